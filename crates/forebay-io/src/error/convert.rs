@@ -1,0 +1,83 @@
+//! To and from `std::io::Error`: a round trip keeps the kind and the message.
+
+use std::io;
+
+use super::{Error, ErrorKind};
+
+impl Error {
+    /// Translates an error of the operating system, naming the call it came from.
+    pub fn from_io(operation: &'static str, error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => Self::new(kind_of(&error), operation).with_cause(error),
+        }
+    }
+}
+
+/// Sorts by the system's word; the few that `std` leaves without a kind go by their number.
+fn kind_of(error: &io::Error) -> ErrorKind {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
+        io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
+        io::ErrorKind::TimedOut => ErrorKind::TimedOut,
+        io::ErrorKind::UnexpectedEof => ErrorKind::UnexpectedEnd {
+            needed: 1,
+            available: 0,
+        },
+        io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
+        io::ErrorKind::Unsupported => ErrorKind::Unsupported,
+        io::ErrorKind::AddrInUse => ErrorKind::AddressInUse,
+        io::ErrorKind::AddrNotAvailable => ErrorKind::AddressNotAvailable,
+        io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown => ErrorKind::Unreachable,
+        io::ErrorKind::OutOfMemory => ErrorKind::Exhausted,
+        _ => match error.raw_os_error() {
+            Some(EMFILE | ENFILE | ENOBUFS) => ErrorKind::Exhausted,
+            _ => ErrorKind::System,
+        },
+    }
+}
+
+// The numbers of ENFILE and EMFILE are the same on every Unix; ENOBUFS is not.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ENOBUFS: i32 = 105;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ENOBUFS: i32 = 55;
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::from_io("", error)
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Reset => io::ErrorKind::ConnectionReset,
+            ErrorKind::Refused => io::ErrorKind::ConnectionRefused,
+            ErrorKind::TimedOut => io::ErrorKind::TimedOut,
+            ErrorKind::UnexpectedEnd { .. } => io::ErrorKind::UnexpectedEof,
+            ErrorKind::InvalidUtf8 { .. }
+            | ErrorKind::LineTooLong { .. }
+            | ErrorKind::LimitExceeded { .. } => io::ErrorKind::InvalidData,
+            ErrorKind::InvalidInput | ErrorKind::AlreadyOpened => io::ErrorKind::InvalidInput,
+            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
+            ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,
+            ErrorKind::AddressNotAvailable => io::ErrorKind::AddrNotAvailable,
+            ErrorKind::PermissionDenied => io::ErrorKind::PermissionDenied,
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::Unreachable => io::ErrorKind::HostUnreachable,
+            ErrorKind::Exhausted => io::ErrorKind::OutOfMemory,
+            ErrorKind::Closed => io::ErrorKind::NotConnected,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}

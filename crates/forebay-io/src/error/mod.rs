@@ -1,0 +1,210 @@
+//! The one error type of all forebay crates.
+
+mod convert;
+mod kind;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+pub use kind::{ErrorKind, Fault};
+
+/// What every fallible call of forebay returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+type Cause = Arc<dyn StdError + Send + Sync>;
+
+/// An error: its kind, what was tried, with which address, and what the system said.
+///
+/// One word wide and cheap to clone, because the two halves of a connection report the same cause.
+/// Match on [`kind`](Error::kind) or ask the predicates; print it for a person.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_io::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::TimedOut, "connect").with_address("192.0.2.1:80");
+/// assert!(error.is_timeout());
+/// assert_eq!(error.to_string(), "connect 192.0.2.1:80: timed out");
+/// assert_eq!(error.context("fetching the greeting").to_string(),
+///     "fetching the greeting: connect 192.0.2.1:80: timed out");
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    address: Option<Box<str>>,
+    detail: Option<Cow<'static, str>>,
+    context: Vec<Cow<'static, str>>,
+    cause: Option<Cause>,
+}
+
+impl Error {
+    /// Makes an error of a kind; `operation` is the call that failed, as a user knows it.
+    pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            operation,
+            address: None,
+            detail: None,
+            context: Vec::new(),
+            cause: None,
+        }))
+    }
+
+    /// Carries an error of the calling program through forebay's results.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let error = forebay_io::Error::other("the greeting is missing");
+    /// assert_eq!(error.to_string(), "the greeting is missing");
+    /// ```
+    pub fn other(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Other, "").with_cause(cause)
+    }
+
+    /// Names the address the operation was about.
+    #[must_use]
+    pub fn with_address(mut self, address: impl fmt::Display) -> Self {
+        self.inner().address = Some(address.to_string().into());
+        self
+    }
+
+    /// Says more than the kind alone: what was found, which knob changes it.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.inner().detail = Some(detail.into());
+        self
+    }
+
+    /// Keeps the error below as the [`source`](std::error::Error::source).
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.inner().cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// Says what the program was doing; the newest context is printed first.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<Cow<'static, str>>) -> Self {
+        self.inner().context.push(context.into());
+        self
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
+    /// The kind, for a `match`.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The call that failed; empty for [`Error::other`].
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The address the call was about, as text, where there was one.
+    pub fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// True when a deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind(), ErrorKind::TimedOut)
+    }
+
+    /// True when this side had closed the channel, socket or selector.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Closed)
+    }
+
+    /// True when the peer reset the connection.
+    pub fn is_reset(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Reset)
+    }
+
+    /// True when the input ended in the middle of an item.
+    pub fn is_end(&self) -> bool {
+        matches!(self.kind(), ErrorKind::UnexpectedEnd { .. })
+    }
+
+    /// True when a limit of ours was reached.
+    pub fn is_limit(&self) -> bool {
+        self.kind().fault() == Fault::Limit
+    }
+
+    /// True when a line has more content than the line limit.
+    pub fn is_line_too_long(&self) -> bool {
+        matches!(self.kind(), ErrorKind::LineTooLong { .. })
+    }
+
+    /// True when the peer refused the connection.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Refused)
+    }
+
+    /// True when the task panicked.
+    pub fn is_panicked(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Panicked)
+    }
+
+    /// True when the task was aborted or its selector closed.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Cancelled)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        for context in inner.context.iter().rev() {
+            write!(f, "{context}: ")?;
+        }
+        match (inner.operation, &inner.address) {
+            ("", None) => {}
+            ("", Some(address)) => write!(f, "{address}: ")?,
+            (operation, None) => write!(f, "{operation}: ")?,
+            (operation, Some(address)) => write!(f, "{operation} {address}: ")?,
+        }
+        match (&inner.detail, &inner.cause) {
+            (Some(detail), _) => write!(f, "{}: {detail}", inner.kind),
+            // A kind that says nothing more than the cause would only repeat it.
+            (None, Some(cause)) if matches!(inner.kind, ErrorKind::Other | ErrorKind::System) => {
+                write!(f, "{cause}")
+            }
+            _ => write!(f, "{}", inner.kind),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string());
+        if let Some(cause) = &self.0.cause {
+            debug.field("source", cause);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .cause
+            .as_deref()
+            .map(|cause| cause as &(dyn StdError + 'static))
+    }
+}

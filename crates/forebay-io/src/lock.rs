@@ -1,0 +1,11 @@
+//! The one way to take a lock.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, ignoring poison.
+///
+/// No user code runs under our locks, so a panic while one is held is a bug of ours that has
+/// already been reported; turning it into a second panic in an innocent task would help nobody.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

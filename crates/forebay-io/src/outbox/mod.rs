@@ -1,0 +1,301 @@
+//! The shared write side: a queue, the drain behind it, and the phase they are in.
+
+mod phase;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+
+use self::phase::Phase;
+pub use self::wait::Until;
+use crate::cause::Cause;
+use crate::lock::lock;
+use crate::queue::SendQueue;
+use crate::seam::{Afterwards, Drain, Turns};
+use crate::waiters::Waiters;
+use crate::{Error, ErrorKind, Result};
+
+/// A writer waits while this many bytes are queued: 64 KiB.
+pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
+
+/// What a channel writes into, shared with whoever flushes, finishes or closes it.
+///
+/// The channel, the socket and the worker each hold a handle, so the end-of-turn flush, the
+/// background drain of a dropped writer and a close from anywhere all find it.
+///
+/// ```text
+///   write ──► queue ──► advance(): Drain::poll_send ──► transport
+///               │            └─ queue empty and Finishing: Drain::poll_end
+///   waiters: a number (sent, queued) or a phase
+/// ```
+///
+/// Only [`advance`](Self::advance) and [`abort`](Self::abort) touch the drain, under the lock, and
+/// with the outbox's own waker, which holds it weakly. Everybody else waits for a number or a
+/// phase. No foreign waker is cloned, woken or dropped and no user value dropped under the lock.
+pub struct Outbox {
+    state: Mutex<State>,
+    cause: Cause,
+    turns: Arc<dyn Turns>,
+    /// Wakes this outbox: advances it. Made once; holds it weakly, because the drain keeps a clone.
+    own_waker: Waker,
+    high_water: usize,
+}
+
+struct State {
+    drain: Box<dyn Drain>,
+    queue: SendQueue,
+    phase: Phase,
+    /// Bytes handed to the transport since the beginning.
+    sent: u64,
+    /// A flush is due at the end of this turn.
+    deferred: bool,
+    waiters: Waiters<Until>,
+}
+
+/// The outbox's own waker.
+struct Advance(Weak<Outbox>);
+
+impl Wake for Advance {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(outbox) = self.0.upgrade() {
+            outbox.schedule();
+        }
+    }
+}
+
+impl Outbox {
+    /// An outbox in front of `drain`. Writers wait at 64 KiB.
+    pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+        Self::with_high_water(drain, cause, turns, HIGH_WATER_BYTES)
+    }
+
+    pub(crate) fn with_high_water(
+        drain: Box<dyn Drain>,
+        cause: Cause,
+        turns: Arc<dyn Turns>,
+        high_water: usize,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|weak| Self {
+            state: Mutex::new(State {
+                drain,
+                queue: SendQueue::default(),
+                phase: Phase::Open,
+                sent: 0,
+                deferred: false,
+                waiters: Waiters::default(),
+            }),
+            cause,
+            turns,
+            own_waker: Waker::from(Arc::new(Advance(weak.clone()))),
+            high_water,
+        })
+    }
+
+    /// Bytes accepted and not yet handed to the transport.
+    pub fn queued(&self) -> usize {
+        lock(&self.state).queue.len()
+    }
+
+    /// True when an item would be accepted, or refused for good: there is nothing to wait for.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = lock(&self.state);
+        state.queue.len() < self.high_water || state.phase != Phase::Open
+    }
+
+    /// Accepts one item whole, if the queue is below its mark. `put` appends it; it is our code,
+    /// run under the lock. True: accepted. False: wait for [`Until::Room`] first.
+    pub(crate) fn try_accept(
+        self: &Arc<Self>,
+        flush: bool,
+        put: impl FnOnce(&mut SendQueue),
+    ) -> Result<bool> {
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            drop(state);
+            return Err(self.refusal());
+        }
+        if state.queue.len() >= self.high_water {
+            return Ok(false);
+        }
+        put(&mut state.queue);
+        self.flush_later(state, flush);
+        Ok(true)
+    }
+
+    /// Accepts one item for which room was waited for already.
+    pub(crate) fn accept(
+        self: &Arc<Self>,
+        flush: bool,
+        put: impl FnOnce(&mut SendQueue),
+    ) -> Result<()> {
+        let mut state = lock(&self.state);
+        if state.phase != Phase::Open {
+            drop(state);
+            return Err(self.refusal());
+        }
+        put(&mut state.queue);
+        self.flush_later(state, flush);
+        Ok(())
+    }
+
+    /// Accepts a value of the caller's; it is dropped outside the lock if it was copied.
+    pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: Bytes) -> Result<()> {
+        let mut after = Afterwards::new();
+        let accepted = self.accept(flush, |queue| queue.push_bytes(bytes, &mut after));
+        after.run();
+        accepted
+    }
+
+    /// Arranges one flush per turn, however many items the turn brings.
+    fn flush_later(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, flush: bool) {
+        let due = flush && !state.deferred && !state.queue.is_empty();
+        state.deferred |= due;
+        drop(state);
+        if due {
+            self.schedule();
+        }
+    }
+
+    /// Has this outbox advanced by the end of the turn, or at once where there is none.
+    fn schedule(self: &Arc<Self>) {
+        self.turns.defer(self);
+    }
+
+    /// Sends what can be sent, goes on to the end mark when that is due, and wakes whoever waited
+    /// for either. The one hand on the drain.
+    pub fn advance(&self) {
+        let mut after = Afterwards::new();
+        let mut state = lock(&self.state);
+        state.deferred = false;
+        let result = state.drive(&self.own_waker, &mut after);
+        if let Err(error) = result {
+            let cause = self.cause.record(error);
+            state.give_up(&cause, &mut after);
+        }
+        state.release_waiters(self.high_water, &mut after);
+        drop(state);
+        after.run();
+    }
+
+    /// No more items; the end mark follows what is queued. Idempotent.
+    pub fn finish(&self) {
+        let mut state = lock(&self.state);
+        if state.phase == Phase::Open {
+            state.phase = Phase::Finishing;
+        }
+        drop(state);
+        self.advance();
+    }
+
+    /// Finishes without an owner: whatever cannot be sent at once is seen off in the background.
+    pub fn finish_unattended(self: &Arc<Self>) {
+        self.finish();
+        if !self.is_settled() {
+            self.turns.linger(Arc::clone(self));
+        }
+    }
+
+    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
+    pub fn abort(&self, cause: Error) {
+        let mut after = Afterwards::new();
+        let mut state = lock(&self.state);
+        if state.phase.is_settled() {
+            return;
+        }
+        let cause = self.cause.record(cause);
+        state.give_up(&cause, &mut after);
+        state.release_waiters(self.high_water, &mut after);
+        drop(state);
+        after.run();
+    }
+
+    /// True when nothing more will happen: finished, or given up.
+    pub fn is_settled(&self) -> bool {
+        lock(&self.state).phase.is_settled()
+    }
+
+    /// True while nobody has finished or given up.
+    pub fn is_open(&self) -> bool {
+        lock(&self.state).phase == Phase::Open
+    }
+
+    /// Everything accepted so far, counted from the beginning: what a flush waits for.
+    pub fn accepted(&self) -> u64 {
+        let state = lock(&self.state);
+        state.sent + state.queue.len() as u64
+    }
+
+    /// Why nothing is accepted any more.
+    fn refusal(&self) -> Error {
+        self.cause.get().cloned().unwrap_or_else(|| {
+            Error::new(ErrorKind::Closed, "write").with_detail("the channel was finished or closed")
+        })
+    }
+}
+
+impl State {
+    /// Drives the drain as far as it goes without waiting.
+    fn drive(&mut self, own_waker: &Waker, after: &mut Afterwards) -> Result<()> {
+        if self.phase.is_settled() {
+            return Ok(());
+        }
+        let mut cx = Context::from_waker(own_waker);
+        if !self.queue.is_empty() {
+            let before = self.queue.len();
+            let progress = self.drain.poll_send(&mut cx, &mut self.queue, after);
+            self.sent += (before - self.queue.len()) as u64;
+            match progress {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    self.queue.settle();
+                    return Ok(());
+                }
+            }
+        }
+        if self.phase == Phase::Finishing
+            && let Poll::Ready(result) = self.drain.poll_end(&mut cx, after)
+        {
+            result?;
+            self.phase = Phase::Finished;
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, cause: &Error, after: &mut Afterwards) {
+        self.phase = Phase::Aborted;
+        self.queue.clear(after);
+        self.drain.abort(cause, after);
+    }
+
+    fn release_waiters(&mut self, high_water: usize, after: &mut Afterwards) {
+        let Self {
+            waiters,
+            phase,
+            queue,
+            sent,
+            ..
+        } = self;
+        waiters.release(after, |until| {
+            until.holds(*phase, *sent, queue.len() < high_water)
+        });
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.state);
+        f.debug_struct("Outbox")
+            .field("phase", &state.phase)
+            .field("queued", &state.queue.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! Waiting for a number or a phase of an outbox.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::phase::Phase;
+use super::{Outbox, State};
+use crate::lock::lock;
+use crate::waiters::WaiterKey;
+use crate::{Error, Result};
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// The queue is below its mark.
+    Room,
+    /// This many bytes have gone to the transport since the beginning.
+    Sent(u64),
+    /// The end mark is out.
+    Finished,
+}
+
+impl Until {
+    /// True when waiting longer makes no sense: it came true, or it never will.
+    pub(super) fn holds(self, phase: Phase, sent: u64, room: bool) -> bool {
+        phase.is_settled()
+            || match self {
+                Self::Room => room || phase != Phase::Open,
+                Self::Sent(mark) => sent >= mark,
+                Self::Finished => false,
+            }
+    }
+}
+
+impl Outbox {
+    /// Waits; fails when it can no longer come true.
+    ///
+    /// # Errors
+    ///
+    /// The cause of an aborted outbox; `Closed` when waiting for room in a finished one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: the waiter removes itself.
+    pub fn wait(&self, until: Until) -> impl Future<Output = Result<()>> + Send + '_ {
+        Wait {
+            outbox: self,
+            until,
+            key: None,
+        }
+    }
+
+    fn check(&self, state: &State, until: Until) -> Poll<Looked> {
+        let room = state.queue.len() < self.high_water;
+        if !until.holds(state.phase, state.sent, room) {
+            return Poll::Pending;
+        }
+        let came_true = match until {
+            Until::Room => state.phase == Phase::Open,
+            Until::Sent(mark) => state.sent >= mark,
+            Until::Finished => state.phase == Phase::Finished,
+        };
+        Poll::Ready(if came_true {
+            Ok(())
+        } else {
+            Err(self.cause.get().cloned())
+        })
+    }
+}
+
+/// It came true, or it never will: for this cause, where there is one.
+type Looked = std::result::Result<(), Option<Error>>;
+
+struct Wait<'a> {
+    outbox: &'a Outbox,
+    until: Until,
+    key: Option<WaiterKey>,
+}
+
+impl Wait<'_> {
+    /// One look under the lock, leaving the waker there if there is one to leave. The waker it
+    /// replaces comes back, to be dropped without the lock.
+    fn look(&mut self, leave: Option<Waker>) -> (Poll<Looked>, Option<Waker>) {
+        let mut state = lock(&self.outbox.state);
+        let answer = self.outbox.check(&state, self.until);
+        let replaced = match leave {
+            Some(waker) if answer.is_pending() => {
+                state.waiters.put(&mut self.key, self.until, waker)
+            }
+            unused => unused,
+        };
+        drop(state);
+        (answer, replaced)
+    }
+}
+
+impl Future for Wait<'_> {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let (mut answer, _) = self.look(None);
+        if answer.is_pending() {
+            // Cloned before locking, and looked at again under the same lock that keeps it.
+            let (again, replaced) = self.look(Some(cx.waker().clone()));
+            drop(replaced);
+            answer = again;
+        }
+        answer.map_err(|cause| cause.unwrap_or_else(|| self.outbox.refusal()))
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let removed = lock(&self.outbox.state).waiters.remove(key);
+            drop(removed);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Bytes waiting to be sent, in the pieces in which they are held.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::mem;
+
+use bytes::{Buf, Bytes};
+
+use crate::block::{BLOCK_BYTES, Block};
+use crate::seam::Afterwards;
+
+/// A written [`Bytes`] of this size or more is queued as it is; a smaller one is copied.
+///
+/// It might be a slice of something much larger: a lower threshold would let a queue of 64 KiB pin
+/// a multiple of that (`docs/decisions/010-copy-below-32-kib.md`).
+const SHARE_BYTES: usize = BLOCK_BYTES / 2;
+
+/// A queue that has to wait keeps a block only for this many bytes or more.
+const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
+
+/// Segments offered to one vectored send.
+const SLICES_COUNT: usize = 16;
+
+#[derive(Debug)]
+enum Segment {
+    /// `block[start..end]`; more may be appended behind `end`.
+    Block {
+        block: Block,
+        start: usize,
+        end: usize,
+    },
+    /// `bytes[start..]`; what a block held when the queue had to wait.
+    Kept { bytes: Vec<u8>, start: usize },
+    /// A value of the caller's, uncopied.
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Block { block, start, end } => &block.as_slice()[*start..*end],
+            Self::Kept { bytes, start } => &bytes[*start..],
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Block { start, .. } | Self::Kept { start, .. } => *start += count,
+            Self::Shared(bytes) => bytes.advance(count),
+        }
+    }
+}
+
+/// The queue of an [`Outbox`](crate::seam::Outbox): what was accepted and not sent yet.
+///
+/// Small items are copied behind each other into pooled blocks, so that one turn's writes lie in
+/// one piece; large [`Bytes`] are queued as they are. Invariant: `len` is the sum of the segments'
+/// lengths, and no segment is empty.
+#[derive(Debug, Default)]
+pub struct SendQueue {
+    /// The first segment stands here, so that the usual queue of one allocates nothing.
+    front: Option<Segment>,
+    rest: VecDeque<Segment>,
+    len: usize,
+}
+
+impl SendQueue {
+    /// Bytes waiting.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies bytes behind what waits.
+    pub fn push_slice(&mut self, mut bytes: &[u8]) {
+        self.len += bytes.len();
+        while !bytes.is_empty() {
+            let (block, end) = self.open_block();
+            let count = bytes.len().min(BLOCK_BYTES - *end);
+            block.as_mut_slice()[*end..*end + count].copy_from_slice(&bytes[..count]);
+            *end += count;
+            bytes = &bytes[count..];
+        }
+    }
+
+    /// Queues a value: as it is when large, else copied and given back for dropping.
+    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut Afterwards) {
+        if bytes.len() < SHARE_BYTES {
+            self.push_slice(&bytes);
+            after.drop_later(bytes);
+            return;
+        }
+        self.len += bytes.len();
+        self.push(Segment::Shared(bytes));
+    }
+
+    /// The first piece; empty when nothing waits.
+    pub fn first(&self) -> &[u8] {
+        self.front.as_ref().map_or(&[], Segment::as_slice)
+    }
+
+    /// True when everything that waits is one piece.
+    pub fn is_one_piece(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The first pieces, for a vectored send.
+    pub fn slices(&self) -> ([IoSlice<'_>; SLICES_COUNT], usize) {
+        let mut slices = [IoSlice::new(&[]); SLICES_COUNT];
+        let mut count = 0;
+        for (slot, segment) in slices.iter_mut().zip(self.front.iter().chain(&self.rest)) {
+            *slot = IoSlice::new(segment.as_slice());
+            count += 1;
+        }
+        (slices, count)
+    }
+
+    /// The first `count` bytes are gone.
+    ///
+    /// # Panics
+    ///
+    /// If that is more than waits: a defect of the drain.
+    pub fn sent(&mut self, mut count: usize, after: &mut Afterwards) {
+        assert!(count <= self.len, "a drain sent more than it was offered");
+        self.len -= count;
+        while count > 0 {
+            let Some(front) = &mut self.front else { return };
+            let length = front.as_slice().len();
+            if count < length {
+                return front.advance(count);
+            }
+            count -= length;
+            if let Some(Segment::Shared(bytes)) = self.pop() {
+                after.drop_later(bytes);
+            }
+        }
+    }
+
+    /// Moves up to `most` bytes behind another queue's, whole pieces without a copy.
+    pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut Afterwards) {
+        let mut left = most;
+        while left > 0 && !self.is_empty() {
+            let length = self.first().len();
+            if length > left || length < SHARE_BYTES {
+                let count = length.min(left);
+                other.push_slice(&self.first()[..count]);
+                self.sent(count, after);
+                left -= count;
+            } else if let Some(segment) = self.pop() {
+                self.len -= length;
+                other.len += length;
+                other.push(segment);
+                left -= length;
+            }
+        }
+    }
+
+    /// Before the queue has to wait for its peer: gives back a block that is mostly empty.
+    pub(crate) fn settle(&mut self) {
+        let Some(last) = self.rest.back_mut().or(self.front.as_mut()) else {
+            return;
+        };
+        let Segment::Block { block, start, end } = last else {
+            return;
+        };
+        if *end - *start >= KEEP_BLOCK_BYTES {
+            return;
+        }
+        let left = block.as_slice()[*start..*end].to_vec();
+        *last = Segment::Kept {
+            bytes: left,
+            start: 0,
+        };
+        self.merge_kept();
+    }
+
+    /// Empties the queue, for dropping what it held after unlocking.
+    pub(crate) fn clear(&mut self, after: &mut Afterwards) {
+        while let Some(segment) = self.pop() {
+            if let Segment::Shared(bytes) = segment {
+                after.drop_later(bytes);
+            }
+        }
+        *self = Self::default();
+    }
+
+    /// Two small remainders behind each other become one, so that a peer that takes nothing while
+    /// small items go on coming does not collect pieces.
+    fn merge_kept(&mut self) {
+        if !matches!(self.rest.back(), Some(Segment::Kept { .. })) {
+            return;
+        }
+        let Some(last) = self.rest.pop_back() else {
+            return;
+        };
+        match self.rest.back_mut().or(self.front.as_mut()) {
+            Some(Segment::Kept { bytes, .. }) => bytes.extend_from_slice(last.as_slice()),
+            _ => self.rest.push_back(last),
+        }
+    }
+
+    /// The block at the end of the queue and its fill mark; a new one if there is no room.
+    fn open_block(&mut self) -> (&mut Block, &mut usize) {
+        let last = self.rest.back().or(self.front.as_ref());
+        if !matches!(last, Some(Segment::Block { end, .. }) if *end < BLOCK_BYTES) {
+            self.push(Segment::Block {
+                block: Block::take(),
+                start: 0,
+                end: 0,
+            });
+        }
+        match self.rest.back_mut().or(self.front.as_mut()) {
+            Some(Segment::Block { block, end, .. }) => (block, end),
+            _ => unreachable!("a block was just pushed"),
+        }
+    }
+
+    fn push(&mut self, segment: Segment) {
+        if self.front.is_none() {
+            self.front = Some(segment);
+        } else {
+            self.rest.push_back(segment);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Segment> {
+        mem::replace(&mut self.front, self.rest.pop_front())
+    }
+}

@@ -1,0 +1,274 @@
+//! The memory of a reading channel: one contiguous window over a block, or over what is left.
+//!
+//! ```text
+//!   storage   ______________________________________________
+//!            | consumed |   readable bytes   |  free space  |
+//!            0         head                 tail           len
+//! ```
+//!
+//! Invariants: `head <= tail <= storage.len()`; empty storage has `head == tail == 0`.
+//!
+//! A block is taken when bytes arrive and given back before the channel sleeps
+//! ([`Buffer::settle`]): a remainder below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own,
+//! more stays where it is. So a sleeping channel never pins more than four times what it holds.
+//!
+//! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Both
+//! directions cost O(1) per byte received, however small the pieces in which a peer sends.
+
+use bytes::Bytes;
+
+use crate::block::{BLOCK_BYTES, Block};
+
+/// A sleeping channel keeps a block only for this many bytes or more.
+pub(crate) const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
+
+/// Chunks of this size or more are handed out with the block they lie in; smaller ones are copied.
+pub(crate) const FREEZE_BYTES: usize = BLOCK_BYTES / 2;
+
+/// Behind a consumed front, this much free space makes it not worth moving what is left.
+const ENOUGH_SPACE_BYTES: usize = BLOCK_BYTES / 4;
+
+#[derive(Debug, Default)]
+enum Storage {
+    #[default]
+    Empty,
+    Block(Block),
+    /// The remainder of a block that was given back; every byte up to its length is in use.
+    Kept(Vec<u8>),
+    /// An item that does not fit a block; initialised up to its length.
+    Grown(Vec<u8>),
+}
+
+impl Storage {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Empty => &[],
+            Self::Block(block) => block.as_slice(),
+            Self::Kept(bytes) | Self::Grown(bytes) => bytes,
+        }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            Self::Empty => &mut [],
+            Self::Block(block) => block.as_mut_slice(),
+            Self::Kept(bytes) | Self::Grown(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    storage: Storage,
+    /// A block being filled behind a kept remainder, whose room at its front it leaves free.
+    arriving: Option<Block>,
+    head: usize,
+    tail: usize,
+}
+
+impl Buffer {
+    pub(crate) fn len(&self) -> usize {
+        self.tail - self.head
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head == self.tail
+    }
+
+    pub(crate) fn readable(&self) -> &[u8] {
+        &self.storage.as_slice()[self.head..self.tail]
+    }
+
+    /// Takes the next `count` bytes and lends them.
+    pub(crate) fn take(&mut self, count: usize) -> &[u8] {
+        let start = self.head;
+        self.consume(count);
+        &self.storage.as_slice()[start..start + count]
+    }
+
+    /// The readable bytes beside the cursor that consumes them: with both in hand, bytes can be
+    /// examined and lent, and consumed only if they pass.
+    pub(crate) fn parts(&mut self) -> (&[u8], &mut usize) {
+        let Self {
+            storage,
+            head,
+            tail,
+            ..
+        } = self;
+        (&storage.as_slice()[*head..*tail], head)
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        assert!(count <= self.len(), "consumed more than was buffered");
+        self.head += count;
+    }
+
+    /// Free room behind the readable bytes, growing the storage up to `most` readable bytes.
+    pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
+        if self.is_empty() {
+            self.restart();
+        }
+        match self.storage {
+            Storage::Empty => self.storage = Storage::Block(Block::take()),
+            Storage::Kept(_) if self.len() < KEEP_BLOCK_BYTES => {
+                let gap = self.len();
+                return &mut self.arriving.get_or_insert_with(Block::take).as_mut_slice()[gap..];
+            }
+            Storage::Kept(_) => self.move_to_block(),
+            Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => self.move_to_block(),
+            Storage::Block(_) | Storage::Grown(_) => {}
+        }
+        self.make_room(most);
+        let tail = self.tail;
+        &mut self.storage.as_mut_slice()[tail..]
+    }
+
+    /// The first `count` bytes of the space hold data now.
+    pub(crate) fn fill(&mut self, count: usize) {
+        if let Some(block) = self.arriving.take() {
+            return self.join(block, count);
+        }
+        assert!(
+            count <= self.storage.as_slice().len() - self.tail,
+            "a source filled more than it was offered"
+        );
+        self.tail += count;
+    }
+
+    /// Joins the kept remainder and what arrived behind it, copying the smaller of the two.
+    fn join(&mut self, mut block: Block, count: usize) {
+        let left = self.len();
+        assert!(
+            count <= BLOCK_BYTES - left,
+            "a source filled more than it was offered"
+        );
+        if let (Storage::Kept(bytes), true) = (&mut self.storage, count < left) {
+            bytes.drain(..self.head);
+            bytes.extend_from_slice(&block.as_slice()[left..left + count]);
+        } else {
+            block.as_mut_slice()[..left].copy_from_slice(self.readable());
+            self.storage = Storage::Block(block);
+        }
+        self.head = 0;
+        self.tail = left + count;
+    }
+
+    /// Before the channel sleeps: gives back what it does not need to keep.
+    pub(crate) fn settle(&mut self) {
+        self.arriving = None;
+        if self.is_empty() {
+            return self.release();
+        }
+        match &self.storage {
+            Storage::Block(_) | Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => {
+                let left = self.readable().to_vec();
+                self.replace(left, Storage::Kept);
+            }
+            Storage::Kept(bytes) if self.head > bytes.len() / 2 => {
+                let left = self.readable().to_vec();
+                self.replace(left, Storage::Kept);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes `count` bytes out as a value of their own: copied when small, else with the block.
+    pub(crate) fn freeze(&mut self, count: usize) -> Bytes {
+        if count < FREEZE_BYTES {
+            return Bytes::copy_from_slice(self.take(count));
+        }
+        let (start, end) = (self.head, self.head + count);
+        let rest = self.storage.as_slice()[end..self.tail].to_vec();
+        let frozen = match std::mem::take(&mut self.storage) {
+            Storage::Block(block) => Bytes::from_owner(block),
+            Storage::Kept(bytes) | Storage::Grown(bytes) => Bytes::from(bytes),
+            Storage::Empty => Bytes::new(),
+        };
+        self.replace(rest, Storage::Kept);
+        frozen.slice(start..end)
+    }
+
+    /// Puts bytes back in front of whatever is buffered.
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut joined = Vec::with_capacity(bytes.len() + self.len());
+        joined.extend_from_slice(bytes);
+        joined.extend_from_slice(self.readable());
+        self.replace(joined, Storage::Kept);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.arriving = None;
+        self.release();
+    }
+
+    fn release(&mut self) {
+        self.storage = Storage::Empty;
+        self.head = 0;
+        self.tail = 0;
+    }
+
+    /// Nothing is readable: start at the front, in a block of ordinary size.
+    fn restart(&mut self) {
+        if !matches!(self.storage, Storage::Block(_)) {
+            self.storage = Storage::Empty;
+        }
+        self.head = 0;
+        self.tail = 0;
+    }
+
+    fn replace(&mut self, bytes: Vec<u8>, storage: fn(Vec<u8>) -> Storage) {
+        self.head = 0;
+        self.tail = bytes.len();
+        self.storage = if bytes.is_empty() {
+            Storage::Empty
+        } else {
+            storage(bytes)
+        };
+    }
+
+    /// Moves what is readable into a block, or into a larger buffer where it does not fit.
+    fn move_to_block(&mut self) {
+        let left = self.len();
+        if left >= BLOCK_BYTES {
+            let bytes = self.readable().to_vec();
+            return self.replace(bytes, Storage::Grown);
+        }
+        let mut block = Block::take();
+        block.as_mut_slice()[..left].copy_from_slice(self.readable());
+        self.storage = Storage::Block(block);
+        self.head = 0;
+        self.tail = left;
+    }
+
+    /// Ensures at least one free byte: first by moving to the front, then by growing.
+    fn make_room(&mut self, most: usize) {
+        let len = self.storage.as_slice().len();
+        let worth_moving = len - self.tail < ENOUGH_SPACE_BYTES && self.head >= self.len();
+        if self.head > 0 && (worth_moving || self.tail == len) {
+            let (head, tail) = (self.head, self.tail);
+            self.storage.as_mut_slice().copy_within(head..tail, 0);
+            self.head = 0;
+            self.tail = tail - head;
+        }
+        if self.tail == len {
+            self.grow(most);
+        }
+    }
+
+    /// Doubles the storage, to `most` at the most (and to one byte more than is held at the least).
+    fn grow(&mut self, most: usize) {
+        let size = (self.tail * 2).min(most).max(self.tail + 1);
+        let mut bytes = match std::mem::take(&mut self.storage) {
+            Storage::Kept(bytes) | Storage::Grown(bytes) => bytes,
+            Storage::Block(block) => block.as_slice().to_vec(),
+            Storage::Empty => Vec::new(),
+        };
+        bytes.reserve_exact(size.saturating_sub(bytes.len()));
+        bytes.resize(size, 0);
+        self.storage = Storage::Grown(bytes);
+    }
+}

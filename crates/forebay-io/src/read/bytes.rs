@@ -1,0 +1,201 @@
+//! Bytes as they come: available, chunks, packets, all that remains.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+
+use super::{ByteReadChannel, FREEZE_BYTES, PACKET_BYTES_MAX};
+use crate::seam::{Filled, Inlet};
+use crate::{Error, ErrorKind, Packet, Result};
+
+/// A slice of this size or more is filled straight from the source when nothing is buffered;
+/// smaller ones are served from a block, so that many small reads cost one receive.
+pub(super) const STRAIGHT_BYTES: usize = 16 * 1024;
+
+impl ByteReadChannel {
+    /// Reads what is there into `slice`, waiting for at least one byte. `0` at the end, or for an
+    /// empty slice.
+    ///
+    /// A slice of 16 KiB or more is received into directly while nothing is buffered.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: bytes reach the slice only in the poll that returns them.
+    #[doc(alias = "readAvailable")]
+    pub async fn read(&mut self, slice: &mut [u8]) -> Result<usize> {
+        self.check_lent("read")?;
+        if slice.is_empty() {
+            return Ok(0);
+        }
+        if self.buffer.is_empty() {
+            if slice.len() >= STRAIGHT_BYTES {
+                return self.fill_slice(slice).await;
+            }
+            if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+                return Ok(0);
+            }
+        }
+        Ok(self.copy_buffered(slice))
+    }
+
+    /// Reads what is there as one value, waiting for at least one byte; `None` at the end.
+    ///
+    /// Up to 32 KiB are copied out; more is handed out with the 64 KiB block it lies in, which
+    /// returns to its pool when the last clone drops.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: bytes leave the channel only in the poll that returns them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let mut input = forebay_io::ByteReadChannel::from("abc");
+    /// assert_eq!(input.read_chunk().await?.as_deref(), Some(&b"abc"[..]));
+    /// assert_eq!(input.read_chunk().await?, None);
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn read_chunk(&mut self) -> Result<Option<Bytes>> {
+        self.check_lent("read_chunk")?;
+        if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.take_chunk()))
+    }
+
+    /// Reads exactly `count` bytes, up to 1 MiB. Large packets are not copied.
+    ///
+    /// # Errors
+    ///
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) at once when `count` is over 1 MiB.
+    /// - [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when the input ends first; what there is stays
+    ///   readable.
+    /// - What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: bytes are gathered in the channel and leave it together.
+    pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
+        if count > PACKET_BYTES_MAX {
+            let kind = ErrorKind::LimitExceeded {
+                limit: PACKET_BYTES_MAX as u64,
+            };
+            return Err(Error::new(kind, "read_packet").with_detail(format!(
+                "asked for {count} bytes; a packet has at most 1 MiB"
+            )));
+        }
+        self.need("read_packet", count).await?;
+        self.line.restart();
+        Ok(Packet::from(self.buffer.freeze(count)))
+    }
+
+    /// Reads everything up to the end, which must come within `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) when there is more; all of it stays readable.
+    /// - What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: bytes are gathered in the channel and leave it together.
+    pub async fn read_remaining(&mut self, limit: usize) -> Result<Packet> {
+        self.check_lent("read_remaining")?;
+        while self.buffer.len() <= limit {
+            let most = limit.saturating_add(1);
+            if !poll_fn(|cx| self.poll_more(cx, most)).await? {
+                self.line.restart();
+                let all = self.buffer.len();
+                return Ok(Packet::from(self.buffer.freeze(all)));
+            }
+        }
+        let kind = ErrorKind::LimitExceeded {
+            limit: limit as u64,
+        };
+        Err(Error::new(kind, "read_remaining"))
+    }
+
+    /// Discards up to `count` bytes and says how many it were: fewer only at the end.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: what was discarded stays discarded, but a dropped call does not say how much.
+    pub async fn discard(&mut self, count: u64) -> Result<u64> {
+        self.check_lent("discard")?;
+        let mut left = count;
+        while left > 0 {
+            if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+                break;
+            }
+            let here =
+                usize::try_from(left).map_or(self.buffer.len(), |n| n.min(self.buffer.len()));
+            self.discard_buffered(here);
+            left -= here as u64;
+        }
+        Ok(count - left)
+    }
+
+    /// Straight from the source into the caller's memory; nothing may be buffered.
+    pub(super) async fn fill_slice(&mut self, slice: &mut [u8]) -> Result<usize> {
+        poll_fn(|cx| self.poll_slice(cx, slice)).await
+    }
+
+    pub(super) fn poll_slice(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        slice: &mut [u8],
+    ) -> std::task::Poll<Result<usize>> {
+        self.check_open_for_fill()?;
+        if matches!(self.state, super::State::Ended) {
+            return std::task::Poll::Ready(Ok(0));
+        }
+        let mut inlet = Inlet::slice(slice);
+        self.source
+            .poll_fill(cx, &mut inlet)
+            .map_ok(|filled| match filled {
+                Filled::More => inlet.filled(),
+                Filled::End => {
+                    self.state = super::State::Ended;
+                    0
+                }
+            })
+    }
+
+    /// Copies what is buffered into the slice, as much as fits.
+    pub(super) fn copy_buffered(&mut self, slice: &mut [u8]) -> usize {
+        let count = slice.len().min(self.buffer.len());
+        slice[..count].copy_from_slice(self.buffer.take(count));
+        self.line.restart();
+        count
+    }
+
+    pub(super) fn discard_buffered(&mut self, count: usize) {
+        self.buffer.consume(count);
+        self.line.restart();
+    }
+
+    /// All that is buffered, as one value.
+    pub(super) fn take_chunk(&mut self) -> Bytes {
+        self.line.restart();
+        let count = self.buffer.len();
+        self.buffer.freeze(count)
+    }
+
+    /// True when what is buffered would leave with its block instead of being copied.
+    pub(super) fn chunk_is_large(&self) -> bool {
+        self.buffer.len() >= FREEZE_BYTES
+    }
+}

@@ -1,0 +1,55 @@
+//! From one channel to another, in bounded memory.
+
+use std::future::poll_fn;
+
+use super::ByteReadChannel;
+use crate::{ByteWriteChannel, Result};
+
+impl ByteReadChannel {
+    /// Writes everything up to the end of this channel to `output`, and says how much it was. The
+    /// output stays open; call [`finish`](ByteWriteChannel::finish) or go on writing.
+    ///
+    /// At most the output's queue and one block are held at a time: what the output cannot take
+    /// yet is not read.
+    ///
+    /// # Errors
+    ///
+    /// What either side met. An error of this channel is an error, never a short count.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: each byte is either still here or accepted by the output, and calling it again goes
+    /// on; but a dropped call does not say how much it had copied.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// use forebay_io::{ByteReadChannel, pipe};
+    ///
+    /// let mut from = ByteReadChannel::from("over and over");
+    /// let (mut to, mut output) = pipe(4096);
+    /// assert_eq!(from.copy_to(&mut output).await?, 13);
+    /// output.finish().await?;
+    /// assert_eq!(to.read_line().await?.as_deref(), Some("over and over"));
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn copy_to(&mut self, output: &mut ByteWriteChannel) -> Result<u64> {
+        self.check_lent("copy_to")?;
+        let mut copied = 0;
+        loop {
+            // Room first: while the output is full nothing is read, and nothing is held.
+            output.room().await?;
+            if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+                return Ok(copied);
+            }
+            copied += self.buffered() as u64;
+            if self.chunk_is_large() {
+                output.accept_bytes(self.take_chunk())?;
+            } else {
+                output.accept_slice(self.buffer.readable())?;
+                self.discard_buffered(self.buffer.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Lines: one resumable scan, never a second look at a byte.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use memchr::memchr;
+
+use super::ByteReadChannel;
+use crate::{Error, ErrorKind, Result};
+
+/// The most content a line may have unless [`LineOptions::limit`] says otherwise: 64 KiB.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Equal answers that a loop may get without giving way to other tasks.
+const EQUAL_ANSWERS_COUNT: u8 = 2;
+
+/// How a channel reads lines; set with
+/// [`set_line_options`](ByteReadChannel::set_line_options) and obeyed by every line call.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use forebay_io::{ByteReadChannel, LineOptions};
+///
+/// let mut input = ByteReadChannel::from("far too long\nok\n");
+/// input.set_line_options(LineOptions::new().limit(5));
+/// assert!(input.read_line().await.is_err_and(|error| error.is_line_too_long()));
+/// assert!(input.skip_line().await?);
+/// assert_eq!(input.read_line().await?.as_deref(), Some("ok"));
+/// # forebay_io::Result::Ok(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineOptions {
+    limit: usize,
+}
+
+impl LineOptions {
+    /// The defaults: lines end in LF or CRLF, and have at most 64 KiB of content.
+    pub const fn new() -> Self {
+        Self {
+            limit: LINE_BYTES_MAX,
+        }
+    }
+
+    /// Sets the most bytes of content a line may have; its terminator is not counted.
+    #[must_use]
+    pub const fn limit(mut self, bytes: usize) -> Self {
+        self.limit = bytes;
+        self
+    }
+}
+
+impl Default for LineOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where the search for a line end stands.
+///
+/// Invariant: the first `scanned` readable bytes hold no LF.
+#[derive(Debug, Default)]
+pub(super) struct LineScan {
+    options: LineOptions,
+    scanned: usize,
+    /// An answer that stands until bytes are consumed.
+    fault: Option<ErrorKind>,
+    /// How often that answer was given.
+    told: u8,
+}
+
+impl LineScan {
+    /// Forgets the position, because bytes were consumed.
+    pub(super) fn restart(&mut self) {
+        self.scanned = 0;
+        self.fault = None;
+        self.told = 0;
+    }
+}
+
+/// A line at the front of the buffer: its content, and what to consume for it.
+struct Found {
+    content: usize,
+    consumed: usize,
+}
+
+impl ByteReadChannel {
+    /// Sets how lines are read from here on.
+    pub fn set_line_options(&mut self, options: LineOptions) {
+        self.line.options = options;
+        self.line.restart();
+    }
+
+    /// Reads a line, without its LF or CRLF. A lone CR is content. `None` at the end; a last line
+    /// without terminator counts as a line if it has content.
+    ///
+    /// # Errors
+    ///
+    /// - [`LineTooLong`](ErrorKind::LineTooLong), [`InvalidUtf8`](ErrorKind::InvalidUtf8): the
+    ///   channel stands before the line and answers the same again; its bytes can still be read,
+    ///   and [`skip_line`](Self::skip_line) gets past it.
+    /// - What the connection met: [`Reset`](ErrorKind::Reset), [`Closed`](ErrorKind::Closed), …
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a dropped call leaves the line and the scan position in the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let mut input = forebay_io::ByteReadChannel::from("one\r\n\ntwo");
+    /// while let Some(line) = input.read_line().await? {
+    ///     println!("{line:?}"); // "one", "", "two"
+    /// }
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[doc(alias = "readUTF8Line")]
+    #[doc(alias = "readLine")]
+    pub async fn read_line(&mut self) -> Result<Option<String>> {
+        Ok(self.read_line_ref().await?.map(str::to_owned))
+    }
+
+    /// Reads a line and lends it from the channel's own memory: no allocation, no copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_line`](Self::read_line).
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless, as [`read_line`](Self::read_line).
+    pub async fn read_line_ref(&mut self) -> Result<Option<&str>> {
+        let found = match self.find_line() {
+            Some(found) => found,
+            None => match poll_fn(|cx| self.poll_line(cx)).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        self.lend_line(&found)
+    }
+
+    /// Reads a line onto the end of `line`; false at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_line`](Self::read_line); nothing is appended then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless, as [`read_line`](Self::read_line): nothing is appended before the line is whole.
+    #[doc(alias = "readUTF8LineTo")]
+    pub async fn read_line_into(&mut self, line: &mut String) -> Result<bool> {
+        match self.read_line_ref().await? {
+            Some(content) => {
+                line.push_str(content);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Discards everything up to and including the next LF, in bounded memory; false when there was
+    /// nothing left at all.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: what was discarded stays discarded, and calling it again goes on to the same LF.
+    pub async fn skip_line(&mut self) -> Result<bool> {
+        self.check_lent("skip_line")?;
+        let mut skipped = false;
+        loop {
+            if let Some(at) = memchr(b'\n', self.buffer.readable()) {
+                self.discard_buffered(at + 1);
+                return Ok(true);
+            }
+            skipped |= !self.buffer.is_empty();
+            self.discard_buffered(self.buffer.len());
+            if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+                return Ok(skipped);
+            }
+        }
+    }
+
+    /// The common case: nothing stands in the way and the line is buffered already.
+    fn find_line(&mut self) -> Option<Found> {
+        if self.lent != 0 || self.line.fault.is_some() {
+            return None;
+        }
+        let at = self.search()?;
+        let found = Found {
+            content: self.content_before(at),
+            consumed: at + 1,
+        };
+        (found.content <= self.line.options.limit).then_some(found)
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
+        self.check_lent("read_line")?;
+        if let Some(fault) = self.line.fault {
+            return self.poll_fault(cx, fault);
+        }
+        let limit = self.line.options.limit;
+        // Room for a line at its limit and its terminator. One byte more would tell nothing new.
+        let most = limit.saturating_add(2);
+        loop {
+            if let Some(at) = self.search() {
+                let content = self.content_before(at);
+                return self.checked(Found {
+                    content,
+                    consumed: at + 1,
+                });
+            }
+            if self.too_long_already() {
+                return self.too_long();
+            }
+            if !ready!(self.poll_more(cx, most))? {
+                let left = self.buffer.len();
+                if left == 0 {
+                    return Poll::Ready(Ok(None));
+                }
+                return self.checked(Found {
+                    content: left,
+                    consumed: left,
+                });
+            }
+        }
+    }
+
+    /// Looks at bytes that no earlier search has seen. On success the position stays before the LF.
+    fn search(&mut self) -> Option<usize> {
+        let unseen = &self.buffer.readable()[self.line.scanned..];
+        let Some(at) = memchr(b'\n', unseen) else {
+            self.line.scanned = self.buffer.len();
+            return None;
+        };
+        self.line.scanned += at;
+        Some(self.line.scanned)
+    }
+
+    fn content_before(&self, lf: usize) -> usize {
+        match lf.checked_sub(1) {
+            Some(before) if self.buffer.readable()[before] == b'\r' => before,
+            _ => lf,
+        }
+    }
+
+    /// No LF yet: is the content over the limit whatever comes? A CR just behind the limit may
+    /// still turn out to be half of the terminator.
+    fn too_long_already(&self) -> bool {
+        let bytes = self.buffer.readable();
+        match bytes.get(self.line.options.limit) {
+            None => false,
+            Some(b'\r') => bytes.len() > self.line.options.limit + 1,
+            Some(_) => true,
+        }
+    }
+
+    fn checked(&mut self, found: Found) -> Poll<Result<Option<Found>>> {
+        if found.content > self.line.options.limit {
+            return self.too_long();
+        }
+        Poll::Ready(Ok(Some(found)))
+    }
+
+    fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
+        let kind = ErrorKind::LineTooLong {
+            limit: self.line.options.limit as u64,
+        };
+        Poll::Ready(Err(self.line.tell(kind)))
+    }
+
+    /// The same answer again, without looking at the line again. A loop that ignores it gives way
+    /// to other tasks.
+    fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
+        if self.line.told >= EQUAL_ANSWERS_COUNT {
+            self.line.told = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Err(self.line.tell(fault)))
+    }
+
+    /// Consumes the line and lends its content, if it is text.
+    fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
+        let Self { buffer, line, .. } = self;
+        let (readable, head) = buffer.parts();
+        match std::str::from_utf8(&readable[..found.content]) {
+            Ok(content) => {
+                *head += found.consumed;
+                line.restart();
+                Ok(Some(content))
+            }
+            Err(error) => Err(line.tell(ErrorKind::InvalidUtf8 {
+                offset: error.valid_up_to() as u64,
+            })),
+        }
+    }
+}
+
+impl LineScan {
+    fn tell(&mut self, fault: ErrorKind) -> Error {
+        self.fault = Some(fault);
+        self.told = self.told.saturating_add(1);
+        Error::new(fault, "read_line")
+    }
+}

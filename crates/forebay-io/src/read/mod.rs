@@ -1,0 +1,212 @@
+//! The reading half of a connection or pipe.
+
+mod buffer;
+mod bytes;
+mod copy;
+mod exact;
+mod line;
+mod memory;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+pub(crate) use self::buffer::{Buffer, FREEZE_BYTES};
+pub use self::exact::ReadExact;
+pub use self::line::LineOptions;
+use crate::seam::{Filled, Inlet, Source};
+use crate::{Error, ErrorKind, Result};
+
+/// The most bytes that a packet or a peek may ask for: 1 MiB.
+pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
+
+/// A channel to read bytes from: lines, numbers, packets, or whatever is there.
+///
+/// It owns what it received. A read future is only a view of the channel, so dropping one inside a
+/// `select!` or a timeout loses nothing: bytes and scan position stay here
+/// ([cancel safety](crate#cancel-safety)).
+///
+/// ```text
+///   source ──► | taken by earlier reads | bytes not read yet | free room |
+///                                       ^                    ^
+///                                     next read         next arrival
+/// ```
+///
+/// There is one reader per channel, by `&mut`. Dropping the channel changes nothing on the wire: a
+/// socket's other half goes on.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use forebay_io::ByteReadChannel;
+///
+/// let mut input = ByteReadChannel::from("Ada\nGrace\n\x00\x2a");
+/// assert_eq!(input.read_line().await?.as_deref(), Some("Ada"));
+/// assert_eq!(input.read_line_ref().await?, Some("Grace"));
+/// assert_eq!(input.read_u16().await?, 42);
+/// assert_eq!(input.read_line().await?, None);
+/// # forebay_io::Result::Ok(()) }).unwrap();
+/// ```
+#[doc(alias = "openReadChannel")]
+pub struct ByteReadChannel {
+    source: Box<dyn Source>,
+    buffer: Buffer,
+    state: State,
+    line: line::LineScan,
+    /// Bytes that an unfinished `read_exact` took into its caller's slice. Zero whenever no such
+    /// read is in flight; a leaked one (`mem::forget`) is noticed by the next call.
+    lent: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Ended,
+    Failed(Error),
+}
+
+impl ByteReadChannel {
+    /// A channel that is filled from this source.
+    #[doc(hidden)]
+    pub fn from_source(source: Box<dyn Source>) -> Self {
+        Self {
+            source,
+            buffer: Buffer::default(),
+            state: State::Open,
+            line: line::LineScan::default(),
+            lent: 0,
+        }
+    }
+
+    /// Ends this channel with a cause of the caller's: what is buffered is discarded, every later
+    /// read fails with it. The writer of a [`pipe`](crate::pipe) sees the cause too; on a socket
+    /// nothing changes on the wire.
+    #[doc(alias = "cancel")]
+    pub fn abort_with(&mut self, cause: Error) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
+        self.buffer.clear();
+        self.line.restart();
+        self.source.abort(&cause);
+        self.state = State::Failed(cause);
+    }
+
+    /// The cause given to [`abort_with`](Self::abort_with), if it was called.
+    #[doc(alias = "closedCause")]
+    pub fn closed_cause(&self) -> Option<&Error> {
+        match &self.state {
+            State::Failed(cause) => Some(cause),
+            State::Open | State::Ended => None,
+        }
+    }
+
+    /// Bytes that have arrived and are not read yet.
+    #[doc(alias = "availableForRead")]
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// True when nothing is left to read, now or later.
+    #[doc(alias = "isClosedForRead")]
+    pub fn is_closed_for_read(&self) -> bool {
+        self.buffer.is_empty() && !matches!(self.state, State::Open)
+    }
+
+    /// Waits for more bytes behind the buffered ones, of which there may be up to `most` in all.
+    /// False at the end.
+    fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
+        self.check_open_for_fill()?;
+        if matches!(self.state, State::Ended) {
+            return Poll::Ready(Ok(false));
+        }
+        let mut inlet = Inlet::buffer(&mut self.buffer, most);
+        let filled = self.source.poll_fill(cx, &mut inlet);
+        match filled {
+            Poll::Ready(Ok(Filled::More)) => Poll::Ready(Ok(true)),
+            Poll::Ready(Ok(Filled::End)) => {
+                self.buffer.settle();
+                self.state = State::Ended;
+                Poll::Ready(Ok(false))
+            }
+            Poll::Ready(Err(error)) => {
+                self.buffer.settle();
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => {
+                self.buffer.settle();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Waits until `count` bytes are buffered; says how many there are at the end if it is fewer.
+    fn poll_buffered(&mut self, cx: &mut Context<'_>, count: usize) -> Poll<Result<usize>> {
+        while self.buffer.len() < count {
+            if !ready!(self.poll_more(cx, count))? {
+                break;
+            }
+        }
+        Poll::Ready(Ok(self.buffer.len()))
+    }
+
+    /// Waits for exactly `count` bytes, or fails and leaves what there is.
+    async fn need(&mut self, operation: &'static str, count: usize) -> Result<()> {
+        self.check_lent(operation)?;
+        if self.buffer.len() >= count {
+            return Ok(());
+        }
+        let available = poll_fn(|cx| self.poll_buffered(cx, count)).await?;
+        if available < count {
+            return Err(unexpected_end(operation, count, available));
+        }
+        Ok(())
+    }
+
+    fn check_open_for_fill(&self) -> Result<()> {
+        match &self.state {
+            State::Failed(cause) => Err(cause.clone()),
+            State::Open | State::Ended => Ok(()),
+        }
+    }
+
+    /// Every reading call begins here: bytes that a leaked `read_exact` took are gone, and going on
+    /// behind them would be a silent gap.
+    fn check_lent(&self, operation: &'static str) -> Result<()> {
+        if self.lent == 0 {
+            return Ok(());
+        }
+        let taken = self.lent as u64;
+        Err(Error::new(
+            ErrorKind::Incomplete {
+                accepted: taken,
+                of: taken,
+            },
+            operation,
+        )
+        .with_detail(
+            "a read_exact was dropped half-way with more bytes than can be given back, or leaked",
+        ))
+    }
+}
+
+fn unexpected_end(operation: &'static str, needed: usize, available: usize) -> Error {
+    let kind = ErrorKind::UnexpectedEnd {
+        needed: needed as u64,
+        available: available as u64,
+    };
+    Error::new(kind, operation)
+}
+
+impl fmt::Debug for ByteReadChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteReadChannel")
+            .field("buffered", &self.buffer.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

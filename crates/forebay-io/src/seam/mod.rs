@@ -1,0 +1,23 @@
+//! The seams: where a channel's bytes come from and go to.
+//!
+//! Sockets, TLS and pipes are each a [`Source`] and a [`Drain`]; half-close, limits, errors and
+//! cancel safety are written once, above them. These traits are for the crates of forebay: they
+//! are not re-exported by `forebay` and may change in any release until 1.0.
+
+mod afterwards;
+mod drain;
+mod inlet;
+mod source;
+mod turns;
+
+pub use self::afterwards::Afterwards;
+pub use self::drain::Drain;
+pub use self::inlet::Inlet;
+pub use self::source::{Filled, Source};
+pub use self::turns::Turns;
+pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
+pub use crate::cause::Cause;
+pub use crate::outbox::{Outbox, Until};
+pub use crate::queue::SendQueue;
+pub use crate::unwinding::{torn_down, unwinding};
+pub use crate::waiters::{WaiterKey, Waiters};

@@ -1,0 +1,29 @@
+//! Where a channel's bytes come from.
+
+use std::task::{Context, Poll};
+
+use super::Inlet;
+use crate::{Error, Result};
+
+/// What a call of [`Source::poll_fill`] brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// At least one byte was appended.
+    More,
+    /// There is nothing more, and there never will be.
+    End,
+}
+
+/// The reading end of a transport.
+pub trait Source: Send + Sync {
+    /// Appends at least one byte to the inlet, or reports the end, or keeps the waker and waits.
+    ///
+    /// # Errors
+    ///
+    /// What the transport met. An error that lasts is returned by every later call as well; one
+    /// that happens once (a read timeout) is returned once, and the channel stays usable.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>>;
+
+    /// The reader gave up for this cause: nobody will fill from here any more.
+    fn abort(&mut self, cause: &Error);
+}

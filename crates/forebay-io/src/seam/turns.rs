@@ -1,0 +1,16 @@
+//! When an outbox is flushed, and who sees it off.
+
+use std::sync::Arc;
+
+use super::Outbox;
+
+/// The turns of a worker, as an [`Outbox`] knows them.
+///
+/// A channel without turns (a [`pipe`](crate::pipe)) is flushed in the call that writes.
+pub trait Turns: Send + Sync {
+    /// Flushes the outbox by the end of this turn, or at once where there is no turn.
+    fn defer(&self, outbox: &Arc<Outbox>);
+
+    /// Keeps the outbox alive until it is finished, within a deadline; it has no owner any more.
+    fn linger(&self, outbox: Arc<Outbox>);
+}

@@ -1,0 +1,218 @@
+//! Items composed by the caller's own code, outside every lock.
+
+use std::cell::Cell;
+use std::fmt::{self, Write};
+
+use super::ByteWriteChannel;
+use crate::{Error, ErrorKind, Result};
+
+/// A scratch this large is kept for the thread's next item; a larger one is freed.
+const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// An item while its writer composes it: see [`ByteWriteChannel::write_with`].
+///
+/// It belongs to nobody else, so nothing that happens while it is filled (an error, a panic, a
+/// `Display` that uses the same socket) can leave half an item behind.
+#[derive(Debug)]
+pub struct Staging {
+    bytes: Vec<u8>,
+    /// A `Display` refused to be formatted.
+    failed: bool,
+}
+
+impl Staging {
+    /// Appends bytes.
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Appends text.
+    pub fn put_str(&mut self, text: &str) {
+        self.put_slice(text.as_bytes());
+    }
+
+    /// Appends a byte.
+    pub fn put_u8(&mut self, byte: u8) {
+        self.bytes.push(byte);
+    }
+
+    /// Appends formatted text; `write!(out, "..")` calls this. A formatter that fails fails the
+    /// whole item.
+    pub fn write_fmt(&mut self, arguments: fmt::Arguments<'_>) {
+        self.failed |= Text(&mut self.bytes).write_fmt(arguments).is_err();
+    }
+
+    /// Bytes composed so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// True when nothing has been composed yet.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+macro_rules! put_numbers {
+    ($($name:ident $name_le:ident $type:ty;)*) => {
+        impl Staging {$(
+            #[doc = concat!("Appends a `", stringify!($type), "`, big-endian.")]
+            pub fn $name(&mut self, number: $type) {
+                self.put_slice(&number.to_be_bytes());
+            }
+
+            #[doc = concat!("Appends a `", stringify!($type), "`, little-endian.")]
+            pub fn $name_le(&mut self, number: $type) {
+                self.put_slice(&number.to_le_bytes());
+            }
+        )*}
+    };
+}
+
+put_numbers! {
+    put_u16 put_u16_le u16;
+    put_u32 put_u32_le u32;
+    put_u64 put_u64_le u64;
+}
+
+/// The adapter between `fmt` and bytes.
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// What a composing closure may return: nothing, or a result whose error calls the item off.
+pub trait Staged: sealed::Sealed {
+    #[doc(hidden)]
+    fn into_result(self) -> Result<()>;
+}
+
+impl Staged for () {
+    fn into_result(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Error>> Staged for std::result::Result<(), E> {
+    fn into_result(self) -> Result<()> {
+        self.map_err(Into::into)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E> Sealed for std::result::Result<(), E> {}
+}
+
+impl ByteWriteChannel {
+    /// Waits for room, then runs `compose` once, outside every lock, and accepts what it composed
+    /// as one item. In the steady state nothing is allocated.
+    ///
+    /// # Errors
+    ///
+    /// - As [`write_str`](Self::write_str).
+    /// - What `compose` returned; [`Other`](ErrorKind::Other) when a `Display` in it failed;
+    ///   [`LimitExceeded`](ErrorKind::LimitExceeded) when the item is over 1 MiB. Nothing is
+    ///   written then, nor when `compose` panics.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: dropped before it returned, it has not run `compose` and has written nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # let (mut input, mut output) = forebay_io::pipe(4096);
+    /// output.write_with(|out| {
+    ///     out.put_u16(5);
+    ///     out.put_str("hello");
+    /// }).await?;
+    /// # assert_eq!(input.read_packet(7).await?.as_slice(), b"\0\x05hello");
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn write_with<T: Staged>(
+        &mut self,
+        compose: impl FnOnce(&mut Staging) -> T,
+    ) -> Result<()> {
+        self.room().await?;
+        let mut out = Staging {
+            bytes: SCRATCH.take(),
+            failed: false,
+        };
+        out.bytes.clear();
+        let composed = compose(&mut out).into_result();
+        let accepted = composed.and_then(|()| self.accept_staged(&out));
+        if out.bytes.capacity() <= KEPT_SCRATCH_BYTES {
+            SCRATCH.set(out.bytes);
+        }
+        accepted
+    }
+
+    fn accept_staged(&mut self, out: &Staging) -> Result<()> {
+        if out.failed {
+            return Err(Error::new(ErrorKind::Other, "write")
+                .with_detail("a formatting trait implementation returned an error"));
+        }
+        Self::check_item(out.len())?;
+        self.accept_slice(&out.bytes)
+    }
+}
+
+/// Formats into a [`ByteWriteChannel`] as one item: `write_fmt!(output, "Hello, {name}!\n").await?`.
+///
+/// Expands to [`ByteWriteChannel::write_with`](crate::ByteWriteChannel::write_with), whose errors
+/// and cancel safety hold. The arguments are formatted when the future is polled and there is room;
+/// they hold no `.await`.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// # let (mut input, mut output) = forebay_io::pipe(4096);
+/// forebay_io::write_fmt!(output, "{} and {}\n", 1, 2).await?;
+/// # assert_eq!(input.read_line().await?.as_deref(), Some("1 and 2"));
+/// # forebay_io::Result::Ok(()) }).unwrap();
+/// ```
+#[macro_export]
+macro_rules! write_fmt {
+    ($output:expr, $($arguments:tt)+) => {
+        $output.write_with(|out| out.write_fmt(::core::format_args!($($arguments)+)))
+    };
+}
+
+/// Formats into a [`ByteWriteChannel`] as one item and ends it with LF:
+/// `write_line!(output, "Hello, {name}!").await?`.
+///
+/// As [`write_fmt!`](crate::write_fmt); without arguments it writes an empty line.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// # let (mut input, mut output) = forebay_io::pipe(4096);
+/// forebay_io::write_line!(output, "{:>4}", 7).await?;
+/// # assert_eq!(input.read_line().await?.as_deref(), Some("   7"));
+/// # forebay_io::Result::Ok(()) }).unwrap();
+/// ```
+#[macro_export]
+macro_rules! write_line {
+    ($output:expr $(,)?) => {
+        $output.write_with(|out| out.put_u8(b'\n'))
+    };
+    ($output:expr, $($arguments:tt)+) => {
+        $output.write_with(|out| {
+            out.write_fmt(::core::format_args!($($arguments)+));
+            out.put_u8(b'\n');
+        })
+    };
+}

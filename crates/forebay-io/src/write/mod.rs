@@ -1,0 +1,325 @@
+//! The writing half of a connection or pipe.
+
+mod format;
+mod numbers;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use self::format::{Staged, Staging};
+use crate::outbox::{Outbox, Until};
+use crate::seam::unwinding;
+use crate::{Error, ErrorKind, Packet, Result};
+
+/// The largest slice that is accepted in one step: 1 MiB.
+pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
+
+/// A channel to write bytes to: text, numbers, packets.
+///
+/// A write waits for room (fewer than 64 KiB queued) and then takes its whole item in one step.
+/// What a task writes during one turn of its worker leaves in one system call at the end of that
+/// turn, without waiting; an error of that sending surfaces on the next call. Where there is no
+/// worker the write itself sends. [`flush`](Self::flush) waits until the kernel has everything.
+///
+/// There is one writer per channel, by `&mut`. Dropping it is [`finish`](Self::finish) in the
+/// background, except while its task unwinds from a panic, or with an item half accepted: then the
+/// connection is reset, because half a message must not look like a whole one.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (mut input, mut output) = forebay_io::pipe(4096);
+/// output.write_str("Hello, ").await?;
+/// forebay_io::write_line!(output, "{}!", "Ada").await?;
+/// output.write_u32(42).await?;
+/// output.finish().await?;
+///
+/// assert_eq!(input.read_line().await?.as_deref(), Some("Hello, Ada!"));
+/// assert_eq!(input.read_u32().await?, 42);
+/// assert!(input.read_u8().await.is_err_and(|error| error.is_end()));
+/// # forebay_io::Result::Ok(()) }).unwrap();
+/// ```
+#[doc(alias = "openWriteChannel")]
+pub struct ByteWriteChannel {
+    outbox: Arc<Outbox>,
+    auto_flush: bool,
+    /// Set while a slice above the item limit is being accepted in pieces, and left so if that
+    /// call is dropped half-way.
+    partial: Option<Partial>,
+    /// The socket this half belongs to, as one of its handles.
+    _keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Partial {
+    accepted: usize,
+    of: usize,
+}
+
+impl ByteWriteChannel {
+    /// A channel that writes into this outbox and keeps `keep` alive.
+    #[doc(hidden)]
+    pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
+        Self {
+            outbox,
+            auto_flush: true,
+            partial: None,
+            _keep: keep,
+        }
+    }
+
+    /// Turns sending at the end of each turn off: from now on only [`flush`](Self::flush),
+    /// [`finish`](Self::finish), dropping and a full queue send.
+    #[doc(alias = "autoFlush")]
+    pub fn manual_flush(&mut self) {
+        self.auto_flush = false;
+    }
+
+    /// Writes text.
+    ///
+    /// # Errors
+    ///
+    /// - [`Closed`](ErrorKind::Closed) after `finish` or `close`.
+    /// - [`Incomplete`](ErrorKind::Incomplete) after a huge write was dropped half-way.
+    /// - What the connection met: [`Reset`](ErrorKind::Reset), …
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless up to 1 MiB: dropped before it returned, it has written nothing. Longer text is
+    /// accepted in pieces; dropped half-way, it poisons the channel: later writes and `finish` say
+    /// [`Incomplete`](ErrorKind::Incomplete), and dropping the channel resets the connection.
+    #[doc(alias = "writeStringUtf8")]
+    pub async fn write_str(&mut self, text: &str) -> Result<()> {
+        self.write_all(text.as_bytes()).await
+    }
+
+    /// Writes several pieces of text behind each other as one item: no formatting, no allocation.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_str`](Self::write_str), and [`LimitExceeded`](ErrorKind::LimitExceeded) when the
+    /// pieces are over 1 MiB together.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: dropped before it returned, it has written nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # let (mut input, mut output) = forebay_io::pipe(4096);
+    /// output.write_strs(&["Hello, ", "Ada", "!\n"]).await?;
+    /// # assert_eq!(input.read_line().await?.as_deref(), Some("Hello, Ada!"));
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
+        Self::check_item(pieces.iter().map(|piece| piece.len()).sum())?;
+        self.write_item(|queue| {
+            for piece in pieces {
+                queue.push_slice(piece.as_bytes());
+            }
+        })
+        .await
+    }
+
+    /// Writes all of a slice.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_str`](Self::write_str).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`write_str`](Self::write_str): lossless up to 1 MiB.
+    #[doc(alias = "writeFully")]
+    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > ITEM_BYTES_MAX {
+            return self.write_pieces(bytes).await;
+        }
+        self.write_item(|queue| queue.push_slice(bytes)).await
+    }
+
+    /// Writes a value of any size as one item. From 32 KiB on it is queued without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_str`](Self::write_str); the value is dropped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: dropped before it returned, it has written nothing.
+    pub async fn write_bytes(&mut self, bytes: Bytes) -> Result<()> {
+        self.room().await?;
+        self.accept_bytes(bytes)
+    }
+
+    /// Writes a packet's bytes that are not read yet, as [`write_bytes`](Self::write_bytes) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_bytes`](Self::write_bytes).
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: dropped before it returned, it has written nothing.
+    pub async fn write_packet(&mut self, packet: Packet) -> Result<()> {
+        self.write_bytes(packet.into_bytes()).await
+    }
+
+    /// Waits until the kernel (or the pipe) has accepted everything written before this call.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: what is sent stays sent, and sending goes on.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.check_partial("flush")?;
+        let mark = self.outbox.accepted();
+        self.outbox.advance();
+        self.outbox.wait(Until::Sent(mark)).await
+    }
+
+    /// Flushes and sends the end mark; reading goes on. Idempotent.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: from the first poll on the channel is finishing, and goes on to do so.
+    #[doc(alias = "flushAndClose")]
+    pub async fn finish(&mut self) -> Result<()> {
+        self.check_partial("finish")?;
+        self.outbox.finish();
+        self.outbox.wait(Until::Finished).await
+    }
+
+    /// Gives up with a cause: what is queued is dropped and the connection reset. The reader of a
+    /// pipe sees the cause; so does every later call here.
+    #[doc(alias = "cancel")]
+    #[doc(alias = "close(cause)")]
+    pub fn abort_with(&mut self, cause: Error) {
+        self.outbox.abort(cause);
+    }
+
+    /// Bytes written and not yet accepted by the kernel.
+    pub fn queued(&self) -> usize {
+        self.outbox.queued()
+    }
+
+    /// True after `finish`, `abort_with`, the socket's `close`, or an error.
+    #[doc(alias = "isClosedForWrite")]
+    pub fn is_closed_for_write(&self) -> bool {
+        !self.outbox.is_open()
+    }
+
+    /// Waits until the queue is below its mark, sending what waits if it is not.
+    pub(crate) async fn room(&mut self) -> Result<()> {
+        self.check_partial("write")?;
+        if self.outbox.has_room() {
+            return Ok(());
+        }
+        self.outbox.advance();
+        self.outbox.wait(Until::Room).await
+    }
+
+    pub(crate) fn accept_bytes(&mut self, bytes: Bytes) -> Result<()> {
+        self.outbox.accept_bytes(self.auto_flush, bytes)
+    }
+
+    pub(crate) fn accept_slice(&mut self, bytes: &[u8]) -> Result<()> {
+        self.outbox
+            .accept(self.auto_flush, |queue| queue.push_slice(bytes))
+    }
+
+    /// Waits for room and accepts one item in one step. In the common case there is room, and one
+    /// lock does it.
+    async fn write_item(
+        &mut self,
+        mut put: impl FnMut(&mut crate::queue::SendQueue),
+    ) -> Result<()> {
+        self.check_partial("write")?;
+        while !self.outbox.try_accept(self.auto_flush, &mut put)? {
+            self.room().await?;
+        }
+        Ok(())
+    }
+
+    /// Accepts a slice above the item limit in pieces, remembering how far it got.
+    async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check_partial("write")?;
+        let mut accepted = 0;
+        for piece in bytes.chunks(ITEM_BYTES_MAX) {
+            let before = self.partial.take();
+            let written = self.write_item(|queue| queue.push_slice(piece)).await;
+            self.partial = before;
+            written?;
+            accepted += piece.len();
+            self.partial = Some(Partial {
+                accepted,
+                of: bytes.len(),
+            });
+        }
+        self.partial = None;
+        Ok(())
+    }
+
+    fn check_item(bytes: usize) -> Result<()> {
+        if bytes <= ITEM_BYTES_MAX {
+            return Ok(());
+        }
+        let kind = ErrorKind::LimitExceeded {
+            limit: ITEM_BYTES_MAX as u64,
+        };
+        Err(Error::new(kind, "write").with_detail(format!("one item of {bytes} bytes")))
+    }
+
+    fn check_partial(&self, operation: &'static str) -> Result<()> {
+        match self.partial {
+            None => Ok(()),
+            Some(Partial { accepted, of }) => {
+                let kind = ErrorKind::Incomplete {
+                    accepted: accepted as u64,
+                    of: of as u64,
+                };
+                Err(Error::new(kind, operation))
+            }
+        }
+    }
+}
+
+impl Drop for ByteWriteChannel {
+    fn drop(&mut self) {
+        let half_a_message = if let Err(incomplete) = self.check_partial("drop") {
+            Some(incomplete)
+        } else if unwinding() {
+            Some(Error::new(ErrorKind::Panicked, "write").with_detail("the writing task panicked"))
+        } else {
+            None
+        };
+        match half_a_message {
+            Some(cause) => self.outbox.abort(cause),
+            None => self.outbox.finish_unattended(),
+        }
+    }
+}
+
+impl fmt::Debug for ByteWriteChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteWriteChannel")
+            .field("outbox", &self.outbox)
+            .field("auto_flush", &self.auto_flush)
+            .finish_non_exhaustive()
+    }
+}
