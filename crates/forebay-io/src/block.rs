@@ -8,6 +8,9 @@
 //! A thread's pool keeps a handful of blocks. A worker raises that number and names a
 //! [`BlockLedger`], in which every block the pool allocates is counted until it is freed.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::mem;

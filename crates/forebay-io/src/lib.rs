@@ -45,12 +45,15 @@ mod queue;
 mod read;
 #[doc(hidden)]
 pub mod seam;
+#[cfg(test)]
+#[path = "../tests/support/seeds.rs"]
+mod seeds;
 mod unwinding;
 mod waiters;
 mod write;
 
 pub use crate::error::{Error, ErrorKind, Fault, Result};
 pub use crate::packet::Packet;
-pub use crate::pipe::{duplex, pipe};
+pub use crate::pipe::{Duplex, duplex, pipe};
 pub use crate::read::{ByteReadChannel, LineOptions, PACKET_BYTES_MAX, ReadExact};
 pub use crate::write::{ByteWriteChannel, Staged, Staging};

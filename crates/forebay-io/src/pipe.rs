@@ -47,7 +47,18 @@ pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {
     (input, ByteWriteChannel::new(outbox, None))
 }
 
-/// Makes two connected pairs of channels in memory: what one writes, the other reads.
+/// One end of a [`duplex`]: what it writes, the other end reads.
+#[derive(Debug)]
+pub struct Duplex {
+    /// The reading half.
+    pub input: ByteReadChannel,
+    /// The writing half.
+    pub output: ByteWriteChannel,
+}
+
+/// Makes a connection in memory, for tests and for tasks that talk to each other.
+///
+/// Each direction is a [`pipe`] of this capacity.
 ///
 /// # Panics
 ///
@@ -58,21 +69,26 @@ pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {
 /// ```
 /// # futures_lite::future::block_on(async {
 /// let (mut client, mut server) = forebay_io::duplex(4096);
-/// client.1.write_str("hello\n").await?;
-/// assert_eq!(server.0.read_line().await?.as_deref(), Some("hello"));
-/// server.1.write_str("goodbye\n").await?;
-/// assert_eq!(client.0.read_line().await?.as_deref(), Some("goodbye"));
+/// client.output.write_str("hello\n").await?;
+/// assert_eq!(server.input.read_line().await?.as_deref(), Some("hello"));
+/// server.output.write_str("goodbye\n").await?;
+/// assert_eq!(client.input.read_line().await?.as_deref(), Some("goodbye"));
 /// # forebay_io::Result::Ok(()) }).unwrap();
 /// ```
-pub fn duplex(
-    capacity: usize,
-) -> (
-    (ByteReadChannel, ByteWriteChannel),
-    (ByteReadChannel, ByteWriteChannel),
-) {
+pub fn duplex(capacity: usize) -> (Duplex, Duplex) {
     let (left_input, right_output) = pipe(capacity);
     let (right_input, left_output) = pipe(capacity);
-    ((left_input, left_output), (right_input, right_output))
+    let left = Duplex {
+        input: left_input,
+        output: left_output,
+    };
+    (
+        left,
+        Duplex {
+            input: right_input,
+            output: right_output,
+        },
+    )
 }
 
 struct Shared {

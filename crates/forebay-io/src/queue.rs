@@ -1,5 +1,8 @@
 //! Bytes waiting to be sent, in the pieces in which they are held.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::mem;
@@ -199,7 +202,14 @@ impl SendQueue {
             return;
         };
         match self.rest.back_mut().or(self.front.as_mut()) {
-            Some(Segment::Kept { bytes, .. }) => bytes.extend_from_slice(last.as_slice()),
+            Some(Segment::Kept { bytes, start }) => {
+                // A peer that never takes everything must not make its sent bytes pile up here.
+                if *start > bytes.len() / 2 {
+                    bytes.drain(..*start);
+                    *start = 0;
+                }
+                bytes.extend_from_slice(last.as_slice());
+            }
             _ => self.rest.push_back(last),
         }
     }

@@ -5,6 +5,9 @@
 //! the state of whoever owns one, takes wakers that were cloned before locking, and gives back
 //! wakers to be dropped or woken after unlocking.
 
+#[cfg(test)]
+mod tests;
+
 use std::task::Waker;
 
 use crate::seam::Afterwards;

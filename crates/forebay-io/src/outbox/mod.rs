@@ -177,8 +177,9 @@ impl Outbox {
         let mut state = lock(&self.state);
         state.deferred = false;
         let result = state.drive(&self.own_waker, &mut after);
-        if let Err(error) = result {
-            let cause = self.cause.record(error);
+        if let Err(error) = &result {
+            // A clone is recorded: a cause that came second is dropped here, without the lock.
+            let cause = self.cause.record(error.clone());
             state.give_up(&cause, &mut after);
         }
         state.release_waiters(self.high_water, &mut after);
@@ -211,8 +212,9 @@ impl Outbox {
         if state.phase.is_settled() {
             return;
         }
-        let cause = self.cause.record(cause);
-        state.give_up(&cause, &mut after);
+        // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
+        let first = self.cause.record(cause.clone());
+        state.give_up(&first, &mut after);
         state.release_waiters(self.high_water, &mut after);
         drop(state);
         after.run();

@@ -57,7 +57,8 @@ impl Outbox {
         }
         let came_true = match until {
             Until::Room => state.phase == Phase::Open,
-            Until::Sent(mark) => state.sent >= mark,
+            // What an abort threw away is neither queued nor sent, so the numbers alone would lie.
+            Until::Sent(mark) => state.sent >= mark && state.phase != Phase::Aborted,
             Until::Finished => state.phase == Phase::Finished,
         };
         Poll::Ready(if came_true {

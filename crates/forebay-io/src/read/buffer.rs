@@ -15,6 +15,9 @@
 //! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Both
 //! directions cost O(1) per byte received, however small the pieces in which a peer sends.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use crate::block::{BLOCK_BYTES, Block};
@@ -164,7 +167,8 @@ impl Buffer {
                 let left = self.readable().to_vec();
                 self.replace(left, Storage::Kept);
             }
-            Storage::Kept(bytes) if self.head > bytes.len() / 2 => {
+            // What an item once needed, or what was consumed since: memory without bytes in it.
+            Storage::Kept(bytes) | Storage::Grown(bytes) if 4 * self.len() < bytes.capacity() => {
                 let left = self.readable().to_vec();
                 self.replace(left, Storage::Kept);
             }

@@ -162,6 +162,8 @@ impl ByteReadChannel {
         if matches!(self.state, super::State::Ended) {
             return std::task::Poll::Ready(Ok(0));
         }
+        // The caller's memory is received into: a block of ours would only be held while it waits.
+        self.buffer.settle();
         let mut inlet = Inlet::slice(slice);
         self.source
             .poll_fill(cx, &mut inlet)

@@ -1,5 +1,8 @@
 //! Lines: one resumable scan, never a second look at a byte.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 

@@ -41,11 +41,12 @@ impl Afterwards {
         self.spent.push(bytes);
     }
 
-    /// Drops and wakes. Call it with no lock held.
+    /// Wakes and drops. Call it with no lock held.
     pub fn run(self) {
-        drop(self.spent);
         for waker in self.waker.into_iter().chain(self.more_wakers) {
             waker.wake();
         }
+        // Last, because an owner's drop may panic, and that must cost nobody else their wake-up.
+        drop(self.spent);
     }
 }

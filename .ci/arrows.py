@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""Checks that dependencies point only where the architecture says they may.
+
+Between crates the manifests are asked, through `cargo metadata`; inside them the sources are read
+with comments and strings taken out. A new crate or a new wall is a new line in the tables below.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+# Which of our crates a crate may depend on, as a normal, a build or a test dependency.
+CRATES = {
+    "forebay-io": set(),
+    "forebay-tls": {"forebay-io"},
+    "forebay": {"forebay-io", "forebay-tls"},
+}
+
+# What the sources of a crate may not name at all.
+FORBIDDEN_IN_CRATE = {
+    "forebay-io": ["forebay", "std::net", "core::net", "std::os::unix::net"],
+}
+
+# Where alone these names may stand.
+ONLY_IN = {
+    "mio": ["crates/forebay/src/host/worker", "crates/forebay/src/selector/"],
+}
+
+# Folders of crates/forebay/src, and the ones above them, of which they know nothing.
+FORBIDDEN_IN_FOLDER = {
+    "host": ["net"],
+    "selector": ["net"],
+    "task": ["net"],
+    "time": ["net"],
+}
+
+
+def main():
+    complaints = check_manifests()
+    roots = sorted(Path("crates").glob("*/src/lib.rs"))
+    if not roots:
+        complaints.append("no crates/*/src/lib.rs: is this the root of the repository?")
+    for root in roots:
+        complaints += check_root(root)
+    sources = sorted(path for path in Path("crates").rglob("*.rs") if "target" not in path.parts)
+    for path in sources:
+        complaints += check_source(path)
+    if complaints:
+        # A path in a `use` is also seen as a path: say it once.
+        sys.exit("\n".join(sorted(set(complaints))))
+    print(f"{len(roots)} crates and {len(sources)} sources: all arrows point down")
+
+
+def check_manifests():
+    command = ["cargo", "metadata", "--no-deps", "--format-version", "1"]
+    answer = subprocess.run(command, stdout=subprocess.PIPE)
+    if answer.returncode != 0:
+        sys.exit("arrows.py: cargo metadata failed")
+    metadata = json.loads(answer.stdout)
+    complaints = []
+    for package in metadata["packages"]:
+        name = package["name"]
+        if name not in CRATES:
+            complaints.append(f"crate {name}: not in the table of .ci/arrows.py")
+            continue
+        for needed in {entry["name"] for entry in package["dependencies"]}:
+            if needed.startswith("forebay") and needed not in CRATES[name]:
+                complaints.append(f"crate {name}: must not depend on {needed}")
+    return complaints
+
+
+def check_root(path):
+    """The attribute stands before every item, so that no module escapes it."""
+    attributes = re.match(r"(\s*#!\[[^\]]*\])*", strip(path.read_text())).group(0)
+    if re.search(r"#!\[\s*forbid\s*\(\s*unsafe_code\s*\)\s*\]", attributes):
+        return []
+    return [f"{path}: does not begin with #![forbid(unsafe_code)]"]
+
+
+def check_source(path):
+    crate = path.parts[1]
+    folder = path.parts[3] if len(path.parts) > 4 and path.parts[2] == "src" else ""
+    # A folder's own file, should it not be called mod.rs, belongs to the folder.
+    if path.parts[2] == "src" and len(path.parts) == 4:
+        folder = path.stem
+    complaints = []
+    for line, name in paths_named_in(path):
+        def complain(reason):
+            complaints.append(f"{path}:{line}: {name}: {reason}")
+
+        for forbidden in FORBIDDEN_IN_CRATE.get(crate, []):
+            if begins_with(name, forbidden):
+                complain(f"{crate} must not name {forbidden}")
+        for guarded, places in ONLY_IN.items():
+            if begins_with(name, guarded) and not str(path).startswith(tuple(places)):
+                complain(f"{guarded} may stand only in {' and '.join(places)}")
+        if crate == "forebay":
+            for above in FORBIDDEN_IN_FOLDER.get(folder, []):
+                if begins_with(name, f"crate::{above}"):
+                    complain(f"{folder}/ must not know {above}/")
+    return complaints
+
+
+def begins_with(name, prefix):
+    return name == prefix or name.startswith(prefix + "::")
+
+
+def paths_named_in(path):
+    """Every path in a source as (line, path), with `use` trees spread out and `super` resolved."""
+    text = strip(path.read_text())
+    here = module_of(path)
+    for use in re.finditer(r"\buse\b([^;]*);", text):
+        for name in spread(re.sub(r"\bas\s+\w+", "", use.group(1)).replace(" ", "").replace("\n", "")):
+            yield line_of(text, use.start()), resolve(name, here)
+    for found in re.finditer(r"(?<![\w:])(?:::)?\w+(?:\s*::\s*\w+)+", text):
+        name = re.sub(r"\s", "", found.group(0)).removeprefix("::")
+        yield line_of(text, found.start()), resolve(name, here)
+    for found in re.finditer(r"\bextern\s+crate\s+(\w+)", text):
+        yield line_of(text, found.start()), found.group(1)
+
+
+def line_of(text, offset):
+    return text.count("\n", 0, offset) + 1
+
+
+def spread(tree):
+    """`a::{b, c::{self, d}}` as `a::b`, `a::c`, `a::c::d`."""
+    tree = tree.removeprefix("::")
+    opening = tree.find("{")
+    if opening < 0:
+        return [tree.removesuffix("::self").removesuffix("::*")]
+    prefix, inside = tree[:opening], tree[opening + 1:tree.rfind("}")]
+    branches, depth, start = [], 0, 0
+    for position, character in enumerate(inside + ","):
+        depth += (character == "{") - (character == "}")
+        if character == "," and depth == 0:
+            branches.append(inside[start:position])
+            start = position + 1
+    return [name for branch in branches if branch for name in spread(prefix + branch)]
+
+
+def module_of(path):
+    """The module that a file is, as the components after `crate`."""
+    parts = list(path.parts[3:]) if path.parts[2] == "src" else []
+    if parts:
+        parts[-1] = parts[-1].removesuffix(".rs")
+        if parts[-1] in ("mod", "lib", "main"):
+            parts.pop()
+    return parts
+
+
+def resolve(name, here):
+    """Writes `self::` and `super::` out. An inline module is taken for its file's: that errs upwards."""
+    first, *rest = name.split("::")
+    if first not in ("self", "super"):
+        return name
+    module = list(here)
+    words = [first, *rest]
+    while words and words[0] in ("self", "super"):
+        if words.pop(0) == "super" and module:
+            module.pop()
+    return "::".join(["crate", *module, *words])
+
+
+TOKENS = re.compile(
+    r"""
+    (?P<line>//[^\n]*)
+    | (?P<block>/\*)
+    | b?r(?P<hashes>\#*)"(?:.|\n)*?"(?P=hashes)      # a raw string
+    | [bc]?"(?:\\(?:.|\n)|[^"\\])*"                  # a string
+    | b?'(?:\\(?:x..|u\{[^}]*\}|.)|[^'\\\n])'        # a character, not a lifetime
+    """,
+    re.VERBOSE,
+)
+
+
+def strip(text):
+    """The source without comments and strings, its lines kept."""
+    pieces, position = [], 0
+    while match := TOKENS.search(text, position):
+        end = match.end() if not match.group("block") else end_of_block(text, match.start())
+        pieces += [text[position:match.start()], " ", "\n" * text.count("\n", match.start(), end)]
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def end_of_block(text, start):
+    """Block comments nest."""
+    depth = 0
+    for match in re.compile(r"/\*|\*/").finditer(text, start):
+        depth += 1 if match.group(0) == "/*" else -1
+        if depth == 0:
+            return match.end()
+    return len(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+//! What each mode does with a connection.
+
+use forebay::{Result, Socket};
+
+/// Sends back what comes.
+pub async fn echo(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    input.copy_to(&mut output).await?;
+    socket.close().await
+}
+
+/// Counts what comes and answers the count, eight bytes little-endian, at the end.
+pub async fn discard(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    let count = input.discard(u64::MAX).await?;
+    output.write_u64_le(count).await?;
+    socket.close().await
+}
+
+/// Greets each line; the loop is README's.
+pub async fn line(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    while let Some(name) = input.read_line().await? {
+        output.write_str(&format!("Hello, {name}!\n")).await?;
+    }
+    socket.close().await
+}
+
+/// Greets each line without an allocation, with formatting.
+pub async fn line_ref(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    while let Some(name) = input.read_line_ref().await? {
+        forebay::write_fmt!(output, "Hello, {name}!\n").await?;
+    }
+    socket.close().await
+}
+
+/// Greets each line without an allocation and without formatting.
+pub async fn line_strs(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    while let Some(name) = input.read_line_ref().await? {
+        output.write_strs(&["Hello, ", name, "!\n"]).await?;
+    }
+    socket.close().await
+}

@@ -1,0 +1,225 @@
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::seeds::{KIB, pattern, property, sizes};
+
+fn all(queue: &SendQueue) -> Vec<u8> {
+    let segments = queue.front.iter().chain(&queue.rest);
+    segments.map(Segment::as_slice).collect::<Vec<_>>().concat()
+}
+
+/// Memory of the queue's own (values of the caller's are the caller's).
+fn pinned(queue: &SendQueue) -> usize {
+    let segments = queue.front.iter().chain(&queue.rest);
+    segments
+        .map(|segment| match segment {
+            Segment::Block { .. } => BLOCK_BYTES,
+            Segment::Kept { bytes, .. } => bytes.capacity(),
+            Segment::Shared(_) => 0,
+        })
+        .sum()
+}
+
+fn pieces(queue: &SendQueue) -> usize {
+    queue.front.iter().chain(&queue.rest).count()
+}
+
+fn check(queue: &SendQueue, oracle: &mut VecDeque<u8>) {
+    let oracle = oracle.make_contiguous();
+    assert_eq!(queue.len(), oracle.len());
+    assert_eq!(queue.is_empty(), oracle.is_empty());
+    assert!(all(queue) == oracle, "bytes lost, doubled or out of order");
+    let mut segments = queue.front.iter().chain(&queue.rest);
+    assert!(
+        segments.all(|segment| !segment.as_slice().is_empty()),
+        "an empty piece"
+    );
+    assert!(queue.front.is_some() || queue.rest.is_empty());
+    assert_eq!(queue.is_one_piece(), pieces(queue) < 2);
+
+    let (slices, count) = queue.slices();
+    let offered: Vec<u8> = slices[..count]
+        .iter()
+        .map(|slice| &**slice)
+        .collect::<Vec<_>>()
+        .concat();
+    assert!(oracle.starts_with(&offered), "slices out of order");
+    assert_eq!(count, pieces(queue).min(SLICES_COUNT));
+    assert_eq!(
+        queue.first(),
+        slices[..count].first().map_or(&[][..], |slice| slice)
+    );
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Slice(usize),
+    Bytes(usize),
+    Sent(usize),
+    Move(usize),
+    MovedOn(usize),
+    Settle,
+    Clear,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => sizes().prop_map(|len| Op::Slice(len - 1)),
+        2 => sizes().prop_map(|len| Op::Bytes(len - 1)),
+        3 => sizes().prop_map(Op::Sent),
+        2 => sizes().prop_map(Op::Move),
+        1 => sizes().prop_map(Op::MovedOn),
+        3 => Just(Op::Settle),
+        1 => Just(Op::Clear),
+    ];
+    vec(op, 0..60)
+}
+
+#[test]
+fn a_queue_gives_what_it_was_given() {
+    property("queue model", 300, &ops(), |ops| {
+        let (mut queue, mut oracle) = (SendQueue::default(), VecDeque::new());
+        let (mut other, mut other_oracle) = (SendQueue::default(), VecDeque::new());
+        for (seed, op) in ops.into_iter().enumerate() {
+            let mut after = Afterwards::new();
+            match op {
+                Op::Slice(len) => {
+                    queue.push_slice(&pattern(len, seed));
+                    oracle.extend(pattern(len, seed));
+                }
+                Op::Bytes(len) => {
+                    queue.push_bytes(pattern(len, seed).into(), &mut after);
+                    oracle.extend(pattern(len, seed));
+                }
+                Op::Sent(count) => {
+                    let count = count.min(queue.len());
+                    queue.sent(count, &mut after);
+                    oracle.drain(..count);
+                }
+                Op::Move(most) => {
+                    queue.move_to(&mut other, most, &mut after);
+                    let count = most.min(oracle.len());
+                    other_oracle.extend(oracle.drain(..count));
+                }
+                Op::MovedOn(count) => {
+                    let count = count.min(other.len());
+                    other.sent(count, &mut after);
+                    other_oracle.drain(..count);
+                }
+                Op::Settle => {
+                    queue.settle();
+                    // One partly sent block may stand before what was settled.
+                    assert!(pinned(&queue) <= 4 * queue.len() + BLOCK_BYTES);
+                }
+                Op::Clear => {
+                    queue.clear(&mut after);
+                    oracle.clear();
+                    assert_eq!(pinned(&queue), 0);
+                }
+            }
+            after.run();
+            check(&queue, &mut oracle);
+            check(&other, &mut other_oracle);
+        }
+    });
+}
+
+/// Bytes that know how many owners they have left.
+fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
+    struct Owner(Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let bytes = Arc::new(pattern(len, 0));
+    (Bytes::from_owner(Owner(Arc::clone(&bytes))), bytes)
+}
+
+#[test]
+fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
+    for len in [0, 1, SHARE_BYTES - 1, SHARE_BYTES, SHARE_BYTES + 1] {
+        let (mut queue, mut after) = (SendQueue::default(), Afterwards::new());
+        let (bytes, owner) = owned(len);
+        queue.push_bytes(bytes, &mut after);
+        queue.sent(len, &mut after);
+        assert_eq!(
+            Arc::strong_count(&owner),
+            2,
+            "dropped under the lock: {len}"
+        );
+        after.run();
+        assert_eq!(Arc::strong_count(&owner), 1, "kept: {len}");
+    }
+}
+
+#[test]
+fn a_cleared_queue_leaves_values_to_be_dropped_afterwards() {
+    let (mut queue, mut after) = (SendQueue::default(), Afterwards::new());
+    let (bytes, owner) = owned(SHARE_BYTES);
+    queue.push_slice(b"before");
+    queue.push_bytes(bytes, &mut after);
+    queue.push_slice(b"behind");
+    queue.clear(&mut after);
+    assert!(queue.is_empty());
+    assert_eq!(Arc::strong_count(&owner), 2);
+    after.run();
+    assert_eq!(Arc::strong_count(&owner), 1);
+}
+
+#[test]
+fn large_values_are_queued_and_moved_without_a_copy() {
+    let (mut queue, mut other) = (SendQueue::default(), SendQueue::default());
+    let mut after = Afterwards::new();
+    let (bytes, _owner) = owned(SHARE_BYTES);
+    let place = bytes.as_ptr();
+    queue.push_bytes(bytes, &mut after);
+    assert_eq!(queue.first().as_ptr(), place);
+    queue.move_to(&mut other, SHARE_BYTES, &mut after);
+    assert_eq!(other.first().as_ptr(), place);
+    after.run();
+}
+
+#[test]
+fn small_items_lie_in_one_piece() {
+    let mut queue = SendQueue::default();
+    for item in 0..1000 {
+        queue.push_slice(&pattern(50, item));
+    }
+    assert!(queue.is_one_piece());
+}
+
+#[test]
+fn a_peer_that_takes_a_little_at_a_time_does_not_make_the_queue_grow() {
+    let mut queue = SendQueue::default();
+    queue.push_slice(&pattern(5000, 0));
+    queue.settle();
+    for turn in 0..2000 {
+        queue.push_slice(&pattern(1000, turn));
+        let mut after = Afterwards::new();
+        queue.sent(1000, &mut after);
+        after.run();
+        queue.settle();
+        assert_eq!(queue.len(), 5000);
+        assert!(
+            pinned(&queue) <= 4 * queue.len(),
+            "{} bytes pinned",
+            pinned(&queue)
+        );
+        assert!(pieces(&queue) <= 2, "pieces pile up");
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_does_not_collect_pieces() {
+    let mut queue = SendQueue::default();
+    for turn in 0..10 * KIB {
+        queue.push_slice(&[turn as u8]);
+        queue.settle();
+        assert!(pieces(&queue) <= 2);
+    }
+    assert_eq!(queue.len(), 10 * KIB);
+}

@@ -1,0 +1,231 @@
+use std::collections::VecDeque;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::seeds::{property, sizes};
+
+/// Below this a buffer's memory is an allocator's smallest change.
+const SMALL_BYTES: usize = 64;
+
+/// The memory that a buffer holds on to.
+fn pinned(buffer: &Buffer) -> usize {
+    let storage = match &buffer.storage {
+        Storage::Empty => 0,
+        Storage::Block(_) => BLOCK_BYTES,
+        Storage::Kept(bytes) | Storage::Grown(bytes) => bytes.capacity(),
+    };
+    storage + buffer.arriving.as_ref().map_or(0, |_| BLOCK_BYTES)
+}
+
+fn check_asleep(buffer: &Buffer) {
+    let (pinned, held) = (pinned(buffer), buffer.len());
+    assert!(
+        pinned <= 4 * held || pinned <= SMALL_BYTES && held > 0,
+        "{pinned} bytes pinned by {held}"
+    );
+}
+
+/// Where the front of the readable bytes lies. As long as it stays, nothing was moved.
+fn place(buffer: &Buffer) -> usize {
+    buffer.readable().as_ptr().addr() - buffer.head
+}
+
+/// Runs a step and says how many bytes it can have moved: all of them, if they lie elsewhere now.
+fn moved_by(buffer: &mut Buffer, step: impl FnOnce(&mut Buffer)) -> usize {
+    let (place_before, head_before, len_before) = (place(buffer), buffer.head, buffer.len());
+    step(buffer);
+    if place(buffer) == place_before && buffer.head == head_before {
+        return 0;
+    }
+    len_before
+}
+
+/// `count` bytes arrive, as from a socket that meets `EAGAIN` behind them.
+fn arrive(buffer: &mut Buffer, bytes: &[u8], most: usize) -> usize {
+    let space = buffer.space(most);
+    assert!(!space.is_empty(), "no room was made");
+    let count = bytes.len().min(space.len());
+    space[..count].copy_from_slice(&bytes[..count]);
+    buffer.fill(count);
+    count
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Arrive(usize, usize),
+    Idle,
+    Settle,
+    Take(usize),
+    Freeze(usize),
+    GiveBack(usize),
+    Clear,
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => (sizes(), sizes()).prop_map(|(count, most)| Op::Arrive(count - 1, most)),
+        1 => Just(Op::Idle),
+        2 => Just(Op::Settle),
+        4 => sizes().prop_map(Op::Take),
+        2 => sizes().prop_map(Op::Freeze),
+        1 => sizes().prop_map(Op::GiveBack),
+        1 => Just(Op::Clear),
+    ];
+    vec(op, 0..60)
+}
+
+#[test]
+fn the_window_shows_what_arrived_and_was_not_taken() {
+    property("buffer model", 400, &ops(), |ops| {
+        let mut buffer = Buffer::default();
+        let mut oracle = VecDeque::new();
+        let mut next = (0..=250_u8).cycle();
+        let mut handed_out = Vec::new();
+        for op in ops {
+            match op {
+                Op::Arrive(count, most) => {
+                    let bytes: Vec<u8> = next.by_ref().take(count).collect();
+                    let taken = arrive(&mut buffer, &bytes, most);
+                    oracle.extend(&bytes[..taken]);
+                }
+                Op::Idle => {
+                    assert!(!buffer.space(1).is_empty());
+                    buffer.settle();
+                    check_asleep(&buffer);
+                }
+                Op::Settle => {
+                    buffer.settle();
+                    check_asleep(&buffer);
+                }
+                Op::Take(count) => {
+                    let count = count.min(buffer.len());
+                    let taken = buffer.take(count).to_vec();
+                    assert_eq!(taken, oracle.drain(..count).collect::<Vec<u8>>());
+                }
+                Op::Freeze(count) => {
+                    let count = count.min(buffer.len());
+                    let frozen = buffer.freeze(count);
+                    handed_out.push((frozen, oracle.drain(..count).collect::<Vec<u8>>()));
+                }
+                Op::GiveBack(count) => {
+                    let bytes: Vec<u8> = next.by_ref().take(count).collect();
+                    buffer.give_back(&bytes);
+                    for byte in bytes.into_iter().rev() {
+                        oracle.push_front(byte);
+                    }
+                }
+                Op::Clear => {
+                    buffer.clear();
+                    oracle.clear();
+                    assert_eq!(pinned(&buffer), 0);
+                }
+            }
+            assert!(buffer.readable() == oracle.make_contiguous());
+            assert!(buffer.head <= buffer.tail);
+            assert!(buffer.tail <= buffer.storage.as_slice().len());
+        }
+        // Nothing that happened later wrote into memory that was handed out.
+        for (frozen, expected) in handed_out {
+            assert_eq!(frozen, expected);
+        }
+    });
+}
+
+#[test]
+fn a_byte_that_arrives_moves_a_few_bytes_at_most() {
+    property("moved bytes", 200, &vec(sizes(), 1..200), |pieces| {
+        let (mut buffer, mut arrived, mut moved) = (Buffer::default(), 0, 0);
+        for piece in pieces {
+            let mut left = vec![7; piece.min(1024 * 1024 - arrived)];
+            while !left.is_empty() {
+                let mut taken = 0;
+                moved += moved_by(&mut buffer, |buffer| {
+                    taken = arrive(buffer, &left, usize::MAX)
+                });
+                left.drain(..taken);
+                arrived += taken;
+            }
+            moved += moved_by(&mut buffer, Buffer::settle);
+        }
+        assert!(moved <= 6 * arrived, "{moved} bytes moved for {arrived}");
+    });
+}
+
+#[test]
+fn a_drip_of_single_bytes_moves_a_few_bytes_for_each() {
+    let (mut buffer, mut moved) = (Buffer::default(), 0);
+    let arrivals = 200 * 1024;
+    for at in 0..arrivals {
+        let byte = [(at % 251) as u8];
+        moved += moved_by(&mut buffer, |buffer| {
+            arrive(buffer, &byte, usize::MAX);
+        });
+        moved += moved_by(&mut buffer, Buffer::settle);
+        check_asleep(&buffer);
+    }
+    assert_eq!(buffer.len(), arrivals);
+    assert!(moved <= 6 * arrivals, "{moved} bytes moved for {arrivals}");
+}
+
+#[test]
+fn a_grown_buffer_is_capped_by_what_was_asked_for() {
+    let mut buffer = Buffer::default();
+    let most = 100_000;
+    while buffer.len() < most {
+        arrive(&mut buffer, &[1; 3000], most);
+        assert!(pinned(&buffer) <= most.max(BLOCK_BYTES));
+    }
+    assert_eq!(buffer.len(), most, "the room ended where the limit is");
+}
+
+#[test]
+fn a_sleeping_buffer_does_not_pin_what_it_once_needed() {
+    let mut buffer = Buffer::default();
+    while buffer.len() < 1024 * 1024 {
+        arrive(&mut buffer, &[1; 60_000], 1024 * 1024);
+    }
+    buffer.consume(buffer.len() - 20_000);
+    buffer.settle();
+    check_asleep(&buffer);
+}
+
+#[test]
+fn a_given_back_megabyte_is_not_pinned_by_the_bytes_that_arrive_behind_its_rest() {
+    let mut buffer = Buffer::default();
+    buffer.give_back(&vec![1; 1024 * 1024]);
+    buffer.consume(1024 * 1024 - 10_000);
+    arrive(&mut buffer, &[2; 100], 20_000);
+    buffer.settle();
+    check_asleep(&buffer);
+    assert_eq!(buffer.len(), 10_100);
+}
+
+#[test]
+fn room_is_taken_only_when_it_is_asked_for_and_given_back_unused() {
+    let mut buffer = Buffer::default();
+    assert_eq!(pinned(&buffer), 0);
+    buffer.space(1);
+    assert_eq!(pinned(&buffer), BLOCK_BYTES);
+    buffer.settle();
+    assert_eq!(pinned(&buffer), 0);
+}
+
+#[test]
+#[should_panic(expected = "more than it was offered")]
+fn a_source_that_fills_more_than_the_room_is_stopped() {
+    let mut buffer = Buffer::default();
+    let offered = buffer.space(1).len();
+    buffer.fill(offered + 1);
+}
+
+#[test]
+#[should_panic(expected = "more than it was offered")]
+fn a_source_that_fills_more_than_the_room_behind_a_remainder_is_stopped() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, b"left", 1);
+    buffer.settle();
+    let offered = buffer.space(1).len();
+    buffer.fill(offered + 1);
+}

@@ -1,0 +1,76 @@
+use std::pin::pin;
+use std::task::Waker;
+
+use super::*;
+use crate::seam::{Filled, Inlet, Source};
+
+/// One byte at a time, each after a Pending.
+struct Drip {
+    byte: u8,
+    pause: bool,
+}
+
+impl Source for Drip {
+    fn poll_fill(&mut self, _: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        self.pause = !self.pause;
+        if self.pause {
+            return Poll::Pending;
+        }
+        inlet.space()[0] = self.byte;
+        inlet.fill(1);
+        Poll::Ready(Ok(Filled::More))
+    }
+
+    fn abort(&mut self, _: &Error) {}
+}
+
+fn drip() -> ByteReadChannel {
+    let (byte, pause) = (b'x', false);
+    ByteReadChannel::from_source(Box::new(Drip { byte, pause }))
+}
+
+fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn poll_line_once(channel: &mut ByteReadChannel) -> Poll<Result<Option<String>>> {
+    poll_once(channel.read_line())
+}
+
+#[test]
+fn no_byte_is_looked_at_twice() {
+    let mut channel = drip();
+    for arrived in 0..60 * 1024 {
+        // A new future each time: the position is the channel's.
+        assert!(poll_line_once(&mut channel).is_pending());
+        assert_eq!(channel.buffered(), arrived);
+        assert_eq!(channel.line.scanned, arrived, "the next search starts here");
+    }
+}
+
+#[test]
+fn reading_something_else_starts_the_search_anew() {
+    let mut channel = drip();
+    for _ in 0..10 {
+        assert!(poll_line_once(&mut channel).is_pending());
+    }
+    assert!(matches!(
+        poll_once(channel.read_u8()),
+        Poll::Ready(Ok(b'x'))
+    ));
+    assert!(channel.line.scanned <= channel.buffered());
+    assert!(poll_line_once(&mut channel).is_pending());
+    assert_eq!(channel.line.scanned, channel.buffered());
+}
+
+#[test]
+fn a_known_fault_is_told_without_a_look_at_the_line() {
+    let mut channel = ByteReadChannel::from("far too long\nok\n");
+    channel.set_line_options(LineOptions::new().limit(3));
+    let first = poll_line_once(&mut channel);
+    assert!(matches!(first, Poll::Ready(Err(error)) if error.is_line_too_long()));
+    // A position beyond the bytes would make any search panic.
+    channel.line.scanned = usize::MAX;
+    let second = poll_line_once(&mut channel);
+    assert!(matches!(second, Poll::Ready(Err(error)) if error.is_line_too_long()));
+}

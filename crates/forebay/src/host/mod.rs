@@ -1,0 +1,103 @@
+//! Where readiness comes from.
+//!
+//! A socket does not know who watches its descriptor. At its first wait it asks the [`Host`] of the
+//! thread it is on (a worker's selector; in a later release tokio's reactor) to watch it, and keeps
+//! the [`Ready`] it gets.
+
+#[cfg(test)]
+mod plain;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_io::seam::Afterwards;
+
+pub(crate) use self::worker::Slots;
+
+/// The direction of a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Receiving and accepting.
+    Read,
+    /// Sending and connecting.
+    Write,
+}
+
+/// What a system call did.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    /// Bytes moved.
+    pub(crate) count: usize,
+    /// It moved less than it was offered, and on this kind of descriptor that means that the
+    /// kernel has no more for now.
+    pub(crate) drained: bool,
+}
+
+/// A watched descriptor. One task at a time waits in each direction.
+pub(crate) trait Ready: Send + Sync {
+    /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
+    fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>>;
+
+    /// Has whoever waits, in both directions, try the call again: something changed that the kernel
+    /// does not report. They are woken once the caller holds no lock.
+    fn wake(&self, after: &mut Afterwards);
+}
+
+/// Something that can watch descriptors.
+pub(crate) trait Host: Send + Sync {
+    /// Watches a descriptor, edge-triggered, in both directions, until the result is dropped.
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>>;
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
+}
+
+/// The host of the current thread, if it has one.
+pub(crate) fn current() -> Option<Arc<dyn Host>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// Makes `host` the current thread's host until the guard drops.
+pub(crate) fn enter(host: Arc<dyn Host>) -> Entered {
+    Entered {
+        before: CURRENT.with(|current| current.replace(Some(host))),
+    }
+}
+
+/// See [`enter`].
+pub(crate) struct Entered {
+    before: Option<Arc<dyn Host>>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        let left = CURRENT.try_with(|current| current.replace(before));
+        drop(left);
+    }
+}
+
+/// Runs a system call until no signal interrupts it.
+pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}

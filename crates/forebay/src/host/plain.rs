@@ -1,0 +1,1 @@
+//! A second host, for tests: a plain thread that polls.

@@ -1,0 +1,264 @@
+//! Addresses: what a socket has, and what a user asks for.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::str::FromStr;
+
+use forebay_io::{Error, Result};
+
+/// The address of one end of a socket.
+///
+/// It is always a concrete address, never a name: a name is an [`Address`] until it is resolved.
+/// What `Display` writes parses back to an equal value, except that the flow information of an
+/// IPv6 address has no textual form. More kinds of addresses may be added.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::SocketAddress;
+///
+/// let address: SocketAddress = "[::1]:80".parse()?;
+/// assert_eq!(address.port(), Some(80));
+/// assert_eq!(address.to_string(), "[::1]:80");
+/// assert_eq!(SocketAddress::from(([127, 0, 0, 1], 80)).to_string(), "127.0.0.1:80");
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[doc(alias = "InetSocketAddress")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SocketAddress {
+    /// An IP address and a port, of TCP or UDP.
+    Inet(SocketAddr),
+}
+
+impl SocketAddress {
+    /// The IP address, where there is one.
+    #[doc(alias = "resolveAddress")]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.as_inet().map(|inet| inet.ip())
+    }
+
+    /// The port, where there is one.
+    pub fn port(&self) -> Option<u16> {
+        self.as_inet().map(|inet| inet.port())
+    }
+
+    /// The address as std's type, if it is one of TCP or UDP.
+    pub fn as_inet(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(inet) => Some(*inet),
+        }
+    }
+}
+
+impl fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(inet) => inet.fmt(f),
+        }
+    }
+}
+
+/// Parses an IP address and a port, as strictly as [`ToAddress`] does.
+///
+/// # Errors
+///
+/// Those of [`ToAddress::to_address`], and `InvalidInput` for a host name, which only a look-up
+/// turns into an address.
+impl FromStr for SocketAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse::socket_address(text).map(Self::Inet)
+    }
+}
+
+impl From<SocketAddr> for SocketAddress {
+    fn from(inet: SocketAddr) -> Self {
+        Self::Inet(inet)
+    }
+}
+
+impl From<SocketAddrV4> for SocketAddress {
+    fn from(inet: SocketAddrV4) -> Self {
+        Self::Inet(inet.into())
+    }
+}
+
+impl From<SocketAddrV6> for SocketAddress {
+    fn from(inet: SocketAddrV6) -> Self {
+        Self::Inet(inet.into())
+    }
+}
+
+/// An IP address, or its bytes in network order, and a port.
+impl<I: Into<IpAddr>> From<(I, u16)> for SocketAddress {
+    fn from(pair: (I, u16)) -> Self {
+        Self::Inet(pair.into())
+    }
+}
+
+/// A host and a port, as asked for: an IP address, or a name that is still to be resolved.
+///
+/// Made by [`ToAddress`] or by parsing, so one that exists is well-formed. What `Display` writes
+/// parses back, as for [`SocketAddress`]. Names are compared as they were written.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::Address;
+///
+/// let address: Address = "example.com:443".parse()?;
+/// assert_eq!(address.port(), 443);
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address(Target);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Target {
+    Literal(SocketAddr),
+    Name(Box<str>, u16),
+}
+
+/// The host of an [`Address`]: whether anything is left to resolve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host<'a> {
+    /// An IP address, and with it the whole socket address: port, scope and flow information.
+    Literal(SocketAddr),
+    /// A checked name, as it was written: with its trailing dot, in its own case.
+    Name(&'a str),
+}
+
+impl Address {
+    /// The port; 0 stands for any when binding.
+    pub fn port(&self) -> u16 {
+        match self.0 {
+            Target::Literal(inet) => inet.port(),
+            Target::Name(_, port) => port,
+        }
+    }
+
+    /// The host, for the resolver and for the name that TLS checks.
+    pub(crate) fn host(&self) -> Host<'_> {
+        match &self.0 {
+            Target::Literal(inet) => Host::Literal(*inet),
+            Target::Name(name, _) => Host::Name(name),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Target::Literal(inet) => inet.fmt(f),
+            Target::Name(name, port) => write!(f, "{name}:{port}"),
+        }
+    }
+}
+
+/// Parses `"host:port"` as [`ToAddress`] does.
+impl FromStr for Address {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse::address(text)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(inet: SocketAddr) -> Self {
+        Self(Target::Literal(inet))
+    }
+}
+
+/// Anything that says host and port.
+///
+/// The text forms are `"example.com:80"`, `"192.0.2.1:80"`, `"[2001:db8::1]:80"` and, with the
+/// zone of RFC 4007 section 11 as a number or as an interface's name, `"[fe80::1%eth0]:80"`. In a
+/// pair the host stands alone and brackets are optional: `("::1", 80)`. Port 0 is any port.
+///
+/// Parsing is strict, so that no two programs read different hosts in one text. A name has at most
+/// 253 bytes, in labels of 1 to 63 bytes, of ASCII letters, digits, `-` and `_`; one trailing dot
+/// keeps the resolver's search list out. Names in other scripts are passed in their punycode form.
+/// IPv4 addresses have four decimal parts: `"1"`, `"127.1"`, `"0x7f.1"` and `"0177.0.0.1"`, which
+/// the system's resolver would take for addresses, are refused.
+///
+/// Sealed: forebay implements it, others use it.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::ToAddress;
+///
+/// assert_eq!(("localhost", 80).to_address()?.to_string(), "localhost:80");
+/// assert_eq!("[::1]:80".to_address()?, ("::1", 80).to_address()?);
+/// let error = "::1:80".to_address().unwrap_err();
+/// assert!(error.to_string().ends_with("an IPv6 address stands in brackets, as in [::1]:80"));
+/// # Ok::<(), forebay::Error>(())
+/// ```
+pub trait ToAddress: sealed::Sealed {
+    /// Says host and port, checked; a name is not looked up yet.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput): the text is no address. The
+    ///   error names the text and says what would be right.
+    /// - [`ErrorKind::NotFound`](crate::ErrorKind::NotFound): there is no network interface of the
+    ///   name after `%`.
+    ///
+    /// # Platform
+    ///
+    /// Interface names are known on Unix; elsewhere the zone is a number, and a name is
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    fn to_address(&self) -> Result<Address>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T: Sealed + ?Sized> Sealed for &T {}
+}
+
+/// What can be said by reference as well.
+impl<T: ToAddress + ?Sized> ToAddress for &T {
+    fn to_address(&self) -> Result<Address> {
+        (**self).to_address()
+    }
+}
+
+/// Implements the seal and the trait: `as written => how it becomes an address`.
+macro_rules! to_address {
+    ($($type:ty: $this:ident => $address:expr;)+) => {$(
+        impl sealed::Sealed for $type {}
+
+        impl ToAddress for $type {
+            fn to_address(&self) -> Result<Address> {
+                let $this = self;
+                $address
+            }
+        }
+    )+};
+}
+
+to_address! {
+    str: text => parse::address(text);
+    String: text => parse::address(text);
+    (&str, u16): pair => parse::host_and_port(pair.0, pair.1);
+    (String, u16): pair => parse::host_and_port(&pair.0, pair.1);
+    (&String, u16): pair => parse::host_and_port(pair.0, pair.1);
+    (IpAddr, u16): pair => Ok(SocketAddr::from(*pair).into());
+    (Ipv4Addr, u16): pair => Ok(SocketAddr::from(*pair).into());
+    (Ipv6Addr, u16): pair => Ok(SocketAddr::from(*pair).into());
+    SocketAddr: inet => Ok((*inet).into());
+    SocketAddrV4: inet => Ok(SocketAddr::from(*inet).into());
+    SocketAddrV6: inet => Ok(SocketAddr::from(*inet).into());
+    SocketAddress: address => match address {
+        SocketAddress::Inet(inet) => Ok((*inet).into()),
+    };
+    Address: address => Ok(address.clone());
+}

@@ -1,0 +1,219 @@
+//! The strict reading of host and port.
+//!
+//! Texts come from configuration and from peers, and what one program checks another connects to.
+//! So a text has one meaning or none: whatever the system's resolver would read in a way of its own
+//! (`inet_aton`'s odd bases, blanks, half an address) is refused before it gets there.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::{Address, Target};
+
+/// Bytes of a name, without its trailing dot (RFC 1035 section 3.1, as text).
+const NAME_MAX: usize = 253;
+
+/// Bytes between two dots (RFC 1035 section 2.3.4).
+const LABEL_MAX: usize = 63;
+
+/// Characters of a refused text that its error repeats; a name of the longest kind fits.
+const SHOWN_MAX: usize = 300;
+
+/// Reads `host:port`.
+pub(super) fn address(text: &str) -> Result<Address> {
+    split(text)
+        .and_then(|(host, port)| target(host, self::port(port)?))
+        .map(Address)
+        .map_err(|error| error.with_address(shown(text)))
+}
+
+/// Reads a host on its own.
+pub(super) fn host_and_port(host: &str, port: u16) -> Result<Address> {
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host_text = match bracketed {
+        Some(inner) => HostText::Bracketed(inner),
+        // No port follows, so colons can only be those of an IPv6 address.
+        None if host.contains(':') => HostText::Bracketed(host),
+        None => HostText::Plain(host),
+    };
+    target(host_text, port)
+        .map(Address)
+        .map_err(|error| error.with_address(format_args!("{}:{port}", shown(host))))
+}
+
+/// Reads `ip:port`.
+pub(super) fn socket_address(text: &str) -> Result<SocketAddr> {
+    match address(text)?.0 {
+        Target::Literal(inet) => Ok(inet),
+        Target::Name(..) => {
+            let error = refusal("a name is not an address yet; write an IP address, or resolve it");
+            Err(error.with_address(shown(text)))
+        }
+    }
+}
+
+/// A host as it was found in the text.
+#[derive(Clone, Copy)]
+enum HostText<'a> {
+    Bracketed(&'a str),
+    Plain(&'a str),
+}
+
+fn split(text: &str) -> Result<(HostText<'_>, &str)> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| refusal("the bracket is not closed; write [::1]:80"))?;
+        let port = rest.strip_prefix(':').ok_or_else(no_port)?;
+        return Ok((HostText::Bracketed(host), port));
+    }
+    let (host, port) = text.split_once(':').ok_or_else(no_port)?;
+    if port.contains(':') {
+        let is_ipv6 = text
+            .bytes()
+            .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+        return Err(refusal(if is_ipv6 || text.contains('%') {
+            "an IPv6 address stands in brackets, as in [::1]:80"
+        } else {
+            "one ':' stands between host and port, and nothing before or after them"
+        }));
+    }
+    Ok((HostText::Plain(host), port))
+}
+
+fn no_port() -> Error {
+    refusal("the port is missing; write host:port or [::1]:port, where port 0 is any")
+}
+
+fn port(text: &str) -> Result<u16> {
+    if text.is_empty() {
+        return Err(no_port());
+    }
+    // `parse` alone would take a sign.
+    let digits_only = text.bytes().all(|b| b.is_ascii_digit());
+    let port = if digits_only { text.parse().ok() } else { None };
+    port.ok_or_else(|| refusal("a port is a number from 0 to 65535, in digits alone"))
+}
+
+fn target(host: HostText<'_>, port: u16) -> Result<Target> {
+    match host {
+        HostText::Bracketed(text) => {
+            let (ip, scope) = ipv6(text)?;
+            Ok(Target::Literal(
+                SocketAddrV6::new(ip, port, 0, scope).into(),
+            ))
+        }
+        HostText::Plain("") => Err(refusal(
+            "the host is empty; 0.0.0.0 or [::] listens everywhere, localhost is this machine",
+        )),
+        HostText::Plain(text) => match text.parse::<Ipv4Addr>() {
+            Ok(ip) => Ok(Target::Literal((ip, port).into())),
+            Err(_) => check_name(text).map(|()| Target::Name(text.into(), port)),
+        },
+    }
+}
+
+/// Reads an IPv6 address with its zone (RFC 4007 section 11).
+fn ipv6(text: &str) -> Result<(Ipv6Addr, u32)> {
+    let (ip, zone) = match text.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (text, None),
+    };
+    let ip = ip.parse().map_err(|_| {
+        refusal("no IPv6 address; only those have colons and brackets, as in [::1]:80")
+    })?;
+    Ok((ip, zone.map_or(Ok(0), scope)?))
+}
+
+fn scope(zone: &str) -> Result<u32> {
+    if zone.is_empty() {
+        return Err(refusal(
+            "the zone after '%' is empty; write an interface, as in [fe80::1%lo]:80",
+        ));
+    }
+    if zone.bytes().all(|b| b.is_ascii_digit()) {
+        let number = zone.parse();
+        return number.map_err(|_| refusal("the zone's number after '%' is above 4294967295"));
+    }
+    interface(zone)
+}
+
+#[cfg(unix)]
+fn interface(name: &str) -> Result<u32> {
+    nix::net::if_::if_nametoindex(name).map_err(|error| {
+        Error::new(ErrorKind::NotFound, "address")
+            .with_detail(format!("there is no network interface {}", shown(name)))
+            .with_cause(error)
+    })
+}
+
+#[cfg(not(unix))]
+fn interface(_: &str) -> Result<u32> {
+    Err(Error::new(ErrorKind::Unsupported, "address")
+        .with_detail("the zone after '%' is a number here, the index of the interface"))
+}
+
+fn check_name(text: &str) -> Result<()> {
+    if !text.is_ascii() {
+        return Err(refusal(
+            "a name is ASCII; pass the punycode form of others (xn--...)",
+        ));
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(wrong) = text.chars().find(|c| !is_allowed(*c)) {
+        return Err(refusal(format!(
+            "a name holds letters, digits, '-', '_' and '.', and not {wrong:?}"
+        )));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.len() > NAME_MAX {
+        return Err(refusal(format!(
+            "the name has {} bytes; {NAME_MAX} at most",
+            name.len()
+        )));
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return Err(refusal(
+                "a part of the name is empty; one dot between two parts",
+            ));
+        }
+        if label.len() > LABEL_MAX {
+            return Err(refusal(format!(
+                "a part of the name has {} bytes; {LABEL_MAX} at most",
+                label.len()
+            )));
+        }
+    }
+    if name.rsplit('.').next().is_some_and(is_number) {
+        return Err(refusal(
+            "a name does not end in a number; an IPv4 address is four decimal numbers up to 255 \
+             without leading zeros and without a dot at the end, as in 127.0.0.1",
+        ));
+    }
+    Ok(())
+}
+
+/// What makes `inet_aton`, and a browser (WHATWG URL, "ends in a number"), see an IPv4 address.
+fn is_number(label: &str) -> bool {
+    let hex = label
+        .strip_prefix("0x")
+        .or_else(|| label.strip_prefix("0X"));
+    hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        || label.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn refusal(what_would_be_right: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidInput, "address").with_detail(what_would_be_right)
+}
+
+/// The text fit for a log: no control characters, no megabytes.
+fn shown(text: &str) -> String {
+    let mut rest = text.chars();
+    let head: String = rest.by_ref().take(SHOWN_MAX).collect();
+    let dots = if rest.next().is_some() { "..." } else { "" };
+    format!("{}{dots}", head.escape_debug())
+}

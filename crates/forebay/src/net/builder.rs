@@ -1,0 +1,191 @@
+//! Making TCP sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_io::{Error, Result};
+use socket2::{Domain, Protocol, SockAddr, Type};
+
+use super::address::ToAddress;
+use super::connect;
+use super::options::{KeepAlive, StreamOptions, named};
+use super::resolve::resolve;
+use super::server::ServerSocket;
+use super::socket::Socket;
+use crate::selector::{SelectorManager, Shared};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 511;
+/// How long connecting may take in all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes TCP sockets: [`bind`](Self::bind) a listening one, or [`connect`](Self::connect).
+///
+/// | option | default |
+/// |---|---|
+/// | [`backlog`](Self::backlog) | 511 |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`keep_alive`](Self::keep_alive) | 60 s, 15 s, 8 |
+/// | [`no_delay`](Self::no_delay) | on |
+/// | [`reuse_address`](Self::reuse_address) | on for listeners on Unix |
+///
+/// An option that cannot be applied is an error that names it. Options of a listener hold for every
+/// socket it accepts.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |selector| {
+///     let server = selector.tcp().backlog(64).bind(("127.0.0.1", 0)).await?;
+///     let socket = selector.tcp().no_delay(false).connect(server.local_address()).await?;
+///     socket.close().await
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `bind` or `connect`"]
+pub struct TcpBuilder {
+    selector: SelectorManager,
+    backlog: u32,
+    connect_timeout: Duration,
+    reuse_address: Option<bool>,
+    stream: StreamOptions,
+}
+
+impl SelectorManager {
+    /// Makes TCP sockets.
+    #[doc(alias = "aSocket")]
+    pub fn tcp(&self) -> TcpBuilder {
+        TcpBuilder {
+            selector: self.clone(),
+            backlog: BACKLOG,
+            connect_timeout: CONNECT_TIMEOUT,
+            reuse_address: None,
+            stream: StreamOptions::default(),
+        }
+    }
+}
+
+impl TcpBuilder {
+    /// Sets how many connections may wait to be accepted (`listen(2)`); the system may cap it.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Sets how long connecting may take in all, with the name look-up and every address tried.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how an idle connection is probed, or turns that off with `None`.
+    pub fn keep_alive(mut self, keep_alive: impl Into<Option<KeepAlive>>) -> Self {
+        self.stream.keep_alive = keep_alive.into();
+        self
+    }
+
+    /// Sets whether small segments are sent at once (`TCP_NODELAY`, `tcp(7)`). What one turn wrote
+    /// is one segment anyway.
+    pub fn no_delay(mut self, no_delay: bool) -> Self {
+        self.stream.no_delay = no_delay;
+        self
+    }
+
+    /// Sets whether a local address may be bound while connections of an earlier socket linger in
+    /// TIME-WAIT (`SO_REUSEADDR`, `socket(7)`).
+    pub fn reuse_address(mut self, reuse: bool) -> Self {
+        self.reuse_address = Some(reuse);
+        self
+    }
+
+    /// Listens at an address. Port 0 takes any free one;
+    /// [`local_address`](ServerSocket::local_address) tells which.
+    ///
+    /// # Errors
+    ///
+    /// - [`AddressInUse`](crate::ErrorKind::AddressInUse),
+    ///   [`AddressNotAvailable`](crate::ErrorKind::AddressNotAvailable),
+    ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied): naming the address.
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the address does not parse;
+    ///   [`NotFound`](crate::ErrorKind::NotFound): the name does not resolve.
+    /// - [`Closed`](crate::ErrorKind::Closed): the selector is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped call leaves no socket behind.
+    pub async fn bind(self, address: impl ToAddress) -> Result<ServerSocket> {
+        let address = address.to_address()?;
+        let selector = self.selector.shared();
+        selector.check_open("bind")?;
+        let mut last = None;
+        for candidate in resolve(selector.blocking(), &address).await? {
+            match self.listen(selector, candidate) {
+                Ok(server) => return Ok(server),
+                Err(error) => last = Some(error.with_address(candidate)),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new(crate::ErrorKind::NotFound, "bind")))
+    }
+
+    fn listen(
+        &self,
+        selector: &Arc<Shared>,
+        address: std::net::SocketAddr,
+    ) -> Result<ServerSocket> {
+        let system = |error| Error::from_io("bind", error);
+        let socket = socket2::Socket::new(
+            Domain::for_address(address),
+            Type::STREAM.nonblocking(),
+            Some(Protocol::TCP),
+        )
+        .map_err(system)?;
+        let reuse = self.reuse_address.unwrap_or(cfg!(unix));
+        named("reuse_address", socket.set_reuse_address(reuse))?;
+        self.stream.apply(&(&socket).into())?;
+        socket.bind(&SockAddr::from(address)).map_err(system)?;
+        socket
+            .listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))
+            .map_err(system)?;
+        let local = socket
+            .local_addr()
+            .map_err(system)?
+            .as_socket()
+            .unwrap_or(address);
+        Ok(ServerSocket::new(
+            socket.into(),
+            local,
+            self.stream,
+            Arc::clone(selector),
+        ))
+    }
+
+    /// Connects to an address. A name's addresses are tried one after the other.
+    ///
+    /// # Errors
+    ///
+    /// - [`Refused`](crate::ErrorKind::Refused), [`Unreachable`](crate::ErrorKind::Unreachable), …:
+    ///   the last address's error; the message holds every attempt.
+    /// - [`TimedOut`](crate::ErrorKind::TimedOut) after [`connect_timeout`](Self::connect_timeout).
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), [`NotFound`](crate::ErrorKind::NotFound),
+    ///   [`Closed`](crate::ErrorKind::Closed): as for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped call leaves no socket behind.
+    pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
+        let address = address.to_address()?;
+        let selector = self.selector.shared();
+        selector.check_open("connect")?;
+        let attempts = connect::connect(selector, &address, self.reuse_address, self.stream);
+        match self.selector.within(self.connect_timeout, attempts).await {
+            Some(outcome) => outcome,
+            None => Err(Error::new(crate::ErrorKind::TimedOut, "connect")
+                .with_address(&address)
+                .with_detail(format!(
+                    "not connected after {:?} (connect_timeout sets this)",
+                    self.connect_timeout
+                ))),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The one place where a socket's descriptor lives.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::task::{Context, Poll};
+
+use forebay_io::seam::Afterwards;
+
+use crate::host::{self, Direction, Host, Progress, Ready, uninterrupted};
+use crate::lock::{lock, read, write};
+use crate::selector::{Shared, closed};
+
+/// Who waits, and therefore what a closing selector means to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A user's call: a closing selector ends it.
+    User,
+    /// The way out (sending what was accepted, closing): a closing selector lets it finish.
+    WayOut,
+}
+
+/// An open descriptor, or what is left after it was released.
+///
+/// Calls hold the lock for reading, for the length of one system call; releasing takes the
+/// descriptor out under the lock for writing. So a number is never reused under a call, and closing
+/// works while channels are alive.
+pub(crate) struct Descriptor {
+    fd: RwLock<Option<OwnedFd>>,
+    /// Set at the first wait, by the host of the thread that waits.
+    ready: OnceLock<Box<dyn Ready>>,
+    /// Held while that happens, so that two directions do not do it twice.
+    registering: Mutex<()>,
+    selector: Arc<Shared>,
+}
+
+impl Descriptor {
+    pub(crate) fn new(fd: OwnedFd, selector: Arc<Shared>) -> Self {
+        selector.counters().sockets.add(1);
+        Self {
+            fd: RwLock::new(Some(fd)),
+            ready: OnceLock::new(),
+            registering: Mutex::new(()),
+            selector,
+        }
+    }
+
+    pub(crate) fn selector(&self) -> &Arc<Shared> {
+        &self.selector
+    }
+
+    /// Runs a system call now, or once the descriptor is ready for it.
+    pub(crate) fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        waits: Waits,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        let mut call = || {
+            if waits == Waits::User && self.selector.is_closing() {
+                return Err(closed("wait").into());
+            }
+            self.call(&mut call)
+        };
+        let ready = match self.ready.get() {
+            Some(ready) => ready.as_ref(),
+            None => match uninterrupted(&mut call) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register() {
+                    Ok(ready) => ready,
+                    Err(error) => return Poll::Ready(Err(error)),
+                },
+                done => return Poll::Ready(done),
+            },
+        };
+        let progress = ready.poll_io(cx, direction, &mut call);
+        if progress.is_pending() {
+            self.selector.ensure_driven();
+        }
+        progress
+    }
+
+    /// Runs a system call, if the descriptor is still there.
+    pub(crate) fn call<T>(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match &*read(&self.fd) {
+            Some(fd) => call(fd.as_fd()),
+            None => Err(released()),
+        }
+    }
+
+    fn register(&self) -> io::Result<&dyn Ready> {
+        let _once = lock(&self.registering);
+        if let Some(ready) = self.ready.get() {
+            return Ok(ready.as_ref());
+        }
+        let ready = self.call(|fd| match host::current() {
+            Some(host) => host.register(fd),
+            None => self.selector.register(fd),
+        })?;
+        Ok(self.ready.get_or_init(|| ready).as_ref())
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        read(&self.fd).is_none()
+    }
+
+    /// Closes the descriptor and has every wait on it see that. True the first time.
+    pub(crate) fn release(
+        &self,
+        before: impl FnOnce(BorrowedFd<'_>),
+        after: &mut Afterwards,
+    ) -> bool {
+        let taken = write(&self.fd).take();
+        let Some(fd) = taken else { return false };
+        before(fd.as_fd());
+        drop(fd);
+        self.selector.counters().sockets.remove_one();
+        self.wake(after);
+        true
+    }
+
+    /// Has every wait try its call again.
+    pub(crate) fn wake(&self, after: &mut Afterwards) {
+        if let Some(ready) = self.ready.get() {
+            ready.wake(after);
+        }
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        let mut after = Afterwards::new();
+        self.release(|_| {}, &mut after);
+        after.run();
+    }
+}
+
+fn released() -> io::Error {
+    forebay_io::Error::new(forebay_io::ErrorKind::Closed, "socket")
+        .with_detail("the socket was closed on this side")
+        .into()
+}

@@ -1,0 +1,85 @@
+//! What is set on a TCP socket, and when.
+
+use std::io;
+use std::time::Duration;
+
+use forebay_io::{Error, Result};
+use socket2::{SockRef, TcpKeepalive};
+
+/// Probing an idle connection (RFC 9293, section 3.8.4; `tcp(7)`).
+///
+/// The default, 60 s, 15 s and 8 probes, finds out about three minutes after the last sign of life
+/// that a peer is gone, and then fails every call on the socket with
+/// [`TimedOut`](crate::ErrorKind::TimedOut).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Silence before the first probe. The system counts in whole seconds.
+    pub idle: Duration,
+    /// Time between probes. The system counts in whole seconds.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection counts as dead.
+    pub count: u32,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            interval: Duration::from_secs(15),
+            count: 8,
+        }
+    }
+}
+
+/// The options of connected and accepted TCP sockets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StreamOptions {
+    pub(super) no_delay: bool,
+    pub(super) keep_alive: Option<KeepAlive>,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            no_delay: true,
+            keep_alive: Some(KeepAlive::default()),
+        }
+    }
+}
+
+impl StreamOptions {
+    /// Sets everything; an option that cannot be set is an error that names it.
+    pub(super) fn apply(&self, socket: &SockRef<'_>) -> Result<()> {
+        named("no_delay", socket.set_tcp_nodelay(self.no_delay))?;
+        match self.keep_alive {
+            None => named("keep_alive", socket.set_keepalive(false)),
+            Some(keep_alive) => {
+                let probes = TcpKeepalive::new()
+                    .with_time(keep_alive.idle)
+                    .with_interval(keep_alive.interval)
+                    .with_retries(keep_alive.count);
+                named("keep_alive", socket.set_tcp_keepalive(&probes))
+            }
+        }
+    }
+
+    /// True when a socket has all of this already, as accepted ones do where they inherit it.
+    pub(super) fn hold_on(&self, socket: &SockRef<'_>) -> bool {
+        let keep_alive = socket.keepalive().ok() == Some(self.keep_alive.is_some());
+        let idle = self.keep_alive.is_none_or(|wanted| {
+            socket
+                .tcp_keepalive_time()
+                .is_ok_and(|idle| idle == wanted.idle)
+        });
+        socket
+            .tcp_nodelay()
+            .is_ok_and(|no_delay| no_delay == self.no_delay)
+            && keep_alive
+            && idle
+    }
+}
+
+/// Names the option that could not be set.
+pub(super) fn named<T>(option: &'static str, result: io::Result<T>) -> Result<T> {
+    result.map_err(|error| Error::from_io(option, error).context("setting a socket option"))
+}

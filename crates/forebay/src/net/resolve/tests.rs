@@ -1,0 +1,69 @@
+use std::error::Error as _;
+
+use futures_lite::future::block_on;
+
+use super::*;
+use crate::net::address::ToAddress;
+
+fn address(text: &str) -> Address {
+    text.to_address().expect("a well-formed address")
+}
+
+#[test]
+fn a_literal_touches_neither_the_resolver_nor_the_pool() {
+    let pool = BlockingPool::new(1);
+    pool.close();
+    for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%7]:0"] {
+        let found = block_on(resolve(&pool, &address(text))).expect("a literal");
+        assert_eq!(found, [text.parse().expect("std reads it too")]);
+    }
+    assert_eq!(pool.stats().threads, 0);
+}
+
+#[test]
+fn localhost_resolves_on_the_pool_to_loopback() {
+    let pool = BlockingPool::new(1);
+    let found = block_on(resolve(&pool, &address("localhost:80"))).expect("every host has it");
+    assert!(!found.is_empty());
+    for address in found {
+        assert!(
+            address.ip().is_loopback() && address.port() == 80,
+            "{address}"
+        );
+    }
+    assert_eq!(pool.stats().threads, 1);
+}
+
+#[test]
+fn a_failed_look_up_names_the_host_and_keeps_the_cause() {
+    let cause = io::Error::other("Name or service not known");
+    let error = answer(&address("missing.example:80"), Err(cause)).expect_err("it failed");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(
+        error.to_string(),
+        "resolve missing.example:80: not found: Name or service not known"
+    );
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn an_empty_answer_is_an_error() {
+    let error = answer(&address("empty.example:80"), Ok(Vec::new())).expect_err("no address");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("empty.example:80"), "{error}");
+}
+
+#[test]
+fn a_closed_pool_refuses_the_look_up_and_names_the_host() {
+    let pool = BlockingPool::new(1);
+    pool.close();
+    let error = block_on(resolve(&pool, &address("localhost:80"))).expect_err("closed");
+    assert!(error.is_closed());
+    assert_eq!(error.address(), Some("localhost:80"));
+}
+
+#[test]
+fn the_future_is_send() {
+    fn is_send(_: &impl Send) {}
+    is_send(&resolve(&BlockingPool::new(1), &address("localhost:80")));
+}

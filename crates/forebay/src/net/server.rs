@@ -1,0 +1,396 @@
+//! Listening and accepting.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::{Error, ErrorKind, Result};
+use socket2::SockRef;
+
+use super::SocketAddress;
+use super::descriptor::{Descriptor, Waits};
+use super::options::StreamOptions;
+use super::socket::{CoreParts, Socket};
+use super::system;
+use crate::host::{Direction, Progress};
+use crate::lock::lock;
+use crate::selector::{Shared, turn, wake_next_turn};
+use crate::time::Sleep;
+
+/// Connections accepted in one turn before an accepting task gives way.
+const ACCEPTS_MAX: u32 = 64;
+/// The first pause after the machine ran out of something.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Pauses double up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listening socket.
+///
+/// Clones share it; any number of tasks may accept. It is closed by [`close`](Self::close), or when
+/// the last clone is dropped; connections accepted before go on.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |selector| {
+///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+///     println!("Server is listening at {}", server.local_address());
+///     let client = selector.tcp().connect(server.local_address()).await?;
+///     let socket = server.accept().await?;
+///     assert_eq!(socket.remote_address(), client.local_address());
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct ServerSocket(Arc<Listener>);
+
+struct Listener {
+    io: Descriptor,
+    local: SocketAddress,
+    options: StreamOptions,
+    /// Whether accepted sockets have the options already; asked of the first one.
+    inherited: AtomicU8,
+    closed: AtomicBool,
+    crowd: Arc<Crowd>,
+    /// Wakes the whole crowd; the one waker that the descriptor knows.
+    waker: Waker,
+    pace: Mutex<Pace>,
+}
+
+const NOT_ASKED: u8 = 0;
+const INHERITED: u8 = 1;
+const NOT_INHERITED: u8 = 2;
+
+/// Everybody who waits in `accept`: all are woken and race for the connection.
+#[derive(Debug, Default)]
+struct Crowd(Mutex<Waiters<()>>);
+
+impl Wake for Crowd {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut after = Afterwards::new();
+        lock(&self.0).release(&mut after, |()| true);
+        after.run();
+    }
+}
+
+/// How fast this listener accepts.
+#[derive(Debug, Default)]
+struct Pace {
+    turn: Option<u64>,
+    accepted: u32,
+    /// The machine ran out of something: no attempt before this.
+    not_before: Option<Instant>,
+    pause: Option<Duration>,
+}
+
+impl ServerSocket {
+    pub(super) fn new(
+        fd: OwnedFd,
+        local: SocketAddr,
+        options: StreamOptions,
+        selector: Arc<Shared>,
+    ) -> Self {
+        let crowd = Arc::new(Crowd::default());
+        Self(Arc::new(Listener {
+            io: Descriptor::new(fd, selector),
+            local: local.into(),
+            options,
+            inherited: AtomicU8::new(NOT_ASKED),
+            closed: AtomicBool::new(false),
+            waker: Waker::from(Arc::clone(&crowd)),
+            crowd,
+            pace: Mutex::default(),
+        }))
+    }
+
+    /// Waits for a connection.
+    ///
+    /// What concerns one peer alone (it was gone before it was accepted) is passed over. When the
+    /// machine has no descriptors or memory left, accepting pauses, 5 milliseconds doubling up to a
+    /// second, and goes on by itself; connections wait in the backlog meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](ErrorKind::Closed) when this socket or its selector is closed;
+    /// [`System`](ErrorKind::System) for what the system does not explain.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped call has accepted nothing.
+    pub async fn accept(&self) -> Result<Socket> {
+        let mut accepting = Accepting {
+            listener: &self.0,
+            key: None,
+            pause: None,
+        };
+        poll_fn(|cx| accepting.poll(cx)).await
+    }
+
+    /// The address this socket listens at.
+    pub fn local_address(&self) -> SocketAddress {
+        self.0.local.clone()
+    }
+
+    /// The port this socket listens at.
+    pub fn port(&self) -> u16 {
+        self.0.local.port().unwrap_or_default()
+    }
+
+    /// Stops listening: connections not accepted yet are refused or reset, and every waiting
+    /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). Idempotent; it does not wait.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+        let mut after = Afterwards::new();
+        self.0.io.release(|_| {}, &mut after);
+        lock(&self.0.crowd.0).release(&mut after, |()| true);
+        after.run();
+    }
+
+    /// True once this socket was closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until this socket is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: nothing is left behind.
+    #[doc(alias = "awaitClosed")]
+    pub async fn closed(&self) {
+        let check = |_: &mut Waiters<()>| self.is_closed().then_some(());
+        crate::task::wait::wait_in(&self.0.crowd.0, |waiters| waiters, (), check).await;
+    }
+}
+
+impl Listener {
+    /// One attempt; keeps the crowd's waker when there is nothing.
+    fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        let mut accepted = None;
+        let mut cx = Context::from_waker(&self.waker);
+        let progress = self
+            .io
+            .poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
+                accepted = Some(system::accept(fd)?);
+                Ok(Progress {
+                    count: 0,
+                    drained: false,
+                })
+            });
+        progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
+    }
+
+    fn connection(&self, fd: OwnedFd, peer: Option<SocketAddr>) -> Result<Socket> {
+        let socket = SockRef::from(&fd);
+        let inherited = match self.inherited.load(Ordering::Relaxed) {
+            NOT_ASKED => {
+                let inherited = self.options.hold_on(&socket);
+                let answer = if inherited { INHERITED } else { NOT_INHERITED };
+                self.inherited.store(answer, Ordering::Relaxed);
+                inherited
+            }
+            answer => answer == INHERITED,
+        };
+        if !inherited {
+            self.options.apply(&socket)?;
+        }
+        let remote = peer.map_or_else(|| peer_of(&socket), Ok)?;
+        let parts = CoreParts {
+            remote: remote.into(),
+            local: self.local.clone(),
+        };
+        let selector = self.io.selector();
+        selector.counters().accepted.add(1);
+        Ok(Socket::new(
+            Descriptor::new(fd, Arc::clone(selector)),
+            parts,
+        ))
+    }
+
+    /// Gives way once this turn's share is used up.
+    fn poll_share(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = turn();
+        let mut pace = lock(&self.pace);
+        if now != pace.turn {
+            (pace.turn, pace.accepted) = (now, 0);
+        }
+        if pace.accepted < ACCEPTS_MAX {
+            return Poll::Ready(());
+        }
+        if now.is_none() {
+            pace.accepted = 0;
+        }
+        drop(pace);
+        wake_next_turn(cx.waker());
+        Poll::Pending
+    }
+
+    fn accepted_one(&self) {
+        let mut pace = lock(&self.pace);
+        pace.accepted += 1;
+        pace.pause = None;
+    }
+
+    /// The machine ran out of something: how long to let it be.
+    fn pause(&self) -> Sleep {
+        let selector = self.io.selector();
+        let mut pace = lock(&self.pace);
+        let pause = pace
+            .pause
+            .map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        pace.pause = Some(pause);
+        pace.not_before = selector.timers().now().checked_add(pause);
+        drop(pace);
+        selector.sleep(pause)
+    }
+
+    /// What is left of a pause that another `accept`, or a dropped one, has begun.
+    fn pause_left(&self) -> Option<Sleep> {
+        let selector = self.io.selector();
+        let not_before = lock(&self.pace).not_before?;
+        let left = not_before.saturating_duration_since(selector.timers().now());
+        if left.is_zero() {
+            lock(&self.pace).not_before = None;
+            return None;
+        }
+        Some(selector.sleep(left))
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, "accept").with_address(&self.local)
+    }
+}
+
+/// A call of `accept`.
+struct Accepting<'a> {
+    listener: &'a Listener,
+    key: Option<WaiterKey>,
+    pause: Option<Sleep>,
+}
+
+impl Accepting<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Socket>> {
+        loop {
+            if self.listener.closed.load(Ordering::Acquire) {
+                return Poll::Ready(Err(self.listener.closed()));
+            }
+            if self.poll_pause(cx).is_pending() || self.listener.poll_share(cx).is_pending() {
+                return self.stay(cx);
+            }
+            match self.poll_once(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok((fd, peer))) => {
+                    self.listener.accepted_one();
+                    match self.listener.connection(fd, peer) {
+                        Ok(socket) => return Poll::Ready(Ok(socket)),
+                        // Gone between the handshake and here: the next one, please.
+                        Err(error) if is_of_one_peer(&error) => {}
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    let error = Error::from_io("accept", error).with_address(&self.listener.local);
+                    match error.kind() {
+                        _ if is_of_one_peer(&error) => {}
+                        ErrorKind::Exhausted => self.pause = Some(self.listener.pause()),
+                        ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
+                        _ => return Poll::Ready(Err(error)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// An attempt; if it has to wait, one more with this call's waker in the crowd, so that no
+    /// arrival between the two is missed.
+    fn poll_once(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        let first = self.listener.poll_accept();
+        if first.is_ready() {
+            return first;
+        }
+        self.join_crowd(cx);
+        let second = self.listener.poll_accept();
+        if second.is_ready() {
+            self.leave_crowd();
+        }
+        second
+    }
+
+    /// Waits for something else than an arrival, but for a close as well.
+    fn stay<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        self.join_crowd(cx);
+        if self.listener.closed.load(Ordering::Acquire) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.pause.is_none() {
+            self.pause = self.listener.pause_left();
+        }
+        if let Some(pause) = &mut self.pause {
+            if Pin::new(pause).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.pause = None;
+        }
+        Poll::Ready(())
+    }
+
+    fn join_crowd(&mut self, cx: &mut Context<'_>) {
+        let waker = cx.waker().clone();
+        let replaced = lock(&self.listener.crowd.0).put(&mut self.key, (), waker);
+        drop(replaced);
+    }
+
+    fn leave_crowd(&mut self) {
+        if let Some(key) = self.key.take() {
+            let removed = lock(&self.listener.crowd.0).remove(key);
+            drop(removed);
+        }
+    }
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.leave_crowd();
+    }
+}
+
+/// The peer's address, where accepting did not tell it.
+fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
+    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Errors that say that a peer went away before it was accepted (`accept(2)`, "Error handling").
+fn is_of_one_peer(error: &Error) -> bool {
+    let raw = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    error.is_reset() || raw == Some(rustix::io::Errno::PROTO.raw_os_error())
+}
+
+impl fmt::Debug for ServerSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSocket")
+            .field("local_address", &self.0.local)
+            .finish_non_exhaustive()
+    }
+}

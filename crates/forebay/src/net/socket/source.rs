@@ -1,0 +1,142 @@
+//! Receiving.
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
+use forebay_io::{Error, Result};
+use rustix::net::{RecvFlags, recv};
+
+use super::Core;
+use crate::host::{Direction, Progress};
+use crate::net::descriptor::Waits;
+use crate::selector::{turn, wake_next_turn};
+
+/// Receives in one turn before a reading task gives way.
+const FILLS_MAX: u32 = 16;
+/// Bytes in one turn before a reading task gives way.
+const FILL_BYTES_MAX: usize = 256 * 1024;
+
+/// The reading end of a connection.
+pub(super) struct SocketSource {
+    core: Arc<Core>,
+    _handle: Arc<dyn Any + Send + Sync>,
+    share: Share,
+}
+
+impl SocketSource {
+    pub(super) fn new(core: Arc<Core>, handle: Arc<dyn Any + Send + Sync>) -> Self {
+        Self {
+            core,
+            _handle: handle,
+            share: Share::default(),
+        }
+    }
+}
+
+impl Source for SocketSource {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        if self.core.is_closing() {
+            return Poll::Ready(Err(self.core.refusal("read")));
+        }
+        ready!(self.share.poll_left(cx));
+        let mut offered = 0;
+        let received = self
+            .core
+            .io()
+            .poll_io(cx, Direction::Read, Waits::User, |fd| {
+                let space = inlet.space();
+                offered = space.len();
+                let (count, _) = recv(fd, space, RecvFlags::empty())?;
+                Ok(Progress {
+                    count,
+                    drained: count < offered,
+                })
+            });
+        let count = match ready!(received) {
+            Ok(progress) => progress.count,
+            Err(error) => return Poll::Ready(Err(self.failed(error))),
+        };
+        self.core.selector().counters().receives.add(1);
+        if count == 0 {
+            return Poll::Ready(self.end());
+        }
+        self.core
+            .selector()
+            .counters()
+            .received_bytes
+            .add(count as u64);
+        self.share.spend(count);
+        inlet.fill(count);
+        Poll::Ready(Ok(Filled::More))
+    }
+
+    fn abort(&mut self, _: &Error) {}
+}
+
+impl SocketSource {
+    /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
+    /// kernel says the same (`recv(2)`).
+    fn end(&self) -> Result<Filled> {
+        if let Some(cause) = self.core.cause().get() {
+            return Err(cause.clone());
+        }
+        let mut after = Afterwards::new();
+        self.core.peer_ended(&mut after);
+        after.run();
+        Ok(Filled::End)
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        let mut after = Afterwards::new();
+        let cause = self.core.record("read", error, &mut after);
+        after.run();
+        cause
+    }
+}
+
+/// What one connection may take of a turn.
+#[derive(Debug, Default)]
+struct Share {
+    turn: Option<u64>,
+    fills: u32,
+    bytes: usize,
+}
+
+impl Share {
+    /// Gives way to the next turn once this one's share is used up.
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.fills < FILLS_MAX && self.bytes < FILL_BYTES_MAX {
+            return Poll::Ready(());
+        }
+        let now = turn();
+        let used_up = now.is_none() || now == self.turn;
+        *self = Self {
+            turn: now,
+            ..Self::default()
+        };
+        if !used_up {
+            return Poll::Ready(());
+        }
+        if now.is_some() {
+            // Still used up until the turn has changed.
+            self.fills = FILLS_MAX;
+        }
+        wake_next_turn(cx.waker());
+        Poll::Pending
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        let now = turn();
+        if now.is_some() && now != self.turn {
+            *self = Self {
+                turn: now,
+                ..Self::default()
+            };
+        }
+        self.fills += 1;
+        self.bytes += bytes;
+    }
+}

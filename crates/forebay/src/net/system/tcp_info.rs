@@ -1,0 +1,70 @@
+//! `TCP_INFO`, as a prefix that every kernel since Linux 4.6 has (`tcp(7)`, `linux/tcp.h`).
+
+use std::os::fd::BorrowedFd;
+
+use nix::libc;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::GetStruct;
+
+/// The first 148 bytes of the kernel's `struct tcp_info`, of which two fields are of use here.
+///
+/// Not `libc::tcp_info`: `nix` panics when the kernel's struct is shorter than the type, and the
+/// type of `libc` grows with the newest kernel.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(super) struct TcpInfo {
+    _before_unacked: [u32; 6],
+    /// Segments sent and not acknowledged; the end mark counts as one.
+    pub(super) unacked: u32,
+    _before_notsent: [u32; 29],
+    /// Bytes not sent at all.
+    pub(super) notsent_bytes: u32,
+}
+
+/// The option that reads [`TcpInfo`].
+#[derive(Debug, Clone, Copy)]
+struct Info;
+
+nix::getsockopt_impl!(
+    Info,
+    libc::IPPROTO_TCP,
+    libc::TCP_INFO,
+    TcpInfo,
+    GetStruct<TcpInfo>
+);
+
+/// What the kernel says; `None` for anything that is not TCP.
+pub(super) fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
+    getsockopt(&socket, Info).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::mem::{offset_of, size_of};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    use super::{TcpInfo, read};
+
+    #[test]
+    fn the_fields_stand_where_the_kernel_puts_them() {
+        assert_eq!(size_of::<TcpInfo>(), 148);
+        assert_eq!(offset_of!(TcpInfo, unacked), 24);
+        assert_eq!(offset_of!(TcpInfo, notsent_bytes), 144);
+    }
+
+    #[test]
+    fn bytes_that_the_peer_does_not_take_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_silent, _) = listener.accept().unwrap();
+        let before = read(client.as_fd()).unwrap();
+        assert_eq!((before.unacked, before.notsent_bytes), (0, 0));
+
+        client.set_nonblocking(true).unwrap();
+        let piece = vec![0; 64 * 1024];
+        while client.write(&piece).is_ok() {}
+        assert!(read(client.as_fd()).unwrap().notsent_bytes > 0);
+    }
+}

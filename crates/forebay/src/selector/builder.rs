@@ -1,0 +1,126 @@
+//! How a selector is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_io::{Error, Result};
+
+use super::manager::SelectorManager;
+use super::spin;
+use crate::task::Reporter;
+use crate::time::Clock;
+
+/// What a selector was told when it was made.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) clock: Clock,
+    pub(super) spin: bool,
+    pub(super) drain_timeout: Duration,
+    pub(super) drain_limit: u64,
+    pub(super) blocking_threads: usize,
+    pub(super) reporter: Arc<Reporter>,
+}
+
+/// Makes a [`SelectorManager`] with other settings than the defaults.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay::SelectorManager;
+///
+/// let selector = SelectorManager::builder()
+///     .drain(Duration::from_millis(500), 16 * 1024)
+///     .on_task_error(|error| eprintln!("a session failed: {error}"))
+///     .build()?;
+/// # forebay::Result::Ok(())
+/// ```
+#[must_use = "a builder does nothing until `build` or `run`"]
+pub struct SelectorBuilder {
+    settings: Settings,
+}
+
+impl SelectorBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings {
+                clock: Clock::default(),
+                spin: spin::machine_allows(),
+                drain_timeout: Duration::from_secs(2),
+                drain_limit: 64 * 1024,
+                blocking_threads: 16,
+                reporter: Arc::new(Reporter::new(None)),
+            },
+        }
+    }
+
+    /// Takes the time from this clock. Default: the system's monotonic clock.
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.settings.clock = clock.into();
+        self
+    }
+
+    /// Whether an idle worker looks for events for up to 50 microseconds before it sleeps, while
+    /// that has lately paid: less delay for more processor time. Default: on where two processors
+    /// are online and no quota below two is set.
+    pub fn spin(mut self, spin: bool) -> Self {
+        self.settings.spin = spin;
+        self
+    }
+
+    /// How long closing or dropping a socket may wait for its peer, and how many bytes of input it
+    /// throws away meanwhile. Default: 2 seconds, 64 KiB.
+    pub fn drain(mut self, timeout: Duration, limit_bytes: u64) -> Self {
+        self.settings.drain_timeout = timeout;
+        self.settings.drain_limit = limit_bytes;
+        self
+    }
+
+    /// Is told of every error of a task that nobody awaits. Without it, errors that are the
+    /// caller's, a limit's or the system's are printed on standard error, one line per kind and
+    /// second; what is the peer's doing is only counted ([`Stats::task_errors`](crate::Stats)).
+    ///
+    /// It runs on the worker, with no lock held, and should return soon.
+    #[doc(alias = "CoroutineExceptionHandler")]
+    pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.settings.reporter = Arc::new(Reporter::new(Some(Arc::new(handler))));
+        self
+    }
+
+    /// Makes the selector. It starts no thread before there is something to do.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`](crate::ErrorKind::Exhausted) when there is no descriptor left for its poll.
+    pub fn build(self) -> Result<SelectorManager> {
+        SelectorManager::with(self.settings)
+    }
+
+    /// Makes the selector and runs `main` on it, as [`forebay::run`](crate::run) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build), and what `main` returns.
+    ///
+    /// # Panics
+    ///
+    /// As [`forebay::run`](crate::run).
+    pub fn run<T, E: From<Error>>(
+        self,
+        main: impl AsyncFnOnce(SelectorManager) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        self.build()?.run(main)
+    }
+}
+
+impl fmt::Debug for SelectorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectorBuilder")
+            .field("clock", &self.settings.clock)
+            .field("spin", &self.settings.spin)
+            .field("drain_timeout", &self.settings.drain_timeout)
+            .field("drain_limit", &self.settings.drain_limit)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,188 @@
+//! The worker that the current thread is, if it is one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use async_task::Runnable;
+use forebay_io::seam::Outbox;
+
+use super::shared::Shared;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
+}
+
+/// What a thread that runs a selector's tasks keeps to itself.
+///
+/// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a
+/// drop runs.
+pub(crate) struct Context {
+    pub(crate) selector: Arc<Shared>,
+    /// True when this thread drives the worker; false when it only runs a `block_on` beside it.
+    drives: bool,
+    queue: RefCell<VecDeque<Runnable>>,
+    deferred: RefCell<Vec<Arc<Outbox>>>,
+    yielded: RefCell<Vec<Waker>>,
+    turn: Cell<u64>,
+    in_task: Cell<bool>,
+}
+
+impl Context {
+    pub(super) fn new(selector: Arc<Shared>, drives: bool) -> Rc<Self> {
+        Rc::new(Self {
+            selector,
+            drives,
+            queue: RefCell::default(),
+            deferred: RefCell::default(),
+            yielded: RefCell::default(),
+            turn: Cell::new(0),
+            in_task: Cell::new(false),
+        })
+    }
+
+    pub(super) fn push(&self, runnable: Runnable) {
+        self.queue.borrow_mut().push_back(runnable);
+    }
+
+    pub(super) fn pop(&self) -> Option<Runnable> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    pub(super) fn extend(&self, runnables: &mut Vec<Runnable>) {
+        self.queue.borrow_mut().extend(runnables.drain(..));
+    }
+
+    pub(super) fn has_tasks(&self) -> bool {
+        !self.queue.borrow().is_empty() || !self.deferred.borrow().is_empty()
+    }
+
+    /// Runs one task.
+    pub(super) fn run(&self, runnable: Runnable) {
+        self.in_task.set(true);
+        runnable.run();
+        self.in_task.set(false);
+    }
+
+    /// Flushes what was written during this turn, including what the flushing itself sets off.
+    pub(super) fn flush(&self) {
+        // The lists are swapped an even number of times, so the memory stays for the next turn.
+        let mut batch = Vec::new();
+        loop {
+            std::mem::swap(&mut batch, &mut *self.deferred.borrow_mut());
+            if batch.is_empty() {
+                break;
+            }
+            for outbox in batch.drain(..) {
+                outbox.advance();
+            }
+        }
+    }
+
+    /// The turn is over: those who yielded go on in the next.
+    pub(super) fn end_turn(&self) {
+        self.turn.set(self.turn.get() + 1);
+        let yielded = self.yielded.take();
+        yielded.into_iter().for_each(Waker::wake);
+    }
+
+    /// Empties the queues; what was in them is dropped with no borrow held.
+    pub(super) fn clear(&self) {
+        drop((self.queue.take(), self.deferred.take(), self.yielded.take()));
+    }
+}
+
+/// The current thread's context.
+pub(crate) fn current() -> Option<Rc<Context>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// The selector of the current thread.
+///
+/// # Panics
+///
+/// On a thread that is not a worker and not inside `run` or `block_on`.
+pub(crate) fn selector(function: &str) -> Arc<Shared> {
+    match current() {
+        Some(context) => Arc::clone(&context.selector),
+        None => panic!(
+            "forebay::{function}() works on a thread of a selector: inside forebay::run, \
+             SelectorManager::block_on or a task; elsewhere call {function}() on a SelectorManager"
+        ),
+    }
+}
+
+/// Pushes a task to the current thread's queue if this thread drives that worker.
+pub(super) fn push_here(selector: &Arc<Shared>, runnable: Runnable) -> Result<(), Runnable> {
+    match current() {
+        Some(context) if context.drives && Arc::ptr_eq(&context.selector, selector) => {
+            context.push(runnable);
+            Ok(())
+        }
+        _ => Err(runnable),
+    }
+}
+
+/// Has the outbox flushed at the end of this turn; false on a thread without turns.
+pub(super) fn defer(outbox: &Arc<Outbox>) -> bool {
+    match current() {
+        Some(context) if context.drives => {
+            context.deferred.borrow_mut().push(Arc::clone(outbox));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The turn this thread is in, if it has turns.
+pub(crate) fn turn() -> Option<u64> {
+    current()
+        .filter(|context| context.drives)
+        .map(|context| context.turn.get())
+}
+
+/// Wakes the task in the next turn; at once on a thread without turns.
+pub(crate) fn wake_next_turn(waker: &Waker) {
+    let waker = waker.clone();
+    match current() {
+        Some(context) if context.drives => context.yielded.borrow_mut().push(waker),
+        _ => waker.wake(),
+    }
+}
+
+/// True while a spawned task of this selector runs on this thread.
+pub(super) fn in_task_of(selector: &Arc<Shared>) -> bool {
+    current()
+        .is_some_and(|context| context.in_task.get() && Arc::ptr_eq(&context.selector, selector))
+}
+
+/// Makes `context` the current thread's until the guard drops.
+///
+/// # Panics
+///
+/// On a thread that has one already: a worker that blocks would wait for itself.
+pub(super) fn enter(context: Rc<Context>) -> Entered {
+    let free = CURRENT.with(|current| current.borrow().is_none());
+    assert!(
+        free,
+        "forebay::run and SelectorManager::block_on cannot be called from inside each other or \
+         from a task: the thread would wait for itself; await the future instead"
+    );
+    CURRENT.with(|current| *current.borrow_mut() = Some(context));
+    Entered
+}
+
+/// See [`enter`].
+pub(super) struct Entered;
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let context = CURRENT.with(|current| current.borrow_mut().take());
+        drop(context);
+    }
+}

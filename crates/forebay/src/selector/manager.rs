@@ -1,0 +1,291 @@
+//! The selector, as users hold it.
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
+
+use super::builder::{SelectorBuilder, Settings};
+use super::shared::{SelectorTurns, Shared};
+use super::stats::Stats;
+use crate::task::{self, JoinHandle};
+use crate::time::{self, Interval, Sleep};
+
+/// Runs tasks, watches sockets and keeps the time: made first, given to builders, closed last.
+///
+/// A value and never a global: two selectors know nothing of each other. Cloning it is cheap; when
+/// the last clone is dropped the selector closes in the background.
+///
+/// In this release a selector has one worker. It is driven by the thread inside
+/// [`forebay::run`](crate::run) or [`block_on`](Self::block_on), and else by a thread of its own
+/// that starts when there is something to do.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::SelectorManager;
+///
+/// let selector = SelectorManager::new();
+/// let sum = selector.block_on(async {
+///     let left = selector.spawn_value(async { 20 });
+///     let right = selector.spawn_value(async { 22 });
+///     forebay::Result::Ok(left.await? + right.await?)
+/// })?;
+/// assert_eq!(sum, 42);
+/// # forebay::Result::Ok(())
+/// ```
+#[derive(Clone)]
+pub struct SelectorManager(Arc<Owner>);
+
+/// Shared by all clones; dropping the last one closes the selector.
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.close_unattended();
+    }
+}
+
+impl SelectorManager {
+    /// Makes a selector with the default settings. It starts no thread before there is something to
+    /// do.
+    ///
+    /// # Panics
+    ///
+    /// When the process has no descriptors left for the selector's poll;
+    /// [`builder().build()`](SelectorBuilder::build) gives that as an error.
+    pub fn new() -> Self {
+        match Self::builder().build() {
+            Ok(selector) => selector,
+            Err(error) => panic!("{error}; SelectorManager::builder().build() returns this"),
+        }
+    }
+
+    /// Makes a selector with other settings.
+    pub fn builder() -> SelectorBuilder {
+        SelectorBuilder::new()
+    }
+
+    pub(super) fn with(settings: Settings) -> Result<Self> {
+        Ok(Self(Arc::new(Owner {
+            shared: Shared::new(settings)?,
+        })))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// Starts a task that ends in a result. Dropping the handle detaches it; an error that nobody
+    /// awaits is reported ([`SelectorBuilder::on_task_error`]).
+    ///
+    /// The task runs on the selector's worker and stays there. A panic in it ends it alone. Once
+    /// the selector is closed nothing is started, and the handle gives `Closed`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let task = selector.spawn(async { Err(forebay::Error::other("no")) });
+    ///     assert_eq!(task.await.map_err(|error| error.to_string()), Err("no".to_owned()));
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[doc(alias = "launch")]
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "a detached task is the usual case"
+    )]
+    pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
+        self.shared().spawn(true, task)
+    }
+
+    /// Starts a task that ends in a value. Nothing of it is reported when nobody awaits it.
+    #[doc(alias = "async")]
+    pub fn spawn_value<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.shared().spawn(false, async move { Ok(task.await) })
+    }
+
+    /// Runs a function that blocks on one of at most 16 threads kept for that. The handle gives its
+    /// value; a panic in it is an error with `is_panicked()`.
+    ///
+    /// Aborting the handle, or closing the selector, does not interrupt a function that has begun;
+    /// it goes on, and its value is dropped. Such a thread never keeps the process alive.
+    #[doc(alias = "Dispatchers.IO")]
+    pub fn spawn_blocking<T: Send + 'static>(
+        &self,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self.shared().check_open("spawn_blocking") {
+            Ok(()) => {
+                let value = task::run_blocking(self.shared().blocking(), function);
+                self.shared().spawn(false, value)
+            }
+            Err(error) => task::refused(error),
+        }
+    }
+
+    /// A channel that is fed by reading from `reader` on a thread kept for blocking calls: a file,
+    /// standard input.
+    ///
+    /// It reads only when the channel is empty and somebody waits, up to 64 KiB at a time. A read
+    /// that has begun cannot be interrupted: it occupies one of 16 threads until it returns, and
+    /// what it brings after the channel is dropped is lost. It never keeps the process alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let mut input = selector.blocking_reader(&b"from a file\n"[..]);
+    ///     assert_eq!(input.read_line().await?.as_deref(), Some("from a file"));
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
+        task::blocking_reader(self.shared().blocking(), reader)
+    }
+
+    /// A channel whose bytes are written to `writer` on a thread kept for blocking calls, and
+    /// flushed after each batch: a file, standard output.
+    ///
+    /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits
+    /// until everything is written and flushed, and drops the writer.
+    pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
+        let turns = Arc::new(SelectorTurns(Arc::clone(self.shared())));
+        task::blocking_writer(self.shared().blocking(), turns, writer)
+    }
+
+    /// Waits for this long by the selector's clock.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped sleep takes its timer with it.
+    #[doc(alias = "delay")]
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.shared().sleep(duration)
+    }
+
+    /// Runs a future, but no longer than `duration`.
+    ///
+    /// # Errors
+    ///
+    /// The future's own; or [`TimedOut`](crate::ErrorKind::TimedOut), naming the duration. The
+    /// future is asked first, so one that is ready in the same moment counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases its timer; for the rest, what the future promises when it is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let (mut input, output) = forebay::pipe(16);
+    ///     let late = selector.timeout(Duration::from_millis(1), input.read_u8()).await;
+    ///     assert!(late.is_err_and(|error| error.is_timeout()));
+    ///     drop(output);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[doc(alias = "withTimeout")]
+    pub async fn timeout<T>(
+        &self,
+        duration: Duration,
+        future: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        time::timeout(Arc::clone(self.shared().timers()), duration, future).await
+    }
+
+    /// Runs any future, but no longer than `duration`; `None` when the time was up first.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`timeout`](Self::timeout).
+    #[doc(alias = "withTimeoutOrNull")]
+    pub async fn within<F: Future>(&self, duration: Duration, future: F) -> Option<F::Output> {
+        time::within(Arc::clone(self.shared().timers()), duration, future).await
+    }
+
+    /// A regular beat. The first tick comes after one period; a missed one is delayed.
+    #[doc(alias = "ticker")]
+    pub fn interval(&self, period: Duration) -> Interval {
+        Interval::new(Arc::clone(self.shared().timers()), period)
+    }
+
+    /// The time by the selector's clock.
+    pub fn now(&self) -> Instant {
+        self.shared().timers().now()
+    }
+
+    /// What the selector has done and holds.
+    pub fn stats(&self) -> Stats {
+        self.shared().stats()
+    }
+
+    /// Runs a future on this thread, which is the selector's worker meanwhile, and leaves the
+    /// selector open. What the future wrote is sent before this returns.
+    ///
+    /// Where the worker is driven by another thread already, the future runs beside it: everything
+    /// works, but what it writes is sent call by call and not turn by turn.
+    ///
+    /// # Panics
+    ///
+    /// Inside `run`, `block_on` or a task: the thread would wait for itself.
+    #[doc(alias = "runBlocking")]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.shared().block_on(future)
+    }
+
+    /// Runs `main` on this thread and closes the selector before it returns.
+    pub(crate) fn run<T, E: From<Error>>(
+        self,
+        main: impl AsyncFnOnce(Self) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let shared = Arc::clone(self.shared());
+        shared.block_on(async {
+            let result = main(self.clone()).await;
+            self.close().await;
+            result
+        })
+    }
+
+    /// Closes the selector: refuses new work, answers every wait on a socket with `Closed`, waits
+    /// for tasks and closing sockets until the drain timeout, cancels what is left then, and ends
+    /// the worker's thread. Idempotent.
+    ///
+    /// From a task of this selector it waits for all the others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: from the first poll on the selector is closing; call it again to wait for the end.
+    pub async fn close(&self) {
+        self.shared().begin_close();
+        self.shared().finish_close().await;
+    }
+}
+
+impl Default for SelectorManager {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for SelectorManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SelectorManager")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

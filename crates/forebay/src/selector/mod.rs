@@ -1,0 +1,16 @@
+//! The selector: the value that owns the worker, the tasks and the clock.
+
+mod beside;
+mod builder;
+mod current;
+mod manager;
+mod shared;
+mod spin;
+mod stats;
+mod worker;
+
+pub use self::builder::SelectorBuilder;
+pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};
+pub use self::manager::SelectorManager;
+pub(crate) use self::shared::{SelectorTurns, Shared, closed};
+pub use self::stats::Stats;

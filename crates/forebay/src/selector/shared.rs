@@ -1,0 +1,268 @@
+//! A selector, as its workers, tasks and sockets see it.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use forebay_io::seam::{BlockLedger, Outbox, Turns, Until};
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::builder::Settings;
+use super::current;
+use super::stats::{Counters, Stats};
+use super::worker::Worker;
+use crate::task::{self, BlockingPool, JoinHandle, Reporter, Tasks};
+use crate::time::{Sleep, Timers, WakeUp, within};
+
+/// Everything is accepted.
+const OPEN: u8 = 0;
+/// No new work; waits are answered with `Closed`; what is under way may end.
+const CLOSING: u8 = 1;
+/// Nothing goes on here any more.
+const STOPPED: u8 = 2;
+
+/// The state of a selector. Workers, tasks and sockets hold this; users hold a
+/// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
+pub(crate) struct Shared {
+    doorbell: Arc<Doorbell>,
+    worker: Worker,
+    timers: Arc<Timers>,
+    tasks: Arc<Tasks>,
+    reporter: Arc<Reporter>,
+    blocking: Arc<BlockingPool>,
+    blocks: Arc<BlockLedger>,
+    counters: Counters,
+    settings: Settings,
+    phase: AtomicU8,
+}
+
+impl Shared {
+    pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
+        let worker = Worker::new(settings.spin)
+            .map_err(|error| Error::from_io("start a selector", error))?;
+        let shared = Arc::new_cyclic(|weak| Self {
+            doorbell: Arc::new(Doorbell(Weak::clone(weak))),
+            worker,
+            timers: Arc::new(Timers::new(settings.clock.clone())),
+            tasks: Arc::default(),
+            reporter: Arc::clone(&settings.reporter),
+            blocking: Arc::new(BlockingPool::new(settings.blocking_threads)),
+            blocks: Arc::default(),
+            counters: Counters::default(),
+            settings,
+            phase: AtomicU8::new(OPEN),
+        });
+        let doorbell = Arc::clone(&shared.doorbell) as Arc<dyn WakeUp>;
+        shared.timers.attach(Arc::downgrade(&doorbell));
+        Ok(shared)
+    }
+
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    pub(super) fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
+    }
+
+    pub(super) fn reporter(&self) -> &Arc<Reporter> {
+        &self.reporter
+    }
+
+    pub(crate) fn blocking(&self) -> &Arc<BlockingPool> {
+        &self.blocking
+    }
+
+    pub(super) fn blocks(&self) -> &Arc<BlockLedger> {
+        &self.blocks
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.settings.drain_timeout
+    }
+
+    pub(crate) fn drain_limit(&self) -> u64 {
+        self.settings.drain_limit
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.load(Ordering::Acquire) != OPEN
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == STOPPED
+    }
+
+    /// Fails once the selector is being closed.
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
+        if self.is_closing() {
+            Err(closed(operation))
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::new(Arc::clone(&self.timers), duration)
+    }
+
+    /// Starts a user's task, unless the selector is being closed.
+    pub(crate) fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
+        report: bool,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self.check_open("spawn") {
+            Ok(()) => self.start(report, future),
+            Err(error) => task::refused(error),
+        }
+    }
+
+    /// Starts a task of our own that ends by itself soon; also while closing. False when nothing
+    /// runs here any more.
+    pub(crate) fn spawn_own(
+        self: &Arc<Self>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) -> bool {
+        if self.is_stopped() {
+            return false;
+        }
+        self.start(false, async move {
+            future.await;
+            Ok(())
+        })
+        .detach();
+        true
+    }
+
+    fn start<T: Send + 'static>(
+        self: &Arc<Self>,
+        report: bool,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> JoinHandle<T> {
+        let shared = Arc::clone(self);
+        let schedule = move |runnable| shared.schedule(runnable);
+        task::start(&self.tasks, &self.reporter, report, future, schedule)
+    }
+
+    /// Refuses new work and has every wait answered with `Closed`. True the first time.
+    pub(super) fn begin_close(self: &Arc<Self>) -> bool {
+        let first = self
+            .phase
+            .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if first {
+            self.worker.wake_all_waits();
+        }
+        first
+    }
+
+    /// Waits for what is under way, cancels what is left at the deadline, and ends the worker. From
+    /// a task of this selector it waits for all the others.
+    pub(super) async fn finish_close(self: &Arc<Self>) {
+        let myself = usize::from(current::in_task_of(self));
+        let ended = self.tasks.at_most(myself);
+        if within(Arc::clone(&self.timers), self.drain_timeout(), ended)
+            .await
+            .is_none()
+        {
+            self.tasks.abort_all();
+            self.tasks.at_most(myself).await;
+        }
+        self.stop();
+    }
+
+    /// The last user is gone: closes, without anybody to wait for it.
+    pub(super) fn close_unattended(self: &Arc<Self>) {
+        if !self.begin_close() {
+            return;
+        }
+        if self.tasks.len() == 0 {
+            return self.stop();
+        }
+        let shared = Arc::clone(self);
+        self.spawn_own(async move { shared.finish_close().await });
+    }
+
+    fn stop(self: &Arc<Self>) {
+        self.phase.store(STOPPED, Ordering::Release);
+        self.blocking.close();
+        self.worker.rouse();
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        Stats {
+            tasks: self.tasks.len(),
+            timers: self.timers.len(),
+            sockets: counters.sockets.get(),
+            blocks: self.blocks.in_use(),
+            lingering: counters.lingering.get(),
+            accepted: counters.accepted.get(),
+            connected: counters.connected.get(),
+            receives: counters.receives.get(),
+            received_bytes: counters.received_bytes.get(),
+            sends: counters.sends.get(),
+            sent_bytes: counters.sent_bytes.get(),
+            unacknowledged: counters.unacknowledged.get(),
+            task_errors: self.reporter.count(),
+        }
+    }
+}
+
+/// What timers and clocks know of a selector: something to wake.
+#[derive(Debug)]
+struct Doorbell(Weak<Shared>);
+
+impl WakeUp for Doorbell {
+    fn wake_up(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.notify();
+        }
+    }
+}
+
+/// The turns of a selector's worker, as the outbox of one of its sockets knows them.
+pub(crate) struct SelectorTurns(pub(crate) Arc<Shared>);
+
+impl Turns for SelectorTurns {
+    fn defer(&self, outbox: &Arc<Outbox>) {
+        if !current::defer(outbox) {
+            outbox.advance();
+        }
+    }
+
+    fn linger(&self, outbox: Arc<Outbox>) {
+        let selector = Arc::clone(&self.0);
+        let seen_off = Arc::clone(&outbox);
+        let accepted = self.0.spawn_own(async move {
+            let finished = seen_off.wait(Until::Finished);
+            let limit = selector.drain_timeout();
+            if within(Arc::clone(selector.timers()), limit, finished)
+                .await
+                .is_none()
+            {
+                seen_off.abort(
+                    Error::new(ErrorKind::TimedOut, "drop a writer")
+                        .with_detail(format!("the peer took nothing for the last of {limit:?}")),
+                );
+            }
+        });
+        if !accepted {
+            outbox.abort(closed("drop a writer"));
+        }
+    }
+}
+
+/// The selector was closed.
+pub(crate) fn closed(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Closed, operation).with_detail("the selector was closed")
+}

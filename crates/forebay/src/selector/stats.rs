@@ -1,0 +1,72 @@
+//! What a selector has done and holds.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A counter; statistics order nothing, so every access is relaxed.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    /// One fewer; for counters of what is held.
+    pub(crate) fn remove_one(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// The counters that sockets write.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) sockets: Counter,
+    pub(crate) accepted: Counter,
+    pub(crate) connected: Counter,
+    pub(crate) receives: Counter,
+    pub(crate) received_bytes: Counter,
+    pub(crate) sends: Counter,
+    pub(crate) sent_bytes: Counter,
+    pub(crate) lingering: Counter,
+    pub(crate) unacknowledged: Counter,
+}
+
+/// What a selector has done since it was made, and what it holds now; see
+/// [`SelectorManager::stats`](crate::SelectorManager::stats).
+///
+/// The numbers are read one after the other while other threads go on, so they need not belong to
+/// the same moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Tasks that have not ended, with those that close sockets in the background.
+    pub tasks: usize,
+    /// Timers waiting.
+    pub timers: usize,
+    /// Descriptors of sockets and listeners that are open.
+    pub sockets: u64,
+    /// Blocks of 64 KiB held by channels, queues and chunks.
+    pub blocks: usize,
+    /// Sockets being closed in the background.
+    pub lingering: u64,
+    /// Connections accepted so far.
+    pub accepted: u64,
+    /// Connections made so far.
+    pub connected: u64,
+    /// System calls that received bytes or met the end.
+    pub receives: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// System calls that sent bytes.
+    pub sends: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Sockets released at the drain timeout with bytes that the peer had not acknowledged.
+    pub unacknowledged: u64,
+    /// Errors of tasks that nobody awaited.
+    pub task_errors: u64,
+}

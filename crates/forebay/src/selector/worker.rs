@@ -1,0 +1,371 @@
+//! The worker: one loop that polls readiness, runs tasks, flushes what they wrote, fires timers.
+//!
+//! A turn:
+//!
+//! ```text
+//!   take injected ─► poll tasks (256, or 200 us) ─► flush deferred outboxes ─► fire timers
+//!        ▲                                                                        │
+//!        └── wake tasks ◄── note readiness ◄── poll the kernel (sleep if idle) ◄──┘
+//! ```
+//!
+//! The loop's engine (the poll) belongs to no thread: whoever drives the worker takes it. That is
+//! the thread inside `run` or `block_on`, or else a thread of the worker's own, started when there
+//! is something to do and nobody drives.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use async_task::Runnable;
+use forebay_io::seam::WorkerPool;
+
+use super::current::{self, Context};
+use super::shared::Shared;
+use super::spin::Spin;
+use crate::host::{self, Host, Ready, Slots};
+use crate::lock::lock;
+
+/// Task polls in a turn.
+const POLLS_MAX: u32 = 256;
+/// How long a turn may poll tasks.
+const POLLS_FOR: Duration = Duration::from_micros(200);
+/// Every so many polls the clock is looked at.
+const POLLS_PER_LOOK: u32 = 16;
+/// Events taken from the kernel at once.
+const EVENTS_COUNT: usize = 1024;
+
+/// The token of the worker's own wake-ups; no descriptor's has this generation.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+/// A worker, as all threads see it.
+pub(crate) struct Worker {
+    registry: mio::Registry,
+    waker: mio::Waker,
+    slots: Arc<Slots>,
+    injected: Mutex<Vec<Runnable>>,
+    /// The engine while nobody drives.
+    engine: Mutex<Option<Engine>>,
+    /// Somebody drives. Written before the queues are looked at one last time, read after they are
+    /// pushed to (both sequentially consistent), so that one side sees the other.
+    driven: AtomicBool,
+    /// The driver sleeps, or is about to; same pairing as `driven`.
+    sleeping: AtomicBool,
+}
+
+/// What it takes to drive a worker.
+struct Engine {
+    poll: mio::Poll,
+    events: mio::Events,
+    spin: Spin,
+}
+
+impl Worker {
+    pub(super) fn new(spin: bool) -> io::Result<Self> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, WAKE)?;
+        let events = mio::Events::with_capacity(EVENTS_COUNT);
+        let engine = Engine {
+            poll,
+            events,
+            spin: Spin::new(spin),
+        };
+        Ok(Self {
+            registry,
+            waker,
+            slots: Arc::default(),
+            injected: Mutex::default(),
+            engine: Mutex::new(Some(engine)),
+            driven: AtomicBool::new(false),
+            sleeping: AtomicBool::new(false),
+        })
+    }
+
+    /// Descriptors watched.
+    pub(super) fn watched(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Has every wait on a descriptor try its call again.
+    pub(super) fn wake_all_waits(&self) {
+        let mut woken = Vec::new();
+        self.slots.take_all(&mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes a task that was pushed from another thread.
+    fn inject(&self, runnable: Runnable) {
+        lock(&self.injected).push(runnable);
+    }
+
+    fn has_injected(&self) -> bool {
+        !lock(&self.injected).is_empty()
+    }
+
+    /// Ends the driver's sleep, if it sleeps.
+    pub(super) fn rouse(&self) {
+        if self.sleeping.swap(false, Ordering::SeqCst) {
+            // The poll is alive as long as the worker is, so this write cannot fail for a reason
+            // that a caller could act upon.
+            self.waker.wake().ok();
+        }
+    }
+}
+
+impl Host for Shared {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>> {
+        let worker = self.worker();
+        let ready = worker.slots.register(&worker.registry, fd)?;
+        Ok(Box::new(ready))
+    }
+}
+
+impl Shared {
+    /// Runs a task soon: on this thread if it drives, else where the worker is driven.
+    pub(super) fn schedule(self: &Arc<Self>, runnable: Runnable) {
+        if let Err(runnable) = current::push_here(self, runnable) {
+            self.worker().inject(runnable);
+            self.notify();
+        }
+    }
+
+    /// Something is to be done that the driver may not know of.
+    pub(crate) fn notify(self: &Arc<Self>) {
+        let worker = self.worker();
+        if worker.driven.load(Ordering::SeqCst) {
+            worker.rouse();
+        } else {
+            self.start_thread();
+        }
+    }
+
+    /// A wait has begun that only a driver can end.
+    pub(crate) fn ensure_driven(self: &Arc<Self>) {
+        if !self.worker().driven.load(Ordering::SeqCst) {
+            self.start_thread();
+        }
+    }
+
+    /// Has a thread of the worker's own drive it, unless somebody does.
+    fn start_thread(self: &Arc<Self>) {
+        let Some(engine) = self.take_engine() else {
+            return;
+        };
+        let shared = Arc::clone(self);
+        // The engine goes through a slot, so that it is not lost when no thread can be started.
+        let slot = Arc::new(Mutex::new(Some(engine)));
+        let taken = Arc::clone(&slot);
+        let started = std::thread::Builder::new()
+            .name("forebay-worker".into())
+            .spawn(move || {
+                let engine = lock(&taken).take();
+                if let Some(engine) = engine {
+                    Driver::enter(&shared, engine).run_until_stopped();
+                }
+            });
+        if let Err(error) = started {
+            let engine = lock(&slot).take();
+            self.worker().put_back(engine);
+            // Printed and not given to the user's handler: this may run under a socket's lock.
+            self.reporter()
+                .print(&forebay_io::Error::from_io("start a worker thread", error));
+        }
+    }
+
+    fn take_engine(&self) -> Option<Engine> {
+        let worker = self.worker();
+        let mut seat = lock(&worker.engine);
+        let engine = seat.take();
+        if engine.is_some() {
+            worker.driven.store(true, Ordering::SeqCst);
+        }
+        engine
+    }
+
+    /// True when the worker must be driven although nobody waits in `block_on`.
+    fn has_work(&self) -> bool {
+        let worker = self.worker();
+        self.tasks().len() > 0
+            || worker.has_injected()
+            || (!self.is_stopped() && (worker.watched() > 0 || self.timers().len() > 0))
+    }
+
+    /// Drives the worker on this thread until `main` is done. Where another thread drives it
+    /// already, this one only waits for `main`.
+    pub(super) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> F::Output {
+        match self.take_engine() {
+            Some(engine) => Driver::enter(self, engine).run(main),
+            None => super::beside::run(Context::new(Arc::clone(self), false), main),
+        }
+    }
+}
+
+impl Worker {
+    fn put_back(&self, engine: Option<Engine>) {
+        *lock(&self.engine) = engine;
+        self.driven.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A thread that drives a worker.
+struct Driver {
+    engine: Option<Engine>,
+    context: Rc<Context>,
+    /// Reused between turns.
+    injected: Vec<Runnable>,
+    woken: Vec<Waker>,
+    _host: host::Entered,
+    _current: current::Entered,
+    _pool: WorkerPool,
+}
+
+impl Driver {
+    fn enter(selector: &Arc<Shared>, engine: Engine) -> Self {
+        let context = Context::new(Arc::clone(selector), true);
+        Self {
+            engine: Some(engine),
+            injected: Vec::new(),
+            woken: Vec::new(),
+            _host: host::enter(Arc::clone(selector) as Arc<dyn Host>),
+            _current: current::enter(Rc::clone(&context)),
+            _pool: WorkerPool::enter(Arc::clone(selector.blocks())),
+            context,
+        }
+    }
+
+    fn run<F: Future>(mut self, main: F) -> F::Output {
+        let mut main = std::pin::pin!(main);
+        let (flag, waker) = super::beside::MainWaker::new(Arc::clone(&self.context.selector));
+        let mut cx = std::task::Context::from_waker(&waker);
+        loop {
+            if flag.take()
+                && let std::task::Poll::Ready(output) = main.as_mut().poll(&mut cx)
+            {
+                self.context.flush();
+                return output;
+            }
+            self.turn(|| flag.is_set());
+        }
+    }
+
+    fn run_until_stopped(mut self) {
+        let selector = Arc::clone(&self.context.selector);
+        let done = || selector.is_stopped() && !selector.has_work();
+        while !done() {
+            self.turn(done);
+        }
+    }
+
+    /// One turn; see the top of this file. It does not sleep while `more` says so.
+    fn turn(&mut self, more: impl Fn() -> bool) {
+        self.take_injected();
+        self.poll_tasks();
+        self.context.flush();
+        self.context.end_turn();
+        self.fire_timers();
+        let idle = !self.context.has_tasks() && !more();
+        self.poll_kernel(idle, more);
+    }
+
+    fn take_injected(&mut self) {
+        let worker = self.context.selector.worker();
+        std::mem::swap(&mut *lock(&worker.injected), &mut self.injected);
+        self.context.extend(&mut self.injected);
+    }
+
+    fn poll_tasks(&self) {
+        let mut started = None;
+        for polls in 1..=POLLS_MAX {
+            let Some(runnable) = self.context.pop() else {
+                return;
+            };
+            self.context.run(runnable);
+            if polls % POLLS_PER_LOOK == 0 {
+                let started = *started.get_or_insert_with(Instant::now);
+                if started.elapsed() > POLLS_FOR {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        self.context.selector.timers().take_due(&mut self.woken);
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+
+    fn poll_kernel(&mut self, idle: bool, more: impl Fn() -> bool) {
+        let selector = Arc::clone(&self.context.selector);
+        let worker = selector.worker();
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        if idle {
+            let since = Instant::now();
+            if !engine.spin_for_events(since, worker, &more) {
+                worker.sleeping.store(true, Ordering::SeqCst);
+                // Looked at after the store above: whoever adds to them before looks at it after.
+                let wait = if worker.has_injected() || more() {
+                    Some(Duration::ZERO)
+                } else {
+                    selector.timers().sleep_for()
+                };
+                engine.poll_for(wait);
+                worker.sleeping.store(false, Ordering::SeqCst);
+            }
+            engine.spin.note_gap(since.elapsed());
+        } else {
+            engine.poll_for(Some(Duration::ZERO));
+        }
+        worker.slots.note(engine.events.iter(), &mut self.woken);
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Engine {
+    fn poll_for(&mut self, wait: Option<Duration>) {
+        if let Err(error) = self.poll.poll(&mut self.events, wait) {
+            // A signal ends a sleep early, and the next turn sleeps again. Anything else would mean
+            // that the poll's own descriptor is broken, which safe code cannot do to it.
+            debug_assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
+            self.events.clear();
+        }
+    }
+
+    /// Looks for events without sleeping for as long as that has lately paid; true if something
+    /// came.
+    fn spin_for_events(
+        &mut self,
+        since: Instant,
+        worker: &Worker,
+        more: impl Fn() -> bool,
+    ) -> bool {
+        while self.spin.goes_on(since) {
+            self.poll_for(Some(Duration::ZERO));
+            if !self.events.is_empty() || worker.has_injected() || more() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Driver {
+    /// Hands the engine back; if there is work left, to a thread of the worker's own.
+    fn drop(&mut self) {
+        let selector = Arc::clone(&self.context.selector);
+        while let Some(runnable) = self.context.pop() {
+            selector.worker().inject(runnable);
+        }
+        self.context.flush();
+        self.context.clear();
+        selector.worker().put_back(self.engine.take());
+        if selector.has_work() {
+            selector.start_thread();
+        }
+    }
+}

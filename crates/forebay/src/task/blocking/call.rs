@@ -1,0 +1,138 @@
+//! One blocking call as a future.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::{BlockingPool, drop_payload};
+use crate::lock::lock;
+use crate::task::contain::panicked;
+
+/// Runs `f` on a thread of the pool; the future gives its value.
+///
+/// The job is queued by this call, not by the first poll.
+///
+/// # Errors
+///
+/// Those of [`submit`](BlockingPool::submit), given by the future, and:
+///
+/// - [`ErrorKind::Panicked`]: `f` panicked.
+/// - [`ErrorKind::Closed`]: the pool was closed before `f` could run.
+///
+/// # Cancel safety
+///
+/// Dropping the future abandons the value. A call that has begun runs to its end, one that still
+/// waits for a thread is skipped.
+pub(crate) fn run<T, F>(
+    pool: &BlockingPool,
+    f: F,
+) -> impl Future<Output = Result<T>> + Send + use<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let outcome = Arc::new(Outcome(Mutex::new(Progress::Pending(None))));
+    let reporter = Reporter(Arc::clone(&outcome));
+    if let Err(refused) = pool.submit(Box::new(move || reporter.call(f))) {
+        // The dropped job has reported that it was closed; why it was refused is the better answer.
+        drop(outcome.replace(Progress::Done(Err(refused))));
+    }
+    Call(outcome)
+}
+
+/// Where a job leaves its value and the caller picks it up.
+struct Outcome<T>(Mutex<Progress<T>>);
+
+enum Progress<T> {
+    /// Not done yet; holds the caller's waker once it has polled.
+    Pending(Option<Waker>),
+    Done(Result<T>),
+    /// The value was picked up, or nobody ever will.
+    Over,
+}
+
+impl<T> Outcome<T> {
+    /// What was there is for the caller to drop, outside the lock.
+    fn replace(&self, next: Progress<T>) -> Progress<T> {
+        mem::replace(&mut *lock(&self.0), next)
+    }
+
+    /// Leaves the result and wakes the caller. The first result stays; without a caller it is
+    /// dropped here.
+    fn settle(&self, result: Result<T>) {
+        let mut progress = lock(&self.0);
+        if !matches!(*progress, Progress::Pending(_)) {
+            drop(progress);
+            drop(result);
+            return;
+        }
+        let before = mem::replace(&mut *progress, Progress::Done(result));
+        drop(progress);
+        if let Progress::Pending(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(*lock(&self.0), Progress::Over)
+    }
+}
+
+/// The caller's side.
+struct Call<T>(Arc<Outcome<T>>);
+
+impl<T> Future for Call<T> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let waker = cx.waker().clone();
+        let mut progress = lock(&self.0.0);
+        if let Progress::Pending(kept) = &mut *progress {
+            let old = kept.replace(waker);
+            drop(progress);
+            drop(old);
+            return Poll::Pending;
+        }
+        let before = mem::replace(&mut *progress, Progress::Over);
+        drop(progress);
+        match before {
+            Progress::Done(result) => Poll::Ready(result),
+            Progress::Pending(_) | Progress::Over => panic!("polled after it was ready"),
+        }
+    }
+}
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        drop(self.0.replace(Progress::Over));
+    }
+}
+
+/// The job's side. One that is dropped without having run reports that the pool was closed.
+struct Reporter<T>(Arc<Outcome<T>>);
+
+impl<T> Reporter<T> {
+    fn call(self, f: impl FnOnce() -> T) {
+        if self.0.is_over() {
+            return;
+        }
+        match catch_unwind(AssertUnwindSafe(f)) {
+            Ok(value) => self.0.settle(Ok(value)),
+            Err(payload) => {
+                self.0.settle(Err(panicked(payload.as_ref())));
+                drop_payload(payload);
+            }
+        }
+    }
+}
+
+impl<T> Drop for Reporter<T> {
+    fn drop(&mut self) {
+        self.0
+            .settle(Err(Error::new(ErrorKind::Closed, "spawn_blocking")));
+    }
+}

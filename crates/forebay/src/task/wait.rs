@@ -1,0 +1,96 @@
+//! Waiting on a list that lives inside somebody's locked state.
+
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::seam::{WaiterKey, Waiters};
+
+use crate::lock::lock;
+
+/// Waits until `check` answers, as a waiter for `until` in the list that `waiters` finds.
+///
+/// The waker is cloned before locking, and `check` is asked again under the same lock that keeps
+/// it, so no wake-up is lost; a dropped wait removes itself. `check` is our own code and runs under
+/// the lock.
+pub(crate) fn wait_in<'a, S, T, R>(
+    state: &'a Mutex<S>,
+    waiters: impl Fn(&mut S) -> &mut Waiters<T> + Send + Unpin + 'a,
+    until: T,
+    check: impl FnMut(&mut S) -> Option<R> + Send + Unpin + 'a,
+) -> impl Future<Output = R> + Send + 'a
+where
+    S: Send,
+    T: Copy + Send + Unpin + 'a,
+    R: Send + 'a,
+{
+    Wait {
+        state,
+        waiters,
+        until,
+        check,
+        key: None,
+    }
+}
+
+struct Wait<'a, S, T, W, C>
+where
+    W: Fn(&mut S) -> &mut Waiters<T>,
+{
+    state: &'a Mutex<S>,
+    waiters: W,
+    until: T,
+    check: C,
+    key: Option<WaiterKey>,
+}
+
+impl<S, T, W, C, R> Wait<'_, S, T, W, C>
+where
+    T: Copy,
+    W: Fn(&mut S) -> &mut Waiters<T>,
+    C: FnMut(&mut S) -> Option<R>,
+{
+    /// One look under the lock. The waker that comes back is to be dropped without it.
+    fn look(&mut self, leave: Option<Waker>) -> (Option<R>, Option<Waker>) {
+        let mut state = lock(self.state);
+        let answer = (self.check)(&mut state);
+        match leave {
+            Some(waker) if answer.is_none() => {
+                let replaced = (self.waiters)(&mut state).put(&mut self.key, self.until, waker);
+                (None, replaced)
+            }
+            unused => (answer, unused),
+        }
+    }
+}
+
+impl<S, T, W, C, R> Future for Wait<'_, S, T, W, C>
+where
+    T: Copy + Unpin,
+    W: Fn(&mut S) -> &mut Waiters<T> + Unpin,
+    C: FnMut(&mut S) -> Option<R> + Unpin,
+{
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        let (answer, _) = self.look(None);
+        if let Some(answer) = answer {
+            return Poll::Ready(answer);
+        }
+        let (answer, replaced) = self.look(Some(cx.waker().clone()));
+        drop(replaced);
+        answer.map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl<S, T, W, C> Drop for Wait<'_, S, T, W, C>
+where
+    W: Fn(&mut S) -> &mut Waiters<T>,
+{
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let removed = (self.waiters)(&mut lock(self.state)).remove(key);
+            drop(removed);
+        }
+    }
+}

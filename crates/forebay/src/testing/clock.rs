@@ -1,0 +1,70 @@
+//! A clock that a test owns.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::time::{Clock, ManualTime};
+
+/// A clock that stands still until the test advances it.
+///
+/// Given to the selector's builder, it owns every sleep, timeout and interval there, so that
+/// `timeout(1 h)` is tested in milliseconds. Clones, and the clocks made from them, share one
+/// time. It starts at the system's present moment. Input and output take the time they take:
+/// waiting for a peer is not sped up.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use forebay::Clock;
+/// use forebay::testing::TestClock;
+///
+/// let time = TestClock::new();
+/// let clock = Clock::from(time.clone());
+/// let start = clock.now();
+/// time.advance(Duration::from_secs(3600));
+/// assert_eq!(clock.now() - start, Duration::from_secs(3600));
+/// ```
+#[derive(Debug, Clone)]
+pub struct TestClock(Arc<ManualTime>);
+
+impl TestClock {
+    /// Makes a clock that shows the system's present moment and stands there.
+    pub fn new() -> Self {
+        Self(Arc::new(ManualTime::new()))
+    }
+
+    /// Moves the time on and wakes every worker that sleeps by this clock.
+    ///
+    /// The workers then fire what became due, in the order of the deadlines. It does not wait for
+    /// them: await the task whose timer it was.
+    ///
+    /// # Panics
+    ///
+    /// If the time would become later than an [`Instant`] can hold.
+    pub fn advance(&self, duration: Duration) {
+        let moved = self.0.advance(duration);
+        assert!(
+            moved.is_some(),
+            "TestClock::advance by {duration:?} goes beyond what Instant holds"
+        );
+    }
+
+    /// Tells the time.
+    pub fn now(&self) -> Instant {
+        self.0.now()
+    }
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<TestClock> for Clock {
+    fn from(time: TestClock) -> Self {
+        Self::manual(time.0)
+    }
+}

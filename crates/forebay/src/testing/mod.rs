@@ -1,0 +1,5 @@
+//! For tests: a clock that the test owns.
+
+mod clock;
+
+pub use self::clock::TestClock;

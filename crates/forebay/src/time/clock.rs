@@ -1,0 +1,123 @@
+//! Where `now` comes from, and how long a worker may sleep.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use crate::lock::lock;
+
+/// Tells the time to a selector: its timers, its timeouts, its sleep.
+///
+/// The default is the system's monotonic clock, which no change of the wall clock moves. A test
+/// gives the builder a [`TestClock`](crate::testing::TestClock) instead, and owns the time.
+///
+/// Clones tell the same time.
+#[derive(Debug, Clone, Default)]
+pub struct Clock(Origin);
+
+#[derive(Debug, Clone, Default)]
+enum Origin {
+    #[default]
+    System,
+    Manual(Arc<ManualTime>),
+}
+
+impl Clock {
+    /// A clock that stands until its time is advanced by hand.
+    pub(crate) fn manual(time: Arc<ManualTime>) -> Self {
+        Self(Origin::Manual(time))
+    }
+
+    /// Tells the time.
+    pub fn now(&self) -> Instant {
+        match &self.0 {
+            Origin::System => Instant::now(),
+            Origin::Manual(time) => time.now(),
+        }
+    }
+
+    /// How long a worker may sleep whose next timer is due at `deadline`: `None` is until woken.
+    ///
+    /// On a manual clock no sleep ends by itself, so a worker registers with
+    /// [`on_advance`](Self::on_advance) before its first call of this.
+    pub(crate) fn sleep_for(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let left = deadline?.saturating_duration_since(self.now());
+        match &self.0 {
+            Origin::System => Some(left),
+            Origin::Manual(_) => left.is_zero().then_some(left),
+        }
+    }
+
+    /// Has `sleeper` woken at every later advance, for as long as it lives.
+    ///
+    /// Once per sleeper is enough. On the system's clock there is nothing to register for.
+    pub(crate) fn on_advance(&self, sleeper: Weak<dyn WakeUp>) {
+        if let Origin::Manual(time) = &self.0 {
+            time.register(sleeper);
+        }
+    }
+}
+
+/// Something that sleeps by a [`Clock`] and can be woken from any thread.
+pub(crate) trait WakeUp: Send + Sync {
+    /// Ends the sleep. One that comes just before the sleep begins must end it too: between asking
+    /// the clock and going to sleep no lock is held.
+    fn wake_up(&self);
+}
+
+/// A time that moves only when it is told to, shared by the clocks made from it.
+pub(crate) struct ManualTime(Mutex<Moment>);
+
+struct Moment {
+    now: Instant,
+    sleepers: Vec<Weak<dyn WakeUp>>,
+}
+
+impl ManualTime {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Moment {
+            now: Instant::now(),
+            sleepers: Vec::new(),
+        }))
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        lock(&self.0).now
+    }
+
+    /// Moves on by `duration` and wakes whoever sleeps; `None`, and no change, when `Instant`
+    /// cannot hold the sum.
+    pub(crate) fn advance(&self, duration: Duration) -> Option<Instant> {
+        let mut moment = lock(&self.0);
+        let now = moment.now.checked_add(duration)?;
+        moment.now = now;
+        let mut awake = Vec::with_capacity(moment.sleepers.len());
+        moment.sleepers.retain(|sleeper| {
+            let alive = sleeper.upgrade();
+            let keep = alive.is_some();
+            awake.extend(alive);
+            keep
+        });
+        // A sleeper may ask for the time when woken, and ours may be its last handle.
+        drop(moment);
+        for sleeper in awake {
+            sleeper.wake_up();
+        }
+        Some(now)
+    }
+
+    fn register(&self, sleeper: Weak<dyn WakeUp>) {
+        let mut moment = lock(&self.0);
+        // One clock may outlive many selectors without ever being advanced.
+        moment.sleepers.retain(|known| known.strong_count() > 0);
+        moment.sleepers.push(sleeper);
+    }
+}
+
+impl std::fmt::Debug for ManualTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ManualTime").field(&self.now()).finish()
+    }
+}

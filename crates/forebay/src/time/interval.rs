@@ -1,0 +1,60 @@
+//! A regular beat.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::queue::deadline_after;
+use super::{Sleep, Timers};
+
+/// A regular beat of the selector's clock; see
+/// [`SelectorManager::interval`](crate::SelectorManager::interval).
+///
+/// The first tick comes after one period. A tick that nobody waited for in time is delayed, and the
+/// next comes one period after it: never a burst.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// forebay::run(async |selector| {
+///     let mut beat = selector.interval(Duration::from_millis(1));
+///     beat.tick().await;
+///     beat.tick().await;
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Interval {
+    sleep: Sleep,
+    period: Duration,
+}
+
+impl Interval {
+    pub(crate) fn new(timers: Arc<Timers>, period: Duration) -> Self {
+        // A period of zero would keep its task from ever giving way.
+        let period = period.max(Duration::from_nanos(1));
+        Self {
+            sleep: Sleep::new(timers, period),
+            period,
+        }
+    }
+
+    /// Waits for the next tick, and says for when it was due.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a tick that was not returned comes again.
+    pub async fn tick(&mut self) -> Instant {
+        poll_fn(|cx| Pin::new(&mut self.sleep).poll(cx)).await;
+        let now = self.sleep.timers().now();
+        let due = self.sleep.deadline().unwrap_or(now);
+        let next = deadline_after(due, self.period).filter(|next| *next > now);
+        self.sleep
+            .reset(next.or_else(|| deadline_after(now, self.period)));
+        due
+    }
+}

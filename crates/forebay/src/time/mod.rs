@@ -1,0 +1,15 @@
+//! Time: the clock, timers, and what waits for them.
+
+mod clock;
+mod interval;
+mod queue;
+mod sleep;
+mod timeout;
+mod timers;
+
+pub use self::clock::Clock;
+pub(crate) use self::clock::{ManualTime, WakeUp};
+pub use self::interval::Interval;
+pub use self::sleep::Sleep;
+pub(crate) use self::timeout::{timeout, within};
+pub(crate) use self::timers::Timers;

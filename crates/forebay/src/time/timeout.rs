@@ -1,0 +1,40 @@
+//! A future and a deadline: whichever is first.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::{Sleep, Timers};
+
+/// The future's output, or `None` when the time is up first. The future is asked first, so that
+/// one that is ready at the same moment counts.
+pub(crate) async fn within<F: Future>(
+    timers: Arc<Timers>,
+    duration: Duration,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut sleep = pin!(Sleep::new(timers, duration));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// The future's result, or an error that names the duration.
+pub(crate) async fn timeout<T>(
+    timers: Arc<Timers>,
+    duration: Duration,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match within(timers, duration, future).await {
+        Some(result) => result,
+        None => Err(Error::new(ErrorKind::TimedOut, "timeout")
+            .with_detail(format!("nothing after {duration:?}"))),
+    }
+}

@@ -1,0 +1,82 @@
+//! The timers of a worker: a clock and a queue, shared with those who wait.
+
+use std::sync::{Mutex, OnceLock, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use super::clock::{Clock, WakeUp};
+use super::queue::{TimerKey, TimerQueue};
+use crate::lock::lock;
+
+/// A worker's timers. Any thread may add one; the worker fires them.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    clock: Clock,
+    queue: Mutex<TimerQueue>,
+    /// Wakes the worker when a timer is added that is due before all others.
+    worker: OnceLock<Weak<dyn WakeUp>>,
+}
+
+impl Timers {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            queue: Mutex::default(),
+            worker: OnceLock::new(),
+        }
+    }
+
+    /// Names the worker that fires these timers; once.
+    pub(crate) fn attach(&self, worker: Weak<dyn WakeUp>) {
+        self.clock.on_advance(Weak::clone(&worker));
+        self.worker.get_or_init(|| worker);
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Timers waiting.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.queue).len()
+    }
+
+    /// Adds a timer.
+    pub(super) fn add(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let mut queue = lock(&self.queue);
+        let key = queue.insert(deadline, waker);
+        let first = queue.next_deadline() == Some(deadline);
+        drop(queue);
+        if first && let Some(worker) = self.worker.get().and_then(Weak::upgrade) {
+            worker.wake_up();
+        }
+        key
+    }
+
+    /// Gives a timer another waker; false when it has fired. What it replaced is dropped here,
+    /// with no lock held.
+    pub(super) fn renew(&self, key: &TimerKey, waker: Waker) -> bool {
+        let replaced = lock(&self.queue).replace(key, waker);
+        replaced.is_ok()
+    }
+
+    /// Removes a timer that nobody waits for any more.
+    pub(super) fn remove(&self, key: &TimerKey) {
+        let removed = lock(&self.queue).remove(key);
+        drop(removed);
+    }
+
+    /// Moves what is due into `woken`, in order.
+    pub(crate) fn take_due(&self, woken: &mut Vec<Waker>) {
+        let mut queue = lock(&self.queue);
+        if queue.len() > 0 {
+            queue.take_due(self.clock.now(), woken);
+        }
+    }
+
+    /// How long the worker may sleep; `None`: until it is woken.
+    pub(crate) fn sleep_for(&self) -> Option<Duration> {
+        let deadline = lock(&self.queue).next_deadline()?;
+        self.clock.sleep_for(Some(deadline))
+    }
+}
