@@ -1,9 +1,13 @@
-//! Whole 64 KiB blocks from a last-in-first-out pool, one pool per thread.
+//! Whole blocks from a last-in-first-out pool, one pool per thread.
 //!
 //! A block is zeroed once, when it is allocated, and then only ever overwritten. The block that
 //! was given back last is handed out first, because its memory is still in the cache: a pool of
 //! whole blocks used that way costs what one hot buffer costs
 //! (`docs/decisions/006-whole-pooled-blocks.md`).
+//!
+//! There are two sizes. Receiving takes 64 KiB, one block at a time. What a turn's tasks write
+//! stays queued until the turn ends, a queue for every connection that wrote, so a queue begins
+//! with 8 KiB: hundreds of those are kept where a few dozen large ones would be.
 //!
 //! A thread's pool keeps a handful of blocks. A worker raises that number and names a
 //! [`BlockLedger`], in which every block the pool allocates is counted until it is freed.
@@ -17,14 +21,44 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes in a block.
+/// Bytes in a large block.
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Blocks kept by a thread that is not a worker.
-const KEPT_COUNT: usize = 4;
+/// Bytes in a small block.
+pub(crate) const SMALL_BLOCK_BYTES: usize = 8 * 1024;
 
-/// Blocks kept by a worker: 2 MiB at the most.
-const KEPT_BY_WORKER_COUNT: usize = 32;
+/// The sizes, and how many of each a pool keeps: a worker 2 MiB of either, another thread 256 KiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
+impl Size {
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Small => SMALL_BLOCK_BYTES,
+            Self::Large => BLOCK_BYTES,
+        }
+    }
+
+    const fn of(bytes: usize) -> Self {
+        if bytes == SMALL_BLOCK_BYTES {
+            Self::Small
+        } else {
+            Self::Large
+        }
+    }
+
+    /// A turn polls 256 tasks at most, so no more queues than that are filled in it.
+    const fn kept_count(self, by_worker: bool) -> usize {
+        match (self, by_worker) {
+            (Self::Small, true) => 256,
+            (Self::Small, false) | (Self::Large, true) => 32,
+            (Self::Large, false) => 4,
+        }
+    }
+}
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
@@ -53,33 +87,35 @@ impl BlockLedger {
     }
 }
 
-/// 64 KiB of initialised memory, returned to the pool of whichever thread drops it.
+/// A piece of initialised memory, returned to the pool of whichever thread drops it.
 pub(crate) struct Block {
     bytes: Vec<u8>,
     ledger: Option<Arc<BlockLedger>>,
 }
 
 impl Block {
-    /// Takes the block that this thread used last, or allocates one.
-    pub(crate) fn take() -> Self {
-        POOL.try_with(|pool| pool.borrow_mut().take())
-            .unwrap_or_else(|_| Self::allocate(None))
+    /// Takes the block of this size that this thread used last, or allocates one.
+    pub(crate) fn take(size: Size) -> Self {
+        POOL.try_with(|pool| pool.borrow_mut().take(size))
+            .unwrap_or_else(|_| Self::allocate(size, None))
     }
 
-    fn allocate(ledger: Option<Arc<BlockLedger>>) -> Self {
+    fn allocate(size: Size, ledger: Option<Arc<BlockLedger>>) -> Self {
         if let Some(ledger) = &ledger {
             ledger.allocated.fetch_add(1, Relaxed);
         }
         Self {
-            bytes: vec![0; BLOCK_BYTES],
+            bytes: vec![0; size.bytes()],
             ledger,
         }
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }
 
+    #[inline]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
@@ -111,21 +147,30 @@ impl fmt::Debug for Block {
 }
 
 struct Pool {
-    idle: Vec<Vec<u8>>,
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
     ledger: Option<Arc<BlockLedger>>,
 }
 
 impl Pool {
     const fn new() -> Self {
         Self {
-            idle: Vec::new(),
+            small: Vec::new(),
+            large: Vec::new(),
             ledger: None,
         }
     }
 
-    fn take(&mut self) -> Block {
-        let Some(bytes) = self.idle.pop() else {
-            return Block::allocate(self.ledger.clone());
+    fn idle(&mut self, size: Size) -> &mut Vec<Vec<u8>> {
+        match size {
+            Size::Small => &mut self.small,
+            Size::Large => &mut self.large,
+        }
+    }
+
+    fn take(&mut self, size: Size) -> Block {
+        let Some(bytes) = self.idle(size).pop() else {
+            return Block::allocate(size, self.ledger.clone());
         };
         self.report_idle();
         Block {
@@ -136,16 +181,13 @@ impl Pool {
 
     /// Keeps the block and answers true, or answers false when the pool is full.
     fn put(&mut self, bytes: Vec<u8>, from: Option<&Arc<BlockLedger>>) -> bool {
-        let most = if self.ledger.is_some() {
-            KEPT_BY_WORKER_COUNT
-        } else {
-            KEPT_COUNT
-        };
-        if self.idle.len() >= most {
+        let size = Size::of(bytes.len());
+        let by_worker = self.ledger.is_some();
+        if self.idle(size).len() >= size.kept_count(by_worker) {
             return false;
         }
         self.adopt(from);
-        self.idle.push(bytes);
+        self.idle(size).push(bytes);
         self.report_idle();
         true
     }
@@ -170,17 +212,21 @@ impl Pool {
 
     fn report_idle(&self) {
         if let Some(ledger) = &self.ledger {
-            ledger.idle.store(self.idle.len(), Relaxed);
+            ledger
+                .idle
+                .store(self.small.len() + self.large.len(), Relaxed);
         }
     }
 
     /// Frees what is idle and counts under another ledger from now on.
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
-            ledger.allocated.fetch_sub(self.idle.len(), Relaxed);
+            ledger
+                .allocated
+                .fetch_sub(self.small.len() + self.large.len(), Relaxed);
             ledger.idle.store(0, Relaxed);
         }
-        self.idle = Vec::new();
+        (self.small, self.large) = (Vec::new(), Vec::new());
         mem::replace(&mut self.ledger, ledger)
     }
 }

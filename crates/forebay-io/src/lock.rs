@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 ///
 /// No user code runs under our locks, so a panic while one is held is a bug of ours that has
 /// already been reported; turning it into a second panic in an innocent task would help nobody.
+#[inline]
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use crate::block::{BLOCK_BYTES, Block};
+use crate::block::{BLOCK_BYTES, Block, SMALL_BLOCK_BYTES, Size};
 use crate::seam::Afterwards;
 
 /// A written [`Bytes`] of this size or more is queued as it is; a smaller one is copied.
@@ -18,8 +18,8 @@ use crate::seam::Afterwards;
 /// a multiple of that (`docs/decisions/010-copy-below-32-kib.md`).
 const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
-/// A queue that has to wait keeps a block only for this many bytes or more.
-const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
+/// A queue that has to wait keeps a block only if a quarter of it is in use.
+const KEEP_BLOCK_PART: usize = 4;
 
 /// Segments offered to one vectored send.
 const SLICES_COUNT: usize = 16;
@@ -39,6 +39,7 @@ enum Segment {
 }
 
 impl Segment {
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Block { block, start, end } => &block.as_slice()[*start..*end],
@@ -70,21 +71,24 @@ pub struct SendQueue {
 
 impl SendQueue {
     /// Bytes waiting.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }
 
     /// True when nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Copies bytes behind what waits.
+    #[inline]
     pub fn push_slice(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();
         while !bytes.is_empty() {
-            let (block, end) = self.open_block();
-            let count = bytes.len().min(BLOCK_BYTES - *end);
+            let (block, end) = self.open_block(bytes.len());
+            let count = bytes.len().min(block.as_slice().len() - *end);
             block.as_mut_slice()[*end..*end + count].copy_from_slice(&bytes[..count]);
             *end += count;
             bytes = &bytes[count..];
@@ -171,7 +175,7 @@ impl SendQueue {
         let Segment::Block { block, start, end } = last else {
             return;
         };
-        if *end - *start >= KEEP_BLOCK_BYTES {
+        if *end - *start >= block.as_slice().len() / KEEP_BLOCK_PART {
             return;
         }
         let left = block.as_slice()[*start..*end].to_vec();
@@ -214,12 +218,19 @@ impl SendQueue {
         }
     }
 
-    /// The block at the end of the queue and its fill mark; a new one if there is no room.
-    fn open_block(&mut self) -> (&mut Block, &mut usize) {
+    /// The block at the end of the queue and its fill mark; a new one if there is no room. A queue
+    /// begins with a small block, and goes on with large ones.
+    fn open_block(&mut self, wanted: usize) -> (&mut Block, &mut usize) {
         let last = self.rest.back().or(self.front.as_ref());
-        if !matches!(last, Some(Segment::Block { end, .. }) if *end < BLOCK_BYTES) {
+        let full = match last {
+            Some(Segment::Block { block, end, .. }) => *end == block.as_slice().len(),
+            _ => true,
+        };
+        if full {
+            let small = last.is_none() && wanted <= SMALL_BLOCK_BYTES;
+            let size = if small { Size::Small } else { Size::Large };
             self.push(Segment::Block {
-                block: Block::take(),
+                block: Block::take(size),
                 start: 0,
                 end: 0,
             });

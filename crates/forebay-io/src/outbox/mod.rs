@@ -6,6 +6,7 @@ mod tests;
 mod wait;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -44,6 +45,9 @@ pub struct Outbox {
     /// Wakes this outbox: advances it. Made once; holds it weakly, because the drain keeps a clone.
     own_waker: Waker,
     high_water: usize,
+    /// Open and below the mark, as the last holder of the lock left it. A writer that sees it set
+    /// composes its item without having locked; accepting looks again under the lock.
+    has_room: AtomicBool,
 }
 
 struct State {
@@ -97,6 +101,7 @@ impl Outbox {
             turns,
             own_waker: Waker::from(Arc::new(Advance(weak.clone()))),
             high_water,
+            has_room: AtomicBool::new(true),
         })
     }
 
@@ -105,14 +110,27 @@ impl Outbox {
         lock(&self.state).queue.len()
     }
 
-    /// True when an item would be accepted, or refused for good: there is nothing to wait for.
+    /// True when there is nothing to wait for: an item would be accepted, or refused for good.
+    #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        let state = lock(&self.state);
-        state.queue.len() < self.high_water || state.phase != Phase::Open
+        self.has_room.load(Relaxed) || {
+            let state = lock(&self.state);
+            state.queue.len() < self.high_water || state.phase != Phase::Open
+        }
+    }
+
+    /// Notes, under the lock, what `has_room` says to those who do not lock.
+    #[inline]
+    fn note_room(&self, state: &State) {
+        let room = state.phase == Phase::Open && state.queue.len() < self.high_water;
+        if self.has_room.load(Relaxed) != room {
+            self.has_room.store(room, Relaxed);
+        }
     }
 
     /// Accepts one item whole, if the queue is below its mark. `put` appends it; it is our code,
     /// run under the lock. True: accepted. False: wait for [`Until::Room`] first.
+    #[inline]
     pub(crate) fn try_accept(
         self: &Arc<Self>,
         flush: bool,
@@ -132,6 +150,7 @@ impl Outbox {
     }
 
     /// Accepts one item for which room was waited for already.
+    #[inline]
     pub(crate) fn accept(
         self: &Arc<Self>,
         flush: bool,
@@ -156,7 +175,9 @@ impl Outbox {
     }
 
     /// Arranges one flush per turn, however many items the turn brings.
+    #[inline]
     fn flush_later(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, flush: bool) {
+        self.note_room(&state);
         let due = flush && !state.deferred && !state.queue.is_empty();
         state.deferred |= due;
         drop(state);
@@ -183,6 +204,7 @@ impl Outbox {
             state.give_up(&cause, &mut after);
         }
         state.release_waiters(self.high_water, &mut after);
+        self.note_room(&state);
         drop(state);
         after.run();
     }
@@ -216,6 +238,7 @@ impl Outbox {
         let first = self.cause.record(cause.clone());
         state.give_up(&first, &mut after);
         state.release_waiters(self.high_water, &mut after);
+        self.note_room(&state);
         drop(state);
         after.run();
     }

@@ -135,7 +135,8 @@ impl Bench {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<bool> {
-        self.outbox.try_accept(true, |queue| queue.push_slice(bytes))
+        self.outbox
+            .try_accept(true, |queue| queue.push_slice(bytes))
     }
 
     fn phase(&self) -> Phase {
@@ -157,7 +158,13 @@ impl Wake for Wakes {
 }
 
 /// A waiter that is polled once, with the count of its wakes.
-fn wait_for(outbox: &Outbox, until: Until) -> (Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>, Arc<Wakes>) {
+fn wait_for(
+    outbox: &Outbox,
+    until: Until,
+) -> (
+    Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>,
+    Arc<Wakes>,
+) {
     let wakes = Arc::new(Wakes::default());
     let mut wait: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(outbox.wait(until));
     assert!(poll(&mut wait, &wakes).is_pending(), "nothing to wait for");
@@ -232,7 +239,10 @@ fn phases_only_go_forward() {
     assert_eq!(bench.phase(), Phase::Finished);
     bench.outbox.abort(Error::other("too late"));
     assert_eq!(bench.phase(), Phase::Finished);
-    assert!(lock(&bench.hand).aborts.is_empty(), "a finished transport was reset");
+    assert!(
+        lock(&bench.hand).aborts.is_empty(),
+        "a finished transport was reset"
+    );
     assert!(bench.outbox.cause.get().is_none());
 
     let bench = Bench::new(0, TestTurns::default());
@@ -245,7 +255,10 @@ fn phases_only_go_forward() {
     bench.outbox.advance();
     assert_eq!(bench.phase(), Phase::Aborted);
     let peer = lock(&bench.hand);
-    assert_eq!((peer.aborts.as_slice(), peer.ends), (&["the first".to_owned()][..], 0));
+    assert_eq!(
+        (peer.aborts.as_slice(), peer.ends),
+        (&["the first".to_owned()][..], 0)
+    );
     assert!(peer.sent.is_empty());
     assert_eq!(bench.outbox.queued(), 0);
 }
@@ -289,7 +302,10 @@ fn an_error_of_the_end_mark_aborts_with_that_error() {
 #[test]
 fn the_first_cause_wins() {
     let bench = Bench::new(0, TestTurns::default());
-    bench.outbox.cause.record(Error::other("the reader met this first"));
+    bench
+        .outbox
+        .cause
+        .record(Error::other("the reader met this first"));
     bench.outbox.abort(Error::other("the writer's own"));
     let refused = bench.write(b"x").expect_err("aborted");
     assert_eq!(refused.to_string(), "the reader met this first");
@@ -310,12 +326,21 @@ fn a_flush_waits_for_its_own_bytes_only() {
     assert!(!woken(&first_wakes), "a byte of it is still queued");
     allow(&bench.hand, 1);
     assert!(woken(&first_wakes));
-    assert!(matches!(poll(&mut first, &first_wakes), Poll::Ready(Ok(()))));
-    assert!(!woken(&second_wakes), "the later flush was woken for the earlier one");
+    assert!(matches!(
+        poll(&mut first, &first_wakes),
+        Poll::Ready(Ok(()))
+    ));
+    assert!(
+        !woken(&second_wakes),
+        "the later flush was woken for the earlier one"
+    );
     assert!(poll(&mut second, &second_wakes).is_pending());
     allow(&bench.hand, 6);
     assert!(woken(&second_wakes));
-    assert!(matches!(poll(&mut second, &second_wakes), Poll::Ready(Ok(()))));
+    assert!(matches!(
+        poll(&mut second, &second_wakes),
+        Poll::Ready(Ok(()))
+    ));
     assert!(bench.nobody_waits());
 }
 
@@ -338,7 +363,10 @@ fn room_in_an_outbox_that_finishes_is_refused() {
     bench.write(&vec![1; HIGH_WATER_BYTES]).expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Room);
     bench.outbox.finish();
-    assert!(woken(&wakes), "a writer slept on although nothing will be accepted");
+    assert!(
+        woken(&wakes),
+        "a writer slept on although nothing will be accepted"
+    );
     let Poll::Ready(Err(error)) = poll(&mut wait, &wakes) else {
         panic!("not refused");
     };
@@ -350,7 +378,8 @@ fn an_abort_wakes_everybody_with_the_cause() {
     let bench = Bench::prompt(0);
     bench.write(&vec![1; HIGH_WATER_BYTES]).expect("open");
     let mark = bench.outbox.accepted();
-    let mut waits = [Until::Room, Until::Sent(mark), Until::Finished].map(|until| wait_for(&bench.outbox, until));
+    let mut waits = [Until::Room, Until::Sent(mark), Until::Finished]
+        .map(|until| wait_for(&bench.outbox, until));
     bench.outbox.abort(Error::other("pulled the plug"));
     for (wait, wakes) in &mut waits {
         assert!(woken(wakes));
@@ -371,7 +400,10 @@ fn a_flush_after_an_abort_reports_that_bytes_were_lost() {
     // The queue is empty now, but not because it was sent.
     let mark = bench.outbox.accepted();
     let flushed = result_of(bench.outbox.wait(Until::Sent(mark)));
-    assert_eq!(flushed.expect_err("three bytes are lost").to_string(), "gone");
+    assert_eq!(
+        flushed.expect_err("three bytes are lost").to_string(),
+        "gone"
+    );
 }
 
 #[test]
@@ -421,7 +453,10 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
         bench.write(b"line\n").expect("open");
     }
     assert_eq!(bench.turns.defers.load(SeqCst), 1);
-    assert!(lock(&bench.hand).sent.is_empty(), "sent before the turn ended");
+    assert!(
+        lock(&bench.hand).sent.is_empty(),
+        "sent before the turn ended"
+    );
     bench.outbox.advance();
     assert_eq!(lock(&bench.hand).sent, b"line\n".repeat(16));
     bench.write(b"next turn").expect("open");
@@ -431,11 +466,17 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
 #[test]
 fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
     let bench = Bench::new(100, TestTurns::default());
-    let accepted = bench.outbox.try_accept(false, |queue| queue.push_slice(b"later"));
+    let accepted = bench
+        .outbox
+        .try_accept(false, |queue| queue.push_slice(b"later"));
     assert!(accepted.expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
     assert!(bench.outbox.try_accept(true, |_| ()).expect("open"));
-    assert_eq!(bench.turns.defers.load(SeqCst), 1, "a flush is due for what waits");
+    assert_eq!(
+        bench.turns.defers.load(SeqCst),
+        1,
+        "a flush is due for what waits"
+    );
 }
 
 #[test]
@@ -463,8 +504,16 @@ fn an_outbox_without_an_owner_lingers_only_while_it_has_something_to_send() {
 
 #[test]
 fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
-    let Bench { outbox, hand, turns } = Bench::new(0, TestTurns::default());
-    assert!(outbox.try_accept(true, |queue| queue.push_slice(b"x")).expect("open"));
+    let Bench {
+        outbox,
+        hand,
+        turns,
+    } = Bench::new(0, TestTurns::default());
+    assert!(
+        outbox
+            .try_accept(true, |queue| queue.push_slice(b"x"))
+            .expect("open")
+    );
     outbox.advance();
     let weak = Arc::downgrade(&outbox);
     let kept = lock(&hand).waker.clone().expect("the drain waits");
@@ -473,7 +522,11 @@ fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
     assert_eq!(Arc::strong_count(&hand), 1, "the drain outlived its outbox");
     let defers = turns.defers.load(SeqCst);
     kept.wake();
-    assert_eq!(turns.defers.load(SeqCst), defers, "a dead outbox was deferred");
+    assert_eq!(
+        turns.defers.load(SeqCst),
+        defers,
+        "a dead outbox was deferred"
+    );
 }
 
 #[test]
@@ -535,7 +588,10 @@ impl AsRef<[u8]> for Touches {
 
 fn touching(bench: &Bench) -> (Touches, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
-    (Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)), count)
+    (
+        Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)),
+        count,
+    )
 }
 
 #[test]
@@ -579,7 +635,10 @@ fn values_are_dropped_without_the_lock() {
         // Sent.
         let bench = Bench::prompt(1024 * 1024);
         let (touches, count) = touching(&bench);
-        bench.outbox.accept_bytes(true, Bytes::from_owner(touches)).expect("open");
+        bench
+            .outbox
+            .accept_bytes(true, Bytes::from_owner(touches))
+            .expect("open");
         assert_eq!(count.load(SeqCst), 1);
         // Copied, because it is small.
         let (touches, count) = touching(&bench);
@@ -589,12 +648,18 @@ fn values_are_dropped_without_the_lock() {
         // Refused.
         bench.outbox.finish();
         let (touches, count) = touching(&bench);
-        bench.outbox.accept_bytes(true, Bytes::from_owner(touches)).expect_err("finished");
+        bench
+            .outbox
+            .accept_bytes(true, Bytes::from_owner(touches))
+            .expect_err("finished");
         assert_eq!(count.load(SeqCst), 1);
         // Given up.
         let bench = Bench::prompt(0);
         let (touches, count) = touching(&bench);
-        bench.outbox.accept_bytes(true, Bytes::from_owner(touches)).expect("open");
+        bench
+            .outbox
+            .accept_bytes(true, Bytes::from_owner(touches))
+            .expect("open");
         bench.outbox.abort(Error::other("over"));
         assert_eq!(count.load(SeqCst), 1);
     });
@@ -634,10 +699,14 @@ fn a_value_whose_drop_panics_loses_nobodys_wake_up() {
         }
     }
     let bench = Bench::new(0, TestTurns::default());
-    bench.outbox.accept_bytes(false, Bytes::from_owner(Panics)).expect("open");
+    bench
+        .outbox
+        .accept_bytes(false, Bytes::from_owner(Panics))
+        .expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Sent(40 * 1024));
     lock(&bench.hand).allowance = 1024 * 1024;
-    let advanced = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.outbox.advance()));
+    let advanced =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bench.outbox.advance()));
     assert!(advanced.is_err(), "the panic goes to whoever advanced");
     assert!(woken(&wakes), "its flush would sleep for ever");
     assert!(matches!(poll(&mut wait, &wakes), Poll::Ready(Ok(()))));

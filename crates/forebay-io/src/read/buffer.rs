@@ -20,7 +20,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::block::{BLOCK_BYTES, Block};
+use crate::block::{BLOCK_BYTES, Block, Size};
 
 /// A sleeping channel keeps a block only for this many bytes or more.
 pub(crate) const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
@@ -43,6 +43,7 @@ enum Storage {
 }
 
 impl Storage {
+    #[inline]
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Empty => &[],
@@ -70,19 +71,23 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.tail - self.head
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head == self.tail
     }
 
+    #[inline]
     pub(crate) fn readable(&self) -> &[u8] {
         &self.storage.as_slice()[self.head..self.tail]
     }
 
     /// Takes the next `count` bytes and lends them.
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> &[u8] {
         let start = self.head;
         self.consume(count);
@@ -91,6 +96,7 @@ impl Buffer {
 
     /// The readable bytes beside the cursor that consumes them: with both in hand, bytes can be
     /// examined and lent, and consumed only if they pass.
+    #[inline]
     pub(crate) fn parts(&mut self) -> (&[u8], &mut usize) {
         let Self {
             storage,
@@ -101,6 +107,7 @@ impl Buffer {
         (&storage.as_slice()[*head..*tail], head)
     }
 
+    #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "consumed more than was buffered");
         self.head += count;
@@ -112,10 +119,13 @@ impl Buffer {
             self.restart();
         }
         match self.storage {
-            Storage::Empty => self.storage = Storage::Block(Block::take()),
+            Storage::Empty => self.storage = Storage::Block(Block::take(Size::Large)),
             Storage::Kept(_) if self.len() < KEEP_BLOCK_BYTES => {
                 let gap = self.len();
-                return &mut self.arriving.get_or_insert_with(Block::take).as_mut_slice()[gap..];
+                return &mut self
+                    .arriving
+                    .get_or_insert_with(|| Block::take(Size::Large))
+                    .as_mut_slice()[gap..];
             }
             Storage::Kept(_) => self.move_to_block(),
             Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => self.move_to_block(),
@@ -241,7 +251,7 @@ impl Buffer {
             let bytes = self.readable().to_vec();
             return self.replace(bytes, Storage::Grown);
         }
-        let mut block = Block::take();
+        let mut block = Block::take(Size::Large);
         block.as_mut_slice()[..left].copy_from_slice(self.readable());
         self.storage = Storage::Block(block);
         self.head = 0;

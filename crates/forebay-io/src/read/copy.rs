@@ -45,7 +45,11 @@ impl ByteReadChannel {
             }
             copied += self.buffered() as u64;
             if self.chunk_is_large() {
-                output.accept_bytes(self.take_chunk())?;
+                let chunk = self.take_chunk();
+                if let Err(refused) = output.accept_bytes(chunk.clone()) {
+                    self.buffer.give_back(&chunk);
+                    return Err(refused);
+                }
             } else {
                 output.accept_slice(self.buffer.readable())?;
                 self.discard_buffered(self.buffer.len());

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bytes::STRAIGHT_BYTES;
-use super::{ByteReadChannel, unexpected_end};
+use super::{ByteReadChannel, Lent, unexpected_end};
 use crate::Result;
 use crate::write::ITEM_BYTES_MAX;
 
@@ -39,8 +39,8 @@ impl ByteReadChannel {
 
 /// The future of [`ByteReadChannel::read_exact`].
 ///
-/// Invariant between polls: `channel.lent` is the number of bytes at the start of the slice that
-/// the channel no longer has.
+/// Invariant between polls: `channel.lent` tells how many bytes at the start of the slice the
+/// channel no longer has.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` them"]
 pub struct ReadExact<'a> {
@@ -62,7 +62,7 @@ impl Future for ReadExact<'_> {
         if outcome.is_err() {
             this.give_back();
         }
-        this.channel.lent = 0;
+        this.channel.lent = Lent::default();
         this.done = true;
         Poll::Ready(outcome)
     }
@@ -90,7 +90,10 @@ impl ReadExact<'_> {
                 return Poll::Ready(Err(unexpected_end("read_exact", needed, available)));
             }
             self.filled += received;
-            self.channel.lent = self.filled;
+            self.channel.lent = Lent {
+                taken: self.filled,
+                of: needed,
+            };
         }
         Poll::Ready(Ok(()))
     }
@@ -111,6 +114,6 @@ impl Drop for ReadExact<'_> {
             return;
         }
         self.give_back();
-        self.channel.lent = 0;
+        self.channel.lent = Lent::default();
     }
 }

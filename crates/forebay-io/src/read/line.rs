@@ -75,6 +75,7 @@ pub(super) struct LineScan {
 
 impl LineScan {
     /// Forgets the position, because bytes were consumed.
+    #[inline]
     pub(super) fn restart(&mut self) {
         self.scanned = 0;
         self.fault = None;
@@ -192,8 +193,9 @@ impl ByteReadChannel {
     }
 
     /// The common case: nothing stands in the way and the line is buffered already.
+    #[inline]
     fn find_line(&mut self) -> Option<Found> {
-        if self.lent != 0 || self.line.fault.is_some() {
+        if self.lent.taken != 0 || self.line.fault.is_some() {
             return None;
         }
         let at = self.search()?;
@@ -237,6 +239,7 @@ impl ByteReadChannel {
     }
 
     /// Looks at bytes that no earlier search has seen. On success the position stays before the LF.
+    #[inline]
     fn search(&mut self) -> Option<usize> {
         let unseen = &self.buffer.readable()[self.line.scanned..];
         let Some(at) = memchr(b'\n', unseen) else {
@@ -247,6 +250,7 @@ impl ByteReadChannel {
         Some(self.line.scanned)
     }
 
+    #[inline]
     fn content_before(&self, lf: usize) -> usize {
         match lf.checked_sub(1) {
             Some(before) if self.buffer.readable()[before] == b'\r' => before,
@@ -291,6 +295,7 @@ impl ByteReadChannel {
     }
 
     /// Consumes the line and lends its content, if it is text.
+    #[inline]
     fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
         let Self { buffer, line, .. } = self;
         let (readable, head) = buffer.parts();
@@ -308,6 +313,7 @@ impl ByteReadChannel {
 }
 
 impl LineScan {
+    #[cold]
     fn tell(&mut self, fault: ErrorKind) -> Error {
         self.fault = Some(fault);
         self.told = self.told.saturating_add(1);

@@ -57,9 +57,16 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line: line::LineScan,
-    /// Bytes that an unfinished `read_exact` took into its caller's slice. Zero whenever no such
-    /// read is in flight; a leaked one (`mem::forget`) is noticed by the next call.
-    lent: usize,
+    /// What an unfinished `read_exact` took into its caller's slice. Nothing whenever no such read
+    /// is in flight; a leaked one (`mem::forget`) is noticed by the next call.
+    lent: Lent,
+}
+
+/// Bytes that left the channel for a slice that is not full yet, and the length of that slice.
+#[derive(Debug, Default)]
+struct Lent {
+    taken: usize,
+    of: usize,
 }
 
 #[derive(Debug)]
@@ -78,7 +85,7 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line: line::LineScan::default(),
-            lent: 0,
+            lent: Lent::default(),
         }
     }
 
@@ -177,18 +184,14 @@ impl ByteReadChannel {
     /// Every reading call begins here: bytes that a leaked `read_exact` took are gone, and going on
     /// behind them would be a silent gap.
     fn check_lent(&self, operation: &'static str) -> Result<()> {
-        if self.lent == 0 {
+        if self.lent.taken == 0 {
             return Ok(());
         }
-        let taken = self.lent as u64;
-        Err(Error::new(
-            ErrorKind::Incomplete {
-                accepted: taken,
-                of: taken,
-            },
-            operation,
-        )
-        .with_detail(
+        let kind = ErrorKind::Incomplete {
+            accepted: self.lent.taken as u64,
+            of: self.lent.of as u64,
+        };
+        Err(Error::new(kind, operation).with_detail(
             "a read_exact was dropped half-way with more bytes than can be given back, or leaked",
         ))
     }

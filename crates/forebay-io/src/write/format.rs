@@ -83,6 +83,7 @@ put_numbers! {
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl Write for Text<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 pub use self::format::{Staged, Staging};
 use crate::outbox::{Outbox, Until};
+use crate::queue::SendQueue;
 use crate::seam::unwinding;
 use crate::{Error, ErrorKind, Packet, Result};
 
@@ -227,6 +228,10 @@ impl ByteWriteChannel {
     /// Waits until the queue is below its mark, sending what waits if it is not.
     pub(crate) async fn room(&mut self) -> Result<()> {
         self.check_partial("write")?;
+        self.wait_for_room().await
+    }
+
+    async fn wait_for_room(&self) -> Result<()> {
         if self.outbox.has_room() {
             return Ok(());
         }
@@ -238,6 +243,7 @@ impl ByteWriteChannel {
         self.outbox.accept_bytes(self.auto_flush, bytes)
     }
 
+    #[inline]
     pub(crate) fn accept_slice(&mut self, bytes: &[u8]) -> Result<()> {
         self.outbox
             .accept(self.auto_flush, |queue| queue.push_slice(bytes))
@@ -245,13 +251,14 @@ impl ByteWriteChannel {
 
     /// Waits for room and accepts one item in one step. In the common case there is room, and one
     /// lock does it.
-    async fn write_item(
-        &mut self,
-        mut put: impl FnMut(&mut crate::queue::SendQueue),
-    ) -> Result<()> {
+    async fn write_item(&mut self, put: impl FnMut(&mut SendQueue)) -> Result<()> {
         self.check_partial("write")?;
+        self.put_item(put).await
+    }
+
+    async fn put_item(&mut self, mut put: impl FnMut(&mut SendQueue)) -> Result<()> {
         while !self.outbox.try_accept(self.auto_flush, &mut put)? {
-            self.room().await?;
+            self.wait_for_room().await?;
         }
         Ok(())
     }
@@ -261,10 +268,8 @@ impl ByteWriteChannel {
         self.check_partial("write")?;
         let mut accepted = 0;
         for piece in bytes.chunks(ITEM_BYTES_MAX) {
-            let before = self.partial.take();
-            let written = self.write_item(|queue| queue.push_slice(piece)).await;
-            self.partial = before;
-            written?;
+            // The mark of the pieces before stands while this one waits: here the future is dropped.
+            self.put_item(|queue| queue.push_slice(piece)).await?;
             accepted += piece.len();
             self.partial = Some(Partial {
                 accepted,
@@ -275,6 +280,7 @@ impl ByteWriteChannel {
         Ok(())
     }
 
+    #[inline]
     fn check_item(bytes: usize) -> Result<()> {
         if bytes <= ITEM_BYTES_MAX {
             return Ok(());
@@ -285,6 +291,7 @@ impl ByteWriteChannel {
         Err(Error::new(kind, "write").with_detail(format!("one item of {bytes} bytes")))
     }
 
+    #[inline]
     fn check_partial(&self, operation: &'static str) -> Result<()> {
         match self.partial {
             None => Ok(()),

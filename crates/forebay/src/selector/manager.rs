@@ -97,10 +97,6 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "launch")]
-    #[allow(
-        clippy::must_use_candidate,
-        reason = "a detached task is the usual case"
-    )]
     pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         self.shared().spawn(true, task)
     }

@@ -33,7 +33,6 @@ use super::report::Reporter;
 /// ```
 #[doc(alias = "Job")]
 #[doc(alias = "Deferred")]
-#[must_use = "dropping a handle detaches its task; call `detach` to say that this is meant"]
 pub struct JoinHandle<T>(Inner<T>);
 
 enum Inner<T> {

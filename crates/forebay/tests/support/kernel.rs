@@ -1,0 +1,92 @@
+//! What the kernel says about connections and processes, read from `/proc`.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+/// A row of `/proc/net/tcp`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connection {
+    pub(crate) state: TcpState,
+    /// Bytes that the other side has not acknowledged.
+    pub(crate) unacknowledged: usize,
+    /// Bytes that have arrived and were not received by the process.
+    pub(crate) unread: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TcpState {
+    Established,
+    /// The end mark is out and acknowledged.
+    FinWait2,
+    Other,
+}
+
+/// This end of a connection.
+pub(crate) fn connection(stream: &TcpStream) -> Option<Connection> {
+    find(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
+}
+
+/// True when this kernel knows this end of a connection no more.
+pub(crate) fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
+    find(local, remote).is_none()
+}
+
+fn find(local: SocketAddr, remote: SocketAddr) -> Option<Connection> {
+    let (local, remote) = (address(local), address(remote));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        (fields[1] == local && fields[2] == remote).then(|| {
+            let (unacknowledged, unread) = fields[4].split_once(':').unwrap();
+            Connection {
+                state: match fields[3] {
+                    "01" => TcpState::Established,
+                    "05" => TcpState::FinWait2,
+                    _ => TcpState::Other,
+                },
+                unacknowledged: usize::from_str_radix(unacknowledged, 16).unwrap(),
+                unread: usize::from_str_radix(unread, 16).unwrap(),
+            }
+        })
+    })
+}
+
+/// An address as the table writes it: the number as it lies in memory, then the port.
+fn address(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else {
+        panic!("the tests speak IPv4");
+    };
+    let number = u32::from_ne_bytes(address.ip().octets());
+    format!("{number:08X}:{:04X}", address.port())
+}
+
+/// Gives way until something has come true that brings no event of its own.
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        thread::yield_now();
+    }
+}
+
+/// The memory of a process in KiB: what it holds now, and the most it ever held.
+pub(crate) fn memory_of(process: u32) -> (usize, usize) {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// True when every thread of a process sleeps.
+pub(crate) fn sleeps(process: u32) -> bool {
+    fs::read_dir(format!("/proc/{process}/task"))
+        .unwrap()
+        .all(|thread| {
+            let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+            // The state stands behind the name, which is in parentheses and may hold anything.
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('S'))
+        })
+}

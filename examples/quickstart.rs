@@ -1,0 +1,54 @@
+//! Shows a server and a client in one process: the client sends three names, the server greets
+//! each, and the dialogue is printed.
+//!
+//! Run it with `cargo run --example quickstart`.
+
+use forebay::{SelectorManager, ServerSocket, Socket};
+
+const NAMES: [&str; 3] = ["Ada", "Grace", "Barbara"];
+
+fn main() -> forebay::Result<()> {
+    forebay::run(async |selector: SelectorManager| {
+        let server = selector.tcp().bind("127.0.0.1:0").await?;
+        println!("Server is listening at {}", server.local_address());
+        let address = server.local_address();
+        let greeter = selector.spawn(greet_one(server));
+
+        let client = selector.tcp().connect(address).await?;
+        talk(&client).await?;
+        client.close().await?;
+        greeter.await
+    })
+}
+
+/// Accepts one client and greets every name it sends.
+async fn greet_one(server: ServerSocket) -> forebay::Result<()> {
+    let socket = server.accept().await?;
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    output.write_str("Please enter your name\n").await?;
+    while let Some(name) = input.read_line().await? {
+        output.write_str(&format!("Hello, {name}!\n")).await?;
+    }
+    socket.close().await
+}
+
+/// Sends the names, and prints what is said.
+async fn talk(client: &Socket) -> forebay::Result<()> {
+    let mut input = client.open_read_channel()?;
+    let mut output = client.open_write_channel()?;
+    print_line("server", input.read_line().await?);
+    for name in NAMES {
+        println!("client: {name}");
+        forebay::write_line!(output, "{name}").await?;
+        print_line("server", input.read_line().await?);
+    }
+    output.finish().await
+}
+
+fn print_line(who: &str, line: Option<String>) {
+    match line {
+        Some(line) => println!("{who}: {line}"),
+        None => println!("{who} has ended"),
+    }
+}
