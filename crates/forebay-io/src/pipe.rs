@@ -153,6 +153,10 @@ impl Drain for PipeDrain {
 
     fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
         let mut state = lock(&self.0.state);
+        if let Some(cause) = self.0.cause.get() {
+            // The reader gave up: what it left unread must not be signed off with a clean end.
+            return Poll::Ready(Err(cause.clone()));
+        }
         state.ended = true;
         if let Some(reader) = state.reader.take() {
             after.wake(reader);
@@ -231,8 +235,9 @@ impl PipeSource {
             return;
         }
         state.reader_gone = true;
-        if let (Some(cause), false) = (cause, state.ended) {
-            self.0.cause.record(cause.clone());
+        let unread = || (!state.queue.is_empty()).then(reader_gone);
+        if let (Some(cause), false) = (cause.cloned().or_else(unread), state.ended) {
+            self.0.cause.record(cause);
         }
         state.queue.clear(&mut after);
         if let Some(writer) = state.writer.take() {

@@ -48,6 +48,17 @@ impl Segment {
         }
     }
 
+    /// Moves what a mostly empty block holds to a buffer of its own.
+    fn settle(&mut self) {
+        let Self::Block { block, start, end } = self else {
+            return;
+        };
+        if *end - *start < block.as_slice().len() / KEEP_BLOCK_PART {
+            let bytes = block.as_slice()[*start..*end].to_vec();
+            *self = Self::Kept { bytes, start: 0 };
+        }
+    }
+
     fn advance(&mut self, count: usize) {
         match self {
             Self::Block { start, .. } | Self::Kept { start, .. } => *start += count,
@@ -167,23 +178,16 @@ impl SendQueue {
         }
     }
 
-    /// Before the queue has to wait for its peer: gives back a block that is mostly empty.
+    /// Before the queue has to wait for its peer: gives back blocks that are mostly empty. Those can
+    /// only be the first, partly sent, and the last, partly filled.
     pub(crate) fn settle(&mut self) {
-        let Some(last) = self.rest.back_mut().or(self.front.as_mut()) else {
-            return;
-        };
-        let Segment::Block { block, start, end } = last else {
-            return;
-        };
-        if *end - *start >= block.as_slice().len() / KEEP_BLOCK_PART {
-            return;
+        if let Some(front) = &mut self.front {
+            front.settle();
         }
-        let left = block.as_slice()[*start..*end].to_vec();
-        *last = Segment::Kept {
-            bytes: left,
-            start: 0,
-        };
-        self.merge_kept();
+        if let Some(last) = self.rest.back_mut() {
+            last.settle();
+            self.merge_kept();
+        }
     }
 
     /// Empties the queue, for dropping what it held after unlocking.

@@ -7,7 +7,9 @@ use std::task::Poll;
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind, pipe};
 
-use support::{KIB, MIB, Recorder, Script, Step, at_once, cut_after, finish, hiccup, ledgered, pattern};
+use support::{
+    KIB, MIB, Recorder, Script, Step, at_once, cut_after, finish, hiccup, ledgered, pattern,
+};
 use support::{poll_once, property, splits};
 
 #[test]
@@ -19,7 +21,11 @@ fn a_closed_output_takes_nothing_from_the_source() {
         at_once(output.finish()).expect("nothing was written");
         let error = finish(input.copy_to(&mut output)).expect_err("it is finished");
         assert!(error.is_closed(), "{error}");
-        assert_eq!(input.buffered() as u64, script.delivered(), "bytes fell between the two");
+        assert_eq!(
+            input.buffered() as u64,
+            script.delivered(),
+            "bytes fell between the two"
+        );
         let rest = finish(input.read_remaining(MIB)).expect("all of it is here");
         assert!(rest.as_slice() == bytes);
     }
@@ -49,7 +55,7 @@ fn dropped_at_any_poll_no_byte_is_between_the_two() {
             loop {
                 let copied = cut_after(2, input.copy_to(&mut output));
                 let accepted = peer.sent_len() + output.queued();
-                assert_eq!(accepted + input.buffered(), script.delivered() as usize);
+                assert_eq!((accepted + input.buffered()) as u64, script.delivered());
                 assert!(output.queued() < 128 * KIB, "more than a queue and a block");
                 match copied {
                     Some(Ok(_)) => break,
@@ -71,7 +77,10 @@ fn it_says_how_much_it_copied_and_leaves_the_output_open() {
     let (mut reader, mut output) = pipe(KIB);
     let mut input = ByteReadChannel::from(vec![1, 2, 3]);
     assert_eq!(at_once(input.copy_to(&mut output)).expect("a clean end"), 3);
-    assert_eq!(at_once(input.copy_to(&mut output)).expect("still the end"), 0);
+    assert_eq!(
+        at_once(input.copy_to(&mut output)).expect("still the end"),
+        0
+    );
     at_once(output.write_u8(4)).expect("still open");
     assert_eq!(at_once(reader.read_u32()).expect("four bytes"), 0x0102_0304);
 }
@@ -92,7 +101,11 @@ fn a_full_output_stops_the_reading() {
     let (mut output, _turns) = peer.channel();
     assert!(cut_after(10, input.copy_to(&mut output)).is_none());
     assert!(script.delivered() <= 80 * KIB as u64);
-    assert_eq!(input.buffered(), 0, "nothing is held while the output is full");
+    assert_eq!(
+        input.buffered(),
+        0,
+        "nothing is held while the output is full"
+    );
 }
 
 // ---- SCENARIOS 3.4, 3.5 and 3.8 --------------------------------------------------------------------

@@ -1,6 +1,8 @@
 //! Every reading call in every order, against an oracle that holds the whole input: whatever the
 //! pieces in which bytes arrive, and at whichever poll a call is dropped.
 
+#![allow(clippy::cast_possible_truncation)]
+
 mod support;
 
 use forebay_io::seam::{BLOCK_BYTES, BlockLedger};

@@ -92,7 +92,7 @@ fn an_error_of_the_closure_is_the_answer_and_leaves_nothing() {
 fn a_closure_runs_once_and_only_when_there_is_room() {
     let peer = Recorder::limited(0);
     let (mut output, turns) = peer.channel();
-    at_once(output.write_all(&[0; 64 * KIB])).expect("room");
+    at_once(output.write_all(&vec![0; 64 * KIB])).expect("room");
     let mut runs = 0;
     {
         let mut write = pin!(output.write_with(|out| {

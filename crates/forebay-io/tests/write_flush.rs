@@ -57,10 +57,10 @@ fn with_manual_flush_the_reader_of_a_pipe_sees_nothing_before_the_flush() {
     output.manual_flush();
     at_once(output.write_u8(42)).expect("room");
     let mut read = pin!(input.read_u8());
-    let (waker, wakes) = counted_waker();
+    let (waker, woken) = counted_waker();
     assert!(poll_with(read.as_mut(), &waker).is_pending());
     at_once(output.flush()).expect("sent");
-    assert_eq!(wakes.count(), 1);
+    assert_eq!(woken.count(), 1);
     assert!(matches!(poll_once(read), Poll::Ready(Ok(42))));
 }
 
@@ -71,15 +71,15 @@ fn flush_waits_until_everything_written_before_it_is_sent() {
     at_once(output.write_str("hello")).expect("room");
     {
         let mut flush = pin!(output.flush());
-        let (waker, wakes) = counted_waker();
+        let (waker, woken) = counted_waker();
         assert!(poll_with(flush.as_mut(), &waker).is_pending());
         assert_eq!(peer.sent(), b"hel");
         peer.allow(1);
         turns.end();
-        assert_eq!(wakes.count(), 0, "woken with a byte to go");
+        assert_eq!(woken.count(), 0, "woken with a byte to go");
         peer.allow(1);
         turns.end();
-        assert_eq!(wakes.count(), 1);
+        assert_eq!(woken.count(), 1);
         assert!(matches!(poll_once(flush), Poll::Ready(Ok(()))));
     }
     at_once(output.flush()).expect("nothing to wait for");

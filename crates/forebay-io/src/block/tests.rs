@@ -11,20 +11,23 @@ fn entered() -> (Arc<BlockLedger>, WorkerPool) {
 #[test]
 fn the_block_given_back_last_is_handed_out_first() {
     let (_ledger, _pool) = entered();
-    let (one, two) = (Block::take(), Block::take());
+    let (one, two) = (Block::take(Size::Large), Block::take(Size::Large));
     let place = two.as_slice().as_ptr();
     drop(one);
     drop(two);
-    assert_eq!(Block::take().as_slice().as_ptr(), place);
+    assert_eq!(Block::take(Size::Large).as_slice().as_ptr(), place);
 }
 
 #[test]
 fn a_ledger_counts_what_is_held_and_what_is_idle() {
     let (ledger, pool) = entered();
-    let blocks: Vec<_> = (0..40).map(|_| Block::take()).collect();
+    let blocks: Vec<_> = (0..40).map(|_| Block::take(Size::Large)).collect();
     assert_eq!((ledger.in_use(), ledger.idle()), (40, 0));
     drop(blocks);
-    assert_eq!((ledger.in_use(), ledger.idle()), (0, KEPT_BY_WORKER_COUNT));
+    assert_eq!(
+        (ledger.in_use(), ledger.idle()),
+        (0, Size::Large.kept_count(true))
+    );
     drop(pool);
     assert_eq!((ledger.in_use(), ledger.idle()), (0, 0));
 }
@@ -32,7 +35,7 @@ fn a_ledger_counts_what_is_held_and_what_is_idle() {
 #[test]
 fn a_block_that_dies_on_another_thread_leaves_its_ledger() {
     let (ledger, _pool) = entered();
-    let block = Block::take();
+    let block = Block::take(Size::Large);
     assert_eq!(ledger.in_use(), 1);
     thread::spawn(move || drop(block)).join().expect("no panic");
     assert_eq!((ledger.in_use(), ledger.idle()), (0, 0));
@@ -41,7 +44,7 @@ fn a_block_that_dies_on_another_thread_leaves_its_ledger() {
 #[test]
 fn a_block_that_moves_to_another_worker_is_counted_there() {
     let (ledger, _pool) = entered();
-    let block = Block::take();
+    let block = Block::take(Size::Large);
     let other = Arc::new(BlockLedger::default());
     let theirs = Arc::clone(&other);
     thread::spawn(move || {
@@ -58,7 +61,7 @@ fn a_block_that_moves_to_another_worker_is_counted_there() {
 #[test]
 fn a_block_outlives_the_pool_it_came_from() {
     let (ledger, pool) = entered();
-    let block = Block::take();
+    let block = Block::take(Size::Large);
     drop(pool);
     assert_eq!(ledger.in_use(), 1, "still held");
     drop(block);
@@ -68,9 +71,26 @@ fn a_block_outlives_the_pool_it_came_from() {
 #[test]
 fn a_thread_that_is_no_worker_keeps_a_handful() {
     thread::spawn(|| {
-        drop((0..40).map(|_| Block::take()).collect::<Vec<_>>());
-        assert_eq!(POOL.with(|pool| pool.borrow().idle.len()), KEPT_COUNT);
+        drop(
+            (0..40)
+                .map(|_| Block::take(Size::Large))
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(
+            POOL.with(|pool| pool.borrow().large.len()),
+            Size::Large.kept_count(false)
+        );
     })
     .join()
     .expect("no panic");
+}
+
+#[test]
+fn the_sizes_are_kept_apart() {
+    let (ledger, _pool) = entered();
+    let small = Block::take(Size::Small);
+    assert_eq!(small.as_slice().len(), SMALL_BLOCK_BYTES);
+    drop(small);
+    assert_eq!(Block::take(Size::Large).as_slice().len(), BLOCK_BYTES);
+    assert_eq!((ledger.in_use(), ledger.idle()), (0, 2));
 }

@@ -1,24 +1,27 @@
 //! The shared write side: a queue, the drain behind it, and the phase they are in.
 
 mod phase;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod wait;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 
 use self::phase::Phase;
+pub use self::stage::{WorkerStage, end_poll};
 pub use self::wait::Until;
 use crate::cause::Cause;
 use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Turns};
 use crate::waiters::Waiters;
+use crate::write::Item;
 use crate::{Error, ErrorKind, Result};
 
 /// A writer waits while this many bytes are queued: 64 KiB.
@@ -58,7 +61,19 @@ struct State {
     sent: u64,
     /// A flush is due at the end of this turn.
     deferred: bool,
+    /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
+    /// here.
+    staged: bool,
     waiters: Waiters<Until>,
+}
+
+/// What keeps an item from being accepted.
+#[derive(Clone, Copy)]
+enum Hindrance {
+    /// The queue is full, or bytes are on another thread's stage.
+    ForNow,
+    /// Nothing is accepted any more.
+    ForGood,
 }
 
 /// The outbox's own waker.
@@ -95,6 +110,7 @@ impl Outbox {
                 phase: Phase::Open,
                 sent: 0,
                 deferred: false,
+                staged: false,
                 waiters: Waiters::default(),
             }),
             cause,
@@ -107,6 +123,7 @@ impl Outbox {
 
     /// Bytes accepted and not yet handed to the transport.
     pub fn queued(&self) -> usize {
+        stage::settle();
         lock(&self.state).queue.len()
     }
 
@@ -115,7 +132,7 @@ impl Outbox {
     pub(crate) fn has_room(&self) -> bool {
         self.has_room.load(Relaxed) || {
             let state = lock(&self.state);
-            state.queue.len() < self.high_water || state.phase != Phase::Open
+            (state.queue.len() < self.high_water && !state.staged) || state.phase != Phase::Open
         }
     }
 
@@ -128,60 +145,113 @@ impl Outbox {
         }
     }
 
-    /// Accepts one item whole, if the queue is below its mark. `put` appends it; it is our code,
-    /// run under the lock. True: accepted. False: wait for [`Until::Room`] first.
+    /// Accepts one item whole, if the queue is below its mark. True: accepted. False: wait for
+    /// [`Until::Room`] first.
     #[inline]
-    pub(crate) fn try_accept(
-        self: &Arc<Self>,
-        flush: bool,
-        put: impl FnOnce(&mut SendQueue),
-    ) -> Result<bool> {
+    pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        if self.has_room.load(Relaxed) && stage::push(self, item) {
+            return Ok(true);
+        }
+        stage::settle();
         let mut state = lock(&self.state);
-        if state.phase != Phase::Open {
+        if let Some(hindrance) = self.hindrance(&state, true) {
             drop(state);
-            return Err(self.refusal());
+            return self.answer(hindrance);
         }
-        if state.queue.len() >= self.high_water {
-            return Ok(false);
-        }
-        put(&mut state.queue);
+        item.put(&mut state.queue);
         self.flush_later(state, flush);
         Ok(true)
     }
 
-    /// Accepts one item for which room was waited for already.
+    /// Accepts one item for which room was waited for already. False only while bytes of this
+    /// outbox are on another thread's stage: wait for [`Until::Room`] again then.
     #[inline]
-    pub(crate) fn accept(
-        self: &Arc<Self>,
-        flush: bool,
-        put: impl FnOnce(&mut SendQueue),
-    ) -> Result<()> {
-        let mut state = lock(&self.state);
-        if state.phase != Phase::Open {
-            drop(state);
-            return Err(self.refusal());
+    pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        if self.has_room.load(Relaxed) && stage::push(self, item) {
+            return Ok(true);
         }
-        put(&mut state.queue);
+        stage::settle();
+        let mut state = lock(&self.state);
+        if let Some(hindrance) = self.hindrance(&state, false) {
+            drop(state);
+            return self.answer(hindrance);
+        }
+        item.put(&mut state.queue);
         self.flush_later(state, flush);
-        Ok(())
+        Ok(true)
     }
 
-    /// Accepts a value of the caller's; it is dropped outside the lock if it was copied.
-    pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: Bytes) -> Result<()> {
+    /// Accepts a value of the caller's, as [`accept`](Self::accept) does, taking it from `bytes`.
+    /// It is dropped outside the lock if it was copied.
+    pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
+        stage::settle();
         let mut after = Afterwards::new();
-        let accepted = self.accept(flush, |queue| queue.push_bytes(bytes, &mut after));
+        let mut state = lock(&self.state);
+        if let Some(hindrance) = self.hindrance(&state, false) {
+            drop(state);
+            return self.answer(hindrance);
+        }
+        state.queue.push_bytes(std::mem::take(bytes), &mut after);
+        self.flush_later(state, flush);
         after.run();
-        accepted
+        Ok(true)
     }
 
-    /// Arranges one flush per turn, however many items the turn brings.
+    /// Why an item cannot be accepted now.
     #[inline]
-    fn flush_later(self: &Arc<Self>, mut state: std::sync::MutexGuard<'_, State>, flush: bool) {
+    fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
+        if state.phase != Phase::Open {
+            return Some(Hindrance::ForGood);
+        }
+        let full = needs_room && state.queue.len() >= self.high_water;
+        (full || state.staged).then_some(Hindrance::ForNow)
+    }
+
+    fn answer(&self, hindrance: Hindrance) -> Result<bool> {
+        match hindrance {
+            Hindrance::ForNow => Ok(false),
+            Hindrance::ForGood => Err(self.refusal()),
+        }
+    }
+
+    /// Arranges one flush per turn, however many items the turn brings, and a stage for a burst.
+    #[inline]
+    fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
         self.note_room(&state);
         let due = flush && !state.deferred && !state.queue.is_empty();
         state.deferred |= due;
+        // A flush is due at the end of this turn, which is when a stage is settled at the latest.
+        let burst = !due && flush && state.deferred && stage::is_burst(self);
+        state.staged = burst;
         drop(state);
+        if burst {
+            stage::begin(self);
+        }
         if due {
+            stage::is_burst(self);
+            self.schedule();
+        }
+    }
+
+    /// Takes what was staged behind the queue. What is staged has been accepted, so a channel that
+    /// is finishing takes it as well.
+    fn settle(self: &Arc<Self>, bytes: &[u8]) {
+        let mut after = Afterwards::new();
+        let mut state = lock(&self.state);
+        state.staged = false;
+        if !state.phase.is_settled() {
+            state.queue.push_slice(bytes);
+        }
+        state.release_waiters(self.high_water, &mut after);
+        let finishing = state.phase == Phase::Finishing;
+        self.note_room(&state);
+        let due = !state.deferred && !state.queue.is_empty();
+        state.deferred |= due;
+        drop(state);
+        after.run();
+        if finishing {
+            self.advance();
+        } else if due {
             self.schedule();
         }
     }
@@ -194,6 +264,7 @@ impl Outbox {
     /// Sends what can be sent, goes on to the end mark when that is due, and wakes whoever waited
     /// for either. The one hand on the drain.
     pub fn advance(&self) {
+        stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         state.deferred = false;
@@ -211,6 +282,7 @@ impl Outbox {
 
     /// No more items; the end mark follows what is queued. Idempotent.
     pub fn finish(&self) {
+        stage::settle();
         let mut state = lock(&self.state);
         if state.phase == Phase::Open {
             state.phase = Phase::Finishing;
@@ -228,7 +300,7 @@ impl Outbox {
     }
 
     /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
-    pub fn abort(&self, cause: Error) {
+    pub fn abort(&self, cause: &Error) {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
@@ -253,8 +325,15 @@ impl Outbox {
         lock(&self.state).phase == Phase::Open
     }
 
+    /// True while accepted bytes are on another thread's stage.
+    pub(crate) fn is_staged_elsewhere(&self) -> bool {
+        stage::settle();
+        lock(&self.state).staged
+    }
+
     /// Everything accepted so far, counted from the beginning: what a flush waits for.
     pub fn accepted(&self) -> u64 {
+        stage::settle();
         let state = lock(&self.state);
         state.sent + state.queue.len() as u64
     }
@@ -287,6 +366,7 @@ impl State {
             }
         }
         if self.phase == Phase::Finishing
+            && !self.staged
             && let Poll::Ready(result) = self.drain.poll_end(&mut cx, after)
         {
             result?;
@@ -307,11 +387,11 @@ impl State {
             phase,
             queue,
             sent,
+            staged,
             ..
         } = self;
-        waiters.release(after, |until| {
-            until.holds(*phase, *sent, queue.len() < high_water)
-        });
+        let room = queue.len() < high_water && !*staged;
+        waiters.release(after, |until| until.holds(*phase, *sent, room));
     }
 }
 

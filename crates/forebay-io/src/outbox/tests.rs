@@ -1,3 +1,5 @@
+mod stage;
+
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -135,8 +137,7 @@ impl Bench {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<bool> {
-        self.outbox
-            .try_accept(true, |queue| queue.push_slice(bytes))
+        self.outbox.try_accept(true, bytes)
     }
 
     fn phase(&self) -> Phase {
@@ -237,7 +238,7 @@ fn phases_only_go_forward() {
     let bench = Bench::new(100, TestTurns::default());
     bench.outbox.finish();
     assert_eq!(bench.phase(), Phase::Finished);
-    bench.outbox.abort(Error::other("too late"));
+    bench.outbox.abort(&Error::other("too late"));
     assert_eq!(bench.phase(), Phase::Finished);
     assert!(
         lock(&bench.hand).aborts.is_empty(),
@@ -248,10 +249,10 @@ fn phases_only_go_forward() {
     let bench = Bench::new(0, TestTurns::default());
     bench.write(b"never sent").expect("open");
     bench.outbox.finish();
-    bench.outbox.abort(Error::other("the first"));
+    bench.outbox.abort(&Error::other("the first"));
     assert_eq!(bench.phase(), Phase::Aborted);
     bench.outbox.finish();
-    bench.outbox.abort(Error::other("the second"));
+    bench.outbox.abort(&Error::other("the second"));
     bench.outbox.advance();
     assert_eq!(bench.phase(), Phase::Aborted);
     let peer = lock(&bench.hand);
@@ -270,11 +271,13 @@ fn nothing_is_accepted_once_the_end_is_decided() {
     bench.outbox.finish();
     let refused = bench.write(b"y").expect_err("finishing");
     assert!(refused.is_closed(), "{refused}");
-    let refused = bench.outbox.accept_bytes(true, Bytes::from_static(b"y"));
+    let refused = bench
+        .outbox
+        .accept_bytes(true, &mut Bytes::from_static(b"y"));
     assert!(refused.is_err_and(|error| error.is_closed()));
     assert_eq!(bench.outbox.queued(), 1);
 
-    bench.outbox.abort(Error::other("why"));
+    bench.outbox.abort(&Error::other("why"));
     assert_eq!(bench.write(b"z").expect_err("aborted").to_string(), "why");
 }
 
@@ -306,7 +309,7 @@ fn the_first_cause_wins() {
         .outbox
         .cause
         .record(Error::other("the reader met this first"));
-    bench.outbox.abort(Error::other("the writer's own"));
+    bench.outbox.abort(&Error::other("the writer's own"));
     let refused = bench.write(b"x").expect_err("aborted");
     assert_eq!(refused.to_string(), "the reader met this first");
     assert_eq!(lock(&bench.hand).aborts, ["the reader met this first"]);
@@ -380,7 +383,7 @@ fn an_abort_wakes_everybody_with_the_cause() {
     let mark = bench.outbox.accepted();
     let mut waits = [Until::Room, Until::Sent(mark), Until::Finished]
         .map(|until| wait_for(&bench.outbox, until));
-    bench.outbox.abort(Error::other("pulled the plug"));
+    bench.outbox.abort(&Error::other("pulled the plug"));
     for (wait, wakes) in &mut waits {
         assert!(woken(wakes));
         let Poll::Ready(Err(error)) = poll(wait, wakes) else {
@@ -396,7 +399,7 @@ fn a_flush_after_an_abort_reports_that_bytes_were_lost() {
     let bench = Bench::new(2, TestTurns::default());
     bench.write(b"hello").expect("open");
     bench.outbox.advance();
-    bench.outbox.abort(Error::other("gone"));
+    bench.outbox.abort(&Error::other("gone"));
     // The queue is empty now, but not because it was sent.
     let mark = bench.outbox.accepted();
     let flushed = result_of(bench.outbox.wait(Until::Sent(mark)));
@@ -466,12 +469,10 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
 #[test]
 fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
     let bench = Bench::new(100, TestTurns::default());
-    let accepted = bench
-        .outbox
-        .try_accept(false, |queue| queue.push_slice(b"later"));
+    let accepted = bench.outbox.try_accept(false, &b"later"[..]);
     assert!(accepted.expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
-    assert!(bench.outbox.try_accept(true, |_| ()).expect("open"));
+    assert!(bench.outbox.try_accept(true, &b""[..]).expect("open"));
     assert_eq!(
         bench.turns.defers.load(SeqCst),
         1,
@@ -509,11 +510,7 @@ fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
         hand,
         turns,
     } = Bench::new(0, TestTurns::default());
-    assert!(
-        outbox
-            .try_accept(true, |queue| queue.push_slice(b"x"))
-            .expect("open")
-    );
+    assert!(outbox.try_accept(true, &b"x"[..]).expect("open"));
     outbox.advance();
     let weak = Arc::downgrade(&outbox);
     let kept = lock(&hand).waker.clone().expect("the drain waits");
@@ -624,7 +621,7 @@ fn wakers_are_woken_replaced_and_dropped_without_the_lock() {
 
         let (mut wait, _) = wait_for(&bench.outbox, Until::Sent(2));
         let (_, fifth) = poll_touching(&mut wait);
-        bench.outbox.abort(Error::other("over"));
+        bench.outbox.abort(&Error::other("over"));
         assert_eq!(fifth.load(SeqCst), 2, "woken by the abort, then dropped");
     });
 }
@@ -637,20 +634,20 @@ fn values_are_dropped_without_the_lock() {
         let (touches, count) = touching(&bench);
         bench
             .outbox
-            .accept_bytes(true, Bytes::from_owner(touches))
+            .accept_bytes(true, &mut Bytes::from_owner(touches))
             .expect("open");
         assert_eq!(count.load(SeqCst), 1);
         // Copied, because it is small.
         let (touches, count) = touching(&bench);
-        let small = Bytes::from_owner(touches).slice(..10);
-        bench.outbox.accept_bytes(true, small).expect("open");
+        let mut small = Bytes::from_owner(touches).slice(..10);
+        bench.outbox.accept_bytes(true, &mut small).expect("open");
         assert_eq!(count.load(SeqCst), 1);
         // Refused.
         bench.outbox.finish();
         let (touches, count) = touching(&bench);
         bench
             .outbox
-            .accept_bytes(true, Bytes::from_owner(touches))
+            .accept_bytes(true, &mut Bytes::from_owner(touches))
             .expect_err("finished");
         assert_eq!(count.load(SeqCst), 1);
         // Given up.
@@ -658,9 +655,9 @@ fn values_are_dropped_without_the_lock() {
         let (touches, count) = touching(&bench);
         bench
             .outbox
-            .accept_bytes(true, Bytes::from_owner(touches))
+            .accept_bytes(true, &mut Bytes::from_owner(touches))
             .expect("open");
-        bench.outbox.abort(Error::other("over"));
+        bench.outbox.abort(&Error::other("over"));
         assert_eq!(count.load(SeqCst), 1);
     });
 }
@@ -671,7 +668,7 @@ fn a_cause_that_came_second_is_dropped_without_the_lock() {
         let bench = Bench::prompt(0);
         bench.outbox.cause.record(Error::other("the reader's"));
         let (touches, count) = touching(&bench);
-        bench.outbox.abort(Error::other(touches));
+        bench.outbox.abort(&Error::other(touches));
         assert_eq!(count.load(SeqCst), 1, "nobody needs it any more");
 
         let bench = Bench::prompt(0);
@@ -701,7 +698,7 @@ fn a_value_whose_drop_panics_loses_nobodys_wake_up() {
     let bench = Bench::new(0, TestTurns::default());
     bench
         .outbox
-        .accept_bytes(false, Bytes::from_owner(Panics))
+        .accept_bytes(false, &mut Bytes::from_owner(Panics))
         .expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Sent(40 * 1024));
     lock(&bench.hand).allowance = 1024 * 1024;

@@ -51,7 +51,7 @@ impl Outbox {
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
-        let room = state.queue.len() < self.high_water;
+        let room = state.queue.len() < self.high_water && !state.staged;
         if !until.holds(state.phase, state.sent, room) {
             return Poll::Pending;
         }

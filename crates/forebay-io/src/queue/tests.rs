@@ -16,7 +16,7 @@ fn pinned(queue: &SendQueue) -> usize {
     let segments = queue.front.iter().chain(&queue.rest);
     segments
         .map(|segment| match segment {
-            Segment::Block { .. } => BLOCK_BYTES,
+            Segment::Block { block, .. } => block.as_slice().len(),
             Segment::Kept { bytes, .. } => bytes.capacity(),
             Segment::Shared(_) => 0,
         })
@@ -186,10 +186,14 @@ fn large_values_are_queued_and_moved_without_a_copy() {
 #[test]
 fn small_items_lie_in_one_piece() {
     let mut queue = SendQueue::default();
+    for item in 0..160 {
+        queue.push_slice(&pattern(50, item));
+    }
+    assert!(queue.is_one_piece(), "a small block holds 8 KiB");
     for item in 0..1000 {
         queue.push_slice(&pattern(50, item));
     }
-    assert!(queue.is_one_piece());
+    assert_eq!(pieces(&queue), 2, "and a large one the next 64 KiB");
 }
 
 #[test]

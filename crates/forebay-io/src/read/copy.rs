@@ -43,17 +43,27 @@ impl ByteReadChannel {
             if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 return Ok(copied);
             }
-            copied += self.buffered() as u64;
-            if self.chunk_is_large() {
-                let chunk = self.take_chunk();
-                if let Err(refused) = output.accept_bytes(chunk.clone()) {
-                    self.buffer.give_back(&chunk);
-                    return Err(refused);
-                }
-            } else {
-                output.accept_slice(self.buffer.readable())?;
-                self.discard_buffered(self.buffer.len());
+            let count = self.buffered();
+            if self.hand_over(output)? {
+                copied += count as u64;
             }
         }
+    }
+
+    /// Moves what is buffered to the output; true if it was accepted. If not, it is still here.
+    fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<bool> {
+        if !self.chunk_is_large() {
+            let accepted = output.accept(self.buffer.readable())?;
+            if accepted {
+                self.discard_buffered(self.buffer.len());
+            }
+            return Ok(accepted);
+        }
+        let chunk = self.take_chunk();
+        let accepted = output.accept_bytes(&mut chunk.clone());
+        if !matches!(accepted, Ok(true)) {
+            self.buffer.give_back(&chunk);
+        }
+        accepted
     }
 }

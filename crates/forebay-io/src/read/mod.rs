@@ -129,6 +129,8 @@ impl ByteReadChannel {
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
         self.check_open_for_fill()?;
         if matches!(self.state, State::Ended) {
+            // What was buffered when the end came may have been read since.
+            self.buffer.settle();
             return Poll::Ready(Ok(false));
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, most);

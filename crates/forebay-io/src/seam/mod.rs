@@ -17,7 +17,7 @@ pub use self::source::{Filled, Source};
 pub use self::turns::Turns;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
-pub use crate::outbox::{Outbox, Until};
+pub use crate::outbox::{Outbox, Until, WorkerStage, end_poll};
 pub use crate::queue::SendQueue;
 pub use crate::unwinding::{torn_down, unwinding};
 pub use crate::waiters::{WaiterKey, Waiters};

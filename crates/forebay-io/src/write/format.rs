@@ -26,22 +26,26 @@ pub struct Staging {
 
 impl Staging {
     /// Appends bytes.
+    #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
     /// Appends text.
+    #[inline]
     pub fn put_str(&mut self, text: &str) {
         self.put_slice(text.as_bytes());
     }
 
     /// Appends a byte.
+    #[inline]
     pub fn put_u8(&mut self, byte: u8) {
         self.bytes.push(byte);
     }
 
     /// Appends formatted text; `write!(out, "..")` calls this. A formatter that fails fails the
     /// whole item.
+    #[inline]
     pub fn write_fmt(&mut self, arguments: fmt::Arguments<'_>) {
         self.failed |= Text(&mut self.bytes).write_fmt(arguments).is_err();
     }
@@ -145,27 +149,35 @@ impl ByteWriteChannel {
         &mut self,
         compose: impl FnOnce(&mut Staging) -> T,
     ) -> Result<()> {
-        self.room().await?;
+        if !self.is_ready() {
+            self.room().await?;
+        }
         let mut out = Staging {
             bytes: SCRATCH.take(),
             failed: false,
         };
         out.bytes.clear();
-        let composed = compose(&mut out).into_result();
-        let accepted = composed.and_then(|()| self.accept_staged(&out));
+        let composed = compose(&mut out).into_result().and_then(|()| out.check());
+        let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.put_item(&out.bytes[..]).await,
+            Err(error) => Err(error),
+        };
         if out.bytes.capacity() <= KEPT_SCRATCH_BYTES {
             SCRATCH.set(out.bytes);
         }
         accepted
     }
+}
 
-    fn accept_staged(&mut self, out: &Staging) -> Result<()> {
-        if out.failed {
+impl Staging {
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));
         }
-        Self::check_item(out.len())?;
-        self.accept_slice(&out.bytes)
+        ByteWriteChannel::check_item(self.bytes.len())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The writing half of a connection or pipe.
 
 mod format;
+mod item;
 mod numbers;
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::format::{Staged, Staging};
+pub(crate) use self::item::Item;
 use crate::outbox::{Outbox, Until};
-use crate::queue::SendQueue;
 use crate::seam::unwinding;
 use crate::{Error, ErrorKind, Packet, Result};
 
@@ -122,12 +123,7 @@ impl ByteWriteChannel {
     /// ```
     pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
         Self::check_item(pieces.iter().map(|piece| piece.len()).sum())?;
-        self.write_item(|queue| {
-            for piece in pieces {
-                queue.push_slice(piece.as_bytes());
-            }
-        })
-        .await
+        self.write_item(pieces).await
     }
 
     /// Writes all of a slice.
@@ -144,7 +140,7 @@ impl ByteWriteChannel {
         if bytes.len() > ITEM_BYTES_MAX {
             return self.write_pieces(bytes).await;
         }
-        self.write_item(|queue| queue.push_slice(bytes)).await
+        self.write_item(bytes).await
     }
 
     /// Writes a value of any size as one item. From 32 KiB on it is queued without a copy.
@@ -156,9 +152,12 @@ impl ByteWriteChannel {
     /// # Cancel safety
     ///
     /// Lossless: dropped before it returned, it has written nothing.
-    pub async fn write_bytes(&mut self, bytes: Bytes) -> Result<()> {
+    pub async fn write_bytes(&mut self, mut bytes: Bytes) -> Result<()> {
         self.room().await?;
-        self.accept_bytes(bytes)
+        while !self.accept_bytes(&mut bytes)? {
+            self.wait_for_room().await?;
+        }
+        Ok(())
     }
 
     /// Writes a packet's bytes that are not read yet, as [`write_bytes`](Self::write_bytes) does.
@@ -185,6 +184,9 @@ impl ByteWriteChannel {
     /// Resumes: what is sent stays sent, and sending goes on.
     pub async fn flush(&mut self) -> Result<()> {
         self.check_partial("flush")?;
+        while self.outbox.is_staged_elsewhere() && self.outbox.is_open() {
+            self.outbox.wait(Until::Room).await?;
+        }
         let mark = self.outbox.accepted();
         self.outbox.advance();
         self.outbox.wait(Until::Sent(mark)).await
@@ -210,8 +212,12 @@ impl ByteWriteChannel {
     /// pipe sees the cause; so does every later call here.
     #[doc(alias = "cancel")]
     #[doc(alias = "close(cause)")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "the cause becomes the channel's own"
+    )]
     pub fn abort_with(&mut self, cause: Error) {
-        self.outbox.abort(cause);
+        self.outbox.abort(&cause);
     }
 
     /// Bytes written and not yet accepted by the kernel.
@@ -231,6 +237,12 @@ impl ByteWriteChannel {
         self.wait_for_room().await
     }
 
+    /// True when nothing stands in the way of an item.
+    #[inline]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.partial.is_none() && self.outbox.has_room()
+    }
+
     async fn wait_for_room(&self) -> Result<()> {
         if self.outbox.has_room() {
             return Ok(());
@@ -239,25 +251,30 @@ impl ByteWriteChannel {
         self.outbox.wait(Until::Room).await
     }
 
-    pub(crate) fn accept_bytes(&mut self, bytes: Bytes) -> Result<()> {
+    /// Accepts a value for which there was room, taking it; false if there is none any more.
+    pub(crate) fn accept_bytes(&mut self, bytes: &mut Bytes) -> Result<bool> {
         self.outbox.accept_bytes(self.auto_flush, bytes)
     }
 
+    /// Accepts an item for which there was room; false if there is none any more.
     #[inline]
-    pub(crate) fn accept_slice(&mut self, bytes: &[u8]) -> Result<()> {
-        self.outbox
-            .accept(self.auto_flush, |queue| queue.push_slice(bytes))
+    pub(crate) fn accept(&mut self, item: impl Item) -> Result<bool> {
+        self.outbox.accept(self.auto_flush, item)
     }
 
     /// Waits for room and accepts one item in one step. In the common case there is room, and one
     /// lock does it.
-    async fn write_item(&mut self, put: impl FnMut(&mut SendQueue)) -> Result<()> {
+    #[inline]
+    async fn write_item(&mut self, item: impl Item) -> Result<()> {
+        if self.partial.is_none() && self.outbox.try_accept(self.auto_flush, item)? {
+            return Ok(());
+        }
         self.check_partial("write")?;
-        self.put_item(put).await
+        self.put_item(item).await
     }
 
-    async fn put_item(&mut self, mut put: impl FnMut(&mut SendQueue)) -> Result<()> {
-        while !self.outbox.try_accept(self.auto_flush, &mut put)? {
+    pub(crate) async fn put_item(&mut self, item: impl Item) -> Result<()> {
+        while !self.outbox.try_accept(self.auto_flush, item)? {
             self.wait_for_room().await?;
         }
         Ok(())
@@ -269,7 +286,7 @@ impl ByteWriteChannel {
         let mut accepted = 0;
         for piece in bytes.chunks(ITEM_BYTES_MAX) {
             // The mark of the pieces before stands while this one waits: here the future is dropped.
-            self.put_item(|queue| queue.push_slice(piece)).await?;
+            self.put_item(piece).await?;
             accepted += piece.len();
             self.partial = Some(Partial {
                 accepted,
@@ -316,7 +333,7 @@ impl Drop for ByteWriteChannel {
             None
         };
         match half_a_message {
-            Some(cause) => self.outbox.abort(cause),
+            Some(cause) => self.outbox.abort(&cause),
             None => self.outbox.finish_unattended(),
         }
     }

@@ -18,7 +18,7 @@ macro_rules! write_numbers {
             #[doc(alias = $alias)]
             pub async fn $name(&mut self, number: $type) -> Result<()> {
                 let bytes = number.to_be_bytes();
-                self.write_item(|queue| queue.push_slice(&bytes)).await
+                self.write_item(&bytes[..]).await
             }
 
             #[doc = concat!("Writes ", $article, " `", stringify!($type), "` (", $bytes, ", little-endian).")]
@@ -32,7 +32,7 @@ macro_rules! write_numbers {
             /// Lossless: dropped before it returned, it has written nothing.
             pub async fn $name_le(&mut self, number: $type) -> Result<()> {
                 let bytes = number.to_le_bytes();
-                self.write_item(|queue| queue.push_slice(&bytes)).await
+                self.write_item(&bytes[..]).await
             }
         )*}
     };
@@ -61,7 +61,7 @@ impl ByteWriteChannel {
     /// Lossless: dropped before it returned, it has written nothing.
     #[doc(alias = "writeByte")]
     pub async fn write_u8(&mut self, byte: u8) -> Result<()> {
-        self.write_item(|queue| queue.push_slice(&[byte])).await
+        self.write_item(&[byte][..]).await
     }
 
     /// Writes a byte given as a signed number.
@@ -74,7 +74,6 @@ impl ByteWriteChannel {
     ///
     /// Lossless: dropped before it returned, it has written nothing.
     pub async fn write_i8(&mut self, byte: i8) -> Result<()> {
-        self.write_item(|queue| queue.push_slice(&byte.to_be_bytes()))
-            .await
+        self.write_item(&byte.to_be_bytes()[..]).await
     }
 }

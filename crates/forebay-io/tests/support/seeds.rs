@@ -1,6 +1,6 @@
 //! Random input whose failures print their seed. Unit tests use it too.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::cast_possible_truncation)]
 
 use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};

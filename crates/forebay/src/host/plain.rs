@@ -1,1 +1,241 @@
 //! A second host, for tests: a plain thread that polls.
+//!
+//! It is as unlike a worker as a host can be. It knows no turns, no edges and no ticks: every wait
+//! tries its call, and one that got `EAGAIN` leaves a waker and has the thread poll for it, by level
+//! (`poll(2)`). A level that is there already is reported at once, so no event falls between the
+//! call and the wait.
+
+#![cfg(any(target_os = "linux", target_os = "android"))]
+
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
+
+use forebay_io::seam::Afterwards;
+use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, poll};
+use slab::Slab;
+
+use super::{Direction, Host, Progress, Ready, uninterrupted};
+use crate::lock::lock;
+
+/// A thread that polls for whoever entered this host. It ends when the host is dropped.
+pub(super) struct Plain {
+    watch: Arc<Watch>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Plain {
+    pub(super) fn start() -> io::Result<Self> {
+        let (ear, bell) = io::pipe()?;
+        let watch = Arc::new(Watch {
+            slots: Mutex::default(),
+            bell,
+            rung: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            wakes: AtomicU64::new(0),
+        });
+        let polled = Arc::clone(&watch);
+        let thread = thread::Builder::new()
+            .name("plain-host".into())
+            .spawn(move || polled.poll_until_stopped(ear))?;
+        Ok(Self {
+            watch,
+            thread: Some(thread),
+        })
+    }
+
+    /// Descriptors watched.
+    pub(super) fn watched(&self) -> usize {
+        lock(&self.watch.slots).len()
+    }
+
+    /// Waits ended by the polling thread so far.
+    pub(super) fn wakes(&self) -> u64 {
+        self.watch.wakes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Plain {
+    fn drop(&mut self) {
+        self.watch.stopped.store(true, Ordering::SeqCst);
+        self.watch.ring();
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the polling thread ends in peace");
+        }
+    }
+}
+
+impl Host for Plain {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>> {
+        let slot = Arc::new(Slot {
+            reader: Side::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
+            writer: Side::new(fd, epoll::EventFlags::OUT)?,
+        });
+        let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
+        Ok(Box::new(PlainReady {
+            slot,
+            key,
+            watch: Arc::clone(&self.watch),
+        }))
+    }
+}
+
+struct Watch {
+    slots: Mutex<Slab<Arc<Slot>>>,
+    /// One byte ends the thread's poll.
+    bell: PipeWriter,
+    /// A byte is on its way, so no second one is needed; cleared before the slots are looked at.
+    rung: AtomicBool,
+    stopped: AtomicBool,
+    wakes: AtomicU64,
+}
+
+impl Watch {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (&self.bell)
+                .write_all(&[0])
+                .expect("the polling thread holds the other end");
+        }
+    }
+
+    fn poll_until_stopped(&self, mut ear: PipeReader) {
+        while !self.stopped.load(Ordering::SeqCst) {
+            let waiting = self.waiting();
+            let mut polled = vec![PollFd::new(&ear, PollFlags::IN)];
+            polled.extend(
+                waiting
+                    .iter()
+                    .map(|(slot, direction)| PollFd::new(slot.side(*direction), PollFlags::IN)),
+            );
+            uninterrupted(|| Ok(poll(&mut polled, None)?)).expect("descriptors of our own");
+            let rung = !polled[0].revents().is_empty();
+            let mut woken = Vec::new();
+            for (fd, (slot, direction)) in polled[1..].iter().zip(&waiting) {
+                if !fd.revents().is_empty() {
+                    woken.extend(slot.side(*direction).take());
+                }
+            }
+            if rung {
+                uninterrupted(|| ear.read(&mut [0])).expect("the bell lives as long as we do");
+                self.rung.store(false, Ordering::SeqCst);
+            }
+            self.wakes.fetch_add(woken.len() as u64, Ordering::Relaxed);
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// The sides that somebody waits for.
+    fn waiting(&self) -> Vec<(Arc<Slot>, Direction)> {
+        let slots = lock(&self.slots);
+        let sides = slots.iter().flat_map(|(_, slot)| {
+            [Direction::Read, Direction::Write].map(|direction| (Arc::clone(slot), direction))
+        });
+        sides
+            .filter(|(slot, direction)| slot.side(*direction).is_waited_for())
+            .collect()
+    }
+}
+
+struct Slot {
+    reader: Side,
+    writer: Side,
+}
+
+impl Slot {
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Read => &self.reader,
+            Direction::Write => &self.writer,
+        }
+    }
+}
+
+/// One direction of a descriptor, as something that this thread can poll for.
+///
+/// A descriptor that was lent cannot be polled for by another thread; a duplicate could, but would
+/// keep the connection open when the original is closed. So it is put alone into an epoll instance,
+/// which forgets it by itself then (`epoll(7)`), and that instance is polled for.
+struct Side {
+    level: OwnedFd,
+    waiter: Mutex<Option<Waker>>,
+}
+
+impl Side {
+    fn new(fd: BorrowedFd<'_>, flags: epoll::EventFlags) -> io::Result<Self> {
+        let level = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&level, fd, epoll::EventData::new_u64(0), flags)?;
+        Ok(Self {
+            level,
+            waiter: Mutex::default(),
+        })
+    }
+
+    fn is_waited_for(&self) -> bool {
+        lock(&self.waiter).is_some()
+    }
+
+    fn take(&self) -> Option<Waker> {
+        lock(&self.waiter).take()
+    }
+
+    /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
+    fn keep(&self, waker: &Waker) {
+        let clone = waker.clone();
+        let replaced = lock(&self.waiter).replace(clone);
+        drop(replaced);
+    }
+}
+
+impl AsFd for Side {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.level.as_fd()
+    }
+}
+
+/// A descriptor watched by the polling thread.
+struct PlainReady {
+    slot: Arc<Slot>,
+    key: usize,
+    watch: Arc<Watch>,
+}
+
+impl Ready for PlainReady {
+    fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        match uninterrupted(&mut *call) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return Poll::Ready(done),
+        }
+        self.slot.side(direction).keep(cx.waker());
+        self.watch.ring();
+        // A `wake` between the call and the keeping of the waker is no level, and found nobody.
+        match uninterrupted(call) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            done => Poll::Ready(done),
+        }
+    }
+
+    fn wake(&self, after: &mut Afterwards) {
+        for side in [&self.slot.reader, &self.slot.writer] {
+            if let Some(waker) = side.take() {
+                after.wake(waker);
+            }
+        }
+    }
+}
+
+impl Drop for PlainReady {
+    fn drop(&mut self) {
+        let removed = lock(&self.watch.slots).try_remove(self.key);
+        drop(removed);
+    }
+}

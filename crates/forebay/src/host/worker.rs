@@ -9,6 +9,9 @@
 //!   clears.
 //! - A tick, counted up by every event, guards against clearing what a newer event set.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -58,7 +58,7 @@ impl Descriptor {
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let mut call = || {
-            if waits == Waits::User && self.selector.is_closing() {
+            if self.is_refused(waits) {
                 return Err(closed("wait").into());
             }
             self.call(&mut call)
@@ -67,6 +67,11 @@ impl Descriptor {
             Some(ready) => ready.as_ref(),
             None => match uninterrupted(&mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register() {
+                    // Who closed or released between the call and the registration has found
+                    // nobody to wake. Now the call says so, without touching the system.
+                    Ok(_) if self.is_released() || self.is_refused(waits) => {
+                        return Poll::Ready(uninterrupted(call));
+                    }
                     Ok(ready) => ready,
                     Err(error) => return Poll::Ready(Err(error)),
                 },
@@ -89,6 +94,10 @@ impl Descriptor {
             Some(fd) => call(fd.as_fd()),
             None => Err(released()),
         }
+    }
+
+    fn is_refused(&self, waits: Waits) -> bool {
+        waits == Waits::User && self.selector.is_closing()
     }
 
     fn register(&self) -> io::Result<&dyn Ready> {

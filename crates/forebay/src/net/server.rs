@@ -376,7 +376,10 @@ impl Drop for Accepting<'_> {
 
 /// The peer's address, where accepting did not tell it.
 fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
-    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    socket
+        .peer_addr()?
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Errors that say that a peer went away before it was accepted (`accept(2)`, "Error handling").

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use async_task::Runnable;
-use forebay_io::seam::Outbox;
+use forebay_io::seam::{Outbox, end_poll};
 
 use super::shared::Shared;
 
@@ -63,6 +63,7 @@ impl Context {
     pub(super) fn run(&self, runnable: Runnable) {
         self.in_task.set(true);
         runnable.run();
+        end_poll();
         self.in_task.set(false);
     }
 

@@ -251,13 +251,13 @@ impl Turns for SelectorTurns {
                 .is_none()
             {
                 seen_off.abort(
-                    Error::new(ErrorKind::TimedOut, "drop a writer")
+                    &Error::new(ErrorKind::TimedOut, "drop a writer")
                         .with_detail(format!("the peer took nothing for the last of {limit:?}")),
                 );
             }
         });
         if !accepted {
-            outbox.abort(closed("drop a writer"));
+            outbox.abort(&closed("drop a writer"));
         }
     }
 }

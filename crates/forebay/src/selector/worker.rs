@@ -21,7 +21,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_task::Runnable;
-use forebay_io::seam::WorkerPool;
+use forebay_io::seam::{WorkerPool, WorkerStage, end_poll};
 
 use super::current::{self, Context};
 use super::shared::Shared;
@@ -220,6 +220,7 @@ struct Driver {
     woken: Vec<Waker>,
     _host: host::Entered,
     _current: current::Entered,
+    _stage: WorkerStage,
     _pool: WorkerPool,
 }
 
@@ -232,6 +233,7 @@ impl Driver {
             woken: Vec::new(),
             _host: host::enter(Arc::clone(selector) as Arc<dyn Host>),
             _current: current::enter(Rc::clone(&context)),
+            _stage: WorkerStage::enter(),
             _pool: WorkerPool::enter(Arc::clone(selector.blocks())),
             context,
         }
@@ -242,11 +244,13 @@ impl Driver {
         let (flag, waker) = super::beside::MainWaker::new(Arc::clone(&self.context.selector));
         let mut cx = std::task::Context::from_waker(&waker);
         loop {
-            if flag.take()
-                && let std::task::Poll::Ready(output) = main.as_mut().poll(&mut cx)
-            {
-                self.context.flush();
-                return output;
+            if flag.take() {
+                let polled = main.as_mut().poll(&mut cx);
+                end_poll();
+                if let std::task::Poll::Ready(output) = polled {
+                    self.context.flush();
+                    return output;
+                }
             }
             self.turn(|| flag.is_set());
         }

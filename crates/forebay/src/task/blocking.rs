@@ -4,12 +4,10 @@ mod call;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +15,7 @@ use std::time::Duration;
 use forebay_io::{Error, ErrorKind, Result};
 
 pub(crate) use self::call::run;
+use super::contain::caught;
 use crate::lock::lock;
 
 /// Threads at most, unless the constructor is told otherwise.
@@ -101,7 +100,7 @@ impl BlockingPool {
         match self.0.enqueue(job) {
             Ok(()) => Ok(()),
             Err((error, job)) => {
-                drop(job);
+                drop(caught(|| drop(job)));
                 Err(error)
             }
         }
@@ -116,7 +115,7 @@ impl BlockingPool {
         };
         self.0.changed.notify_all();
         for job in waiting {
-            contain(|| drop(job));
+            drop(caught(|| drop(job)));
         }
     }
 
@@ -196,7 +195,7 @@ impl Shared {
             if let Some(job) = state.waiting.pop_front() {
                 state.busy += 1;
                 drop(state);
-                contain(job);
+                drop(caught(job));
                 state = lock(&self.state);
                 state.busy -= 1;
                 continue;
@@ -227,18 +226,4 @@ impl Shared {
 
 fn start_detached(name: String, body: Job) -> io::Result<()> {
     thread::Builder::new().name(name).spawn(body).map(drop)
-}
-
-/// Runs a user's code so that no panic reaches the pool's books.
-fn contain(run: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-        drop_payload(payload);
-    }
-}
-
-/// What a panic carries is a user's value too, whose drop may panic in its turn.
-fn drop_payload(payload: Box<dyn Any + Send>) {
-    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        mem::forget(worse);
-    }
 }

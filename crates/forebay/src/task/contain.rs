@@ -1,6 +1,7 @@
 //! A task's future, with its panics contained.
 
 use std::any::Any;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +24,11 @@ pin_project! {
 
     impl<F> PinnedDrop for Contained<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().control.ended();
+            let mut this = this.project();
+            // Only a task that was never polled again still has its future here; and whoever drops
+            // it so answers a panic by ending the process.
+            drop(caught(|| this.future.set(None)));
+            this.control.ended();
         }
     }
 }
@@ -43,29 +48,64 @@ impl<F: Future> Future for Contained<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if this.control.is_aborted() {
-            let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
-            return Poll::Ready(Err(match dropped {
-                Ok(()) => cancelled(),
-                Err(payload) => panicked(payload.as_ref()),
-            }));
+            let dropped = caught(|| this.future.set(None));
+            return Poll::Ready(Err(dropped.err().unwrap_or_else(cancelled)));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(cancelled()));
         };
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+        match caught(|| future.poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
-                this.future.set(None);
-                Poll::Ready(Ok(output))
+                let output = Kept::new(Ok(output));
+                Poll::Ready(caught(|| this.future.set(None)).and_then(|()| output.take()))
             }
-            Err(payload) => {
-                let wreck = AssertUnwindSafe(|| torn_down(|| this.future.set(None)));
-                // A second panic while the wreck is cleared away has been printed; the first
-                // is the one that counts.
-                drop(catch_unwind(wreck));
-                Poll::Ready(Err(panicked(payload.as_ref())))
+            Err(error) => {
+                // A second panic while the wreck is cleared away has been printed; the first is
+                // the one that counts.
+                drop(caught(|| torn_down(|| this.future.set(None))));
+                Poll::Ready(Err(error))
             }
         }
+    }
+}
+
+/// A task's result, until somebody takes it.
+///
+/// One that nobody takes is dropped by the task's machinery, which answers a panic in that by
+/// ending the process. So its drop is contained here.
+pub(super) struct Kept<T>(Option<Result<T>>);
+
+impl<T> Kept<T> {
+    pub(super) fn new(result: Result<T>) -> Self {
+        Self(Some(result))
+    }
+
+    pub(super) fn take(mut self) -> Result<T> {
+        self.0.take().unwrap_or_else(|| Err(cancelled()))
+    }
+}
+
+impl<T> Drop for Kept<T> {
+    fn drop(&mut self) {
+        let result = self.0.take();
+        drop(caught(|| drop(result)));
+    }
+}
+
+/// Runs code of the user's; its panic is an error with its message.
+pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let error = panicked(payload.as_ref());
+        drop_payload(payload);
+        error
+    })
+}
+
+/// What a panic carries is a user's value too, whose drop may panic in its turn.
+fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(worse);
     }
 }
 
@@ -75,7 +115,7 @@ pub(super) fn cancelled() -> Error {
 }
 
 /// The error of a caught panic, with its message.
-pub(super) fn panicked(payload: &(dyn Any + Send)) -> Error {
+fn panicked(payload: &(dyn Any + Send)) -> Error {
     let message = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use async_task::FallibleTask;
 use forebay_io::{Error, Result};
 
-use super::contain::cancelled;
+use super::contain::{Kept, cancelled};
 use super::control::Control;
 use super::report::Reporter;
 
@@ -37,7 +37,7 @@ pub struct JoinHandle<T>(Inner<T>);
 
 enum Inner<T> {
     Task {
-        task: Option<FallibleTask<Result<T>>>,
+        task: Option<FallibleTask<Kept<T>>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     },
@@ -50,7 +50,7 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(
-        task: FallibleTask<Result<T>>,
+        task: FallibleTask<Kept<T>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     ) -> Self {
@@ -105,7 +105,7 @@ impl<T> Future for JoinHandle<T> {
                     control.delivered();
                     *task = None;
                 }
-                Poll::Ready(output.unwrap_or_else(|| Err(cancelled())))
+                Poll::Ready(output.map_or_else(|| Err(cancelled()), Kept::take))
             }
         }
     }

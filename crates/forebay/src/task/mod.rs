@@ -16,7 +16,7 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{blocking_reader, blocking_writer};
-use self::contain::Contained;
+use self::contain::{Contained, Kept};
 pub(crate) use self::control::Tasks;
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
@@ -47,7 +47,7 @@ where
         {
             told.report(&error);
         }
-        result
+        Kept::new(result)
     };
     let (runnable, task) = async_task::spawn(future, schedule);
     Tasks::started(&control, runnable.waker());

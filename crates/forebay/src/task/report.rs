@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use forebay_io::{Error, ErrorKind, Fault};
 
+use super::contain::caught;
 use crate::lock::lock;
 
 /// One line per kind in this time.
@@ -45,7 +45,7 @@ impl Reporter {
         match &self.handler {
             Some(handler) => {
                 // A handler that panics has been printed; it must not take the worker with it.
-                drop(catch_unwind(AssertUnwindSafe(|| handler(error))));
+                drop(caught(|| handler(error)));
             }
             None if matches!(error.kind().fault(), Fault::Peer | Fault::Closed) => {}
             None => self.print(error),

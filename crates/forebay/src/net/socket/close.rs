@@ -59,10 +59,8 @@ pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
     if closing.attempt() {
         return core.release();
     }
-    if !core.selector().spawn_own(closing.run()) {
-        // Dropping `closing` has given up: the selector is closed, and nobody could go on.
-        core.selector().counters().unacknowledged.add(1);
-    }
+    // Where the selector is closed, nobody could go on: `closing` is dropped, and has given up.
+    core.selector().spawn_own(closing.run());
 }
 
 /// A connection being closed. Dropped before it is done, it gives up: the descriptor is released,
@@ -225,20 +223,20 @@ impl Drop for Closing {
         if self.core.io().is_released() {
             return;
         }
-        match &self.outbox {
-            Some(outbox) if !outbox.is_settled() => {
-                let limit = self.core.selector().drain_timeout();
-                outbox.abort(
-                    Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
-                        "the peer did not take everything within the drain timeout of {limit:?}"
-                    )),
-                );
-            }
-            _ => {
-                self.core.selector().counters().unacknowledged.add(1);
-                self.core.release();
-            }
+        if !(self.is_settled() && self.is_acknowledged()) {
+            self.core.selector().counters().unacknowledged.add(1);
         }
+        if let Some(outbox) = &self.outbox
+            && !outbox.is_settled()
+        {
+            let limit = self.core.selector().drain_timeout();
+            outbox.abort(
+                &Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
+                    "the peer did not take everything within the drain timeout of {limit:?}"
+                )),
+            );
+        }
+        self.core.release();
     }
 }
 

@@ -40,6 +40,8 @@ pub(in crate::net) struct Core {
     io: Descriptor,
     /// The first error of any call on the descriptor. Everything later is read in its light.
     cause: Cause,
+    /// That error says that the kernel has given the connection up.
+    lost: AtomicBool,
     parts: CoreParts,
     local: OnceLock<SocketAddress>,
     reader_taken: AtomicBool,
@@ -63,6 +65,7 @@ impl Core {
         Self {
             io,
             cause: Cause::default(),
+            lost: AtomicBool::new(false),
             parts,
             local: OnceLock::new(),
             reader_taken: AtomicBool::new(false),
@@ -126,9 +129,21 @@ impl Core {
         if error.is_closed() {
             return self.cause.get().cloned().unwrap_or(error);
         }
+        if matches!(
+            error.kind(),
+            ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable
+        ) {
+            self.lost.store(true, Ordering::Release);
+        }
         let cause = self.cause.record(error.with_address(&self.parts.remote));
         self.wake_waiters(after);
         cause
+    }
+
+    /// The connection is gone already. There is nothing to be reset, and what arrived before can
+    /// still be received from the descriptor.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     pub(super) fn remote_address(&self) -> SocketAddress {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use forebay_io::seam::{Afterwards, Drain, SendQueue};
 use forebay_io::{Error, Result};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use socket2::SockRef;
 
 use super::Core;
 use crate::host::{Direction, Progress};
@@ -68,8 +69,10 @@ impl Drain for SocketDrain {
             let ended = self.core.io().call(|fd| Ok(shutdown(fd, Shutdown::Write)?));
             match ended {
                 Ok(()) => {}
-                // Reset meanwhile: the reader finds out what it was.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                // Reset meanwhile; what it was, the system tells once, to whoever asks first.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                    return Poll::Ready(Err(self.core.record("finish", self.reason(), after)));
+                }
                 Err(error) => return Poll::Ready(Err(self.core.record("finish", error, after))),
             }
         }
@@ -78,6 +81,21 @@ impl Drain for SocketDrain {
     }
 
     fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
-        self.core.abort(cause.clone(), after);
+        if !self.core.is_lost() {
+            self.core.abort(cause.clone(), after);
+        }
+    }
+}
+
+impl SocketDrain {
+    /// Why the socket is no longer connected.
+    fn reason(&self) -> io::Error {
+        let told = self
+            .core
+            .io()
+            .call(|fd| SockRef::from(&fd).take_error())
+            .ok()
+            .flatten();
+        told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
     }
 }

@@ -73,7 +73,7 @@ impl Socket {
         if !self.0.core.take_reader() {
             return Err(already_opened("open_read_channel"));
         }
-        let source = SocketSource::new(Arc::clone(&self.0.core), self.handle());
+        let source = SocketSource::new(Arc::clone(&self.0.core), Arc::clone(&self.0));
         Ok(ByteReadChannel::from_source(Box::new(source)))
     }
 
@@ -90,10 +90,8 @@ impl Socket {
             return Err(already_opened("open_write_channel"));
         }
         let outbox = self.0.outbox.get_or_init(|| self.0.core.new_outbox());
-        Ok(ByteWriteChannel::new(
-            Arc::clone(outbox),
-            Some(self.handle()),
-        ))
+        let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
+        Ok(ByteWriteChannel::new(Arc::clone(outbox), Some(handle)))
     }
 
     /// Opens both halves and keeps them with the socket.
@@ -166,16 +164,20 @@ impl Socket {
     pub async fn closed(&self) -> CloseReason {
         self.0.core.closed().await
     }
-
-    fn handle(&self) -> Arc<dyn Any + Send + Sync> {
-        Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>
-    }
 }
 
 impl Handle {
+    /// The reader has met the connection's error: the writer says so from its next call on, and
+    /// does not first accept something that can never be sent.
+    fn tell_writer(&self) {
+        if let (Some(outbox), Some(cause)) = (self.outbox.get(), self.core.cause().get()) {
+            outbox.abort(&cause);
+        }
+    }
+
     fn abort(&self, cause: Error) {
         if let Some(outbox) = self.outbox.get() {
-            outbox.abort(cause.clone());
+            outbox.abort(&cause);
         }
         let mut after = Afterwards::new();
         self.core.abort(cause, &mut after);

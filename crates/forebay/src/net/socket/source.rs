@@ -1,6 +1,5 @@
 //! Receiving.
 
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +8,7 @@ use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, Result};
 use rustix::net::{RecvFlags, recv};
 
-use super::Core;
+use super::{Core, Handle};
 use crate::host::{Direction, Progress};
 use crate::net::descriptor::Waits;
 use crate::selector::{turn, wake_next_turn};
@@ -22,15 +21,15 @@ const FILL_BYTES_MAX: usize = 256 * 1024;
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    _handle: Arc<dyn Any + Send + Sync>,
+    handle: Arc<Handle>,
     share: Share,
 }
 
 impl SocketSource {
-    pub(super) fn new(core: Arc<Core>, handle: Arc<dyn Any + Send + Sync>) -> Self {
+    pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
         Self {
             core,
-            _handle: handle,
+            handle,
             share: Share::default(),
         }
     }
@@ -93,6 +92,7 @@ impl SocketSource {
         let mut after = Afterwards::new();
         let cause = self.core.record("read", error, &mut after);
         after.run();
+        self.handle.tell_writer();
         cause
     }
 }

@@ -1,16 +1,15 @@
 //! One blocking call as a future.
 
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::{BlockingPool, drop_payload};
+use super::BlockingPool;
 use crate::lock::lock;
-use crate::task::contain::panicked;
+use crate::task::contain::caught;
 
 /// Runs `f` on a thread of the pool; the future gives its value.
 ///
@@ -120,13 +119,7 @@ impl<T> Reporter<T> {
         if self.0.is_over() {
             return;
         }
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(value) => self.0.settle(Ok(value)),
-            Err(payload) => {
-                self.0.settle(Err(panicked(payload.as_ref())));
-                drop_payload(payload);
-            }
-        }
+        self.0.settle(caught(f));
     }
 }
 

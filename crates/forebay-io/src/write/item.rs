@@ -1,0 +1,55 @@
+//! What a write hands over: one item, wherever it is put.
+
+use crate::queue::SendQueue;
+
+/// A place for an item's bytes.
+pub(crate) trait Sink {
+    fn push_slice(&mut self, bytes: &[u8]);
+}
+
+impl Sink for SendQueue {
+    #[inline]
+    fn push_slice(&mut self, bytes: &[u8]) {
+        SendQueue::push_slice(self, bytes);
+    }
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn push_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Bytes that are accepted together or not at all. Copying them is our own code, so it may run
+/// under a lock.
+pub(crate) trait Item: Copy {
+    fn len(self) -> usize;
+    fn put(self, sink: &mut impl Sink);
+}
+
+impl Item for &[u8] {
+    #[inline]
+    fn len(self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn put(self, sink: &mut impl Sink) {
+        sink.push_slice(self);
+    }
+}
+
+impl Item for &[&str] {
+    #[inline]
+    fn len(self) -> usize {
+        self.iter().map(|piece| piece.len()).sum()
+    }
+
+    #[inline]
+    fn put(self, sink: &mut impl Sink) {
+        for piece in self {
+            sink.push_slice(piece.as_bytes());
+        }
+    }
+}
