@@ -30,10 +30,10 @@ ONLY_IN = {
 
 # Folders of crates/forebay/src, and the ones above them, of which they know nothing.
 FORBIDDEN_IN_FOLDER = {
-    "host": ["net"],
     "selector": ["net"],
-    "task": ["net"],
-    "time": ["net"],
+    "host": ["net", "selector"],
+    "task": ["net", "selector", "host", "time"],
+    "time": ["net", "selector", "host", "task"],
 }
 
 

@@ -6,9 +6,7 @@
 use forebay::{SelectorManager, Socket};
 
 fn main() -> forebay::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:9003".to_owned());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9003".to_owned());
     forebay::run(async |selector: SelectorManager| {
         let server = selector.tcp().bind(&address).await?;
         println!("Server is listening at {}", server.local_address());

@@ -7,9 +7,7 @@
 use forebay::{ErrorKind, SelectorManager};
 
 fn main() -> forebay::Result<()> {
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "127.0.0.1:9002".to_owned());
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9002".to_owned());
     forebay::run(async |selector: SelectorManager| {
         let socket = selector.tcp().connect(&address).await?;
         let mut from_server = socket.open_read_channel()?;
@@ -32,9 +30,5 @@ fn main() -> forebay::Result<()> {
 
 /// A server that has gone already is an end like any other.
 fn ended_by_server(error: forebay::Error) -> forebay::Result<()> {
-    if error.kind() == ErrorKind::Reset {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    if error.kind() == ErrorKind::Reset { Ok(()) } else { Err(error) }
 }

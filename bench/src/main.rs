@@ -32,11 +32,7 @@ fn main() -> ExitCode {
 }
 
 async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<()> {
-    let server = selector
-        .tcp()
-        .backlog(4096)
-        .bind(("127.0.0.1", options.port))
-        .await?;
+    let server = selector.tcp().backlog(4096).bind(("127.0.0.1", options.port)).await?;
     println!("Server is listening at {}", server.local_address());
     loop {
         let socket = server.accept().await?;
@@ -73,14 +69,9 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self {
-            port: 7000,
-            mode: Mode::Echo,
-        };
+        let mut options = Self { port: 7000, mode: Mode::Echo };
         while let Some(name) = arguments.next() {
-            let value = arguments
-                .next()
-                .ok_or_else(|| format!("{name} needs a value"))?;
+            let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--port" => {
                     options.port = value.parse().map_err(|_| format!("no port: {value}"))?

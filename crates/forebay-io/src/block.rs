@@ -43,11 +43,7 @@ impl Size {
     }
 
     const fn of(bytes: usize) -> Self {
-        if bytes == SMALL_BLOCK_BYTES {
-            Self::Small
-        } else {
-            Self::Large
-        }
+        if bytes == SMALL_BLOCK_BYTES { Self::Small } else { Self::Large }
     }
 
     /// A turn polls 256 tasks at most, so no more queues than that are filled in it.
@@ -76,9 +72,7 @@ pub struct BlockLedger {
 impl BlockLedger {
     /// Blocks held by channels, queues and chunks at this moment.
     pub fn in_use(&self) -> usize {
-        self.allocated
-            .load(Relaxed)
-            .saturating_sub(self.idle.load(Relaxed))
+        self.allocated.load(Relaxed).saturating_sub(self.idle.load(Relaxed))
     }
 
     /// Blocks waiting in the pool.
@@ -104,10 +98,7 @@ impl Block {
         if let Some(ledger) = &ledger {
             ledger.allocated.fetch_add(1, Relaxed);
         }
-        Self {
-            bytes: vec![0; size.bytes()],
-            ledger,
-        }
+        Self { bytes: vec![0; size.bytes()], ledger }
     }
 
     #[inline]
@@ -154,11 +145,7 @@ struct Pool {
 
 impl Pool {
     const fn new() -> Self {
-        Self {
-            small: Vec::new(),
-            large: Vec::new(),
-            ledger: None,
-        }
+        Self { small: Vec::new(), large: Vec::new(), ledger: None }
     }
 
     fn idle(&mut self, size: Size) -> &mut Vec<Vec<u8>> {
@@ -173,10 +160,7 @@ impl Pool {
             return Block::allocate(size, self.ledger.clone());
         };
         self.report_idle();
-        Block {
-            bytes,
-            ledger: self.ledger.clone(),
-        }
+        Block { bytes, ledger: self.ledger.clone() }
     }
 
     /// Keeps the block and answers true, or answers false when the pool is full.
@@ -212,18 +196,14 @@ impl Pool {
 
     fn report_idle(&self) {
         if let Some(ledger) = &self.ledger {
-            ledger
-                .idle
-                .store(self.small.len() + self.large.len(), Relaxed);
+            ledger.idle.store(self.small.len() + self.large.len(), Relaxed);
         }
     }
 
     /// Frees what is idle and counts under another ledger from now on.
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
-            ledger
-                .allocated
-                .fetch_sub(self.small.len() + self.large.len(), Relaxed);
+            ledger.allocated.fetch_sub(self.small.len() + self.large.len(), Relaxed);
             ledger.idle.store(0, Relaxed);
         }
         (self.small, self.large) = (Vec::new(), Vec::new());

@@ -69,9 +69,7 @@ impl Packet {
     pub fn read_string(&mut self, count: usize) -> Result<String> {
         self.check("read_string", count)?;
         let text = std::str::from_utf8(&self.0[..count]).map_err(|error| {
-            let kind = ErrorKind::InvalidUtf8 {
-                offset: error.valid_up_to() as u64,
-            };
+            let kind = ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 };
             Error::new(kind, "read_string")
         })?;
         let text = text.to_owned();
@@ -95,10 +93,7 @@ impl Packet {
             return Ok(());
         }
         let available = self.0.len() as u64;
-        let kind = ErrorKind::UnexpectedEnd {
-            needed: needed as u64,
-            available,
-        };
+        let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available };
         Err(Error::new(kind, operation))
     }
 
@@ -192,8 +187,6 @@ impl From<Packet> for Bytes {
 
 impl fmt::Debug for Packet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Packet")
-            .field("len", &self.0.len())
-            .finish()
+        f.debug_struct("Packet").field("len", &self.0.len()).finish()
     }
 }

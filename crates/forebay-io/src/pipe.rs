@@ -34,11 +34,7 @@ use crate::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {
     assert!(capacity > 0, "a pipe needs a capacity of at least one byte");
     let cause = Cause::default();
-    let shared = Arc::new(Shared {
-        state: Mutex::default(),
-        capacity,
-        cause: cause.clone(),
-    });
+    let shared = Arc::new(Shared { state: Mutex::default(), capacity, cause: cause.clone() });
     let drain = Box::new(PipeDrain(Arc::clone(&shared)));
     let turns = Arc::clone(&shared) as Arc<dyn Turns>;
     // The pipe holds `capacity` bytes; the outbox before it accepts only while it is empty.
@@ -78,17 +74,8 @@ pub struct Duplex {
 pub fn duplex(capacity: usize) -> (Duplex, Duplex) {
     let (left_input, right_output) = pipe(capacity);
     let (right_input, left_output) = pipe(capacity);
-    let left = Duplex {
-        input: left_input,
-        output: left_output,
-    };
-    (
-        left,
-        Duplex {
-            input: right_input,
-            output: right_output,
-        },
-    )
+    let left = Duplex { input: left_input, output: left_output };
+    (left, Duplex { input: right_input, output: right_output })
 }
 
 struct Shared {

@@ -27,11 +27,7 @@ const SLICES_COUNT: usize = 16;
 #[derive(Debug)]
 enum Segment {
     /// `block[start..end]`; more may be appended behind `end`.
-    Block {
-        block: Block,
-        start: usize,
-        end: usize,
-    },
+    Block { block: Block, start: usize, end: usize },
     /// `bytes[start..]`; what a block held when the queue had to wait.
     Kept { bytes: Vec<u8>, start: usize },
     /// A value of the caller's, uncopied.
@@ -233,11 +229,7 @@ impl SendQueue {
         if full {
             let small = last.is_none() && wanted <= SMALL_BLOCK_BYTES;
             let size = if small { Size::Small } else { Size::Large };
-            self.push(Segment::Block {
-                block: Block::take(size),
-                start: 0,
-                end: 0,
-            });
+            self.push(Segment::Block { block: Block::take(size), start: 0, end: 0 });
         }
         match self.rest.back_mut().or(self.front.as_mut()) {
             Some(Segment::Block { block, end, .. }) => (block, end),

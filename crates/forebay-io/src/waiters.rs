@@ -25,10 +25,7 @@ pub struct Waiters<T> {
 
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
-        Self {
-            list: Vec::new(),
-            next: 0,
-        }
+        Self { list: Vec::new(), next: 0 }
     }
 }
 

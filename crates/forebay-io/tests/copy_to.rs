@@ -21,11 +21,7 @@ fn a_closed_output_takes_nothing_from_the_source() {
         at_once(output.finish()).expect("nothing was written");
         let error = finish(input.copy_to(&mut output)).expect_err("it is finished");
         assert!(error.is_closed(), "{error}");
-        assert_eq!(
-            input.buffered() as u64,
-            script.delivered(),
-            "bytes fell between the two"
-        );
+        assert_eq!(input.buffered() as u64, script.delivered(), "bytes fell between the two");
         let rest = finish(input.read_remaining(MIB)).expect("all of it is here");
         assert!(rest.as_slice() == bytes);
     }
@@ -77,10 +73,7 @@ fn it_says_how_much_it_copied_and_leaves_the_output_open() {
     let (mut reader, mut output) = pipe(KIB);
     let mut input = ByteReadChannel::from(vec![1, 2, 3]);
     assert_eq!(at_once(input.copy_to(&mut output)).expect("a clean end"), 3);
-    assert_eq!(
-        at_once(input.copy_to(&mut output)).expect("still the end"),
-        0
-    );
+    assert_eq!(at_once(input.copy_to(&mut output)).expect("still the end"), 0);
     at_once(output.write_u8(4)).expect("still open");
     assert_eq!(at_once(reader.read_u32()).expect("four bytes"), 0x0102_0304);
 }
@@ -101,11 +94,7 @@ fn a_full_output_stops_the_reading() {
     let (mut output, _turns) = peer.channel();
     assert!(cut_after(10, input.copy_to(&mut output)).is_none());
     assert!(script.delivered() <= 80 * KIB as u64);
-    assert_eq!(
-        input.buffered(),
-        0,
-        "nothing is held while the output is full"
-    );
+    assert_eq!(input.buffered(), 0, "nothing is held while the output is full");
 }
 
 // ---- SCENARIOS 3.4, 3.5 and 3.8 --------------------------------------------------------------------

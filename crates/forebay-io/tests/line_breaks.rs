@@ -12,17 +12,12 @@ use support::{Script, Step, finish, property};
 fn by_the_book(input: &[u8]) -> Vec<String> {
     let mut lines: Vec<&[u8]> = input.split(|&byte| byte == b'\n').collect();
     let last = lines.pop().expect("a split has at least one part");
-    let mut lines: Vec<_> = lines
-        .iter()
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .collect();
+    let mut lines: Vec<_> =
+        lines.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
     if !last.is_empty() {
         lines.push(last);
     }
-    lines
-        .iter()
-        .map(|line| String::from_utf8(line.to_vec()).expect("text"))
-        .collect()
+    lines.iter().map(|line| String::from_utf8(line.to_vec()).expect("text")).collect()
 }
 
 fn lines_of(mut input: ByteReadChannel) -> Vec<String> {
@@ -36,9 +31,7 @@ fn lines_of(mut input: ByteReadChannel) -> Vec<String> {
 
 #[test]
 fn l2_every_line_break_at_every_split() {
-    let breaks = [
-        "\n", "\r\n", "\r", "\r\r\n", "\n\r", "\r\n\n", "\r\r", "\n\n",
-    ];
+    let breaks = ["\n", "\r\n", "\r", "\r\r\n", "\n\r", "\r\n\n", "\r\r", "\n\n"];
     for one in breaks {
         for two in breaks {
             for tail in ["", "tail"] {
@@ -66,10 +59,8 @@ fn l2_a_line_break_beside_every_boundary_of_the_buffers() {
     for boundary in boundaries {
         for before in boundary - 3..=boundary {
             for ending in ["\n", "\r\n", "\r\r\n"] {
-                let input = format!(
-                    "{}{ending}next{ending}",
-                    "x".repeat(before.min(64 * 1024 - 1))
-                );
+                let input =
+                    format!("{}{ending}next{ending}", "x".repeat(before.min(64 * 1024 - 1)));
                 let expected = by_the_book(input.as_bytes());
                 let whole = ByteReadChannel::from(input.clone());
                 assert_eq!(lines_of(whole), expected);

@@ -10,10 +10,7 @@ use support::{Script, Step, at_once, cut_after, finish};
 fn l4_a_last_line_without_newline_is_delivered_once() {
     for pieces in [&["last"][..], &["la", "st"], &["l", "a", "s", "t"]] {
         let mut input = Script::pieces(pieces);
-        assert_eq!(
-            finish(input.read_line()).expect("a line").as_deref(),
-            Some("last")
-        );
+        assert_eq!(finish(input.read_line()).expect("a line").as_deref(), Some("last"));
         for _ in 0..3 {
             assert_eq!(finish(input.read_line()).expect("the end"), None);
             assert_eq!(finish(input.read_line_ref()).expect("the end"), None);
@@ -26,10 +23,7 @@ fn l4_a_last_line_without_newline_is_delivered_once() {
 #[test]
 fn l4_a_newline_at_the_very_end_makes_no_empty_line() {
     let mut input = ByteReadChannel::from("only\n");
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("only")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("only"));
     assert_eq!(at_once(input.read_line()).expect("the end"), None);
 }
 
@@ -37,10 +31,7 @@ fn l4_a_newline_at_the_very_end_makes_no_empty_line() {
 fn l4_nul_bytes_are_content() {
     let mut input = ByteReadChannel::from("\0\na\0b\n\0");
     for expected in ["\0", "a\0b", "\0"] {
-        assert_eq!(
-            at_once(input.read_line()).expect("a line").as_deref(),
-            Some(expected)
-        );
+        assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some(expected));
     }
     assert_eq!(at_once(input.read_line()).expect("the end"), None);
 }
@@ -49,16 +40,10 @@ fn l4_nul_bytes_are_content() {
 fn l4_empty_lines_are_lines() {
     let mut input = ByteReadChannel::from("\n\r\n\n\r");
     for expected in ["", "", "", "\r"] {
-        assert_eq!(
-            at_once(input.read_line()).expect("a line").as_deref(),
-            Some(expected)
-        );
+        assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some(expected));
     }
     assert_eq!(at_once(input.read_line()).expect("the end"), None);
-    assert_eq!(
-        at_once(ByteReadChannel::empty().read_line()).expect("the end"),
-        None
-    );
+    assert_eq!(at_once(ByteReadChannel::empty().read_line()).expect("the end"), None);
 }
 
 #[test]
@@ -69,12 +54,7 @@ fn l4_a_reset_is_no_end_of_the_last_line() {
         assert!(at_once(input.read_line()).expect_err("no line").is_reset());
     }
     assert_eq!(input.buffered(), 9, "for a reader of bytes nothing is lost");
-    assert_eq!(
-        at_once(input.read_packet(9))
-            .expect("they are there")
-            .as_slice(),
-        b"half a li"
-    );
+    assert_eq!(at_once(input.read_packet(9)).expect("they are there").as_slice(), b"half a li");
 }
 
 #[test]
@@ -85,20 +65,14 @@ fn l5_a_dropped_line_read_leaves_its_bytes() {
         assert!(cut_after(1, input.read_line_into(&mut String::new())).is_none());
         script.bytes([*byte]);
     }
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("slow")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("slow"));
 }
 
 #[test]
 fn skip_line_answers_whether_there_was_anything() {
     let mut input = Script::pieces(["one", " line\ntwo", "\n", "rest"]);
     for expected in [true, true, true, false, false] {
-        assert_eq!(
-            finish(input.skip_line()).expect("nothing is wrong"),
-            expected
-        );
+        assert_eq!(finish(input.skip_line()).expect("nothing is wrong"), expected);
     }
 }
 
@@ -109,10 +83,7 @@ fn skip_line_goes_on_to_the_same_newline_when_it_was_dropped() {
     assert_eq!(input.buffered(), 0, "skipping holds nothing");
     script.bytes("line\nnext\n");
     assert!(at_once(input.skip_line()).expect("its end"));
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("next")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("next"));
 }
 
 #[test]
@@ -124,10 +95,7 @@ fn any_length_without_newline_is_skipped_in_one_block() {
                 script.bytes(vec![b'x'; 64 * 1024]);
             }
             assert!(cut_after(1, input.skip_line()).is_none());
-            assert!(
-                ledger.in_use() + ledger.idle() <= 1,
-                "more than one block was needed"
-            );
+            assert!(ledger.in_use() + ledger.idle() <= 1, "more than one block was needed");
         }
         assert_eq!(script.offered_max(), 64 * 1024);
     });

@@ -20,25 +20,14 @@ fn limited(pieces: &[&str], limit: usize) -> ByteReadChannel {
 
 #[track_caller]
 fn assert_line(input: &mut ByteReadChannel, expected: &str) {
-    assert_eq!(
-        finish(input.read_line()).expect("a line").as_deref(),
-        Some(expected)
-    );
+    assert_eq!(finish(input.read_line()).expect("a line").as_deref(), Some(expected));
 }
 
 #[track_caller]
 fn assert_too_long(input: &mut ByteReadChannel, limit: usize) {
     let error = finish(input.read_line()).expect_err("too long");
-    assert_eq!(
-        error.kind(),
-        ErrorKind::LineTooLong {
-            limit: limit as u64
-        }
-    );
-    assert!(
-        error.to_string().contains("LineOptions::limit"),
-        "the knob is named: {error}"
-    );
+    assert_eq!(error.kind(), ErrorKind::LineTooLong { limit: limit as u64 });
+    assert!(error.to_string().contains("LineOptions::limit"), "the knob is named: {error}");
 }
 
 #[test]
@@ -55,17 +44,7 @@ fn the_default_is_64_kib_of_content() {
 
 #[test]
 fn a_line_of_exactly_the_limit_fits_however_its_terminator_arrives() {
-    for limit in [
-        0,
-        1,
-        5,
-        4 * KIB,
-        16 * KIB,
-        64 * KIB - 1,
-        64 * KIB,
-        64 * KIB + 1,
-        100 * KIB,
-    ] {
+    for limit in [0, 1, 5, 4 * KIB, 16 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 100 * KIB] {
         let content = "x".repeat(limit);
         for pieces in [
             &[&content, "\nnext\n"][..],
@@ -73,11 +52,7 @@ fn a_line_of_exactly_the_limit_fits_however_its_terminator_arrives() {
             &[&content, "\r", "\nnext\n"],
             &[&content, "\r", "\n", "next\n"],
         ] {
-            let pieces: Vec<_> = pieces
-                .iter()
-                .copied()
-                .filter(|piece| !piece.is_empty())
-                .collect();
+            let pieces: Vec<_> = pieces.iter().copied().filter(|piece| !piece.is_empty()).collect();
             let mut input = limited(&pieces, limit);
             assert_line(&mut input, &content);
             input.set_line_options(LineOptions::new());
@@ -89,11 +64,7 @@ fn a_line_of_exactly_the_limit_fits_however_its_terminator_arrives() {
             &[&content, "x\r\n"],
             &[&content, "\r"],
         ] {
-            let pieces: Vec<_> = pieces
-                .iter()
-                .copied()
-                .filter(|piece| !piece.is_empty())
-                .collect();
+            let pieces: Vec<_> = pieces.iter().copied().filter(|piece| !piece.is_empty()).collect();
             let mut input = limited(&pieces, limit);
             assert_too_long(&mut input, limit);
         }
@@ -104,26 +75,16 @@ fn a_line_of_exactly_the_limit_fits_however_its_terminator_arrives() {
 fn a_lone_cr_behind_the_limit_waits_for_what_follows_it() {
     let (script, mut input) = Script::new([Step::Bytes(b"12345\r".to_vec())]);
     input.set_line_options(LineOptions::new().limit(5));
-    assert!(
-        cut_after(1, input.read_line()).is_none(),
-        "it may be half of the terminator"
-    );
+    assert!(cut_after(1, input.read_line()).is_none(), "it may be half of the terminator");
     script.bytes("\n");
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("12345")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("12345"));
 }
 
 #[test]
 fn a_line_is_too_long_before_its_end_is_seen() {
     let (script, mut input) = Script::new([Step::Bytes(b"123456".to_vec())]);
     input.set_line_options(LineOptions::new().limit(5));
-    assert!(
-        at_once(input.read_line())
-            .expect_err("whatever follows")
-            .is_line_too_long()
-    );
+    assert!(at_once(input.read_line()).expect_err("whatever follows").is_line_too_long());
     assert_eq!(script.calls(), 1, "nothing more was waited for");
 }
 
@@ -136,10 +97,7 @@ fn the_same_answer_comes_again_and_the_third_in_a_row_gives_way() {
         at_once(input.read_line()).expect_err("the second");
         let (waker, woken) = counted_waker();
         let mut third = pin!(input.read_line());
-        assert!(
-            poll_with(third.as_mut(), &waker).is_pending(),
-            "round {round}: a loop would spin"
-        );
+        assert!(poll_with(third.as_mut(), &waker).is_pending(), "round {round}: a loop would spin");
         assert_eq!(woken.count(), 1, "round {round}: it would sleep for ever");
         assert!(matches!(poll_once(third), Poll::Ready(Err(error)) if error.is_line_too_long()));
     }
@@ -197,10 +155,7 @@ fn a_higher_limit_makes_the_line_readable() {
 #[test]
 fn no_limit_is_a_limit_too() {
     let long = "x".repeat(300 * KIB);
-    let mut input = limited(
-        &[&long[..100 * KIB], &long[100 * KIB..], "\r\nok"],
-        usize::MAX,
-    );
+    let mut input = limited(&[&long[..100 * KIB], &long[100 * KIB..], "\r\nok"], usize::MAX);
     assert_line(&mut input, &long);
     assert_line(&mut input, "ok");
 }
@@ -211,17 +166,10 @@ fn a_peer_that_sends_no_newline_fills_no_more_than_the_limit() {
     for _ in 0..100 {
         script.bytes(vec![b'x'; 10 * KIB]);
     }
-    assert!(
-        at_once(input.read_line())
-            .expect_err("too long")
-            .is_line_too_long()
-    );
+    assert!(at_once(input.read_line()).expect_err("too long").is_line_too_long());
     assert!(input.buffered() <= 64 * KIB + 2);
     at_once(input.read_line()).expect_err("too long");
-    assert!(
-        script.delivered() <= 64 * KIB as u64 + 2,
-        "it went on reading"
-    );
+    assert!(script.delivered() <= 64 * KIB as u64 + 2, "it went on reading");
 }
 
 #[test]
@@ -233,10 +181,5 @@ fn a_line_that_drips_in_byte_by_byte_is_read_in_linear_time() {
         assert!(cut_after(1, input.read_line()).is_none());
     }
     script.bytes("\n");
-    assert_eq!(
-        at_once(input.read_line())
-            .expect("a line")
-            .map(|line| line.len()),
-        Some(64 * KIB)
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").map(|line| line.len()), Some(64 * KIB));
 }

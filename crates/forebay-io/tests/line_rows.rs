@@ -33,12 +33,7 @@ fn assert_lines<P: AsRef<[u8]>>(
 #[track_caller]
 fn assert_too_long<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>, limit: usize) {
     let error = lines(pieces, limit).expect_err("too long");
-    assert_eq!(
-        error.kind(),
-        ErrorKind::LineTooLong {
-            limit: limit as u64
-        }
-    );
+    assert_eq!(error.kind(), ErrorKind::LineTooLong { limit: limit as u64 });
 }
 
 #[test]
@@ -103,11 +98,7 @@ fn different_line_ending_modes_0() {
 
 #[test]
 fn different_line_ending_modes_1() {
-    assert_lines(
-        ["line1\rline2\nline3\n"],
-        NO_LIMIT,
-        &["line1\rline2", "line3"],
-    );
+    assert_lines(["line1\rline2\nline3\n"], NO_LIMIT, &["line1\rline2", "line3"]);
 }
 
 #[test]
@@ -124,11 +115,7 @@ fn incomplete_code_point_boundary() {
 
 #[test]
 fn four_byte_code_point_boundary() {
-    assert_lines(
-        [&[0xf0, 0x9f][..], &[0x98], &[0x80, 0x0a]],
-        NO_LIMIT,
-        &["\u{1f600}"],
-    );
+    assert_lines([&[0xf0, 0x9f][..], &[0x98], &[0x80, 0x0a]], NO_LIMIT, &["\u{1f600}"]);
 }
 
 #[test]
@@ -145,16 +132,8 @@ fn appends_buffered_bytes_before_propagating_failure() {
     let (_, mut input) = Script::new([Step::Bytes(b"12345".to_vec()), Step::Broken(failure)]);
     let mut out = String::new();
     let error = at_once(input.read_line_into(&mut out)).expect_err("the source failed");
-    assert_eq!(
-        (error.to_string().as_str(), out.as_str()),
-        ("Test failure", "")
-    );
-    assert_eq!(
-        at_once(input.read_packet(5))
-            .expect("they are here")
-            .as_slice(),
-        b"12345"
-    );
+    assert_eq!((error.to_string().as_str(), out.as_str()), ("Test failure", ""));
+    assert_eq!(at_once(input.read_packet(5)).expect("they are here").as_slice(), b"12345");
 }
 
 // ---- 3.7 -------------------------------------------------------------------------------------------
@@ -163,11 +142,7 @@ fn appends_buffered_bytes_before_propagating_failure() {
 fn read_utf8_line_exceeding_limit() {
     let mut input = ByteReadChannel::from("A".repeat(10 * 1024));
     input.set_line_options(LineOptions::new().limit(8192));
-    assert!(
-        at_once(input.read_line())
-            .expect_err("too long")
-            .is_line_too_long()
-    );
+    assert!(at_once(input.read_line()).expect_err("too long").is_line_too_long());
 }
 
 #[test]

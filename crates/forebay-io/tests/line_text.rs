@@ -27,14 +27,9 @@ fn invalid_at(error: &Error) -> u64 {
 
 #[test]
 fn l3_characters_of_every_length_at_every_split() {
-    for text in [
-        "a",
-        "é",
-        "ン",
-        "😀",
-        "aéン😀",
-        "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}",
-    ] {
+    for text in
+        ["a", "é", "ン", "😀", "aéン😀", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}"]
+    {
         let input = format!("{text}\n{text}\r\n{text}");
         for mut channel in splits_of(input.as_bytes()) {
             for _ in 0..3 {
@@ -104,12 +99,7 @@ fn l3_skip_line_gets_past_what_is_not_text() {
 
 #[test]
 fn charset_decoder_test_a_truncated_last_line_terminates_and_keeps_its_bytes() {
-    let rows = [
-        (&b"\xc2"[..], 0),
-        (b"\xe0\xa0", 0),
-        (b"\xf0\x90\x80", 0),
-        (b"Hello\xc2", 5),
-    ];
+    let rows = [(&b"\xc2"[..], 0), (b"\xe0\xa0", 0), (b"\xf0\x90\x80", 0), (b"Hello\xc2", 5)];
     for (truncated, offset) in rows {
         for mut channel in splits_of(truncated) {
             let error = finish(channel.read_line()).expect_err("it is cut off");
@@ -128,10 +118,7 @@ fn the_third_equal_answer_in_a_row_gives_way() {
     let (waker, woken) = counted_waker();
     {
         let mut third = pin!(channel.read_line());
-        assert!(
-            poll_with(third.as_mut(), &waker).is_pending(),
-            "a loop would spin"
-        );
+        assert!(poll_with(third.as_mut(), &waker).is_pending(), "a loop would spin");
         assert_eq!(woken.count(), 1, "and sleeps for ever");
         assert!(matches!(poll_once(third), Poll::Ready(Err(_))));
     }
@@ -146,13 +133,6 @@ fn a_hiccup_inside_a_character_loses_nothing() {
         Step::Fail(support::hiccup()),
         Step::Bytes(b"\x98\x80\n".to_vec()),
     ]);
-    assert!(
-        at_once(channel.read_line())
-            .expect_err("the hiccup")
-            .is_timeout()
-    );
-    assert_eq!(
-        at_once(channel.read_line()).expect("a line").as_deref(),
-        Some("😀")
-    );
+    assert!(at_once(channel.read_line()).expect_err("the hiccup").is_timeout());
+    assert_eq!(at_once(channel.read_line()).expect("a line").as_deref(), Some("😀"));
 }

@@ -14,20 +14,11 @@ fn a_line_written_and_read_allocates_nothing_in_the_steady_state() {
         let (mut input, mut output) = pipe(4 * KIB);
         let mut exchange = || {
             at_once(output.write_str("Hello, Ada!\n")).expect("room");
-            assert_eq!(
-                at_once(input.read_line_ref()).expect("a line"),
-                Some("Hello, Ada!")
-            );
+            assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("Hello, Ada!"));
             at_once(output.write_strs(&["Hello, ", "Grace", "!\n"])).expect("room");
-            assert_eq!(
-                at_once(input.read_line_ref()).expect("a line"),
-                Some("Hello, Grace!")
-            );
+            assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("Hello, Grace!"));
             at_once(write_line!(output, "{:>5}", 42)).expect("room");
-            assert_eq!(
-                at_once(input.read_line_ref()).expect("a line"),
-                Some("   42")
-            );
+            assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("   42"));
             at_once(output.write_u32(7)).expect("room");
             assert_eq!(at_once(input.read_u32()).expect("a number"), 7);
             at_once(output.flush()).expect("nothing to wait for");
@@ -50,10 +41,7 @@ fn a_reader_that_waits_for_each_line_allocates_nothing_for_it() {
                 assert!(support::poll_with(line.as_mut(), &waker).is_pending());
             }
             at_once(output.write_str("Hello, Ada!\n")).expect("room");
-            assert_eq!(
-                at_once(input.read_line_ref()).expect("a line"),
-                Some("Hello, Ada!")
-            );
+            assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("Hello, Ada!"));
         };
         // The pool's own list of blocks grows to two places first.
         (0..3).for_each(|_| exchange());
@@ -91,12 +79,7 @@ fn drip(length: usize, piece: usize) -> AllocationInfo {
         counted.bytes_total += this.bytes_total;
     }
     script.bytes("\n");
-    assert_eq!(
-        at_once(input.read_line_ref())
-            .expect("a line")
-            .map(str::len),
-        Some(length)
-    );
+    assert_eq!(at_once(input.read_line_ref()).expect("a line").map(str::len), Some(length));
     counted
 }
 
@@ -107,10 +90,7 @@ fn a_line_that_drips_in_costs_a_few_allocations_for_each_kibibyte() {
         for piece in [1, 2, 3, 10, 100, 1000] {
             let counted = drip(60 * KIB, piece);
             assert!(counted.count_total <= 60, "pieces of {piece}: {counted:?}");
-            assert!(
-                counted.bytes_total <= 6 * 64 * KIB as u64,
-                "pieces of {piece}: {counted:?}"
-            );
+            assert!(counted.bytes_total <= 6 * 64 * KIB as u64, "pieces of {piece}: {counted:?}");
         }
     });
 }
@@ -138,10 +118,7 @@ fn a_channel_with_nothing_in_it_keeps_no_memory() {
                 at_once(input.read_exact(&mut slice[..300 * KIB])).expect("it was given back");
                 assert!(cut_after(1, input.read_line()).is_none());
             });
-            assert!(
-                kept.bytes_current <= 0,
-                "{kept:?} after a dropped read_exact"
-            );
+            assert!(kept.bytes_current <= 0, "{kept:?} after a dropped read_exact");
         };
         use_it_and_sleep();
         use_it_and_sleep();
@@ -174,10 +151,7 @@ fn a_sleeping_channel_pins_four_times_what_it_holds_at_the_most() {
             });
             let blocks = (ledger.in_use() - before) * 64 * KIB;
             assert_eq!(input.buffered(), rest + 50);
-            assert!(
-                kept + blocks <= 4 * (rest + 50),
-                "{rest}: {kept} + {blocks}"
-            );
+            assert!(kept + blocks <= 4 * (rest + 50), "{rest}: {kept} + {blocks}");
         }
     });
 }

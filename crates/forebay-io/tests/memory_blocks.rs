@@ -83,9 +83,7 @@ fn a_channel_at_its_end_holds_no_block_for_what_was_read_from_it() {
 fn a_chunk_carries_its_block_until_its_last_clone_drops() {
     ledgered(|ledger| {
         let mut input = ByteReadChannel::from(vec![7; 40 * KIB]);
-        let chunk = at_once(input.read_chunk())
-            .expect("it is there")
-            .expect("not the end");
+        let chunk = at_once(input.read_chunk()).expect("it is there").expect("not the end");
         assert_eq!((chunk.len(), ledger.in_use()), (40 * KIB, 1));
         let part = chunk.slice(10..20);
         drop(chunk);
@@ -94,9 +92,7 @@ fn a_chunk_carries_its_block_until_its_last_clone_drops() {
         assert_eq!(ledger.in_use(), 0);
 
         let mut input = ByteReadChannel::from(vec![7; 32 * KIB - 1]);
-        let chunk = at_once(input.read_chunk())
-            .expect("it is there")
-            .expect("not the end");
+        let chunk = at_once(input.read_chunk()).expect("it is there").expect("not the end");
         drop(input);
         assert_eq!(ledger.in_use(), 0, "a small chunk is a copy");
         assert_eq!(chunk.len(), 32 * KIB - 1);
@@ -126,16 +122,8 @@ fn a_line_beyond_a_block_is_assembled_without_one() {
         }
         assert_eq!(ledger.in_use(), 0, "a grown buffer is not a block");
         script.bytes("\nnext\n");
-        assert_eq!(
-            at_once(input.read_line_ref())
-                .expect("a line")
-                .map(str::len),
-            Some(300 * KIB)
-        );
-        assert_eq!(
-            at_once(input.read_line_ref()).expect("a line"),
-            Some("next")
-        );
+        assert_eq!(at_once(input.read_line_ref()).expect("a line").map(str::len), Some(300 * KIB));
+        assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("next"));
     });
 }
 

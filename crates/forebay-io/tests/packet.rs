@@ -34,21 +34,12 @@ fn numbers_are_big_endian_unless_their_name_says_otherwise() {
     assert_eq!(packet().read_i8().expect("a byte"), -128);
     assert_eq!(packet().read_u16().expect("two"), 0x8001);
     assert_eq!(packet().read_u16_le().expect("two"), 0x0180);
-    assert_eq!(
-        packet().read_i16().expect("two"),
-        i16::from_be_bytes([0x80, 1])
-    );
+    assert_eq!(packet().read_i16().expect("two"), i16::from_be_bytes([0x80, 1]));
     assert_eq!(packet().read_i16_le().expect("two"), 0x0180);
     assert_eq!(packet().read_u32().expect("four"), 0x8001_0203);
     assert_eq!(packet().read_i32_le().expect("four"), 0x0302_0180);
-    assert_eq!(
-        packet().read_u64().expect("eight"),
-        u64::from_be_bytes(bytes)
-    );
-    assert_eq!(
-        packet().read_i64_le().expect("eight"),
-        i64::from_le_bytes(bytes)
-    );
+    assert_eq!(packet().read_u64().expect("eight"), u64::from_be_bytes(bytes));
+    assert_eq!(packet().read_i64_le().expect("eight"), i64::from_le_bytes(bytes));
     let float = packet().read_f32().expect("four");
     assert_eq!(float.to_bits(), 0x8001_0203);
     let float = packet().read_f64_le().expect("eight");

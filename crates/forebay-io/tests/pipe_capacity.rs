@@ -59,69 +59,58 @@ fn in_every_order_of_steps_everything_arrives_and_nobody_sleeps_for_ever() {
         vec(any::<bool>(), 1..30),
         any::<bool>(),
     );
-    property(
-        "pipe schedule",
-        400,
-        &input,
-        |(capacity, writes, reads, order, flush)| {
-            // Through a narrow pipe everything goes by turns.
-            let writes: Vec<_> = writes
-                .iter()
-                .map(|size| *size.min(&(500 * capacity)))
-                .collect();
-            ledgered(|_| {
-                let (mut input, mut output) = pipe(capacity);
-                let expected: Vec<u8> = (writes.iter().enumerate())
-                    .flat_map(|(seed, size)| pattern(*size, seed))
-                    .collect();
-                let finished = Cell::new(false);
-                let mut sender = pin!(async {
-                    for (seed, size) in writes.iter().enumerate() {
-                        output.write_all(&pattern(*size, seed)).await?;
-                        if flush {
-                            output.flush().await?;
-                        }
-                    }
-                    let end = output.finish().await;
-                    finished.set(true);
-                    end
-                });
-                let mut receiver = pin!(async {
-                    let (mut all, mut slice) = (Vec::new(), vec![0; 80 * KIB]);
-                    for size in reads.iter().cycle() {
-                        let count = input.read(&mut slice[..*size]).await?;
-                        if count == 0 {
-                            break;
-                        }
-                        all.extend_from_slice(&slice[..count]);
-                    }
-                    forebay_io::Result::Ok(all)
-                });
-
-                let flags = [(); 2].map(|()| Arc::new(Flag(AtomicBool::new(true))));
-                let wakers = flags.each_ref().map(|flag| Waker::from(Arc::clone(flag)));
-                let mut order = order.iter().cycle();
-                let mut read = false;
-                while !read || !finished.get() {
-                    let first = usize::from(*order.next().expect("a cycle"));
-                    let woken = [first, 1 - first]
-                        .into_iter()
-                        .find(|task| flags[*task].0.load(SeqCst));
-                    let task = woken.expect("both sleep for ever");
-                    flags[task].0.store(false, SeqCst);
-                    if task == 0 && !finished.get() {
-                        if let Poll::Ready(end) = poll_with(sender.as_mut(), &wakers[0]) {
-                            end.expect("a clean end");
-                        }
-                    } else if task == 1
-                        && !read
-                        && let Poll::Ready(all) = poll_with(receiver.as_mut(), &wakers[1])
-                    {
-                        assert!(all.expect("a clean end") == expected);
-                        read = true;
+    property("pipe schedule", 400, &input, |(capacity, writes, reads, order, flush)| {
+        // Through a narrow pipe everything goes by turns.
+        let writes: Vec<_> = writes.iter().map(|size| *size.min(&(500 * capacity))).collect();
+        ledgered(|_| {
+            let (mut input, mut output) = pipe(capacity);
+            let expected: Vec<u8> =
+                (writes.iter().enumerate()).flat_map(|(seed, size)| pattern(*size, seed)).collect();
+            let finished = Cell::new(false);
+            let mut sender = pin!(async {
+                for (seed, size) in writes.iter().enumerate() {
+                    output.write_all(&pattern(*size, seed)).await?;
+                    if flush {
+                        output.flush().await?;
                     }
                 }
+                let end = output.finish().await;
+                finished.set(true);
+                end
             });
-        },
-    );
+            let mut receiver = pin!(async {
+                let (mut all, mut slice) = (Vec::new(), vec![0; 80 * KIB]);
+                for size in reads.iter().cycle() {
+                    let count = input.read(&mut slice[..*size]).await?;
+                    if count == 0 {
+                        break;
+                    }
+                    all.extend_from_slice(&slice[..count]);
+                }
+                forebay_io::Result::Ok(all)
+            });
+
+            let flags = [(); 2].map(|()| Arc::new(Flag(AtomicBool::new(true))));
+            let wakers = flags.each_ref().map(|flag| Waker::from(Arc::clone(flag)));
+            let mut order = order.iter().cycle();
+            let mut read = false;
+            while !read || !finished.get() {
+                let first = usize::from(*order.next().expect("a cycle"));
+                let woken = [first, 1 - first].into_iter().find(|task| flags[*task].0.load(SeqCst));
+                let task = woken.expect("both sleep for ever");
+                flags[task].0.store(false, SeqCst);
+                if task == 0 && !finished.get() {
+                    if let Poll::Ready(end) = poll_with(sender.as_mut(), &wakers[0]) {
+                        end.expect("a clean end");
+                    }
+                } else if task == 1
+                    && !read
+                    && let Poll::Ready(all) = poll_with(receiver.as_mut(), &wakers[1])
+                {
+                    assert!(all.expect("a clean end") == expected);
+                    read = true;
+                }
+            }
+        });
+    });
 }

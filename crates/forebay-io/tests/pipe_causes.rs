@@ -25,19 +25,10 @@ fn the_reader_sees_the_cause_of_the_writer_and_no_end() {
         let (mut input, mut output) = pipe(KIB);
         at_once(output.write_str("half a message")).expect("room");
         output.abort_with(disk_full());
-        assert_cause(
-            at_once(input.read_line()),
-            "saving the upload: the disk is full",
-        );
-        assert_cause(
-            at_once(input.read(&mut vec![0; 64 * KIB])),
-            "the disk is full",
-        );
+        assert_cause(at_once(input.read_line()), "saving the upload: the disk is full");
+        assert_cause(at_once(input.read(&mut vec![0; 64 * KIB])), "the disk is full");
         assert_cause(at_once(input.read_chunk()), "the disk is full");
-        assert_eq!(
-            at_once(input.read_u8()).expect_err("it stays").kind(),
-            ErrorKind::Other
-        );
+        assert_eq!(at_once(input.read_u8()).expect_err("it stays").kind(), ErrorKind::Other);
         drop(output);
         assert_cause(at_once(input.read_u8()), "the disk is full");
     });
@@ -61,15 +52,9 @@ fn a_reader_that_waits_is_woken_with_the_cause() {
 fn what_the_reader_has_already_comes_before_the_cause() {
     let (mut input, mut output) = pipe(KIB);
     at_once(output.write_str("one\ntwo\n")).expect("room");
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("one")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("one"));
     output.abort_with(disk_full());
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("two")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("two"));
     assert_cause(at_once(input.read_line()), "the disk is full");
 }
 
@@ -115,11 +100,7 @@ fn a_finish_after_the_reader_left_bytes_behind_is_no_clean_end() {
     let (input, mut output) = pipe(KIB);
     at_once(output.write_str("never read")).expect("room");
     drop(input);
-    assert!(
-        at_once(output.finish())
-            .expect_err("ten bytes went nowhere")
-            .is_reset()
-    );
+    assert!(at_once(output.finish()).expect_err("ten bytes went nowhere").is_reset());
 }
 
 #[test]
@@ -138,10 +119,7 @@ fn a_dropped_reader_is_an_error_of_the_writer() {
     at_once(output.write_str("x")).ok();
     let error = at_once(output.write_str("x")).expect_err("nobody reads");
     assert!(error.is_reset(), "{error}");
-    assert!(
-        error.to_string().contains("reader of this pipe is gone"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("reader of this pipe is gone"), "{error}");
 }
 
 #[test]
@@ -181,10 +159,7 @@ fn a_cause_after_a_clean_end_changes_nothing() {
     at_once(output.write_str("whole\n")).expect("room");
     at_once(output.finish()).expect("a clean end");
     output.abort_with(Error::other("too late"));
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("whole")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("whole"));
     assert_eq!(at_once(input.read_line()).expect("the end"), None);
     input.abort_with(Error::other("too late as well"));
     at_once(output.finish()).expect("it was clean");

@@ -42,20 +42,13 @@ fn byte_channel_test_write_in_closed_channel() {
     let (_input, mut output) = pipe(KIB);
     at_once(output.finish()).expect("nothing to send");
     assert!(output.is_closed_for_write());
-    assert!(
-        at_once(output.write_u8(42))
-            .expect_err("closed")
-            .is_closed()
-    );
+    assert!(at_once(output.write_u8(42)).expect_err("closed").is_closed());
 }
 
 #[test]
 fn byte_channel_test_create_from_array() {
     let mut input = ByteReadChannel::from(&[1, 2, 3, 4, 5][..]);
-    assert_eq!(
-        at_once(input.read_remaining(KIB)).expect("all").as_slice(),
-        [1, 2, 3, 4, 5]
-    );
+    assert_eq!(at_once(input.read_remaining(KIB)).expect("all").as_slice(), [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -163,10 +156,7 @@ fn read_packet_big() {
         at_once(output.write_all(&[0; 8192])).expect("room");
     }
     at_once(output.flush()).expect("room");
-    assert_eq!(
-        at_once(input.read_packet(16384)).expect("both").as_slice(),
-        [0; 16384]
-    );
+    assert_eq!(at_once(input.read_packet(16384)).expect("both").as_slice(), [0; 16384]);
 }
 
 #[test]
@@ -199,30 +189,16 @@ fn read_short_int_long_is_cooperative() {
         support::Script::pieces(bytes.chunks(1))
     }
     assert_eq!(finish(drip(&[0, 42]).read_u16()).expect("a number"), 42);
-    assert_eq!(
-        finish(drip(&[0, 0, 0, 42]).read_u32()).expect("a number"),
-        42
-    );
-    assert_eq!(
-        finish(drip(&[0, 0, 0, 0, 0, 0, 0, 42]).read_u64()).expect("a number"),
-        42
-    );
+    assert_eq!(finish(drip(&[0, 0, 0, 42]).read_u32()).expect("a number"), 42);
+    assert_eq!(finish(drip(&[0, 0, 0, 0, 0, 0, 0, 42]).read_u64()).expect("a number"), 42);
 }
 
 #[test]
 fn read_fully_from_empty_throws_and_from_smaller() {
     let mut input = ByteReadChannel::empty();
-    assert!(
-        at_once(input.read_exact(&mut [0; 1]))
-            .expect_err("empty")
-            .is_end()
-    );
+    assert!(at_once(input.read_exact(&mut [0; 1])).expect_err("empty").is_end());
     let mut input = ByteReadChannel::from(vec![1]);
-    assert!(
-        at_once(input.read_exact(&mut [0; 2]))
-            .expect_err("smaller")
-            .is_end()
-    );
+    assert!(at_once(input.read_exact(&mut [0; 2])).expect_err("smaller").is_end());
     assert_eq!(at_once(input.read_u8()).expect("it stays readable"), 1);
 }
 
@@ -242,22 +218,14 @@ fn read_to_from_cancelled() {
 fn sink_write_after_cancel() {
     let (_input, mut output) = pipe(KIB);
     output.abort_with(Error::other("Test"));
-    assert_eq!(
-        at_once(output.write_u8(42))
-            .expect_err("cancelled")
-            .to_string(),
-        "Test"
-    );
+    assert_eq!(at_once(output.write_u8(42)).expect_err("cancelled").to_string(), "Test");
     at_once(output.flush()).expect_err("cancelled");
     at_once(output.finish()).expect_err("cancelled");
 }
 
 #[test]
 fn source_read_byte() {
-    assert_eq!(
-        at_once(ByteReadChannel::from(vec![42]).read_u8()).expect("a byte"),
-        42
-    );
+    assert_eq!(at_once(ByteReadChannel::from(vec![42]).read_u8()).expect("a byte"), 42);
 }
 
 #[test]
@@ -300,10 +268,7 @@ fn output_stream_test_writes_arrive_as_written() {
     at_once(output.write_all(&large)).expect("room");
     drop(output);
     let all = finish(input.read_remaining(MIB)).expect("a clean end");
-    assert_eq!(
-        all.as_slice(),
-        [&[1, 2, 3, 4, 2, 3, 4, 5], &large[..]].concat()
-    );
+    assert_eq!(all.as_slice(), [&[1, 2, 3, 4, 2, 3, 4, 5], &large[..]].concat());
 }
 
 #[test]

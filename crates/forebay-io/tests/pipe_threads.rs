@@ -27,13 +27,7 @@ fn a_hundred_thousand_times_there_and_back() {
                 client.output.write_u32(number).await?;
                 assert_eq!(client.input.read_u32().await?, number + 1);
             }
-            assert!(
-                client
-                    .input
-                    .read_u8()
-                    .await
-                    .is_err_and(|error| error.is_end())
-            );
+            assert!(client.input.read_u8().await.is_err_and(|error| error.is_end()));
             Result::Ok(())
         })
         .expect("both go on to the end");

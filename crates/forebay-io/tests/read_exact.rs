@@ -13,10 +13,7 @@ use support::{
 
 #[track_caller]
 fn assert_incomplete<T: std::fmt::Debug>(answer: Result<T>, accepted: usize, of: usize) {
-    let expected = ErrorKind::Incomplete {
-        accepted: accepted as u64,
-        of: of as u64,
-    };
+    let expected = ErrorKind::Incomplete { accepted: accepted as u64, of: of as u64 };
     assert_eq!(answer.expect_err("bytes are missing").kind(), expected);
 }
 
@@ -27,11 +24,7 @@ fn assert_poisoned(input: &mut ByteReadChannel, accepted: usize, of: usize) {
     assert_incomplete(at_once(input.read_exact(&mut [0; 4])), accepted, of);
     assert_incomplete(at_once(input.read_line()), accepted, of);
     assert_incomplete(at_once(input.read_line_ref()), accepted, of);
-    assert_incomplete(
-        at_once(input.read_line_into(&mut String::new())),
-        accepted,
-        of,
-    );
+    assert_incomplete(at_once(input.read_line_into(&mut String::new())), accepted, of);
     assert_incomplete(at_once(input.skip_line()), accepted, of);
     assert_incomplete(at_once(input.read_chunk()), accepted, of);
     assert_incomplete(at_once(input.read_packet(1)), accepted, of);
@@ -43,23 +36,14 @@ fn assert_poisoned(input: &mut ByteReadChannel, accepted: usize, of: usize) {
 
 /// Pieces that arrive one after the other, each after a Pending.
 fn dripping(bytes: &[u8], piece: usize) -> (Script, ByteReadChannel) {
-    let steps = bytes
-        .chunks(piece)
-        .flat_map(|piece| [Step::Pause, Step::Bytes(piece.to_vec())]);
+    let steps = bytes.chunks(piece).flat_map(|piece| [Step::Pause, Step::Bytes(piece.to_vec())]);
     Script::new(steps.collect::<Vec<_>>())
 }
 
 #[test]
 fn dropped_at_any_poll_it_gives_back_what_it_took() {
     let bytes = pattern(100 * KIB, 0);
-    for size in [
-        10,
-        16 * KIB - 1,
-        16 * KIB,
-        64 * KIB,
-        64 * KIB + 1,
-        100 * KIB,
-    ] {
+    for size in [10, 16 * KIB - 1, 16 * KIB, 64 * KIB, 64 * KIB + 1, 100 * KIB] {
         for polls in 0..12 {
             let (script, mut input) = dripping(&bytes, 9000);
             script.then(Step::End);
@@ -69,10 +53,7 @@ fn dropped_at_any_poll_it_gives_back_what_it_took() {
             }
             assert_eq!(input.buffered() as u64, script.delivered());
             let all = finish(input.read_remaining(MIB)).expect("nothing is lost");
-            assert!(
-                all.as_slice() == bytes,
-                "size {size}, dropped at poll {polls}"
-            );
+            assert!(all.as_slice() == bytes, "size {size}, dropped at poll {polls}");
         }
     }
 }
@@ -87,11 +68,7 @@ fn a_large_slice_is_received_into_directly_when_nothing_is_buffered() {
 
     let (script, mut input) = Script::new([Step::Bytes(vec![1; 100 * KIB])]);
     at_once(input.read_exact(&mut vec![0; 16 * KIB - 1])).expect("it is all there");
-    assert_eq!(
-        script.offered_max(),
-        64 * KIB,
-        "a small slice is served from a block"
-    );
+    assert_eq!(script.offered_max(), 64 * KIB, "a small slice is served from a block");
 }
 
 #[test]
@@ -112,18 +89,11 @@ fn an_error_on_the_way_leaves_what_was_taken_readable() {
 
 #[test]
 fn an_early_end_says_what_was_needed_and_what_there_is_and_keeps_it() {
-    for (there, needed) in [
-        (0, 1),
-        (1, 2),
-        (5, 16 * KIB),
-        (20 * KIB, 20 * KIB + 1),
-        (2 * MIB, 3 * MIB),
-    ] {
+    for (there, needed) in
+        [(0, 1), (1, 2), (5, 16 * KIB), (20 * KIB, 20 * KIB + 1), (2 * MIB, 3 * MIB)]
+    {
         let mut input = ByteReadChannel::from(pattern(there, 0));
-        let kind = ErrorKind::UnexpectedEnd {
-            needed: needed as u64,
-            available: there as u64,
-        };
+        let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available: there as u64 };
         for _ in 0..2 {
             let error = at_once(input.read_exact(&mut vec![0; needed])).expect_err("too short");
             assert_eq!(error.kind(), kind);
@@ -139,11 +109,7 @@ fn an_empty_slice_is_full_already() {
     at_once(input.read_exact(&mut [])).expect("nothing is needed");
     assert_eq!(at_once(input.read(&mut [])).expect("nothing is needed"), 0);
     assert_eq!(at_once(input.discard(0)).expect("nothing is needed"), 0);
-    assert!(
-        at_once(input.read_packet(0))
-            .expect("nothing is needed")
-            .is_empty()
-    );
+    assert!(at_once(input.read_packet(0)).expect("nothing is needed").is_empty());
     assert_eq!(script.calls(), 0, "the source was asked for nothing");
 }
 
@@ -190,12 +156,7 @@ fn a_leaked_read_is_noticed_by_the_next_call() {
     let mut read = input.read_exact(&mut slice);
     assert!(poll_once(pin!(&mut read)).is_pending());
     std::mem::forget(read);
-    assert_eq!(
-        finish(input.read_packet(9))
-            .expect("it had taken nothing")
-            .len(),
-        9
-    );
+    assert_eq!(finish(input.read_packet(9)).expect("it had taken nothing").len(), 9);
 }
 
 #[test]

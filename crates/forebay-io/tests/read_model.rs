@@ -85,14 +85,8 @@ fn parts() -> impl Strategy<Value = Vec<Part>> {
 }
 
 fn calls() -> impl Strategy<Value = Vec<Call>> {
-    let limit = prop_oneof![
-        Just(0),
-        Just(5),
-        Just(100),
-        Just(64 * KIB),
-        Just(200 * KIB),
-        Just(usize::MAX)
-    ];
+    let limit =
+        prop_oneof![Just(0), Just(5), Just(100), Just(64 * KIB), Just(200 * KIB), Just(usize::MAX)];
     let op = prop_oneof![
         3 => Just(Op::Line),
         3 => Just(Op::LineRef),
@@ -161,10 +155,7 @@ impl Oracle {
         if available >= needed {
             return Ok(self.take(needed));
         }
-        Err(ErrorKind::UnexpectedEnd {
-            needed: needed as u64,
-            available: available as u64,
-        })
+        Err(ErrorKind::UnexpectedEnd { needed: needed as u64, available: available as u64 })
     }
 
     fn line(&mut self) -> std::result::Result<Option<String>, ErrorKind> {
@@ -185,9 +176,7 @@ impl Oracle {
                 self.at += consumed;
                 Ok(Some(line))
             }
-            Err(error) => Err(ErrorKind::InvalidUtf8 {
-                offset: error.valid_up_to() as u64,
-            }),
+            Err(error) => Err(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }),
         }
     }
 
@@ -229,30 +218,17 @@ impl Model<'_> {
     fn call(&mut self, call: &Call) {
         let before = self.script.calls();
         self.answer(call);
-        assert_eq!(
-            self.position(),
-            self.oracle.at,
-            "bytes were lost or doubled"
-        );
+        assert_eq!(self.position(), self.oracle.at, "bytes were lost or doubled");
         // A call that ended may leave one block for the next call; one that went to sleep pins no
         // more than four times what is there.
         let slept = self.script.calls() > before && self.script.paused_last();
-        let most = if slept {
-            4 * self.channel.buffered()
-        } else {
-            BLOCK_BYTES
-        };
+        let most = if slept { 4 * self.channel.buffered() } else { BLOCK_BYTES };
         let held = self.ledger.in_use() * BLOCK_BYTES;
-        assert!(
-            held <= most,
-            "{held} bytes of blocks are held, {most} allowed"
-        );
+        assert!(held <= most, "{held} bytes of blocks are held, {most} allowed");
     }
 
     fn answer(&mut self, (op, polls): &Call) {
-        let Self {
-            oracle, channel, ..
-        } = self;
+        let Self { oracle, channel, .. } = self;
         match *op {
             Op::Limit(limit) => {
                 oracle.limit = limit;
@@ -269,10 +245,7 @@ impl Model<'_> {
                     None => Some(finish(channel.read_line_ref())),
                 };
                 if let Some(line) = line.filter(|answer| !passed_by(answer)) {
-                    assert_eq!(
-                        kinds(line).map(|line| line.map(str::to_owned)),
-                        oracle.line()
-                    );
+                    assert_eq!(kinds(line).map(|line| line.map(str::to_owned)), oracle.line());
                 }
             }
             Op::LineInto => {
@@ -310,10 +283,7 @@ impl Model<'_> {
                     assert_eq!(slice[..count], oracle.take(count));
                     assert!(slice[count..].iter().all(|&byte| byte == 0xee));
                 } else {
-                    assert!(
-                        slice.iter().all(|&byte| byte == 0xee),
-                        "a dropped read left bytes"
-                    );
+                    assert!(slice.iter().all(|&byte| byte == 0xee), "a dropped read left bytes");
                 }
             }
             Op::Exact(size) => {
@@ -413,45 +383,31 @@ impl Model<'_> {
 #[test]
 fn reads_answer_as_the_oracle_does() {
     let input = (parts(), splits(), vec(0..8_u8, 1..6), calls());
-    property(
-        "read model",
-        300,
-        &input,
-        |(parts, splits, between, calls)| {
-            let mut input = Vec::new();
-            for part in &parts {
-                part.append_to(&mut input);
+    property("read model", 300, &input, |(parts, splits, between, calls)| {
+        let mut input = Vec::new();
+        for part in &parts {
+            part.append_to(&mut input);
+        }
+        let steps = steps(&input, &splits, &between);
+        ledgered(|ledger| {
+            let (script, channel) = Script::new(steps);
+            let oracle = Oracle { input, at: 0, limit: 64 * KIB };
+            let mut model = Model { oracle, script, channel, ledger };
+            for call in &calls {
+                model.call(call);
             }
-            let steps = steps(&input, &splits, &between);
-            ledgered(|ledger| {
-                let (script, channel) = Script::new(steps);
-                let oracle = Oracle {
-                    input,
-                    at: 0,
-                    limit: 64 * KIB,
-                };
-                let mut model = Model {
-                    oracle,
-                    script,
-                    channel,
-                    ledger,
-                };
-                for call in &calls {
-                    model.call(call);
-                }
-                // Whatever is left comes out whole.
-                loop {
-                    match finish(model.channel.read_remaining(MIB)) {
-                        Ok(rest) => {
-                            assert_eq!(rest.as_slice(), model.oracle.rest());
-                            break;
-                        }
-                        Err(error) => assert!(error.is_timeout(), "{error}"),
+            // Whatever is left comes out whole.
+            loop {
+                match finish(model.channel.read_remaining(MIB)) {
+                    Ok(rest) => {
+                        assert_eq!(rest.as_slice(), model.oracle.rest());
+                        break;
                     }
+                    Err(error) => assert!(error.is_timeout(), "{error}"),
                 }
-                assert_eq!(finish(model.channel.read_line()).expect("the end"), None);
-                assert!(model.channel.is_closed_for_read());
-            });
-        },
-    );
+            }
+            assert_eq!(finish(model.channel.read_line()).expect("the end"), None);
+            assert!(model.channel.is_closed_for_read());
+        });
+    });
 }

@@ -57,11 +57,7 @@ impl<F: Fn() + Send + Sync + 'static> AsRef<[u8]> for Acts<F> {
 
 fn acting(action: impl Fn() + Send + Sync + 'static) -> (Waker, Arc<AtomicUsize>) {
     let runs = Arc::new(AtomicUsize::new(0));
-    let waker = Waker::from(Arc::new(Acts {
-        action,
-        runs: Arc::clone(&runs),
-        bytes: Vec::new(),
-    }));
+    let waker = Waker::from(Arc::new(Acts { action, runs: Arc::clone(&runs), bytes: Vec::new() }));
     (waker, runs)
 }
 
@@ -120,11 +116,7 @@ fn a_readers_waker_may_drop_the_reader_where_it_is_woken() {
             drop(waker);
             at_once(output.write_str("woken")).expect("it is accepted");
             assert_eq!(runs.load(SeqCst), 2);
-            assert!(
-                at_once(output.flush())
-                    .expect_err("the reader is gone")
-                    .is_reset()
-            );
+            assert!(at_once(output.flush()).expect_err("the reader is gone").is_reset());
         });
     });
 }
@@ -141,10 +133,7 @@ fn a_readers_waker_that_is_replaced_is_dropped_without_the_lock() {
         // Its drop writes, and so answers the very poll that replaced it.
         let _pending_or_not = poll_read(&input, Waker::noop());
         assert_eq!(runs.load(SeqCst), 1);
-        assert!(matches!(
-            poll_read(&input, Waker::noop()),
-            Poll::Ready(Ok(1))
-        ));
+        assert!(matches!(poll_read(&input, Waker::noop()), Poll::Ready(Ok(1))));
     });
 }
 
@@ -181,12 +170,7 @@ fn a_writers_waker_may_use_either_end_where_it_is_woken() {
             // Leaked, so that its waiter stays and only the reading wakes it.
             let mut output = locked(&output);
             let mut write = Box::pin(output.as_mut().expect("here").write_str("more"));
-            assert!(
-                write
-                    .as_mut()
-                    .poll(&mut Context::from_waker(&waker))
-                    .is_pending()
-            );
+            assert!(write.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             std::mem::forget(write);
         }
         drop(waker);
@@ -229,11 +213,8 @@ fn a_writer_that_ends_wakes_the_reader_without_a_lock() {
 /// Bytes whose owner uses the pipe when the last of them goes.
 fn owned(action: impl Fn() + Send + Sync + 'static) -> (Bytes, Arc<AtomicUsize>) {
     let runs = Arc::new(AtomicUsize::new(0));
-    let bytes = Bytes::from_owner(Acts {
-        action,
-        runs: Arc::clone(&runs),
-        bytes: vec![7; 40 * KIB],
-    });
+    let bytes =
+        Bytes::from_owner(Acts { action, runs: Arc::clone(&runs), bytes: vec![7; 40 * KIB] });
     (bytes, runs)
 }
 
@@ -252,20 +233,11 @@ fn an_owner_that_uses_the_pipe_when_its_bytes_are_sent_or_copied_meets_no_lock()
                 }
                 use_output(&theirs.1);
             });
-            let written = at_once(
-                locked(&output)
-                    .as_mut()
-                    .expect("here")
-                    .write_bytes(bytes.slice(..length)),
-            );
+            let written =
+                at_once(locked(&output).as_mut().expect("here").write_bytes(bytes.slice(..length)));
             written.expect("room");
             drop(bytes);
-            let read = at_once(
-                locked(&input)
-                    .as_mut()
-                    .expect("here")
-                    .discard(length as u64 - 1),
-            );
+            let read = at_once(locked(&input).as_mut().expect("here").discard(length as u64 - 1));
             read.expect("they are there");
             assert_eq!(runs.load(SeqCst), 1, "{length} bytes");
         }
@@ -287,14 +259,8 @@ fn an_owner_that_uses_the_pipe_when_its_bytes_are_thrown_away_meets_no_lock() {
                 written.expect("it is accepted");
                 match way {
                     0 => drop(locked(&input).take()),
-                    1 => locked(&input)
-                        .as_mut()
-                        .expect("here")
-                        .abort_with(Error::other("over")),
-                    _ => locked(&output)
-                        .as_mut()
-                        .expect("here")
-                        .abort_with(Error::other("over")),
+                    1 => locked(&input).as_mut().expect("here").abort_with(Error::other("over")),
+                    _ => locked(&output).as_mut().expect("here").abort_with(Error::other("over")),
                 }
                 assert_eq!(runs.load(SeqCst), 1, "way {way}, capacity {capacity}");
             }
@@ -312,11 +278,7 @@ impl Wake for Inline {
             return;
         };
         let waker = Waker::from(Arc::clone(&self));
-        if task
-            .as_mut()
-            .poll(&mut Context::from_waker(&waker))
-            .is_pending()
-        {
+        if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
             *locked(&self.0) = Some(task);
         }
     }

@@ -54,9 +54,8 @@ fn a_display_that_fails_leaves_nothing_in_the_queue() {
 fn a_display_that_panics_half_way_leaves_nothing_in_the_queue() {
     let peer = Recorder::new();
     let (mut output, turns) = peer.channel();
-    let panicked = catch_unwind(AssertUnwindSafe(|| {
-        at_once(write_fmt!(output, "before {Panics} behind"))
-    }));
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| at_once(write_fmt!(output, "before {Panics} behind"))));
     assert!(panicked.is_err());
     assert_eq!(output.queued(), 0);
     // And nothing in the scratch that the next item is composed in.
@@ -72,10 +71,7 @@ fn an_error_of_the_closure_is_the_answer_and_leaves_nothing() {
         out.put_u64(1);
         Err(Error::new(ErrorKind::NotFound, "look up"))
     }));
-    assert_eq!(
-        called_off.expect_err("called off").kind(),
-        ErrorKind::NotFound
-    );
+    assert_eq!(called_off.expect_err("called off").kind(), ErrorKind::NotFound);
     let io =
         at_once(output.write_with(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut))));
     assert!(io.expect_err("called off").is_timeout());
@@ -137,10 +133,7 @@ fn every_put_appends_what_its_name_says() {
     let packet = at_once(input.read_packet(expected.len())).expect("all of it");
     assert_eq!(packet.as_slice(), expected);
     at_once(write_line!(output)).expect("room");
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some(""));
 }
 
 #[test]
@@ -202,12 +195,7 @@ fn a_display_that_reads_its_own_pipe_does_not_deadlock() {
         let (input, mut output) = pipe(4);
         let input = Arc::new(Mutex::new(input));
         at_once(output.write_str("abc\n")).expect("room");
-        at_once(write_line!(
-            output,
-            "<{}>",
-            ReadsOtherEnd(Arc::clone(&input))
-        ))
-        .expect("room");
+        at_once(write_line!(output, "<{}>", ReadsOtherEnd(Arc::clone(&input)))).expect("room");
         let line = support::finish(locked(&input).read_line()).expect("a line");
         assert_eq!(line.as_deref(), Some("<abc>"));
     });

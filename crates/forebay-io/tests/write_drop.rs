@@ -31,16 +31,10 @@ fn a_dropped_writer_sends_its_tail_and_the_end() {
     let (mut output, turns) = peer.channel();
     at_once(output.write_str("tail")).expect("room");
     drop(output);
-    assert_eq!(
-        (peer.sent(), peer.ended(), turns.lingering()),
-        (b"ta".to_vec(), 0, 1)
-    );
+    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"ta".to_vec(), 0, 1));
     peer.allow(2);
     turns.end();
-    assert_eq!(
-        (peer.sent(), peer.ended(), turns.lingering()),
-        (b"tail".to_vec(), 1, 0)
-    );
+    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"tail".to_vec(), 1, 0));
 }
 
 #[test]

@@ -17,10 +17,7 @@ fn what_a_turn_writes_leaves_at_its_end_in_one_piece() {
     for _ in 0..16 {
         at_once(output.write_str("Hello, Ada!\n")).expect("room");
     }
-    assert_eq!(
-        (peer.sent_len(), output.queued(), turns.defers()),
-        (0, 16 * 12, 1)
-    );
+    assert_eq!((peer.sent_len(), output.queued(), turns.defers()), (0, 16 * 12, 1));
     turns.end();
     assert_eq!((peer.sent_len(), peer.sends()), (16 * 12, 1));
 }
@@ -43,7 +40,7 @@ fn with_manual_flush_a_full_queue_sends_and_so_does_the_end() {
     let peer = Recorder::new();
     let (mut output, _turns) = peer.channel();
     output.manual_flush();
-    at_once(output.write_all(&[1; 64 * KIB])).expect("room");
+    at_once(output.write_all(&vec![1; 64 * KIB])).expect("room");
     assert_eq!(peer.sent_len(), 0);
     at_once(output.write_all(&[2])).expect("room is made by sending");
     assert_eq!(peer.sent_len(), 64 * KIB);
@@ -106,11 +103,7 @@ fn a_flush_that_cannot_come_true_reports_the_cause_whenever_it_is_called() {
     turns.end();
     let flushed = at_once(output.flush());
     assert!(flushed.expect_err("bytes are lost").is_reset());
-    assert!(
-        at_once(output.finish())
-            .expect_err("bytes are lost")
-            .is_reset()
-    );
+    assert!(at_once(output.finish()).expect_err("bytes are lost").is_reset());
 
     let peer = Recorder::limited(2);
     let (mut output, turns) = peer.channel();
@@ -129,11 +122,7 @@ fn a_flush_that_cannot_come_true_reports_the_cause_whenever_it_is_called() {
 fn a_flush_of_a_pipe_whose_reader_left_bytes_behind_is_an_error() {
     let (input, mut output) = pipe(1);
     at_once(output.write_str("two")).expect("room");
-    assert_eq!(
-        output.queued(),
-        2,
-        "no more than the capacity is in the pipe"
-    );
+    assert_eq!(output.queued(), 2, "no more than the capacity is in the pipe");
     drop(input);
     let error = at_once(output.flush()).expect_err("two bytes went nowhere");
     assert!(error.is_reset(), "{error}");
@@ -149,16 +138,8 @@ fn an_error_of_the_sending_surfaces_on_the_next_call() {
     assert!(!output.is_closed_for_write());
     turns.end();
     assert!(output.is_closed_for_write());
-    assert!(
-        at_once(output.write_str("x"))
-            .expect_err("reset")
-            .is_reset()
-    );
-    assert!(
-        at_once(output.write_with(|out| out.put_u8(1)))
-            .expect_err("reset")
-            .is_reset()
-    );
+    assert!(at_once(output.write_str("x")).expect_err("reset").is_reset());
+    assert!(at_once(output.write_with(|out| out.put_u8(1))).expect_err("reset").is_reset());
 }
 
 #[test]
@@ -166,16 +147,9 @@ fn finish_sends_the_end_once_and_says_so_again() {
     let peer = Recorder::limited(0);
     let (mut output, turns) = peer.channel();
     at_once(output.write_str("tail")).expect("room");
-    assert!(
-        cut_after(2, output.finish()).is_none(),
-        "finished with bytes in the queue"
-    );
+    assert!(cut_after(2, output.finish()).is_none(), "finished with bytes in the queue");
     assert!(output.is_closed_for_write());
-    assert!(
-        at_once(output.write_str("x"))
-            .expect_err("finishing")
-            .is_closed()
-    );
+    assert!(at_once(output.write_str("x")).expect_err("finishing").is_closed());
     peer.allow(4);
     turns.end();
     finish(output.finish()).expect("a clean end");

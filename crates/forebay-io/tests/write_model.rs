@@ -1,6 +1,8 @@
 //! Every writing call in every order, against a peer that takes what the test allows it: an item is
 //! accepted whole by the poll that returns, or not at all.
 
+#![allow(clippy::cast_possible_truncation)]
+
 mod support;
 
 use std::pin::pin;
@@ -42,6 +44,8 @@ enum Call {
     /// The peer takes so much.
     Allow(usize),
     TurnEnds,
+    /// The poll of the task is over; only a worker's thread cares.
+    PollEnds,
     ManualFlush,
 }
 
@@ -69,15 +73,14 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         4 => (op, sizes()).prop_map(|(op, grant)| Call::Whole(op, grant)),
         2 => sizes().prop_map(Call::Allow),
         2 => Just(Call::TurnEnds),
+        2 => Just(Call::PollEnds),
         1 => Just(Call::ManualFlush),
     ];
     vec(call, 0..40)
 }
 
 fn text(len: usize, seed: usize) -> String {
-    (0..len)
-        .map(|at| char::from(b'a' + ((at + seed) % 26) as u8))
-        .collect()
+    (0..len).map(|at| char::from(b'a' + ((at + seed) % 26) as u8)).collect()
 }
 
 /// What the peer gets if the call is accepted.
@@ -122,10 +125,7 @@ async fn call(output: &mut ByteWriteChannel, op: &Op, seed: usize) -> Result<()>
                     Err(Error::other("called off"))
                 })
                 .await;
-            assert_eq!(
-                called_off.expect_err("called off").to_string(),
-                "called off"
-            );
+            assert_eq!(called_off.expect_err("called off").to_string(), "called off");
             Ok(())
         }
         Op::Fmt(number) => write_fmt!(output, "{number:>12}").await,

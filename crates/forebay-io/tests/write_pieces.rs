@@ -13,10 +13,7 @@ const HUGE: usize = 3 * MIB + 17;
 
 #[track_caller]
 fn assert_incomplete<T: std::fmt::Debug>(answer: forebay_io::Result<T>, accepted: usize) {
-    let expected = ErrorKind::Incomplete {
-        accepted: accepted as u64,
-        of: HUGE as u64,
-    };
+    let expected = ErrorKind::Incomplete { accepted: accepted as u64, of: HUGE as u64 };
     assert_eq!(answer.expect_err("half a message is out").kind(), expected);
 }
 
@@ -33,10 +30,7 @@ fn assert_poisoned(output: &mut ByteWriteChannel, accepted: usize) {
     assert_incomplete(at_once(output.finish()), accepted);
     let mut input = ByteReadChannel::from("x");
     assert_incomplete(at_once(input.copy_to(output)), accepted);
-    assert_eq!(
-        input.buffered() + at_once(input.discard(9)).expect("it is whole") as usize,
-        1
-    );
+    assert_eq!(at_once(input.read_u8()).expect("it is still here"), b'x');
 }
 
 #[test]
@@ -90,10 +84,7 @@ fn dropped_half_way_it_poisons_the_channel_whichever_piece_it_waited_for() {
         drop(output);
         assert_eq!(peer.ended(), 0, "half a message was signed off");
         let cause = peer.aborted().expect("the connection is reset");
-        assert!(
-            matches!(cause.kind(), ErrorKind::Incomplete { .. }),
-            "{cause}"
-        );
+        assert!(matches!(cause.kind(), ErrorKind::Incomplete { .. }), "{cause}");
         assert_eq!(peer.sent_len(), (pieces - 1) * MIB);
     }
 }
@@ -114,10 +105,7 @@ fn the_reader_of_a_half_written_message_sees_an_error_and_no_end() {
                 Err(error) => break error,
             }
         };
-        assert!(
-            matches!(rest.kind(), ErrorKind::Incomplete { .. }),
-            "{rest}"
-        );
+        assert!(matches!(rest.kind(), ErrorKind::Incomplete { .. }), "{rest}");
     });
 }
 

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod host;
+mod interrupted;
 mod lock;
 mod net;
 mod root;

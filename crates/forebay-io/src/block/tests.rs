@@ -24,10 +24,7 @@ fn a_ledger_counts_what_is_held_and_what_is_idle() {
     let blocks: Vec<_> = (0..40).map(|_| Block::take(Size::Large)).collect();
     assert_eq!((ledger.in_use(), ledger.idle()), (40, 0));
     drop(blocks);
-    assert_eq!(
-        (ledger.in_use(), ledger.idle()),
-        (0, Size::Large.kept_count(true))
-    );
+    assert_eq!((ledger.in_use(), ledger.idle()), (0, Size::Large.kept_count(true)));
     drop(pool);
     assert_eq!((ledger.in_use(), ledger.idle()), (0, 0));
 }
@@ -71,15 +68,8 @@ fn a_block_outlives_the_pool_it_came_from() {
 #[test]
 fn a_thread_that_is_no_worker_keeps_a_handful() {
     thread::spawn(|| {
-        drop(
-            (0..40)
-                .map(|_| Block::take(Size::Large))
-                .collect::<Vec<_>>(),
-        );
-        assert_eq!(
-            POOL.with(|pool| pool.borrow().large.len()),
-            Size::Large.kept_count(false)
-        );
+        drop((0..40).map(|_| Block::take(Size::Large)).collect::<Vec<_>>());
+        assert_eq!(POOL.with(|pool| pool.borrow().large.len()), Size::Large.kept_count(false));
     })
     .join()
     .expect("no panic");

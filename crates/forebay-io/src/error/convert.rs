@@ -22,10 +22,7 @@ fn kind_of(error: &io::Error) -> ErrorKind {
         | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
         io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
         io::ErrorKind::TimedOut => ErrorKind::TimedOut,
-        io::ErrorKind::UnexpectedEof => ErrorKind::UnexpectedEnd {
-            needed: 1,
-            available: 0,
-        },
+        io::ErrorKind::UnexpectedEof => ErrorKind::UnexpectedEnd { needed: 1, available: 0 },
         io::ErrorKind::InvalidInput => ErrorKind::InvalidInput,
         io::ErrorKind::Unsupported => ErrorKind::Unsupported,
         io::ErrorKind::AddrInUse => ErrorKind::AddressInUse,

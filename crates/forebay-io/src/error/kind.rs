@@ -142,18 +142,12 @@ impl fmt::Display for ErrorKind {
             Self::InvalidInput => f.write_str("invalid argument"),
             Self::AlreadyOpened => f.write_str("already opened; a channel can be opened once"),
             Self::Incomplete { accepted, of } => {
-                write!(
-                    f,
-                    "an item was dropped half-way, after {accepted} of {of} bytes"
-                )
+                write!(f, "an item was dropped half-way, after {accepted} of {of} bytes")
             }
             Self::Unsupported => f.write_str("not supported on this platform"),
             Self::Panicked => f.write_str("the task panicked"),
             Self::LineTooLong { limit } => {
-                write!(
-                    f,
-                    "the line is longer than {limit} bytes (LineOptions::limit sets this)"
-                )
+                write!(f, "the line is longer than {limit} bytes (LineOptions::limit sets this)")
             }
             Self::LimitExceeded { limit } => write!(f, "larger than the limit of {limit} bytes"),
             Self::AddressInUse => f.write_str("the address is in use"),

@@ -27,11 +27,7 @@ fn system_errors_are_sorted_by_fault() {
         (io::ErrorKind::InvalidInput, Fault::Caller),
     ];
     for (kind, fault) in cases {
-        assert_eq!(
-            Error::from(io::Error::from(kind)).kind().fault(),
-            fault,
-            "{kind}"
-        );
+        assert_eq!(Error::from(io::Error::from(kind)).kind().fault(), fault, "{kind}");
     }
     let no_descriptors = Error::from_io("accept", io::Error::from_raw_os_error(24));
     assert_eq!(no_descriptors.kind(), ErrorKind::Exhausted);

@@ -382,14 +382,7 @@ impl State {
     }
 
     fn release_waiters(&mut self, high_water: usize, after: &mut Afterwards) {
-        let Self {
-            waiters,
-            phase,
-            queue,
-            sent,
-            staged,
-            ..
-        } = self;
+        let Self { waiters, phase, queue, sent, staged, .. } = self;
         let room = queue.len() < high_water && !*staged;
         waiters.release(after, |until| until.holds(*phase, *sent, room));
     }

@@ -51,15 +51,8 @@ struct Staged {
 
 impl Stage {
     const fn new() -> Self {
-        let staged = Staged {
-            owner: None,
-            bytes: Vec::new(),
-        };
-        Self {
-            enabled: Cell::new(false),
-            last: Cell::new(0),
-            staged: RefCell::new(staged),
-        }
+        let staged = Staged { owner: None, bytes: Vec::new() };
+        Self { enabled: Cell::new(false), last: Cell::new(0), staged: RefCell::new(staged) }
     }
 }
 
@@ -71,10 +64,7 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
     }
     STAGE.with(|stage| {
         let mut staged = stage.staged.borrow_mut();
-        let ours = staged
-            .owner
-            .as_ref()
-            .is_some_and(|owner| Arc::ptr_eq(owner, outbox));
+        let ours = staged.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, outbox));
         let fits = ours && staged.bytes.len() < STAGE_BYTES_MAX;
         if fits {
             item.put(&mut staged.bytes);

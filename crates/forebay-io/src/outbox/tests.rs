@@ -107,33 +107,20 @@ struct Bench {
 
 impl Bench {
     fn new(allowance: usize, turns: TestTurns) -> Self {
-        let hand = Arc::new(Mutex::new(Peer {
-            allowance,
-            ..Peer::default()
-        }));
+        let hand = Arc::new(Mutex::new(Peer { allowance, ..Peer::default() }));
         let turns = Arc::new(turns);
         let outbox = Outbox::new(
             Box::new(TestDrain(Arc::clone(&hand))),
             Cause::default(),
             Arc::clone(&turns) as Arc<dyn Turns>,
         );
-        Self {
-            outbox,
-            hand,
-            turns,
-        }
+        Self { outbox, hand, turns }
     }
 
     /// An outbox that is told at once whenever its peer can take more.
     fn prompt(allowance: usize) -> Self {
         let advances_at_once = true;
-        Self::new(
-            allowance,
-            TestTurns {
-                advances_at_once,
-                ..TestTurns::default()
-            },
-        )
+        Self::new(allowance, TestTurns { advances_at_once, ..TestTurns::default() })
     }
 
     fn write(&self, bytes: &[u8]) -> Result<bool> {
@@ -162,18 +149,15 @@ impl Wake for Wakes {
 fn wait_for(
     outbox: &Outbox,
     until: Until,
-) -> (
-    Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>,
-    Arc<Wakes>,
-) {
+) -> (Pin<Box<impl Future<Output = Result<()>>>>, Arc<Wakes>) {
     let wakes = Arc::new(Wakes::default());
-    let mut wait: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(outbox.wait(until));
+    let mut wait = Box::pin(outbox.wait(until));
     assert!(poll(&mut wait, &wakes).is_pending(), "nothing to wait for");
     (wait, wakes)
 }
 
-fn poll<F: Future + Unpin>(future: &mut F, wakes: &Arc<Wakes>) -> Poll<F::Output> {
-    let waker = Waker::from(Arc::clone(wakes));
+fn poll<F: Future + Unpin>(future: &mut F, woken: &Arc<Wakes>) -> Poll<F::Output> {
+    let waker = Waker::from(Arc::clone(woken));
     Pin::new(future).poll(&mut Context::from_waker(&waker))
 }
 
@@ -240,10 +224,7 @@ fn phases_only_go_forward() {
     assert_eq!(bench.phase(), Phase::Finished);
     bench.outbox.abort(&Error::other("too late"));
     assert_eq!(bench.phase(), Phase::Finished);
-    assert!(
-        lock(&bench.hand).aborts.is_empty(),
-        "a finished transport was reset"
-    );
+    assert!(lock(&bench.hand).aborts.is_empty(), "a finished transport was reset");
     assert!(bench.outbox.cause.get().is_none());
 
     let bench = Bench::new(0, TestTurns::default());
@@ -256,10 +237,7 @@ fn phases_only_go_forward() {
     bench.outbox.advance();
     assert_eq!(bench.phase(), Phase::Aborted);
     let peer = lock(&bench.hand);
-    assert_eq!(
-        (peer.aborts.as_slice(), peer.ends),
-        (&["the first".to_owned()][..], 0)
-    );
+    assert_eq!((peer.aborts.as_slice(), peer.ends), (&["the first".to_owned()][..], 0));
     assert!(peer.sent.is_empty());
     assert_eq!(bench.outbox.queued(), 0);
 }
@@ -271,9 +249,7 @@ fn nothing_is_accepted_once_the_end_is_decided() {
     bench.outbox.finish();
     let refused = bench.write(b"y").expect_err("finishing");
     assert!(refused.is_closed(), "{refused}");
-    let refused = bench
-        .outbox
-        .accept_bytes(true, &mut Bytes::from_static(b"y"));
+    let refused = bench.outbox.accept_bytes(true, &mut Bytes::from_static(b"y"));
     assert!(refused.is_err_and(|error| error.is_closed()));
     assert_eq!(bench.outbox.queued(), 1);
 
@@ -305,10 +281,7 @@ fn an_error_of_the_end_mark_aborts_with_that_error() {
 #[test]
 fn the_first_cause_wins() {
     let bench = Bench::new(0, TestTurns::default());
-    bench
-        .outbox
-        .cause
-        .record(Error::other("the reader met this first"));
+    bench.outbox.cause.record(Error::other("the reader met this first"));
     bench.outbox.abort(&Error::other("the writer's own"));
     let refused = bench.write(b"x").expect_err("aborted");
     assert_eq!(refused.to_string(), "the reader met this first");
@@ -329,21 +302,12 @@ fn a_flush_waits_for_its_own_bytes_only() {
     assert!(!woken(&first_wakes), "a byte of it is still queued");
     allow(&bench.hand, 1);
     assert!(woken(&first_wakes));
-    assert!(matches!(
-        poll(&mut first, &first_wakes),
-        Poll::Ready(Ok(()))
-    ));
-    assert!(
-        !woken(&second_wakes),
-        "the later flush was woken for the earlier one"
-    );
+    assert!(matches!(poll(&mut first, &first_wakes), Poll::Ready(Ok(()))));
+    assert!(!woken(&second_wakes), "the later flush was woken for the earlier one");
     assert!(poll(&mut second, &second_wakes).is_pending());
     allow(&bench.hand, 6);
     assert!(woken(&second_wakes));
-    assert!(matches!(
-        poll(&mut second, &second_wakes),
-        Poll::Ready(Ok(()))
-    ));
+    assert!(matches!(poll(&mut second, &second_wakes), Poll::Ready(Ok(()))));
     assert!(bench.nobody_waits());
 }
 
@@ -366,10 +330,7 @@ fn room_in_an_outbox_that_finishes_is_refused() {
     bench.write(&vec![1; HIGH_WATER_BYTES]).expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Room);
     bench.outbox.finish();
-    assert!(
-        woken(&wakes),
-        "a writer slept on although nothing will be accepted"
-    );
+    assert!(woken(&wakes), "a writer slept on although nothing will be accepted");
     let Poll::Ready(Err(error)) = poll(&mut wait, &wakes) else {
         panic!("not refused");
     };
@@ -403,10 +364,7 @@ fn a_flush_after_an_abort_reports_that_bytes_were_lost() {
     // The queue is empty now, but not because it was sent.
     let mark = bench.outbox.accepted();
     let flushed = result_of(bench.outbox.wait(Until::Sent(mark)));
-    assert_eq!(
-        flushed.expect_err("three bytes are lost").to_string(),
-        "gone"
-    );
+    assert_eq!(flushed.expect_err("three bytes are lost").to_string(), "gone");
 }
 
 #[test]
@@ -456,10 +414,7 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
         bench.write(b"line\n").expect("open");
     }
     assert_eq!(bench.turns.defers.load(SeqCst), 1);
-    assert!(
-        lock(&bench.hand).sent.is_empty(),
-        "sent before the turn ended"
-    );
+    assert!(lock(&bench.hand).sent.is_empty(), "sent before the turn ended");
     bench.outbox.advance();
     assert_eq!(lock(&bench.hand).sent, b"line\n".repeat(16));
     bench.write(b"next turn").expect("open");
@@ -473,11 +428,7 @@ fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
     assert!(accepted.expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
     assert!(bench.outbox.try_accept(true, &b""[..]).expect("open"));
-    assert_eq!(
-        bench.turns.defers.load(SeqCst),
-        1,
-        "a flush is due for what waits"
-    );
+    assert_eq!(bench.turns.defers.load(SeqCst), 1, "a flush is due for what waits");
 }
 
 #[test]
@@ -505,11 +456,7 @@ fn an_outbox_without_an_owner_lingers_only_while_it_has_something_to_send() {
 
 #[test]
 fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
-    let Bench {
-        outbox,
-        hand,
-        turns,
-    } = Bench::new(0, TestTurns::default());
+    let Bench { outbox, hand, turns } = Bench::new(0, TestTurns::default());
     assert!(outbox.try_accept(true, &b"x"[..]).expect("open"));
     outbox.advance();
     let weak = Arc::downgrade(&outbox);
@@ -519,11 +466,7 @@ fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
     assert_eq!(Arc::strong_count(&hand), 1, "the drain outlived its outbox");
     let defers = turns.defers.load(SeqCst);
     kept.wake();
-    assert_eq!(
-        turns.defers.load(SeqCst),
-        defers,
-        "a dead outbox was deferred"
-    );
+    assert_eq!(turns.defers.load(SeqCst), defers, "a dead outbox was deferred");
 }
 
 #[test]
@@ -539,6 +482,9 @@ fn the_wake_of_a_drain_defers_to_the_turn() {
 }
 
 // ---- nothing foreign under the lock ----------------------------------------------------------------
+
+/// Large enough to be queued as it is.
+static LARGE: [u8; 40 * 1024] = [7; 40 * 1024];
 
 /// Looks at the outbox; deadlocks if its lock is held by this thread.
 #[derive(Debug)]
@@ -578,17 +524,24 @@ impl std::error::Error for Touches {}
 
 impl AsRef<[u8]> for Touches {
     fn as_ref(&self) -> &[u8] {
-        // Large enough to be queued as it is.
-        &[7; 40 * 1024]
+        &LARGE
     }
 }
 
 fn touching(bench: &Bench) -> (Touches, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
-    (
-        Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)),
-        count,
-    )
+    (Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)), count)
+}
+
+/// Polls with a waker that touches the outbox, and tells how often it has.
+fn poll_touching(
+    bench: &Bench,
+    wait: &mut (impl Future<Output = Result<()>> + Unpin),
+) -> (bool, Arc<AtomicUsize>) {
+    let (touches, count) = touching(bench);
+    let waker = Waker::from(Arc::new(touches));
+    let polled = Pin::new(wait).poll(&mut Context::from_waker(&waker));
+    (polled.is_pending(), count)
 }
 
 #[test]
@@ -596,31 +549,24 @@ fn wakers_are_woken_replaced_and_dropped_without_the_lock() {
     watched(|| {
         let bench = Bench::prompt(0);
         bench.write(b"xy").expect("open");
-        let poll_touching = |wait: &mut Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>| {
-            let (touches, count) = touching(&bench);
-            let waker = Waker::from(Arc::new(touches));
-            let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
-            (polled.is_pending(), count)
-        };
-
         let (mut wait, _) = wait_for(&bench.outbox, Until::Sent(1));
-        let (_, first) = poll_touching(&mut wait);
+        let (_, first) = poll_touching(&bench, &mut wait);
         assert_eq!(first.load(SeqCst), 0);
-        let (_, second) = poll_touching(&mut wait);
+        let (_, second) = poll_touching(&bench, &mut wait);
         assert_eq!(first.load(SeqCst), 1, "dropped when it was replaced");
         allow(&bench.hand, 1);
         assert_eq!(second.load(SeqCst), 2, "woken, then dropped");
-        let (pending, third) = poll_touching(&mut wait);
+        let (pending, third) = poll_touching(&bench, &mut wait);
         assert!(!pending);
         assert_eq!(third.load(SeqCst), 1, "not needed");
 
         let (mut wait, _) = wait_for(&bench.outbox, Until::Sent(2));
-        let (_, fourth) = poll_touching(&mut wait);
+        let (_, fourth) = poll_touching(&bench, &mut wait);
         drop(wait);
         assert_eq!(fourth.load(SeqCst), 1, "dropped with its waiter");
 
         let (mut wait, _) = wait_for(&bench.outbox, Until::Sent(2));
-        let (_, fifth) = poll_touching(&mut wait);
+        let (_, fifth) = poll_touching(&bench, &mut wait);
         bench.outbox.abort(&Error::other("over"));
         assert_eq!(fifth.load(SeqCst), 2, "woken by the abort, then dropped");
     });
@@ -632,10 +578,7 @@ fn values_are_dropped_without_the_lock() {
         // Sent.
         let bench = Bench::prompt(1024 * 1024);
         let (touches, count) = touching(&bench);
-        bench
-            .outbox
-            .accept_bytes(true, &mut Bytes::from_owner(touches))
-            .expect("open");
+        bench.outbox.accept_bytes(true, &mut Bytes::from_owner(touches)).expect("open");
         assert_eq!(count.load(SeqCst), 1);
         // Copied, because it is small.
         let (touches, count) = touching(&bench);
@@ -645,18 +588,12 @@ fn values_are_dropped_without_the_lock() {
         // Refused.
         bench.outbox.finish();
         let (touches, count) = touching(&bench);
-        bench
-            .outbox
-            .accept_bytes(true, &mut Bytes::from_owner(touches))
-            .expect_err("finished");
+        bench.outbox.accept_bytes(true, &mut Bytes::from_owner(touches)).expect_err("finished");
         assert_eq!(count.load(SeqCst), 1);
         // Given up.
         let bench = Bench::prompt(0);
         let (touches, count) = touching(&bench);
-        bench
-            .outbox
-            .accept_bytes(true, &mut Bytes::from_owner(touches))
-            .expect("open");
+        bench.outbox.accept_bytes(true, &mut Bytes::from_owner(touches)).expect("open");
         bench.outbox.abort(&Error::other("over"));
         assert_eq!(count.load(SeqCst), 1);
     });
@@ -687,7 +624,7 @@ fn a_value_whose_drop_panics_loses_nobodys_wake_up() {
     struct Panics;
     impl AsRef<[u8]> for Panics {
         fn as_ref(&self) -> &[u8] {
-            &[7; 40 * 1024]
+            &LARGE
         }
     }
     impl Drop for Panics {
@@ -696,10 +633,7 @@ fn a_value_whose_drop_panics_loses_nobodys_wake_up() {
         }
     }
     let bench = Bench::new(0, TestTurns::default());
-    bench
-        .outbox
-        .accept_bytes(false, &mut Bytes::from_owner(Panics))
-        .expect("open");
+    bench.outbox.accept_bytes(false, &mut Bytes::from_owner(Panics)).expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Sent(40 * 1024));
     lock(&bench.hand).allowance = 1024 * 1024;
     let advanced =

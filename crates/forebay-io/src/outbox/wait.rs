@@ -43,11 +43,7 @@ impl Outbox {
     ///
     /// Releases: the waiter removes itself.
     pub fn wait(&self, until: Until) -> impl Future<Output = Result<()>> + Send + '_ {
-        Wait {
-            outbox: self,
-            until,
-            key: None,
-        }
+        Wait { outbox: self, until, key: None }
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
@@ -61,11 +57,7 @@ impl Outbox {
             Until::Sent(mark) => state.sent >= mark && state.phase != Phase::Aborted,
             Until::Finished => state.phase == Phase::Finished,
         };
-        Poll::Ready(if came_true {
-            Ok(())
-        } else {
-            Err(self.cause.get().cloned())
-        })
+        Poll::Ready(if came_true { Ok(()) } else { Err(self.cause.get().cloned()) })
     }
 }
 

@@ -98,12 +98,7 @@ impl Buffer {
     /// examined and lent, and consumed only if they pass.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&[u8], &mut usize) {
-        let Self {
-            storage,
-            head,
-            tail,
-            ..
-        } = self;
+        let Self { storage, head, tail, .. } = self;
         (&storage.as_slice()[*head..*tail], head)
     }
 
@@ -151,10 +146,7 @@ impl Buffer {
     /// Joins the kept remainder and what arrived behind it, copying the smaller of the two.
     fn join(&mut self, mut block: Block, count: usize) {
         let left = self.len();
-        assert!(
-            count <= BLOCK_BYTES - left,
-            "a source filled more than it was offered"
-        );
+        assert!(count <= BLOCK_BYTES - left, "a source filled more than it was offered");
         if let (Storage::Kept(bytes), true) = (&mut self.storage, count < left) {
             bytes.drain(..self.head);
             bytes.extend_from_slice(&block.as_slice()[left..left + count]);
@@ -237,11 +229,7 @@ impl Buffer {
     fn replace(&mut self, bytes: Vec<u8>, storage: fn(Vec<u8>) -> Storage) {
         self.head = 0;
         self.tail = bytes.len();
-        self.storage = if bytes.is_empty() {
-            Storage::Empty
-        } else {
-            storage(bytes)
-        };
+        self.storage = if bytes.is_empty() { Storage::Empty } else { storage(bytes) };
     }
 
     /// Moves what is readable into a block, or into a larger buffer where it does not fit.

@@ -86,12 +86,9 @@ impl ByteReadChannel {
     /// Lossless: bytes are gathered in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
         if count > PACKET_BYTES_MAX {
-            let kind = ErrorKind::LimitExceeded {
-                limit: PACKET_BYTES_MAX as u64,
-            };
-            return Err(Error::new(kind, "read_packet").with_detail(format!(
-                "asked for {count} bytes; a packet has at most 1 MiB"
-            )));
+            let kind = ErrorKind::LimitExceeded { limit: PACKET_BYTES_MAX as u64 };
+            return Err(Error::new(kind, "read_packet")
+                .with_detail(format!("asked for {count} bytes; a packet has at most 1 MiB")));
         }
         self.need("read_packet", count).await?;
         self.line.restart();
@@ -118,9 +115,7 @@ impl ByteReadChannel {
                 return Ok(Packet::from(self.buffer.freeze(all)));
             }
         }
-        let kind = ErrorKind::LimitExceeded {
-            limit: limit as u64,
-        };
+        let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
         Err(Error::new(kind, "read_remaining"))
     }
 
@@ -165,15 +160,13 @@ impl ByteReadChannel {
         // The caller's memory is received into: a block of ours would only be held while it waits.
         self.buffer.settle();
         let mut inlet = Inlet::slice(slice);
-        self.source
-            .poll_fill(cx, &mut inlet)
-            .map_ok(|filled| match filled {
-                Filled::More => inlet.filled(),
-                Filled::End => {
-                    self.state = super::State::Ended;
-                    0
-                }
-            })
+        self.source.poll_fill(cx, &mut inlet).map_ok(|filled| match filled {
+            Filled::More => inlet.filled(),
+            Filled::End => {
+                self.state = super::State::Ended;
+                0
+            }
+        })
     }
 
     /// Copies what is buffered into the slice, as much as fits.

@@ -28,12 +28,7 @@ impl ByteReadChannel {
     /// [`Incomplete`](crate::ErrorKind::Incomplete), and nothing is lost in silence.
     #[doc(alias = "readFully")]
     pub fn read_exact<'a>(&'a mut self, slice: &'a mut [u8]) -> ReadExact<'a> {
-        ReadExact {
-            channel: self,
-            slice,
-            filled: 0,
-            done: false,
-        }
+        ReadExact { channel: self, slice, filled: 0, done: false }
     }
 }
 
@@ -90,10 +85,7 @@ impl ReadExact<'_> {
                 return Poll::Ready(Err(unexpected_end("read_exact", needed, available)));
             }
             self.filled += received;
-            self.channel.lent = Lent {
-                taken: self.filled,
-                of: needed,
-            };
+            self.channel.lent = Lent { taken: self.filled, of: needed };
         }
         Poll::Ready(Ok(()))
     }

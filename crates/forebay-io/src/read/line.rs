@@ -41,9 +41,7 @@ pub struct LineOptions {
 impl LineOptions {
     /// The defaults: lines end in LF or CRLF, and have at most 64 KiB of content.
     pub const fn new() -> Self {
-        Self {
-            limit: LINE_BYTES_MAX,
-        }
+        Self { limit: LINE_BYTES_MAX }
     }
 
     /// Sets the most bytes of content a line may have; its terminator is not counted.
@@ -199,10 +197,7 @@ impl ByteReadChannel {
             return None;
         }
         let at = self.search()?;
-        let found = Found {
-            content: self.content_before(at),
-            consumed: at + 1,
-        };
+        let found = Found { content: self.content_before(at), consumed: at + 1 };
         (found.content <= self.line.options.limit).then_some(found)
     }
 
@@ -217,10 +212,7 @@ impl ByteReadChannel {
         loop {
             if let Some(at) = self.search() {
                 let content = self.content_before(at);
-                return self.checked(Found {
-                    content,
-                    consumed: at + 1,
-                });
+                return self.checked(Found { content, consumed: at + 1 });
             }
             if self.too_long_already() {
                 return self.too_long();
@@ -230,10 +222,7 @@ impl ByteReadChannel {
                 if left == 0 {
                     return Poll::Ready(Ok(None));
                 }
-                return self.checked(Found {
-                    content: left,
-                    consumed: left,
-                });
+                return self.checked(Found { content: left, consumed: left });
             }
         }
     }
@@ -277,9 +266,7 @@ impl ByteReadChannel {
     }
 
     fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
-        let kind = ErrorKind::LineTooLong {
-            limit: self.line.options.limit as u64,
-        };
+        let kind = ErrorKind::LineTooLong { limit: self.line.options.limit as u64 };
         Poll::Ready(Err(self.line.tell(kind)))
     }
 
@@ -305,9 +292,9 @@ impl ByteReadChannel {
                 line.restart();
                 Ok(Some(content))
             }
-            Err(error) => Err(line.tell(ErrorKind::InvalidUtf8 {
-                offset: error.valid_up_to() as u64,
-            })),
+            Err(error) => {
+                Err(line.tell(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }))
+            }
         }
     }
 }

@@ -189,10 +189,8 @@ impl ByteReadChannel {
         if self.lent.taken == 0 {
             return Ok(());
         }
-        let kind = ErrorKind::Incomplete {
-            accepted: self.lent.taken as u64,
-            of: self.lent.of as u64,
-        };
+        let kind =
+            ErrorKind::Incomplete { accepted: self.lent.taken as u64, of: self.lent.of as u64 };
         Err(Error::new(kind, operation).with_detail(
             "a read_exact was dropped half-way with more bytes than can be given back, or leaked",
         ))
@@ -200,10 +198,7 @@ impl ByteReadChannel {
 }
 
 fn unexpected_end(operation: &'static str, needed: usize, available: usize) -> Error {
-    let kind = ErrorKind::UnexpectedEnd {
-        needed: needed as u64,
-        available: available as u64,
-    };
+    let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available: available as u64 };
     Error::new(kind, operation)
 }
 

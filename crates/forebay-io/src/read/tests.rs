@@ -45,11 +45,7 @@ fn call_everything(input: &mut ByteReadChannel) {
     assert!(at_once(input.read_chunk()).expect("the end").is_none());
     assert!(at_once(input.read_packet(1)).is_err_and(|error| error.is_end()));
     assert!(at_once(input.read_u64()).is_err_and(|error| error.is_end()));
-    assert!(
-        at_once(input.read_remaining(1))
-            .expect("the end")
-            .is_empty()
-    );
+    assert!(at_once(input.read_remaining(1)).expect("the end").is_empty());
     assert_eq!(at_once(input.discard(1)).expect("the end"), 0);
     let (_reader, mut output) = pipe(1);
     assert_eq!(at_once(input.copy_to(&mut output)).expect("the end"), 0);
@@ -58,12 +54,7 @@ fn call_everything(input: &mut ByteReadChannel) {
 #[test]
 fn a_source_at_its_end_is_not_asked_again() {
     let mut input = once(b"x");
-    assert_eq!(
-        at_once(input.read_remaining(9))
-            .expect("one byte")
-            .as_slice(),
-        b"x"
-    );
+    assert_eq!(at_once(input.read_remaining(9)).expect("one byte").as_slice(), b"x");
     call_everything(&mut input);
 }
 

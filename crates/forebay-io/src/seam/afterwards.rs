@@ -21,11 +21,7 @@ pub struct Afterwards {
 impl Afterwards {
     /// Nothing to do yet; allocates nothing.
     pub const fn new() -> Self {
-        Self {
-            waker: None,
-            more_wakers: Vec::new(),
-            spent: Vec::new(),
-        }
+        Self { waker: None, more_wakers: Vec::new(), spent: Vec::new() }
     }
 
     /// Wakes this one later.

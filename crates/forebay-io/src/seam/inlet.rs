@@ -42,10 +42,7 @@ impl<'a> Inlet<'a> {
     pub fn fill(&mut self, count: usize) {
         match &mut self.0 {
             Room::Slice { slice, filled } => {
-                assert!(
-                    count <= slice.len() - *filled,
-                    "a source filled more than it was offered"
-                );
+                assert!(count <= slice.len() - *filled, "a source filled more than it was offered");
                 *filled += count;
             }
             Room::Buffer { buffer, .. } => buffer.fill(count),

@@ -23,11 +23,7 @@ fn a_waiter_that_comes_again_stays_one_waiter() {
     let known = key;
     let replaced = waiters.put(&mut key, 2, second);
     assert_eq!(key, known);
-    assert_eq!(
-        Arc::strong_count(&old),
-        2,
-        "the caller drops it, without the lock"
-    );
+    assert_eq!(Arc::strong_count(&old), 2, "the caller drops it, without the lock");
     drop(replaced);
     assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (1, 2));
 

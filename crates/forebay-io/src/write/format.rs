@@ -152,10 +152,7 @@ impl ByteWriteChannel {
         if !self.is_ready() {
             self.room().await?;
         }
-        let mut out = Staging {
-            bytes: SCRATCH.take(),
-            failed: false,
-        };
+        let mut out = Staging { bytes: SCRATCH.take(), failed: false };
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
         let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {

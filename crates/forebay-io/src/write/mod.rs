@@ -68,12 +68,7 @@ impl ByteWriteChannel {
     /// A channel that writes into this outbox and keeps `keep` alive.
     #[doc(hidden)]
     pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self {
-            outbox,
-            auto_flush: true,
-            partial: None,
-            _keep: keep,
-        }
+        Self { outbox, auto_flush: true, partial: None, _keep: keep }
     }
 
     /// Turns sending at the end of each turn off: from now on only [`flush`](Self::flush),
@@ -212,10 +207,7 @@ impl ByteWriteChannel {
     /// pipe sees the cause; so does every later call here.
     #[doc(alias = "cancel")]
     #[doc(alias = "close(cause)")]
-    #[allow(
-        clippy::needless_pass_by_value,
-        reason = "the cause becomes the channel's own"
-    )]
+    #[allow(clippy::needless_pass_by_value, reason = "the cause becomes the channel's own")]
     pub fn abort_with(&mut self, cause: Error) {
         self.outbox.abort(&cause);
     }
@@ -288,10 +280,7 @@ impl ByteWriteChannel {
             // The mark of the pieces before stands while this one waits: here the future is dropped.
             self.put_item(piece).await?;
             accepted += piece.len();
-            self.partial = Some(Partial {
-                accepted,
-                of: bytes.len(),
-            });
+            self.partial = Some(Partial { accepted, of: bytes.len() });
         }
         self.partial = None;
         Ok(())
@@ -302,9 +291,7 @@ impl ByteWriteChannel {
         if bytes <= ITEM_BYTES_MAX {
             return Ok(());
         }
-        let kind = ErrorKind::LimitExceeded {
-            limit: ITEM_BYTES_MAX as u64,
-        };
+        let kind = ErrorKind::LimitExceeded { limit: ITEM_BYTES_MAX as u64 };
         Err(Error::new(kind, "write").with_detail(format!("one item of {bytes} bytes")))
     }
 
@@ -313,10 +300,7 @@ impl ByteWriteChannel {
         match self.partial {
             None => Ok(()),
             Some(Partial { accepted, of }) => {
-                let kind = ErrorKind::Incomplete {
-                    accepted: accepted as u64,
-                    of: of as u64,
-                };
+                let kind = ErrorKind::Incomplete { accepted: accepted as u64, of: of as u64 };
                 Err(Error::new(kind, operation))
             }
         }

@@ -23,10 +23,7 @@ fn a_panic_while_composing_leaves_no_scratch_behind() {
     }));
     assert!(panicked.is_err());
     at_once(output.write_with(|out| out.put_str("whole\n"))).expect("room");
-    assert_eq!(
-        at_once(input.read_line()).expect("a line").as_deref(),
-        Some("whole")
-    );
+    assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("whole"));
 }
 
 #[test]

@@ -28,11 +28,7 @@ where
         Ok(given) => given.parse().expect("FOREBAY_CASES is a number"),
         Err(_) => cases,
     };
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
@@ -55,13 +51,8 @@ fn fresh_seed() -> u64 {
 
 /// Sizes that tests of buffers want: mostly small, often beside a boundary, sometimes anything.
 pub(crate) fn sizes() -> impl Strategy<Value = usize> + Clone {
-    let boundary = prop_oneof![
-        Just(4 * KIB),
-        Just(16 * KIB),
-        Just(32 * KIB),
-        Just(48 * KIB),
-        Just(64 * KIB)
-    ];
+    let boundary =
+        prop_oneof![Just(4 * KIB), Just(16 * KIB), Just(32 * KIB), Just(48 * KIB), Just(64 * KIB)];
     prop_oneof![
         6 => 1..40_usize,
         3 => (boundary, 0..5_usize).prop_map(|(at, off)| at + off - 2),
@@ -77,9 +68,7 @@ pub(crate) fn splits() -> impl Strategy<Value = Vec<usize>> + Clone {
 /// Bytes that differ from their neighbours, so that a lost or doubled one shows.
 pub(crate) fn pattern(len: usize, seed: usize) -> Vec<u8> {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        (0..4 * MIB + 4096)
-            .map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8)
-            .collect()
+        (0..4 * MIB + 4096).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
     });
     BYTES[seed % 4096..][..len].to_vec()
 }

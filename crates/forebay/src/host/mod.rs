@@ -66,17 +66,12 @@ thread_local! {
 
 /// The host of the current thread, if it has one.
 pub(crate) fn current() -> Option<Arc<dyn Host>> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
-        .ok()
-        .flatten()
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// Makes `host` the current thread's host until the guard drops.
 pub(crate) fn enter(host: Arc<dyn Host>) -> Entered {
-    Entered {
-        before: CURRENT.with(|current| current.replace(Some(host))),
-    }
+    Entered { before: CURRENT.with(|current| current.replace(Some(host))) }
 }
 
 /// See [`enter`].
@@ -89,15 +84,5 @@ impl Drop for Entered {
         let before = self.before.take();
         let left = CURRENT.try_with(|current| current.replace(before));
         drop(left);
-    }
-}
-
-/// Runs a system call until no signal interrupts it.
-pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
-        }
     }
 }

@@ -19,7 +19,8 @@ use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::{Direction, Host, Progress, Ready, uninterrupted};
+use super::{Direction, Host, Progress, Ready};
+use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
 /// A thread that polls for whoever entered this host. It ends when the host is dropped.
@@ -42,10 +43,7 @@ impl Plain {
         let thread = thread::Builder::new()
             .name("plain-host".into())
             .spawn(move || polled.poll_until_stopped(ear))?;
-        Ok(Self {
-            watch,
-            thread: Some(thread),
-        })
+        Ok(Self { watch, thread: Some(thread) })
     }
 
     /// Descriptors watched.
@@ -76,11 +74,7 @@ impl Host for Plain {
             writer: Side::new(fd, epoll::EventFlags::OUT)?,
         });
         let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
-        Ok(Box::new(PlainReady {
-            slot,
-            key,
-            watch: Arc::clone(&self.watch),
-        }))
+        Ok(Box::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
     }
 }
 
@@ -97,9 +91,7 @@ struct Watch {
 impl Watch {
     fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
-            (&self.bell)
-                .write_all(&[0])
-                .expect("the polling thread holds the other end");
+            (&self.bell).write_all(&[0]).expect("the polling thread holds the other end");
         }
     }
 
@@ -135,9 +127,7 @@ impl Watch {
         let sides = slots.iter().flat_map(|(_, slot)| {
             [Direction::Read, Direction::Write].map(|direction| (Arc::clone(slot), direction))
         });
-        sides
-            .filter(|(slot, direction)| slot.side(*direction).is_waited_for())
-            .collect()
+        sides.filter(|(slot, direction)| slot.side(*direction).is_waited_for()).collect()
     }
 }
 
@@ -169,10 +159,7 @@ impl Side {
     fn new(fd: BorrowedFd<'_>, flags: epoll::EventFlags) -> io::Result<Self> {
         let level = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&level, fd, epoll::EventData::new_u64(0), flags)?;
-        Ok(Self {
-            level,
-            waiter: Mutex::default(),
-        })
+        Ok(Self { level, waiter: Mutex::default() })
     }
 
     fn is_waited_for(&self) -> bool {

@@ -51,11 +51,8 @@ fn on_a_plain_host(
 
 async fn connected(selector: &SelectorManager) -> Result<(Connection, Connection, ServerSocket)> {
     let server = selector.tcp().bind("127.0.0.1:0").await?;
-    let (accepted, client) = zip(
-        server.accept(),
-        selector.tcp().connect(server.local_address()),
-    )
-    .await;
+    let (accepted, client) =
+        zip(server.accept(), selector.tcp().connect(server.local_address())).await;
     Ok((client?.connection()?, accepted?.connection()?, server))
 }
 
@@ -180,10 +177,7 @@ fn a_dropped_wait_costs_no_byte_on_a_plain_host() {
         let (mut client, mut server, _listener) = connected(selector).await?;
         for byte in b"one line\n" {
             // A read that has just begun to wait is dropped before every byte.
-            let line = or(async { Some(server.input.read_line().await) }, async {
-                None
-            })
-            .await;
+            let line = or(async { Some(server.input.read_line().await) }, async { None }).await;
             assert!(line.is_none(), "the line was not complete");
             client.output.write_u8(*byte).await?;
             future::yield_now().await;

@@ -24,7 +24,8 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::{Direction, Progress, Ready, uninterrupted};
+use super::{Direction, Progress, Ready};
+use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
 const READABLE: usize = 1;
@@ -79,11 +80,7 @@ impl Slots {
     ) -> io::Result<WorkerReady> {
         let slot = Arc::new(Slot::default());
         let token = lock(&self.table).insert(Arc::clone(&slot));
-        let ready = WorkerReady {
-            slot,
-            token,
-            slots: Arc::clone(self),
-        };
+        let ready = WorkerReady { slot, token, slots: Arc::clone(self) };
         registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest())?;
         Ok(ready)
     }
@@ -187,10 +184,7 @@ impl Slot {
     /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
     fn keep(&self, direction: Direction, waker: &Waker) {
         let waiter = self.waiter(direction);
-        if lock(waiter)
-            .as_ref()
-            .is_some_and(|kept| kept.will_wake(waker))
-        {
+        if lock(waiter).as_ref().is_some_and(|kept| kept.will_wake(waker)) {
             return;
         }
         let clone = waker.clone();
@@ -284,9 +278,7 @@ impl Ready for WorkerReady {
 impl Drop for WorkerReady {
     /// The kernel forgets the descriptor when it is closed, which happens before or right after.
     fn drop(&mut self) {
-        let removed = lock(&self.slots.table)
-            .slots
-            .try_remove(self.token.0 & INDEX_MASK);
+        let removed = lock(&self.slots.table).slots.try_remove(self.token.0 & INDEX_MASK);
         drop(removed);
     }
 }

@@ -144,20 +144,9 @@ impl TcpBuilder {
         named("reuse_address", socket.set_reuse_address(reuse))?;
         self.stream.apply(&(&socket).into())?;
         socket.bind(&SockAddr::from(address)).map_err(system)?;
-        socket
-            .listen(i32::try_from(self.backlog).unwrap_or(i32::MAX))
-            .map_err(system)?;
-        let local = socket
-            .local_addr()
-            .map_err(system)?
-            .as_socket()
-            .unwrap_or(address);
-        Ok(ServerSocket::new(
-            socket.into(),
-            local,
-            self.stream,
-            Arc::clone(selector),
-        ))
+        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX)).map_err(system)?;
+        let local = socket.local_addr().map_err(system)?.as_socket().unwrap_or(address);
+        Ok(ServerSocket::new(socket.into(), local, self.stream, Arc::clone(selector)))
     }
 
     /// Connects to an address. A name's addresses are tried one after the other.

@@ -74,13 +74,9 @@ async fn attempt(
         Err(error) => return Err(system(error)),
     }
     refuse_self(&io, address)?;
-    let local = io
-        .call(|fd| SockRef::from(&fd).local_addr())
-        .map_err(system)?;
-    let parts = CoreParts {
-        remote: address.into(),
-        local: local.as_socket().unwrap_or(address).into(),
-    };
+    let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(system)?;
+    let parts =
+        CoreParts { remote: address.into(), local: local.as_socket().unwrap_or(address).into() };
     selector.counters().connected.add(1);
     Ok(Socket::new(io, parts))
 }
@@ -90,10 +86,7 @@ async fn attempt(
 fn is_in_progress(error: &io::Error) -> bool {
     let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
     error.raw_os_error() == Some(in_progress)
-        || matches!(
-            error.kind(),
-            io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
-        )
+        || matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
 /// Whether the connection stands; an error if it has failed.
@@ -103,10 +96,7 @@ fn is_connected(fd: BorrowedFd<'_>) -> io::Result<Progress> {
         return Err(error);
     }
     match socket.peer_addr() {
-        Ok(_) => Ok(Progress {
-            count: 0,
-            drained: false,
-        }),
+        Ok(_) => Ok(Progress { count: 0, drained: false }),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => {
             Err(io::ErrorKind::WouldBlock.into())
         }

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 
 use forebay_io::seam::Afterwards;
 
-use crate::host::{self, Direction, Host, Progress, Ready, uninterrupted};
+use crate::host::{self, Direction, Host, Progress, Ready};
+use crate::interrupted::uninterrupted;
 use crate::lock::{lock, read, write};
 use crate::selector::{Shared, closed};
 

@@ -23,11 +23,7 @@ pub struct KeepAlive {
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(60),
-            interval: Duration::from_secs(15),
-            count: 8,
-        }
+        Self { idle: Duration::from_secs(60), interval: Duration::from_secs(15), count: 8 }
     }
 }
 
@@ -40,10 +36,7 @@ pub(super) struct StreamOptions {
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self {
-            no_delay: true,
-            keep_alive: Some(KeepAlive::default()),
-        }
+        Self { no_delay: true, keep_alive: Some(KeepAlive::default()) }
     }
 }
 
@@ -66,16 +59,10 @@ impl StreamOptions {
     /// True when a socket has all of this already, as accepted ones do where they inherit it.
     pub(super) fn hold_on(&self, socket: &SockRef<'_>) -> bool {
         let keep_alive = socket.keepalive().ok() == Some(self.keep_alive.is_some());
-        let idle = self.keep_alive.is_none_or(|wanted| {
-            socket
-                .tcp_keepalive_time()
-                .is_ok_and(|idle| idle == wanted.idle)
-        });
-        socket
-            .tcp_nodelay()
-            .is_ok_and(|no_delay| no_delay == self.no_delay)
-            && keep_alive
-            && idle
+        let idle = self
+            .keep_alive
+            .is_none_or(|wanted| socket.tcp_keepalive_time().is_ok_and(|idle| idle == wanted.idle));
+        socket.tcp_nodelay().is_ok_and(|no_delay| no_delay == self.no_delay) && keep_alive && idle
     }
 }
 

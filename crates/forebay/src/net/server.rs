@@ -131,11 +131,7 @@ impl ServerSocket {
     ///
     /// Releases: a dropped call has accepted nothing.
     pub async fn accept(&self) -> Result<Socket> {
-        let mut accepting = Accepting {
-            listener: &self.0,
-            key: None,
-            pause: None,
-        };
+        let mut accepting = Accepting { listener: &self.0, key: None, pause: None };
         poll_fn(|cx| accepting.poll(cx)).await
     }
 
@@ -181,15 +177,10 @@ impl Listener {
     fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
         let mut accepted = None;
         let mut cx = Context::from_waker(&self.waker);
-        let progress = self
-            .io
-            .poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
-                accepted = Some(system::accept(fd)?);
-                Ok(Progress {
-                    count: 0,
-                    drained: false,
-                })
-            });
+        let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
+            accepted = Some(system::accept(fd)?);
+            Ok(Progress { count: 0, drained: false })
+        });
         progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
     }
 
@@ -208,16 +199,10 @@ impl Listener {
             self.options.apply(&socket)?;
         }
         let remote = peer.map_or_else(|| peer_of(&socket), Ok)?;
-        let parts = CoreParts {
-            remote: remote.into(),
-            local: self.local.clone(),
-        };
+        let parts = CoreParts { remote: remote.into(), local: self.local.clone() };
         let selector = self.io.selector();
         selector.counters().accepted.add(1);
-        Ok(Socket::new(
-            Descriptor::new(fd, Arc::clone(selector)),
-            parts,
-        ))
+        Ok(Socket::new(Descriptor::new(fd, Arc::clone(selector)), parts))
     }
 
     /// Gives way once this turn's share is used up.
@@ -248,9 +233,7 @@ impl Listener {
     fn pause(&self) -> Sleep {
         let selector = self.io.selector();
         let mut pace = lock(&self.pace);
-        let pause = pace
-            .pause
-            .map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        let pause = pace.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
         pace.pause = Some(pause);
         pace.not_before = selector.timers().now().checked_add(pause);
         drop(pace);
@@ -376,10 +359,7 @@ impl Drop for Accepting<'_> {
 
 /// The peer's address, where accepting did not tell it.
 fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
-    socket
-        .peer_addr()?
-        .as_socket()
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Errors that say that a peer went away before it was accepted (`accept(2)`, "Error handling").
@@ -392,8 +372,6 @@ fn is_of_one_peer(error: &Error) -> bool {
 
 impl fmt::Debug for ServerSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerSocket")
-            .field("local_address", &self.0.local)
-            .finish_non_exhaustive()
+        f.debug_struct("ServerSocket").field("local_address", &self.0.local).finish_non_exhaustive()
     }
 }

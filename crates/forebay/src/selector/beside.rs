@@ -20,10 +20,7 @@ pub(super) struct MainWaker {
 impl MainWaker {
     /// The flag, set at first, and the waker that sets it.
     pub(super) fn new(selector: Arc<Shared>) -> (Arc<Self>, Waker) {
-        let main = Arc::new(Self {
-            woken: AtomicBool::new(true),
-            selector,
-        });
+        let main = Arc::new(Self { woken: AtomicBool::new(true), selector });
         (Arc::clone(&main), Waker::from(main))
     }
 

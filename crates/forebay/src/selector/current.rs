@@ -97,10 +97,7 @@ impl Context {
 
 /// The current thread's context.
 pub(crate) fn current() -> Option<Rc<Context>> {
-    CURRENT
-        .try_with(|current| current.borrow().clone())
-        .ok()
-        .flatten()
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 /// The selector of the current thread.
@@ -142,9 +139,7 @@ pub(super) fn defer(outbox: &Arc<Outbox>) -> bool {
 
 /// The turn this thread is in, if it has turns.
 pub(crate) fn turn() -> Option<u64> {
-    current()
-        .filter(|context| context.drives)
-        .map(|context| context.turn.get())
+    current().filter(|context| context.drives).map(|context| context.turn.get())
 }
 
 /// Wakes the task in the next turn; at once on a thread without turns.

@@ -71,9 +71,7 @@ impl SelectorManager {
     }
 
     pub(super) fn with(settings: Settings) -> Result<Self> {
-        Ok(Self(Arc::new(Owner {
-            shared: Shared::new(settings)?,
-        })))
+        Ok(Self(Arc::new(Owner { shared: Shared::new(settings)? })))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -280,8 +278,6 @@ impl Default for SelectorManager {
 
 impl fmt::Debug for SelectorManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectorManager")
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("SelectorManager").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -103,11 +103,7 @@ impl Shared {
 
     /// Fails once the selector is being closed.
     pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.is_closing() {
-            Err(closed(operation))
-        } else {
-            Ok(())
-        }
+        if self.is_closing() { Err(closed(operation)) } else { Ok(()) }
     }
 
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
@@ -155,10 +151,8 @@ impl Shared {
 
     /// Refuses new work and has every wait answered with `Closed`. True the first time.
     pub(super) fn begin_close(self: &Arc<Self>) -> bool {
-        let first = self
-            .phase
-            .compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
+        let first =
+            self.phase.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
             self.worker.wake_all_waits();
         }
@@ -170,10 +164,7 @@ impl Shared {
     pub(super) async fn finish_close(self: &Arc<Self>) {
         let myself = usize::from(current::in_task_of(self));
         let ended = self.tasks.at_most(myself);
-        if within(Arc::clone(&self.timers), self.drain_timeout(), ended)
-            .await
-            .is_none()
-        {
+        if within(Arc::clone(&self.timers), self.drain_timeout(), ended).await.is_none() {
             self.tasks.abort_all();
             self.tasks.at_most(myself).await;
         }
@@ -246,10 +237,7 @@ impl Turns for SelectorTurns {
         let accepted = self.0.spawn_own(async move {
             let finished = seen_off.wait(Until::Finished);
             let limit = selector.drain_timeout();
-            if within(Arc::clone(selector.timers()), limit, finished)
-                .await
-                .is_none()
-            {
+            if within(Arc::clone(selector.timers()), limit, finished).await.is_none() {
                 seen_off.abort(
                     &Error::new(ErrorKind::TimedOut, "drop a writer")
                         .with_detail(format!("the peer took nothing for the last of {limit:?}")),

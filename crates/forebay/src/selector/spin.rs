@@ -23,10 +23,7 @@ pub(super) struct Spin {
 
 impl Spin {
     pub(super) fn new(allowed: bool) -> Self {
-        Self {
-            allowed,
-            short_gaps: 0,
-        }
+        Self { allowed, short_gaps: 0 }
     }
 
     /// True while a worker that became idle at `since` should look once more.
@@ -36,11 +33,8 @@ impl Spin {
 
     /// The worker was idle for this long.
     pub(super) fn note_gap(&mut self, gap: Duration) {
-        self.short_gaps = if gap < SHORT_GAP {
-            (self.short_gaps + 1).min(SHORT_GAPS_COUNT)
-        } else {
-            0
-        };
+        self.short_gaps =
+            if gap < SHORT_GAP { (self.short_gaps + 1).min(SHORT_GAPS_COUNT) } else { 0 };
     }
 }
 
@@ -70,9 +64,7 @@ fn available() -> usize {
 /// The length of `3` or `0-7`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn range_len(range: &str) -> usize {
-    let mut ends = range
-        .splitn(2, '-')
-        .map(|end| end.trim().parse::<usize>().ok());
+    let mut ends = range.splitn(2, '-').map(|end| end.trim().parse::<usize>().ok());
     match (ends.next().flatten(), ends.next().flatten()) {
         (Some(first), Some(last)) if last >= first => last - first + 1,
         (Some(_), None) => 1,
@@ -117,9 +109,7 @@ mod tests {
             spin.note_gap(Duration::ZERO);
             never.note_gap(Duration::ZERO);
         }
-        let long_ago = Instant::now()
-            .checked_sub(Duration::from_millis(1))
-            .unwrap();
+        let long_ago = Instant::now().checked_sub(Duration::from_millis(1)).unwrap();
         assert!(!spin.goes_on(long_ago));
         assert!(!never.goes_on(Instant::now()));
     }

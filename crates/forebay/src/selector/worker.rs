@@ -69,11 +69,7 @@ impl Worker {
         let registry = poll.registry().try_clone()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
         let events = mio::Events::with_capacity(EVENTS_COUNT);
-        let engine = Engine {
-            poll,
-            events,
-            spin: Spin::new(spin),
-        };
+        let engine = Engine { poll, events, spin: Spin::new(spin) };
         Ok(Self {
             registry,
             waker,
@@ -159,20 +155,17 @@ impl Shared {
         // The engine goes through a slot, so that it is not lost when no thread can be started.
         let slot = Arc::new(Mutex::new(Some(engine)));
         let taken = Arc::clone(&slot);
-        let started = std::thread::Builder::new()
-            .name("forebay-worker".into())
-            .spawn(move || {
-                let engine = lock(&taken).take();
-                if let Some(engine) = engine {
-                    Driver::enter(&shared, engine).run_until_stopped();
-                }
-            });
+        let started = std::thread::Builder::new().name("forebay-worker".into()).spawn(move || {
+            let engine = lock(&taken).take();
+            if let Some(engine) = engine {
+                Driver::enter(&shared, engine).run_until_stopped();
+            }
+        });
         if let Err(error) = started {
             let engine = lock(&slot).take();
             self.worker().put_back(engine);
             // Printed and not given to the user's handler: this may run under a socket's lock.
-            self.reporter()
-                .print(&forebay_io::Error::from_io("start a worker thread", error));
+            self.reporter().print(&forebay_io::Error::from_io("start a worker thread", error));
         }
     }
 

@@ -122,10 +122,7 @@ impl BlockingPool {
     /// How many threads and waiting jobs there are.
     pub(crate) fn stats(&self) -> BlockingStats {
         let state = lock(&self.0.state);
-        BlockingStats {
-            threads: state.threads,
-            waiting: state.waiting.len(),
-        }
+        BlockingStats { threads: state.threads, waiting: state.waiting.len() }
     }
 }
 

@@ -11,7 +11,7 @@ use forebay_io::seam::{
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
-use crate::host::uninterrupted;
+use crate::interrupted::uninterrupted;
 
 /// A channel fed by `reader`.
 pub(crate) fn blocking_reader(
@@ -37,10 +37,7 @@ pub(crate) fn blocking_writer(
 ) -> ByteWriteChannel {
     let drain = Writing {
         pool: Arc::clone(pool),
-        state: Mutex::new(WriteState::Idle(Box::new(WriteBatch {
-            writer,
-            bytes: Vec::new(),
-        }))),
+        state: Mutex::new(WriteState::Idle(Box::new(WriteBatch { writer, bytes: Vec::new() }))),
     };
     ByteWriteChannel::new(Outbox::new(Box::new(drain), Cause::default(), turns), None)
 }
@@ -77,10 +74,7 @@ impl<R: Read> ReadBatch<R> {
 
 impl<R: Read + Send + 'static> Source for Reading<R> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        let state = self
-            .state
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         loop {
             match std::mem::replace(state, ReadState::Over(None)) {
                 ReadState::Idle(mut batch) if batch.start < batch.end => {
@@ -129,10 +123,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
     }
 
     fn abort(&mut self, _: &Error) {
-        let state = self
-            .state
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         *state = ReadState::Over(None);
     }
 }
@@ -156,10 +147,7 @@ struct WriteBatch<W> {
 
 impl<W: Write> WriteBatch<W> {
     fn write(mut self: Box<Self>) -> (Box<Self>, io::Result<()>) {
-        let written = self
-            .writer
-            .write_all(&self.bytes)
-            .and_then(|()| self.writer.flush());
+        let written = self.writer.write_all(&self.bytes).and_then(|()| self.writer.flush());
         (self, written)
     }
 }
@@ -199,10 +187,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         queue: &mut SendQueue,
         after: &mut Afterwards,
     ) -> Poll<Result<()>> {
-        let state = self
-            .state
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         loop {
             ready!(Self::poll_batch(state, cx, queue, after))?;
             if queue.is_empty() {
@@ -212,9 +197,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
                 WriteState::Idle(mut batch) => {
                     batch.bytes.clear();
                     let first = queue.first();
-                    batch
-                        .bytes
-                        .extend_from_slice(&first[..first.len().min(BLOCK_BYTES)]);
+                    batch.bytes.extend_from_slice(&first[..first.len().min(BLOCK_BYTES)]);
                     *state = WriteState::Busy(Box::pin(run_blocking(&self.pool, || batch.write())));
                 }
                 other => {
@@ -226,10 +209,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
-        let state = self
-            .state
-            .get_mut()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
                 // The writer is flushed and dropped on the pool's thread.

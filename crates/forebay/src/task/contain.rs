@@ -35,10 +35,7 @@ pin_project! {
 
 impl<F> Contained<F> {
     pub(super) fn new(future: F, control: Arc<Control>) -> Self {
-        Self {
-            future: Some(future),
-            control,
-        }
+        Self { future: Some(future), control }
     }
 }
 

@@ -119,11 +119,8 @@ impl Tasks {
 
     /// Aborts every live task.
     pub(crate) fn abort_all(&self) {
-        let live: Vec<_> = lock(&self.state)
-            .live
-            .iter()
-            .map(|(_, control)| Arc::clone(control))
-            .collect();
+        let live: Vec<_> =
+            lock(&self.state).live.iter().map(|(_, control)| Arc::clone(control)).collect();
         for control in live {
             control.abort();
         }

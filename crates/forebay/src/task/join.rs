@@ -54,11 +54,7 @@ impl<T> JoinHandle<T> {
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     ) -> Self {
-        Self(Inner::Task {
-            task: Some(task),
-            control,
-            reporter,
-        })
+        Self(Inner::Task { task: Some(task), control, reporter })
     }
 
     pub(super) fn refused(error: Error) -> Self {
@@ -94,10 +90,7 @@ impl<T> Future for JoinHandle<T> {
         match &mut self.0 {
             Inner::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(cancelled))),
             Inner::Task { task: None, .. } => Poll::Ready(Err(cancelled())),
-            Inner::Task {
-                task: Some(running),
-                ..
-            } => {
+            Inner::Task { task: Some(running), .. } => {
                 let Poll::Ready(output) = Pin::new(running).poll(cx) else {
                     return Poll::Pending;
                 };
@@ -113,12 +106,7 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let Inner::Task {
-            task,
-            control,
-            reporter,
-        } = &mut self.0
-        else {
+        let Inner::Task { task, control, reporter } = &mut self.0 else {
             return;
         };
         let Some(task) = task.take() else { return };
@@ -131,8 +119,6 @@ impl<T> Drop for JoinHandle<T> {
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinHandle")
-            .field("is_finished", &self.is_finished())
-            .finish()
+        f.debug_struct("JoinHandle").field("is_finished", &self.is_finished()).finish()
     }
 }

@@ -26,11 +26,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     pub(crate) fn new(handler: Option<Handler>) -> Self {
-        Self {
-            handler,
-            reported: AtomicU64::new(0),
-            last_printed: Mutex::default(),
-        }
+        Self { handler, reported: AtomicU64::new(0), last_printed: Mutex::default() }
     }
 
     /// Errors reported so far.
@@ -57,27 +53,19 @@ impl Reporter {
         let now = Instant::now();
         let kind = std::mem::discriminant(&error.kind());
         let mut last_printed = lock(&self.last_printed);
-        let recent = last_printed
-            .get(&kind)
-            .is_some_and(|last| now.duration_since(*last) < QUIET);
+        let recent = last_printed.get(&kind).is_some_and(|last| now.duration_since(*last) < QUIET);
         if recent {
             return;
         }
         last_printed.insert(kind, now);
         drop(last_printed);
         // Standard error may be closed; there is nobody left to tell then.
-        writeln!(
-            std::io::stderr(),
-            "forebay: a task ended in an error: {error}"
-        )
-        .ok();
+        writeln!(std::io::stderr(), "forebay: a task ended in an error: {error}").ok();
     }
 }
 
 impl fmt::Debug for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reporter")
-            .field("reported", &self.count())
-            .finish_non_exhaustive()
+        f.debug_struct("Reporter").field("reported", &self.count()).finish_non_exhaustive()
     }
 }

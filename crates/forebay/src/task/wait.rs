@@ -24,13 +24,7 @@ where
     T: Copy + Send + Unpin + 'a,
     R: Send + 'a,
 {
-    Wait {
-        state,
-        waiters,
-        until,
-        check,
-        key: None,
-    }
+    Wait { state, waiters, until, check, key: None }
 }
 
 struct Wait<'a, S, T, W, C>

@@ -77,10 +77,7 @@ struct Moment {
 
 impl ManualTime {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Moment {
-            now: Instant::now(),
-            sleepers: Vec::new(),
-        }))
+        Self(Mutex::new(Moment { now: Instant::now(), sleepers: Vec::new() }))
     }
 
     pub(crate) fn now(&self) -> Instant {

@@ -45,10 +45,7 @@ pub(crate) struct TimerQueue {
 impl TimerQueue {
     /// Adds a timer; deadlines in the past are due at once.
     pub(crate) fn insert(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
-        let key = TimerKey {
-            deadline,
-            sequence: self.next_sequence,
-        };
+        let key = TimerKey { deadline, sequence: self.next_sequence };
         self.next_sequence += 1;
         let replaced = self.timers.insert(key.clone(), waker);
         debug_assert!(replaced.is_none(), "a sequence number is used once");

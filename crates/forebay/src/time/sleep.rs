@@ -26,11 +26,7 @@ pub struct Sleep {
 impl Sleep {
     pub(crate) fn new(timers: Arc<Timers>, duration: Duration) -> Self {
         let deadline = deadline_after(timers.now(), duration);
-        Self {
-            timers,
-            deadline,
-            key: None,
-        }
+        Self { timers, deadline, key: None }
     }
 
     /// Waits for another moment from now on.
@@ -82,8 +78,6 @@ impl Drop for Sleep {
 
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sleep")
-            .field("deadline", &self.deadline)
-            .finish_non_exhaustive()
+        f.debug_struct("Sleep").field("deadline", &self.deadline).finish_non_exhaustive()
     }
 }

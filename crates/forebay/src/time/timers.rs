@@ -19,11 +19,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            queue: Mutex::default(),
-            worker: OnceLock::new(),
-        }
+        Self { clock, queue: Mutex::default(), worker: OnceLock::new() }
     }
 
     /// Names the worker that fires these timers; once.

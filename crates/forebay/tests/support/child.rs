@@ -92,9 +92,7 @@ impl Child {
     /// Stops the child, and waits until it stands still.
     pub(crate) fn stop(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
-        let (_, status) = waitpid(Some(self.pid()), WaitOptions::UNTRACED)
-            .unwrap()
-            .unwrap();
+        let (_, status) = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap().unwrap();
         assert!(status.stopped(), "the child ended: {status:?}");
     }
 

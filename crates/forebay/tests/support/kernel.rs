@@ -81,12 +81,9 @@ pub(crate) fn memory_of(process: u32) -> (usize, usize) {
 
 /// True when every thread of a process sleeps.
 pub(crate) fn sleeps(process: u32) -> bool {
-    fs::read_dir(format!("/proc/{process}/task"))
-        .unwrap()
-        .all(|thread| {
-            let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
-            // The state stands behind the name, which is in parentheses and may hold anything.
-            stat.rsplit_once(") ")
-                .is_none_or(|(_, rest)| rest.starts_with('S'))
-        })
+    fs::read_dir(format!("/proc/{process}/task")).unwrap().all(|thread| {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which is in parentheses and may hold anything.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    })
 }

@@ -43,10 +43,7 @@ pub(crate) fn watched_for<T: Send + 'static>(
 ) -> T {
     let (done, outcome) = mpsc::channel();
     let name = thread::current().name().unwrap_or("test").to_owned();
-    let running = thread::Builder::new()
-        .name(name)
-        .spawn(move || done.send(body()).ok())
-        .unwrap();
+    let running = thread::Builder::new().name(name).spawn(move || done.send(body()).ok()).unwrap();
     match outcome.recv_timeout(patience) {
         Ok(value) => value,
         Err(RecvTimeoutError::Timeout) => panic!("hangs: not done after {patience:?}"),
@@ -112,9 +109,7 @@ pub(crate) fn dial(port: u16) -> TcpStream {
 
 /// Resets the connection.
 pub(crate) fn reset(peer: TcpStream) {
-    SockRef::from(&peer)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
 }
 

@@ -85,10 +85,7 @@ fn a_stage_that_is_full_is_settled_and_the_queue_fills_to_its_mark() {
     let mut accepted = 0;
     while bench.write(&item).expect("open") {
         accepted += item.len();
-        assert!(
-            accepted < 2 * HIGH_WATER_BYTES,
-            "a stage goes round the mark"
-        );
+        assert!(accepted < 2 * HIGH_WATER_BYTES, "a stage goes round the mark");
     }
     drop(stage);
     assert_eq!(bench.outbox.queued(), accepted);
@@ -98,11 +95,7 @@ fn a_stage_that_is_full_is_settled_and_the_queue_fills_to_its_mark() {
 fn another_thread_cannot_end_before_what_was_staged() {
     let (bench, _stage) = staging();
     on_another_thread(|| bench.outbox.finish());
-    assert_eq!(
-        lock(&bench.hand).ends,
-        0,
-        "the end mark overtook accepted bytes"
-    );
+    assert_eq!(lock(&bench.hand).ends, 0, "the end mark overtook accepted bytes");
     end_poll();
     assert_eq!(sent(&bench), "123");
     assert_eq!(lock(&bench.hand).ends, 1);
@@ -173,6 +166,6 @@ fn a_writer_that_moves_between_threads_keeps_its_order() {
         scope.spawn(writer);
     });
     bench.outbox.advance();
-    let expected: String = (0..ITEMS).map(|item| format!("{item};")).collect();
+    let expected = (0..ITEMS).map(|item| item.to_string() + ";").collect::<String>();
     assert!(sent(&bench) == expected, "lost, doubled or out of order");
 }

@@ -142,7 +142,7 @@ fn a_byte_that_arrives_moves_a_few_bytes_at_most() {
             while !left.is_empty() {
                 let mut taken = 0;
                 moved += moved_by(&mut buffer, |buffer| {
-                    taken = arrive(buffer, &left, usize::MAX)
+                    taken = arrive(buffer, &left, usize::MAX);
                 });
                 left.drain(..taken);
                 arrived += taken;
@@ -158,7 +158,7 @@ fn a_drip_of_single_bytes_moves_a_few_bytes_for_each() {
     let (mut buffer, mut moved) = (Buffer::default(), 0);
     let arrivals = 200 * 1024;
     for at in 0..arrivals {
-        let byte = [(at % 251) as u8];
+        let byte = [u8::try_from(at % 251).expect("a byte")];
         moved += moved_by(&mut buffer, |buffer| {
             arrive(buffer, &byte, usize::MAX);
         });
@@ -184,7 +184,7 @@ fn a_grown_buffer_is_capped_by_what_was_asked_for() {
 fn a_sleeping_buffer_does_not_pin_what_it_once_needed() {
     let mut buffer = Buffer::default();
     while buffer.len() < 1024 * 1024 {
-        arrive(&mut buffer, &[1; 60_000], 1024 * 1024);
+        arrive(&mut buffer, &vec![1; 60_000], 1024 * 1024);
     }
     buffer.consume(buffer.len() - 20_000);
     buffer.settle();

@@ -54,10 +54,7 @@ fn reading_something_else_starts_the_search_anew() {
     for _ in 0..10 {
         assert!(poll_line_once(&mut channel).is_pending());
     }
-    assert!(matches!(
-        poll_once(channel.read_u8()),
-        Poll::Ready(Ok(b'x'))
-    ));
+    assert!(matches!(poll_once(channel.read_u8()), Poll::Ready(Ok(b'x'))));
     assert!(channel.line.scanned <= channel.buffered());
     assert!(poll_line_once(&mut channel).is_pending());
     assert_eq!(channel.line.scanned, channel.buffered());

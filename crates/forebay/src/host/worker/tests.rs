@@ -15,24 +15,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            poll: mio::Poll::new().expect("a descriptor is left"),
-            slots: Arc::default(),
-        }
+        Self { poll: mio::Poll::new().expect("a descriptor is left"), slots: Arc::default() }
     }
 
     fn register(&self, fd: &impl AsFd) -> WorkerReady {
-        self.slots
-            .register(self.poll.registry(), fd.as_fd())
-            .expect("an open descriptor")
+        self.slots.register(self.poll.registry(), fd.as_fd()).expect("an open descriptor")
     }
 
     /// What the kernel has to say, at least one event.
     fn events(&mut self) -> mio::Events {
         let mut events = mio::Events::with_capacity(8);
-        self.poll
-            .poll(&mut events, Some(Duration::from_secs(30)))
-            .expect("no signal comes");
+        self.poll.poll(&mut events, Some(Duration::from_secs(30))).expect("no signal comes");
         assert!(!events.is_empty(), "the kernel has nothing to say");
         events
     }
@@ -119,16 +112,8 @@ fn an_event_wakes_the_direction_it_is_about() {
     let ready = bench.register(&stream);
     bench.turn();
     let (reader, writer) = (Arc::default(), Arc::default());
-    assert!(
-        poll_with(&ready, Direction::Read, &reader, would_block)
-            .1
-            .is_pending()
-    );
-    assert!(
-        poll_with(&ready, Direction::Write, &writer, would_block)
-            .1
-            .is_pending()
-    );
+    assert!(poll_with(&ready, Direction::Read, &reader, would_block).1.is_pending());
+    assert!(poll_with(&ready, Direction::Write, &writer, would_block).1.is_pending());
 
     peer.write_all(b"x").expect("room");
     bench.turn();
@@ -145,11 +130,7 @@ fn a_waker_is_woken_once_and_only_the_last_one() {
     bench.turn();
     let (first, second) = (Arc::default(), Arc::default());
     for wakes in [&first, &second] {
-        assert!(
-            poll_with(&ready, Direction::Read, wakes, would_block)
-                .1
-                .is_pending()
-        );
+        assert!(poll_with(&ready, Direction::Read, wakes, would_block).1.is_pending());
     }
     for _ in 0..2 {
         peer.write_all(b"x").expect("room");
@@ -170,27 +151,13 @@ fn an_event_of_a_descriptor_that_is_gone_is_nobodys() {
     // The next one sits in the same place of the table, with the next generation.
     let (new, _peer) = UnixStream::pair().expect("a pair");
     let ready = bench.register(&new);
-    assert_eq!(
-        stale
-            .iter()
-            .next()
-            .map(|event| event.token().0 & INDEX_MASK),
-        Some(0)
-    );
+    assert_eq!(stale.iter().next().map(|event| event.token().0 & INDEX_MASK), Some(0));
     assert_eq!(ready.token.0 & INDEX_MASK, 0);
     let wakes = Arc::default();
-    assert!(
-        poll_with(&ready, Direction::Write, &wakes, would_block)
-            .1
-            .is_pending()
-    );
+    assert!(poll_with(&ready, Direction::Write, &wakes, would_block).1.is_pending());
     note(&bench.slots, &stale);
     assert_eq!(wakes.take(), 0, "woken by another descriptor's event");
-    assert_eq!(
-        tries(&ready, Direction::Write),
-        0,
-        "ready by another descriptor's event"
-    );
+    assert_eq!(tries(&ready, Direction::Write), 0, "ready by another descriptor's event");
 
     bench.turn();
     assert_eq!(tries(&ready, Direction::Write), 1, "its own event counts");
@@ -198,15 +165,9 @@ fn an_event_of_a_descriptor_that_is_gone_is_nobodys() {
 
 #[test]
 fn no_descriptor_gets_a_token_of_the_polls_own() {
-    let mut table = Table {
-        generation: INDEX_MASK - 3,
-        ..Table::default()
-    };
+    let mut table = Table { generation: INDEX_MASK - 3, ..Table::default() };
     let tokens: Vec<usize> = (0..6).map(|_| table.insert(Arc::default()).0).collect();
-    assert!(
-        tokens.iter().all(|token| token >> INDEX_BITS != INDEX_MASK),
-        "{tokens:x?}"
-    );
+    assert!(tokens.iter().all(|token| token >> INDEX_BITS != INDEX_MASK), "{tokens:x?}");
     let generations: Vec<usize> = tokens.iter().map(|token| token >> INDEX_BITS).collect();
     assert_eq!(generations[..4], [INDEX_MASK - 2, INDEX_MASK - 1, 0, 1]);
 }
@@ -224,20 +185,15 @@ fn an_event_during_the_call_is_not_cleared_with_it() {
     let newer = bench.events();
     let slots = Arc::clone(&bench.slots);
     let mut newer = Some(newer);
-    let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || {
-        match newer.take() {
+    let (calls, outcome) =
+        poll_with(&ready, Direction::Read, &Arc::default(), || match newer.take() {
             Some(newer) => {
                 note(&slots, &newer);
                 would_block()
             }
             None => moved(false),
-        }
-    });
-    assert_eq!(
-        (calls, outcome.is_ready()),
-        (2, true),
-        "the newer event is lost"
-    );
+        });
+    assert_eq!((calls, outcome.is_ready()), (2, true), "the newer event is lost");
 }
 
 #[test]
@@ -254,11 +210,7 @@ fn only_a_call_that_found_nothing_clears() {
     }
     assert_eq!(tries(&ready, Direction::Read), 1, "it was ready until now");
     assert_eq!(tries(&ready, Direction::Read), 0, "and is not any more");
-    assert_eq!(
-        tries(&ready, Direction::Write),
-        1,
-        "the other direction is its own"
-    );
+    assert_eq!(tries(&ready, Direction::Write), 1, "the other direction is its own");
 }
 
 #[test]
@@ -286,11 +238,7 @@ fn behind_the_end_an_empty_kernel_does_not_clear() {
     }
     let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || moved(true));
     assert_eq!((calls, outcome.is_ready()), (1, true));
-    assert_eq!(
-        tries(&ready, Direction::Read),
-        1,
-        "the end is still to be read"
-    );
+    assert_eq!(tries(&ready, Direction::Read), 1, "the end is still to be read");
     assert_eq!(tries(&ready, Direction::Read), 1, "and stays so for ever");
 }
 
@@ -301,23 +249,11 @@ fn a_wake_has_both_directions_try_again() {
     let ready = bench.register(&stream);
     bench.turn();
     let (reader, writer): (Arc<Wakes>, Arc<Wakes>) = Default::default();
-    assert!(
-        poll_with(&ready, Direction::Read, &reader, would_block)
-            .1
-            .is_pending()
-    );
-    assert!(
-        poll_with(&ready, Direction::Write, &writer, would_block)
-            .1
-            .is_pending()
-    );
+    assert!(poll_with(&ready, Direction::Read, &reader, would_block).1.is_pending());
+    assert!(poll_with(&ready, Direction::Write, &writer, would_block).1.is_pending());
     let mut after = Afterwards::new();
     ready.wake(&mut after);
-    assert_eq!(
-        (reader.take(), writer.take()),
-        (0, 0),
-        "woken under the caller's lock"
-    );
+    assert_eq!((reader.take(), writer.take()), (0, 0), "woken under the caller's lock");
     after.run();
     assert_eq!((reader.take(), writer.take()), (1, 1));
     assert_eq!(tries(&ready, Direction::Read), 1);
@@ -327,9 +263,7 @@ fn a_wake_has_both_directions_try_again() {
 #[test]
 fn take_all_has_everybody_try_again() {
     let bench = Bench::new();
-    let pairs: Vec<_> = (0..5)
-        .map(|_| UnixStream::pair().expect("a pair"))
-        .collect();
+    let pairs: Vec<_> = (0..5).map(|_| UnixStream::pair().expect("a pair")).collect();
     let watched: Vec<_> = pairs
         .iter()
         .flat_map(|(left, right)| [bench.register(left), bench.register(right)])
@@ -338,11 +272,7 @@ fn take_all_has_everybody_try_again() {
     let wakes = Arc::<Wakes>::default();
     for ready in &watched {
         for direction in [Direction::Read, Direction::Write] {
-            assert!(
-                poll_with(ready, direction, &wakes, would_block)
-                    .1
-                    .is_pending()
-            );
+            assert!(poll_with(ready, direction, &wakes, would_block).1.is_pending());
         }
     }
     let mut woken = Vec::new();

@@ -30,9 +30,7 @@ pub(super) fn address(text: &str) -> Result<Address> {
 
 /// Reads a host on its own.
 pub(super) fn host_and_port(host: &str, port: u16) -> Result<Address> {
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host_text = match bracketed {
         Some(inner) => HostText::Bracketed(inner),
         // No port follows, so colons can only be those of an IPv6 address.
@@ -72,9 +70,7 @@ fn split(text: &str) -> Result<(HostText<'_>, &str)> {
     }
     let (host, port) = text.split_once(':').ok_or_else(no_port)?;
     if port.contains(':') {
-        let is_ipv6 = text
-            .bytes()
-            .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+        let is_ipv6 = text.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
         return Err(refusal(if is_ipv6 || text.contains('%') {
             "an IPv6 address stands in brackets, as in [::1]:80"
         } else {
@@ -102,9 +98,7 @@ fn target(host: HostText<'_>, port: u16) -> Result<Target> {
     match host {
         HostText::Bracketed(text) => {
             let (ip, scope) = ipv6(text)?;
-            Ok(Target::Literal(
-                SocketAddrV6::new(ip, port, 0, scope).into(),
-            ))
+            Ok(Target::Literal(SocketAddrV6::new(ip, port, 0, scope).into()))
         }
         HostText::Plain("") => Err(refusal(
             "the host is empty; 0.0.0.0 or [::] listens everywhere, localhost is this machine",
@@ -158,9 +152,7 @@ fn interface(_: &str) -> Result<u32> {
 
 fn check_name(text: &str) -> Result<()> {
     if !text.is_ascii() {
-        return Err(refusal(
-            "a name is ASCII; pass the punycode form of others (xn--...)",
-        ));
+        return Err(refusal("a name is ASCII; pass the punycode form of others (xn--...)"));
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(wrong) = text.chars().find(|c| !is_allowed(*c)) {
@@ -170,16 +162,11 @@ fn check_name(text: &str) -> Result<()> {
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.len() > NAME_MAX {
-        return Err(refusal(format!(
-            "the name has {} bytes; {NAME_MAX} at most",
-            name.len()
-        )));
+        return Err(refusal(format!("the name has {} bytes; {NAME_MAX} at most", name.len())));
     }
     for label in name.split('.') {
         if label.is_empty() {
-            return Err(refusal(
-                "a part of the name is empty; one dot between two parts",
-            ));
+            return Err(refusal("a part of the name is empty; one dot between two parts"));
         }
         if label.len() > LABEL_MAX {
             return Err(refusal(format!(
@@ -199,9 +186,7 @@ fn check_name(text: &str) -> Result<()> {
 
 /// What makes `inet_aton`, and a browser (WHATWG URL, "ends in a number"), see an IPv4 address.
 fn is_number(label: &str) -> bool {
-    let hex = label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"));
+    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
         || label.bytes().all(|b| b.is_ascii_digit())
 }

@@ -5,10 +5,7 @@ use super::*;
 
 #[track_caller]
 fn text(address: &impl ToAddress) -> String {
-    address
-        .to_address()
-        .expect("a well-formed address")
-        .to_string()
+    address.to_address().expect("a well-formed address").to_string()
 }
 
 #[test]
@@ -23,10 +20,7 @@ fn accepted_texts() {
         ("Example.COM:080", "Example.COM:80"),
         ("example.com.:443", "example.com.:443"),
         ("xn--bcher-kva.example:1", "xn--bcher-kva.example:1"),
-        (
-            "_service._tcp.example-1.org:1",
-            "_service._tcp.example-1.org:1",
-        ),
+        ("_service._tcp.example-1.org:1", "_service._tcp.example-1.org:1"),
         ("1.2.3.4.example:1", "1.2.3.4.example:1"),
         ("0x7f.example:1", "0x7f.example:1"),
         ("4u:1", "4u:1"),
@@ -115,10 +109,7 @@ fn refused_texts_say_what_would_be_right() {
     for (given, hint) in cases {
         let error = given.to_address().expect_err(given);
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{given}: {error}");
-        assert_eq!(
-            error.address(),
-            Some(given.escape_debug().to_string().as_str())
-        );
+        assert_eq!(error.address(), Some(given.escape_debug().to_string().as_str()));
         assert!(error.to_string().contains(hint), "{given}: {error}");
     }
 }
@@ -127,22 +118,13 @@ fn refused_texts_say_what_would_be_right() {
 fn too_long_names_are_refused_with_the_number() {
     let label = "a".repeat(64);
     let error = (label.as_str(), 1).to_address().expect_err("64 bytes");
-    assert!(
-        error.to_string().ends_with("64 bytes; 63 at most"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("64 bytes; 63 at most"), "{error}");
     let name = "a.".repeat(126) + "bc";
     let error = (name.as_str(), 1).to_address().expect_err("254 bytes");
-    assert!(
-        error.to_string().ends_with("254 bytes; 253 at most"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("254 bytes; 253 at most"), "{error}");
     let huge = "ä".repeat(1 << 20);
     let error = huge.to_address().expect_err("a megabyte");
-    assert!(
-        error.to_string().len() < 1000,
-        "the error does not repeat it"
-    );
+    assert!(error.to_string().len() < 1000, "the error does not repeat it");
 }
 
 #[test]
@@ -150,15 +132,10 @@ fn a_host_on_its_own_needs_no_brackets() {
     let loopback = text(&"[::1]:80");
     assert_eq!(text(&("::1", 80)), loopback);
     assert_eq!(text(&("[::1]", 80)), loopback);
-    for host in [
-        "", "[", "[]", "[::1", "::1]", "host:80", "127.1", "[::1]:80", "a b", "\0",
-    ] {
+    for host in ["", "[", "[]", "[::1", "::1]", "host:80", "127.1", "[::1]:80", "a b", "\0"] {
         let error = (host, 7).to_address().expect_err(host);
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{host}: {error}");
-        assert!(
-            error.address().is_some_and(|shown| shown.ends_with(":7")),
-            "{error}"
-        );
+        assert!(error.address().is_some_and(|shown| shown.ends_with(":7")), "{error}");
     }
 }
 
@@ -169,18 +146,9 @@ fn a_zone_may_be_the_name_of_an_interface() {
     for interface in &interfaces {
         let name = interface.name().to_str().expect("a name in ASCII");
         let address = format!("[fe80::1%{name}]:80");
-        assert_eq!(
-            text(&address),
-            format!("[fe80::1%{}]:80", interface.index())
-        );
+        assert_eq!(text(&address), format!("[fe80::1%{}]:80", interface.index()));
     }
-    for name in [
-        "no-such-interface",
-        "\u{0}",
-        "a b",
-        "ü",
-        &"x".repeat(1 << 16),
-    ] {
+    for name in ["no-such-interface", "\u{0}", "a b", "ü", &"x".repeat(1 << 16)] {
         let error = format!("[fe80::1%{name}]:80").to_address().expect_err(name);
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
@@ -199,20 +167,13 @@ fn everything_that_says_host_and_port_is_an_address() {
     assert_eq!(text(&(Ipv4Addr::LOCALHOST, 80)), "127.0.0.1:80");
     assert_eq!(text(&(Ipv6Addr::LOCALHOST, 80)), "[::1]:80");
     let v6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 80, 5, 3);
-    assert_eq!(
-        text(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80)),
-        "127.0.0.1:80"
-    );
+    assert_eq!(text(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80)), "127.0.0.1:80");
     assert_eq!(text(&v6), "[::1%3]:80");
     assert_eq!(text(&SocketAddr::from(v6)), "[::1%3]:80");
     let address = SocketAddress::from(v6);
     assert_eq!(text(&&address), "[::1%3]:80");
     let address = address.to_address().expect("it is concrete");
-    assert_eq!(
-        address.host(),
-        Host::Literal(v6.into()),
-        "the flow information is kept"
-    );
+    assert_eq!(address.host(), Host::Literal(v6.into()), "the flow information is kept");
     assert_eq!(address.to_address().as_ref().ok(), Some(&address));
     let name = "Host.:80".to_address().expect("a name");
     assert_eq!((name.host(), name.port()), (Host::Name("Host."), 80));
@@ -240,9 +201,7 @@ const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 fn inet_socket_address_test_resolve_address() {
     for (host, expected) in [("127.0.0.1", &[127, 0, 0, 1][..]), ("::1", &LOOPBACK_V6)] {
         let address = (host, 8080).to_address().expect("a literal");
-        let Host::Literal(inet) = address.host() else {
-            panic!("nothing is left to look up")
-        };
+        let Host::Literal(inet) = address.host() else { panic!("nothing is left to look up") };
         assert_eq!(bytes(&SocketAddress::from(inet)), expected);
     }
 }
@@ -273,9 +232,7 @@ fn inet() -> impl Strategy<Value = SocketAddr> {
 /// Any accepted name of a few labels.
 fn name() -> impl Strategy<Value = String> {
     "([a-zA-Z0-9_-]{1,63}\\.){0,3}[a-zA-Z_-][a-zA-Z0-9_-]{0,62}\\.?"
-        .prop_filter("253 bytes at most", |name| {
-            name.trim_end_matches('.').len() <= 253
-        })
+        .prop_filter("253 bytes at most", |name| name.trim_end_matches('.').len() <= 253)
 }
 
 /// Text made of what addresses are made of, where the near misses are.

@@ -26,10 +26,7 @@ fn localhost_resolves_on_the_pool_to_loopback() {
     let found = block_on(resolve(&pool, &address("localhost:80"))).expect("every host has it");
     assert!(!found.is_empty());
     for address in found {
-        assert!(
-            address.ip().is_loopback() && address.port() == 80,
-            "{address}"
-        );
+        assert!(address.ip().is_loopback() && address.port() == 80, "{address}");
     }
     assert_eq!(pool.stats().threads, 1);
 }

@@ -23,7 +23,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
 use super::Core;
-use crate::host::{Direction, Progress, uninterrupted};
+use crate::host::{Direction, Progress};
+use crate::interrupted::uninterrupted;
 use crate::net::descriptor::Waits;
 use crate::net::system;
 use crate::time::Sleep;
@@ -52,10 +53,7 @@ pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
     if core.io().is_released() || !core.become_closer() {
         return;
     }
-    let closing = Closing {
-        core: Arc::clone(core),
-        outbox,
-    };
+    let closing = Closing { core: Arc::clone(core), outbox };
     if closing.attempt() {
         return core.release();
     }
@@ -77,10 +75,7 @@ impl Closing {
             outbox.advance();
         }
         self.discard_now();
-        let nothing_queued = self
-            .outbox
-            .as_ref()
-            .is_none_or(|outbox| outbox.queued() == 0);
+        let nothing_queued = self.outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
         if self.core.has_peer_ended() && nothing_queued {
             self.core.end_by_release();
         }
@@ -94,18 +89,13 @@ impl Closing {
             None if self.core.ends_by_release() => {}
             None => {
                 // A socket that is no longer connected has nothing to be ended.
-                self.core
-                    .io()
-                    .call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
-                    .ok();
+                self.core.io().call(|fd| Ok(shutdown(fd, Shutdown::Write)?)).ok();
             }
         }
     }
 
     fn is_settled(&self) -> bool {
-        self.outbox
-            .as_ref()
-            .is_none_or(|outbox| outbox.is_settled())
+        self.outbox.as_ref().is_none_or(|outbox| outbox.is_settled())
     }
 
     /// The rule at the top of this file, except for the time.
@@ -151,10 +141,7 @@ impl Closing {
         let mut sink = [0; DISCARD_BYTES];
         let mut call = |fd: std::os::fd::BorrowedFd<'_>| {
             let (count, _) = recv(fd, &mut sink[..], RecvFlags::empty())?;
-            Ok(Progress {
-                count,
-                drained: count < DISCARD_BYTES,
-            })
+            Ok(Progress { count, drained: count < DISCARD_BYTES })
         };
         receive(cx, &mut call).map(|received| {
             let mut after = Afterwards::new();
@@ -209,9 +196,7 @@ impl Closing {
     /// Throws input away until there is none for now.
     fn poll_input(&self, cx: &mut Context<'_>) {
         while let Poll::Ready(true) = self.poll_discard(cx, |cx, call| {
-            self.core
-                .io()
-                .poll_io(cx, Direction::Read, Waits::WayOut, &mut *call)
+            self.core.io().poll_io(cx, Direction::Read, Waits::WayOut, &mut *call)
         }) {}
     }
 }
@@ -230,11 +215,9 @@ impl Drop for Closing {
             && !outbox.is_settled()
         {
             let limit = self.core.selector().drain_timeout();
-            outbox.abort(
-                &Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
-                    "the peer did not take everything within the drain timeout of {limit:?}"
-                )),
-            );
+            outbox.abort(&Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
+                "the peer did not take everything within the drain timeout of {limit:?}"
+            )));
         }
         self.core.release();
     }
@@ -250,11 +233,7 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn new(closing: &'a Closing) -> Self {
         let sleep = closing.core.selector().sleep(FIRST_LOOK_AFTER);
-        Self {
-            closing,
-            sleep,
-            pause: FIRST_LOOK_AFTER,
-        }
+        Self { closing, sleep, pause: FIRST_LOOK_AFTER }
     }
 
     fn poll_acknowledged(&mut self, cx: &mut Context<'_>, is_settled: bool) -> Poll<()> {

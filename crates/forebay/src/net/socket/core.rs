@@ -129,10 +129,7 @@ impl Core {
         if error.is_closed() {
             return self.cause.get().cloned().unwrap_or(error);
         }
-        if matches!(
-            error.kind(),
-            ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable
-        ) {
+        if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
             self.lost.store(true, Ordering::Release);
         }
         let cause = self.cause.record(error.with_address(&self.parts.remote));
@@ -151,12 +148,7 @@ impl Core {
     }
 
     pub(super) fn local_address(&self) -> SocketAddress {
-        let ask = || {
-            self.io
-                .call(|fd| SockRef::from(&fd).local_addr())
-                .ok()?
-                .as_socket()
-        };
+        let ask = || self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?.as_socket();
         if let Some(known) = self.local.get() {
             return known.clone();
         }
@@ -252,13 +244,7 @@ impl Core {
 
     /// Waits until there is a reason.
     pub(super) async fn closed(&self) -> CloseReason {
-        wait_in(
-            &self.waiters,
-            |waiters| waiters,
-            (),
-            |_| self.close_reason(),
-        )
-        .await
+        wait_in(&self.waiters, |waiters| waiters, (), |_| self.close_reason()).await
     }
 
     /// Waits until the descriptor is released.

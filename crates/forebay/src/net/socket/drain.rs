@@ -35,22 +35,16 @@ impl Drain for SocketDrain {
             return Poll::Ready(Err(cause.clone()));
         }
         while !queue.is_empty() {
-            let sent = self
-                .core
-                .io()
-                .poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-                    let count = if queue.is_one_piece() {
-                        send(fd, queue.first(), SendFlags::NOSIGNAL)?
-                    } else {
-                        let (slices, count) = queue.slices();
-                        let mut control = SendAncillaryBuffer::default();
-                        sendmsg(fd, &slices[..count], &mut control, SendFlags::NOSIGNAL)?
-                    };
-                    Ok(Progress {
-                        count,
-                        drained: false,
-                    })
-                });
+            let sent = self.core.io().poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
+                let count = if queue.is_one_piece() {
+                    send(fd, queue.first(), SendFlags::NOSIGNAL)?
+                } else {
+                    let (slices, count) = queue.slices();
+                    let mut control = SendAncillaryBuffer::default();
+                    sendmsg(fd, &slices[..count], &mut control, SendFlags::NOSIGNAL)?
+                };
+                Ok(Progress { count, drained: false })
+            });
             match ready!(sent) {
                 Ok(progress) => {
                     let counters = self.core.selector().counters();
@@ -90,12 +84,7 @@ impl Drain for SocketDrain {
 impl SocketDrain {
     /// Why the socket is no longer connected.
     fn reason(&self) -> io::Error {
-        let told = self
-            .core
-            .io()
-            .call(|fd| SockRef::from(&fd).take_error())
-            .ok()
-            .flatten();
+        let told = self.core.io().call(|fd| SockRef::from(&fd).take_error()).ok().flatten();
         told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
     }
 }

@@ -55,10 +55,7 @@ struct Handle {
 impl Socket {
     pub(super) fn new(io: Descriptor, parts: CoreParts) -> Self {
         let core = Arc::new(Core::new(io, parts));
-        Self(Arc::new(Handle {
-            core,
-            outbox: OnceLock::new(),
-        }))
+        Self(Arc::new(Handle { core, outbox: OnceLock::new() }))
     }
 
     /// Opens the reading half; once.
@@ -102,11 +99,7 @@ impl Socket {
     pub fn connection(&self) -> Result<Connection> {
         let input = self.open_read_channel()?;
         let output = self.open_write_channel()?;
-        Ok(Connection {
-            input,
-            output,
-            socket: self.clone(),
-        })
+        Ok(Connection { input, output, socket: self.clone() })
     }
 
     /// The address of this side.
@@ -199,11 +192,7 @@ impl Drop for Handle {
 impl Core {
     fn new_outbox(self: &Arc<Self>) -> Arc<Outbox> {
         let turns = Arc::new(SelectorTurns(Arc::clone(self.selector())));
-        Outbox::new(
-            Box::new(SocketDrain::new(Arc::clone(self))),
-            self.cause().clone(),
-            turns,
-        )
+        Outbox::new(Box::new(SocketDrain::new(Arc::clone(self))), self.cause().clone(), turns)
     }
 }
 

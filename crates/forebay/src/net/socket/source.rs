@@ -27,11 +27,7 @@ pub(super) struct SocketSource {
 
 impl SocketSource {
     pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
-        Self {
-            core,
-            handle,
-            share: Share::default(),
-        }
+        Self { core, handle, share: Share::default() }
     }
 }
 
@@ -42,18 +38,12 @@ impl Source for SocketSource {
         }
         ready!(self.share.poll_left(cx));
         let mut offered = 0;
-        let received = self
-            .core
-            .io()
-            .poll_io(cx, Direction::Read, Waits::User, |fd| {
-                let space = inlet.space();
-                offered = space.len();
-                let (count, _) = recv(fd, space, RecvFlags::empty())?;
-                Ok(Progress {
-                    count,
-                    drained: count < offered,
-                })
-            });
+        let received = self.core.io().poll_io(cx, Direction::Read, Waits::User, |fd| {
+            let space = inlet.space();
+            offered = space.len();
+            let (count, _) = recv(fd, space, RecvFlags::empty())?;
+            Ok(Progress { count, drained: count < offered })
+        });
         let count = match ready!(received) {
             Ok(progress) => progress.count,
             Err(error) => return Poll::Ready(Err(self.failed(error))),
@@ -62,11 +52,7 @@ impl Source for SocketSource {
         if count == 0 {
             return Poll::Ready(self.end());
         }
-        self.core
-            .selector()
-            .counters()
-            .received_bytes
-            .add(count as u64);
+        self.core.selector().counters().received_bytes.add(count as u64);
         self.share.spend(count);
         inlet.fill(count);
         Poll::Ready(Ok(Filled::More))
@@ -113,10 +99,7 @@ impl Share {
         }
         let now = turn();
         let used_up = now.is_none() || now == self.turn;
-        *self = Self {
-            turn: now,
-            ..Self::default()
-        };
+        *self = Self { turn: now, ..Self::default() };
         if !used_up {
             return Poll::Ready(());
         }
@@ -131,10 +114,7 @@ impl Share {
     fn spend(&mut self, bytes: usize) {
         let now = turn();
         if now.is_some() && now != self.turn {
-            *self = Self {
-                turn: now,
-                ..Self::default()
-            };
+            *self = Self { turn: now, ..Self::default() };
         }
         self.fills += 1;
         self.bytes += bytes;

@@ -44,7 +44,5 @@ pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> Option<u32> {
 /// (RFC 9293, section 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {
     // A socket that the peer has reset already refuses options, and needs no reset.
-    SockRef::from(&socket)
-        .set_linger(Some(std::time::Duration::ZERO))
-        .ok();
+    SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO)).ok();
 }

@@ -25,13 +25,7 @@ pub(super) struct TcpInfo {
 #[derive(Debug, Clone, Copy)]
 struct Info;
 
-nix::getsockopt_impl!(
-    Info,
-    libc::IPPROTO_TCP,
-    libc::TCP_INFO,
-    TcpInfo,
-    GetStruct<TcpInfo>
-);
+nix::getsockopt_impl!(Info, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
 
 /// What the kernel says; `None` for anything that is not TCP.
 pub(super) fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {

@@ -125,7 +125,6 @@ impl<T> Reporter<T> {
 
 impl<T> Drop for Reporter<T> {
     fn drop(&mut self) {
-        self.0
-            .settle(Err(Error::new(ErrorKind::Closed, "spawn_blocking")));
+        self.0.settle(Err(Error::new(ErrorKind::Closed, "spawn_blocking")));
     }
 }

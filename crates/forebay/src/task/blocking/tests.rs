@@ -46,23 +46,14 @@ fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn no_thread_is_started_before_the_first_job() {
-    assert_eq!(
-        BlockingPool::default().stats(),
-        BlockingStats {
-            threads: 0,
-            waiting: 0
-        }
-    );
+    assert_eq!(BlockingPool::default().stats(), BlockingStats { threads: 0, waiting: 0 });
 }
 
 #[test]
 fn a_job_runs_on_a_named_thread_of_the_pool() {
     let pool = BlockingPool::new(1);
     let name = block_on(run(&pool, || thread::current().name().map(str::to_owned)));
-    assert_eq!(
-        name.expect("it runs").as_deref(),
-        Some("forebay-blocking-1")
-    );
+    assert_eq!(name.expect("it runs").as_deref(), Some("forebay-blocking-1"));
 }
 
 #[test]
@@ -86,13 +77,7 @@ fn threads_are_bounded_and_jobs_wait_in_order() {
         let job = move || send.send(number).expect("the test listens");
         pool.submit(Box::new(job)).expect("there is room");
     }
-    assert_eq!(
-        pool.stats(),
-        BlockingStats {
-            threads: 2,
-            waiting: 8
-        }
-    );
+    assert_eq!(pool.stats(), BlockingStats { threads: 2, waiting: 8 });
     let [first, second] = gates;
     first.open();
     let order: Vec<i32> = order.iter().take(8).collect();
@@ -106,13 +91,7 @@ fn a_job_never_waits_behind_a_blocked_one_while_a_thread_may_start() {
     let pool = BlockingPool::new(16);
     let gates: Vec<Gate> = (0..16).map(|_| Gate::hold(&pool)).collect();
     gates.iter().for_each(Gate::wait_until_entered);
-    assert_eq!(
-        pool.stats(),
-        BlockingStats {
-            threads: 16,
-            waiting: 0
-        }
-    );
+    assert_eq!(pool.stats(), BlockingStats { threads: 16, waiting: 0 });
     gates.into_iter().for_each(Gate::open);
 }
 
@@ -137,11 +116,7 @@ fn a_full_queue_refuses_and_names_the_bound() {
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert!(refused.to_string().contains("1024"), "{refused}");
     let refused = block_on(run(&pool, || ())).expect_err("there is no room");
-    assert_eq!(
-        refused.kind(),
-        ErrorKind::Exhausted,
-        "not the Closed of a dropped job"
-    );
+    assert_eq!(refused.kind(), ErrorKind::Exhausted, "not the Closed of a dropped job");
     gate.open();
     await_that("the queue runs empty", || pool.stats().waiting == 0);
 }
@@ -156,33 +131,16 @@ fn a_job_is_refused_when_no_thread_runs_and_none_can_be_started() {
     let refused = block_on(run(&pool, || ())).expect_err("nobody would run it");
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert!(std::error::Error::source(&refused).is_some());
-    assert_eq!(
-        pool.stats(),
-        BlockingStats {
-            threads: 0,
-            waiting: 0
-        }
-    );
+    assert_eq!(pool.stats(), BlockingStats { threads: 0, waiting: 0 });
 }
 
 #[test]
 fn a_job_waits_for_a_running_thread_when_no_other_can_be_started() {
     let pool = BlockingPool::with(2, IDLE_LIMIT, start_none);
     // One thread that started before the system ran out.
-    *lock(&pool.0.state) = State {
-        threads: 1,
-        busy: 1,
-        ..State::default()
-    };
-    pool.submit(Box::new(|| ()))
-        .expect("the running thread will come to it");
-    assert_eq!(
-        pool.stats(),
-        BlockingStats {
-            threads: 1,
-            waiting: 1
-        }
-    );
+    *lock(&pool.0.state) = State { threads: 1, busy: 1, ..State::default() };
+    pool.submit(Box::new(|| ())).expect("the running thread will come to it");
+    assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 1 });
 }
 
 #[test]
@@ -194,19 +152,11 @@ fn a_panicking_job_costs_no_thread() {
         }
     }
     let pool = BlockingPool::new(1);
-    pool.submit(Box::new(|| panic!("a job's panic")))
-        .expect("there is room");
-    pool.submit(Box::new(|| std::panic::panic_any(PanicsAgain)))
-        .expect("there is room");
+    pool.submit(Box::new(|| panic!("a job's panic"))).expect("there is room");
+    pool.submit(Box::new(|| std::panic::panic_any(PanicsAgain))).expect("there is room");
     assert_eq!(block_on(run(&pool, || 7)).expect("the thread lives"), 7);
     await_that("it is idle", || lock(&pool.0.state).busy == 0);
-    assert_eq!(
-        pool.stats(),
-        BlockingStats {
-            threads: 1,
-            waiting: 0
-        }
-    );
+    assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 0 });
     assert_eq!(lock(&pool.0.state).started, 1);
 }
 
@@ -218,12 +168,7 @@ fn a_panic_in_a_call_is_its_error() {
     assert!(error.to_string().contains("no such file"), "{error}");
     let number = 3;
     let error = block_on(run(&pool, move || -> u8 { panic!("number {number}") }));
-    assert!(
-        error
-            .expect_err("it panicked")
-            .to_string()
-            .contains("number 3")
-    );
+    assert!(error.expect_err("it panicked").to_string().contains("number 3"));
 }
 
 #[test]
@@ -237,11 +182,7 @@ fn close_refuses_new_jobs_and_drops_waiting_ones() {
     pool.close();
     pool.close();
     assert!(block_on(waiting).expect_err("it never ran").is_closed());
-    assert!(
-        pool.submit(Box::new(|| ()))
-            .expect_err("closed")
-            .is_closed()
-    );
+    assert!(pool.submit(Box::new(|| ())).expect_err("closed").is_closed());
     assert!(block_on(run(&pool, || ())).expect_err("closed").is_closed());
     gate.open();
     await_that("the thread ends", || pool.stats().threads == 0);
@@ -290,8 +231,7 @@ fn what_a_refused_or_waiting_job_owns_is_dropped_without_a_lock() {
     let (send, dropped) = mpsc::channel();
     let owned = || AsksWhenDropped(Arc::clone(&pool), send.clone());
     let (waiting, late) = (owned(), owned());
-    pool.submit(Box::new(move || drop(waiting)))
-        .expect("there is room");
+    pool.submit(Box::new(move || drop(waiting))).expect("there is room");
     pool.close();
     dropped.try_recv().expect("the waiting job was dropped");
     assert!(pool.submit(Box::new(move || drop(late))).is_err());
@@ -333,22 +273,12 @@ fn the_newest_waker_is_woken_once_the_value_is_there() {
     let mut call = pin!(run(&pool, || 5));
     for count in &counts {
         let waker = Waker::from(Arc::clone(count));
-        assert!(
-            call.as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending()
-        );
+        assert!(call.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
     gate.open();
-    await_that("the call is woken", || {
-        counts[1].0.load(Ordering::SeqCst) == 1
-    });
+    await_that("the call is woken", || counts[1].0.load(Ordering::SeqCst) == 1);
     assert_eq!(counts[0].0.load(Ordering::SeqCst), 0);
-    assert_eq!(
-        Arc::strong_count(&counts[0]),
-        1,
-        "the replaced waker was dropped"
-    );
+    assert_eq!(Arc::strong_count(&counts[0]), 1, "the replaced waker was dropped");
     let mut cx = Context::from_waker(Waker::noop());
     assert!(matches!(call.as_mut().poll(&mut cx), Poll::Ready(Ok(5))));
 }

@@ -12,10 +12,7 @@ struct Sleeper {
 
 impl Sleeper {
     fn new(time: &Arc<ManualTime>) -> Arc<Self> {
-        Arc::new(Self {
-            time: Arc::clone(time),
-            woken: AtomicUsize::new(0),
-        })
+        Arc::new(Self { time: Arc::clone(time), woken: AtomicUsize::new(0) })
     }
 
     fn woken(&self) -> usize {
@@ -45,9 +42,7 @@ fn the_system_clock_sleeps_until_the_deadline() {
     let clock = Clock::default();
     assert_eq!(clock.sleep_for(None), None);
     assert_eq!(clock.sleep_for(Some(clock.now())), Some(Duration::ZERO));
-    let slept = clock
-        .sleep_for(Some(clock.now() + 3600 * SECOND))
-        .expect("a deadline was given");
+    let slept = clock.sleep_for(Some(clock.now() + 3600 * SECOND)).expect("a deadline was given");
     assert!(slept <= 3600 * SECOND && slept > 3000 * SECOND, "{slept:?}");
 }
 

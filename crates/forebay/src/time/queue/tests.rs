@@ -18,11 +18,7 @@ struct Wakers(Vec<Waker>);
 
 impl Wakers {
     fn new(count: usize) -> Self {
-        Self(
-            (0..count)
-                .map(|_| Waker::from(Arc::new(Numbered)))
-                .collect(),
-        )
+        Self((0..count).map(|_| Waker::from(Arc::new(Numbered))).collect())
     }
 
     fn get(&self, number: usize) -> Waker {
@@ -30,10 +26,7 @@ impl Wakers {
     }
 
     fn number(&self, waker: &Waker) -> usize {
-        self.0
-            .iter()
-            .position(|known| known.will_wake(waker))
-            .expect("the waker is one of ours")
+        self.0.iter().position(|known| known.will_wake(waker)).expect("the waker is one of ours")
     }
 }
 
@@ -45,35 +38,21 @@ struct Oracle {
 
 impl Oracle {
     fn replace(&mut self, timer: usize, waker: usize) -> Result<usize, usize> {
-        match self
-            .waiting
-            .iter_mut()
-            .find(|(_, waiting, _)| *waiting == timer)
-        {
+        match self.waiting.iter_mut().find(|(_, waiting, _)| *waiting == timer) {
             Some((_, _, kept)) => Ok(std::mem::replace(kept, waker)),
             None => Err(waker),
         }
     }
 
     fn remove(&mut self, timer: usize) -> Option<usize> {
-        let place = self
-            .waiting
-            .iter()
-            .position(|(_, waiting, _)| *waiting == timer)?;
+        let place = self.waiting.iter().position(|(_, waiting, _)| *waiting == timer)?;
         Some(self.waiting.remove(place).2)
     }
 
     fn take_due(&mut self, now: u64) -> Vec<usize> {
         self.waiting.sort_unstable();
-        let due = self
-            .waiting
-            .iter()
-            .take_while(|(deadline, ..)| *deadline <= now)
-            .count();
-        self.waiting
-            .drain(..due)
-            .map(|(_, _, waker)| waker)
-            .collect()
+        let due = self.waiting.iter().take_while(|(deadline, ..)| *deadline <= now).count();
+        self.waiting.drain(..due).map(|(_, _, waker)| waker).collect()
     }
 
     fn next_deadline(&self) -> Option<u64> {

@@ -1,0 +1,122 @@
+//! The examples do what their headers say.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+fn example(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path = path.join("examples").join(name);
+    assert!(path.exists(), "cargo test builds the examples; {} is missing", path.display());
+    Command::new(path)
+}
+
+/// A server example and the address that its first line names.
+struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Server {
+    fn start(name: &str) -> Self {
+        let mut child = example(name).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        Self { child, output, address }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn lines_of(output: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(output).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn quickstart_greets_three_names_and_ends() {
+    let done = example("quickstart").output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let lines = lines_of(&done.stdout);
+    assert!(lines[0].starts_with("Server is listening at 127.0.0.1:"));
+    assert_eq!(lines[1], "server: Please enter your name");
+    let greetings: Vec<_> = lines.iter().filter(|line| line.starts_with("server: Hello")).collect();
+    assert_eq!(
+        greetings,
+        ["server: Hello, Ada!", "server: Hello, Grace!", "server: Hello, Barbara!"]
+    );
+}
+
+#[test]
+fn the_client_carries_standard_input_to_the_server_and_back() {
+    let mut server = Server::start("sockets_server");
+    let mut client = example("sockets_client")
+        .arg(&server.address)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(b"Ada\nGrace").unwrap();
+    let done = client.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let dialogue = lines_of(&done.stdout);
+    assert_eq!(dialogue, ["Please enter your name", "Hello, Ada!", "Hello, Grace!"]);
+    let mut accepted = String::new();
+    server.output.read_line(&mut accepted).unwrap();
+    assert!(accepted.starts_with("Accepted 127.0.0.1:"));
+}
+
+#[test]
+fn the_client_ends_with_the_server_although_its_standard_input_stays_open() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = example("sockets_client")
+        .arg(listener.local_addr().unwrap().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"that was all\n").unwrap();
+    drop(peer);
+    let _open = client.stdin.take();
+    let mut said = String::new();
+    client.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "that was all\n");
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
+fn echo_sends_everything_back() {
+    let server = Server::start("echo");
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let mut writing = stream.try_clone().unwrap();
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || {
+        writing.write_all(&copy).unwrap();
+        writing.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    writer.join().unwrap();
+    assert!(received == sent, "{} bytes came back", received.len());
+}
+
+#[test]
+fn a_wrong_address_is_one_line_and_an_exit_code() {
+    let done = example("sockets_server").arg("no-port").output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("no-port"), "{done:?}");
+}

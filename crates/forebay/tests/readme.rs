@@ -1,0 +1,65 @@
+//! README's server is the example's, and its loop is the one that is measured.
+
+#![allow(missing_docs)]
+
+use std::fs;
+use std::path::Path;
+
+fn text(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of a piece of code without their indentation.
+fn lines(code: &str) -> Vec<&str> {
+    code.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+/// The first fenced block of Rust in README.
+fn readme_server(readme: &str) -> Vec<&str> {
+    let code = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
+    lines(code.unwrap_or_else(|| panic!("README has no Rust")))
+}
+
+/// From the line that begins the loop to the brace that ends it.
+fn loop_of<'a>(code: &[&'a str]) -> Vec<&'a str> {
+    let start = code.iter().position(|line| line.starts_with("while let")).unwrap_or(code.len());
+    let end =
+        code[start..].iter().position(|line| *line == "}").map_or(code.len(), |at| start + at);
+    code[start..=end.min(code.len() - 1)].to_vec()
+}
+
+#[test]
+fn the_measured_loop_is_readmes() {
+    let (readme, modes) = (text("README.md"), text("bench/src/modes.rs"));
+    let measured = modes.split("pub async fn line(").nth(1).unwrap_or_default();
+    let expected = loop_of(&readme_server(&readme));
+    assert_eq!(expected.len(), 3, "README's loop: {expected:?}");
+    assert_eq!(loop_of(&lines(measured)), expected);
+}
+
+#[test]
+fn the_example_is_readmes_server() {
+    let (readme, example) = (text("README.md"), text("examples/sockets_server.rs"));
+    let about_the_address = |line: &&str| line.contains("9002") || line.contains(".bind(");
+    let strip = |lines: Vec<&str>| -> Vec<String> {
+        lines
+            .into_iter()
+            .filter(|line| !line.starts_with("//!") && !about_the_address(line))
+            .map(str::to_owned)
+            .collect()
+    };
+    assert_eq!(strip(lines(&example)), strip(readme_server(&readme)));
+}
+
+#[test]
+fn the_front_page_of_the_docs_is_readmes_server() {
+    let (readme, page) = (text("README.md"), text("crates/forebay/src/lib.rs"));
+    let docs: String = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let code = docs.split("```no_run\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert_eq!(lines(code.unwrap_or_default()), readme_server(&readme));
+}
