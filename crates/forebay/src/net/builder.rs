@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_io::{Error, Result};
-use socket2::{Domain, Protocol, SockAddr, Type};
+use socket2::SockAddr;
 
 use super::address::ToAddress;
 use super::connect;
@@ -12,6 +12,7 @@ use super::options::{KeepAlive, StreamOptions, named};
 use super::resolve::resolve;
 use super::server::ServerSocket;
 use super::socket::Socket;
+use super::system;
 use crate::selector::{SelectorManager, Shared};
 
 /// Connections that may wait to be accepted.
@@ -133,19 +134,14 @@ impl TcpBuilder {
         selector: &Arc<Shared>,
         address: std::net::SocketAddr,
     ) -> Result<ServerSocket> {
-        let system = |error| Error::from_io("bind", error);
-        let socket = socket2::Socket::new(
-            Domain::for_address(address),
-            Type::STREAM.nonblocking(),
-            Some(Protocol::TCP),
-        )
-        .map_err(system)?;
+        let failed = |error| Error::from_io("bind", error);
+        let socket = system::stream_socket(address).map_err(failed)?;
         let reuse = self.reuse_address.unwrap_or(cfg!(unix));
         named("reuse_address", socket.set_reuse_address(reuse))?;
         self.stream.apply(&(&socket).into())?;
-        socket.bind(&SockAddr::from(address)).map_err(system)?;
-        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX)).map_err(system)?;
-        let local = socket.local_addr().map_err(system)?.as_socket().unwrap_or(address);
+        socket.bind(&SockAddr::from(address)).map_err(failed)?;
+        socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX)).map_err(failed)?;
+        let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
         Ok(ServerSocket::new(socket.into(), local, self.stream, Arc::clone(selector)))
     }
 

@@ -7,13 +7,14 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use forebay_io::{Error, ErrorKind, Result};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use socket2::{SockAddr, SockRef};
 
 use super::address::Address;
 use super::descriptor::{Descriptor, Waits};
 use super::options::{StreamOptions, named};
 use super::resolve::resolve;
 use super::socket::{CoreParts, Socket};
+use super::system;
 use crate::host::{Direction, Progress};
 use crate::selector::Shared;
 
@@ -51,13 +52,8 @@ async fn attempt(
     reuse_address: Option<bool>,
     options: StreamOptions,
 ) -> Result<Socket> {
-    let system = |error| Error::from_io("connect", error);
-    let socket = socket2::Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.nonblocking(),
-        Some(Protocol::TCP),
-    )
-    .map_err(system)?;
+    let failed = |error| Error::from_io("connect", error);
+    let socket = system::stream_socket(address).map_err(failed)?;
     if let Some(reuse) = reuse_address {
         named("reuse_address", socket.set_reuse_address(reuse))?;
     }
@@ -69,12 +65,12 @@ async fn attempt(
         Err(error) if is_in_progress(&error) => {
             poll_fn(|cx| io.poll_io(cx, Direction::Write, Waits::User, is_connected))
                 .await
-                .map_err(system)?;
+                .map_err(failed)?;
         }
-        Err(error) => return Err(system(error)),
+        Err(error) => return Err(failed(error)),
     }
     refuse_self(&io, address)?;
-    let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(system)?;
+    let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(failed)?;
     let parts =
         CoreParts { remote: address.into(), local: local.as_socket().unwrap_or(address).into() };
     selector.counters().connected.add(1);

@@ -6,12 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use forebay_io::seam::{Afterwards, Drain, SendQueue};
 use forebay_io::{Error, Result};
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, send, sendmsg, shutdown};
+use rustix::net::{SendAncillaryBuffer, Shutdown, send, sendmsg, shutdown};
 use socket2::SockRef;
 
 use super::Core;
 use crate::host::{Direction, Progress};
 use crate::net::descriptor::Waits;
+use crate::net::system::SEND_FLAGS;
 
 /// The writing end of a connection.
 pub(super) struct SocketDrain {
@@ -37,11 +38,11 @@ impl Drain for SocketDrain {
         while !queue.is_empty() {
             let sent = self.core.io().poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
                 let count = if queue.is_one_piece() {
-                    send(fd, queue.first(), SendFlags::NOSIGNAL)?
+                    send(fd, queue.first(), SEND_FLAGS)?
                 } else {
                     let (slices, count) = queue.slices();
                     let mut control = SendAncillaryBuffer::default();
-                    sendmsg(fd, &slices[..count], &mut control, SendFlags::NOSIGNAL)?
+                    sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)?
                 };
                 Ok(Progress { count, drained: false })
             });

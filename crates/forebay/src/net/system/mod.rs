@@ -7,10 +7,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use socket2::SockRef;
+use rustix::net::SendFlags;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// Makes a TCP socket, non-blocking and close-on-exec from the start.
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
+    Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+}
+
+/// Makes a TCP socket; Apple's systems set the flags right after, and how not to be killed by
+/// `SIGPIPE` as well.
+#[cfg(target_vendor = "apple")]
+pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_nosigpipe(true)?;
+    Ok(socket)
+}
+
+/// Sending to a peer that is gone is an error, never a signal (`send(2)`).
+#[cfg(not(target_vendor = "apple"))]
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+
+/// Apple's systems have an option of the socket for that.
+#[cfg(target_vendor = "apple")]
+pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 /// Accepts a connection, non-blocking and close-on-exec from the start (`accept4(2)`).
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+#[cfg(not(target_vendor = "apple"))]
 pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     use rustix::net::{SocketFlags, acceptfrom_with};
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -18,11 +43,12 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<So
     Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
 }
 
-/// Accepts a connection; these systems have no `accept4`, so the flags are set right after.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+/// Accepts a connection; Apple's systems have no `accept4`.
+#[cfg(target_vendor = "apple")]
 pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let (socket, peer) = SockRef::from(&listener).accept()?;
     socket.set_nonblocking(true)?;
+    socket.set_nosigpipe(true)?;
     Ok((socket.into(), peer.as_socket()))
 }
 
