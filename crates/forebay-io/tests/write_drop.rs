@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{torn_down, unwinding};
+use forebay_io::seam::{WorkerStage, end_poll, torn_down, unwinding};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, ErrorKind, pipe};
 
 use support::{KIB, Recorder, at_once, finish, ledgered, pattern, poll_once};
@@ -161,4 +161,35 @@ fn an_unwinding_writer_resets_its_transport_and_sends_no_end() {
     assert_eq!((peer.ended(), turns.lingering()), (0, 0));
     assert_eq!(peer.aborted().expect("reset").kind(), ErrorKind::Panicked);
     assert!(peer.is_dropped());
+}
+
+#[test]
+fn what_a_panicking_task_had_staged_is_signed_off_by_nobody() {
+    let _stage = WorkerStage::enter();
+    let peer = Recorder::new();
+    let (mut output, turns) = peer.channel();
+    for _ in 0..4 {
+        at_once(output.write_str("half a message ")).expect("room");
+    }
+    torn_down(|| drop(output));
+    end_poll();
+    turns.end();
+    assert_eq!((peer.ended(), turns.lingering()), (0, 0));
+    assert_eq!(peer.aborted().expect("reset").kind(), ErrorKind::Panicked);
+    assert!(peer.is_dropped(), "the stage keeps it");
+}
+
+#[test]
+fn what_a_worker_staged_is_sent_before_the_end_of_a_dropped_writer() {
+    let _stage = WorkerStage::enter();
+    let peer = Recorder::new();
+    let (mut output, turns) = peer.channel();
+    for item in ["1", "2", "3", "4"] {
+        at_once(output.write_str(item)).expect("room");
+    }
+    drop(output);
+    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"1234".to_vec(), 1, 0));
+    end_poll();
+    turns.end();
+    assert!(peer.is_dropped(), "the stage keeps it");
 }

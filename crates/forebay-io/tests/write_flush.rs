@@ -3,12 +3,17 @@
 mod support;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::thread;
 
 use bytes::Bytes;
-use forebay_io::{Error, ErrorKind, pipe};
+use forebay_io::seam::WorkerStage;
+use forebay_io::{ByteWriteChannel, Error, ErrorKind, pipe};
 
-use support::{KIB, Recorder, at_once, counted_waker, cut_after, finish, poll_once, poll_with};
+use support::{
+    KIB, Recorder, TestTurns, at_once, counted_waker, cut_after, finish, poll_once, poll_with,
+};
 
 #[test]
 fn what_a_turn_writes_leaves_at_its_end_in_one_piece() {
@@ -175,4 +180,30 @@ fn empty_writes_are_items_of_nothing() {
     assert_eq!((output.queued(), turns.defers(), peer.sends()), (0, 0, 0));
     at_once(output.finish()).expect("a clean end");
     assert_eq!(peer.ended(), 1);
+}
+
+#[test]
+fn a_pipe_passes_on_in_the_call_itself_also_on_a_worker() {
+    let _stage = WorkerStage::enter();
+    let (mut input, mut output) = pipe(KIB);
+    for item in 1..=5 {
+        at_once(output.write_u8(item)).expect("room");
+        assert_eq!(at_once(input.read_u8()).expect("it is there"), item);
+    }
+}
+
+#[test]
+fn a_worker_that_stops_leaves_nothing_on_its_stage() {
+    let stage = WorkerStage::enter();
+    let peer = Recorder::new();
+    let turns = Arc::new(TestTurns::default());
+    let outbox = peer.outbox(&turns);
+    let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
+    for _ in 0..4 {
+        at_once(output.write_str("burst")).expect("room");
+    }
+    drop(stage);
+    // Counted by a thread that cannot settle what this one has staged.
+    let queued = thread::spawn(move || outbox.queued()).join().expect("no panic");
+    assert_eq!(queued, 4 * 5);
 }

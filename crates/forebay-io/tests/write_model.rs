@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
+use forebay_io::seam::{WorkerStage, end_poll};
 use forebay_io::{ByteWriteChannel, Error, Packet, Result, write_fmt, write_line};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,6 +17,9 @@ use proptest::prelude::*;
 use support::{KIB, MIB, Recorder, TestTurns, ledgered, pattern, poll_once, property, sizes};
 
 const HIGH_WATER: usize = 64 * KIB;
+
+/// What may be accepted beside the queue, by a worker's thread.
+const STAGE: usize = 9 * KIB;
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -166,48 +170,54 @@ fn accepted(
     false
 }
 
+/// Runs the calls on a thread that is a worker's, and so stages bursts, or on one that is none.
+fn check(calls: &[Call], by_worker: bool) {
+    let _stage = by_worker.then(WorkerStage::enter);
+    let peer = Recorder::limited(0);
+    let (mut output, turns) = peer.channel();
+    let mut oracle = Vec::new();
+    for (seed, step) in calls.iter().enumerate() {
+        match step {
+            Call::Allow(count) => peer.allow(*count),
+            Call::TurnEnds => turns.end(),
+            Call::PollEnds => end_poll(),
+            Call::ManualFlush => output.manual_flush(),
+            Call::Cut(op, polls) => {
+                if accepted(&mut output, (&peer, &turns), (op, seed), (*polls, None)) {
+                    oracle.extend(item(op, seed));
+                }
+            }
+            Call::Whole(op, grant) => {
+                let polls = (100, Some(*grant));
+                if accepted(&mut output, (&peer, &turns), (op, seed), polls) {
+                    oracle.extend(item(op, seed));
+                }
+                if matches!(op, Op::Flush) {
+                    assert_eq!(peer.sent_len(), oracle.len(), "flushed, and not sent");
+                }
+            }
+        }
+        // Counting settles a stage, so that a worker's bursts are looked at between polls only.
+        if !by_worker || matches!(step, Call::PollEnds) {
+            assert_eq!(peer.sent_len() + output.queued(), oracle.len(), "half an item is in");
+            assert!(output.queued() < HIGH_WATER + STAGE + 3 * MIB, "accepted above the mark");
+        }
+    }
+    // Dropped like any channel: the rest follows, then one end mark.
+    drop(output);
+    peer.allow(usize::MAX);
+    turns.end();
+    assert!(peer.sent() == oracle, "bytes lost, doubled or out of order");
+    assert_eq!((peer.ended(), turns.lingering()), (1, 0));
+    assert!(peer.aborted().is_none());
+}
+
 #[test]
 fn an_item_is_written_whole_or_not_at_all() {
-    property("write model", 250, &calls(), |calls| {
-        ledgered(|_| {
-            let peer = Recorder::limited(0);
-            let (mut output, turns) = peer.channel();
-            let mut oracle = Vec::new();
-            for (seed, step) in calls.iter().enumerate() {
-                match step {
-                    Call::Allow(count) => peer.allow(*count),
-                    Call::TurnEnds => turns.end(),
-                    Call::ManualFlush => output.manual_flush(),
-                    Call::Cut(op, polls) => {
-                        if accepted(&mut output, (&peer, &turns), (op, seed), (*polls, None)) {
-                            let item = item(op, seed);
-                            assert!(
-                                matches!(op, Op::Flush)
-                                    || output.queued() < HIGH_WATER + item.len().max(1)
-                            );
-                            oracle.extend(item);
-                        }
-                    }
-                    Call::Whole(op, grant) => {
-                        let polls = (100, Some(*grant));
-                        if accepted(&mut output, (&peer, &turns), (op, seed), polls) {
-                            oracle.extend(item(op, seed));
-                        }
-                        if matches!(op, Op::Flush) {
-                            assert_eq!(peer.sent_len(), oracle.len(), "flushed, and not sent");
-                        }
-                    }
-                }
-                let reached = peer.sent_len() + output.queued();
-                assert_eq!(reached, oracle.len(), "half an item was accepted");
-            }
-            // Dropped like any channel: the rest follows, then one end mark.
-            drop(output);
-            peer.allow(usize::MAX);
-            turns.end();
-            assert!(peer.sent() == oracle, "bytes lost, doubled or out of order");
-            assert_eq!((peer.ended(), turns.lingering()), (1, 0));
-            assert!(peer.aborted().is_none());
-        });
-    });
+    property("write model", 250, &calls(), |calls| ledgered(|_| check(&calls, false)));
+}
+
+#[test]
+fn a_worker_that_stages_bursts_keeps_every_item_whole_and_in_order() {
+    property("write model, staged", 250, &calls(), |calls| ledgered(|_| check(&calls, true)));
 }

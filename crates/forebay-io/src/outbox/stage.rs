@@ -62,7 +62,8 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
     if item.len() > ITEM_BYTES_MAX {
         return false;
     }
-    STAGE.with(|stage| {
+    // Without the thread's locals (its end has begun) there is no stage.
+    let pushed = STAGE.try_with(|stage| {
         let mut staged = stage.staged.borrow_mut();
         let ours = staged.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, outbox));
         let fits = ours && staged.bytes.len() < STAGE_BYTES_MAX;
@@ -70,15 +71,17 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
             item.put(&mut staged.bytes);
         }
         fits
-    })
+    });
+    pushed.unwrap_or(false)
 }
 
 /// True when this is the second item in a row for this outbox: worth a stage.
 pub(super) fn is_burst(outbox: &Outbox) -> bool {
-    STAGE.with(|stage| {
+    let is_second = STAGE.try_with(|stage| {
         let address = std::ptr::from_ref(outbox).addr();
         stage.enabled.get() && stage.last.replace(address) == address
-    })
+    });
+    is_second.unwrap_or(false)
 }
 
 /// Gives this thread's stage to the outbox. The caller sets `staged` under the outbox's lock, and

@@ -46,6 +46,8 @@ impl ByteReadChannel {
             let count = self.buffered();
             if self.hand_over(output)? {
                 copied += count as u64;
+            } else {
+                output.wait_for_room().await?;
             }
         }
     }

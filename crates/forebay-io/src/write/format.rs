@@ -152,7 +152,9 @@ impl ByteWriteChannel {
         if !self.is_ready() {
             self.room().await?;
         }
-        let mut out = Staging { bytes: SCRATCH.take(), failed: false };
+        // A destructor that runs while the thread's locals are gone has no scratch to reuse.
+        let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        let mut out = Staging { bytes, failed: false };
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
         let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {
@@ -161,7 +163,7 @@ impl ByteWriteChannel {
             Err(error) => Err(error),
         };
         if out.bytes.capacity() <= KEPT_SCRATCH_BYTES {
-            SCRATCH.set(out.bytes);
+            SCRATCH.try_with(|scratch| scratch.set(out.bytes)).ok();
         }
         accepted
     }

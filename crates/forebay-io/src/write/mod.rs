@@ -226,6 +226,9 @@ impl ByteWriteChannel {
     /// Waits until the queue is below its mark, sending what waits if it is not.
     pub(crate) async fn room(&mut self) -> Result<()> {
         self.check_partial("write")?;
+        if self.outbox.has_room() {
+            return Ok(());
+        }
         self.wait_for_room().await
     }
 
@@ -235,10 +238,9 @@ impl ByteWriteChannel {
         self.partial.is_none() && self.outbox.has_room()
     }
 
-    async fn wait_for_room(&self) -> Result<()> {
-        if self.outbox.has_room() {
-            return Ok(());
-        }
+    /// Waits after an item was refused. The unlocked look of `has_room` does not see what another
+    /// thread has staged, so this asks under the lock: a loop that trusted it would spin.
+    pub(crate) async fn wait_for_room(&self) -> Result<()> {
         self.outbox.advance();
         self.outbox.wait(Until::Room).await
     }

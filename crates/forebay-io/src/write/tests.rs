@@ -1,9 +1,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
 
 use super::*;
-use crate::pipe;
+use crate::queue::SendQueue;
+use crate::seam::{Afterwards, Cause, Drain, Turns, WorkerStage, end_poll};
+use crate::{ByteReadChannel, pipe};
 
 fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
@@ -39,4 +44,67 @@ fn a_huge_write_marks_the_channel_while_it_waits_and_not_longer() {
     }
     assert!(output.partial.is_none());
     output.check_partial("write").expect("it is whole");
+}
+
+/// A transport that takes nothing, and turns that never end.
+struct Nothing;
+
+impl Drain for Nothing {
+    fn poll_send(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &mut SendQueue,
+        _: &mut Afterwards,
+    ) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_end(&mut self, _: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+        Poll::Pending
+    }
+
+    fn abort(&mut self, _: &Error, _: &mut Afterwards) {}
+}
+
+impl Turns for Nothing {
+    fn defer(&self, _: &Arc<Outbox>) {}
+
+    fn linger(&self, _: Arc<Outbox>) {}
+}
+
+type Call = fn(ByteWriteChannel) -> Pin<Box<dyn Future<Output = Result<u64>> + Send>>;
+
+#[test]
+fn a_write_behind_another_threads_stage_waits_and_does_not_spin() {
+    let calls: [Call; 4] = [
+        |mut output| Box::pin(async move { output.write_str("next").await.map(|()| 4) }),
+        |mut output| Box::pin(async move { output.write_bytes("next".into()).await.map(|()| 4) }),
+        |mut output| {
+            Box::pin(async move { output.write_with(|out| out.put_str("next")).await.map(|()| 4) })
+        },
+        |mut output| {
+            Box::pin(async move { ByteReadChannel::from("next").copy_to(&mut output).await })
+        },
+    ];
+    let _stage = WorkerStage::enter();
+    for call in calls {
+        let outbox = Outbox::new(Box::new(Nothing), Cause::default(), Arc::new(Nothing));
+        let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
+        for _ in 0..3 {
+            at_once(output.write_str("123")).expect("room");
+        }
+        // The channel moves to a task on another worker while this one's poll goes on.
+        let (polled, is_polled) = mpsc::channel();
+        let write = thread::spawn(move || {
+            let mut write = call(output);
+            let mut cx = Context::from_waker(Waker::noop());
+            polled.send(write.as_mut().poll(&mut cx).is_pending()).ok();
+            write
+        });
+        let pending = is_polled.recv_timeout(Duration::from_secs(20));
+        end_poll();
+        assert!(pending.expect("it spins until this thread's poll ends"));
+        assert_eq!(at_once(write.join().expect("no panic")).expect("it is settled"), 4);
+        assert_eq!(outbox.queued(), 3 * 3 + 4);
+    }
 }
