@@ -127,13 +127,11 @@ impl Outbox {
         lock(&self.state).queue.len()
     }
 
-    /// True when there is nothing to wait for: an item would be accepted, or refused for good.
+    /// True when an item may be composed: open and below the mark, as far as one can tell without
+    /// the lock.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
-        self.has_room.load(Relaxed) || {
-            let state = lock(&self.state);
-            (state.queue.len() < self.high_water && !state.staged) || state.phase != Phase::Open
-        }
+        self.has_room.load(Relaxed)
     }
 
     /// Notes, under the lock, what `has_room` says to those who do not lock.
@@ -149,7 +147,7 @@ impl Outbox {
     /// [`Until::Room`] first.
     #[inline]
     pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
-        if self.has_room.load(Relaxed) && stage::push(self, item) {
+        if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
         stage::settle();
@@ -167,7 +165,7 @@ impl Outbox {
     /// outbox are on another thread's stage: wait for [`Until::Room`] again then.
     #[inline]
     pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
-        if self.has_room.load(Relaxed) && stage::push(self, item) {
+        if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
         stage::settle();

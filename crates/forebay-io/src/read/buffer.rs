@@ -86,6 +86,14 @@ impl Buffer {
         &self.storage.as_slice()[self.head..self.tail]
     }
 
+    /// Nobody may come back for a long time: an empty buffer gives its block back at once.
+    #[inline]
+    pub(crate) fn release_if_empty(&mut self) {
+        if self.is_empty() {
+            self.release();
+        }
+    }
+
     /// Takes the next `count` bytes and lends them.
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> &[u8] {
@@ -178,9 +186,11 @@ impl Buffer {
         }
     }
 
-    /// Takes `count` bytes out as a value of their own: copied when small, else with the block.
+    /// Takes `count` bytes out as a value of their own: with the memory they lie in when they fill
+    /// at least half of it, copied when they do not. So neither a value nor the copy of what is left
+    /// behind it costs more than twice its bytes.
     pub(crate) fn freeze(&mut self, count: usize) -> Bytes {
-        if count < FREEZE_BYTES {
+        if count < FREEZE_BYTES || 2 * count < self.storage.as_slice().len() {
             return Bytes::copy_from_slice(self.take(count));
         }
         let (start, end) = (self.head, self.head + count);

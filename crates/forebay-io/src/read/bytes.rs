@@ -173,12 +173,14 @@ impl ByteReadChannel {
     pub(super) fn copy_buffered(&mut self, slice: &mut [u8]) -> usize {
         let count = slice.len().min(self.buffer.len());
         slice[..count].copy_from_slice(self.buffer.take(count));
+        self.buffer.release_if_empty();
         self.line.restart();
         count
     }
 
     pub(super) fn discard_buffered(&mut self, count: usize) {
         self.buffer.consume(count);
+        self.buffer.release_if_empty();
         self.line.restart();
     }
 

@@ -121,7 +121,9 @@ impl ByteReadChannel {
     #[doc(alias = "readUTF8Line")]
     #[doc(alias = "readLine")]
     pub async fn read_line(&mut self) -> Result<Option<String>> {
-        Ok(self.read_line_ref().await?.map(str::to_owned))
+        let line = self.read_line_ref().await?.map(str::to_owned);
+        self.buffer.release_if_empty();
+        Ok(line)
     }
 
     /// Reads a line and lends it from the channel's own memory: no allocation, no copy.
@@ -158,6 +160,7 @@ impl ByteReadChannel {
         match self.read_line_ref().await? {
             Some(content) => {
                 line.push_str(content);
+                self.buffer.release_if_empty();
                 Ok(true)
             }
             None => Ok(false),

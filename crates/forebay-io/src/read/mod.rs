@@ -118,7 +118,8 @@ impl ByteReadChannel {
         self.buffer.len()
     }
 
-    /// True when nothing is left to read, now or later.
+    /// True when nothing is left to read and nothing will come: at the end, or after
+    /// [`abort_with`](Self::abort_with). An error of the connection is told by the next read.
     #[doc(alias = "isClosedForRead")]
     pub fn is_closed_for_read(&self) -> bool {
         self.buffer.is_empty() && !matches!(self.state, State::Open)

@@ -131,7 +131,7 @@ impl ByteWriteChannel {
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has not run `compose` and has written nothing.
+    /// Lossless: dropped before it returned, it has written nothing. `compose` runs at most once.
     ///
     /// # Examples
     ///
