@@ -1,0 +1,182 @@
+//! Flushing, finishing, closing: what has begun goes on without its future.
+
+use forebay::{Result, SelectorManager};
+
+use crate::outgoing::{End, Full, Outgoing, Sink};
+use crate::support::{Alarm, Driven, Trial, World, assert_same, now, until};
+use crate::table::{Row, Scene, Word};
+
+/// What is done after the cut.
+#[derive(Debug, Clone, Copy)]
+enum Afterwards {
+    /// Nothing: it goes on by itself.
+    Nothing,
+    /// The same call is made again.
+    Again,
+    /// The channel is dropped.
+    Dropped,
+}
+
+const AFTERWARDS: [(Afterwards, &str); 3] = [
+    (Afterwards::Nothing, "by itself"),
+    (Afterwards::Again, "then again"),
+    (Afterwards::Dropped, "then the channel is dropped"),
+];
+
+pub(crate) fn rows() -> Vec<Row> {
+    let over_all = |attempt: fn(Sink, Afterwards, &Trial)| {
+        let mut scenes = Vec::new();
+        for sink in [Sink::Pipe(1), Sink::Tcp] {
+            for (then, name) in AFTERWARDS {
+                let run = move |trial: &Trial| attempt(sink, then, trial);
+                scenes.push(Scene::new(format!("{sink}, {name}"), 2, run));
+            }
+        }
+        scenes
+    };
+    let close = AFTERWARDS.map(|(then, name)| {
+        Scene::new(format!("over TCP, {name}"), 2, move |trial| closing(then, trial))
+    });
+    [
+        ("forebay_io::ByteWriteChannel::flush", over_all(flushing)),
+        ("forebay_io::ByteWriteChannel::finish", over_all(finishing)),
+        ("forebay::Socket::close", close.into()),
+    ]
+    .map(|(path, scenes)| Row { path, words: &[Word::Resumes], scenes })
+    .into()
+}
+
+/// A cut flush leaves no waiter, and what it waited for happens: everything is sent.
+fn flushing(sink: Sink, then: Afterwards, trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let Full { mut output, socket, mut world, filler } = Full::open(sink, &selector).await;
+        match trial.drive(Box::pin(output.flush()), &mut world).await {
+            Driven::Ready(flushed) => flushed.unwrap(),
+            Driven::Cut => {
+                assert_no_waiter(trial);
+                match then {
+                    Afterwards::Nothing => {}
+                    Afterwards::Again => {
+                        let again = Box::pin(output.flush());
+                        trial.complete(again, &mut world).await.unwrap();
+                    }
+                    Afterwards::Dropped => {
+                        drop((output, socket));
+                        return assert_arrives(world, &filler).await;
+                    }
+                }
+            }
+        }
+        world.take_up_to(filler.len()).await;
+        assert_eq!(output.queued(), 0);
+        now(output.finish()).unwrap();
+        assert_arrives(world, &filler).await;
+    });
+}
+
+/// From the first poll on the channel is finishing, and the end mark comes behind everything.
+fn finishing(sink: Sink, then: Afterwards, trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let Full { mut output, socket, mut world, filler } = Full::open(sink, &selector).await;
+        match trial.drive(Box::pin(output.finish()), &mut world).await {
+            Driven::Ready(finished) => finished.unwrap(),
+            Driven::Cut => {
+                assert_no_waiter(trial);
+                assert_closed(&now(output.write_u8(b'!')));
+                match then {
+                    Afterwards::Nothing => {}
+                    Afterwards::Again => {
+                        let again = Box::pin(output.finish());
+                        trial.complete(again, &mut world).await.unwrap();
+                    }
+                    Afterwards::Dropped => {
+                        drop((output, socket));
+                        return assert_arrives(world, &filler).await;
+                    }
+                }
+            }
+        }
+        assert_eq!(world.take_all().await, End::Finished);
+        assert_closed(&now(output.write_u8(b'!')));
+        now(output.finish()).unwrap();
+        assert_arrives(world, &filler).await;
+    });
+}
+
+/// From the first poll on the connection is closing: the peer gets everything and the end mark, and
+/// once it has ended too, the descriptor is released.
+fn closing(then: Afterwards, trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let full = Full::open(Sink::Tcp, &selector).await;
+        let (mut output, filler) = (full.output, full.filler);
+        let socket = full.socket.unwrap();
+        let mut world = Polite(Some(full.world), Vec::new());
+        match trial.drive(Box::pin(socket.close()), &mut world).await {
+            Driven::Ready(closed) => closed.unwrap(),
+            Driven::Cut => {
+                assert_no_waiter(trial);
+                assert_closed(&now(output.write_u8(b'!')));
+                match then {
+                    Afterwards::Nothing => {}
+                    Afterwards::Again => {
+                        let again = Box::pin(socket.close());
+                        trial.complete(again, &mut world).await.unwrap();
+                    }
+                    Afterwards::Dropped => drop((output, socket)),
+                }
+            }
+        }
+        world.see_it_off().await;
+        assert_same(&world.1, &filler, "what the peer received");
+        assert_released(&selector).await;
+    });
+}
+
+/// A peer that hangs up once everything and the end mark have come.
+struct Polite(Option<Outgoing>, Vec<u8>);
+
+impl Polite {
+    async fn see_it_off(&mut self) {
+        if let Some(mut peer) = self.0.take() {
+            assert_eq!(peer.take_all().await, End::Finished);
+            self.1.clone_from(&peer.taken);
+            peer.hang_up();
+        }
+    }
+}
+
+impl World for Polite {
+    async fn step(&mut self, alarm: &Alarm) {
+        let Some(peer) = &mut self.0 else { return alarm.wait().await };
+        peer.step(alarm).await;
+        if peer.has_ended() {
+            self.see_it_off().await;
+            alarm.wait().await;
+        }
+    }
+}
+
+/// The peer gets exactly this and the end mark.
+async fn assert_arrives(mut world: Outgoing, filler: &[u8]) {
+    assert_eq!(world.take_all().await, End::Finished);
+    assert_same(&world.taken, filler, "what the peer received");
+    world.hang_up();
+}
+
+async fn assert_released(selector: &SelectorManager) {
+    until(|| {
+        let stats = selector.stats();
+        (stats.sockets, stats.tasks, stats.lingering) == (0, 0, 0)
+    })
+    .await;
+}
+
+fn assert_no_waiter(trial: &Trial) {
+    if !trial.forgets() {
+        trial.assert_no_waker_is_kept();
+    }
+}
+
+fn assert_closed(written: &Result<()>) {
+    assert!(written.as_ref().is_err_and(forebay::Error::is_closed), "{written:?}");
+}

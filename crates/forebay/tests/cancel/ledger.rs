@@ -1,0 +1,82 @@
+//! What an operation may leave behind: nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use forebay::{SelectorManager, Stats};
+
+/// How long another thread may take from waking the trial to letting go of what it used for that.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a selector and the process hold.
+pub(crate) struct Ledger {
+    stats: [u64; 4],
+    descriptors: Descriptors,
+}
+
+impl Ledger {
+    pub(crate) fn of(selector: &SelectorManager) -> Self {
+        Self { stats: stats(&selector.stats()), descriptors: Descriptors::open() }
+    }
+
+    /// It is the same now.
+    #[track_caller]
+    pub(crate) fn assert_unchanged(&self, selector: &SelectorManager) {
+        assert_eq!(stats(&selector.stats()), self.stats, "{STATS}, after the cut");
+        self.descriptors.assert_not_exceeded();
+    }
+}
+
+const STATS: &str = "sockets, tasks, timers, sockets that linger";
+
+fn stats(held: &Stats) -> [u64; 4] {
+    let (tasks, timers) = (held.tasks as u64, held.timers as u64);
+    [held.sockets, tasks, timers, held.lingering]
+}
+
+/// A selector that was closed holds nothing.
+#[track_caller]
+pub(crate) fn assert_nothing_held(held: &Stats) {
+    assert_eq!(stats(held), [0; 4], "{STATS}, at the end");
+    assert_eq!(held.blocks, 0, "blocks in use at the end");
+}
+
+/// The open descriptors of the process and what they are, where the system tells.
+pub(crate) struct Descriptors(BTreeMap<String, String>);
+
+impl Descriptors {
+    pub(crate) fn open() -> Self {
+        let Ok(listing) = std::fs::read_dir("/proc/self/fd") else {
+            return Self(BTreeMap::new());
+        };
+        let open = listing.filter_map(|entry| {
+            let entry = entry.ok()?;
+            let target = std::fs::read_link(entry.path()).ok()?;
+            let target = target.to_string_lossy().into_owned();
+            let number = entry.file_name().to_string_lossy().into_owned();
+            // The listing has a descriptor too.
+            (!target.starts_with("/proc/")).then_some((number, target))
+        });
+        Self(open.collect())
+    }
+
+    /// None has been added since. Some may have gone, with a thread that an earlier trial left.
+    #[track_caller]
+    pub(crate) fn assert_not_exceeded(&self) {
+        let added = || {
+            let mut now = Self::open().0;
+            now.retain(|number, target| self.0.get(number) != Some(target));
+            now
+        };
+        allow_a_moment(|| added().is_empty());
+        assert_eq!(added(), BTreeMap::new(), "descriptors that are still open");
+    }
+}
+
+/// Another thread may not have let go of what it has just used.
+pub(crate) fn allow_a_moment(holds: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !holds() && since.elapsed() < LETS_GO_WITHIN {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,330 @@
+//! Reads from a peer that sends byte by byte.
+
+use std::sync::Arc;
+
+use forebay::{ByteReadChannel, Error, ErrorKind, Result, SelectorManager};
+
+use crate::incoming::{Incoming, Source, single};
+use crate::support::{Driven, Operation, Trial, assert_same, now};
+use crate::table::{Row, Scene, Word};
+use crate::yields;
+
+/// A read, and what its peer sends.
+pub(crate) struct Read {
+    /// What sets it apart from others of its row.
+    pub(crate) what: &'static str,
+    pub(crate) word: Word,
+    pub(crate) waits_min: usize,
+    pub(crate) pieces: Vec<Vec<u8>>,
+    pub(crate) call: Call,
+}
+
+/// The call itself; what it returned, as bytes.
+pub(crate) type Call =
+    for<'a> fn(&'a mut ByteReadChannel, &'a mut Scratch) -> Operation<'a, Result<Vec<u8>>>;
+
+/// What a caller lends to a read, and what it knows of the calls before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scratch {
+    pub(crate) text: String,
+    pub(crate) slice: Vec<u8>,
+    /// Bytes that calls which were cut have consumed.
+    pub(crate) done: u64,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self { text: "as before".to_owned(), slice: vec![b'-'; 8], done: 0 }
+    }
+}
+
+/// What is done after the cut.
+#[derive(Debug, Clone, Copy)]
+enum Afterwards {
+    /// Everything is read to the end.
+    TheRest,
+    /// The same call is made again, and the rest read.
+    Again,
+    /// The same call is made again and again, and dropped at its first Pending each time, until it
+    /// is ready.
+    AgainAndAgain,
+}
+
+/// A read over each source, with each thing that may be done after the cut.
+pub(crate) fn scenes(read: Read, sources: &[Source]) -> Vec<Scene> {
+    let read = Arc::new(read);
+    let mut scenes = Vec::new();
+    for &source in sources {
+        for (then, name) in [
+            (Afterwards::TheRest, "then the rest"),
+            (Afterwards::Again, "then again"),
+            (Afterwards::AgainAndAgain, "again and again"),
+        ] {
+            let read = Arc::clone(&read);
+            scenes.push(Scene::new(
+                format!("{}{source}, {name}", read.what),
+                read.waits_min,
+                move |trial| {
+                    trial.on_a_selector(async |selector| {
+                        attempt(&read, source, then, trial, &selector).await;
+                    });
+                },
+            ));
+        }
+    }
+    scenes
+}
+
+/// What the call gives, and what it leaves, where everything is there at once.
+fn uncut(read: &Read) -> (Vec<u8>, Vec<u8>) {
+    let mut input = ByteReadChannel::from(read.pieces.concat());
+    let mut scratch = Scratch::new();
+    let value = now((read.call)(&mut input, &mut scratch)).unwrap();
+    let rest = now(input.read_remaining(usize::MAX)).unwrap();
+    (value, rest.as_slice().to_vec())
+}
+
+async fn attempt(
+    read: &Read,
+    source: Source,
+    then: Afterwards,
+    trial: &Trial,
+    selector: &SelectorManager,
+) {
+    let (value, rest) = uncut(read);
+    let (mut input, mut world) = Incoming::open(source, selector, read.pieces.clone()).await;
+    let mut scratch = Scratch::new();
+    loop {
+        let lent = scratch.clone();
+        let operation = (read.call)(&mut input, &mut scratch);
+        let driven = if trial.was_cut() {
+            trial.drive_once(operation, &mut world).await
+        } else {
+            trial.drive(operation, &mut world).await
+        };
+        if let Driven::Ready(found) = driven {
+            let found = found.unwrap();
+            if read.word != Word::Resumes || !trial.was_cut() {
+                assert_same(&found, &value, "what the call returned");
+            }
+            break;
+        }
+        assert_eq!(scratch, lent, "what the caller lent");
+        if is_incomplete(read, trial, world.seen, &mut input) {
+            return assert_incomplete(&mut input);
+        }
+        let mut kept = read.pieces.concat();
+        if read.word == Word::Resumes {
+            scratch.done = world.seen as u64;
+            kept.drain(..world.seen);
+        }
+        match then {
+            Afterwards::TheRest => {
+                let all = Box::pin(input.read_remaining(usize::MAX));
+                let all = trial.complete(all, &mut world).await.unwrap();
+                return assert_same(all.as_slice(), &kept, "the rest after the cut");
+            }
+            Afterwards::Again => {
+                let again = (read.call)(&mut input, &mut scratch);
+                let found = trial.complete(again, &mut world).await.unwrap();
+                if read.word != Word::Resumes {
+                    assert_same(&found, &value, "what the second call returned");
+                }
+                break;
+            }
+            Afterwards::AgainAndAgain => {}
+        }
+    }
+    let left = Box::pin(input.read_remaining(usize::MAX));
+    let left = trial.complete(left, &mut world).await.unwrap();
+    assert_same(left.as_slice(), &rest, "the rest after the call");
+}
+
+/// True when the channel says that bytes were taken out of it for a call that never ended. A large
+/// slice must say so; a forgotten future may; nothing else does.
+fn is_incomplete(read: &Read, trial: &Trial, seen: usize, input: &mut ByteReadChannel) -> bool {
+    let must = read.word == Word::Poisons && seen > 0;
+    // An empty slice asks for nothing, and is answered all the same.
+    match now(input.read(&mut [])) {
+        Ok(_) => assert!(!must, "{seen} bytes were taken, and nothing says so"),
+        Err(error) => {
+            assert!(must || trial.forgets(), "{error}");
+            assert!(matches!(error.kind(), ErrorKind::Incomplete { .. }), "{error}");
+            return true;
+        }
+    }
+    false
+}
+
+/// Every call says it, for ever.
+fn assert_incomplete(input: &mut ByteReadChannel) {
+    let (_kept, mut output) = forebay::pipe(1);
+    let answers = [
+        ("read_u8", now(input.read_u8()).map(drop)),
+        ("read_line", now(input.read_line()).map(drop)),
+        ("read", now(input.read(&mut [0])).map(drop)),
+        ("read_exact", now(input.read_exact(&mut [0]))),
+        ("read_chunk", now(input.read_chunk()).map(drop)),
+        ("read_packet", now(input.read_packet(1)).map(drop)),
+        ("read_remaining", now(input.read_remaining(1)).map(drop)),
+        ("skip_line", now(input.skip_line()).map(drop)),
+        ("discard", now(input.discard(1)).map(drop)),
+        ("copy_to", now(input.copy_to(&mut output)).map(drop)),
+    ];
+    for (call, answer) in answers {
+        let kind = answer.as_ref().map_err(Error::kind);
+        assert!(matches!(kind, Err(ErrorKind::Incomplete { .. })), "{call}: {answer:?}");
+    }
+}
+
+/// A row's call: `call!(|input, scratch| value)`.
+macro_rules! call {
+    (|$input:ident, $scratch:pat_param| $value:expr) => {
+        |$input: &mut ByteReadChannel, $scratch: &mut Scratch| Box::pin(async move { $value })
+    };
+}
+pub(crate) use call;
+
+/// A row over all sources, in single bytes.
+fn row(
+    path: &'static str,
+    words: &'static [Word],
+    waits_min: usize,
+    stream: &[u8],
+    call: Call,
+) -> Row {
+    let read = Read { what: "", word: words[0], waits_min, pieces: single(stream), call };
+    Row { path, words, scenes: scenes(read, &[Source::Pipe(1), Source::Tcp, Source::Blocking]) }
+}
+
+/// The rows of all reads of numbers. What a blocking reader does to one read it does to all, so the
+/// numbers do without it.
+macro_rules! numbers {
+    ($($name:ident $bytes:literal;)*) => {
+        [$({
+            let read = Read {
+                what: "",
+                word: Word::Lossless,
+                waits_min: $bytes,
+                pieces: single(b"\x40\x12\x83\x04\xff\x06\x87\x7e, and more"),
+                call: call!(|input, _| Ok(format!("{:?}", input.$name().await?).into())),
+            };
+            Row {
+                path: concat!("forebay_io::ByteReadChannel::", stringify!($name)),
+                words: &[Word::Lossless],
+                scenes: scenes(read, &[Source::Pipe(1), Source::Tcp]),
+            }
+        }),*]
+    };
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = Vec::from(numbers! {
+        read_u8 1; read_i8 1;
+        read_u16 2; read_i16 2; read_u32 4; read_i32 4; read_u64 8; read_i64 8;
+        read_u16_le 2; read_i16_le 2; read_u32_le 4; read_i32_le 4; read_u64_le 8; read_i64_le 8;
+        read_f32 4; read_f64 8; read_f32_le 4; read_f64_le 8;
+    });
+    rows.extend(available());
+    rows.extend(lines());
+    rows
+}
+
+/// Reads of whatever there is, and of a given number of bytes.
+fn available() -> [Row; 5] {
+    let mut rows = [
+        row(
+            "forebay_io::ByteReadChannel::read",
+            &[Word::Lossless],
+            1,
+            b"abc",
+            call!(|input, scratch| {
+                let count = input.read(&mut scratch.slice[..1]).await?;
+                Ok(scratch.slice[..count].to_vec())
+            }),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_chunk",
+            &[Word::Lossless],
+            1,
+            b"a",
+            call!(|input, _| Ok(input.read_chunk().await?.unwrap_or_default().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_packet",
+            &[Word::Lossless],
+            5,
+            b"a packet, and more",
+            call!(|input, _| Ok(input.read_packet(5).await?.as_slice().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_remaining",
+            &[Word::Lossless],
+            8,
+            b"to the end",
+            call!(|input, _| Ok(input.read_remaining(99).await?.as_slice().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::discard",
+            &[Word::Resumes],
+            7,
+            b"nothing, and more",
+            call!(|input, scratch| {
+                let count = input.discard(7 - scratch.done).await?;
+                Ok(vec![u8::try_from(count).unwrap()])
+            }),
+        ),
+    ];
+    for (row, scenes) in [(2, yields::packet()), (3, yields::remaining())] {
+        rows[row].scenes.extend(scenes);
+    }
+    rows
+}
+
+/// Reads of lines: a CR and an LF apart, a letter of two bytes, a lone CR.
+fn lines() -> [Row; 4] {
+    const LINES: &[u8] = "café \r au lait\r\nthe rest\n".as_bytes();
+    let mut rows = [
+        row(
+            "forebay_io::ByteReadChannel::read_line",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, _| Ok(input.read_line().await?.unwrap_or_default().into())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_line_ref",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, _| Ok(input.read_line_ref().await?.unwrap_or_default().into())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_line_into",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, scratch| {
+                assert!(input.read_line_into(&mut scratch.text).await?);
+                Ok(scratch.text.clone().into())
+            }),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::skip_line",
+            &[Word::Resumes],
+            17,
+            LINES,
+            call!(|input, _| Ok(vec![u8::from(input.skip_line().await?)])),
+        ),
+    ];
+    rows[0].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { Ok(input.read_line().await?.is_some()) })
+    }));
+    rows[1].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { Ok(input.read_line_ref().await?.is_some()) })
+    }));
+    rows[2].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { input.read_line_into(&mut String::new()).await })
+    }));
+    rows
+}

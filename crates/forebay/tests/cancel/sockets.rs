@@ -1,0 +1,208 @@
+//! Binding, connecting, accepting, and waiting for the end of a socket.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use forebay::testing::TestClock;
+use forebay::{CloseReason, JoinHandle, SelectorManager};
+
+use crate::ledger::Ledger;
+use crate::support::{Alarm, Driven, Event, Still, Trial, World, until};
+use crate::table::{Row, Scene, Word};
+use crate::yields;
+
+/// Threads of the pool for calls that block, on which names are looked up.
+const POOL_THREADS: usize = 16;
+/// How long connecting may take unless the builder is told otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Attempt = fn(&Trial);
+
+pub(crate) fn rows() -> Vec<Row> {
+    let rows: [(_, _, _, Attempt); 5] = [
+        ("forebay::TcpBuilder::bind", "to a name", 1, binding),
+        ("forebay::TcpBuilder::connect", "to a name where nobody accepts", 2, connecting),
+        ("forebay::ServerSocket::accept", "with nobody there", 2, accepting),
+        ("forebay::ServerSocket::closed", "of a listener", 2, listener_closed),
+        ("forebay::Socket::closed", "of a connection", 2, socket_closed),
+    ];
+    let mut rows = rows.map(|(path, name, waits_min, attempt)| {
+        let scenes = vec![Scene::new(name, waits_min, attempt)];
+        Row { path, words: &[Word::Releases], scenes }
+    });
+    rows[2].scenes.push(yields::crowded());
+    rows.into()
+}
+
+/// A pool with all its threads taken, so that the next look-up waits until they are let go.
+struct Busy {
+    threads: Vec<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Busy {
+    fn new(selector: &SelectorManager) -> Self {
+        let thread = |_| {
+            let (sender, receiver) = channel();
+            // Nothing is sent: the wait ends when the sender is dropped.
+            (sender, selector.spawn_blocking(move || assert!(receiver.recv().is_err())))
+        };
+        Self { threads: (0..POOL_THREADS).map(thread).collect() }
+    }
+
+    fn let_go(&mut self) {
+        self.threads.clear();
+    }
+}
+
+/// First the threads are let go, and then the time is up.
+struct NameAndTime {
+    busy: Busy,
+    clock: TestClock,
+}
+
+impl World for NameAndTime {
+    async fn step(&mut self, alarm: &Alarm) {
+        if self.busy.threads.is_empty() {
+            self.clock.advance(CONNECT_TIMEOUT);
+        }
+        self.busy.let_go();
+        alarm.wait().await;
+    }
+}
+
+fn binding(trial: &Trial) {
+    trial.by_a_clock(async |selector, clock| {
+        let mut world = NameAndTime { busy: Busy::new(&selector), clock };
+        let before = Ledger::of(&selector);
+        let operation = Box::pin(selector.tcp().bind("localhost:0"));
+        let server = match trial.drive(operation, &mut world).await {
+            Driven::Ready(server) => server,
+            Driven::Cut => {
+                assert_nothing_left(trial, &selector, &before, &mut world.busy).await;
+                let again = Box::pin(selector.tcp().bind("localhost:0"));
+                trial.complete(again, &mut Still).await
+            }
+        };
+        let server = server.unwrap();
+        assert_eq!(selector.stats().sockets, 1);
+        drop(TcpStream::connect(("localhost", server.port())).unwrap());
+        until_idle(&selector).await;
+    });
+}
+
+/// Connecting waits for the look-up, and then for a listener that has no room for it.
+fn connecting(trial: &Trial) {
+    trial.by_a_clock(async |selector, clock| {
+        let listener =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+        listener.bind(&any.into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let first = TcpStream::connect(address).unwrap();
+        let name = ("localhost", address.port());
+
+        let mut world = NameAndTime { busy: Busy::new(&selector), clock };
+        let before = Ledger::of(&selector);
+        let operation = Box::pin(selector.tcp().connect(name));
+        match trial.drive(operation, &mut world).await {
+            Driven::Ready(outcome) => assert!(outcome.is_err_and(|error| error.is_timeout())),
+            Driven::Cut => {
+                assert_nothing_left(trial, &selector, &before, &mut world.busy).await;
+                let (_first, _) = listener.accept().unwrap();
+                let again = Box::pin(selector.tcp().connect(name));
+                let socket = trial.complete(again, &mut Still).await.unwrap();
+                drop(listener.accept().unwrap());
+                socket.close().await.unwrap();
+            }
+        }
+        drop(first);
+        until_idle(&selector).await;
+    });
+}
+
+/// What the operation held is gone; and when the threads are let go, so is its look-up.
+async fn assert_nothing_left(
+    trial: &Trial,
+    selector: &SelectorManager,
+    before: &Ledger,
+    busy: &mut Busy,
+) {
+    if !busy.threads.is_empty() {
+        trial.assert_released(selector, before);
+        busy.let_go();
+    }
+    until_idle(selector).await;
+    if !trial.forgets() {
+        assert_eq!((selector.stats().sockets, selector.stats().timers), (0, 0));
+    }
+}
+
+async fn until_idle(selector: &SelectorManager) {
+    until(|| selector.stats().tasks == 0).await;
+}
+
+/// A wait that was cut has accepted nothing: the connection is the next call's.
+fn accepting(trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
+        let before = Ledger::of(&selector);
+        let address = server.local_address().as_inet().unwrap();
+        let mut client = None;
+        let mut world = Event::new(|| client = Some(TcpStream::connect(address).unwrap()));
+        let accepted = match trial.drive(Box::pin(server.accept()), &mut world).await {
+            Driven::Ready(accepted) => accepted,
+            Driven::Cut => {
+                if !world.has_happened() {
+                    trial.assert_released(&selector, &before);
+                } else if !trial.forgets() {
+                    trial.assert_no_waker_is_kept();
+                }
+                assert_eq!(selector.stats().accepted, 0);
+                trial.complete(Box::pin(server.accept()), &mut world).await
+            }
+        };
+        let accepted = accepted.unwrap();
+        let client: TcpStream = client.unwrap();
+        assert_eq!(accepted.remote_address(), client.local_addr().unwrap().into());
+        drop(client);
+        accepted.close().await.unwrap();
+    });
+}
+
+fn listener_closed(trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
+        let before = Ledger::of(&selector);
+        let mut world = Event::new(|| server.close());
+        if let Driven::Cut = trial.drive(Box::pin(server.closed()), &mut world).await {
+            if !server.is_closed() {
+                trial.assert_released(&selector, &before);
+            }
+            trial.complete(Box::pin(server.closed()), &mut world).await;
+        }
+        assert!(server.is_closed());
+    });
+}
+
+fn socket_closed(trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = selector.tcp().connect(address).await.unwrap();
+        let _peer = listener.accept().unwrap();
+        let before = Ledger::of(&selector);
+        let mut world = Event::new(|| socket.abort());
+        let reason = match trial.drive(Box::pin(socket.closed()), &mut world).await {
+            Driven::Ready(reason) => reason,
+            Driven::Cut => {
+                if !socket.is_closed() {
+                    trial.assert_released(&selector, &before);
+                }
+                trial.complete(Box::pin(socket.closed()), &mut world).await
+            }
+        };
+        assert_eq!(reason, CloseReason::Local);
+    });
+}

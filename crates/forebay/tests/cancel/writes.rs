@@ -1,0 +1,222 @@
+//! Writes to a channel that is full.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay::{ByteWriteChannel, Packet, Result, SelectorManager, write_fmt, write_line};
+
+use crate::outgoing::{End, Full, Sink};
+use crate::support::{Driven, Operation, Trial, assert_same};
+use crate::table::{Row, Scene, Word};
+
+/// A write, and what it puts on the wire.
+struct Write {
+    item: Vec<u8>,
+    call: Call,
+}
+
+/// The call itself. It may count how often code of the caller's was run to compose the item.
+type Call = for<'a> fn(&'a mut ByteWriteChannel, &'a mut Composed) -> Operation<'a, Result<()>>;
+
+#[derive(Debug, Default)]
+struct Composed(u32);
+
+impl Composed {
+    fn count(&mut self) -> u32 {
+        self.0 += 1;
+        self.0
+    }
+}
+
+/// What is done after the cut.
+#[derive(Debug, Clone, Copy)]
+enum Afterwards {
+    /// Something else is written.
+    SomethingElse,
+    /// The same call is made again.
+    Again,
+    /// The same call is made again and again, and dropped at its first Pending each time, until it
+    /// is ready.
+    AgainAndAgain,
+}
+
+async fn attempt(
+    write: &Write,
+    sink: Sink,
+    then: Afterwards,
+    trial: &Trial,
+    selector: &SelectorManager,
+) {
+    let mut full = Full::open(sink, selector).await;
+    let (output, world) = (&mut full.output, &mut full.world);
+    let mut composed = Composed::default();
+    let mut expected = full.filler;
+    loop {
+        let operation = (write.call)(output, &mut composed);
+        let driven = if trial.was_cut() {
+            trial.drive_once(operation, world).await
+        } else {
+            trial.drive(operation, world).await
+        };
+        if let Driven::Ready(written) = driven {
+            written.unwrap();
+            expected.extend(&write.item);
+            break;
+        }
+        assert_eq!(composed.0, 0, "runs of the code that composes the item");
+        if !trial.forgets() {
+            trial.assert_no_waker_is_kept();
+        }
+        match then {
+            Afterwards::SomethingElse => break,
+            Afterwards::Again => {
+                let again = (write.call)(output, &mut composed);
+                trial.complete(again, world).await.unwrap();
+                expected.extend(&write.item);
+                break;
+            }
+            Afterwards::AgainAndAgain => {}
+        }
+    }
+    let something_else = Box::pin(output.write_str("something else"));
+    trial.complete(something_else, world).await.unwrap();
+    expected.extend(b"something else");
+    trial.complete(Box::pin(output.finish()), world).await.unwrap();
+    assert_eq!(world.take_all().await, End::Finished);
+    assert_same(&world.taken, &expected, "what the peer received");
+    full.world.hang_up();
+}
+
+macro_rules! call {
+    (|$output:ident, $composed:pat_param| $value:expr) => {
+        |$output: &mut ByteWriteChannel, $composed: &mut Composed| Box::pin(async move { $value })
+    };
+}
+
+/// A row over all sinks. The writer is polled after everything that the peer takes, and so waits
+/// at least twice: three bytes stand before the pipe, and more than one bite before the connection.
+fn row(path: &'static str, items: Vec<(&'static [u8], Call)>) -> Row {
+    Row {
+        path,
+        words: &[Word::Lossless],
+        scenes: items.into_iter().flat_map(|(item, call)| scenes(item, call)).collect(),
+    }
+}
+
+fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
+    let write = Arc::new(Write { item: item.to_vec(), call });
+    let mut scenes = Vec::new();
+    for sink in [Sink::Pipe(1), Sink::Tcp] {
+        for (then, name) in [
+            (Afterwards::SomethingElse, "then something else"),
+            (Afterwards::Again, "then again"),
+            (Afterwards::AgainAndAgain, "again and again"),
+        ] {
+            let write = Arc::clone(&write);
+            scenes.push(Scene::new(format!("{sink}, {name}"), 2, move |trial| {
+                trial.on_a_selector(async |selector| {
+                    attempt(&write, sink, then, trial, &selector).await;
+                });
+            }));
+        }
+    }
+    scenes
+}
+
+/// The rows of all writes of numbers.
+macro_rules! numbers {
+    ($($name:ident $number:literal $bytes:ident;)*) => {
+        [$(Row {
+            path: concat!("forebay_io::ByteWriteChannel::", stringify!($name)),
+            words: &[Word::Lossless],
+            scenes: scenes(&$number.$bytes(), call!(|output, _| output.$name($number).await)),
+        }),*]
+    };
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = Vec::from(numbers! {
+        write_u8 0x41_u8 to_be_bytes; write_i8 -3_i8 to_be_bytes;
+        write_u16 0x4142_u16 to_be_bytes; write_u16_le 0x4142_u16 to_le_bytes;
+        write_i16 -1002_i16 to_be_bytes; write_i16_le -1002_i16 to_le_bytes;
+        write_u32 0x4142_4344_u32 to_be_bytes; write_u32_le 0x4142_4344_u32 to_le_bytes;
+        write_i32 -100_002_i32 to_be_bytes; write_i32_le -100_002_i32 to_le_bytes;
+        write_u64 0x4142_4344_4546_u64 to_be_bytes; write_u64_le 0x4142_4344_4546_u64 to_le_bytes;
+        write_i64 -100_000_002_i64 to_be_bytes; write_i64_le -100_000_002_i64 to_le_bytes;
+        write_f32 1.5_f32 to_be_bytes; write_f32_le 1.5_f32 to_le_bytes;
+        write_f64 -2.25_f64 to_be_bytes; write_f64_le -2.25_f64 to_le_bytes;
+    });
+    rows.extend(items());
+    rows.extend(composed());
+    rows
+}
+
+/// Items that are there. Those above 1 MiB, which are written in pieces, have scenes of their own.
+fn items() -> [Row; 3] {
+    const LARGE: &[u8] = &[b'L'; 40 * 1024];
+    [
+        row(
+            "forebay_io::ByteWriteChannel::write_strs",
+            vec![(b"one, two", call!(|output, _| output.write_strs(&["one", ", ", "two"]).await))],
+        ),
+        row(
+            "forebay_io::ByteWriteChannel::write_bytes",
+            vec![
+                (b"copied", call!(|output, _| output.write_bytes("copied".into()).await)),
+                // Queued as it is.
+                (LARGE, call!(|output, _| output.write_bytes(Bytes::from_static(LARGE)).await)),
+            ],
+        ),
+        row(
+            "forebay_io::ByteWriteChannel::write_packet",
+            vec![(
+                b"a packet",
+                call!(|output, _| {
+                    let packet = Packet::from(b"a packet".to_vec());
+                    output.write_packet(packet).await
+                }),
+            )],
+        ),
+    ]
+}
+
+/// Items that the caller's code composes: once, and only when there is room.
+fn composed() -> [Row; 3] {
+    [
+        row(
+            "forebay_io::ByteWriteChannel::write_with",
+            vec![(
+                b"run 1",
+                call!(|output, composed| {
+                    let compose = |out: &mut forebay::Staging| {
+                        out.put_str("run ");
+                        out.write_fmt(format_args!("{}", composed.count()));
+                    };
+                    output.write_with(compose).await
+                }),
+            )],
+        ),
+        row(
+            "forebay_io::write_fmt!",
+            vec![(
+                b"run 1",
+                call!(|output, composed| write_fmt!(output, "run {}", composed.count()).await),
+            )],
+        ),
+        row(
+            "forebay_io::write_line!",
+            vec![(
+                b"run 1\n",
+                call!(|output, composed| write_line!(output, "run {}", composed.count()).await),
+            )],
+        ),
+    ]
+}
+
+/// The scenes of slices up to 1 MiB, for the rows that have scenes of larger ones too.
+pub(crate) fn whole_slices() -> [Vec<Scene>; 2] {
+    [
+        scenes(b"a slice", call!(|output, _| output.write_all(b"a slice").await)),
+        scenes("schön".as_bytes(), call!(|output, _| output.write_str("schön").await)),
+    ]
+}
