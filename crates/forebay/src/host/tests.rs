@@ -57,7 +57,7 @@ async fn connected(selector: &SelectorManager) -> Result<(Connection, Connection
 }
 
 fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(bytes).collect()
 }
 
 /// Sends back what comes until the peer ends, then ends too.
@@ -75,8 +75,8 @@ fn an_echo_over_tcp_runs_on_a_plain_thread_that_polls() {
         let sent = pattern(700 * 1024);
         let all = sent.len();
 
-        let served = echo(server);
-        let talked = async {
+        let echoing = echo(server);
+        let talking = async {
             let Connection { input, output, .. } = &mut client;
             let (written, received) = zip(
                 async {
@@ -91,8 +91,8 @@ fn an_echo_over_tcp_runs_on_a_plain_thread_that_polls() {
             written?;
             received
         };
-        let (served, received) = zip(served, talked).await;
-        served?;
+        let (echoed, received) = zip(echoing, talking).await;
+        echoed?;
         assert!(received?.as_slice() == sent, "the echo differs");
         assert_eq!(client.socket.closed().await, CloseReason::Ended);
         client.socket.close().await?;
@@ -156,16 +156,16 @@ fn closing_from_another_thread_ends_waits_on_a_plain_host() {
     on_a_plain_host(async |selector, _| {
         for _ in 0..100 {
             let listener = selector.tcp().bind("127.0.0.1:0").await?;
-            let (closed, start) = (listener.clone(), Arc::new(Barrier::new(2)));
+            let (closing, start) = (listener.clone(), Arc::new(Barrier::new(2)));
             let started = Arc::clone(&start);
-            let closer = thread::spawn(move || {
+            let other = thread::spawn(move || {
                 started.wait();
-                closed.close();
+                closing.close();
             });
             start.wait();
             let accepted = listener.accept().await;
             assert!(accepted.is_err_and(|error| error.is_closed()));
-            closer.join().expect("closing does not panic");
+            other.join().expect("closing does not panic");
         }
         Ok(())
     });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use async_task::Runnable;
-use forebay_io::seam::{Outbox, end_poll};
+use forebay_io::seam::Outbox;
 
 use super::shared::Shared;
 
@@ -27,7 +27,6 @@ pub(crate) struct Context {
     deferred: RefCell<Vec<Arc<Outbox>>>,
     yielded: RefCell<Vec<Waker>>,
     turn: Cell<u64>,
-    in_task: Cell<bool>,
 }
 
 impl Context {
@@ -39,7 +38,6 @@ impl Context {
             deferred: RefCell::default(),
             yielded: RefCell::default(),
             turn: Cell::new(0),
-            in_task: Cell::new(false),
         })
     }
 
@@ -57,14 +55,6 @@ impl Context {
 
     pub(super) fn has_tasks(&self) -> bool {
         !self.queue.borrow().is_empty() || !self.deferred.borrow().is_empty()
-    }
-
-    /// Runs one task.
-    pub(super) fn run(&self, runnable: Runnable) {
-        self.in_task.set(true);
-        runnable.run();
-        end_poll();
-        self.in_task.set(false);
     }
 
     /// Flushes what was written during this turn, including what the flushing itself sets off.
@@ -151,25 +141,23 @@ pub(crate) fn wake_next_turn(waker: &Waker) {
     }
 }
 
-/// True while a spawned task of this selector runs on this thread.
-pub(super) fn in_task_of(selector: &Arc<Shared>) -> bool {
-    current()
-        .is_some_and(|context| context.in_task.get() && Arc::ptr_eq(&context.selector, selector))
-}
-
-/// Makes `context` the current thread's until the guard drops.
+/// Asked before anything is taken that a panic would lose.
 ///
 /// # Panics
 ///
-/// On a thread that has one already: a worker that blocks would wait for itself.
-pub(super) fn enter(context: Rc<Context>) -> Entered {
-    let free = CURRENT.with(|current| current.borrow().is_none());
+/// On a thread that has a context: a worker that blocks would wait for itself.
+pub(super) fn assert_none() {
     assert!(
-        free,
+        current().is_none(),
         "forebay::run and SelectorManager::block_on cannot be called from inside each other or \
          from a task: the thread would wait for itself; await the future instead"
     );
-    CURRENT.with(|current| *current.borrow_mut() = Some(context));
+}
+
+/// Makes `context` the current thread's, which has none, until the guard drops.
+pub(super) fn enter(context: Rc<Context>) -> Entered {
+    let before = CURRENT.with(|current| current.borrow_mut().replace(context));
+    debug_assert!(before.is_none(), "a context within a context");
     Entered
 }
 

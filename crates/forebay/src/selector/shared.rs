@@ -160,13 +160,13 @@ impl Shared {
     }
 
     /// Waits for what is under way, cancels what is left at the deadline, and ends the worker. From
-    /// a task of this selector it waits for all the others.
+    /// a task of this selector it waits for all the others, except for those that wait here too.
     pub(super) async fn finish_close(self: &Arc<Self>) {
-        let myself = usize::from(current::in_task_of(self));
-        let ended = self.tasks.at_most(myself);
+        let closer = self.tasks.closer();
+        let ended = closer.others_ended();
         if within(Arc::clone(&self.timers), self.drain_timeout(), ended).await.is_none() {
-            self.tasks.abort_all();
-            self.tasks.at_most(myself).await;
+            closer.abort_others();
+            closer.others_ended().await;
         }
         self.stop();
     }
@@ -238,6 +238,7 @@ impl Turns for SelectorTurns {
             let finished = seen_off.wait(Until::Finished);
             let limit = selector.drain_timeout();
             if within(Arc::clone(selector.timers()), limit, finished).await.is_none() {
+                selector.counters().unacknowledged.add(1);
                 seen_off.abort(
                     &Error::new(ErrorKind::TimedOut, "drop a writer")
                         .with_detail(format!("the peer took nothing for the last of {limit:?}")),

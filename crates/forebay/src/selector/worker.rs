@@ -190,6 +190,7 @@ impl Shared {
     /// Drives the worker on this thread until `main` is done. Where another thread drives it
     /// already, this one only waits for `main`.
     pub(super) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> F::Output {
+        current::assert_none();
         match self.take_engine() {
             Some(engine) => Driver::enter(self, engine).run(main),
             None => super::beside::run(Context::new(Arc::clone(self), false), main),
@@ -198,8 +199,10 @@ impl Shared {
 }
 
 impl Worker {
+    /// Under the lock, as taking is: whoever takes the engine from here on counts as driving.
     fn put_back(&self, engine: Option<Engine>) {
-        *lock(&self.engine) = engine;
+        let mut seat = lock(&self.engine);
+        *seat = engine;
         self.driven.store(false, Ordering::SeqCst);
     }
 }
@@ -280,7 +283,8 @@ impl Driver {
             let Some(runnable) = self.context.pop() else {
                 return;
             };
-            self.context.run(runnable);
+            runnable.run();
+            end_poll();
             if polls % POLLS_PER_LOOK == 0 {
                 let started = *started.get_or_insert_with(Instant::now);
                 if started.elapsed() > POLLS_FOR {
@@ -355,10 +359,14 @@ impl Drop for Driver {
     /// Hands the engine back; if there is work left, to a thread of the worker's own.
     fn drop(&mut self) {
         let selector = Arc::clone(&self.context.selector);
+        // First what may wake tasks, so that none is left in the queue of a thread that drives no
+        // more.
+        end_poll();
+        self.context.flush();
+        self.context.end_turn();
         while let Some(runnable) = self.context.pop() {
             selector.worker().inject(runnable);
         }
-        self.context.flush();
         self.context.clear();
         selector.worker().put_back(self.engine.take());
         if selector.has_work() {

@@ -87,25 +87,6 @@ impl BlockingPool {
         }))
     }
 
-    /// Queues a job. One that panics ends alone: its thread goes on.
-    ///
-    /// # Errors
-    ///
-    /// - [`ErrorKind::Closed`]: the pool was closed.
-    /// - [`ErrorKind::Exhausted`]: 1024 jobs wait already, or the system starts no thread and none
-    ///   runs that would get to the job.
-    ///
-    /// The job was dropped then, without having run.
-    pub(crate) fn submit(&self, job: Job) -> Result<()> {
-        match self.0.enqueue(job) {
-            Ok(()) => Ok(()),
-            Err((error, job)) => {
-                drop(caught(|| drop(job)));
-                Err(error)
-            }
-        }
-    }
-
     /// Refuses new jobs and drops those that wait; running ones run on.
     pub(crate) fn close(&self) {
         let waiting = {
@@ -145,7 +126,15 @@ impl fmt::Debug for BlockingPool {
 }
 
 impl Shared {
-    /// On refusal gives the job back, to be dropped where no lock is held.
+    /// Queues a job. One that panics ends alone: its thread goes on.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::Closed`]: the pool was closed.
+    /// - [`ErrorKind::Exhausted`]: 1024 jobs wait already, or the system starts no thread and none
+    ///   runs that would get to the job.
+    ///
+    /// With the job, which has not run, to be dropped where no lock is held.
     fn enqueue(self: &Arc<Self>, job: Job) -> std::result::Result<(), (Error, Job)> {
         let mut state = lock(&self.state);
         if state.closed {

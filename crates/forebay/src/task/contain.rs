@@ -51,7 +51,7 @@ impl<F: Future> Future for Contained<F> {
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(cancelled()));
         };
-        match caught(|| future.poll(cx)) {
+        match this.control.poll(|| caught(|| future.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
                 let output = Kept::new(Ok(output));

@@ -1,5 +1,6 @@
 //! What outsiders may do to a task: abort it, and learn that it ended.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
@@ -19,6 +20,11 @@ const DETACHED: u8 = 2;
 /// Somebody has the result, or it has been reported.
 const SETTLED: u8 = 3;
 
+thread_local! {
+    /// The task that is being polled on this thread: its list, by address, and its key there.
+    static CURRENT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+}
+
 /// Shared by a task, its handle and the worker's list.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -31,6 +37,15 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Polls this task's future: meanwhile it is the current one.
+    pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let here = self.key.get().map(|key| (self.tasks.address(), *key));
+        let before = CURRENT.replace(here);
+        let polled = poll();
+        CURRENT.set(before);
+        polled
+    }
+
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
@@ -87,9 +102,42 @@ pub(crate) struct Tasks {
 
 #[derive(Debug, Default)]
 struct State {
-    live: Slab<Arc<Control>>,
-    /// Those who wait until at most so many are left.
-    waiters: Waiters<usize>,
+    live: Slab<Live>,
+    /// How many of them are closing the selector.
+    closers: usize,
+    waiters: Waiters<Left>,
+}
+
+#[derive(Debug)]
+struct Live {
+    control: Arc<Control>,
+    /// Calls of `close` that this task is in.
+    closes: usize,
+}
+
+/// What a close waits for.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    Nobody,
+    /// From a task: only tasks that wait for the same are left.
+    Closers,
+}
+
+impl State {
+    fn holds(&self, left: Left) -> bool {
+        match left {
+            Left::Nobody => self.live.is_empty(),
+            Left::Closers => self.live.len() <= self.closers,
+        }
+    }
+
+    fn release_waiters(&mut self, after: &mut Afterwards) {
+        let (nobody, closers) = (self.holds(Left::Nobody), self.holds(Left::Closers));
+        self.waiters.release(after, |left| match left {
+            Left::Nobody => nobody,
+            Left::Closers => closers,
+        });
+    }
 }
 
 impl Tasks {
@@ -102,7 +150,7 @@ impl Tasks {
             tasks: Arc::clone(self),
             key: OnceLock::new(),
         });
-        let key = lock(&self.state).live.insert(Arc::clone(&control));
+        let key = lock(&self.state).live.insert(Live { control: Arc::clone(&control), closes: 0 });
         control.key.get_or_init(|| key);
         control
     }
@@ -117,35 +165,100 @@ impl Tasks {
         lock(&self.state).live.len()
     }
 
-    /// Aborts every live task.
-    pub(crate) fn abort_all(&self) {
-        let live: Vec<_> =
-            lock(&self.state).live.iter().map(|(_, control)| Arc::clone(control)).collect();
-        for control in live {
-            control.abort();
-        }
-    }
-
-    /// Waits until at most `most` tasks are left.
-    pub(crate) async fn at_most(&self, most: usize) {
-        super::wait::wait_in(
-            &self.state,
-            |state| &mut state.waiters,
-            most,
-            |state| (state.live.len() <= most).then_some(()),
-        )
-        .await;
+    /// Notes that the current task, if it is one of these, waits for the others to end.
+    pub(crate) fn closer(&self) -> Closer<'_> {
+        let current = CURRENT.get().filter(|(tasks, _)| *tasks == self.address());
+        let mut after = Afterwards::new();
+        let mut state = lock(&self.state);
+        let task = current.and_then(|(_, key)| {
+            let live = state.live.get_mut(key)?;
+            live.closes += 1;
+            let task = (key, Arc::clone(&live.control));
+            if live.closes == 1 {
+                state.closers += 1;
+            }
+            Some(task)
+        });
+        // Others may have waited for nobody but this one.
+        state.release_waiters(&mut after);
+        drop(state);
+        after.run();
+        Closer { tasks: self, task }
     }
 
     fn remove(&self, key: usize) {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        let control = state.live.try_remove(key);
-        let left = state.live.len();
-        state.waiters.release(&mut after, |most| left <= *most);
+        let live = state.live.try_remove(key);
+        if live.as_ref().is_some_and(|live| live.closes > 0) {
+            state.closers -= 1;
+        }
+        state.release_waiters(&mut after);
         drop(state);
         // The last reference may drop the task's waker, and with it the task's memory.
-        drop(control);
+        drop(live);
         after.run();
+    }
+
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+}
+
+/// A call of `close`: it waits for all tasks to end, or, from one of them, for all the others.
+pub(crate) struct Closer<'a> {
+    tasks: &'a Tasks,
+    task: Option<(usize, Arc<Control>)>,
+}
+
+impl Closer<'_> {
+    /// Waits until the others have ended.
+    pub(crate) async fn others_ended(&self) {
+        let left = match self.task {
+            Some(_) => Left::Closers,
+            None => Left::Nobody,
+        };
+        super::wait::wait_in(
+            &self.tasks.state,
+            |state| &mut state.waiters,
+            left,
+            |state| state.holds(left).then_some(()),
+        )
+        .await;
+    }
+
+    /// Aborts them. Those that close as well are spared by one another, not by an outsider: they
+    /// may have more to do than to close.
+    pub(crate) fn abort_others(&self) {
+        let spares_closers = self.task.is_some();
+        let others: Vec<_> = lock(&self.tasks.state)
+            .live
+            .iter()
+            .filter(|(_, live)| !(spares_closers && live.closes > 0))
+            .map(|(_, live)| Arc::clone(&live.control))
+            .collect();
+        for control in others {
+            control.abort();
+        }
+    }
+}
+
+impl Drop for Closer<'_> {
+    fn drop(&mut self) {
+        let Some((key, control)) = self.task.take() else {
+            return;
+        };
+        let mut state = lock(&self.tasks.state);
+        // The task may have ended, and its key be another's: a close can be carried elsewhere.
+        if let Some(live) = state.live.get_mut(key)
+            && Arc::ptr_eq(&live.control, &control)
+        {
+            live.closes -= 1;
+            if live.closes == 0 {
+                state.closers -= 1;
+            }
+        }
+        drop(state);
+        drop(control);
     }
 }

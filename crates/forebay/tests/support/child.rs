@@ -62,6 +62,17 @@ impl Child {
         }
     }
 
+    /// True when this `strace`, with these arguments, can run something here.
+    pub(crate) fn can_trace(strace: &[&str]) -> bool {
+        Command::new(strace[0])
+            .args(&strace[1..])
+            .arg("true")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
     /// The next line that the child says; `None` when it has ended.
     pub(crate) fn hear(&mut self) -> Option<String> {
         loop {

@@ -27,6 +27,11 @@ pub(crate) fn connection(stream: &TcpStream) -> Option<Connection> {
     find(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
 }
 
+/// The other end of a connection within this machine.
+pub(crate) fn other_end(stream: &TcpStream) -> Option<Connection> {
+    find(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
+}
+
 /// True when this kernel knows this end of a connection no more.
 pub(crate) fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
     find(local, remote).is_none()

@@ -20,7 +20,7 @@ use socket2::SockRef;
 
 pub(crate) use self::child::{Child, role, say};
 pub(crate) use self::kernel::{
-    Connection, TcpState, connection, is_gone, memory_of, sleeps, wait_for,
+    Connection, TcpState, connection, is_gone, memory_of, other_end, sleeps, wait_for,
 };
 
 pub(crate) const KIB: usize = 1024;
@@ -64,12 +64,14 @@ pub(crate) fn run<T: Send + 'static>(
 
 /// Says that a test cannot show anything here. Not by `println!`, which the test runner swallows.
 pub(crate) fn skip(name: &str, reason: &str) {
-    writeln!(io::stderr(), "SKIP {name}: {reason}").unwrap();
+    report(&format!("SKIP {name}: {reason}"));
 }
 
 /// Prints a number that was measured, also when the test passes.
 pub(crate) fn report(line: &str) {
-    writeln!(io::stderr(), "{line}").unwrap();
+    // Not by `eprintln!`, for the same reason.
+    let mut stderr = io::stderr();
+    writeln!(stderr, "{line}").unwrap();
 }
 
 /// Gives way until something has come true that brings no event of its own.
@@ -117,9 +119,7 @@ pub(crate) fn reset(peer: TcpStream) {
 /// included.
 pub(crate) fn end_and_arrive(peer: &TcpStream) {
     peer.shutdown(Shutdown::Write).unwrap();
-    wait_for(|| {
-        connection(peer).is_some_and(|it| matches!(it.state, TcpState::FinWait2 | TcpState::Other))
-    });
+    wait_for(|| connection(peer).is_some_and(|it| it.state == TcpState::FinWait2));
 }
 
 /// Reads everything the peer is sent: the bytes, and the error if the connection did not end

@@ -62,10 +62,10 @@ impl Wakes {
 fn poll_with(
     ready: &WorkerReady,
     direction: Direction,
-    wakes: &Arc<Wakes>,
+    woken: &Arc<Wakes>,
     mut call: impl FnMut() -> io::Result<Progress>,
 ) -> (usize, Poll<io::Result<Progress>>) {
-    let waker = Waker::from(Arc::clone(wakes));
+    let waker = Waker::from(Arc::clone(woken));
     let mut calls = 0;
     let outcome = ready.poll_io(&mut Context::from_waker(&waker), direction, &mut || {
         calls += 1;
@@ -78,9 +78,8 @@ fn would_block() -> io::Result<Progress> {
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-fn moved(drained: bool) -> io::Result<Progress> {
-    Ok(Progress { count: 1, drained })
-}
+const MOVED: Progress = Progress { count: 1, drained: false };
+const EMPTIED: Progress = Progress { count: 1, drained: true };
 
 /// How often a wait tries a call that finds nothing.
 fn tries(ready: &WorkerReady, direction: Direction) -> usize {
@@ -118,7 +117,7 @@ fn an_event_wakes_the_direction_it_is_about() {
     peer.write_all(b"x").expect("room");
     bench.turn();
     assert_eq!(reader.take(), 1);
-    let (calls, outcome) = poll_with(&ready, Direction::Read, &reader, || moved(false));
+    let (calls, outcome) = poll_with(&ready, Direction::Read, &reader, || Ok(MOVED));
     assert_eq!((calls, outcome.is_ready()), (1, true));
 }
 
@@ -191,7 +190,7 @@ fn an_event_during_the_call_is_not_cleared_with_it() {
                 note(&slots, &newer);
                 would_block()
             }
-            None => moved(false),
+            None => Ok(MOVED),
         });
     assert_eq!((calls, outcome.is_ready()), (2, true), "the newer event is lost");
 }
@@ -205,7 +204,7 @@ fn only_a_call_that_found_nothing_clears() {
     bench.turn();
     let wakes = Arc::default();
     for _ in 0..3 {
-        let (calls, outcome) = poll_with(&ready, Direction::Read, &wakes, || moved(false));
+        let (calls, outcome) = poll_with(&ready, Direction::Read, &wakes, || Ok(MOVED));
         assert_eq!((calls, outcome.is_ready()), (1, true));
     }
     assert_eq!(tries(&ready, Direction::Read), 1, "it was ready until now");
@@ -220,7 +219,7 @@ fn a_call_that_emptied_the_kernel_clears() {
     let ready = bench.register(&server);
     client.write_all(b"x").expect("room");
     bench.turn();
-    let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || moved(true));
+    let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || Ok(EMPTIED));
     assert_eq!((calls, outcome.is_ready()), (1, true));
     assert_eq!(tries(&ready, Direction::Read), 0);
 }
@@ -236,7 +235,7 @@ fn behind_the_end_an_empty_kernel_does_not_clear() {
     while ready.slot.state.load(Ordering::SeqCst) & READ_CLOSED == 0 {
         bench.turn();
     }
-    let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || moved(true));
+    let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || Ok(EMPTIED));
     assert_eq!((calls, outcome.is_ready()), (1, true));
     assert_eq!(tries(&ready, Direction::Read), 1, "the end is still to be read");
     assert_eq!(tries(&ready, Direction::Read), 1, "and stays so for ever");
@@ -301,7 +300,7 @@ fn a_wake_between_the_call_and_the_keeping_of_the_waker_is_seen() {
             bench.slots.take_all(&mut woken);
             return would_block();
         }
-        moved(false)
+        Ok(MOVED)
     });
     assert_eq!((calls, outcome.is_ready(), woken.len()), (2, true, 0));
 }

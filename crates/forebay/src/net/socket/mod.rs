@@ -26,6 +26,9 @@ use crate::selector::SelectorTurns;
 /// the background, within the drain timeout; dropping it while its task unwinds from a panic resets
 /// it. An open channel keeps the connection alive when the `Socket` is gone.
 ///
+/// The byte that a peer marks as urgent (RFC 9293, section 3.8.5; `MSG_OOB`, `tcp(7)`) is left out
+/// of the stream, as the system does by default; what comes before and behind it is delivered.
+///
 /// # Examples
 ///
 /// ```
@@ -164,7 +167,7 @@ impl Handle {
     /// does not first accept something that can never be sent.
     fn tell_writer(&self) {
         if let (Some(outbox), Some(cause)) = (self.outbox.get(), self.core.cause().get()) {
-            outbox.abort(&cause);
+            outbox.abort(cause);
         }
     }
 

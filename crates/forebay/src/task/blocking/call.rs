@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::BlockingPool;
+use super::{BlockingPool, Job};
 use crate::lock::lock;
 use crate::task::contain::caught;
 
@@ -17,10 +17,11 @@ use crate::task::contain::caught;
 ///
 /// # Errors
 ///
-/// Those of [`submit`](BlockingPool::submit), given by the future, and:
+/// Given by the future:
 ///
 /// - [`ErrorKind::Panicked`]: `f` panicked.
 /// - [`ErrorKind::Closed`]: the pool was closed before `f` could run.
+/// - [`ErrorKind::Exhausted`]: 1024 jobs wait already, or no thread could be started.
 ///
 /// # Cancel safety
 ///
@@ -36,11 +37,11 @@ where
 {
     let outcome = Arc::new(Outcome(Mutex::new(Progress::Pending(None))));
     let reporter = Reporter(Arc::clone(&outcome));
-    if let Err(refused) = pool.submit(Box::new(move || reporter.call(f))) {
-        // The dropped job has reported that it was closed; why it was refused is the better answer.
-        drop(outcome.replace(Progress::Done(Err(refused))));
-    }
-    Call(outcome)
+    let refused = pool.0.enqueue(Box::new(move || reporter.call(f))).err().map(|(error, job)| {
+        drop(outcome.replace(Progress::Done(Err(error))));
+        job
+    });
+    Call { outcome, _refused: refused }
 }
 
 /// Where a job leaves its value and the caller picks it up.
@@ -82,14 +83,19 @@ impl<T> Outcome<T> {
 }
 
 /// The caller's side.
-struct Call<T>(Arc<Outcome<T>>);
+struct Call<T> {
+    outcome: Arc<Outcome<T>>,
+    /// A job that the pool did not take. It owns what is the user's, and the call may be made under
+    /// a lock: so it is dropped with the future.
+    _refused: Option<Job>,
+}
 
 impl<T> Future for Call<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone();
-        let mut progress = lock(&self.0.0);
+        let mut progress = lock(&self.outcome.0);
         if let Progress::Pending(kept) = &mut *progress {
             let old = kept.replace(waker);
             drop(progress);
@@ -107,7 +113,7 @@ impl<T> Future for Call<T> {
 
 impl<T> Drop for Call<T> {
     fn drop(&mut self) {
-        drop(self.0.replace(Progress::Over));
+        drop(self.outcome.replace(Progress::Over));
     }
 }
 

@@ -7,6 +7,13 @@ use futures_lite::future::block_on;
 
 use super::*;
 
+impl BlockingPool {
+    /// Queues a job that nobody waits for.
+    fn submit(&self, job: Job) -> Result<()> {
+        self.0.enqueue(job).map_err(|(error, _)| error)
+    }
+}
+
 /// A job that says when it runs and then holds its thread until the gate opens.
 struct Gate {
     entered: mpsc::Receiver<()>,
