@@ -237,7 +237,17 @@ fn tcp_socket_test_accept_error_on_socket_close() {
             assert!(!accepted.is_finished(), "there is nobody to accept");
             server.close();
             assert_closed_politely(accepted.await?);
-            Result::Ok(())
+
+            // `awaitClosed` too, on a socket that nobody has ever waited to accept from.
+            let server = selector.tcp().bind("127.0.0.1:0").await?;
+            let waiting = server.clone();
+            let closed = selector.spawn_value(async move { waiting.closed().await });
+            for _ in 0..100 {
+                yield_now().await;
+            }
+            assert!(!closed.is_finished());
+            server.close();
+            closed.await
         })
         .unwrap();
     });

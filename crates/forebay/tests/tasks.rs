@@ -161,6 +161,29 @@ fn tasks_take_turns() {
             }
             busy.abort();
             assert!(busy.await.is_err_and(|error: Error| error.is_cancelled()));
+
+            // Several of them share the worker evenly.
+            let counts: [Arc<AtomicUsize>; 3] = Default::default();
+            let tasks = counts.clone().map(|count| {
+                selector.spawn_value(async move {
+                    loop {
+                        count.fetch_add(1, SeqCst);
+                        yield_now().await;
+                    }
+                })
+            });
+            let polls = || counts.each_ref().map(|count| count.load(SeqCst));
+            until("each has had its turns", || polls().iter().all(|polls| *polls > 1000)).await;
+            let [fewest, _, most] = {
+                let mut polls = polls();
+                polls.sort_unstable();
+                polls
+            };
+            assert!(most - fewest <= 1, "{fewest} to {most} polls");
+            for task in tasks {
+                task.abort();
+                assert!(task.await.is_err_and(|error: Error| error.is_cancelled()));
+            }
             Result::Ok(())
         })
     })

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
 pub use self::wait::Until;
+use crate::block::SMALL_BLOCK_BYTES;
 use crate::cause::Cause;
 use crate::lock::lock;
 use crate::queue::SendQueue;
@@ -61,6 +62,8 @@ struct State {
     sent: u64,
     /// A flush is due at the end of this turn.
     deferred: bool,
+    /// A flush is due even at the end of this task's poll.
+    hurried: bool,
     /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
     /// here.
     staged: bool,
@@ -110,6 +113,7 @@ impl Outbox {
                 phase: Phase::Open,
                 sent: 0,
                 deferred: false,
+                hurried: false,
                 staged: false,
                 waiters: Waiters::default(),
             }),
@@ -221,6 +225,8 @@ impl Outbox {
         // A flush is due at the end of this turn, which is when a stage is settled at the latest.
         let burst = !due && flush && state.deferred && stage::is_burst(self);
         state.staged = burst;
+        let hurry = flush && !state.hurried && state.queue.len() > SMALL_BLOCK_BYTES;
+        state.hurried |= hurry;
         drop(state);
         if burst {
             stage::begin(self);
@@ -228,6 +234,9 @@ impl Outbox {
         if due {
             stage::is_burst(self);
             self.schedule();
+        }
+        if hurry {
+            self.turns.hurry(self);
         }
     }
 
@@ -265,7 +274,7 @@ impl Outbox {
         stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        state.deferred = false;
+        (state.deferred, state.hurried) = (false, false);
         let result = state.drive(&self.own_waker, &mut after);
         if let Err(error) = &result {
             // A clone is recorded: a cause that came second is dropped here, without the lock.

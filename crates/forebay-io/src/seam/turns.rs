@@ -11,6 +11,13 @@ pub trait Turns: Send + Sync {
     /// Flushes the outbox by the end of this turn, or at once where there is no turn.
     fn defer(&self, outbox: &Arc<Outbox>);
 
+    /// The deferred outbox holds more than a small block: waiting for the end of the turn would let
+    /// every connection of the turn fill large ones. Flushing it when the task's poll ends keeps
+    /// one block hot instead. A hint: doing nothing is correct.
+    fn hurry(&self, outbox: &Arc<Outbox>) {
+        let _ = outbox;
+    }
+
     /// Keeps the outbox alive until it is finished, within a deadline; it has no owner any more.
     fn linger(&self, outbox: Arc<Outbox>);
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use async_task::Runnable;
-use forebay_io::seam::Outbox;
+use forebay_io::seam::{Outbox, end_poll};
 
 use super::shared::Shared;
 
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     drives: bool,
     queue: RefCell<VecDeque<Runnable>>,
     deferred: RefCell<Vec<Arc<Outbox>>>,
+    /// Those of them that hold large blocks; flushed when the task's poll ends.
+    hurried: RefCell<Vec<Arc<Outbox>>>,
     yielded: RefCell<Vec<Waker>>,
     turn: Cell<u64>,
 }
@@ -36,6 +38,7 @@ impl Context {
             drives,
             queue: RefCell::default(),
             deferred: RefCell::default(),
+            hurried: RefCell::default(),
             yielded: RefCell::default(),
             turn: Cell::new(0),
         })
@@ -55,6 +58,18 @@ impl Context {
 
     pub(super) fn has_tasks(&self) -> bool {
         !self.queue.borrow().is_empty() || !self.deferred.borrow().is_empty()
+    }
+
+    /// The poll of a task is over: what it staged joins its queue, and a large queue is sent.
+    pub(super) fn end_poll(&self) {
+        end_poll();
+        loop {
+            let next = self.hurried.borrow_mut().pop();
+            match next {
+                Some(outbox) => outbox.advance(),
+                None => return,
+            }
+        }
     }
 
     /// Flushes what was written during this turn, including what the flushing itself sets off.
@@ -81,7 +96,8 @@ impl Context {
 
     /// Empties the queues; what was in them is dropped with no borrow held.
     pub(super) fn clear(&self) {
-        drop((self.queue.take(), self.deferred.take(), self.yielded.take()));
+        drop((self.queue.take(), self.deferred.take()));
+        drop((self.hurried.take(), self.yielded.take()));
     }
 }
 
@@ -124,6 +140,15 @@ pub(super) fn defer(outbox: &Arc<Outbox>) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// Has a deferred outbox flushed when this poll ends; on a thread without turns it was already.
+pub(super) fn hurry(outbox: &Arc<Outbox>) {
+    if let Some(context) = current()
+        && context.drives
+    {
+        context.hurried.borrow_mut().push(Arc::clone(outbox));
     }
 }
 

@@ -231,6 +231,10 @@ impl Turns for SelectorTurns {
         }
     }
 
+    fn hurry(&self, outbox: &Arc<Outbox>) {
+        current::hurry(outbox);
+    }
+
     fn linger(&self, outbox: Arc<Outbox>) {
         let selector = Arc::clone(&self.0);
         let seen_off = Arc::clone(&outbox);

@@ -21,7 +21,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_task::Runnable;
-use forebay_io::seam::{WorkerPool, WorkerStage, end_poll};
+use forebay_io::seam::{WorkerPool, WorkerStage};
 
 use super::current::{self, Context};
 use super::shared::Shared;
@@ -242,7 +242,7 @@ impl Driver {
         loop {
             if flag.take() {
                 let polled = main.as_mut().poll(&mut cx);
-                end_poll();
+                self.context.end_poll();
                 if let std::task::Poll::Ready(output) = polled {
                     self.context.flush();
                     return output;
@@ -284,7 +284,7 @@ impl Driver {
                 return;
             };
             runnable.run();
-            end_poll();
+            self.context.end_poll();
             if polls % POLLS_PER_LOOK == 0 {
                 let started = *started.get_or_insert_with(Instant::now);
                 if started.elapsed() > POLLS_FOR {
@@ -361,7 +361,7 @@ impl Drop for Driver {
         let selector = Arc::clone(&self.context.selector);
         // First what may wake tasks, so that none is left in the queue of a thread that drives no
         // more.
-        end_poll();
+        self.context.end_poll();
         self.context.flush();
         self.context.end_turn();
         while let Some(runnable) = self.context.pop() {
