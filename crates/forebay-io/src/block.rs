@@ -120,12 +120,9 @@ impl AsRef<[u8]> for Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let bytes = mem::take(&mut self.bytes);
-        let ledger = self.ledger.take();
-        let returned = POOL.try_with(|pool| pool.borrow_mut().put(bytes, ledger.as_ref()));
-        if !matches!(returned, Ok(true))
-            && let Some(ledger) = ledger
-        {
+        let idle = Idle { bytes: mem::take(&mut self.bytes), ledger: self.ledger.take() };
+        let refused = POOL.try_with(|pool| pool.borrow_mut().put(idle));
+        if let Ok(Some(Idle { ledger: Some(ledger), .. })) = refused {
             ledger.allocated.fetch_sub(1, Relaxed);
         }
     }
@@ -137,9 +134,15 @@ impl fmt::Debug for Block {
     }
 }
 
+/// A block in a pool. It keeps its ledger, so that taking and giving back count no references.
+struct Idle {
+    bytes: Vec<u8>,
+    ledger: Option<Arc<BlockLedger>>,
+}
+
 struct Pool {
-    small: Vec<Vec<u8>>,
-    large: Vec<Vec<u8>>,
+    small: Vec<Idle>,
+    large: Vec<Idle>,
     ledger: Option<Arc<BlockLedger>>,
 }
 
@@ -148,7 +151,7 @@ impl Pool {
         Self { small: Vec::new(), large: Vec::new(), ledger: None }
     }
 
-    fn idle(&mut self, size: Size) -> &mut Vec<Vec<u8>> {
+    fn idle(&mut self, size: Size) -> &mut Vec<Idle> {
         match size {
             Size::Small => &mut self.small,
             Size::Large => &mut self.large,
@@ -156,29 +159,28 @@ impl Pool {
     }
 
     fn take(&mut self, size: Size) -> Block {
-        let Some(bytes) = self.idle(size).pop() else {
+        let Some(Idle { bytes, ledger }) = self.idle(size).pop() else {
             return Block::allocate(size, self.ledger.clone());
         };
         self.report_idle();
-        Block { bytes, ledger: self.ledger.clone() }
+        Block { bytes, ledger }
     }
 
-    /// Keeps the block and answers true, or answers false when the pool is full.
-    fn put(&mut self, bytes: Vec<u8>, from: Option<&Arc<BlockLedger>>) -> bool {
-        let size = Size::of(bytes.len());
-        let by_worker = self.ledger.is_some();
-        if self.idle(size).len() >= size.kept_count(by_worker) {
-            return false;
+    /// Keeps the block, or gives it back when the pool is full.
+    fn put(&mut self, mut idle: Idle) -> Option<Idle> {
+        let size = Size::of(idle.bytes.len());
+        if self.idle(size).len() >= size.kept_count(self.ledger.is_some()) {
+            return Some(idle);
         }
-        self.adopt(from);
-        self.idle(size).push(bytes);
+        self.adopt(&mut idle);
+        self.idle(size).push(idle);
         self.report_idle();
-        true
+        None
     }
 
     /// A block that another worker's pool allocated is counted here from now on.
-    fn adopt(&self, from: Option<&Arc<BlockLedger>>) {
-        let same = match (&self.ledger, from) {
+    fn adopt(&self, idle: &mut Idle) {
+        let same = match (&self.ledger, &idle.ledger) {
             (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
             (None, None) => true,
             _ => false,
@@ -186,11 +188,12 @@ impl Pool {
         if same {
             return;
         }
-        if let Some(theirs) = from {
-            theirs.allocated.fetch_sub(1, Relaxed);
-        }
         if let Some(ours) = &self.ledger {
             ours.allocated.fetch_add(1, Relaxed);
+        }
+        let theirs = mem::replace(&mut idle.ledger, self.ledger.clone());
+        if let Some(theirs) = theirs {
+            theirs.allocated.fetch_sub(1, Relaxed);
         }
     }
 

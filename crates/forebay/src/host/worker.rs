@@ -14,7 +14,7 @@ mod tests;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -150,6 +150,9 @@ struct Slot {
     state: AtomicUsize,
     reader: Mutex<Option<Waker>>,
     writer: Mutex<Option<Waker>>,
+    /// Somebody waits to write. Set before the tick is looked at again, and looked at after the
+    /// tick was counted up, all four sequentially consistent: one of the two sees the other.
+    writer_waits: AtomicBool,
 }
 
 impl Slot {
@@ -158,16 +161,22 @@ impl Slot {
         while let Err(now) = self.state.compare_exchange_weak(
             state,
             (state | flags).wrapping_add(TICK),
-            Ordering::AcqRel,
+            Ordering::SeqCst,
             Ordering::Relaxed,
         ) {
             state = now;
         }
         for direction in [Direction::Read, Direction::Write] {
-            if flags & direction.ready_mask() != 0 {
+            if flags & direction.ready_mask() != 0 && self.may_wait(direction) {
                 self.take(direction, woken);
             }
         }
+    }
+
+    /// Every event says that the descriptor can be written to, and hardly ever does somebody wait
+    /// for that: a flag saves the lock.
+    fn may_wait(&self, direction: Direction) -> bool {
+        direction == Direction::Read || self.writer_waits.load(Ordering::SeqCst)
     }
 
     fn waiter(&self, direction: Direction) -> &Mutex<Option<Waker>> {
@@ -178,18 +187,26 @@ impl Slot {
     }
 
     fn take(&self, direction: Direction, woken: &mut Vec<Waker>) {
-        woken.extend(lock(self.waiter(direction)).take());
+        let mut kept = lock(self.waiter(direction));
+        if direction == Direction::Write {
+            self.writer_waits.store(false, Ordering::SeqCst);
+        }
+        woken.extend(kept.take());
     }
 
     /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
     fn keep(&self, direction: Direction, waker: &Waker) {
-        let waiter = self.waiter(direction);
-        if lock(waiter).as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-            return;
-        }
         let clone = waker.clone();
-        let replaced = lock(waiter).replace(clone);
-        drop(replaced);
+        let mut kept = lock(self.waiter(direction));
+        let unneeded = match &*kept {
+            Some(known) if known.will_wake(&clone) => Some(clone),
+            _ => kept.replace(clone),
+        };
+        if direction == Direction::Write {
+            self.writer_waits.store(true, Ordering::SeqCst);
+        }
+        drop(kept);
+        drop(unneeded);
     }
 
     /// Forgets that the direction was ready, unless an event has come since `seen`.
@@ -258,7 +275,7 @@ impl Ready for WorkerReady {
             self.slot.keep(direction, cx.waker());
             // An event between the attempt and the keeping of the waker has counted up the tick. A
             // flag that is set for ever but brought EAGAIN has not: then only a new event helps.
-            let now = self.slot.state.load(Ordering::Acquire);
+            let now = self.slot.state.load(Ordering::SeqCst);
             if now / TICK == seen / TICK {
                 return Poll::Pending;
             }

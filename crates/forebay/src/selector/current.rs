@@ -13,6 +13,8 @@ use super::shared::Shared;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
+    /// The turn a driving thread is in, counted from one; zero on every other thread.
+    static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// What a thread that runs a selector's tasks keeps to itself.
@@ -28,7 +30,6 @@ pub(crate) struct Context {
     /// Those of them that hold large blocks; flushed when the task's poll ends.
     hurried: RefCell<Vec<Arc<Outbox>>>,
     yielded: RefCell<Vec<Waker>>,
-    turn: Cell<u64>,
 }
 
 impl Context {
@@ -40,7 +41,6 @@ impl Context {
             deferred: RefCell::default(),
             hurried: RefCell::default(),
             yielded: RefCell::default(),
-            turn: Cell::new(0),
         })
     }
 
@@ -89,7 +89,7 @@ impl Context {
 
     /// The turn is over: those who yielded go on in the next.
     pub(super) fn end_turn(&self) {
-        self.turn.set(self.turn.get() + 1);
+        TURN.with(|turn| turn.set(turn.get() + 1));
         let yielded = self.yielded.take();
         yielded.into_iter().for_each(Waker::wake);
     }
@@ -154,7 +154,7 @@ pub(super) fn hurry(outbox: &Arc<Outbox>) {
 
 /// The turn this thread is in, if it has turns.
 pub(crate) fn turn() -> Option<u64> {
-    current().filter(|context| context.drives).map(|context| context.turn.get())
+    TURN.try_with(Cell::get).ok().filter(|turn| *turn > 0)
 }
 
 /// Wakes the task in the next turn; at once on a thread without turns.
@@ -181,6 +181,7 @@ pub(super) fn assert_none() {
 
 /// Makes `context` the current thread's, which has none, until the guard drops.
 pub(super) fn enter(context: Rc<Context>) -> Entered {
+    TURN.with(|turn| turn.set(u64::from(context.drives)));
     let before = CURRENT.with(|current| current.borrow_mut().replace(context));
     debug_assert!(before.is_none(), "a context within a context");
     Entered
@@ -191,6 +192,7 @@ pub(super) struct Entered;
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        TURN.with(|turn| turn.set(0));
         let context = CURRENT.with(|current| current.borrow_mut().take());
         drop(context);
     }

@@ -255,9 +255,9 @@ impl SelectorManager {
         })
     }
 
-    /// Closes the selector: refuses new work, answers every wait on a socket with `Closed`, waits
-    /// for tasks and closing sockets until the drain timeout, cancels what is left then, and ends
-    /// the worker's thread. Idempotent.
+    /// Closes the selector: refuses new work, answers every wait to accept, connect or receive with
+    /// `Closed`, waits for tasks and for what is being sent until the drain timeout, cancels what is
+    /// left then, and ends the worker's thread. Idempotent.
     ///
     /// From a task of this selector it waits for all the others.
     ///

@@ -12,8 +12,8 @@ use super::{Sleep, Timers};
 /// A regular beat of the selector's clock; see
 /// [`SelectorManager::interval`](crate::SelectorManager::interval).
 ///
-/// The first tick comes after one period. A tick that nobody waited for in time is delayed, and the
-/// next comes one period after it: never a burst.
+/// The first tick comes after one period. One that is late by less than a period keeps the beat; one
+/// that is late by more is delayed, and the next comes one period after it: never a burst.
 ///
 /// # Examples
 ///
