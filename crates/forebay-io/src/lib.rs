@@ -37,6 +37,7 @@
 mod block;
 mod cause;
 mod error;
+mod item;
 mod lock;
 mod outbox;
 mod packet;

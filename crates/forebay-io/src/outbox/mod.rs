@@ -18,11 +18,11 @@ pub use self::stage::{WorkerStage, end_poll};
 pub use self::wait::Until;
 use crate::block::SMALL_BLOCK_BYTES;
 use crate::cause::Cause;
+use crate::item::Item;
 use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Turns};
 use crate::waiters::Waiters;
-use crate::write::Item;
 use crate::{Error, ErrorKind, Result};
 
 /// A writer waits while this many bytes are queued: 64 KiB.

@@ -25,7 +25,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::Outbox;
-use crate::write::Item;
+use crate::item::Item;
 
 /// A stage that holds this much is settled before more is added.
 const STAGE_BYTES_MAX: usize = 8 * 1024;

@@ -1,7 +1,6 @@
 //! The writing half of a connection or pipe.
 
 mod format;
-mod item;
 mod numbers;
 #[cfg(test)]
 mod tests;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::format::{Staged, Staging};
-pub(crate) use self::item::Item;
+use crate::item::Item;
 use crate::outbox::{Outbox, Until};
 use crate::seam::unwinding;
 use crate::{Error, ErrorKind, Packet, Result};
