@@ -112,6 +112,14 @@ impl Block {
     }
 }
 
+/// A block of which a part holds bytes: handed from where they arrived to where they are sent.
+#[derive(Debug)]
+pub(crate) struct BlockPart {
+    pub(crate) block: Block,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
         &self.bytes

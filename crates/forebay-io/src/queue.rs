@@ -9,7 +9,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use crate::block::{BLOCK_BYTES, Block, SMALL_BLOCK_BYTES, Size};
+use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::seam::Afterwards;
 
 /// A written [`Bytes`] of this size or more is queued as it is; a smaller one is copied.
@@ -18,8 +18,8 @@ use crate::seam::Afterwards;
 /// a multiple of that (`docs/decisions/010-copy-below-32-kib.md`).
 const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
-/// A queue that has to wait keeps a block only if a quarter of it is in use.
-const KEEP_BLOCK_PART: usize = 4;
+/// A queue that has to wait keeps a block only if half of it is in use.
+const KEEP_BLOCK_PART: usize = 2;
 
 /// Segments offered to one vectored send.
 const SLICES_COUNT: usize = 16;
@@ -113,6 +113,13 @@ impl SendQueue {
         self.push(Segment::Shared(bytes));
     }
 
+    /// Queues a block as it is.
+    pub(crate) fn push_block(&mut self, part: BlockPart) {
+        let BlockPart { block, start, end } = part;
+        self.len += end - start;
+        self.push(Segment::Block { block, start, end });
+    }
+
     /// The first piece; empty when nothing waits.
     pub fn first(&self) -> &[u8] {
         self.front.as_ref().map_or(&[], Segment::as_slice)
@@ -174,16 +181,10 @@ impl SendQueue {
         }
     }
 
-    /// Before the queue has to wait for its peer: gives back blocks that are mostly empty. Those can
-    /// only be the first, partly sent, and the last, partly filled.
+    /// Before the queue has to wait for its peer: gives back blocks that are mostly empty.
     pub(crate) fn settle(&mut self) {
-        if let Some(front) = &mut self.front {
-            front.settle();
-        }
-        if let Some(last) = self.rest.back_mut() {
-            last.settle();
-            self.merge_kept();
-        }
+        self.front.iter_mut().chain(&mut self.rest).for_each(Segment::settle);
+        self.merge_kept();
     }
 
     /// Empties the queue, for dropping what it held after unlocking.

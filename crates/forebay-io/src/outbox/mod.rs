@@ -16,7 +16,7 @@ use bytes::Bytes;
 use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
 pub use self::wait::Until;
-use crate::block::SMALL_BLOCK_BYTES;
+use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
 use crate::cause::Cause;
 use crate::item::Item;
 use crate::lock::lock;
@@ -186,16 +186,39 @@ impl Outbox {
     /// Accepts a value of the caller's, as [`accept`](Self::accept) does, taking it from `bytes`.
     /// It is dropped outside the lock if it was copied.
     pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
-        stage::settle();
         let mut after = Afterwards::new();
+        let accepted =
+            self.accept_moved(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
+        after.run();
+        accepted
+    }
+
+    /// Accepts a block with what arrived in it, as [`accept`](Self::accept) does, taking it.
+    pub(crate) fn accept_block(
+        self: &Arc<Self>,
+        flush: bool,
+        part: &mut Option<BlockPart>,
+    ) -> Result<bool> {
+        self.accept_moved(flush, |queue| {
+            if let Some(part) = part.take() {
+                queue.push_block(part);
+            }
+        })
+    }
+
+    fn accept_moved(
+        self: &Arc<Self>,
+        flush: bool,
+        put: impl FnOnce(&mut SendQueue),
+    ) -> Result<bool> {
+        stage::settle();
         let mut state = lock(&self.state);
         if let Some(hindrance) = self.hindrance(&state, false) {
             drop(state);
             return self.answer(hindrance);
         }
-        state.queue.push_bytes(std::mem::take(bytes), &mut after);
+        put(&mut state.queue);
         self.flush_later(state, flush);
-        after.run();
         Ok(true)
     }
 

@@ -20,13 +20,13 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::block::{BLOCK_BYTES, Block, Size};
+use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
 /// A sleeping channel keeps a block only for this many bytes or more.
 pub(crate) const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
 
 /// Chunks of this size or more are handed out with the block they lie in; smaller ones are copied.
-pub(crate) const FREEZE_BYTES: usize = BLOCK_BYTES / 2;
+const FREEZE_BYTES: usize = BLOCK_BYTES / 2;
 
 /// Behind a consumed front, this much free space makes it not worth moving what is left.
 const ENOUGH_SPACE_BYTES: usize = BLOCK_BYTES / 4;
@@ -202,6 +202,30 @@ impl Buffer {
         };
         self.replace(rest, Storage::Kept);
         frozen.slice(start..end)
+    }
+
+    /// Takes the block with all that is readable in it, if that is at least `least` bytes.
+    pub(crate) fn take_block(&mut self, least: usize) -> Option<BlockPart> {
+        if self.len() < least {
+            return None;
+        }
+        match std::mem::take(&mut self.storage) {
+            Storage::Block(block) => {
+                let part = BlockPart { block, start: self.head, end: self.tail };
+                self.release();
+                Some(part)
+            }
+            other => {
+                self.storage = other;
+                None
+            }
+        }
+    }
+
+    /// Puts back what [`take_block`](Self::take_block) has just taken.
+    pub(crate) fn put_block_back(&mut self, part: BlockPart) {
+        (self.head, self.tail) = (part.start, part.end);
+        self.storage = Storage::Block(part.block);
     }
 
     /// Puts bytes back in front of whatever is buffered.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 
-use super::{ByteReadChannel, FREEZE_BYTES, PACKET_BYTES_MAX};
+use super::{ByteReadChannel, PACKET_BYTES_MAX};
 use crate::seam::{Filled, Inlet};
 use crate::{Error, ErrorKind, Packet, Result};
 
@@ -189,10 +189,5 @@ impl ByteReadChannel {
         self.line.restart();
         let count = self.buffer.len();
         self.buffer.freeze(count)
-    }
-
-    /// True when what is buffered would leave with its block instead of being copied.
-    pub(super) fn chunk_is_large(&self) -> bool {
-        self.buffer.len() >= FREEZE_BYTES
     }
 }

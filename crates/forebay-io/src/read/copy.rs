@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 
 use super::ByteReadChannel;
+use crate::block::{BLOCK_BYTES, SMALL_BLOCK_BYTES};
 use crate::{ByteWriteChannel, Result};
 
 impl ByteReadChannel {
@@ -43,29 +44,30 @@ impl ByteReadChannel {
             if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 return Ok(copied);
             }
-            let count = self.buffered();
-            if self.hand_over(output)? {
-                copied += count as u64;
-            } else {
-                output.wait_for_room().await?;
+            match self.hand_over(output)? {
+                0 => output.wait_for_room().await?,
+                count => copied += count as u64,
             }
         }
     }
 
-    /// Moves what is buffered to the output; true if it was accepted. If not, it is still here.
-    fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<bool> {
-        if !self.chunk_is_large() {
-            let accepted = output.accept(self.buffer.readable())?;
+    /// Moves what is buffered to the output, the block itself if there is much in it, and says how
+    /// much it was. What the output did not accept is still here.
+    fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<usize> {
+        let count = self.buffer.len().min(BLOCK_BYTES);
+        let mut part = self.buffer.take_block(SMALL_BLOCK_BYTES);
+        if part.is_none() {
+            let accepted = output.accept(&self.buffer.readable()[..count])?;
             if accepted {
-                self.discard_buffered(self.buffer.len());
+                self.discard_buffered(count);
             }
-            return Ok(accepted);
+            return Ok(if accepted { count } else { 0 });
         }
-        let chunk = self.take_chunk();
-        let accepted = output.accept_bytes(&mut chunk.clone());
-        if !matches!(accepted, Ok(true)) {
-            self.buffer.give_back(&chunk);
+        let accepted = output.accept_block(&mut part);
+        match part {
+            Some(refused) => self.buffer.put_block_back(refused),
+            None => self.line.restart(),
         }
-        accepted
+        Ok(if accepted? { count } else { 0 })
     }
 }

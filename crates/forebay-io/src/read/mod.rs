@@ -14,7 +14,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-pub(crate) use self::buffer::{Buffer, FREEZE_BYTES};
+pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::line::LineOptions;
 use crate::seam::{Filled, Inlet, Source};

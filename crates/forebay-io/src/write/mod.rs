@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::format::{Staged, Staging};
+use crate::block::BlockPart;
 use crate::item::Item;
 use crate::outbox::{Outbox, Until};
 use crate::seam::unwinding;
@@ -247,6 +248,11 @@ impl ByteWriteChannel {
     /// Accepts a value for which there was room, taking it; false if there is none any more.
     pub(crate) fn accept_bytes(&mut self, bytes: &mut Bytes) -> Result<bool> {
         self.outbox.accept_bytes(self.auto_flush, bytes)
+    }
+
+    /// Accepts a block for which there was room, taking it; false if there is none any more.
+    pub(crate) fn accept_block(&mut self, part: &mut Option<BlockPart>) -> Result<bool> {
+        self.outbox.accept_block(self.auto_flush, part)
     }
 
     /// Accepts an item for which there was room; false if there is none any more.
