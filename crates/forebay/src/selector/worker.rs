@@ -35,8 +35,9 @@ const POLLS_MAX: u32 = 256;
 const POLLS_FOR: Duration = Duration::from_micros(200);
 /// Every so many polls the clock is looked at.
 const POLLS_PER_LOOK: u32 = 16;
-/// Events taken from the kernel at once.
-const EVENTS_COUNT: usize = 1024;
+/// Events taken from the kernel at once: as many connections as still lie in the cache when the turn
+/// comes to flush them. The rest is there in the next turn.
+const EVENTS_COUNT: usize = 64;
 
 /// The token of the worker's own wake-ups; no descriptor's has this generation.
 const WAKE: mio::Token = mio::Token(usize::MAX);
