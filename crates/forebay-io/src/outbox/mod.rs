@@ -246,7 +246,7 @@ impl Outbox {
         let due = flush && !state.deferred && !state.queue.is_empty();
         state.deferred |= due;
         // A flush is due at the end of this turn, which is when a stage is settled at the latest.
-        let burst = !due && flush && state.deferred && stage::is_burst(self);
+        let burst = flush && stage::note_item(self) && !due && state.deferred;
         state.staged = burst;
         let hurry = flush && !state.hurried && state.queue.len() > SMALL_BLOCK_BYTES;
         state.hurried |= hurry;
@@ -255,7 +255,6 @@ impl Outbox {
             stage::begin(self);
         }
         if due {
-            stage::is_burst(self);
             self.schedule();
         }
         if hurry {

@@ -75,8 +75,9 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
     pushed.unwrap_or(false)
 }
 
-/// True when this is the second item in a row for this outbox: worth a stage.
-pub(super) fn is_burst(outbox: &Outbox) -> bool {
+/// Notes that the outbox accepts an item. True when the one before in this poll was for it as well:
+/// a burst, and worth a stage.
+pub(super) fn note_item(outbox: &Outbox) -> bool {
     let is_second = STAGE.try_with(|stage| {
         let address = std::ptr::from_ref(outbox).addr();
         stage.enabled.get() && stage.last.replace(address) == address

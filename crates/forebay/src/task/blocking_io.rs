@@ -12,6 +12,7 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
 use crate::interrupted::uninterrupted;
+use crate::lock::get_mut;
 
 /// A channel fed by `reader`.
 pub(crate) fn blocking_reader(
@@ -74,7 +75,7 @@ impl<R: Read> ReadBatch<R> {
 
 impl<R: Read + Send + 'static> Source for Reading<R> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = get_mut(&mut self.state);
         loop {
             match std::mem::replace(state, ReadState::Over(None)) {
                 ReadState::Idle(mut batch) if batch.start < batch.end => {
@@ -123,7 +124,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
     }
 
     fn abort(&mut self, _: &Error) {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = get_mut(&mut self.state);
         *state = ReadState::Over(None);
     }
 }
@@ -187,7 +188,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         queue: &mut SendQueue,
         after: &mut Afterwards,
     ) -> Poll<Result<()>> {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = get_mut(&mut self.state);
         loop {
             ready!(Self::poll_batch(state, cx, queue, after))?;
             if queue.is_empty() {
@@ -209,7 +210,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
-        let state = self.state.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = get_mut(&mut self.state);
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
                 // The writer is flushed and dropped on the pool's thread.
