@@ -38,6 +38,7 @@ mod block;
 mod cause;
 mod error;
 mod item;
+mod lane;
 mod lock;
 mod outbox;
 mod packet;
@@ -55,6 +56,6 @@ mod write;
 
 pub use crate::error::{Error, ErrorKind, Fault, Result};
 pub use crate::packet::Packet;
-pub use crate::pipe::{Duplex, duplex, pipe};
+pub use crate::pipe::pipe;
 pub use crate::read::{ByteReadChannel, LineOptions, PACKET_BYTES_MAX, ReadExact};
 pub use crate::write::{ByteWriteChannel, Staged, Staging};

@@ -6,9 +6,12 @@ mod support;
 use std::pin::pin;
 use std::thread;
 
-use forebay_io::{ByteReadChannel, Duplex, LineOptions, duplex, pipe};
+use forebay_io::{ByteReadChannel, LineOptions, pipe};
 
-use support::{KIB, MIB, Script, Step, at_once, cut_after, finish, ledgered, pattern, poll_once};
+use support::{
+    Duplex, KIB, MIB, Script, Step, at_once, cut_after, duplex, finish, ledgered, pattern,
+    poll_once,
+};
 
 #[test]
 fn an_idle_channel_holds_no_block() {

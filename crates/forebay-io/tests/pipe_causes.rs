@@ -5,9 +5,9 @@ mod support;
 use std::pin::pin;
 use std::task::Poll;
 
-use forebay_io::{Error, ErrorKind, Result, duplex, pipe};
+use forebay_io::{Error, ErrorKind, Result, pipe};
 
-use support::{KIB, at_once, counted_waker, ledgered, poll_once, poll_with};
+use support::{KIB, at_once, counted_waker, duplex, ledgered, poll_once, poll_with};
 
 #[track_caller]
 fn assert_cause<T: std::fmt::Debug>(answer: Result<T>, cause: &str) {

@@ -4,10 +4,10 @@ mod support;
 
 use std::thread;
 
-use forebay_io::{ByteReadChannel, ByteWriteChannel, Result, duplex, pipe};
+use forebay_io::{ByteReadChannel, ByteWriteChannel, Result, pipe};
 use futures_lite::future::block_on;
 
-use support::{KIB, MIB, pattern, watched};
+use support::{KIB, MIB, duplex, pattern, watched};
 
 #[test]
 fn a_hundred_thousand_times_there_and_back() {

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Duplex, Error, ErrorKind, Fault, LineOptions, Packet,
-    ReadExact, Staging, pipe, seam,
+    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
+    Staging, pipe, seam,
 };
 
 fn shared<T: Send + Sync>() {}
@@ -12,7 +12,6 @@ fn shared<T: Send + Sync>() {}
 fn every_public_type_is_send_and_sync() {
     shared::<ByteReadChannel>();
     shared::<ByteWriteChannel>();
-    shared::<Duplex>();
     shared::<Error>();
     shared::<ErrorKind>();
     shared::<Fault>();

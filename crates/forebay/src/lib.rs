@@ -44,15 +44,15 @@ pub mod testing;
 mod time;
 
 pub use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Duplex, Error, ErrorKind, Fault, LineOptions, Packet,
-    ReadExact, Result, Staged, Staging, duplex, pipe, write_fmt, write_line,
+    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
+    Result, Staged, Staging, pipe, write_fmt, write_line,
 };
 
 pub use crate::net::{
-    Address, CloseReason, Connection, KeepAlive, ServerSocket, Socket, SocketAddress, TcpBuilder,
-    ToAddress,
+    Address, CloseReason, Connection, KeepAlive, PeerCredentials, ServerSocket, Socket,
+    SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
-pub use crate::root::{interval, now, run, sleep, spawn, spawn_value, timeout, within};
+pub use crate::root::{duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within};
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats};
 pub use crate::task::JoinHandle;
 pub use crate::time::{Clock, Interval, Sleep};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use forebay_io::{Error, Result};
 
+use crate::net::{self, Connection};
 use crate::selector::{SelectorManager, current_selector};
 use crate::task::JoinHandle;
 use crate::time::{self, Interval, Sleep};
@@ -137,6 +138,27 @@ pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Outpu
 /// On a thread that is not a selector's.
 pub fn interval(period: Duration) -> Interval {
     Interval::new(Arc::clone(current_selector("interval").timers()), period)
+}
+
+/// A connection in memory, for the current thread's selector; see [`SelectorManager::duplex`].
+///
+/// # Panics
+///
+/// On a thread that is not a selector's, and if `capacity` is zero.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |_| {
+///     let (mut left, mut right) = forebay::duplex(4096);
+///     left.output.write_str("ping\n").await?;
+///     assert_eq!(right.input.read_line().await?.as_deref(), Some("ping"));
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+pub fn duplex(capacity: usize) -> (Connection, Connection) {
+    net::duplex(&current_selector("duplex"), capacity)
 }
 
 /// The time by the selector's clock; see [`SelectorManager::now`].

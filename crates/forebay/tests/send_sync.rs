@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, ByteReadChannel, ByteWriteChannel, Clock, CloseReason, Connection, Duplex, Error,
-    ErrorKind, Fault, Interval, JoinHandle, KeepAlive, LineOptions, Packet, ReadExact, Result,
-    SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging,
-    Stats, TcpBuilder, ToAddress,
+    Address, ByteReadChannel, ByteWriteChannel, Clock, CloseReason, Connection, Error, ErrorKind,
+    Fault, Interval, JoinHandle, KeepAlive, LineOptions, Packet, PeerCredentials, ReadExact,
+    Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged,
+    Staging, Stats, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
 
 fn is_send<T: Send>(_: T) {}
 
-/// Of the public traits those decide that implement them; these are the only two.
+/// Of the public traits those decide that implement them; these are the only ones.
 #[allow(dead_code)]
-fn takes_the_public_traits<S: Staged, A: ToAddress>() {}
+fn takes_the_public_traits<S: Staged, A: ToAddress, U: ToUnixAddress>() {}
 
 #[test]
 fn every_public_type_is_send_and_sync() {
@@ -31,7 +31,6 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();
     is_send_and_sync::<Connection>();
-    is_send_and_sync::<Duplex>();
     is_send_and_sync::<Error>();
     is_send_and_sync::<ErrorKind>();
     is_send_and_sync::<Fault>();
@@ -43,6 +42,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<KeepAlive>();
     is_send_and_sync::<LineOptions>();
     is_send_and_sync::<Packet>();
+    is_send_and_sync::<PeerCredentials>();
     is_send_and_sync::<ReadExact<'_>>();
     is_send_and_sync::<Result<()>>();
     is_send_and_sync::<SelectorBuilder>();
@@ -55,6 +55,8 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Stats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();
+    is_send_and_sync::<UnixAddress>();
+    is_send_and_sync::<UnixBuilder>();
 }
 
 /// Only ever compiled: calling these would start what they stand for.
@@ -62,6 +64,7 @@ fn every_public_type_is_send_and_sync() {
 fn every_public_future_is_send(
     selector: &SelectorManager,
     tcp: TcpBuilder,
+    unix: UnixBuilder,
     server: &ServerSocket,
     socket: &Socket,
     interval: &mut Interval,
@@ -82,11 +85,15 @@ fn every_public_future_is_send(
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.close());
+    is_send(socket.close_within(SECOND));
     is_send(socket.closed());
+    is_send(socket.peer_finished());
     is_send(tcp.clone().bind("127.0.0.1:0"));
     is_send(tcp.clone().bind((Ipv4Addr::LOCALHOST, 0)));
     is_send(tcp.clone().connect(String::new()));
     is_send(tcp.connect(&(String::new(), 80)));
+    is_send(unix.clone().bind("path"));
+    is_send(unix.connect(String::new()));
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
@@ -210,6 +217,9 @@ fn no_public_future_is_missing_here() {
             "ServerSocket" => format!("server.{name}("),
             "Socket" => format!("socket.{name}("),
             "TcpBuilder" => format!("tcp.{}{name}(", if name == "bind" { "clone()." } else { "" }),
+            "UnixBuilder" => {
+                format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })
+            }
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),

@@ -15,6 +15,7 @@ use bytes::Bytes;
 
 use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
+use self::wait::Room;
 pub use self::wait::Until;
 use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
 use crate::cause::Cause;
@@ -271,7 +272,7 @@ impl Outbox {
         if !state.phase.is_settled() {
             state.queue.push_slice(bytes);
         }
-        state.release_waiters(self.high_water, &mut after);
+        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
         let finishing = state.phase == Phase::Finishing;
         self.note_room(&state);
         let due = !state.deferred && !state.queue.is_empty();
@@ -303,7 +304,7 @@ impl Outbox {
             let cause = self.cause.record(error.clone());
             state.give_up(&cause, &mut after);
         }
-        state.release_waiters(self.high_water, &mut after);
+        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
         self.note_room(&state);
         drop(state);
         after.run();
@@ -328,20 +329,22 @@ impl Outbox {
         }
     }
 
-    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
-    pub fn abort(&self, cause: &Error) {
+    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told. False when
+    /// there was nothing left to give up.
+    pub fn abort(&self, cause: &Error) -> bool {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
-            return;
+            return false;
         }
         // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
         let first = self.cause.record(cause.clone());
         state.give_up(&first, &mut after);
-        state.release_waiters(self.high_water, &mut after);
+        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
         self.note_room(&state);
         drop(state);
         after.run();
+        true
     }
 
     /// True when nothing more will happen: finished, or given up.
@@ -370,7 +373,11 @@ impl Outbox {
     /// Why nothing is accepted any more.
     fn refusal(&self) -> Error {
         self.cause.get().cloned().unwrap_or_else(|| {
-            Error::new(ErrorKind::Closed, "write").with_detail("the channel was finished or closed")
+            Error::new(ErrorKind::Closed, "write").with_detail(if self.is_open() {
+                "the selector was closed"
+            } else {
+                "the channel was finished or closed"
+            })
         })
     }
 }
@@ -410,9 +417,22 @@ impl State {
         self.drain.abort(cause, after);
     }
 
-    fn release_waiters(&mut self, high_water: usize, after: &mut Afterwards) {
-        let Self { waiters, phase, queue, sent, staged, .. } = self;
-        let room = queue.len() < high_water && !*staged;
+    fn room(&self, high_water: usize, turns: &dyn Turns) -> Room {
+        if self.queue.len() < high_water && !self.staged {
+            Room::Free
+        } else if turns.is_closing() {
+            Room::Refused
+        } else {
+            Room::None
+        }
+    }
+
+    fn release_waiters(&mut self, high_water: usize, turns: &dyn Turns, after: &mut Afterwards) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let room = self.room(high_water, turns);
+        let Self { waiters, phase, sent, .. } = self;
         waiters.release(after, |until| until.holds(*phase, *sent, room));
     }
 }

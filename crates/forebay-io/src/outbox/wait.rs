@@ -22,14 +22,25 @@ pub enum Until {
 
 impl Until {
     /// True when waiting longer makes no sense: it came true, or it never will.
-    pub(super) fn holds(self, phase: Phase, sent: u64, room: bool) -> bool {
+    pub(super) fn holds(self, phase: Phase, sent: u64, room: Room) -> bool {
         phase.is_settled()
             || match self {
-                Self::Room => room || phase != Phase::Open,
+                Self::Room => room != Room::None || phase != Phase::Open,
                 Self::Sent(mark) => sent >= mark,
                 Self::Finished => false,
             }
     }
+}
+
+/// Whether an item can be accepted, as far as the queue goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// The queue is full, or bytes are on another thread's stage.
+    None,
+    /// So it is, and nobody is to wait for a change.
+    Refused,
+    /// There is room.
+    Free,
 }
 
 impl Outbox {
@@ -37,7 +48,8 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// The cause of an aborted outbox; `Closed` when waiting for room in a finished one.
+    /// The cause of an aborted outbox; `Closed` when waiting for room in a finished one, or in a full
+    /// one whose worker is closing.
     ///
     /// # Cancel safety
     ///
@@ -47,12 +59,12 @@ impl Outbox {
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
-        let room = state.queue.len() < self.high_water && !state.staged;
+        let room = state.room(self.high_water, self.turns.as_ref());
         if !until.holds(state.phase, state.sent, room) {
             return Poll::Pending;
         }
         let came_true = match until {
-            Until::Room => state.phase == Phase::Open,
+            Until::Room => state.phase == Phase::Open && room == Room::Free,
             // What an abort threw away is neither queued nor sent, so the numbers alone would lie.
             Until::Sent(mark) => state.sent >= mark && state.phase != Phase::Aborted,
             Until::Finished => state.phase == Phase::Finished,

@@ -103,12 +103,14 @@ impl ByteReadChannel {
         self.state = State::Failed(cause);
     }
 
-    /// The cause given to [`abort_with`](Self::abort_with), if it was called.
+    /// Why this channel, or the connection it belongs to, has failed: the cause given to
+    /// [`abort_with`](Self::abort_with) on either side, or the connection's first error. What had
+    /// arrived before can still be read.
     #[doc(alias = "closedCause")]
-    pub fn closed_cause(&self) -> Option<&Error> {
+    pub fn closed_cause(&self) -> Option<Error> {
         match &self.state {
-            State::Failed(cause) => Some(cause),
-            State::Open | State::Ended => None,
+            State::Failed(cause) => Some(cause.clone()),
+            State::Open | State::Ended => self.source.cause(),
         }
     }
 

@@ -17,7 +17,7 @@ enum Room<'a> {
 
 impl<'a> Inlet<'a> {
     /// The caller's own memory.
-    pub(crate) fn slice(slice: &'a mut [u8]) -> Self {
+    pub fn slice(slice: &'a mut [u8]) -> Self {
         Self(Room::Slice { slice, filled: 0 })
     }
 

@@ -26,4 +26,9 @@ pub trait Source: Send + Sync {
 
     /// The reader gave up for this cause: nobody will fill from here any more.
     fn abort(&mut self, cause: &Error);
+
+    /// Why nothing will come after what has arrived already, where that is known.
+    fn cause(&self) -> Option<Error> {
+        None
+    }
 }

@@ -18,6 +18,12 @@ pub trait Turns: Send + Sync {
         let _ = outbox;
     }
 
+    /// True when nobody is to wait for room any more, because what drives the outbox is closing.
+    /// The outbox's own waker is woken when this becomes true.
+    fn is_closing(&self) -> bool {
+        false
+    }
+
     /// Keeps the outbox alive until it is finished, within a deadline; it has no owner any more.
     fn linger(&self, outbox: Arc<Outbox>);
 }

@@ -54,8 +54,20 @@ pub struct ByteWriteChannel {
     /// Set while a slice above the item limit is being accepted in pieces, and left so if that
     /// call is dropped half-way.
     partial: Option<Partial>,
+    on_drop: OnDrop,
     /// The socket this half belongs to, as one of its handles.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+/// What dropping the channel means, unless its task unwinds or an item is half accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnDrop {
+    /// The end mark follows what is queued.
+    Finish,
+    /// The connection is reset, unless it was finished.
+    Abort,
+    /// Whoever lent the channel decides.
+    Leave,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +80,15 @@ impl ByteWriteChannel {
     /// A channel that writes into this outbox and keeps `keep` alive.
     #[doc(hidden)]
     pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self { outbox, auto_flush: true, partial: None, _keep: keep }
+        Self { outbox, auto_flush: true, partial: None, on_drop: OnDrop::Finish, _keep: keep }
+    }
+
+    /// A channel that is lent: dropping it neither finishes nor aborts, its owner does.
+    #[doc(hidden)]
+    pub fn lent(outbox: Arc<Outbox>) -> Self {
+        let mut channel = Self::new(outbox, None);
+        channel.on_drop = OnDrop::Leave;
+        channel
     }
 
     /// Turns sending at the end of each turn off: from now on only [`flush`](Self::flush),
@@ -76,6 +96,25 @@ impl ByteWriteChannel {
     #[doc(alias = "autoFlush")]
     pub fn manual_flush(&mut self) {
         self.auto_flush = false;
+    }
+
+    /// Has dropping this channel reset the connection instead of finishing it, unless
+    /// [`finish`](Self::finish) was called before: for a message that must be whole or not be at
+    /// all, whichever way its task is left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let (mut input, mut output) = forebay_io::pipe(4096);
+    /// output.abort_on_drop();
+    /// output.write_str("half a mess").await?;
+    /// drop(output);
+    /// assert!(input.read_line().await.is_err_and(|error| error.is_closed()));
+    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn abort_on_drop(&mut self) {
+        self.on_drop = OnDrop::Abort;
     }
 
     /// Writes text.
@@ -316,16 +355,21 @@ impl ByteWriteChannel {
 
 impl Drop for ByteWriteChannel {
     fn drop(&mut self) {
-        let half_a_message = if let Err(incomplete) = self.check_partial("drop") {
-            Some(incomplete)
+        if let Err(incomplete) = self.check_partial("drop") {
+            self.outbox.abort(&incomplete);
         } else if unwinding() {
-            Some(Error::new(ErrorKind::Panicked, "write").with_detail("the writing task panicked"))
+            let cause = Error::new(ErrorKind::Panicked, "write");
+            self.outbox.abort(&cause.with_detail("the writing task panicked"));
         } else {
-            None
-        };
-        match half_a_message {
-            Some(cause) => self.outbox.abort(&cause),
-            None => self.outbox.finish_unattended(),
+            match self.on_drop {
+                OnDrop::Finish => self.outbox.finish_unattended(),
+                OnDrop::Abort if self.outbox.is_open() => {
+                    let cause = Error::new(ErrorKind::Closed, "write");
+                    let detail = "the channel was dropped before it was finished";
+                    self.outbox.abort(&cause.with_detail(detail));
+                }
+                OnDrop::Abort | OnDrop::Leave => {}
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use forebay_io::seam::{
     Afterwards, BlockLedger, Cause, Drain, Filled, Inlet, Outbox, SendQueue, Source, Turns,
     WorkerPool,
 };
-use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
+use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result, pipe};
 
 pub(crate) use self::seeds::{KIB, MIB, pattern, property, sizes, splits};
 
@@ -459,4 +459,19 @@ pub(crate) fn ledgered<T>(test: impl FnOnce(&BlockLedger) -> T) -> T {
     drop(pool);
     assert_eq!(ledger.idle(), 0, "blocks left in a pool that is gone");
     outcome
+}
+
+/// One end of a [`duplex`]: what it writes, the other end reads.
+#[derive(Debug)]
+pub(crate) struct Duplex {
+    pub(crate) input: ByteReadChannel,
+    pub(crate) output: ByteWriteChannel,
+}
+
+/// Two pipes, crossed.
+pub(crate) fn duplex(capacity: usize) -> (Duplex, Duplex) {
+    let (left_input, right_output) = pipe(capacity);
+    let (right_input, left_output) = pipe(capacity);
+    let left = Duplex { input: left_input, output: left_output };
+    (left, Duplex { input: right_input, output: right_output })
 }

@@ -39,6 +39,15 @@ pub(crate) struct Progress {
     pub(crate) drained: bool,
 }
 
+/// How far a connection has ended, as the system told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Hangup {
+    /// The peer's end mark has arrived, perhaps behind bytes that nobody has read yet.
+    pub(crate) read_closed: bool,
+    /// There is an error to be asked for.
+    pub(crate) error: bool,
+}
+
 /// A watched descriptor. One task at a time waits in each direction.
 pub(crate) trait Ready: Send + Sync {
     /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
@@ -49,8 +58,12 @@ pub(crate) trait Ready: Send + Sync {
         call: &mut dyn FnMut() -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>>;
 
-    /// Has whoever waits, in both directions, try the call again: something changed that the kernel
-    /// does not report. They are woken once the caller holds no lock.
+    /// Tells how far the connection has ended once that differs from what is `known`, and keeps the
+    /// waker until then. One waits for this at a time.
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup>;
+
+    /// Has whoever waits look again, and try the call again: something changed that the kernel does
+    /// not report. They are woken once the caller holds no lock.
     fn wake(&self, after: &mut Afterwards);
 }
 

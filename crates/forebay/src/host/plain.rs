@@ -19,7 +19,7 @@ use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::{Direction, Host, Progress, Ready};
+use super::{Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
@@ -72,6 +72,9 @@ impl Host for Plain {
         let slot = Arc::new(Slot {
             reader: Side::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
             writer: Side::new(fd, epoll::EventFlags::OUT)?,
+            // By edge, unlike the others: the end of one direction stays, and the other is awaited.
+            watcher: Side::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
+            ended: Mutex::default(),
         });
         let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
         Ok(Box::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
@@ -102,14 +105,14 @@ impl Watch {
             polled.extend(
                 waiting
                     .iter()
-                    .map(|(slot, direction)| PollFd::new(slot.side(*direction), PollFlags::IN)),
+                    .map(|(slot, awaited)| PollFd::new(slot.side(*awaited), PollFlags::IN)),
             );
             uninterrupted(|| Ok(poll(&mut polled, None)?)).expect("descriptors of our own");
             let rung = !polled[0].revents().is_empty();
             let mut woken = Vec::new();
-            for (fd, (slot, direction)) in polled[1..].iter().zip(&waiting) {
+            for (fd, (slot, awaited)) in polled[1..].iter().zip(&waiting) {
                 if !fd.revents().is_empty() {
-                    woken.extend(slot.side(*direction).take());
+                    woken.extend(slot.side(*awaited).take());
                 }
             }
             if rung {
@@ -122,25 +125,46 @@ impl Watch {
     }
 
     /// The sides that somebody waits for.
-    fn waiting(&self) -> Vec<(Arc<Slot>, Direction)> {
+    fn waiting(&self) -> Vec<(Arc<Slot>, Awaited)> {
         let slots = lock(&self.slots);
         let sides = slots.iter().flat_map(|(_, slot)| {
-            [Direction::Read, Direction::Write].map(|direction| (Arc::clone(slot), direction))
+            [Awaited::Reading, Awaited::Writing, Awaited::TheEnd]
+                .map(|awaited| (Arc::clone(slot), awaited))
         });
-        sides.filter(|(slot, direction)| slot.side(*direction).is_waited_for()).collect()
+        sides.filter(|(slot, awaited)| slot.side(*awaited).is_waited_for()).collect()
+    }
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+enum Awaited {
+    Reading,
+    Writing,
+    TheEnd,
+}
+
+impl From<Direction> for Awaited {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::Read => Self::Reading,
+            Direction::Write => Self::Writing,
+        }
     }
 }
 
 struct Slot {
     reader: Side,
     writer: Side,
+    watcher: Side,
+    ended: Mutex<Hangup>,
 }
 
 impl Slot {
-    fn side(&self, direction: Direction) -> &Side {
-        match direction {
-            Direction::Read => &self.reader,
-            Direction::Write => &self.writer,
+    fn side(&self, awaited: Awaited) -> &Side {
+        match awaited {
+            Awaited::Reading => &self.reader,
+            Awaited::Writing => &self.writer,
+            Awaited::TheEnd => &self.watcher,
         }
     }
 }
@@ -202,7 +226,7 @@ impl Ready for PlainReady {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             done => return Poll::Ready(done),
         }
-        self.slot.side(direction).keep(cx.waker());
+        self.slot.side(direction.into()).keep(cx.waker());
         self.watch.ring();
         // A `wake` between the call and the keeping of the waker is no level, and found nobody.
         match uninterrupted(call) {
@@ -211,8 +235,29 @@ impl Ready for PlainReady {
         }
     }
 
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        self.slot.watcher.keep(cx.waker());
+        self.watch.ring();
+        let mut events = Vec::with_capacity(1);
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let told = uninterrupted(|| {
+            events.clear();
+            let buffer = rustix::buffer::spare_capacity(&mut events);
+            Ok(epoll::wait(&self.slot.watcher, buffer, Some(&at_once))?)
+        });
+        told.expect("an epoll instance of our own");
+        let mut ended = lock(&self.slot.ended);
+        for event in &events {
+            let flags = event.flags;
+            let closed = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP;
+            ended.read_closed |= flags.intersects(closed);
+            ended.error |= flags.contains(epoll::EventFlags::ERR);
+        }
+        if *ended == known { Poll::Pending } else { Poll::Ready(*ended) }
+    }
+
     fn wake(&self, after: &mut Afterwards) {
-        for side in [&self.slot.reader, &self.slot.writer] {
+        for side in [&self.slot.reader, &self.slot.writer, &self.slot.watcher] {
             if let Some(waker) = side.take() {
                 after.wake(waker);
             }

@@ -24,7 +24,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::{Direction, Progress, Ready};
+use super::{Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
@@ -104,6 +104,7 @@ impl Slots {
     pub(crate) fn take_all(&self, woken: &mut Vec<Waker>) {
         for (_, (_, slot)) in &lock(&self.table).slots {
             slot.note(READABLE | WRITABLE, woken);
+            woken.extend(lock(&slot.watcher).take());
         }
     }
 
@@ -150,6 +151,8 @@ struct Slot {
     state: AtomicUsize,
     reader: Mutex<Option<Waker>>,
     writer: Mutex<Option<Waker>>,
+    /// Whoever waits for the end, without reading or writing.
+    watcher: Mutex<Option<Waker>>,
     /// Somebody waits to write. Set before the tick is looked at again, and looked at after the
     /// tick was counted up, all four sequentially consistent: one of the two sees the other.
     writer_waits: AtomicBool,
@@ -170,6 +173,9 @@ impl Slot {
             if flags & direction.ready_mask() != 0 && self.may_wait(direction) {
                 self.take(direction, woken);
             }
+        }
+        if flags & (READ_CLOSED | ERROR) != 0 {
+            woken.extend(lock(&self.watcher).take());
         }
     }
 
@@ -283,9 +289,20 @@ impl Ready for WorkerReady {
         }
     }
 
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        let clone = cx.waker().clone();
+        let replaced = lock(&self.slot.watcher).replace(clone);
+        drop(replaced);
+        // Looked at after the waker is kept: whoever sets a flag before looks for the waker after.
+        let state = self.slot.state.load(Ordering::SeqCst);
+        let now = Hangup { read_closed: state & READ_CLOSED != 0, error: state & ERROR != 0 };
+        if now == known { Poll::Pending } else { Poll::Ready(now) }
+    }
+
     fn wake(&self, after: &mut Afterwards) {
         let mut woken = Vec::new();
         self.slot.note(READABLE | WRITABLE, &mut woken);
+        woken.extend(lock(&self.slot.watcher).take());
         for waker in woken {
             after.wake(waker);
         }

@@ -3,12 +3,16 @@
 mod parse;
 #[cfg(test)]
 mod tests;
+mod unix;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::str::FromStr;
 
-use forebay_io::{Error, Result};
+use forebay_io::{Error, ErrorKind, Result};
+use socket2::SockAddr;
+
+pub use self::unix::{ToUnixAddress, UnixAddress};
 
 /// The address of one end of a socket.
 ///
@@ -33,6 +37,8 @@ use forebay_io::{Error, Result};
 pub enum SocketAddress {
     /// An IP address and a port, of TCP or UDP.
     Inet(SocketAddr),
+    /// The address of a Unix socket.
+    Unix(UnixAddress),
 }
 
 impl SocketAddress {
@@ -51,6 +57,23 @@ impl SocketAddress {
     pub fn as_inet(&self) -> Option<SocketAddr> {
         match self {
             Self::Inet(inet) => Some(*inet),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The address as a Unix socket's, if it is one.
+    pub fn as_unix(&self) -> Option<&UnixAddress> {
+        match self {
+            Self::Unix(unix) => Some(unix),
+            Self::Inet(_) => None,
+        }
+    }
+
+    /// What the system says; `None` for a family that is neither.
+    pub(super) fn from_system(address: &SockAddr) -> Option<Self> {
+        match address.as_socket() {
+            Some(inet) => Some(Self::Inet(inet)),
+            None => UnixAddress::from_system(address).map(Self::Unix),
         }
     }
 }
@@ -59,11 +82,13 @@ impl fmt::Display for SocketAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inet(inet) => inet.fmt(f),
+            Self::Unix(unix) => unix.fmt(f),
         }
     }
 }
 
-/// Parses an IP address and a port, as strictly as [`ToAddress`] does.
+/// Parses an IP address and a port, as strictly as [`ToAddress`] does, or `unix:` and what
+/// [`UnixAddress`] says.
 ///
 /// # Errors
 ///
@@ -73,13 +98,22 @@ impl FromStr for SocketAddress {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        parse::socket_address(text).map(Self::Inet)
+        match text.strip_prefix(unix::PREFIX) {
+            Some(name) => UnixAddress::parse(name).map(Self::Unix),
+            None => parse::socket_address(text).map(Self::Inet),
+        }
     }
 }
 
 impl From<SocketAddr> for SocketAddress {
     fn from(inet: SocketAddr) -> Self {
         Self::Inet(inet)
+    }
+}
+
+impl From<UnixAddress> for SocketAddress {
+    fn from(unix: UnixAddress) -> Self {
+        Self::Unix(unix)
     }
 }
 
@@ -259,6 +293,9 @@ to_address! {
     SocketAddrV6: inet => Ok(SocketAddr::from(*inet).into());
     SocketAddress: address => match address {
         SocketAddress::Inet(inet) => Ok((*inet).into()),
+        SocketAddress::Unix(_) => Err(Error::new(ErrorKind::InvalidInput, "address")
+            .with_address(address)
+            .with_detail("this is the address of a Unix socket; here a host and a port are needed")),
     };
     Address: address => Ok(address.clone());
 }

@@ -8,9 +8,10 @@ use socket2::SockAddr;
 
 use super::address::ToAddress;
 use super::connect;
-use super::options::{KeepAlive, StreamOptions, named};
+use super::descriptor::Descriptor;
+use super::options::{ConnectionOptions, KeepAlive, StreamOptions, connection_setters, named};
 use super::resolve::resolve;
-use super::server::ServerSocket;
+use super::server::{Accepted, ServerSocket};
 use super::socket::Socket;
 use super::system;
 use crate::selector::{SelectorManager, Shared};
@@ -26,8 +27,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// |---|---|
 /// | [`backlog`](Self::backlog) | 511 |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 2 s, 64 KiB |
 /// | [`keep_alive`](Self::keep_alive) | 60 s, 15 s, 8 |
 /// | [`no_delay`](Self::no_delay) | on |
+/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout), [`idle_timeout`](Self::idle_timeout) | none |
 /// | [`reuse_address`](Self::reuse_address) | on for listeners on Unix |
 ///
 /// An option that cannot be applied is an error that names it. Options of a listener hold for every
@@ -51,6 +54,7 @@ pub struct TcpBuilder {
     connect_timeout: Duration,
     reuse_address: Option<bool>,
     stream: StreamOptions,
+    connection: ConnectionOptions,
 }
 
 impl SelectorManager {
@@ -63,11 +67,14 @@ impl SelectorManager {
             connect_timeout: CONNECT_TIMEOUT,
             reuse_address: None,
             stream: StreamOptions::default(),
+            connection: ConnectionOptions::default(),
         }
     }
 }
 
 impl TcpBuilder {
+    connection_setters!();
+
     /// Sets how many connections may wait to be accepted (`listen(2)`); the system may cap it.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
@@ -142,7 +149,10 @@ impl TcpBuilder {
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX)).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
-        Ok(ServerSocket::new(socket.into(), local, self.stream, Arc::clone(selector)))
+        let accepted = Accepted::Tcp(self.stream);
+        let connection = Arc::new(self.connection);
+        let io = Descriptor::new(socket.into(), Arc::clone(selector));
+        Ok(ServerSocket::new(io, local.into(), accepted, connection, None))
     }
 
     /// Connects to an address. A name's addresses are tried one after the other.
@@ -162,7 +172,12 @@ impl TcpBuilder {
         let address = address.to_address()?;
         let selector = self.selector.shared();
         selector.check_open("connect")?;
-        let attempts = connect::connect(selector, &address, self.reuse_address, self.stream);
+        let wanted = connect::Wanted {
+            reuse_address: self.reuse_address,
+            stream: self.stream,
+            connection: Arc::new(self.connection),
+        };
+        let attempts = connect::connect(selector, &address, &wanted);
         match self.selector.within(self.connect_timeout, attempts).await {
             Some(outcome) => outcome,
             None => Err(Error::new(crate::ErrorKind::TimedOut, "connect")

@@ -11,25 +11,31 @@ use socket2::{SockAddr, SockRef};
 
 use super::address::Address;
 use super::descriptor::{Descriptor, Waits};
-use super::options::{StreamOptions, named};
+use super::options::{ConnectionOptions, StreamOptions, named};
 use super::resolve::resolve;
-use super::socket::{CoreParts, Socket};
+use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
 use super::system;
 use crate::host::{Direction, Progress};
 use crate::selector::Shared;
+
+/// What a connection is made with.
+pub(super) struct Wanted {
+    pub(super) reuse_address: Option<bool>,
+    pub(super) stream: StreamOptions,
+    pub(super) connection: Arc<ConnectionOptions>,
+}
 
 /// Tries the address's candidates in order.
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
-    reuse_address: Option<bool>,
-    options: StreamOptions,
+    wanted: &Wanted,
 ) -> Result<Socket> {
     let candidates = resolve(selector.blocking(), address).await?;
     let only = candidates.len() == 1;
     let mut failed = Vec::new();
     for candidate in candidates {
-        match attempt(selector, candidate, reuse_address, options).await {
+        match attempt(selector, candidate, wanted).await {
             Ok(socket) => return Ok(socket),
             Err(error) if error.is_closed() => return Err(error),
             Err(error) => failed.push(error.with_address(candidate)),
@@ -46,18 +52,14 @@ pub(super) async fn connect(
     Err(last.with_address(address).with_detail(attempts.join("; ")))
 }
 
-async fn attempt(
-    selector: &Arc<Shared>,
-    address: SocketAddr,
-    reuse_address: Option<bool>,
-    options: StreamOptions,
-) -> Result<Socket> {
+async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -> Result<Socket> {
     let failed = |error| Error::from_io("connect", error);
-    let socket = system::stream_socket(address).map_err(failed)?;
-    if let Some(reuse) = reuse_address {
+    let open = || system::stream_socket(address);
+    let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
+    if let Some(reuse) = wanted.reuse_address {
         named("reuse_address", socket.set_reuse_address(reuse))?;
     }
-    options.apply(&(&socket).into())?;
+    wanted.stream.apply(&(&socket).into())?;
     let begun = socket.connect(&SockAddr::from(address));
     let io = Descriptor::new(socket.into(), Arc::clone(selector));
     match begun {
@@ -71,10 +73,13 @@ async fn attempt(
     }
     refuse_self(&io, address)?;
     let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(failed)?;
-    let parts =
-        CoreParts { remote: address.into(), local: local.as_socket().unwrap_or(address).into() };
+    let parts = CoreParts {
+        remote: address.into(),
+        local: local.as_socket().unwrap_or(address).into(),
+        options: Arc::clone(&wanted.connection),
+    };
     selector.counters().connected.add(1);
-    Ok(Socket::new(io, parts))
+    Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Tcp }), parts))
 }
 
 /// A signal during `connect` leaves it going on in the background, as `EINPROGRESS` does

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use forebay_io::seam::Afterwards;
 
-use crate::host::{self, Direction, Host, Progress, Ready};
+use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::{lock, read, write};
 use crate::selector::{Shared, closed};
@@ -17,7 +17,8 @@ use crate::selector::{Shared, closed};
 pub(crate) enum Waits {
     /// A user's call: a closing selector ends it.
     User,
-    /// The way out (sending what was accepted, closing): a closing selector lets it finish.
+    /// The way out (sending what was accepted, closing): a closing selector lets it finish, for as
+    /// long as it runs at all.
     WayOut,
 }
 
@@ -86,6 +87,22 @@ impl Descriptor {
         progress
     }
 
+    /// Tells how far the connection has ended once that differs from what is `known`. Where the
+    /// descriptor cannot be watched (it was released, or the system has no memory left), it never
+    /// does: the calls that meet the end tell as well.
+    pub(crate) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        let registered = match self.ready.get() {
+            Some(ready) => Ok(ready.as_ref()),
+            None => self.register(),
+        };
+        let Ok(ready) = registered else { return Poll::Pending };
+        let hangup = ready.poll_hangup(cx, known);
+        if hangup.is_pending() {
+            self.selector.ensure_driven();
+        }
+        hangup
+    }
+
     /// Runs a system call, if the descriptor is still there.
     pub(crate) fn call<T>(
         &self,
@@ -98,7 +115,10 @@ impl Descriptor {
     }
 
     fn is_refused(&self, waits: Waits) -> bool {
-        waits == Waits::User && self.selector.is_closing()
+        match waits {
+            Waits::User => self.selector.is_closing(),
+            Waits::WayOut => self.selector.is_stopped(),
+        }
     }
 
     fn register(&self) -> io::Result<&dyn Ready> {
@@ -148,7 +168,8 @@ impl Drop for Descriptor {
     }
 }
 
-fn released() -> io::Error {
+/// The socket was closed on this side.
+pub(super) fn released() -> io::Error {
     forebay_io::Error::new(forebay_io::ErrorKind::Closed, "socket")
         .with_detail("the socket was closed on this side")
         .into()

@@ -9,9 +9,12 @@ mod resolve;
 mod server;
 mod socket;
 mod system;
+mod unix;
 
-pub use self::address::{Address, SocketAddress, ToAddress};
+pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub use self::builder::TcpBuilder;
 pub use self::options::KeepAlive;
 pub use self::server::ServerSocket;
-pub use self::socket::{CloseReason, Connection, Socket};
+pub(crate) use self::socket::duplex;
+pub use self::socket::{CloseReason, Connection, PeerCredentials, Socket};
+pub use self::unix::UnixBuilder;

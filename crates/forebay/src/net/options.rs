@@ -6,6 +6,8 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::socket::Silence;
+
 /// Probing an idle connection (RFC 9293, section 3.8.4; `tcp(7)`).
 ///
 /// The default, 60 s, 15 s and 8 probes, finds out about three minutes after the last sign of life
@@ -26,6 +28,72 @@ impl Default for KeepAlive {
         Self { idle: Duration::from_secs(60), interval: Duration::from_secs(15), count: 8 }
     }
 }
+
+/// What connections of every kind are given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ConnectionOptions {
+    /// `None`: the selector's.
+    pub(super) drain_timeout: Option<Duration>,
+    /// `None`: the selector's.
+    pub(super) drain_limit: Option<u64>,
+    pub(super) read_timeout: Option<Duration>,
+    pub(super) write_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+}
+
+impl ConnectionOptions {
+    /// The limits on silence.
+    pub(super) fn silences(&self) -> [(Silence, Option<Duration>); 3] {
+        [
+            (Silence::Reading, self.read_timeout),
+            (Silence::Writing, self.write_timeout),
+            (Silence::Idling, self.idle_timeout),
+        ]
+    }
+}
+
+/// The setters of [`ConnectionOptions`], for a builder with a field `connection`.
+macro_rules! connection_setters {
+    () => {
+        /// Sets how long closing or dropping a connection may wait for its peer. Default: what the
+        /// selector was made with, 2 seconds.
+        pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+            self.connection.drain_timeout = Some(timeout);
+            self
+        }
+
+        /// Sets how many bytes of input closing or dropping a connection throws away. Default: what
+        /// the selector was made with, 64 KiB.
+        pub fn drain_limit(mut self, limit_bytes: u64) -> Self {
+            self.connection.drain_limit = Some(limit_bytes);
+            self
+        }
+
+        /// Sets how long a read may wait for a byte; see
+        /// [`Socket::set_read_timeout`](crate::Socket::set_read_timeout). Default: for ever.
+        #[doc(alias = "socketTimeout")]
+        pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+            self.connection.read_timeout = timeout.into();
+            self
+        }
+
+        /// Sets how long the peer may take no byte of what is queued; see
+        /// [`Socket::set_write_timeout`](crate::Socket::set_write_timeout). Default: for ever.
+        #[doc(alias = "socketTimeout")]
+        pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+            self.connection.write_timeout = timeout.into();
+            self
+        }
+
+        /// Sets how long no byte may go either way; see
+        /// [`Socket::set_idle_timeout`](crate::Socket::set_idle_timeout). Default: for ever.
+        pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+            self.connection.idle_timeout = timeout.into();
+            self
+        }
+    };
+}
+pub(super) use connection_setters;
 
 /// The options of connected and accepted TCP sockets.
 #[derive(Debug, Clone, Copy)]

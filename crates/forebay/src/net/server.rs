@@ -17,12 +17,13 @@ use socket2::SockRef;
 
 use super::SocketAddress;
 use super::descriptor::{Descriptor, Waits};
-use super::options::StreamOptions;
-use super::socket::{CoreParts, Socket};
+use super::options::{ConnectionOptions, StreamOptions};
+use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
 use super::system;
+use super::unix::OwnPath;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
-use crate::selector::{Shared, turn, wake_next_turn};
+use crate::selector::{turn, wake_next_turn};
 use crate::time::Sleep;
 
 /// Connections accepted in one turn before an accepting task gives way.
@@ -56,14 +57,24 @@ pub struct ServerSocket(Arc<Listener>);
 struct Listener {
     io: Descriptor,
     local: SocketAddress,
-    options: StreamOptions,
+    accepted: Accepted,
+    connection: Arc<ConnectionOptions>,
     /// Whether accepted sockets have the options already; asked of the first one.
     inherited: AtomicU8,
+    /// The path in the file system that goes with this socket.
+    path: Option<OwnPath>,
     closed: AtomicBool,
     crowd: Arc<Crowd>,
     /// Wakes the whole crowd; the one waker that the descriptor knows.
     waker: Waker,
     pace: Mutex<Pace>,
+}
+
+/// What this listener accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Accepted {
+    Tcp(StreamOptions),
+    Unix,
 }
 
 const NOT_ASKED: u8 = 0;
@@ -98,17 +109,20 @@ struct Pace {
 
 impl ServerSocket {
     pub(super) fn new(
-        fd: OwnedFd,
-        local: SocketAddr,
-        options: StreamOptions,
-        selector: Arc<Shared>,
+        io: Descriptor,
+        local: SocketAddress,
+        accepted: Accepted,
+        connection: Arc<ConnectionOptions>,
+        path: Option<OwnPath>,
     ) -> Self {
         let crowd = Arc::new(Crowd::default());
         Self(Arc::new(Listener {
-            io: Descriptor::new(fd, selector),
-            local: local.into(),
-            options,
+            io,
+            local,
+            accepted,
+            connection,
             inherited: AtomicU8::new(NOT_ASKED),
+            path,
             closed: AtomicBool::new(false),
             waker: Waker::from(Arc::clone(&crowd)),
             crowd,
@@ -140,15 +154,19 @@ impl ServerSocket {
         self.0.local.clone()
     }
 
-    /// The port this socket listens at.
+    /// The port this socket listens at; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
         self.0.local.port().unwrap_or_default()
     }
 
     /// Stops listening: connections not accepted yet are refused or reset, and every waiting
-    /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). Idempotent; it does not wait.
+    /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). The path of a Unix socket is
+    /// removed, unless somebody has replaced it. Idempotent; it does not wait.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
+        if let Some(path) = &self.0.path {
+            path.remove();
+        }
         let mut after = Afterwards::new();
         self.0.io.release(|_| {}, &mut after);
         lock(&self.0.crowd.0).release(&mut after, |()| true);
@@ -186,23 +204,34 @@ impl Listener {
 
     fn connection(&self, fd: OwnedFd, peer: Option<SocketAddr>) -> Result<Socket> {
         let socket = SockRef::from(&fd);
+        let protocol = match self.accepted {
+            Accepted::Tcp(options) => {
+                self.give(options, &socket)?;
+                Protocol::Tcp
+            }
+            Accepted::Unix => Protocol::Unix,
+        };
+        let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
+        let parts =
+            CoreParts { remote, local: self.local.clone(), options: Arc::clone(&self.connection) };
+        let selector = self.io.selector();
+        selector.counters().accepted.add(1);
+        let io = Descriptor::new(fd, Arc::clone(selector));
+        Ok(Socket::new(Link::Kernel(Stream { io, protocol }), parts))
+    }
+
+    /// Gives an accepted socket the listener's options, where it does not have them from there.
+    fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             NOT_ASKED => {
-                let inherited = self.options.hold_on(&socket);
+                let inherited = options.hold_on(socket);
                 let answer = if inherited { INHERITED } else { NOT_INHERITED };
                 self.inherited.store(answer, Ordering::Relaxed);
                 inherited
             }
             answer => answer == INHERITED,
         };
-        if !inherited {
-            self.options.apply(&socket)?;
-        }
-        let remote = peer.map_or_else(|| peer_of(&socket), Ok)?;
-        let parts = CoreParts { remote: remote.into(), local: self.local.clone() };
-        let selector = self.io.selector();
-        selector.counters().accepted.add(1);
-        Ok(Socket::new(Descriptor::new(fd, Arc::clone(selector)), parts))
+        if inherited { Ok(()) } else { options.apply(socket) }
     }
 
     /// Gives way once this turn's share is used up.
@@ -227,6 +256,11 @@ impl Listener {
         let mut pace = lock(&self.pace);
         pace.accepted += 1;
         pace.pause = None;
+    }
+
+    /// Has a connection that lingers without an owner give up its descriptor.
+    fn has_ended_one(&self) -> bool {
+        self.io.selector().lingering().end_oldest()
     }
 
     /// The machine ran out of something: how long to let it be.
@@ -288,6 +322,7 @@ impl Accepting<'_> {
                     let error = Error::from_io("accept", error).with_address(&self.listener.local);
                     match error.kind() {
                         _ if is_of_one_peer(&error) => {}
+                        ErrorKind::Exhausted if self.listener.has_ended_one() => {}
                         ErrorKind::Exhausted => self.pause = Some(self.listener.pause()),
                         ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
                         _ => return Poll::Ready(Err(error)),
@@ -358,8 +393,9 @@ impl Drop for Accepting<'_> {
 }
 
 /// The peer's address, where accepting did not tell it.
-fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddr> {
-    socket.peer_addr()?.as_socket().ok_or_else(|| io::ErrorKind::InvalidData.into())
+fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddress> {
+    let peer = socket.peer_addr()?;
+    SocketAddress::from_system(&peer).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Errors that say that a peer went away before it was accepted (`accept(2)`, "Error handling").

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
-use super::spin;
+use super::{lingering, spin};
 use crate::task::Reporter;
 use crate::time::Clock;
 
@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) spin: bool,
     pub(super) drain_timeout: Duration,
     pub(super) drain_limit: u64,
+    pub(super) lingering_max: usize,
     pub(super) blocking_threads: usize,
     pub(super) reporter: Arc<Reporter>,
 }
@@ -49,6 +50,7 @@ impl SelectorBuilder {
                 spin: spin::machine_allows(),
                 drain_timeout: Duration::from_secs(2),
                 drain_limit: 64 * 1024,
+                lingering_max: lingering::LINGERING_MAX,
                 blocking_threads: 16,
                 reporter: Arc::new(Reporter::new(None)),
             },
@@ -74,6 +76,14 @@ impl SelectorBuilder {
     pub fn drain(mut self, timeout: Duration, limit_bytes: u64) -> Self {
         self.settings.drain_timeout = timeout;
         self.settings.drain_limit = limit_bytes;
+        self
+    }
+
+    /// How many connections may be closing at once without an owner: dropped, with something still
+    /// to be sent or acknowledged. When there are more, or the process runs out of descriptors, the
+    /// one that was dropped first ends as at the drain timeout. Default: 1,024.
+    pub fn lingering_max(mut self, connections: usize) -> Self {
+        self.settings.lingering_max = connections;
         self
     }
 

@@ -2,7 +2,9 @@
 
 mod beside;
 mod builder;
+mod channel_tasks;
 mod current;
+mod lingering;
 mod manager;
 mod shared;
 mod spin;
@@ -11,6 +13,7 @@ mod worker;
 
 pub use self::builder::SelectorBuilder;
 pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};
+pub(crate) use self::lingering::Lingerer;
 pub use self::manager::SelectorManager;
 pub(crate) use self::shared::{SelectorTurns, Shared, closed};
 pub use self::stats::Stats;

@@ -1,7 +1,7 @@
 //! A selector, as its workers, tasks and sockets see it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{BlockLedger, Outbox, Turns, Until};
@@ -9,8 +9,10 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::builder::Settings;
 use super::current;
+use super::lingering::Lingering;
 use super::stats::{Counters, Stats};
 use super::worker::Worker;
+use crate::lock::lock;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, Tasks};
 use crate::time::{Sleep, Timers, WakeUp, within};
 
@@ -32,6 +34,9 @@ pub(crate) struct Shared {
     blocking: Arc<BlockingPool>,
     blocks: Arc<BlockLedger>,
     counters: Counters,
+    lingering: Lingering,
+    /// What no poll watches, but must be woken when the selector closes.
+    unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
     settings: Settings,
     phase: AtomicU8,
 }
@@ -49,6 +54,8 @@ impl Shared {
             blocking: Arc::new(BlockingPool::new(settings.blocking_threads)),
             blocks: Arc::default(),
             counters: Counters::default(),
+            lingering: Lingering::new(settings.lingering_max),
+            unwatched: Mutex::default(),
             settings,
             phase: AtomicU8::new(OPEN),
         });
@@ -85,6 +92,29 @@ impl Shared {
         &self.counters
     }
 
+    /// Connections that close without an owner.
+    pub(crate) fn lingering(&self) -> &Lingering {
+        &self.lingering
+    }
+
+    /// Has `waits` woken when the selector closes, and when it stops.
+    pub(crate) fn on_closing(&self, waits: Weak<dyn WakeUp>) {
+        let mut unwatched = lock(&self.unwatched);
+        if unwatched.len() == unwatched.capacity() {
+            // Amortised: those that are gone leave when the list would have to grow.
+            unwatched.retain(|waits| waits.strong_count() > 0);
+        }
+        unwatched.push(waits);
+    }
+
+    fn wake_all_waits(&self) {
+        self.worker.wake_all_waits();
+        let unwatched: Vec<_> = lock(&self.unwatched).iter().filter_map(Weak::upgrade).collect();
+        for waits in unwatched {
+            waits.wake_up();
+        }
+    }
+
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.settings.drain_timeout
     }
@@ -97,7 +127,7 @@ impl Shared {
         self.phase.load(Ordering::Acquire) != OPEN
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.phase.load(Ordering::Acquire) == STOPPED
     }
 
@@ -154,7 +184,7 @@ impl Shared {
         let first =
             self.phase.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
-            self.worker.wake_all_waits();
+            self.wake_all_waits();
         }
         first
     }
@@ -186,6 +216,8 @@ impl Shared {
     fn stop(self: &Arc<Self>) {
         self.phase.store(STOPPED, Ordering::Release);
         self.blocking.close();
+        // What still waits, waits in somebody else's executor; nothing here would ever end it.
+        self.wake_all_waits();
         self.worker.rouse();
     }
 
@@ -233,6 +265,10 @@ impl Turns for SelectorTurns {
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
         current::hurry(outbox);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.0.is_closing()
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {

@@ -185,7 +185,9 @@ impl Shared {
         let worker = self.worker();
         self.tasks().len() > 0
             || worker.has_injected()
-            || (!self.is_stopped() && (worker.watched() > 0 || self.timers().len() > 0))
+            // A sleep in somebody else's executor ends when it said, whatever became of the selector.
+            || self.timers().len() > 0
+            || (!self.is_stopped() && worker.watched() > 0)
     }
 
     /// Drives the worker on this thread until `main` is done. Where another thread drives it

@@ -18,16 +18,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, BLOCK_BYTES, Outbox, Until};
+use forebay_io::seam::{Afterwards, BLOCK_BYTES, Inlet, Outbox, Until};
 use forebay_io::{Error, ErrorKind, Result};
-use rustix::net::{RecvFlags, Shutdown, recv, shutdown};
 
 use super::Core;
-use crate::host::{Direction, Progress};
-use crate::interrupted::uninterrupted;
 use crate::net::descriptor::Waits;
-use crate::net::system;
-use crate::time::Sleep;
+use crate::selector::Lingerer;
+use crate::time::{Sleep, within};
 
 /// The first look at what the peer has acknowledged comes at once; the next after this, then twice
 /// that, and so on.
@@ -37,23 +34,45 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Input is thrown away through a buffer of this size.
 const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
 
-/// Closes the connection and waits until its descriptor is released.
-pub(super) async fn close(core: Arc<Core>, outbox: Option<Arc<Outbox>>) -> Result<()> {
-    close_unattended(&core, outbox);
-    core.released().await;
+/// Closes the connection and waits until its descriptor is released, for `limit` or the drain
+/// timeout.
+pub(super) async fn close(
+    core: &Arc<Core>,
+    outbox: Option<Arc<Outbox>>,
+    limit: Option<Duration>,
+) -> Result<()> {
+    begin(core, outbox, limit);
+    let attended = Attended(core);
+    match limit {
+        None => core.released().await,
+        Some(limit) => {
+            let timers = Arc::clone(core.selector().timers());
+            if within(timers, limit, core.released()).await.is_none() {
+                core.give_up("the time given to close it is over");
+            }
+        }
+    }
+    drop(attended);
     match core.cause().get() {
         Some(cause) if !cause.is_closed() => Err(cause.clone()),
         _ => Ok(()),
     }
 }
 
-/// Begins to close the connection; what cannot be done at once goes on in the background.
+/// Begins to close the connection; what cannot be done at once goes on in the background, without
+/// an owner.
 pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
+    begin(core, outbox, None);
+    enroll(core);
+}
+
+fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>) {
     core.begin_closing();
-    if core.io().is_released() || !core.become_closer() {
+    if core.link().is_released() || !core.become_closer() {
         return;
     }
-    let closing = Closing { core: Arc::clone(core), outbox };
+    let limit = limit.unwrap_or_else(|| core.drain_timeout());
+    let closing = Closing { core: Arc::clone(core), outbox, limit };
     if closing.attempt() {
         return core.release();
     }
@@ -61,11 +80,56 @@ pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
     core.selector().spawn_own(closing.run());
 }
 
+/// Somebody waits for a close. If he goes, it has no owner any more.
+struct Attended<'a>(&'a Arc<Core>);
+
+impl Drop for Attended<'_> {
+    fn drop(&mut self) {
+        enroll(self.0);
+    }
+}
+
+/// Counts a connection among those that are being closed without an owner, of which there may be so
+/// many and no more.
+fn enroll(core: &Arc<Core>) {
+    if core.link().is_released() {
+        return;
+    }
+    let lingerer = Arc::clone(core) as Arc<dyn Lingerer>;
+    core.set_ticket(core.selector().lingering().enroll(Arc::downgrade(&lingerer)));
+    // It may have ended before it was enrolled.
+    if core.link().is_released() {
+        core.set_ticket(0);
+    }
+}
+
+impl Lingerer for Core {
+    fn end(&self) {
+        self.give_up("too many connections were being closed, and this was the oldest");
+    }
+}
+
+impl Core {
+    /// Ends a close before its time: what the peer has not taken is lost, and counted.
+    fn give_up(&self, why: &'static str) {
+        if self.link().is_released() {
+            return;
+        }
+        self.selector().counters().unacknowledged.add(1);
+        if let Some(outbox) = self.outbox() {
+            let cause = Error::new(ErrorKind::TimedOut, "close").with_detail(why);
+            outbox.abort(&cause);
+        }
+        self.release();
+    }
+}
+
 /// A connection being closed. Dropped before it is done, it gives up: the descriptor is released,
 /// and the connection reset if something accepted had not even been handed to the kernel.
 struct Closing {
     core: Arc<Core>,
     outbox: Option<Arc<Outbox>>,
+    limit: Duration,
 }
 
 impl Closing {
@@ -88,8 +152,10 @@ impl Closing {
             Some(outbox) => outbox.finish(),
             None if self.core.ends_by_release() => {}
             None => {
+                let mut after = Afterwards::new();
                 // A socket that is no longer connected has nothing to be ended.
-                self.core.io().call(|fd| Ok(shutdown(fd, Shutdown::Write)?)).ok();
+                self.core.link().end(&mut after).ok();
+                after.run();
             }
         }
     }
@@ -100,75 +166,78 @@ impl Closing {
 
     /// The rule at the top of this file, except for the time.
     fn may_release(&self) -> bool {
-        if self.core.cause().get().is_some() || self.core.io().is_released() {
+        if self.core.cause().get().is_some() || self.core.link().is_released() {
             return true;
         }
         if !self.is_settled() {
             return false;
         }
         let discarded = self.core.discarded();
-        let still_sending = discarded > 0 && discarded < self.core.selector().drain_limit();
+        let still_sending = self.core.link().is_hurt_by_input()
+            && discarded > 0
+            && discarded < self.core.drain_limit();
         self.core.has_peer_ended() || (!still_sending && self.is_acknowledged())
     }
 
     /// Where the system does not tell, what was handed to it counts.
     fn is_acknowledged(&self) -> bool {
-        let unacknowledged = self.core.io().call(|fd| Ok(system::unacknowledged(fd)));
-        matches!(unacknowledged, Ok(None | Some(0)))
+        matches!(self.core.link().unacknowledged(), None | Some(0))
     }
 
     /// Throws away what has arrived, up to the limit, without waiting.
     fn discard_now(&self) {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        while let Poll::Ready(true) = self.poll_discard(&mut cx, |_, call| {
-            match uninterrupted(|| self.core.io().call(&mut *call)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                done => Poll::Ready(done),
+        while self.wants_input() {
+            let mut sink = [0; DISCARD_BYTES];
+            match self.core.link().receive_now(&mut Inlet::slice(&mut sink)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                received => self.discarded(received),
             }
-        }) {}
+        }
     }
 
-    /// Throws away one buffer of input; false when there is no more reading to do.
-    fn poll_discard(
-        &self,
-        cx: &mut Context<'_>,
-        receive: impl FnOnce(&mut Context<'_>, &mut Call<'_>) -> Poll<io::Result<Progress>>,
-    ) -> Poll<bool> {
-        let limit = self.core.selector().drain_limit();
-        if self.core.has_peer_ended() || self.core.discarded() >= limit {
-            return Poll::Ready(false);
+    /// Throws input away until there is none for now.
+    fn poll_input(&self, cx: &mut Context<'_>) {
+        while self.wants_input() {
+            let mut sink = [0; DISCARD_BYTES];
+            let mut inlet = Inlet::slice(&mut sink);
+            match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet) {
+                Poll::Ready(received) => self.discarded(received),
+                Poll::Pending => return,
+            }
         }
-        let mut sink = [0; DISCARD_BYTES];
-        let mut call = |fd: std::os::fd::BorrowedFd<'_>| {
-            let (count, _) = recv(fd, &mut sink[..], RecvFlags::empty())?;
-            Ok(Progress { count, drained: count < DISCARD_BYTES })
-        };
-        receive(cx, &mut call).map(|received| {
-            let mut after = Afterwards::new();
-            let more = match received {
-                Ok(Progress { count: 0, .. }) => {
-                    self.core.peer_ended(&mut after);
-                    false
-                }
-                Ok(progress) => {
-                    self.core.discard(progress.count);
-                    true
-                }
-                Err(error) => {
-                    self.core.record("close", error, &mut after);
-                    false
-                }
-            };
-            after.run();
-            more
-        })
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.core.has_peer_ended()
+            && self.core.discarded() < self.core.drain_limit()
+            && self.core.cause().get().is_none()
+            && !self.core.link().is_released()
+    }
+
+    fn discarded(&self, received: io::Result<usize>) {
+        let mut after = Afterwards::new();
+        match received {
+            Ok(0) => self.ended(&mut after),
+            Ok(count) => self.core.discard(count),
+            Err(error) => {
+                self.core.record("close", error, &mut after);
+            }
+        }
+        after.run();
+    }
+
+    /// As for a reader, an empty receive is the end only if nothing went wrong before.
+    fn ended(&self, after: &mut Afterwards) {
+        if self.core.settled_cause().is_none() {
+            self.core.peer_ended(after);
+        }
     }
 
     /// Goes on until the descriptor can be released, or until the drain timeout.
     async fn run(self) {
         let selector = Arc::clone(self.core.selector());
         selector.counters().lingering.add(1);
-        let mut deadline = pin!(selector.sleep(selector.drain_timeout()));
+        let mut deadline = pin!(selector.sleep(self.limit));
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
                 // Why it failed, if it did, is the connection's cause.
@@ -192,20 +261,12 @@ impl Closing {
         }
         // Otherwise the time is up, and dropping `self` gives up.
     }
-
-    /// Throws input away until there is none for now.
-    fn poll_input(&self, cx: &mut Context<'_>) {
-        while let Poll::Ready(true) = self.poll_discard(cx, |cx, call| {
-            self.core.io().poll_io(cx, Direction::Read, Waits::WayOut, &mut *call)
-        }) {}
-    }
 }
-
-type Call<'a> = dyn FnMut(std::os::fd::BorrowedFd<'_>) -> io::Result<Progress> + 'a;
 
 impl Drop for Closing {
     fn drop(&mut self) {
-        if self.core.io().is_released() {
+        self.core.set_ticket(0);
+        if self.core.link().is_released() {
             return;
         }
         if !(self.is_settled() && self.is_acknowledged()) {
@@ -214,7 +275,7 @@ impl Drop for Closing {
         if let Some(outbox) = &self.outbox
             && !outbox.is_settled()
         {
-            let limit = self.core.selector().drain_timeout();
+            let limit = self.limit;
             outbox.abort(&Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
                 "the peer did not take everything within the drain timeout of {limit:?}"
             )));

@@ -1,44 +1,46 @@
-//! What all handles of a connection share: the descriptor, the cause, and how far it has ended.
+//! What all handles of a connection share: the link, the cause, and how far it has ended.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, Cause, Waiters};
+use forebay_io::seam::{Afterwards, Cause, Outbox, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
-use socket2::SockRef;
 
+use super::link::{Leave, Link};
+use super::timeouts::{Silence, Timeouts};
+use super::watch::Watch;
 use crate::lock::lock;
 use crate::net::SocketAddress;
-use crate::net::descriptor::Descriptor;
-use crate::net::system;
+use crate::net::options::ConnectionOptions;
 use crate::selector::Shared;
-use crate::task::wait::wait_in;
 
 /// Why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// This side called `close` or `abort`, or dropped the last handle.
+    /// This side called `close` or `abort`, dropped the last handle, or closed the selector.
     Local,
     /// Both directions have ended, each with its end mark.
     Ended,
     /// The peer reset the connection.
     Reset,
-    /// Another error.
+    /// Another error: the peer was silent for too long, or is not reachable any more.
     Failed,
 }
 
-/// What a connection is made of, besides its descriptor.
+/// What a connection is made of, besides its link.
 pub(in crate::net) struct CoreParts {
     pub(in crate::net) remote: SocketAddress,
     /// The local address, or the listener's: exact only after asking the system.
     pub(in crate::net) local: SocketAddress,
+    pub(in crate::net) options: Arc<ConnectionOptions>,
 }
 
 /// The state of a connection.
 pub(in crate::net) struct Core {
-    io: Descriptor,
-    /// The first error of any call on the descriptor. Everything later is read in its light.
+    link: Link,
+    /// The first error of any call on the link. Everything later is read in its light.
     cause: Cause,
     /// That error says that the kernel has given the connection up.
     lost: AtomicBool,
@@ -48,7 +50,7 @@ pub(in crate::net) struct Core {
     writer_taken: AtomicBool,
     /// A receive returned the peer's end mark.
     peer_ended: AtomicBool,
-    /// Our end mark is out, or is sent by releasing the descriptor.
+    /// Our end mark is out, or is sent by releasing the link.
     we_ended: AtomicBool,
     end_by_release: AtomicBool,
     /// `close` has begun: users' reads say `Closed` from now on, the way out reads instead.
@@ -57,13 +59,23 @@ pub(in crate::net) struct Core {
     closer: AtomicBool,
     /// Bytes of input thrown away by closing.
     discarded: AtomicU64,
+    /// Names it among those that close without an owner; zero when it is not.
+    ticket: AtomicU64,
+    /// The write side, for whoever must tell it that the connection is over. It holds the core, so
+    /// the core does not hold it.
+    outbox: OnceLock<Weak<Outbox>>,
+    timeouts: OnceLock<Arc<Timeouts>>,
+    watch: Watch,
     waiters: Mutex<Waiters<()>>,
+    /// Held while the link's pending error is taken and recorded, because in between nobody else
+    /// could know that there was one.
+    asking: Mutex<()>,
 }
 
 impl Core {
-    pub(super) fn new(io: Descriptor, parts: CoreParts) -> Self {
-        Self {
-            io,
+    pub(super) fn new(link: Link, parts: CoreParts) -> Arc<Self> {
+        let core = Arc::new(Self {
+            link,
             cause: Cause::default(),
             lost: AtomicBool::new(false),
             parts,
@@ -76,20 +88,39 @@ impl Core {
             closing: AtomicBool::new(false),
             closer: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
+            ticket: AtomicU64::new(0),
+            outbox: OnceLock::new(),
+            timeouts: OnceLock::new(),
+            watch: Watch::default(),
             waiters: Mutex::default(),
+            asking: Mutex::default(),
+        });
+        for (silence, limit) in core.parts.options.silences() {
+            if limit.is_some() {
+                core.limit_silence(silence, limit);
+            }
         }
+        core
     }
 
-    pub(super) fn io(&self) -> &Descriptor {
-        &self.io
+    pub(super) fn link(&self) -> &Link {
+        &self.link
     }
 
     pub(super) fn selector(&self) -> &Arc<Shared> {
-        self.io.selector()
+        self.link.selector()
     }
 
     pub(super) fn cause(&self) -> &Cause {
         &self.cause
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn waiters(&self) -> &Mutex<Waiters<()>> {
+        &self.waiters
     }
 
     pub(super) fn take_reader(&self) -> bool {
@@ -101,7 +132,7 @@ impl Core {
     }
 
     pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.is_closing() || self.io.is_released() {
+        if self.is_closing() || self.link.is_released() {
             return Err(self.refusal(operation));
         }
         Ok(())
@@ -114,6 +145,48 @@ impl Core {
                 .with_detail("the socket was closed on this side")
         })
     }
+
+    /// How long closing or dropping may wait.
+    pub(super) fn drain_timeout(&self) -> Duration {
+        self.parts.options.drain_timeout.unwrap_or_else(|| self.selector().drain_timeout())
+    }
+
+    /// How much input closing or dropping throws away.
+    pub(super) fn drain_limit(&self) -> u64 {
+        self.parts.options.drain_limit.unwrap_or_else(|| self.selector().drain_limit())
+    }
+
+    // ---- silence
+
+    /// The limits on silence, where there are any.
+    pub(super) fn timeouts(&self) -> Option<&Arc<Timeouts>> {
+        self.timeouts.get()
+    }
+
+    pub(super) fn limit_silence(self: &Arc<Self>, silence: Silence, limit: Option<Duration>) {
+        let timers = || Arc::clone(self.selector().timers());
+        let timeouts = self.timeouts.get_or_init(|| Timeouts::new(Arc::downgrade(self), timers()));
+        timeouts.limit(silence, limit);
+    }
+
+    /// Nothing has moved for too long. What is queued can never be whole, so it ends in a reset;
+    /// else in the end mark.
+    pub(super) fn expire(&self, cause: Error) {
+        let mut after = Afterwards::new();
+        let outbox = self.outbox();
+        let cause = self.cause.record(cause.with_address(&self.parts.remote));
+        if outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0) {
+            self.link.release(Leave::InOrder, &mut after);
+        }
+        self.wake_waiters(&mut after);
+        after.run();
+        if let Some(outbox) = outbox {
+            outbox.abort(&cause);
+        }
+        self.release();
+    }
+
+    // ---- errors
 
     /// Names the address, and keeps the error if it is the connection's first. What a closing
     /// selector or our own close answers is no error of the connection.
@@ -137,26 +210,60 @@ impl Core {
         cause
     }
 
+    /// Asks the link for an error that no call has told yet.
+    pub(super) fn ask(&self, operation: &'static str, after: &mut Afterwards) -> Option<Error> {
+        let _asking = lock(&self.asking);
+        let error = self.link.take_error()?;
+        Some(self.record(operation, error, after))
+    }
+
+    /// The first error, including one that somebody is asking for at this moment.
+    pub(super) fn settled_cause(&self) -> Option<&Error> {
+        let _asking = lock(&self.asking);
+        self.cause.get()
+    }
+
     /// The connection is gone already. There is nothing to be reset, and what arrived before can
     /// still be received from the descriptor.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 
+    // ---- the write side
+
+    pub(super) fn set_outbox(&self, outbox: &Arc<Outbox>) {
+        self.outbox.get_or_init(|| Arc::downgrade(outbox));
+    }
+
+    pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
+        self.outbox.get().and_then(Weak::upgrade)
+    }
+
+    /// The connection has failed: the writer says so from its next call on, and does not first
+    /// accept something that can never be sent. Never under the outbox's lock.
+    pub(super) fn tell_writer(&self) {
+        if let (Some(outbox), Some(cause)) = (self.outbox(), self.cause.get()) {
+            outbox.abort(cause);
+        }
+    }
+
+    // ---- addresses
+
     pub(super) fn remote_address(&self) -> SocketAddress {
         self.parts.remote.clone()
     }
 
     pub(super) fn local_address(&self) -> SocketAddress {
-        let ask = || self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?.as_socket();
         if let Some(known) = self.local.get() {
             return known.clone();
         }
-        match ask() {
-            Some(address) => self.local.get_or_init(|| address.into()).clone(),
+        match self.link.local_address() {
+            Some(address) => self.local.get_or_init(|| address).clone(),
             None => self.parts.local.clone(),
         }
     }
+
+    // ---- ends
 
     pub(super) fn has_peer_ended(&self) -> bool {
         self.peer_ended.load(Ordering::Acquire)
@@ -172,7 +279,7 @@ impl Core {
         self.wake_waiters(after);
     }
 
-    /// Our end mark is to be sent by releasing the descriptor: one system call instead of two.
+    /// Our end mark is to be sent by releasing the link: one system call instead of two.
     pub(super) fn end_by_release(&self) {
         self.end_by_release.store(true, Ordering::Release);
     }
@@ -189,7 +296,7 @@ impl Core {
     pub(super) fn begin_closing(&self) {
         if !self.closing.swap(true, Ordering::AcqRel) {
             let mut after = Afterwards::new();
-            self.io.wake(&mut after);
+            self.link.wake(&mut after);
             after.run();
         }
     }
@@ -207,22 +314,45 @@ impl Core {
         self.discarded.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Closes the descriptor.
+    /// Notes under which ticket it lingers, and gives back the one before.
+    pub(super) fn set_ticket(&self, ticket: u64) {
+        let before = self.ticket.swap(ticket, Ordering::AcqRel);
+        if before != 0 {
+            self.selector().lingering().leave(before);
+        }
+    }
+
+    /// Gives the link back.
     pub(super) fn release(&self) {
         let mut after = Afterwards::new();
-        if self.io.release(|_| {}, &mut after) {
-            self.wake_waiters(&mut after);
-        }
+        self.leave(Leave::InOrder, &mut after);
         after.run();
     }
 
     /// Resets the connection.
     pub(super) fn abort(&self, cause: Error, after: &mut Afterwards) {
-        if self.io.is_released() {
+        if self.link.is_released() {
             return;
         }
         self.cause.record(cause);
-        if self.io.release(system::reset_on_close, after) {
+        self.leave(Leave::Reset, after);
+    }
+
+    /// Resets the connection, and has its write side say why. Never under the outbox's lock.
+    pub(super) fn abort_whole(&self, cause: Error) {
+        if let Some(outbox) = self.outbox() {
+            outbox.abort(&cause);
+        }
+        let mut after = Afterwards::new();
+        self.abort(cause, &mut after);
+        after.run();
+    }
+
+    fn leave(&self, leave: Leave, after: &mut Afterwards) {
+        if self.link.release(leave, after) {
+            if let Some(timeouts) = self.timeouts() {
+                timeouts.end();
+            }
             self.wake_waiters(after);
         }
     }
@@ -235,25 +365,15 @@ impl Core {
                 _ => CloseReason::Failed,
             });
         }
-        if self.io.is_released() {
+        if self.link.is_released() {
             return Some(CloseReason::Local);
         }
-        let both = self.has_peer_ended() && self.we_ended.load(Ordering::Acquire);
+        let peer_finished = self.has_peer_ended() || self.watch.has_peer_finished();
+        let both = peer_finished && self.we_ended.load(Ordering::Acquire);
         both.then_some(CloseReason::Ended)
     }
 
-    /// Waits until there is a reason.
-    pub(super) async fn closed(&self) -> CloseReason {
-        wait_in(&self.waiters, |waiters| waiters, (), |_| self.close_reason()).await
-    }
-
-    /// Waits until the descriptor is released.
-    pub(super) async fn released(&self) {
-        let check = |_: &mut Waiters<()>| self.io.is_released().then_some(());
-        wait_in(&self.waiters, |waiters| waiters, (), check).await;
-    }
-
-    fn wake_waiters(&self, after: &mut Afterwards) {
+    pub(super) fn wake_waiters(&self, after: &mut Afterwards) {
         lock(&self.waiters).release(after, |()| true);
     }
 }

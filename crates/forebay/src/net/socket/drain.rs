@@ -2,17 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use forebay_io::seam::{Afterwards, Drain, SendQueue};
 use forebay_io::{Error, Result};
-use rustix::net::{SendAncillaryBuffer, Shutdown, send, sendmsg, shutdown};
-use socket2::SockRef;
 
 use super::Core;
-use crate::host::{Direction, Progress};
-use crate::net::descriptor::Waits;
-use crate::net::system::SEND_FLAGS;
+use super::timeouts::Silence;
 
 /// The writing end of a connection.
 pub(super) struct SocketDrain {
@@ -35,38 +31,27 @@ impl Drain for SocketDrain {
         if let Some(cause) = self.core.cause().get() {
             return Poll::Ready(Err(cause.clone()));
         }
+        let before = queue.len();
         while !queue.is_empty() {
-            let sent = self.core.io().poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-                let count = if queue.is_one_piece() {
-                    send(fd, queue.first(), SEND_FLAGS)?
-                } else {
-                    let (slices, count) = queue.slices();
-                    let mut control = SendAncillaryBuffer::default();
-                    sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)?
-                };
-                Ok(Progress { count, drained: false })
-            });
-            match ready!(sent) {
-                Ok(progress) => {
-                    let counters = self.core.selector().counters();
-                    counters.sends.add(1);
-                    counters.sent_bytes.add(progress.count as u64);
-                    queue.sent(progress.count, after);
+            match self.core.link().poll_send(cx, queue, after) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(self.core.record("write", error, after)));
                 }
-                Err(error) => return Poll::Ready(Err(self.core.record("write", error, after))),
+                Poll::Pending => return self.poll_patience(queue.len() < before),
             }
         }
+        self.moved();
         Poll::Ready(Ok(()))
     }
 
     fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
         if !self.core.ends_by_release() {
-            let ended = self.core.io().call(|fd| Ok(shutdown(fd, Shutdown::Write)?));
-            match ended {
+            match self.core.link().end(after) {
                 Ok(()) => {}
                 // Reset meanwhile; what it was, the system tells once, to whoever asks first.
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                    return Poll::Ready(Err(self.core.record("finish", self.reason(), after)));
+                    return Poll::Ready(Err(self.reason(after)));
                 }
                 Err(error) => return Poll::Ready(Err(self.core.record("finish", error, after))),
             }
@@ -83,9 +68,28 @@ impl Drain for SocketDrain {
 }
 
 impl SocketDrain {
+    fn moved(&self) {
+        if let Some(timeouts) = self.core.timeouts() {
+            timeouts.moved(Silence::Writing);
+        }
+    }
+
+    /// The peer takes no more for now. How long that may last is limited.
+    fn poll_patience(&self, moved: bool) -> Poll<Result<()>> {
+        if moved {
+            self.moved();
+        }
+        match self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Writing)) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.with_address(self.core.remote_address()))),
+        }
+    }
+
     /// Why the socket is no longer connected.
-    fn reason(&self) -> io::Error {
-        let told = self.core.io().call(|fd| SockRef::from(&fd).take_error()).ok().flatten();
-        told.unwrap_or_else(|| io::ErrorKind::ConnectionReset.into())
+    fn reason(&self, after: &mut Afterwards) -> Error {
+        let told = self.core.ask("finish", after).or_else(|| self.core.settled_cause().cloned());
+        told.unwrap_or_else(|| {
+            self.core.record("finish", io::ErrorKind::ConnectionReset.into(), after)
+        })
     }
 }

@@ -1,24 +1,34 @@
 //! A connection.
 
 mod close;
+mod connection;
 mod core;
+mod credentials;
 mod drain;
+mod handle;
+mod link;
+mod memory;
 mod source;
+mod timeouts;
+mod watch;
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, Outbox, unwinding};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
+pub use self::connection::Connection;
 pub use self::core::CloseReason;
 pub(super) use self::core::{Core, CoreParts};
-use self::drain::SocketDrain;
+pub use self::credentials::PeerCredentials;
+use self::handle::Handle;
+pub(super) use self::link::{Link, Protocol, Stream};
+pub(crate) use self::memory::duplex;
 use self::source::SocketSource;
+pub(super) use self::timeouts::Silence;
 use super::SocketAddress;
-use super::descriptor::Descriptor;
-use crate::selector::SelectorTurns;
 
 /// A connection: two byte channels, opened once each, and the calls that concern both.
 ///
@@ -48,17 +58,9 @@ use crate::selector::SelectorTurns;
 #[derive(Clone)]
 pub struct Socket(Arc<Handle>);
 
-/// Held by every clone and every open channel; dropping the last one closes the connection.
-struct Handle {
-    core: Arc<Core>,
-    /// The write side, from its opening on. It holds the core, and the core does not hold it.
-    outbox: OnceLock<Arc<Outbox>>,
-}
-
 impl Socket {
-    pub(super) fn new(io: Descriptor, parts: CoreParts) -> Self {
-        let core = Arc::new(Core::new(io, parts));
-        Self(Arc::new(Handle { core, outbox: OnceLock::new() }))
+    pub(super) fn new(link: Link, parts: CoreParts) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, parts))))
     }
 
     /// Opens the reading half; once.
@@ -69,12 +71,23 @@ impl Socket {
     /// [`Closed`](ErrorKind::Closed) after `close`.
     #[doc(alias = "openReadChannel")]
     pub fn open_read_channel(&self) -> Result<ByteReadChannel> {
-        self.0.core.check_open("open_read_channel")?;
-        if !self.0.core.take_reader() {
+        let core = self.0.core();
+        core.check_open("open_read_channel")?;
+        if !core.take_reader() {
             return Err(already_opened("open_read_channel"));
         }
-        let source = SocketSource::new(Arc::clone(&self.0.core), Arc::clone(&self.0));
-        Ok(ByteReadChannel::from_source(Box::new(source)))
+        Ok(self.read_channel())
+    }
+
+    fn take_halves(&self) {
+        let core = self.0.core();
+        core.take_reader();
+        core.take_writer();
+    }
+
+    fn read_channel(&self) -> ByteReadChannel {
+        let source = SocketSource::new(Arc::clone(self.0.core()), Arc::clone(&self.0));
+        ByteReadChannel::from_source(Box::new(source))
     }
 
     /// Opens the writing half; once. What is written leaves at the end of the turn
@@ -85,34 +98,27 @@ impl Socket {
     /// As [`open_read_channel`](Self::open_read_channel).
     #[doc(alias = "openWriteChannel")]
     pub fn open_write_channel(&self) -> Result<ByteWriteChannel> {
-        self.0.core.check_open("open_write_channel")?;
-        if !self.0.core.take_writer() {
+        let core = self.0.core();
+        core.check_open("open_write_channel")?;
+        if !core.take_writer() {
             return Err(already_opened("open_write_channel"));
         }
-        let outbox = self.0.outbox.get_or_init(|| self.0.core.new_outbox());
-        let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
-        Ok(ByteWriteChannel::new(Arc::clone(outbox), Some(handle)))
+        Ok(self.write_channel())
     }
 
-    /// Opens both halves and keeps them with the socket.
-    ///
-    /// # Errors
-    ///
-    /// As [`open_read_channel`](Self::open_read_channel).
-    pub fn connection(&self) -> Result<Connection> {
-        let input = self.open_read_channel()?;
-        let output = self.open_write_channel()?;
-        Ok(Connection { input, output, socket: self.clone() })
+    fn write_channel(&self) -> ByteWriteChannel {
+        let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
+        ByteWriteChannel::new(Arc::clone(self.0.open_outbox()), Some(handle))
     }
 
     /// The address of this side.
     pub fn local_address(&self) -> SocketAddress {
-        self.0.core.local_address()
+        self.0.core().local_address()
     }
 
     /// The address of the other side.
     pub fn remote_address(&self) -> SocketAddress {
-        self.0.core.remote_address()
+        self.0.core().remote_address()
     }
 
     /// Ends the connection so that nothing written is lost: sends what is queued and the end mark,
@@ -135,67 +141,119 @@ impl Socket {
     ///
     /// Resumes: from the first poll on the connection is closing, and goes on to do so.
     pub async fn close(&self) -> Result<()> {
-        close::close(Arc::clone(&self.0.core), self.0.outbox.get().cloned()).await
+        close::close(self.0.core(), self.0.outbox(), None).await
+    }
+
+    /// Closes as [`close`](Self::close) does, but waits for the peer no longer than this, whatever
+    /// the drain timeout says. If the connection is being closed already, that goes on for no longer
+    /// than this.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes, as [`close`](Self::close).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+    ///     let client = selector.tcp().connect(server.local_address()).await?;
+    ///     client.close_within(Duration::from_millis(100)).await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub async fn close_within(&self, duration: Duration) -> Result<()> {
+        close::close(self.0.core(), self.0.outbox(), Some(duration)).await
     }
 
     /// Resets the connection at once: what is queued is dropped, and the peer gets an error.
+    ///
+    /// # Platform
+    ///
+    /// Unix sockets know no reset (`unix(7)`): their peer gets an error if this side had input that
+    /// it has not read, else the end.
     pub fn abort(&self) {
         let cause = Error::new(ErrorKind::Closed, "abort").with_detail("aborted on this side");
-        self.0.abort(cause);
+        self.0.core().abort_whole(cause);
     }
 
     /// True once the connection has ended: by this side's `close` or `abort`, by an error, or
-    /// because both directions have ended.
+    /// because both directions have ended. An error counts once a call has met it, or while
+    /// somebody waits in [`closed`](Self::closed) or [`peer_finished`](Self::peer_finished).
     pub fn is_closed(&self) -> bool {
-        self.0.core.close_reason().is_some()
+        self.0.core().close_reason().is_some()
     }
 
-    /// Waits until the connection has ended, and says why. In this release a reset is noticed by
-    /// the call that meets it: somebody must be reading or writing.
+    /// Waits until the connection has ended, and says why. Nobody needs to read or write: a reset is
+    /// noticed when it arrives, and the writer's next call says so as well. A closing selector counts
+    /// as [`CloseReason::Local`].
     ///
     /// # Cancel safety
     ///
     /// Releases: nothing is left behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use forebay::CloseReason;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+    ///     let client = selector.tcp().connect(server.local_address()).await?;
+    ///     server.accept().await?.abort();
+    ///     assert_eq!(client.closed().await, CloseReason::Reset);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
-        self.0.core.closed().await
-    }
-}
-
-impl Handle {
-    /// The reader has met the connection's error: the writer says so from its next call on, and
-    /// does not first accept something that can never be sent.
-    fn tell_writer(&self) {
-        if let (Some(outbox), Some(cause)) = (self.outbox.get(), self.core.cause().get()) {
-            outbox.abort(cause);
-        }
+        self.0.core().closed().await
     }
 
-    fn abort(&self, cause: Error) {
-        if let Some(outbox) = self.outbox.get() {
-            outbox.abort(&cause);
-        }
-        let mut after = Afterwards::new();
-        self.core.abort(cause, &mut after);
-        after.run();
+    /// Waits until the peer has sent its end mark, without reading: what it sent before stays
+    /// readable.
+    ///
+    /// # Errors
+    ///
+    /// What the connection met instead, [`Reset`](ErrorKind::Reset) for instance;
+    /// [`Closed`](ErrorKind::Closed) when this side or the selector is closed first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: nothing is left behind.
+    pub async fn peer_finished(&self) -> Result<()> {
+        self.0.core().peer_finished().await
     }
-}
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if unwinding() {
-            let cause =
-                Error::new(ErrorKind::Panicked, "drop a socket").with_detail("its task panicked");
-            return self.abort(cause);
-        }
-        close::close_unattended(&self.core, self.outbox.take());
+    /// Sets how long a read may wait for a byte, or lifts that with `None`.
+    ///
+    /// The time counts from when a read first had to wait, and starts anew with every byte. It lives
+    /// with the connection: a read that is dropped and repeated does not restart it. When it is over,
+    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable.
+    #[doc(alias = "socketTimeout")]
+    pub fn set_read_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        self.0.core().limit_silence(Silence::Reading, timeout.into());
     }
-}
 
-impl Core {
-    fn new_outbox(self: &Arc<Self>) -> Arc<Outbox> {
-        let turns = Arc::new(SelectorTurns(Arc::clone(self.selector())));
-        Outbox::new(Box::new(SocketDrain::new(Arc::clone(self))), self.cause().clone(), turns)
+    /// Sets how long the peer may take no byte of what is queued, or lifts that with `None`. When it
+    /// is over, the connection is reset, and every call says [`TimedOut`](ErrorKind::TimedOut).
+    #[doc(alias = "socketTimeout")]
+    pub fn set_write_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        self.0.core().limit_silence(Silence::Writing, timeout.into());
+    }
+
+    /// Sets how long no byte may go either way, or lifts that with `None`; it counts from this call
+    /// on. When it is over, the connection is closed (reset if something is still queued), and every
+    /// call says [`TimedOut`](ErrorKind::TimedOut).
+    pub fn set_idle_timeout(&self, timeout: impl Into<Option<Duration>>) {
+        self.0.core().limit_silence(Silence::Idling, timeout.into());
     }
 }
 
@@ -206,33 +264,8 @@ fn already_opened(operation: &'static str) -> Error {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
-            .field("remote_address", &self.0.core.remote_address())
+            .field("remote_address", &self.0.core().remote_address())
             .field("is_closed", &self.is_closed())
             .finish_non_exhaustive()
     }
-}
-
-/// A socket with both of its channels.
-///
-/// # Examples
-///
-/// ```
-/// forebay::run(async |selector| {
-///     let server = selector.tcp().bind("127.0.0.1:0").await?;
-///     let mut left = selector.tcp().connect(server.local_address()).await?.connection()?;
-///     let mut right = server.accept().await?.connection()?;
-///     left.output.write_str("ping\n").await?;
-///     assert_eq!(right.input.read_line().await?.as_deref(), Some("ping"));
-///     forebay::Result::Ok(())
-/// })?;
-/// # forebay::Result::Ok(())
-/// ```
-#[derive(Debug)]
-pub struct Connection {
-    /// The reading half.
-    pub input: ByteReadChannel,
-    /// The writing half.
-    pub output: ByteWriteChannel,
-    /// The socket itself.
-    pub socket: Socket,
 }

@@ -6,10 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, Result};
-use rustix::net::{RecvFlags, recv};
 
+use super::timeouts::Silence;
 use super::{Core, Handle};
-use crate::host::{Direction, Progress};
 use crate::net::descriptor::Waits;
 use crate::selector::{turn, wake_next_turn};
 
@@ -21,13 +20,14 @@ const FILL_BYTES_MAX: usize = 256 * 1024;
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    handle: Arc<Handle>,
+    /// Keeps the connection.
+    _handle: Arc<Handle>,
     share: Share,
 }
 
 impl SocketSource {
     pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
-        Self { core, handle, share: Share::default() }
+        Self { core, _handle: handle, share: Share::default() }
     }
 }
 
@@ -37,35 +37,41 @@ impl Source for SocketSource {
             return Poll::Ready(Err(self.core.refusal("read")));
         }
         ready!(self.share.poll_left(cx));
-        let mut offered = 0;
-        let received = self.core.io().poll_io(cx, Direction::Read, Waits::User, |fd| {
-            let space = inlet.space();
-            offered = space.len();
-            let (count, _) = recv(fd, space, RecvFlags::empty())?;
-            Ok(Progress { count, drained: count < offered })
-        });
-        let count = match ready!(received) {
-            Ok(progress) => progress.count,
-            Err(error) => return Poll::Ready(Err(self.failed(error))),
+        let count = match self.core.link().poll_receive(cx, Waits::User, inlet) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(error))),
+            Poll::Pending => return self.poll_patience(),
         };
-        self.core.selector().counters().receives.add(1);
+        if let Some(timeouts) = self.core.timeouts() {
+            timeouts.moved(Silence::Reading);
+        }
         if count == 0 {
             return Poll::Ready(self.end());
         }
-        self.core.selector().counters().received_bytes.add(count as u64);
         self.share.spend(count);
-        inlet.fill(count);
         Poll::Ready(Ok(Filled::More))
     }
 
     fn abort(&mut self, _: &Error) {}
+
+    fn cause(&self) -> Option<Error> {
+        self.core.cause().get().cloned()
+    }
 }
 
 impl SocketSource {
+    /// Nothing is there. How long that may last is the connection's business, not the call's.
+    fn poll_patience(&self) -> Poll<Result<Filled>> {
+        match self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Reading)) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.with_address(self.core.remote_address()))),
+        }
+    }
+
     /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
     /// kernel says the same (`recv(2)`).
     fn end(&self) -> Result<Filled> {
-        if let Some(cause) = self.core.cause().get() {
+        if let Some(cause) = self.core.settled_cause() {
             return Err(cause.clone());
         }
         let mut after = Afterwards::new();
@@ -78,7 +84,7 @@ impl SocketSource {
         let mut after = Afterwards::new();
         let cause = self.core.record("read", error, &mut after);
         after.run();
-        self.handle.tell_writer();
+        self.core.tell_writer();
         cause
     }
 }

@@ -10,20 +10,52 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-/// Makes a TCP socket, non-blocking and close-on-exec from the start.
-#[cfg(not(target_vendor = "apple"))]
+use crate::selector::Shared;
+
+/// Makes a TCP socket.
 pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
-    Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))
+    stream(Domain::for_address(address), Some(Protocol::TCP))
 }
 
-/// Makes a TCP socket; Apple's systems set the flags right after, and how not to be killed by
+/// Makes a Unix stream socket.
+pub(super) fn unix_stream_socket() -> io::Result<Socket> {
+    stream(Domain::UNIX, None)
+}
+
+/// Makes a stream socket, non-blocking and close-on-exec from the start.
+#[cfg(not(target_vendor = "apple"))]
+fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+}
+
+/// Makes a stream socket; Apple's systems set the flags right after, and how not to be killed by
 /// `SIGPIPE` as well.
 #[cfg(target_vendor = "apple")]
-pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     socket.set_nosigpipe(true)?;
     Ok(socket)
+}
+
+/// Makes a descriptor. Where the process has none left, a connection that lingers without an owner
+/// gives its own, and it is tried once more.
+pub(super) fn or_after_ending_one<T>(
+    selector: &Shared,
+    mut open: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    match open() {
+        Err(error) if is_out_of_descriptors(&error) && selector.lingering().end_oldest() => open(),
+        opened => opened,
+    }
+}
+
+/// `EMFILE` or `ENFILE`.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let raw = error.raw_os_error();
+    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .iter()
+        .any(|errno| raw == Some(errno.raw_os_error()))
 }
 
 /// Sending to a peer that is gone is an error, never a signal (`send(2)`).

@@ -1,0 +1,249 @@
+//! Addresses of Unix sockets: a path, an abstract name, or nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use forebay_io::{Error, ErrorKind, Result};
+use socket2::SockAddr;
+
+use super::SocketAddress;
+
+/// Bytes of a path, or of an abstract name, that the system's address holds (`unix(7)`).
+const NAME_BYTES_MAX: usize =
+    if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
+
+/// What the text of a Unix address begins with.
+pub(super) const PREFIX: &str = "unix:";
+
+/// The address of one end of a Unix socket.
+///
+/// As text it is `unix:` and the path, or `unix:@` and the abstract name, or `unix:` alone for a
+/// socket without a name, as a client's usually is. A backslash, an `@` that begins a path, and what
+/// does not print as UTF-8 stand as `\x` and two digits, so that every address parses back.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::{SocketAddress, UnixAddress};
+///
+/// let address: SocketAddress = "unix:/run/greeter.sock".parse()?;
+/// assert_eq!(address, SocketAddress::Unix(UnixAddress::Path("/run/greeter.sock".into())));
+/// assert_eq!(UnixAddress::Abstract(b"greeter".to_vec()).to_string(), "unix:@greeter");
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[doc(alias = "UnixSocketAddress")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum UnixAddress {
+    /// A path in the file system.
+    Path(PathBuf),
+    /// A name outside the file system, gone with its last socket (Linux). Every user of the network
+    /// namespace may connect to it: check
+    /// [`peer_credentials`](crate::Socket::peer_credentials).
+    Abstract(Vec<u8>),
+    /// No name.
+    Unnamed,
+}
+
+impl UnixAddress {
+    /// The path, if it is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Self::Path(path) => Some(path),
+            Self::Abstract(_) | Self::Unnamed => None,
+        }
+    }
+
+    /// As the system takes it, checked before the system is asked.
+    pub(in crate::net) fn to_system(&self) -> Result<SockAddr> {
+        let name = match self {
+            Self::Path(path) => path.as_os_str().as_bytes(),
+            Self::Abstract(name) if is_abstract_known() => name,
+            Self::Abstract(_) => {
+                let error = Error::new(ErrorKind::Unsupported, "address");
+                let detail = "abstract names exist on Linux and Android; take a path";
+                return Err(error.with_address(self).with_detail(detail));
+            }
+            Self::Unnamed => b"",
+        };
+        self.check(name)?;
+        let text = match self {
+            Self::Abstract(name) => [b"\0", name.as_slice()].concat(),
+            _ => name.to_vec(),
+        };
+        SockAddr::unix(OsString::from_vec(text))
+            .map_err(|error| Error::from_io("address", error).with_address(self))
+    }
+
+    fn check(&self, name: &[u8]) -> Result<()> {
+        let is_path = matches!(self, Self::Path(_));
+        let detail = if name.is_empty() {
+            "a Unix socket needs a path or a name, and this is empty".to_owned()
+        } else if is_path && name.contains(&0) {
+            "a path holds no NUL".to_owned()
+        } else if name.len() > NAME_BYTES_MAX {
+            format!("{} bytes; the system's address holds {NAME_BYTES_MAX}", name.len())
+        } else {
+            return Ok(());
+        };
+        let error = Error::new(ErrorKind::InvalidInput, "address").with_address(self);
+        Err(error.with_detail(detail))
+    }
+
+    pub(in crate::net) fn from_system(address: &SockAddr) -> Option<Self> {
+        if !address.is_unix() {
+            return None;
+        }
+        Some(if let Some(path) = address.as_pathname() {
+            Self::Path(path.to_owned())
+        } else if let Some(name) = address.as_abstract_namespace() {
+            Self::Abstract(name.to_vec())
+        } else {
+            Self::Unnamed
+        })
+    }
+
+    /// Reads what stands behind the prefix.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let (name, is_abstract) = match text.strip_prefix('@') {
+            Some(name) => (name, true),
+            None => (text, false),
+        };
+        let name = unescaped(name).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "address")
+                .with_address(format_args!("{PREFIX}{text}"))
+                .with_detail("behind a backslash stand x and two hexadecimal digits, as in \\x0a")
+        })?;
+        Ok(match (is_abstract, name.is_empty()) {
+            (true, _) => Self::Abstract(name),
+            (false, true) => Self::Unnamed,
+            (false, false) => Self::Path(OsString::from_vec(name).into()),
+        })
+    }
+}
+
+const fn is_abstract_known() -> bool {
+    cfg!(any(target_os = "linux", target_os = "android"))
+}
+
+impl fmt::Display for UnixAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(PREFIX)?;
+        match self {
+            Self::Path(path) => {
+                let bytes = path.as_os_str().as_bytes();
+                match bytes.strip_prefix(b"@") {
+                    Some(rest) => {
+                        f.write_str("\\x40")?;
+                        escape(rest, f)
+                    }
+                    None => escape(bytes, f),
+                }
+            }
+            Self::Abstract(name) => {
+                f.write_str("@")?;
+                escape(name, f)
+            }
+            Self::Unnamed => Ok(()),
+        }
+    }
+}
+
+fn escape(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character == '\\' || character.is_control() {
+                let mut buffer = [0; 4];
+                escape_bytes(character.encode_utf8(&mut buffer).as_bytes(), f)?;
+            } else {
+                write!(f, "{character}")?;
+            }
+        }
+        escape_bytes(chunk.invalid(), f)?;
+    }
+    Ok(())
+}
+
+fn escape_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+/// `None` when a backslash is followed by something else than `x` and two digits.
+fn unescaped(text: &str) -> Option<Vec<u8>> {
+    let mut pieces = text.split('\\');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let code = piece.strip_prefix('x')?;
+        let (digits, rest) = code.split_at_checked(2)?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    Some(bytes)
+}
+
+/// Anything that says where a Unix socket is: a path in any of its types, a [`UnixAddress`], or the
+/// [`SocketAddress`] of one. A text is a path, whatever it begins with; abstract names are said by
+/// [`UnixAddress::Abstract`].
+///
+/// Sealed: forebay implements it, others use it.
+pub trait ToUnixAddress: sealed::Sealed {
+    /// Says the address. Whether the system can hold it is seen when it is used.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): a [`SocketAddress`] of another kind.
+    fn to_unix_address(&self) -> Result<UnixAddress>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl<T: Sealed + ?Sized> Sealed for &T {}
+}
+
+impl<T: ToUnixAddress + ?Sized> ToUnixAddress for &T {
+    fn to_unix_address(&self) -> Result<UnixAddress> {
+        (**self).to_unix_address()
+    }
+}
+
+/// Implements the seal and the trait for what is a path.
+macro_rules! paths {
+    ($($type:ty),+) => {$(
+        impl sealed::Sealed for $type {}
+
+        impl ToUnixAddress for $type {
+            fn to_unix_address(&self) -> Result<UnixAddress> {
+                Ok(UnixAddress::Path(PathBuf::from(self)))
+            }
+        }
+    )+};
+}
+
+paths!(str, String, Path, PathBuf, OsStr, OsString);
+
+impl sealed::Sealed for UnixAddress {}
+
+impl ToUnixAddress for UnixAddress {
+    fn to_unix_address(&self) -> Result<UnixAddress> {
+        Ok(self.clone())
+    }
+}
+
+impl sealed::Sealed for SocketAddress {}
+
+impl ToUnixAddress for SocketAddress {
+    fn to_unix_address(&self) -> Result<UnixAddress> {
+        match self {
+            Self::Unix(unix) => Ok(unix.clone()),
+            Self::Inet(_) => Err(Error::new(ErrorKind::InvalidInput, "address")
+                .with_address(self)
+                .with_detail("this is the address of an IP socket; a Unix socket has a path")),
+        }
+    }
+}

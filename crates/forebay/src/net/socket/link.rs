@@ -1,0 +1,241 @@
+//! What carries a connection's bytes: a descriptor of the kernel's, or memory.
+//!
+//! Everything above knows neither. So half-close, limits, ends and errors mean the same on TCP, on
+//! Unix sockets and in memory, because they are the same code.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_io::seam::{Afterwards, Inlet, SendQueue};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
+use socket2::SockRef;
+
+use super::memory::MemoryEnd;
+use crate::host::{Direction, Hangup, Progress};
+use crate::interrupted::uninterrupted;
+use crate::net::SocketAddress;
+use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::system::{self, SEND_FLAGS};
+use crate::selector::Shared;
+
+/// What carries a connection's bytes.
+pub(in crate::net) enum Link {
+    /// A socket.
+    Kernel(Stream),
+    /// One end of a pair in memory.
+    Memory(Arc<MemoryEnd>),
+}
+
+/// A stream socket of the kernel's.
+pub(in crate::net) struct Stream {
+    pub(in crate::net) io: Descriptor,
+    pub(in crate::net) protocol: Protocol,
+}
+
+/// Which protocol a stream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Protocol {
+    Tcp,
+    Unix,
+}
+
+/// How the kernel, or the other end in memory, is to be left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// With the end mark, if it is not out yet.
+    InOrder,
+    /// With a reset.
+    Reset,
+}
+
+/// Calls one of the two; each has the same methods.
+macro_rules! either {
+    ($this:expr, $link:ident => $call:expr) => {
+        match $this {
+            Link::Kernel($link) => $call,
+            Link::Memory($link) => $call,
+        }
+    };
+}
+
+impl Link {
+    pub(super) fn selector(&self) -> &Arc<Shared> {
+        either!(self, link => link.selector())
+    }
+
+    /// Receives into the inlet; zero bytes are the end.
+    pub(super) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        waits: Waits,
+        inlet: &mut Inlet<'_>,
+    ) -> Poll<io::Result<usize>> {
+        either!(self, link => link.poll_receive(cx, waits, inlet))
+    }
+
+    /// Receives what is there, and `WouldBlock` when there is nothing.
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
+        either!(self, link => link.receive_now(inlet))
+    }
+
+    /// Sends some of the queue's front.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        after: &mut Afterwards,
+    ) -> Poll<io::Result<()>> {
+        either!(self, link => link.poll_send(cx, queue, after))
+    }
+
+    /// Sends the end mark.
+    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+        either!(self, link => link.end(after))
+    }
+
+    /// The error that was not told yet. Asking takes it.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        either!(self, link => link.take_error())
+    }
+
+    /// Sent and not acknowledged by the peer yet; `None` where nobody tells, and where nothing that
+    /// was handed over can be lost.
+    pub(super) fn unacknowledged(&self) -> Option<u32> {
+        match self {
+            Self::Kernel(stream) => stream.unacknowledged(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// True when leaving while the peer still sends makes it lose, or misread, what it has not read.
+    pub(super) fn is_hurt_by_input(&self) -> bool {
+        matches!(self, Self::Kernel(_))
+    }
+
+    pub(super) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        either!(self, link => link.poll_hangup(cx, known))
+    }
+
+    pub(super) fn local_address(&self) -> Option<SocketAddress> {
+        match self {
+            Self::Kernel(stream) => stream.local_address(),
+            Self::Memory(_) => None,
+        }
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        either!(self, link => link.is_released())
+    }
+
+    /// Gives it back. True the first time.
+    pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+        either!(self, link => link.release(leave, after))
+    }
+
+    /// Has every wait try its call again.
+    pub(super) fn wake(&self, after: &mut Afterwards) {
+        either!(self, link => link.wake(after));
+    }
+}
+
+impl Stream {
+    fn selector(&self) -> &Arc<Shared> {
+        self.io.selector()
+    }
+
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        waits: Waits,
+        inlet: &mut Inlet<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
+            let space = inlet.space();
+            let (count, _) = recv(fd, &mut *space, RecvFlags::empty())?;
+            // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
+            let drained = self.protocol == Protocol::Tcp && count < space.len();
+            Ok(Progress { count, drained })
+        });
+        received.map_ok(|progress| self.received(progress.count, inlet))
+    }
+
+    fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
+        let (count, _) =
+            uninterrupted(|| self.io.call(|fd| Ok(recv(fd, inlet.space(), RecvFlags::empty())?)))?;
+        Ok(self.received(count, inlet))
+    }
+
+    fn received(&self, count: usize, inlet: &mut Inlet<'_>) -> usize {
+        let counters = self.selector().counters();
+        counters.receives.add(1);
+        if count > 0 {
+            counters.received_bytes.add(count as u64);
+            inlet.fill(count);
+        }
+        count
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        after: &mut Afterwards,
+    ) -> Poll<io::Result<()>> {
+        let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
+            let count = if queue.is_one_piece() {
+                send(fd, queue.first(), SEND_FLAGS)?
+            } else {
+                let (slices, count) = queue.slices();
+                let mut control = SendAncillaryBuffer::default();
+                sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)?
+            };
+            Ok(Progress { count, drained: false })
+        });
+        sent.map_ok(|progress| {
+            let counters = self.selector().counters();
+            counters.sends.add(1);
+            counters.sent_bytes.add(progress.count as u64);
+            queue.sent(progress.count, after);
+        })
+    }
+
+    fn end(&self, _: &mut Afterwards) -> io::Result<()> {
+        self.io.call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
+    }
+
+    fn take_error(&self) -> Option<io::Error> {
+        self.io.call(|fd| SockRef::from(&fd).take_error()).ok().flatten()
+    }
+
+    fn unacknowledged(&self) -> Option<u32> {
+        match self.protocol {
+            Protocol::Tcp => self.io.call(|fd| Ok(system::unacknowledged(fd))).ok().flatten(),
+            Protocol::Unix => None,
+        }
+    }
+
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        self.io.poll_hangup(cx, known)
+    }
+
+    fn local_address(&self) -> Option<SocketAddress> {
+        let address = self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?;
+        SocketAddress::from_system(&address)
+    }
+
+    fn is_released(&self) -> bool {
+        self.io.is_released()
+    }
+
+    fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+        let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
+        let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
+        self.io.release(before, after)
+    }
+
+    fn wake(&self, after: &mut Afterwards) {
+        self.io.wake(after);
+    }
+}

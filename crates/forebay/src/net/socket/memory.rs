@@ -1,0 +1,194 @@
+//! A connection in memory: two lanes, and two ends that each read one and write the other.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
+use forebay_io::{Error, ErrorKind};
+
+use super::link::{Leave, Link};
+use super::{Connection, CoreParts, Socket};
+use crate::host::Hangup;
+use crate::net::descriptor::{Waits, released};
+use crate::net::{SocketAddress, UnixAddress};
+use crate::selector::{SelectorManager, Shared, closed};
+use crate::time::WakeUp;
+
+/// One end of a pair in memory.
+pub(in crate::net) struct MemoryEnd {
+    inbound: Arc<Lane>,
+    outbound: Arc<Lane>,
+    released: AtomicBool,
+    selector: Arc<Shared>,
+}
+
+impl SelectorManager {
+    /// Makes a connection in memory, for tests and for tasks that talk to each other: two ends that
+    /// behave as those of a TCP connection do, half-close, closing and resets included, without a
+    /// descriptor. In each direction wait at most `capacity` bytes, and what the writer queues.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is zero: nothing could ever pass.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let (mut client, mut server) = selector.duplex(4096);
+    ///     client.output.write_str("hello\n").await?;
+    ///     assert_eq!(server.input.read_line().await?.as_deref(), Some("hello"));
+    ///     client.socket.close().await?;
+    ///     assert_eq!(server.input.read_line().await?, None);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn duplex(&self, capacity: usize) -> (Connection, Connection) {
+        duplex(self.shared(), capacity)
+    }
+}
+
+/// See [`SelectorManager::duplex`].
+pub(crate) fn duplex(selector: &Arc<Shared>, capacity: usize) -> (Connection, Connection) {
+    let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
+    let left = connection(selector, Arc::clone(&back), Arc::clone(&forth));
+    (left, connection(selector, forth, back))
+}
+
+fn connection(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Connection {
+    let end = Arc::new(MemoryEnd {
+        inbound,
+        outbound,
+        released: AtomicBool::new(false),
+        selector: Arc::clone(selector),
+    });
+    let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
+    selector.on_closing(Arc::downgrade(&waits));
+    let unnamed = SocketAddress::Unix(UnixAddress::Unnamed);
+    let parts = CoreParts { remote: unnamed.clone(), local: unnamed, options: Arc::default() };
+    Socket::new(Link::Memory(end), parts).into_connection()
+}
+
+impl MemoryEnd {
+    pub(super) fn selector(&self) -> &Arc<Shared> {
+        &self.selector
+    }
+
+    pub(super) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        waits: Waits,
+        inlet: &mut Inlet<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Err(refusal) = self.check(waits) {
+            return Poll::Ready(Err(refusal));
+        }
+        let received = self.inbound.poll_receive(cx, inlet);
+        if received.is_pending()
+            && let Err(refusal) = self.check(waits)
+        {
+            // Whoever closed meanwhile has found nobody to wake.
+            return Poll::Ready(Err(refusal));
+        }
+        received.map_err(Into::into)
+    }
+
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_receive(&mut cx, Waits::WayOut, inlet) {
+            Poll::Ready(received) => received,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        after: &mut Afterwards,
+    ) -> Poll<io::Result<()>> {
+        if let Err(refusal) = self.check(Waits::WayOut) {
+            return Poll::Ready(Err(refusal));
+        }
+        self.outbound.poll_send(cx, queue, after).map_err(Into::into)
+    }
+
+    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+        self.check(Waits::WayOut)?;
+        Ok(self.outbound.end(after)?)
+    }
+
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        self.inbound.cause().cloned().map(Into::into)
+    }
+
+    pub(super) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        self.inbound.watch(cx.waker());
+        let now =
+            Hangup { read_closed: self.inbound.has_ended(), error: self.inbound.cause().is_some() };
+        if now == known { Poll::Pending } else { Poll::Ready(now) }
+    }
+
+    pub(super) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+        if self.released.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let reset = || Error::new(ErrorKind::Reset, "connection in memory");
+        let reader = if leave == Leave::Reset {
+            let cause = reset().with_detail("the other end was aborted");
+            self.outbound.abort(&cause, after);
+            self.inbound.reader_gone(Some(&cause), after)
+        } else {
+            // A lane that has failed has told the other end already.
+            self.outbound.end(after).ok();
+            self.inbound.reader_gone(None, after)
+        };
+        if let Some(reader) = reader {
+            after.wake(reader);
+        }
+        self.wake(after);
+        true
+    }
+
+    pub(super) fn wake(&self, after: &mut Afterwards) {
+        self.inbound.wake(after);
+        self.outbound.wake(after);
+    }
+
+    fn check(&self, waits: Waits) -> io::Result<()> {
+        let refused = match waits {
+            Waits::User => self.selector.is_closing(),
+            Waits::WayOut => self.selector.is_stopped(),
+        };
+        if self.is_released() {
+            Err(released())
+        } else if refused {
+            Err(closed("wait").into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl WakeUp for MemoryEnd {
+    fn wake_up(&self) {
+        let mut after = Afterwards::new();
+        self.wake(&mut after);
+        after.run();
+    }
+}
+
+impl Drop for MemoryEnd {
+    fn drop(&mut self) {
+        let mut after = Afterwards::new();
+        self.release(Leave::InOrder, &mut after);
+        after.run();
+    }
+}

@@ -1,0 +1,201 @@
+//! Limits on silence: how long a read may wait, a send stand still, a connection be idle.
+//!
+//! One timer serves all three, and lazily: a byte that moves only notes when it did. The timer goes
+//! off at the earliest moment that could matter, looks at the notes, and sleeps again. A connection
+//! without such limits has none of this.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use forebay_io::seam::Afterwards;
+use forebay_io::{Error, ErrorKind};
+
+use super::Core;
+use crate::lock::lock;
+use crate::time::{Sleep, Timers};
+
+/// Which silence is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Silence {
+    /// A read has waited, and no byte came.
+    Reading,
+    /// Bytes are queued, and none was taken.
+    Writing,
+    /// No byte went either way.
+    Idling,
+}
+
+/// The limits of one connection, and when what they limit began.
+///
+/// Moments are nanoseconds since `began`, counted from one; zero is never.
+#[derive(Debug)]
+pub(super) struct Timeouts {
+    core: Weak<Core>,
+    timers: Arc<Timers>,
+    began: Instant,
+    limits: [AtomicU64; 3],
+    since: [AtomicU64; 3],
+    alarm: Mutex<Alarm>,
+}
+
+#[derive(Debug, Default)]
+struct Alarm {
+    sleep: Option<Sleep>,
+    /// When it goes off; zero: not at all.
+    due: u64,
+}
+
+impl Timeouts {
+    pub(super) fn new(core: Weak<Core>, timers: Arc<Timers>) -> Arc<Self> {
+        let began = timers.now();
+        Arc::new(Self {
+            core,
+            timers,
+            began,
+            limits: Default::default(),
+            since: Default::default(),
+            alarm: Mutex::default(),
+        })
+    }
+
+    /// Sets a limit; `None` lifts it. Idling is counted from here on, the rest from when it began.
+    pub(super) fn limit(self: &Arc<Self>, silence: Silence, limit: Option<Duration>) {
+        let nanos = limit.map_or(0, |limit| nanos(limit).max(1));
+        self.limits[silence as usize].store(nanos, Ordering::Relaxed);
+        if silence == Silence::Idling {
+            self.since[silence as usize].store(self.now(), Ordering::Relaxed);
+        }
+        self.set_alarm(0);
+    }
+
+    /// Waiting of this kind goes on, or begins now.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](ErrorKind::TimedOut) when it has gone on for too long; the next begins anew.
+    pub(super) fn waits(self: &Arc<Self>, silence: Silence) -> Result<(), Error> {
+        let since = &self.since[silence as usize];
+        let now = self.now();
+        // A failure means that it had begun before.
+        since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).ok();
+        match self.deadline(silence) {
+            Some(deadline) if deadline <= now => {
+                since.store(0, Ordering::Relaxed);
+                Err(self.error(silence))
+            }
+            Some(deadline) => {
+                self.wake_at(deadline);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A byte moved: waiting of this kind is over, and the connection is not idle.
+    pub(super) fn moved(&self, silence: Silence) {
+        self.since[silence as usize].store(0, Ordering::Relaxed);
+        self.since[Silence::Idling as usize].store(self.now(), Ordering::Relaxed);
+    }
+
+    /// The connection is over: no timer is left behind.
+    pub(super) fn end(&self) {
+        for limit in &self.limits {
+            limit.store(0, Ordering::Relaxed);
+        }
+        let unneeded = std::mem::take(&mut *lock(&self.alarm));
+        drop(unneeded);
+    }
+
+    fn deadline(&self, silence: Silence) -> Option<u64> {
+        let limit = self.limits[silence as usize].load(Ordering::Relaxed);
+        let since = self.since[silence as usize].load(Ordering::Relaxed);
+        (limit > 0 && since > 0).then(|| since.saturating_add(limit))
+    }
+
+    fn error(&self, silence: Silence) -> Error {
+        let limit = Duration::from_nanos(self.limits[silence as usize].load(Ordering::Relaxed));
+        let (operation, what, knob) = match silence {
+            Silence::Reading => ("read", "no byte came", "read_timeout"),
+            Silence::Writing => ("write", "the peer took no byte", "write_timeout"),
+            Silence::Idling => ("wait", "no byte went either way", "idle_timeout"),
+        };
+        Error::new(ErrorKind::TimedOut, operation)
+            .with_detail(format!("{what} for {limit:?} ({knob} sets this)"))
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.timers.now().saturating_duration_since(self.began)).saturating_add(1)
+    }
+
+    /// Has the alarm go off at `deadline` at the latest.
+    fn wake_at(self: &Arc<Self>, deadline: u64) {
+        let due = lock(&self.alarm).due;
+        if due == 0 || deadline < due {
+            self.set_alarm(0);
+        }
+    }
+
+    /// Sets the alarm to the earliest moment that matters and comes after `told`. It may be past:
+    /// then the alarm goes off at once.
+    fn set_alarm(self: &Arc<Self>, told: u64) {
+        let mut alarm = lock(&self.alarm);
+        let silences = [Silence::Reading, Silence::Writing, Silence::Idling];
+        let deadlines = silences.iter().filter_map(|silence| self.deadline(*silence));
+        let next = deadlines.filter(|deadline| *deadline > told).min();
+        alarm.due = next.unwrap_or(0);
+        let unneeded = alarm.sleep.take();
+        let Some(next) = next else {
+            drop(alarm);
+            return drop(unneeded);
+        };
+        let left = Duration::from_nanos(next.saturating_sub(self.now()));
+        let waker = Waker::from(Arc::new(Bell(Arc::downgrade(self))));
+        let mut sleep = Sleep::new(Arc::clone(&self.timers), left);
+        let is_due = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)).is_ready();
+        alarm.sleep = Some(sleep);
+        drop(alarm);
+        drop(unneeded);
+        if is_due {
+            waker.wake();
+        }
+    }
+
+    /// Whoever has waited for too long is woken, and is told by his own call. What nobody waits for
+    /// is ended here.
+    fn ring(self: &Arc<Self>) {
+        let Some(core) = self.core.upgrade() else { return };
+        if core.link().is_released() {
+            return;
+        }
+        let now = self.now();
+        let is_due = |silence| self.deadline(silence).is_some_and(|deadline| deadline <= now);
+        if is_due(Silence::Idling) {
+            return core.expire(self.error(Silence::Idling));
+        }
+        if is_due(Silence::Reading) || is_due(Silence::Writing) {
+            let mut after = Afterwards::new();
+            core.link().wake(&mut after);
+            after.run();
+        }
+        // What is due has been told: the alarm is for what is not due yet.
+        self.set_alarm(now);
+    }
+}
+
+/// Rings when the timer goes off; knows the connection's limits weakly, because the timer keeps it.
+struct Bell(Weak<Timeouts>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(timeouts) = self.0.upgrade() {
+            timeouts.ring();
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,183 @@
+//! A block of code as one end of a channel.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use forebay_io::seam::{Filled, Inlet, Outbox, PipeSource, Source, pipe_ends, unwinding};
+use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
+
+use super::manager::SelectorManager;
+use crate::lock::lock;
+
+/// Bytes between the block and the other end of its channel.
+const CAPACITY: usize = 64 * 1024;
+
+impl SelectorManager {
+    /// Runs a block as a task that writes, and gives the channel from which that can be read. Up to
+    /// 64 KiB wait between the two.
+    ///
+    /// When the block ends well, so does the channel, whether it finished its half or dropped it.
+    /// When it ends in an error or a panic, or is cancelled by its selector, that becomes the
+    /// channel's cause: the reader gets it behind what was written before. An error that comes too
+    /// late for that is reported like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// Dropping the reader does not stop the block, but its next write fails with
+    /// [`Reset`](ErrorKind::Reset).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let mut numbers = selector.writer(|mut output| async move {
+    ///         for number in 1..=3 {
+    ///             output.write_u32(number).await?;
+    ///         }
+    ///         Ok(())
+    ///     });
+    ///     assert_eq!(numbers.read_u32().await?, 1);
+    ///     assert_eq!(numbers.read_remaining(8).await?.len(), 8);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn writer<F>(&self, block: impl FnOnce(ByteWriteChannel) -> F) -> ByteReadChannel
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (source, outbox) = pipe_ends(CAPACITY);
+        let running = block(ByteWriteChannel::lent(Arc::clone(&outbox)));
+        let end = WriterEnd { outbox, ended: false };
+        self.shared().spawn(true, async move { end.settle(running.await) }).detach();
+        ByteReadChannel::from_source(Box::new(source))
+    }
+
+    /// Runs a block as a task that reads, and gives the channel through which it can be written to.
+    /// Up to 64 KiB wait between the two.
+    ///
+    /// When the block ends in an error or a panic, or is cancelled by its selector, that becomes the
+    /// channel's cause: the writer's next call says so. An error that comes when the writer has
+    /// finished already is reported like a task's
+    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let mut log = selector.reader(|mut input| async move {
+    ///         while let Some(line) = input.read_line().await? {
+    ///             println!("log: {line}");
+    ///         }
+    ///         Ok(())
+    ///     });
+    ///     log.write_str("started\n").await?;
+    ///     log.finish().await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn reader<F>(&self, block: impl FnOnce(ByteReadChannel) -> F) -> ByteWriteChannel
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (source, outbox) = pipe_ends(CAPACITY);
+        let given_back = Arc::default();
+        let lent = Lent { source: Some(source), given_back: Arc::clone(&given_back) };
+        let running = block(ByteReadChannel::from_source(Box::new(lent)));
+        let end = ReaderEnd { given_back };
+        self.shared().spawn(true, async move { end.settle(running.await) }).detach();
+        ByteWriteChannel::new(outbox, None)
+    }
+}
+
+/// Decides how a writing block's channel ends.
+struct WriterEnd {
+    outbox: Arc<Outbox>,
+    ended: bool,
+}
+
+impl WriterEnd {
+    /// An error that the reader is not told comes back.
+    fn settle(mut self, outcome: Result<()>) -> Result<()> {
+        self.ended = true;
+        match outcome {
+            Ok(()) => self.outbox.finish_unattended(),
+            Err(error) if self.outbox.abort(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for WriterEnd {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.outbox.abort(&broken_off());
+        }
+    }
+}
+
+/// Decides how a reading block's channel ends.
+struct ReaderEnd {
+    given_back: Arc<Mutex<Option<PipeSource>>>,
+}
+
+impl ReaderEnd {
+    /// An error that the writer is not told comes back.
+    fn settle(self, outcome: Result<()>) -> Result<()> {
+        let source = lock(&self.given_back).take();
+        match (outcome, source) {
+            (Err(error), Some(mut source)) if !source.has_ended() => {
+                source.abort(&error);
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+impl Drop for ReaderEnd {
+    fn drop(&mut self) {
+        let source = lock(&self.given_back).take();
+        if let Some(mut source) = source {
+            source.abort(&broken_off());
+        }
+    }
+}
+
+/// Why a block did not come to its end.
+fn broken_off() -> Error {
+    if unwinding() {
+        Error::new(ErrorKind::Panicked, "channel").with_detail("the block behind it panicked")
+    } else {
+        Error::new(ErrorKind::Cancelled, "channel").with_detail("the block behind it was cancelled")
+    }
+}
+
+/// A source that outlives its channel, so that the block's end decides what the writer is told.
+struct Lent {
+    source: Option<PipeSource>,
+    given_back: Arc<Mutex<Option<PipeSource>>>,
+}
+
+impl Source for Lent {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        match &mut self.source {
+            Some(source) => source.poll_fill(cx, inlet),
+            None => Poll::Ready(Ok(Filled::End)),
+        }
+    }
+
+    fn abort(&mut self, cause: &Error) {
+        if let Some(source) = &mut self.source {
+            source.abort(cause);
+        }
+    }
+
+    fn cause(&self) -> Option<Error> {
+        self.source.as_ref().and_then(PipeSource::cause)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        *lock(&self.given_back) = self.source.take();
+    }
+}
