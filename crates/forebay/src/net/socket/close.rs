@@ -244,12 +244,15 @@ impl Closing {
                 outbox.wait(Until::Finished).await.ok();
             }
         });
+        // By somebody else: an abort, an idle timeout, too many that linger.
+        let mut released = pin!(self.core.released());
         let mut is_settled = false;
         let mut look = Look::new(&self);
         poll_fn(|cx| {
             is_settled = is_settled || settled.as_mut().poll(cx).is_ready();
             self.poll_input(cx);
-            if look.poll_acknowledged(cx, is_settled).is_ready() {
+            let is_over = released.as_mut().poll(cx).is_ready();
+            if is_over || look.poll_acknowledged(cx, is_settled).is_ready() {
                 return Poll::Ready(());
             }
             deadline.as_mut().poll(cx)

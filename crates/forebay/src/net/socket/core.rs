@@ -164,6 +164,9 @@ impl Core {
     }
 
     pub(super) fn limit_silence(self: &Arc<Self>, silence: Silence, limit: Option<Duration>) {
+        if self.link.is_released() {
+            return;
+        }
         let timers = || Arc::clone(self.selector().timers());
         let timeouts = self.timeouts.get_or_init(|| Timeouts::new(Arc::downgrade(self), timers()));
         timeouts.limit(silence, limit);
