@@ -1,8 +1,9 @@
 //! Asynchronous sockets whose channels own their bytes.
 //!
 //! Start with [`run`] and [`SelectorManager`]; listen and connect with
-//! [`tcp()`](SelectorManager::tcp); read lines, numbers and packets from a [`ByteReadChannel`] and
-//! write to a [`ByteWriteChannel`].
+//! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
+//! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
+//! [`ByteWriteChannel`].
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
@@ -27,6 +28,38 @@
 //!     })
 //! }
 //! ```
+//!
+//! # Ends
+//!
+//! The verbs mean the same on TCP, on Unix sockets and in memory, may be said twice, and in any task.
+//!
+//! | call | what it does | what it waits for |
+//! |---|---|---|
+//! | [`flush`](ByteWriteChannel::flush) | sends | the system has accepted what was written before |
+//! | [`finish`](ByteWriteChannel::finish) | sends, then the end mark; reading goes on | the same |
+//! | [`close`](Socket::close) | finishes, throws input away, gives the descriptor back | the peer has it all, for at most the drain timeout |
+//! | [`close_within`](Socket::close_within) | the same | for at most the time given |
+//! | [`abort`](Socket::abort) | throws away what is queued, and resets | nothing |
+//! | dropping the writer | finishes in the background | – |
+//! | dropping the last handle | closes in the background | – |
+//! | dropping either while the task panics | resets | – |
+//!
+//! What a write has accepted is sent, or an error says that it was not: half a message is never
+//! signed off with an end mark. One exception is the system's: a Unix socket knows no reset
+//! (`unix(7)`), so there the peer of an abort sees an end, unless input was left unread here.
+//!
+//! # Limits
+//!
+//! | what | at most | set by |
+//! |---|---|---|
+//! | connecting, in all | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
+//! | closing waits | 2 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
+//! | closing throws input away | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
+//! | connections closing without an owner | 1,024 | [`lingering_max`](SelectorBuilder::lingering_max) |
+//! | a read, a send, a connection without a byte | no limit | [`read_timeout`](TcpBuilder::read_timeout), [`write_timeout`](TcpBuilder::write_timeout), [`idle_timeout`](TcpBuilder::idle_timeout) |
+//! | threads for calls that block | 16 | – |
+//!
+//! Those of channels are [here](forebay_io#memory).
 //!
 //! Every asynchronous call says what happens when its future is dropped: the four words are defined
 //! [here](forebay_io#cancel-safety).
