@@ -1,5 +1,6 @@
 //! Time: the clock, timers, and what waits for them.
 
+mod alarm;
 mod clock;
 mod interval;
 mod queue;
@@ -7,6 +8,7 @@ mod sleep;
 mod timeout;
 mod timers;
 
+pub(crate) use self::alarm::Alarm;
 pub use self::clock::Clock;
 pub(crate) use self::clock::{ManualTime, WakeUp};
 pub use self::interval::Interval;

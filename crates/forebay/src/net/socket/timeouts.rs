@@ -4,10 +4,9 @@
 //! off at the earliest moment that could matter, looks at the notes, and sleeps again. A connection
 //! without such limits has none of this.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_io::seam::Afterwards;
@@ -15,7 +14,7 @@ use forebay_io::{Error, ErrorKind};
 
 use super::Core;
 use crate::lock::lock;
-use crate::time::{Sleep, Timers};
+use crate::time::{Alarm, Timers};
 
 /// Which silence is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +37,13 @@ pub(super) struct Timeouts {
     began: Instant,
     limits: [AtomicU64; 3],
     since: [AtomicU64; 3],
-    alarm: Mutex<Alarm>,
+    alarm: Mutex<Pending>,
 }
 
 #[derive(Debug, Default)]
-struct Alarm {
-    sleep: Option<Sleep>,
+struct Pending {
+    /// Goes off at `due`, unless it is replaced before.
+    _timer: Option<Alarm>,
     /// When it goes off; zero: not at all.
     due: u64,
 }
@@ -87,7 +87,7 @@ impl Timeouts {
                 Err(self.error(silence))
             }
             Some(deadline) => {
-                self.wake_at(deadline);
+                self.wake_at(deadline, now);
                 Ok(())
             }
             None => Ok(()),
@@ -130,37 +130,32 @@ impl Timeouts {
         nanos(self.timers.now().saturating_duration_since(self.began)).saturating_add(1)
     }
 
-    /// Has the alarm go off at `deadline` at the latest.
-    fn wake_at(self: &Arc<Self>, deadline: u64) {
+    /// Has the alarm go off at `deadline` at the latest, which is not past. May be called under the
+    /// outbox's lock.
+    fn wake_at(self: &Arc<Self>, deadline: u64, now: u64) {
         let due = lock(&self.alarm).due;
         if due == 0 || deadline < due {
-            self.set_alarm(0);
+            self.set_alarm(now);
         }
     }
 
-    /// Sets the alarm to the earliest moment that matters and comes after `told`. It may be past:
-    /// then the alarm goes off at once.
+    /// Sets the alarm to the earliest moment that matters and comes after `told`.
     fn set_alarm(self: &Arc<Self>, told: u64) {
-        let mut alarm = lock(&self.alarm);
+        // Looked at under the lock, so that of two that set it the second knows what the first knew.
+        let mut pending = lock(&self.alarm);
         let silences = [Silence::Reading, Silence::Writing, Silence::Idling];
         let deadlines = silences.iter().filter_map(|silence| self.deadline(*silence));
         let next = deadlines.filter(|deadline| *deadline > told).min();
-        alarm.due = next.unwrap_or(0);
-        let unneeded = alarm.sleep.take();
-        let Some(next) = next else {
-            drop(alarm);
-            return drop(unneeded);
-        };
-        let left = Duration::from_nanos(next.saturating_sub(self.now()));
-        let waker = Waker::from(Arc::new(Bell(Arc::downgrade(self))));
-        let mut sleep = Sleep::new(Arc::clone(&self.timers), left);
-        let is_due = Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)).is_ready();
-        alarm.sleep = Some(sleep);
-        drop(alarm);
-        drop(unneeded);
-        if is_due {
-            waker.wake();
-        }
+        // A moment that no clock reaches needs no timer.
+        let moment = next.and_then(|next| self.began.checked_add(Duration::from_nanos(next - 1)));
+        let timer = moment.map(|moment| {
+            let bell = Waker::from(Arc::new(Bell(Arc::downgrade(self))));
+            Alarm::set(Arc::clone(&self.timers), moment, bell)
+        });
+        let new = Pending { _timer: timer, due: next.unwrap_or(0) };
+        let replaced = std::mem::replace(&mut *pending, new);
+        drop(pending);
+        drop(replaced);
     }
 
     /// Whoever has waited for too long is woken, and is told by his own call. What nobody waits for
