@@ -1,8 +1,9 @@
 //! Where readiness comes from.
 //!
-//! A socket does not know who watches its descriptor. At its first wait it asks the [`Host`] of the
-//! thread it is on (a worker's selector; in a later release tokio's reactor) to watch it, and keeps
-//! the [`Ready`] it gets.
+//! A socket does not know who watches its descriptor. At its first wait it asks a [`Host`] to watch
+//! it, and keeps the [`Ready`] it gets: the host of the thread it is on, where another runtime has
+//! one (in a later release tokio's reactor), else the worker of its selector. The worker of another
+//! selector is none: it would stop with that one.
 
 #[cfg(test)]
 mod plain;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::Afterwards;
+
+use crate::time::WakeUp;
 
 pub(crate) use self::worker::Slots;
 
@@ -49,7 +52,7 @@ pub(crate) struct Hangup {
 }
 
 /// A watched descriptor. One task at a time waits in each direction.
-pub(crate) trait Ready: Send + Sync {
+pub(crate) trait Ready: Send + Sync + WakeUp {
     /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
     fn poll_io(
         &self,
@@ -70,7 +73,16 @@ pub(crate) trait Ready: Send + Sync {
 /// Something that can watch descriptors.
 pub(crate) trait Host: Send + Sync {
     /// Watches a descriptor, edge-triggered, in both directions, until the result is dropped.
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>>;
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>>;
+}
+
+/// A closing selector wakes what another host watches for it.
+impl<T: Ready> WakeUp for T {
+    fn wake_up(&self) {
+        let mut after = Afterwards::new();
+        self.wake(&mut after);
+        after.run();
+    }
 }
 
 thread_local! {
@@ -83,15 +95,18 @@ pub(crate) fn current() -> Option<Arc<dyn Host>> {
 }
 
 /// Makes `host` the current thread's host until the guard drops.
+#[cfg(test)]
 pub(crate) fn enter(host: Arc<dyn Host>) -> Entered {
     Entered { before: CURRENT.with(|current| current.replace(Some(host))) }
 }
 
 /// See [`enter`].
+#[cfg(test)]
 pub(crate) struct Entered {
     before: Option<Arc<dyn Host>>,
 }
 
+#[cfg(test)]
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.before.take();

@@ -68,7 +68,7 @@ impl Drop for Plain {
 }
 
 impl Host for Plain {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>> {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let slot = Arc::new(Slot {
             reader: Side::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
             writer: Side::new(fd, epoll::EventFlags::OUT)?,
@@ -77,7 +77,7 @@ impl Host for Plain {
             ended: Mutex::default(),
         });
         let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
-        Ok(Box::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
+        Ok(Arc::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
     }
 }
 

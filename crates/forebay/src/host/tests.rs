@@ -193,7 +193,7 @@ fn a_dropped_wait_costs_no_byte_on_a_plain_host() {
 struct Overtaken(SelectorManager);
 
 impl Host for Overtaken {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>> {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let begun = block_on(future::poll_once(self.0.close()));
         assert!(begun.is_some(), "nothing holds this selector up");
         self.0.shared().register(fd)

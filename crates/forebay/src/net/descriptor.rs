@@ -11,6 +11,7 @@ use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::{lock, read, write};
 use crate::selector::{Shared, closed};
+use crate::time::WakeUp;
 
 /// Who waits, and therefore what a closing selector means to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum Waits {
 pub(crate) struct Descriptor {
     fd: RwLock<Option<OwnedFd>>,
     /// Set at the first wait, by the host of the thread that waits.
-    ready: OnceLock<Box<dyn Ready>>,
+    ready: OnceLock<Arc<dyn Ready>>,
     /// Held while that happens, so that two directions do not do it twice.
     registering: Mutex<()>,
     selector: Arc<Shared>,
@@ -126,10 +127,15 @@ impl Descriptor {
         if let Some(ready) = self.ready.get() {
             return Ok(ready.as_ref());
         }
-        let ready = self.call(|fd| match host::current() {
-            Some(host) => host.register(fd),
-            None => self.selector.register(fd),
-        })?;
+        let ready = match host::current() {
+            Some(host) => {
+                let ready = self.call(|fd| host.register(fd))?;
+                let waits = Arc::clone(&ready) as Arc<dyn WakeUp>;
+                self.selector.on_closing(Arc::downgrade(&waits));
+                ready
+            }
+            None => self.call(|fd| self.selector.register(fd))?,
+        };
         Ok(self.ready.get_or_init(|| ready).as_ref())
     }
 

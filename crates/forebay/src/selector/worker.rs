@@ -26,7 +26,7 @@ use forebay_io::seam::{WorkerPool, WorkerStage};
 use super::current::{self, Context};
 use super::shared::Shared;
 use super::spin::Spin;
-use crate::host::{self, Host, Ready, Slots};
+use crate::host::{Host, Ready, Slots};
 use crate::lock::lock;
 
 /// Task polls in a turn.
@@ -114,10 +114,10 @@ impl Worker {
 }
 
 impl Host for Shared {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Box<dyn Ready>> {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let worker = self.worker();
         let ready = worker.slots.register(&worker.registry, fd)?;
-        Ok(Box::new(ready))
+        Ok(Arc::new(ready))
     }
 }
 
@@ -217,7 +217,6 @@ struct Driver {
     /// Reused between turns.
     injected: Vec<Runnable>,
     woken: Vec<Waker>,
-    _host: host::Entered,
     _current: current::Entered,
     _stage: WorkerStage,
     _pool: WorkerPool,
@@ -230,7 +229,6 @@ impl Driver {
             engine: Some(engine),
             injected: Vec::new(),
             woken: Vec::new(),
-            _host: host::enter(Arc::clone(selector) as Arc<dyn Host>),
             _current: current::enter(Rc::clone(&context)),
             _stage: WorkerStage::enter(),
             _pool: WorkerPool::enter(Arc::clone(selector.blocks())),
