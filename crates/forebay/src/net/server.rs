@@ -1,5 +1,7 @@
 //! Listening and accepting.
 
+mod pace;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -9,12 +11,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
 
 use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::SockRef;
 
+use self::pace::Pace;
 use super::SocketAddress;
 use super::descriptor::{Descriptor, Waits};
 use super::options::{ConnectionOptions, StreamOptions};
@@ -23,15 +25,7 @@ use super::system;
 use super::unix::OwnPath;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
-use crate::selector::{turn, wake_next_turn};
 use crate::time::Sleep;
-
-/// Connections accepted in one turn before an accepting task gives way.
-const ACCEPTS_MAX: u32 = 64;
-/// The first pause after the machine ran out of something.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// Pauses double up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A listening socket.
 ///
@@ -67,7 +61,7 @@ struct Listener {
     crowd: Arc<Crowd>,
     /// Wakes the whole crowd; the one waker that the descriptor knows.
     waker: Waker,
-    pace: Mutex<Pace>,
+    pace: Pace,
 }
 
 /// What this listener accepts.
@@ -97,16 +91,6 @@ impl Wake for Crowd {
     }
 }
 
-/// How fast this listener accepts.
-#[derive(Debug, Default)]
-struct Pace {
-    turn: Option<u64>,
-    accepted: u32,
-    /// The machine ran out of something: no attempt before this.
-    not_before: Option<Instant>,
-    pause: Option<Duration>,
-}
-
 impl ServerSocket {
     pub(super) fn new(
         io: Descriptor,
@@ -126,7 +110,7 @@ impl ServerSocket {
             closed: AtomicBool::new(false),
             waker: Waker::from(Arc::clone(&crowd)),
             crowd,
-            pace: Mutex::default(),
+            pace: Pace::default(),
         }))
     }
 
@@ -234,56 +218,9 @@ impl Listener {
         if inherited { Ok(()) } else { options.apply(socket) }
     }
 
-    /// Gives way once this turn's share is used up.
-    fn poll_share(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = turn();
-        let mut pace = lock(&self.pace);
-        if now != pace.turn {
-            (pace.turn, pace.accepted) = (now, 0);
-        }
-        if pace.accepted < ACCEPTS_MAX {
-            return Poll::Ready(());
-        }
-        if now.is_none() {
-            pace.accepted = 0;
-        }
-        drop(pace);
-        wake_next_turn(cx.waker());
-        Poll::Pending
-    }
-
-    fn accepted_one(&self) {
-        let mut pace = lock(&self.pace);
-        pace.accepted += 1;
-        pace.pause = None;
-    }
-
     /// Has a connection that lingers without an owner give up its descriptor.
     fn has_ended_one(&self) -> bool {
         self.io.selector().lingering().end_oldest()
-    }
-
-    /// The machine ran out of something: how long to let it be.
-    fn pause(&self) -> Sleep {
-        let selector = self.io.selector();
-        let mut pace = lock(&self.pace);
-        let pause = pace.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-        pace.pause = Some(pause);
-        pace.not_before = selector.timers().now().checked_add(pause);
-        drop(pace);
-        selector.sleep(pause)
-    }
-
-    /// What is left of a pause that another `accept`, or a dropped one, has begun.
-    fn pause_left(&self) -> Option<Sleep> {
-        let selector = self.io.selector();
-        let not_before = lock(&self.pace).not_before?;
-        let left = not_before.saturating_duration_since(selector.timers().now());
-        if left.is_zero() {
-            lock(&self.pace).not_before = None;
-            return None;
-        }
-        Some(selector.sleep(left))
     }
 
     fn closed(&self) -> Error {
@@ -304,13 +241,13 @@ impl Accepting<'_> {
             if self.listener.closed.load(Ordering::Acquire) {
                 return Poll::Ready(Err(self.listener.closed()));
             }
-            if self.poll_pause(cx).is_pending() || self.listener.poll_share(cx).is_pending() {
+            if self.poll_pause(cx).is_pending() || self.listener.pace.poll_share(cx).is_pending() {
                 return self.stay(cx);
             }
             match self.poll_once(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok((fd, peer))) => {
-                    self.listener.accepted_one();
+                    self.listener.pace.accepted_one();
                     match self.listener.connection(fd, peer) {
                         Ok(socket) => return Poll::Ready(Ok(socket)),
                         // Gone between the handshake and here: the next one, please.
@@ -323,7 +260,10 @@ impl Accepting<'_> {
                     match error.kind() {
                         _ if is_of_one_peer(&error) => {}
                         ErrorKind::Exhausted if self.listener.has_ended_one() => {}
-                        ErrorKind::Exhausted => self.pause = Some(self.listener.pause()),
+                        ErrorKind::Exhausted => {
+                            let pause = self.listener.pace.pause(self.listener.io.selector());
+                            self.pause = Some(pause);
+                        }
                         ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
                         _ => return Poll::Ready(Err(error)),
                     }
@@ -361,7 +301,7 @@ impl Accepting<'_> {
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.pause.is_none() {
-            self.pause = self.listener.pause_left();
+            self.pause = self.listener.pace.pause_left(self.listener.io.selector());
         }
         if let Some(pause) = &mut self.pause {
             if Pin::new(pause).poll(cx).is_pending() {
