@@ -154,6 +154,7 @@ impl Descriptor {
         before(fd.as_fd());
         drop(fd);
         self.selector.counters().sockets.remove_one();
+        self.selector.freed().note(after);
         self.wake(after);
         true
     }

@@ -118,7 +118,9 @@ impl ServerSocket {
     ///
     /// What concerns one peer alone (it was gone before it was accepted) is passed over. When the
     /// machine has no descriptors or memory left, accepting pauses, 5 milliseconds doubling up to a
-    /// second, and goes on by itself; connections wait in the backlog meanwhile.
+    /// second, and goes on by itself: at the latest when the pause is over, and at once when a
+    /// socket of the same selector gives its descriptor back. Connections wait in the backlog
+    /// meanwhile. Each pause is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Errors
     ///
@@ -223,6 +225,17 @@ impl Listener {
         self.io.selector().lingering().end_oldest()
     }
 
+    /// Pauses, or has the call tried again at once.
+    fn ran_out(&self, error: Error) {
+        let selector = self.io.selector();
+        if let Some(pause) = self.pace.pause(selector, &self.waker) {
+            let error = error.with_detail(format!(
+                "trying again in {pause:?}, or when a socket of this selector is closed"
+            ));
+            selector.reporter().report("accepting pauses", &error);
+        }
+    }
+
     fn closed(&self) -> Error {
         Error::new(ErrorKind::Closed, "accept").with_address(&self.local)
     }
@@ -258,12 +271,9 @@ impl Accepting<'_> {
                 Poll::Ready(Err(error)) => {
                     let error = Error::from_io("accept", error).with_address(&self.listener.local);
                     match error.kind() {
-                        _ if is_of_one_peer(&error) => {}
+                        _ if is_of_one_peer(&error) => self.listener.pace.passed_one_over(),
                         ErrorKind::Exhausted if self.listener.has_ended_one() => {}
-                        ErrorKind::Exhausted => {
-                            let pause = self.listener.pace.pause(self.listener.io.selector());
-                            self.pause = Some(pause);
-                        }
+                        ErrorKind::Exhausted => self.listener.ran_out(error),
                         ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
                         _ => return Poll::Ready(Err(error)),
                     }
@@ -300,15 +310,18 @@ impl Accepting<'_> {
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.pause.is_none() {
-            self.pause = self.listener.pace.pause_left(self.listener.io.selector());
-        }
-        if let Some(pause) = &mut self.pause {
+        let (pace, selector) = (&self.listener.pace, self.listener.io.selector());
+        while pace.pause_left(selector).is_some() {
+            // In the crowd before it is asked again, so that whatever ends the pause wakes this.
+            self.join_crowd(cx);
+            let Some(left) = pace.pause_left(selector) else { break };
+            let pause = self.pause.get_or_insert_with(|| selector.sleep(left));
             if Pin::new(pause).poll(cx).is_pending() {
                 return Poll::Pending;
             }
             self.pause = None;
         }
+        self.pause = None;
         Poll::Ready(())
     }
 
@@ -338,12 +351,16 @@ fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddress> {
     SocketAddress::from_system(&peer).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Errors that say that a peer went away before it was accepted (`accept(2)`, "Error handling").
+/// Errors that say that a peer went away before it was accepted, or that its network did
+/// (`accept(2)`, "Error handling").
 fn is_of_one_peer(error: &Error) -> bool {
     let raw = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .and_then(io::Error::raw_os_error);
-    error.is_reset() || raw == Some(rustix::io::Errno::PROTO.raw_os_error())
+    let of_one_peer = [rustix::io::Errno::PROTO, rustix::io::Errno::HOSTDOWN];
+    error.is_reset()
+        || error.kind() == ErrorKind::Unreachable
+        || of_one_peer.iter().any(|errno| raw == Some(errno.raw_os_error()))
 }
 
 impl fmt::Debug for ServerSocket {

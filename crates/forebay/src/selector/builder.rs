@@ -87,9 +87,11 @@ impl SelectorBuilder {
         self
     }
 
-    /// Is told of every error of a task that nobody awaits. Without it, errors that are the
-    /// caller's, a limit's or the system's are printed on standard error, one line per kind and
-    /// second; what is the peer's doing is only counted ([`Stats::task_errors`](crate::Stats)).
+    /// Is told of every error of a task that nobody awaits, and each time that accepting pauses
+    /// because the machine has no descriptors or memory left
+    /// ([`accept`](crate::ServerSocket::accept)). Without it, errors that are the caller's, a
+    /// limit's or the system's are printed on standard error, one line per kind and second; what is
+    /// the peer's doing is only counted ([`Stats::task_errors`](crate::Stats)).
     ///
     /// It runs on the worker, with no lock held, and should return soon.
     #[doc(alias = "CoroutineExceptionHandler")]

@@ -4,6 +4,7 @@ mod beside;
 mod builder;
 mod channel_tasks;
 mod current;
+mod freed;
 mod lingering;
 mod manager;
 mod shared;

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use forebay_io::seam::{BlockLedger, Outbox, Turns, Until};
+use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::builder::Settings;
 use super::current;
+use super::freed::Freed;
 use super::lingering::Lingering;
 use super::stats::{Counters, Stats};
 use super::worker::Worker;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     lingering: Lingering,
     /// What no poll watches, but must be woken when the selector closes.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
+    freed: Freed,
     settings: Settings,
     phase: AtomicU8,
 }
@@ -56,6 +58,7 @@ impl Shared {
             counters: Counters::default(),
             lingering: Lingering::new(settings.lingering_max),
             unwatched: Mutex::default(),
+            freed: Freed::default(),
             settings,
             phase: AtomicU8::new(OPEN),
         });
@@ -76,7 +79,7 @@ impl Shared {
         &self.tasks
     }
 
-    pub(super) fn reporter(&self) -> &Arc<Reporter> {
+    pub(crate) fn reporter(&self) -> &Arc<Reporter> {
         &self.reporter
     }
 
@@ -101,8 +104,11 @@ impl Shared {
     pub(crate) fn on_closing(&self, waits: Weak<dyn WakeUp>) {
         let mut unwatched = lock(&self.unwatched);
         if unwatched.len() == unwatched.capacity() {
-            // Amortised: those that are gone leave when the list would have to grow.
+            // Those that are gone leave when the list would have to grow, which happens the next time
+            // only after as many more as there are now.
             unwatched.retain(|waits| waits.strong_count() > 0);
+            let live = unwatched.len();
+            unwatched.reserve(live.max(16));
         }
         unwatched.push(waits);
     }
@@ -113,6 +119,10 @@ impl Shared {
         for waits in unwatched {
             waits.wake_up();
         }
+    }
+
+    pub(crate) fn freed(&self) -> &Freed {
+        &self.freed
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -185,6 +195,10 @@ impl Shared {
             self.phase.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
             self.wake_all_waits();
+            // A listener that pauses waits for no readiness.
+            let mut after = Afterwards::new();
+            self.freed.note(&mut after);
+            after.run();
         }
         first
     }

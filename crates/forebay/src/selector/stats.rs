@@ -67,6 +67,6 @@ pub struct Stats {
     pub sent_bytes: u64,
     /// Sockets released at the drain timeout with bytes that the peer had not acknowledged.
     pub unacknowledged: u64,
-    /// Errors of tasks that nobody awaited.
+    /// Errors of tasks that nobody awaited, and pauses of accepting.
     pub task_errors: u64,
 }

@@ -166,7 +166,8 @@ impl Shared {
             let engine = lock(&slot).take();
             self.worker().put_back(engine);
             // Printed and not given to the user's handler: this may run under a socket's lock.
-            self.reporter().print(&forebay_io::Error::from_io("start a worker thread", error));
+            let error = forebay_io::Error::from_io("start a worker thread", error);
+            self.reporter().print("a selector stands still", &error);
         }
     }
 

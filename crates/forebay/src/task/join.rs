@@ -111,7 +111,7 @@ impl<T> Drop for JoinHandle<T> {
         };
         let Some(task) = task.take() else { return };
         if let Some(error) = control.detached() {
-            reporter.report(&error);
+            reporter.report(Reporter::OF_A_TASK, &error);
         }
         task.detach();
     }

@@ -45,7 +45,7 @@ where
             && report
             && let Some(error) = watched.failed(error)
         {
-            told.report(&error);
+            told.report(Reporter::OF_A_TASK, &error);
         }
         Kept::new(result)
     };

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(1);
 
 type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
 
-/// Where the errors of detached tasks go.
+/// Where the errors of detached tasks go, and other troubles that no call returns.
 pub(crate) struct Reporter {
     handler: Option<Handler>,
     reported: AtomicU64,
@@ -25,6 +25,9 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
+    /// What is said of a task's error.
+    pub(crate) const OF_A_TASK: &str = "a task ended in an error";
+
     pub(crate) fn new(handler: Option<Handler>) -> Self {
         Self { handler, reported: AtomicU64::new(0), last_printed: Mutex::default() }
     }
@@ -36,7 +39,7 @@ impl Reporter {
 
     /// Counts an error and passes it on. Without a handler, what is the peer's doing or our own
     /// close is only counted: both are a server's daily bread.
-    pub(crate) fn report(&self, error: &Error) {
+    pub(crate) fn report(&self, what: &str, error: &Error) {
         self.reported.fetch_add(1, Ordering::Relaxed);
         match &self.handler {
             Some(handler) => {
@@ -44,12 +47,12 @@ impl Reporter {
                 drop(caught(|| handler(error)));
             }
             None if matches!(error.kind().fault(), Fault::Peer | Fault::Closed) => {}
-            None => self.print(error),
+            None => self.print(what, error),
         }
     }
 
     /// Prints an error on standard error, one line per kind and second.
-    pub(crate) fn print(&self, error: &Error) {
+    pub(crate) fn print(&self, what: &str, error: &Error) {
         let now = Instant::now();
         let kind = std::mem::discriminant(&error.kind());
         let mut last_printed = lock(&self.last_printed);
@@ -60,7 +63,7 @@ impl Reporter {
         last_printed.insert(kind, now);
         drop(last_printed);
         // Standard error may be closed; there is nobody left to tell then.
-        writeln!(std::io::stderr(), "forebay: a task ended in an error: {error}").ok();
+        writeln!(std::io::stderr(), "forebay: {what}: {error}").ok();
     }
 }
 

@@ -1,12 +1,13 @@
 //! How fast a listener accepts: its share of a turn, and its pauses.
 
 use std::sync::Mutex;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use forebay_io::seam::WaiterKey;
 
 use crate::lock::lock;
 use crate::selector::{Shared, turn, wake_next_turn};
-use crate::time::Sleep;
 
 /// Connections accepted in one turn before an accepting task gives way.
 const ACCEPTS_MAX: u32 = 64;
@@ -23,9 +24,19 @@ pub(super) struct Pace(Mutex<State>);
 struct State {
     turn: Option<u64>,
     accepted: u32,
-    /// The machine ran out of something: no attempt before this.
-    not_before: Option<Instant>,
-    pause: Option<Duration>,
+    pause: Option<Pause>,
+    /// The length of the last pause, if nothing was accepted since.
+    last: Option<Duration>,
+    watching: Option<WaiterKey>,
+}
+
+/// The machine ran out of something: no attempt before it is over.
+#[derive(Debug)]
+struct Pause {
+    /// `None`: beyond what the clock can say.
+    until: Option<Instant>,
+    /// It is over, too, when this is no longer what the selector counts.
+    freed: u64,
 }
 
 impl Pace {
@@ -50,27 +61,43 @@ impl Pace {
     pub(super) fn accepted_one(&self) {
         let mut state = lock(&self.0);
         state.accepted += 1;
-        state.pause = None;
+        (state.pause, state.last) = (None, None);
     }
 
-    /// The machine ran out of something: how long to let it be.
-    pub(super) fn pause(&self, selector: &Shared) -> Sleep {
+    /// One was taken from the backlog that was gone already. It counts for the share, so that a
+    /// flood of them leaves room for other tasks.
+    pub(super) fn passed_one_over(&self) {
+        lock(&self.0).accepted += 1;
+    }
+
+    /// The machine ran out of something: begins a pause and says how long it is at most. `None`
+    /// where an attempt is to be made first, because a descriptor may have been freed unseen.
+    ///
+    /// `waker` is woken when a socket of this selector gives its descriptor back.
+    pub(super) fn pause(&self, selector: &Shared, waker: &Waker) -> Option<Duration> {
         let mut state = lock(&self.0);
-        let pause = state.pause.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-        state.pause = Some(pause);
-        state.not_before = selector.timers().now().checked_add(pause);
-        drop(state);
-        selector.sleep(pause)
-    }
-
-    /// What is left of a pause that another `accept`, or a dropped one, has begun.
-    pub(super) fn pause_left(&self, selector: &Shared) -> Option<Sleep> {
-        let not_before = lock(&self.0).not_before?;
-        let left = not_before.saturating_duration_since(selector.timers().now());
-        if left.is_zero() {
-            lock(&self.0).not_before = None;
+        // Asked before watching, so that what is freed from here on ends the pause.
+        let freed = selector.freed().count();
+        if !selector.freed().watch(&mut state.watching, waker) {
             return None;
         }
-        Some(selector.sleep(left))
+        let pause = state.last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        let until = selector.timers().now().checked_add(pause);
+        state.last = Some(pause);
+        state.pause = Some(Pause { until, freed });
+        Some(pause)
+    }
+
+    /// What is left of a pause, whichever call has begun it.
+    pub(super) fn pause_left(&self, selector: &Shared) -> Option<Duration> {
+        let mut state = lock(&self.0);
+        let pause = state.pause.as_ref()?;
+        let now = selector.timers().now();
+        let left = pause.until.map_or(LONGEST_PAUSE, |until| until.saturating_duration_since(now));
+        if left.is_zero() || pause.freed != selector.freed().count() {
+            state.pause = None;
+            return None;
+        }
+        Some(left)
     }
 }
