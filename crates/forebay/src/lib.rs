@@ -82,7 +82,7 @@ pub use forebay_io::{
 };
 
 pub use crate::net::{
-    Address, CloseReason, Connection, KeepAlive, PeerCredentials, ServerSocket, Socket,
+    Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
 pub use crate::root::{duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within};

@@ -10,9 +10,10 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, Clock, CloseReason, Connection, Error, ErrorKind,
-    Fault, Interval, JoinHandle, KeepAlive, LineOptions, Packet, PeerCredentials, ReadExact,
-    Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged,
-    Staging, Stats, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
+    Fault, Incoming, Interval, JoinHandle, KeepAlive, LineOptions, Packet, PeerCredentials,
+    ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket,
+    SocketAddress, Staged, Staging, Stats, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress,
+    UnixBuilder,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -34,6 +35,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Error>();
     is_send_and_sync::<ErrorKind>();
     is_send_and_sync::<Fault>();
+    is_send_and_sync::<Incoming>();
     is_send_and_sync::<Interval>();
     is_send_and_sync::<JoinHandle<()>>();
     is_send_and_sync::<JoinHandle<String>>();
@@ -66,6 +68,7 @@ fn every_public_future_is_send(
     tcp: TcpBuilder,
     unix: UnixBuilder,
     server: &ServerSocket,
+    incoming: &mut Incoming,
     socket: &Socket,
     interval: &mut Interval,
     input: &mut ByteReadChannel,
@@ -76,6 +79,7 @@ fn every_public_future_is_send(
     const SECOND: Duration = Duration::from_secs(1);
     let text = &mut String::new();
 
+    is_send(incoming.next());
     is_send(interval.tick());
     is_send(selector.close());
     is_send(selector.sleep(SECOND));
@@ -220,6 +224,7 @@ fn no_public_future_is_missing_here() {
             "UnixBuilder" => {
                 format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })
             }
+            "Incoming" => format!("incoming.{name}("),
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),

@@ -14,7 +14,7 @@ mod unix;
 pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub use self::builder::TcpBuilder;
 pub use self::options::KeepAlive;
-pub use self::server::ServerSocket;
+pub use self::server::{Incoming, ServerSocket};
 pub(crate) use self::socket::duplex;
 pub use self::socket::{CloseReason, Connection, PeerCredentials, Socket};
 pub use self::unix::UnixBuilder;

@@ -1,21 +1,25 @@
 //! Listening and accepting.
 
+mod incoming;
 mod pace;
 
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::SockRef;
 
+pub use self::incoming::Incoming;
 use self::pace::Pace;
 use super::SocketAddress;
 use super::descriptor::{Descriptor, Waits};
@@ -131,7 +135,7 @@ impl ServerSocket {
     ///
     /// Releases: a dropped call has accepted nothing.
     pub async fn accept(&self) -> Result<Socket> {
-        let mut accepting = Accepting { listener: &self.0, key: None, pause: None };
+        let mut accepting = Accepting::new(&*self.0);
         poll_fn(|cx| accepting.poll(cx)).await
     }
 
@@ -236,19 +240,27 @@ impl Listener {
         }
     }
 
+    fn pause_left(&self) -> Option<Duration> {
+        self.pace.pause_left(self.io.selector())
+    }
+
     fn closed(&self) -> Error {
         Error::new(ErrorKind::Closed, "accept").with_address(&self.local)
     }
 }
 
-/// A call of `accept`.
-struct Accepting<'a> {
-    listener: &'a Listener,
+/// A call of `accept`, or a stream of what it returns.
+struct Accepting<L: Deref<Target = Listener>> {
+    listener: L,
     key: Option<WaiterKey>,
     pause: Option<Sleep>,
 }
 
-impl Accepting<'_> {
+impl<L: Deref<Target = Listener>> Accepting<L> {
+    fn new(listener: L) -> Self {
+        Self { listener, key: None, pause: None }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Socket>> {
         loop {
             if self.listener.closed.load(Ordering::Acquire) {
@@ -310,11 +322,11 @@ impl Accepting<'_> {
     }
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (pace, selector) = (&self.listener.pace, self.listener.io.selector());
-        while pace.pause_left(selector).is_some() {
+        while self.listener.pause_left().is_some() {
             // In the crowd before it is asked again, so that whatever ends the pause wakes this.
             self.join_crowd(cx);
-            let Some(left) = pace.pause_left(selector) else { break };
+            let Some(left) = self.listener.pause_left() else { break };
+            let selector = self.listener.io.selector();
             let pause = self.pause.get_or_insert_with(|| selector.sleep(left));
             if Pin::new(pause).poll(cx).is_pending() {
                 return Poll::Pending;
@@ -339,7 +351,7 @@ impl Accepting<'_> {
     }
 }
 
-impl Drop for Accepting<'_> {
+impl<L: Deref<Target = Listener>> Drop for Accepting<L> {
     fn drop(&mut self) {
         self.leave_crowd();
     }

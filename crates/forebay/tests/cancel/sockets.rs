@@ -5,10 +5,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use forebay::testing::TestClock;
-use forebay::{CloseReason, JoinHandle, SelectorManager};
+use forebay::{CloseReason, Incoming, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
 
 use crate::ledger::Ledger;
-use crate::support::{Alarm, Driven, Event, Still, Trial, World, until};
+use crate::support::{Alarm, Driven, Event, Operation, Still, Trial, World, until};
 use crate::table::{Row, Scene, Word};
 use crate::yields;
 
@@ -20,12 +20,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 type Attempt = fn(&Trial);
 
 pub(crate) fn rows() -> Vec<Row> {
-    let rows: [(_, _, _, Attempt); 5] = [
+    let rows: [(_, _, _, Attempt); 6] = [
         ("forebay::TcpBuilder::bind", "to a name", 1, binding),
         ("forebay::TcpBuilder::connect", "to a name where nobody accepts", 2, connecting),
         ("forebay::ServerSocket::accept", "with nobody there", 2, accepting),
         ("forebay::ServerSocket::closed", "of a listener", 2, listener_closed),
         ("forebay::Socket::closed", "of a connection", 2, socket_closed),
+        ("forebay::Incoming::next", "with nobody there", 2, next_of_incoming),
     ];
     let mut rows = rows.map(|(path, name, waits_min, attempt)| {
         let scenes = vec![Scene::new(name, waits_min, attempt)];
@@ -143,15 +144,28 @@ async fn until_idle(selector: &SelectorManager) {
     until(|| selector.stats().tasks == 0).await;
 }
 
-/// A wait that was cut has accepted nothing: the connection is the next call's.
 fn accepting(trial: &Trial) {
+    accepting_by(trial, |server, _| Box::pin(server.accept()));
+}
+
+fn next_of_incoming(trial: &Trial) {
+    accepting_by(trial, |_, incoming| {
+        Box::pin(async { incoming.next().await.expect("the listener is open") })
+    });
+}
+
+type Accept = for<'a> fn(&'a ServerSocket, &'a mut Incoming) -> Operation<'a, Result<Socket>>;
+
+/// A wait that was cut has accepted nothing: the connection is the next call's.
+fn accepting_by(trial: &Trial, accept: Accept) {
     trial.on_a_selector(async |selector| {
         let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
+        let mut incoming = server.incoming();
         let before = Ledger::of(&selector);
         let address = server.local_address().as_inet().unwrap();
         let mut client = None;
         let mut world = Event::new(|| client = Some(TcpStream::connect(address).unwrap()));
-        let accepted = match trial.drive(Box::pin(server.accept()), &mut world).await {
+        let accepted = match trial.drive(accept(&server, &mut incoming), &mut world).await {
             Driven::Ready(accepted) => accepted,
             Driven::Cut => {
                 if !world.has_happened() {
@@ -160,7 +174,7 @@ fn accepting(trial: &Trial) {
                     trial.assert_no_waker_is_kept();
                 }
                 assert_eq!(selector.stats().accepted, 0);
-                trial.complete(Box::pin(server.accept()), &mut world).await
+                trial.complete(accept(&server, &mut incoming), &mut world).await
             }
         };
         let accepted = accepted.unwrap();
