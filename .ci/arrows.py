@@ -28,6 +28,16 @@ ONLY_IN = {
     "mio": ["crates/forebay/src/host/worker", "crates/forebay/src/selector/"],
 }
 
+# What the models replace: shipped code of forebay-io takes these from its `sync.rs` alone.
+PRIMITIVES = [
+    f"{crate}::sync::{name}"
+    for crate in ("std", "loom", "shuttle")
+    for name in ("Mutex", "MutexGuard", "RwLock", "Condvar", "Once", "OnceLock", "LazyLock",
+                 "Barrier", "atomic", "mpsc")
+] + ["core::sync::atomic", "std::thread_local", "std::thread::spawn", "std::thread::park"]
+PRIMITIVES_IN = "crates/forebay-io/src/"
+PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
+
 # Folders of crates/forebay/src, and the ones above them, of which they know nothing.
 FORBIDDEN_IN_FOLDER = {
     "selector": ["net"],
@@ -96,11 +106,25 @@ def check_source(path):
         for guarded, places in ONLY_IN.items():
             if begins_with(name, guarded) and not str(path).startswith(tuple(places)):
                 complain(f"{guarded} may stand only in {' and '.join(places)}")
+        if takes_primitives(path) and any(begins_with(name, each) for each in PRIMITIVES):
+            complain(f"comes from {PRIMITIVES_FROM}, so that the models run this source")
         if crate == "forebay":
             for above in FORBIDDEN_IN_FOLDER.get(folder, []):
                 if begins_with(name, f"crate::{above}"):
                     complain(f"{folder}/ must not know {above}/")
+    if takes_primitives(path):
+        text = strip(path.read_text())
+        used = re.search(r"\bthread_local\s*!", text)
+        if used and not re.search(r"\buse\s+crate::sync::thread_local\b", text):
+            complaints.append(f"{path}:{line_of(text, used.start())}: thread_local! is the prelude's,"
+                              f" not that of {PRIMITIVES_FROM}")
     return complaints
+
+
+def takes_primitives(path):
+    """True for what a model runs: not for unit tests, whose threads are the system's."""
+    shipped = "tests" not in path.parts and path.name not in ("tests.rs", "seeds.rs")
+    return str(path).startswith(PRIMITIVES_IN) and str(path) != PRIMITIVES_FROM and shipped
 
 
 def begins_with(name, prefix):

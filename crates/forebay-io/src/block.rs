@@ -19,7 +19,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::thread_local;
 
 /// Bytes in a large block.
 pub const BLOCK_BYTES: usize = 64 * 1024;

@@ -1,8 +1,9 @@
 //! Why a connection ended, kept once for everybody who asks.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::Error;
+use crate::sync::OnceLock;
 
 /// The first error of a connection, shared by both of its halves.
 ///

@@ -4,13 +4,13 @@
 //! socket's buffer in the kernel it takes what fits, says when there is room again, and remembers
 //! how each side ended.
 
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use crate::cause::Cause;
 use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Inlet};
+use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes on their way from one side to the other, at most `capacity` of them.

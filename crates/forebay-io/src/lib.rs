@@ -50,6 +50,7 @@ pub mod seam;
 #[cfg(test)]
 #[path = "../tests/support/seeds.rs"]
 mod seeds;
+mod sync;
 mod unwinding;
 mod waiters;
 mod write;

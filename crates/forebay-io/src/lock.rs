@@ -1,6 +1,8 @@
 //! The one way to take a lock.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Locks, ignoring poison.
 ///

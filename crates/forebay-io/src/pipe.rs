@@ -1,7 +1,7 @@
 //! Channels in memory.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::cause::Cause;
@@ -10,6 +10,7 @@ use crate::lock::lock;
 use crate::outbox::Outbox;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Filled, Inlet, Source, Turns};
+use crate::sync::Mutex;
 use crate::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
 /// Makes a channel in memory: what is written to the second comes out of the first.

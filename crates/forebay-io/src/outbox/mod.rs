@@ -7,8 +7,7 @@ mod tests;
 mod wait;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
@@ -23,6 +22,8 @@ use crate::item::Item;
 use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Turns};
+use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::sync::{Mutex, MutexGuard};
 use crate::waiters::Waiters;
 use crate::{Error, ErrorKind, Result};
 

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use super::Outbox;
 use crate::item::Item;
+use crate::sync::thread_local;
 
 /// A stage that holds this much is settled before more is added.
 const STAGE_BYTES_MAX: usize = 8 * 1024;

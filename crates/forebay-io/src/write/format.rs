@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt::{self, Write};
 
 use super::ByteWriteChannel;
+use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
 /// A scratch this large is kept for the thread's next item; a larger one is freed.
