@@ -1,11 +1,14 @@
 //! The vocabulary of the tests: a watchdog, peers made of the standard library's sockets, child
-//! processes, and what the kernel says.
+//! processes, what the kernel says, bytes that both sides know, and network namespaces.
 
 // Each test binary uses the words it needs.
 #![allow(dead_code, unused_imports)]
 
 mod child;
 mod kernel;
+mod known;
+#[cfg(target_os = "linux")]
+mod netns;
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -22,6 +25,9 @@ pub(crate) use self::child::{Child, role, say};
 pub(crate) use self::kernel::{
     Connection, TcpState, connection, is_gone, memory_of, other_end, sleeps, wait_for,
 };
+pub(crate) use self::known::{Known, Random, seed, size};
+#[cfg(target_os = "linux")]
+pub(crate) use self::netns::{Cable, End, PLUG, on_a_cable};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
