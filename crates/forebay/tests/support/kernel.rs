@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 /// A row of `/proc/net/tcp`.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +83,17 @@ pub(crate) fn memory_of(process: u32) -> (usize, usize) {
         number.unwrap().parse().unwrap()
     };
     (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// The time that the threads of a process have spent on a processor (`/proc/PID/task/*/schedstat`).
+pub(crate) fn processor_time_of(process: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds = threads.map(|thread| {
+        // A thread may end meanwhile.
+        let stat = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
+        stat.split(' ').next().map_or(0, |first| first.parse().unwrap_or(0))
+    });
+    Duration::from_nanos(nanoseconds.sum())
 }
 
 /// True when every thread of a process sleeps.

@@ -23,7 +23,8 @@ use socket2::SockRef;
 
 pub(crate) use self::child::{Child, role, say};
 pub(crate) use self::kernel::{
-    Connection, TcpState, connection, is_gone, memory_of, other_end, sleeps, wait_for,
+    Connection, TcpState, connection, is_gone, memory_of, other_end, processor_time_of, sleeps,
+    wait_for,
 };
 pub(crate) use self::known::{Known, Random, seed, size};
 #[cfg(target_os = "linux")]
