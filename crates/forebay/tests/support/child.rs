@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -119,6 +120,11 @@ impl Child {
 
     fn pid(&self) -> Pid {
         Pid::from_child(&self.process)
+    }
+
+    /// The signal that has killed the child, if it was one.
+    pub(crate) fn killed_by(mut self) -> Option<i32> {
+        self.process.wait().unwrap().signal()
     }
 
     /// Closes the child's standard input, and waits until it has ended without a complaint.
