@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod support;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -57,6 +59,31 @@ fn quickstart_greets_three_names_and_ends() {
         greetings,
         ["server: Hello, Ada!", "server: Hello, Grace!", "server: Hello, Barbara!"]
     );
+}
+
+/// Row R7: every second call that a signal may interrupt is interrupted. (Not `read` and `connect`,
+/// see `interrupted_calls.rs`.)
+#[cfg(target_os = "linux")]
+#[test]
+fn r7_quickstart_does_not_notice_interrupted_calls() {
+    const NAME: &str = "r7_quickstart_does_not_notice_interrupted_calls";
+    const CALLS: &str = "accept4,recvfrom,sendto,sendmsg,epoll_wait,epoll_pwait,write";
+    let log = support::Log::new(NAME);
+    let (trace, inject) =
+        (format!("trace={CALLS}"), format!("inject={CALLS}:error=EINTR:when=2+2"));
+    let strace = ["strace", "-f", "-o", log.path(), "-e", &trace, "-e", &inject];
+    if !support::Child::can_trace(&strace) {
+        return support::skip(NAME, "strace is missing, may not trace, or cannot inject");
+    }
+    let quickstart = example("quickstart");
+    let done =
+        Command::new(strace[0]).args(&strace[1..]).arg(quickstart.get_program()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let lines = lines_of(&done.stdout);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("server: Hello, ")).count(), 3);
+    let interrupted = log.lines().iter().filter(|line| line.contains("EINTR")).count();
+    support::report(&format!("{NAME}: {interrupted} calls interrupted, {} lines", lines.len()));
+    assert!(interrupted > 10);
 }
 
 #[test]

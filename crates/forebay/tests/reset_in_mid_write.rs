@@ -12,13 +12,12 @@ mod support;
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::{env, fs};
 
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager, Socket};
 use rustix::net::{SendFlags, send};
 use support::{
-    Child, End, KIB, PATIENCE, end_and_arrive, is_gone, on_a_cable, pair, pattern, report, reset,
-    role, run, say, skip, until, wait_for, watched,
+    Child, End, KIB, Log, PATIENCE, end_and_arrive, is_gone, on_a_cable, pair, pattern, report,
+    reset, role, run, say, skip, until, wait_for, watched,
 };
 
 /// Who waits when it comes.
@@ -164,24 +163,18 @@ fn t1_a_write_to_a_peer_that_is_gone_sends_no_signal() {
     if let Some(role) = role() {
         return write_to_nobody(&role);
     }
-    let log = env::temp_dir().join(format!("forebay-{}-{NAME}", std::process::id()));
-    let path = log.to_str().unwrap().to_owned();
-    let strace = ["strace", "-f", "-o", &path, "-e", "trace=none", "-e", "signal=SIGPIPE"];
-    if !Child::can_trace(&strace) {
+    let log = Log::new(NAME);
+    let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=none", "-e", "signal=SIGPIPE"]
+        .map(str::to_owned);
+    if !Child::can_trace(&strace.each_ref().map(String::as_str)) {
         return skip(NAME, "strace is missing, or may not trace");
     }
     let [asked_for, ours] = ["a plain send", "ours"].map(|role| {
-        let wrapper: Vec<String> = strace.iter().map(|&it| it.to_owned()).collect();
-        let count = {
-            let log = log.clone();
-            watched(move || {
-                let wrapper: Vec<_> = wrapper.iter().map(String::as_str).collect();
-                Child::start_under(&wrapper, NAME, role).end();
-                fs::read_to_string(&log).unwrap().matches("SIGPIPE").count()
-            })
-        };
-        fs::remove_file(&log).unwrap();
-        count
+        let strace = strace.clone();
+        watched(move || {
+            Child::start_under(&strace.each_ref().map(String::as_str), NAME, role).end();
+        });
+        log.lines().iter().filter(|line| line.contains("SIGPIPE")).count()
     });
     report(&format!("{NAME}: {asked_for} signals by a plain send, {ours} by ours"));
     // The plain one is signalled, so the test shows something.

@@ -8,7 +8,6 @@
 
 mod support;
 
-use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -21,7 +20,7 @@ use forebay::{Connection, Result, Socket};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::iterator::Signals;
 use support::{
-    Child, KIB, Known, MIB, PATIENCE, dial, listener, report, role, run, say, skip, watched,
+    Child, KIB, Known, Log, MIB, PATIENCE, dial, listener, report, role, run, say, skip, watched,
     watched_for,
 };
 
@@ -39,22 +38,20 @@ fn r7_an_alarm_every_millisecond_is_not_noticed() {
     if let Some(role) = role() {
         return serve(&role);
     }
-    let log = env::temp_dir().join(format!("forebay-{}-{NAME}", std::process::id()));
-    let path = log.to_str().unwrap().to_owned();
-    let strace = ["strace", "-f", "-o", &path, "-e", "trace=epoll_wait,epoll_pwait"];
+    let log = Log::new(NAME);
+    let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=epoll_wait,epoll_pwait"];
     if !Child::can_trace(&strace) {
         return skip(NAME, "strace is missing, or may not trace");
     }
-    let wrapper = strace.map(str::to_owned);
-    watched_for(2 * PATIENCE, move || {
-        let wrapper = wrapper.each_ref().map(String::as_str);
-        let child = Child::start_under(&wrapper, NAME, "handles ALRM");
-        let handled = talk_in_a_storm(child, &[Signal::ALARM]);
-        let interrupted = fs::read_to_string(&log).unwrap().matches("EINTR").count();
-        fs::remove_file(&log).unwrap();
-        report(&format!("{NAME}: {handled} handled, {interrupted} waits interrupted"));
-        assert!(handled > 0 && interrupted > 0);
+    let strace = strace.map(str::to_owned);
+    let handled = watched_for(2 * PATIENCE, move || {
+        let strace = strace.each_ref().map(String::as_str);
+        let child = Child::start_under(&strace, NAME, "handles ALRM");
+        talk_in_a_storm(child, &[Signal::ALARM])
     });
+    let interrupted = log.lines().iter().filter(|line| line.contains("EINTR")).count();
+    report(&format!("{NAME}: {handled} handled, {interrupted} waits interrupted"));
+    assert!(handled > 0 && interrupted > 0);
 }
 
 // ---- R14 ----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ use super::current::{self, Context};
 use super::shared::Shared;
 use super::spin::Spin;
 use crate::host::{Host, Ready, Slots};
+use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
 /// Task polls in a turn.
@@ -107,8 +108,8 @@ impl Worker {
     pub(super) fn rouse(&self) {
         if self.sleeping.swap(false, Ordering::SeqCst) {
             // The poll is alive as long as the worker is, so this write cannot fail for a reason
-            // that a caller could act upon.
-            self.waker.wake().ok();
+            // that a caller could act upon; but one that a signal has interrupted woke nobody.
+            uninterrupted(|| self.waker.wake()).ok();
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Child processes: this test binary again, with one of its tests in another role.
 
 use std::env;
+use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{self, ChildStdin, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -11,6 +13,31 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 const ROLE: &str = "FOREBAY_TEST_ROLE";
 /// Stands before what a child says, because the test runner writes to the same pipe.
 const MARK: &str = "@@ ";
+
+/// A file for what `strace` writes down, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Log(PathBuf);
+
+impl Log {
+    pub(crate) fn new(test: &str) -> Self {
+        let name = format!("forebay-{}-{test}.strace", process::id());
+        Self(env::temp_dir().join(name))
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        fs::read_to_string(&self.0).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
 
 /// The role of this process, if it is a child.
 pub(crate) fn role() -> Option<String> {

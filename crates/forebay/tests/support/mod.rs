@@ -21,7 +21,7 @@ use forebay::{Result, SelectorManager, ServerSocket, Socket};
 use futures_lite::future::yield_now;
 use socket2::SockRef;
 
-pub(crate) use self::child::{Child, role, say};
+pub(crate) use self::child::{Child, Log, role, say};
 pub(crate) use self::kernel::{
     Connection, TcpState, connection, is_gone, memory_of, other_end, processor_time_of, sleeps,
     wait_for,
