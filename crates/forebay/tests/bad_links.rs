@@ -17,7 +17,7 @@ use std::time::Duration;
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result};
 use support::{
     Cable, End, KIB, Known, MIB, PATIENCE, PLUG, Random, on_a_cable, report, role, run, say, seed,
-    size, skip,
+    from_environment, skip,
 };
 
 const PORT: u16 = 9000;
@@ -85,7 +85,7 @@ fn talk(role: &str) {
 }
 
 async fn send(output: &mut ByteWriteChannel, talk: Talk, seed: u64) -> Result<()> {
-    let (mut known, mut random) = (Known::new(seed), Random::new(seed));
+    let (mut known, mut random) = (Known::new(seed), Random::new(seed, 0));
     let mut left = talk.bytes;
     while left > 0 {
         let piece = known.take(left.min(1 + random.below(talk.piece)));
@@ -97,7 +97,7 @@ async fn send(output: &mut ByteWriteChannel, talk: Talk, seed: u64) -> Result<()
 
 /// Receives to the end, and says when a third is there, and when all is.
 async fn receive(input: &mut ByteReadChannel, talk: Talk, seed: u64) -> Result<()> {
-    let (mut known, mut random) = (Known::new(seed), Random::new(!seed));
+    let (mut known, mut random) = (Known::new(seed), Random::new(!seed, 0));
     let mut buffer = vec![0; talk.piece];
     let (mut received, mut said) = (0, false);
     loop {
@@ -155,7 +155,7 @@ fn t8_the_smallest_buffers_and_packets_change_no_byte() {
             cable.set(end, "net/ipv4/tcp_wmem", "4096 4608 4608");
             cable.set(end, "net/ipv4/tcp_rmem", "2304 2304 2304");
         }
-        let bytes = size("FOREBAY_T8_KIB", 2 * KIB) * KIB;
+        let bytes = from_environment("FOREBAY_T8_KIB", 2 * KIB) * KIB;
         let talk = Talk { end: End::Left, seed, bytes, piece: 3 * KIB, host: [10, 77, 0, 1] };
         exchange(cable, NAME, talk, || {});
     });
@@ -171,8 +171,8 @@ fn t10_a_cable_that_was_pulled_for_a_while_is_no_error() {
     }
     let seed = seed(NAME);
     on_a_cable(NAME, 2 * PATIENCE, move |cable| {
-        let bytes = size("FOREBAY_T10_MIB", 30) * MIB;
-        let pulled = Duration::from_secs(size("FOREBAY_T10_SECONDS", 2) as u64);
+        let bytes = from_environment("FOREBAY_T10_MIB", 30) * MIB;
+        let pulled = Duration::from_secs(from_environment("FOREBAY_T10_SECONDS", 2) as u64);
         let talk = Talk { end: End::Left, seed, bytes, piece: 64 * KIB, host: [10, 77, 0, 1] };
         let before = End::BOTH.map(|end| cable.retransmitted(end));
         exchange(cable, NAME, talk, || {
@@ -210,7 +210,7 @@ fn t11_lost_packets_change_no_byte() {
                     return skip(NAME, "nft is missing");
                 }
             }
-            let bytes = size("FOREBAY_T11_KIB", kib) * KIB;
+            let bytes = from_environment("FOREBAY_T11_KIB", kib) * KIB;
             let talk = Talk { end: End::Left, seed, bytes, piece: 16 * KIB, host: [10, 77, 0, 1] };
             let before = cable.retransmitted(End::Left);
             exchange(cable, NAME, talk, || {});
@@ -233,7 +233,7 @@ fn t11_doubled_and_overtaken_packets_change_no_byte() {
         let Some(mut relay) = Relay::start(cable, seed) else {
             return skip(NAME, "python3 or /dev/net/tun is missing");
         };
-        let bytes = size("FOREBAY_T11_KIB", 2 * KIB) * KIB;
+        let bytes = from_environment("FOREBAY_T11_KIB", 2 * KIB) * KIB;
         let talk = Talk { end: End::Left, seed, bytes, piece: 16 * KIB, host: [10, 77, 1, 1] };
         exchange(cable, NAME, talk, || {});
         let counts = relay.end();

@@ -79,7 +79,7 @@ fn t5_both_sides_close_at_once() {
     const ROUNDS: usize = 300;
     let seed = seed(NAME);
     run(async move |selector| {
-        let mut random = Random::new(seed);
+        let mut random = Random::new(seed, 0);
         for _ in 0..ROUNDS {
             let (one, other) = both_ends(&selector).await?;
             let sizes = [0, 1, 100, 60 * KIB];

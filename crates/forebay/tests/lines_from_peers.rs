@@ -21,7 +21,7 @@ use std::time::Duration;
 use forebay::{Connection, Result, SelectorManager, Socket};
 use futures_lite::future::yield_now;
 use support::{
-    KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, size, skip, until_at_rest,
+    KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, from_environment, skip, until_at_rest,
     wait_for, watched_for,
 };
 
@@ -77,7 +77,7 @@ impl Drop for Socat {
 fn l5_reads_dropped_half_way_miss_no_line() {
     const NAME: &str = "l5_reads_dropped_half_way_miss_no_line";
     let seed = seed(NAME);
-    let lines = size("FOREBAY_L5_LINES", 50_000);
+    let lines = from_environment("FOREBAY_L5_LINES", 50_000);
     watched_for(10 * PATIENCE, move || {
         forebay::run(async |selector| {
             let (socket, peer) = pair(&selector).await?;
@@ -87,7 +87,7 @@ fn l5_reads_dropped_half_way_miss_no_line() {
                 let read_so_far = Arc::clone(&read_so_far);
                 move || send_lines(peer, lines, seed, &read_so_far)
             });
-            let mut random = Random::new(!seed);
+            let mut random = Random::new(!seed, 0);
             let (mut dropped, mut half_way) = (0, 0);
             for line in 0..lines {
                 let read = loop {
@@ -124,7 +124,7 @@ fn line_of(number: usize) -> String {
 /// Sends lines in pieces that end anywhere. It is never far ahead, so that the reader is hungry, and
 /// has half a line most of the time.
 fn send_lines(mut peer: TcpStream, lines: usize, seed: u64, read_so_far: &AtomicUsize) {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(seed, 0);
     peer.set_nodelay(true).unwrap();
     let (mut waiting, mut number) = (Vec::new(), 0);
     loop {
@@ -162,7 +162,7 @@ struct Flood {
 #[test]
 fn l7_a_million_tiny_lines_in_one_go_take_linear_time() {
     const NAME: &str = "l7_a_million_tiny_lines_in_one_go_take_linear_time";
-    let lines = size("FOREBAY_L7_LINES", 1_000_000);
+    let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
     let [fewer, all] = [lines / 4, lines].map(|lines| {
         let flood = flood_beside_another(lines, false);
         report(&format!("{NAME}: {lines} lines in {:?} of processor time", flood.spent));
@@ -175,7 +175,7 @@ fn l7_a_million_tiny_lines_in_one_go_take_linear_time() {
 #[test]
 fn l7_a_million_tiny_lines_in_one_go_starve_nobody() {
     const NAME: &str = "l7_a_million_tiny_lines_in_one_go_starve_nobody";
-    let lines = size("FOREBAY_L7_LINES", 1_000_000);
+    let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
     let flood = flood_beside_another(lines, true);
     let bytes = lines / 2 * 3;
     report(&format!(

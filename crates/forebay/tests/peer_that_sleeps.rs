@@ -13,7 +13,7 @@ use std::time::Duration;
 use forebay::{ByteWriteChannel, Result, SelectorManager};
 use support::{
     Child, KIB, Known, MIB, PATIENCE, dial, listener, memory_of, report, role, run, say, seed,
-    size, watched_for,
+    from_environment, watched_for,
 };
 
 const NAME: &str = "t6_a_writer_waits_for_a_peer_that_sleeps";
@@ -31,7 +31,7 @@ fn t6_a_writer_waits_for_a_peer_that_sleeps() {
         return write(role.parse().unwrap());
     }
     let seed = seed(NAME);
-    let bytes = size("FOREBAY_T6_MIB", 1024) * MIB;
+    let bytes = from_environment("FOREBAY_T6_MIB", 1024) * MIB;
     watched_for(2 * PATIENCE, move || {
         let mut writer = Child::start(NAME, &seed.to_string());
         let mut peer = dial(writer.hear_number());

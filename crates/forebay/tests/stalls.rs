@@ -18,7 +18,7 @@ use forebay::testing::TestClock;
 use forebay::{Interval, KeepAlive, Result, SelectorManager};
 use futures_lite::future::poll_once;
 use support::{
-    Child, PATIENCE, Random, dial, listener, report, role, run, say, seed, size, until,
+    Child, PATIENCE, Random, dial, listener, report, role, run, say, seed, from_environment, until,
     until_at_rest, watched, watched_for,
 };
 
@@ -33,7 +33,7 @@ fn c2_timers_of_a_process_that_was_stopped_fire_in_order() {
     if role().is_some() {
         return beat_and_serve();
     }
-    let stop = Duration::from_secs(size("FOREBAY_C2_SECONDS", 5) as u64);
+    let stop = Duration::from_secs(from_environment("FOREBAY_C2_SECONDS", 5) as u64);
     watched_for(2 * PATIENCE, move || {
         let mut child = Child::start(STOPPED, "beats and serves");
         let mut peer = dial(child.hear_number());
@@ -141,11 +141,11 @@ impl Wake for Note {
 fn c2_a_million_timers_fire_in_order() {
     const NAME: &str = "c2_a_million_timers_fire_in_order";
     let seed = seed(NAME);
-    let count = u32::try_from(size("FOREBAY_C2_TIMERS", 1_000_000)).unwrap();
+    let count = u32::try_from(from_environment("FOREBAY_C2_TIMERS", 1_000_000)).unwrap();
     watched_for(2 * PATIENCE, move || {
         let clock = TestClock::new();
         let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
-        let mut random = Random::new(seed);
+        let mut random = Random::new(seed, 0);
         let woken = Arc::new(Mutex::new(Vec::new()));
         let mut sleeps = Vec::new();
         let mut deadlines = Vec::new();

@@ -9,6 +9,7 @@ mod kernel;
 mod known;
 #[cfg(target_os = "linux")]
 mod netns;
+mod seed;
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -26,9 +27,10 @@ pub(crate) use self::kernel::{
     Connection, TcpState, connection, is_gone, memory_of, other_end, processor_time_of, sleeps,
     wait_for,
 };
-pub(crate) use self::known::{Known, Random, seed, size};
+pub(crate) use self::known::Known;
 #[cfg(target_os = "linux")]
 pub(crate) use self::netns::{Cable, End, PLUG, on_a_cable};
+pub(crate) use self::seed::{Random, from_environment, seed};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
