@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result};
 use support::{
-    Cable, End, KIB, Known, MIB, PATIENCE, PLUG, Random, on_a_cable, report, role, run, say, seed,
-    from_environment, skip,
+    Cable, End, KIB, Known, MIB, PATIENCE, PLUG, Random, from_environment, on_a_cable, report,
+    role, run, say, seed, skip,
 };
 
 const PORT: u16 = 9000;

@@ -21,8 +21,8 @@ use std::time::Duration;
 use forebay::{Connection, Result, SelectorManager, Socket};
 use futures_lite::future::yield_now;
 use support::{
-    KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, from_environment, skip, until_at_rest,
-    wait_for, watched_for,
+    KIB, PATIENCE, Random, dial, from_environment, listener, pair, report, run, seed, skip,
+    until_at_rest, wait_for, watched_for,
 };
 
 // ---- L4 -----------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager};
 use support::{
-    Child, KIB, Known, MIB, PATIENCE, dial, listener, memory_of, report, role, run, say, seed,
-    from_environment, watched_for,
+    Child, KIB, Known, MIB, PATIENCE, dial, from_environment, listener, memory_of, report, role,
+    run, say, seed, watched_for,
 };
 
 const NAME: &str = "t6_a_writer_waits_for_a_peer_that_sleeps";

@@ -18,7 +18,7 @@ use forebay::testing::TestClock;
 use forebay::{Interval, KeepAlive, Result, SelectorManager};
 use futures_lite::future::poll_once;
 use support::{
-    Child, PATIENCE, Random, dial, listener, report, role, run, say, seed, from_environment, until,
+    Child, PATIENCE, Random, dial, from_environment, listener, report, role, run, say, seed, until,
     until_at_rest, watched, watched_for,
 };
 

@@ -33,6 +33,19 @@ pub(crate) fn other_end(stream: &TcpStream) -> Option<Connection> {
     find(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
 }
 
+/// What the peers of a listener's connections have not acknowledged, where it is not nothing: bytes
+/// in the kernel, by connection.
+pub(crate) fn unacknowledged_from(port: u16) -> Vec<usize> {
+    let (local, table) = (format!(":{port:04X}"), fs::read_to_string("/proc/net/tcp").unwrap());
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = rows.filter(|fields| fields[1].ends_with(&local));
+    let bytes = ours.map(|fields| {
+        let (unacknowledged, _) = fields[4].split_once(':').unwrap();
+        usize::from_str_radix(unacknowledged, 16).unwrap()
+    });
+    bytes.filter(|bytes| *bytes > 0).collect()
+}
+
 /// True when this kernel knows this end of a connection no more.
 pub(crate) fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
     find(local, remote).is_none()
