@@ -33,9 +33,8 @@ pub(crate) struct Random(u64);
 impl Random {
     /// Numbers of their own for every stream of a seed.
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        let mut random = Self(seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        random.next();
-        random
+        // Mixed, because a stream must not be a stretch of another.
+        Self(seed ^ Self(stream).next())
     }
 
     pub(crate) fn next(&mut self) -> u64 {
