@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, SocketAddress};
-use support::{KIB, Random, from_environment, listener, report, seed, watched_for};
+use support::{KIB, Random, from_environment, listener, report, seed, until_at_rest, watched_for};
 use witness::{Witness, counted};
 
 const NAME: &str = "echo_with_drops";
@@ -255,6 +255,7 @@ fn what_comes_back_is_what_was_sent() {
             witness = witness.again();
             let (dropped, dropped_accepts) = forebay::run(async |selector| {
                 let dropped = run_lanes(&selector, seed, trips.into()).await?;
+                until_at_rest(&selector, 0).await;
                 witness.at_rest(&selector);
                 Ok::<_, forebay::Error>(dropped)
             })
