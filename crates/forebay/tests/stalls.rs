@@ -33,7 +33,7 @@ fn c2_timers_of_a_process_that_was_stopped_fire_in_order() {
     if role().is_some() {
         return beat_and_serve();
     }
-    let stop = Duration::from_secs(from_environment("FOREBAY_C2_SECONDS", 5) as u64);
+    let stop = Duration::from_secs(from_environment("FOREBAY_C2_SECONDS", 5));
     watched_for(2 * PATIENCE, move || {
         let mut child = Child::start(STOPPED, "beats and serves");
         let mut peer = dial(child.hear_number());
