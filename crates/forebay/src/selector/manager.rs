@@ -81,8 +81,11 @@ impl SelectorManager {
     /// Starts a task that ends in a result. Dropping the handle detaches it; an error that nobody
     /// awaits is reported ([`SelectorBuilder::on_task_error`]).
     ///
-    /// The task runs on the selector's worker and stays there. A panic in it ends it alone. Once
-    /// the selector is closed nothing is started, and the handle gives `Closed`.
+    /// The task runs on the selector's worker and stays there. A panic in it ends it alone: its
+    /// connections are reset, and all others go on. A task that blocks, or computes for long without
+    /// waiting, holds up everything else of its selector, and nothing of other selectors; see
+    /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed nothing is started, and
+    /// the handle gives `Closed`.
     ///
     /// # Examples
     ///
