@@ -3,13 +3,15 @@
 //! Run it with `cargo run --example echo [HOST:PORT]` (default 127.0.0.1:9003; port 0 takes any
 //! free one) and talk to it with `nc 127.0.0.1 9003`.
 
+use std::io::{Write, stdout};
+
 use forebay::{SelectorManager, Socket};
 
 fn main() -> forebay::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9003".to_owned());
     forebay::run(async |selector: SelectorManager| {
         let server = selector.tcp().bind(&address).await?;
-        println!("Server is listening at {}", server.local_address());
+        writeln!(stdout(), "Server is listening at {}", server.local_address())?;
         loop {
             let socket = server.accept().await?;
             selector.spawn(echo(socket));

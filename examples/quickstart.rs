@@ -3,6 +3,8 @@
 //!
 //! Run it with `cargo run --example quickstart`.
 
+use std::io::{Write, stdout};
+
 use forebay::{SelectorManager, ServerSocket, Socket};
 
 const NAMES: [&str; 3] = ["Ada", "Grace", "Barbara"];
@@ -10,7 +12,7 @@ const NAMES: [&str; 3] = ["Ada", "Grace", "Barbara"];
 fn main() -> forebay::Result<()> {
     forebay::run(async |selector: SelectorManager| {
         let server = selector.tcp().bind("127.0.0.1:0").await?;
-        println!("Server is listening at {}", server.local_address());
+        writeln!(stdout(), "Server is listening at {}", server.local_address())?;
         let address = server.local_address();
         let greeter = selector.spawn(greet_one(server));
 
@@ -37,18 +39,18 @@ async fn greet_one(server: ServerSocket) -> forebay::Result<()> {
 async fn talk(client: &Socket) -> forebay::Result<()> {
     let mut input = client.open_read_channel()?;
     let mut output = client.open_write_channel()?;
-    print_line("server", input.read_line().await?);
+    print_line("server", input.read_line().await?)?;
     for name in NAMES {
-        println!("client: {name}");
+        writeln!(stdout(), "client: {name}")?;
         forebay::write_line!(output, "{name}").await?;
-        print_line("server", input.read_line().await?);
+        print_line("server", input.read_line().await?)?;
     }
     output.finish().await
 }
 
-fn print_line(who: &str, line: Option<String>) {
+fn print_line(who: &str, line: Option<String>) -> std::io::Result<()> {
     match line {
-        Some(line) => println!("{who}: {line}"),
-        None => println!("{who} has ended"),
+        Some(line) => writeln!(stdout(), "{who}: {line}"),
+        None => writeln!(stdout(), "{who} has ended"),
     }
 }
