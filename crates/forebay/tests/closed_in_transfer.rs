@@ -22,10 +22,10 @@ use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
 use socket2::{Domain, Type};
 use support::{
-    Child, KIB, PATIENCE, from_environment, listener, pattern, report, role, say,
-    unacknowledged_from, until, watched_for,
+    Child, KIB, PATIENCE, from_environment, pattern, report, role, say, unacknowledged_from, until,
+    watched_for,
 };
-use witness::{Witness, counted};
+use witness::{Witness, counted, on_a_thread};
 
 const WRITTEN: usize = 200_000;
 /// What the peers send, one after the other, and nobody reads.
@@ -133,7 +133,8 @@ fn in_transfer(test: &'static str, end: End) {
             witness = witness.again();
             let builder = SelectorManager::builder().drain(DRAIN, 64 * KIB as u64);
             let builder = builder.on_task_error(|error| assert!(error.is_panicked(), "{error}"));
-            builder.run(async |selector| end_all(test, end, &selector, count).await).unwrap();
+            let run = || builder.run(async |selector| end_all(test, end, &selector, count).await);
+            on_a_thread(run).unwrap();
         }
         witness.all_as_before();
     });
@@ -145,7 +146,8 @@ async fn end_all(
     selector: &SelectorManager,
     count: usize,
 ) -> Result<()> {
-    let server = listener(selector).await?;
+    // Room for all of them, because a full queue costs those who come a second each.
+    let server = selector.tcp().backlog(1024).bind("127.0.0.1:0").await?;
     let mut child = Child::start(test, &format!("{} {count}", server.port()));
     let data = Bytes::from(pattern(WRITTEN));
     let mut connections = Vec::new();

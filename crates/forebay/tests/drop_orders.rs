@@ -23,7 +23,7 @@ use forebay::{Result, SelectorManager, Socket, Stats};
 use futures_lite::future::{self, poll_once};
 use socket2::{Domain, Type};
 use support::{KIB, from_environment, pattern, read_to_end, report, watched_for};
-use witness::{Witness, counted};
+use witness::{Witness, counted, on_a_thread};
 
 /// More than the kernel takes from one side before the other reads.
 const WRITTEN: usize = 1024 * KIB;
@@ -273,9 +273,9 @@ fn every_order_ends_soon_and_leaves_nothing() {
             slowest
         };
         // The warm-up.
-        all_orders(3, &witness);
+        on_a_thread(|| all_orders(3, &witness));
         let (since, witness) = (Instant::now(), witness.again());
-        let slowest = all_orders(rounds, &witness);
+        let slowest = on_a_thread(|| all_orders(rounds, &witness));
         witness.all_as_before();
         report(&format!(
             "drop_orders: {} orders from {} places, {rounds} times each, in {:.1} s: all as before; \
@@ -294,11 +294,13 @@ fn a_peer_that_never_reads_holds_no_socket_for_ever() {
         let witness = Witness::look();
         let peers = Peers::new();
         let witness = witness.again();
-        for order in orders() {
-            for place in Place::ALL {
-                never_reads(order, place, &peers, &witness);
+        on_a_thread(|| {
+            for order in orders() {
+                for place in Place::ALL {
+                    never_reads(order, place, &peers, &witness);
+                }
             }
-        }
+        });
         witness.all_as_before();
     });
 }

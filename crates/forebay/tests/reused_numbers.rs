@@ -26,7 +26,7 @@ use futures_lite::future::poll_once;
 use support::{
     PATIENCE, Random, from_environment, report, reset, seed, until_at_rest, watched_for,
 };
-use witness::{Witness, counted};
+use witness::{Witness, counted, on_a_thread};
 
 const NAME: &str = "reused_numbers";
 /// Connections at a time.
@@ -67,8 +67,8 @@ enum End {
 
 // ---- the peers ----------------------------------------------------------------------------------
 
-/// Answers until nobody is there to connect any more.
-fn answer(listener: &TcpListener, connections: usize) {
+/// Answers so many connections. Returns those whose answer is still due.
+fn answer(listener: &TcpListener, connections: usize) -> VecDeque<(TcpStream, u64)> {
     let mut late = VecDeque::new();
     for _ in 0..connections {
         let mut peer = listener.accept().unwrap().0;
@@ -89,6 +89,7 @@ fn answer(listener: &TcpListener, connections: usize) {
             send(peer, id);
         }
     }
+    late
 }
 
 fn send(mut peer: TcpStream, id: u64) {
@@ -216,7 +217,7 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
         }
         drop(aborter);
         aborting.join().unwrap();
-        peers.join().unwrap();
+        drop(peers.join().unwrap());
         until_at_rest(&selector, 0).await;
         witness.at_rest(&selector);
         Ok::<_, forebay::Error>(())
@@ -231,9 +232,9 @@ fn r10_what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
     let connections = from_environment("FOREBAY_CONNECTIONS", 20_000);
     watched_for(2 * PATIENCE, move || {
         let witness = Witness::look();
-        storm(seed, 1000, &witness);
+        on_a_thread(|| storm(seed, 1000, &witness));
         let (witness, since) = (witness.again(), Instant::now());
-        let counts = storm(seed, connections, &witness);
+        let counts = on_a_thread(|| storm(seed, connections, &witness));
         witness.all_as_before();
         let [own, ended, numbers] = [&counts.own, &counts.ended, &counts.numbers];
         let [own, ended, numbers] = [own, ended, numbers].map(|count| count.load(Relaxed));

@@ -24,7 +24,7 @@ use support::{
     Child, KIB, PATIENCE, from_environment, listener, pattern, report, role, say,
     unacknowledged_from, until, watched_for,
 };
-use witness::{Witness, counted};
+use witness::{Witness, counted, on_a_thread};
 
 /// What a request is answered with.
 const ANSWER: usize = 100_000;
@@ -199,10 +199,10 @@ fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
     }
     let outcome = watched_for(2 * PATIENCE, move || {
         let witness = Witness::look();
-        close_under_load(test, handler, 10);
+        on_a_thread(|| close_under_load(test, handler, 10));
         let witness = witness.again();
         let count = from_environment("FOREBAY_CONNECTIONS", 1000);
-        let outcome = close_under_load(test, handler, count);
+        let outcome = on_a_thread(|| close_under_load(test, handler, count));
         witness.all_as_before();
         report(&format!(
             "shutdown_under_load: {handler:?}, {count} connections in transfer, closed in {:.1?}: {} MB \

@@ -16,7 +16,7 @@ use std::time::Duration;
 use forebay::{Result, SelectorManager};
 use futures_lite::future;
 use support::{KIB, dial, watched};
-use witness::{Witness, counted};
+use witness::{Witness, counted, on_a_thread};
 
 #[test]
 fn a_descriptor_that_is_left_is_noticed() {
@@ -73,9 +73,9 @@ fn a_socket_that_the_selector_does_not_know_of_is_noticed() {
 fn the_selectors_account_is_right_at_every_step() {
     watched(|| {
         let witness = Witness::look();
-        account(&witness).unwrap();
+        on_a_thread(|| account(&witness).unwrap());
         let witness = witness.again();
-        account(&witness).unwrap();
+        on_a_thread(|| account(&witness).unwrap());
         witness.all_as_before();
     });
 }

@@ -19,7 +19,7 @@ use socket2::{Domain, Type};
 use support::{
     Child, KIB, MIB, listener, pattern, read_to_end, report, role, say, wait_for, watched,
 };
-use witness::Witness;
+use witness::{Witness, on_a_thread};
 
 /// A word; what one send takes; what the kernel does not take before the peer reads.
 const LENGTHS: [usize; 3] = [5, 5 * KIB, MIB];
@@ -87,7 +87,7 @@ fn to_a_peer_in_another_thread() {
             for (host, length) in every_host_and_length() {
                 let (port, listening) = mpsc::channel();
                 let peer = thread::spawn(move || receive(dial(listening.recv().unwrap()), length));
-                serve(host, false, length, |at| port.send(at).unwrap());
+                on_a_thread(|| serve(host, false, length, |at| port.send(at).unwrap()));
                 peer.join().unwrap();
             }
         }
@@ -107,8 +107,10 @@ fn to_a_peer_in_another_process() {
         let witness = Witness::look();
         for (host, length) in every_host_and_length() {
             let mut peer = None;
-            serve(host, false, length, |port| {
-                peer = Some(Child::start(NAME, &format!("{port} {length}")));
+            on_a_thread(|| {
+                serve(host, false, length, |port| {
+                    peer = Some(Child::start(NAME, &format!("{port} {length}")));
+                });
             });
             let mut peer = peer.unwrap();
             assert_eq!(peer.hear().as_deref(), Some("received"));
@@ -126,21 +128,25 @@ fn with_its_handles_kept() {
         for _ in 0..5 {
             witness = witness.again();
             for length in LENGTHS {
-                let selector = SelectorManager::new();
-                let server = selector.block_on(listener(&selector)).unwrap();
-                let mut peer = dial(server.port());
-                let handles = selector.block_on(accept_and_write(&server, length)).unwrap();
-                let mut bytes = vec![0; length];
-                peer.read_exact(&mut bytes).unwrap();
-                assert!(bytes == pattern(length));
-                drop((handles, server));
-                assert_eq!(read_to_end(&mut peer).0, b"");
-                drop(peer);
-                witness.at_rest(&selector);
+                on_a_thread(|| keep_handles(length, &witness));
             }
         }
         witness.all_as_before();
     });
+}
+
+fn keep_handles(length: usize, witness: &Witness) {
+    let selector = SelectorManager::new();
+    let server = selector.block_on(listener(&selector)).unwrap();
+    let mut peer = dial(server.port());
+    let handles = selector.block_on(accept_and_write(&server, length)).unwrap();
+    let mut bytes = vec![0; length];
+    peer.read_exact(&mut bytes).unwrap();
+    assert!(bytes == pattern(length));
+    drop((handles, server));
+    assert_eq!(read_to_end(&mut peer).0, b"");
+    drop(peer);
+    witness.at_rest(&selector);
 }
 
 /// `run` waits until everything has arrived. `block_on` has sent, before it returns, what the kernel

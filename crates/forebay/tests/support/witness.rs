@@ -10,6 +10,7 @@
 use std::alloc::System;
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -185,6 +186,15 @@ fn open_descriptors() -> Descriptors {
         (!target.starts_with("/proc/")).then_some((number, target))
     });
     open.collect()
+}
+
+/// Runs this on a thread that ends with it. Every thread keeps some blocks of memory for the next
+/// channel (256 KiB of each size), which is no leak, but looks like one as long as the thread is there.
+pub(crate) fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| match scope.spawn(body).join() {
+        Ok(value) => value,
+        Err(panic) => resume_unwind(panic),
+    })
 }
 
 /// A future that is counted until it is dropped.
