@@ -14,13 +14,15 @@ use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result};
+use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager};
 use support::{
-    Cable, End, KIB, Known, MIB, PATIENCE, PLUG, Random, from_environment, on_a_cable, report,
-    role, run, say, seed, skip,
+    Cable, End, KIB, Known, MIB, PLUG, Random, from_environment, on_a_cable, report, role, say,
+    seed, skip, watched_for,
 };
 
 const PORT: u16 = 9000;
+/// Packets are lost, so everything may take its time.
+const WATCH: Duration = Duration::from_secs(240);
 
 // ---- the two that talk --------------------------------------------------------------------------
 
@@ -59,29 +61,32 @@ impl Talk {
 /// The child: connects or is connected to, and exchanges what both know.
 fn talk(role: &str) {
     let talk = Talk::parse(role);
-    run(async move |selector| {
-        let address = (std::net::Ipv4Addr::from(talk.host), PORT);
-        let socket = match talk.end {
-            End::Left => {
-                let server = selector.tcp().bind(address).await?;
-                say("listening");
-                server.accept().await?
-            }
-            End::Right => selector.tcp().connect(address).await?,
-        };
-        let Connection { mut input, mut output, socket } = socket.connection()?;
-        let (mine, theirs) = match talk.end {
-            End::Left => (talk.seed, !talk.seed),
-            End::Right => (!talk.seed, talk.seed),
-        };
-        let sending = selector.spawn(async move { send(&mut output, talk, mine).await });
-        receive(&mut input, talk, theirs).await?;
-        sending.await?;
-        socket.close().await?;
-        let stats = selector.stats();
-        say(&format!("{} sends, {} receives", stats.sends, stats.receives));
-        Ok(())
-    });
+    watched_for(WATCH, move || {
+        forebay::run(async move |selector: SelectorManager| {
+            let address = (std::net::Ipv4Addr::from(talk.host), PORT);
+            let socket = match talk.end {
+                End::Left => {
+                    let server = selector.tcp().bind(address).await?;
+                    say("listening");
+                    server.accept().await?
+                }
+                End::Right => selector.tcp().connect_timeout(WATCH).connect(address).await?,
+            };
+            let Connection { mut input, mut output, socket } = socket.connection()?;
+            let (mine, theirs) = match talk.end {
+                End::Left => (talk.seed, !talk.seed),
+                End::Right => (!talk.seed, talk.seed),
+            };
+            let sending = selector.spawn(async move { send(&mut output, talk, mine).await });
+            receive(&mut input, talk, theirs).await?;
+            sending.await?;
+            socket.close().await?;
+            let stats = selector.stats();
+            say(&format!("{} sends, {} receives", stats.sends, stats.receives));
+            Result::Ok(())
+        })
+    })
+    .unwrap();
 }
 
 async fn send(output: &mut ByteWriteChannel, talk: Talk, seed: u64) -> Result<()> {
@@ -147,7 +152,7 @@ fn t8_the_smallest_buffers_and_packets_change_no_byte() {
         return talk(&role);
     }
     let seed = seed(NAME);
-    on_a_cable(NAME, PATIENCE, move |cable| {
+    on_a_cable(NAME, WATCH, move |cable| {
         cable.set_packet_bytes(600);
         for end in End::BOTH {
             // The least that the kernel grants, whatever is asked for: SO_SNDBUF and SO_RCVBUF of
@@ -170,7 +175,7 @@ fn t10_a_cable_that_was_pulled_for_a_while_is_no_error() {
         return talk(&role);
     }
     let seed = seed(NAME);
-    on_a_cable(NAME, 2 * PATIENCE, move |cable| {
+    on_a_cable(NAME, WATCH, move |cable| {
         let bytes = from_environment("FOREBAY_T10_MIB", 30) * MIB;
         let pulled = Duration::from_secs(from_environment("FOREBAY_T10_SECONDS", 2));
         let talk = Talk { end: End::Left, seed, bytes, piece: 64 * KIB, host: [10, 77, 0, 1] };
@@ -197,9 +202,10 @@ fn t11_lost_packets_change_no_byte() {
         return talk(&role);
     }
     let seed = seed(NAME);
-    on_a_cable(NAME, 2 * PATIENCE, move |cable| {
+    on_a_cable(NAME, WATCH, move |cable| {
+        cable.hurry();
         cable.set_packet_bytes(1500);
-        for (percent, kib) in [(5, 4 * KIB), (20, 256)] {
+        for (percent, kib) in [(5, 2 * KIB), (20, 128)] {
             for end in End::BOTH {
                 let rules = format!(
                     "add table ip bad; flush table ip bad; \
@@ -229,7 +235,8 @@ fn t11_doubled_and_overtaken_packets_change_no_byte() {
         return talk(&role);
     }
     let seed = seed(NAME);
-    on_a_cable(NAME, 2 * PATIENCE, move |cable| {
+    on_a_cable(NAME, WATCH, move |cable| {
+        cable.hurry();
         let Some(mut relay) = Relay::start(cable, seed) else {
             return skip(NAME, "python3 or /dev/net/tun is missing");
         };
