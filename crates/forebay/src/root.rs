@@ -14,6 +14,9 @@ use crate::time::{self, Interval, Sleep};
 /// returns: tasks still running get `Closed` from what they wait for, then a drain timeout of two
 /// seconds to end, and are cancelled after that.
 ///
+/// No signal is handled and none is blocked: one that the program handles disturbs nothing, and one
+/// that it does not handle, `SIGTERM` for instance, does what it always does (`signal(7)`).
+///
 /// # Errors
 ///
 /// What `main` returns, of any type that is made from an [`Error`]; and
