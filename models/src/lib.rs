@@ -1,0 +1,43 @@
+//! What the models are written with.
+//!
+//! They run the shipped source of `forebay-io`, whose `sync.rs` takes its primitives from the
+//! checker that a flag of the compiler names:
+//!
+//! - `--cfg loom`: every order in which the threads of a small scenario can meet, up to a number of
+//!   preemptions, and every value that a relaxed load may return.
+//! - `--cfg shuttle`: the same scenarios and larger ones, in orders drawn at random.
+//!
+//! ```text
+//!   writer ─┐                     ┌─► Transport: takes bytes as the scenario gives it room
+//!   socket ─┼─► Outbox (shipped) ─┤
+//!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
+//! ```
+//!
+//! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
+//! is touched under the outbox's lock, because those of [`block_on`] look at the outbox.
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(any(loom, shuttle)))]
+compile_error!(
+    "a model needs its checker: RUSTFLAGS=\"--cfg loom\" or RUSTFLAGS=\"--cfg shuttle\""
+);
+
+#[cfg(any(loom, shuttle))]
+mod checker;
+#[cfg(any(loom, shuttle))]
+mod task;
+#[cfg(any(loom, shuttle))]
+mod transport;
+#[cfg(any(loom, shuttle))]
+mod turns;
+
+#[cfg(shuttle)]
+pub use self::checker::{explore_widely, random};
+#[cfg(any(loom, shuttle))]
+pub use self::{
+    checker::{atomic, explore, mpsc, spawn},
+    task::{block_on, poll_once, work_on},
+    transport::Transport,
+    turns::{TestTurns, When},
+};
