@@ -33,7 +33,7 @@ use support::{Child, report, skip, watched_for};
 
 const NAME: &str = "what_the_system_refuses_once_harms_nobody_else";
 /// Cases of a run that is not told otherwise.
-const SAMPLE: usize = 320;
+const SAMPLE: usize = 240;
 /// Times that a call is made to fail, each in a run of its own.
 const TIMES_MAX: usize = 50;
 const THREADS: usize = 4;

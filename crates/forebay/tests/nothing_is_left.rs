@@ -19,7 +19,7 @@ use support::{Child, memory_of, read_to_end, report, reset, role, say, until, wa
 const NAME: &str = "many_connections_leave_nothing_behind";
 /// How many connections are made.
 const CYCLES: &str = "FOREBAY_CYCLES";
-const DEFAULT_CYCLES: usize = 8_000;
+const DEFAULT_CYCLES: usize = 5_000;
 const WARM_UP: usize = 400;
 /// A minute for every so many of them, and a minute more.
 const CYCLES_A_MINUTE: usize = 50_000;

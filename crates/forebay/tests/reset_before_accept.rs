@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use forebay::{ByteReadChannel, ByteWriteChannel, ErrorKind, Result, SelectorManager, Socket};
-use support::{dial, is_gone, listener, report, reset, until_at_rest, wait_for, watched};
+use support::{are_gone, dial, listener, report, reset, until_at_rest, wait_for, watched};
 
 const CLIENTS: usize = 60;
 
@@ -57,12 +57,12 @@ async fn echo_line(input: &mut ByteReadChannel, output: &mut ByteWriteChannel) -
     output.write_str(&line).await
 }
 
-/// Connects and resets, until this side's kernel knows.
-fn come_and_go(port: u16) {
+/// Connects and resets; gives the two addresses as the server's side sees them.
+fn come_and_go(port: u16) -> (SocketAddr, SocketAddr) {
     let peer = dial(port);
-    let (there, here): (SocketAddr, _) = (peer.local_addr().unwrap(), peer.peer_addr().unwrap());
+    let ends = (peer.peer_addr().unwrap(), peer.local_addr().unwrap());
     reset(peer);
-    wait_for(|| is_gone(here, there));
+    ends
 }
 
 #[test]
@@ -81,13 +81,15 @@ fn a4_each_handler_ends_by_the_reset_and_the_honest_are_served() {
 
 async fn serve(selector: SelectorManager) -> Result<()> {
     let server = listener(&selector).await?;
-    let mut honest = Vec::new();
+    let (mut honest, mut gone) = (Vec::new(), Vec::new());
     for count in 0..CLIENTS {
-        come_and_go(server.port());
+        gone.push(come_and_go(server.port()));
         if count % 10 == 0 {
             honest.push(dial(server.port()));
         }
     }
+    // Before the first is accepted, this side's kernel knows of every reset.
+    wait_for(|| are_gone(&gone));
     let mut peers = honest.iter().map(|peer| peer.local_addr().unwrap().into()).collect::<Vec<_>>();
     for count in 0..CLIENTS + honest.len() {
         let socket = server.accept().await?;

@@ -1,5 +1,6 @@
 //! What the kernel says about connections and processes, read from `/proc`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
@@ -49,6 +50,18 @@ pub(crate) fn unacknowledged_from(port: u16) -> Vec<usize> {
 /// True when this kernel knows this end of a connection no more.
 pub(crate) fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
     find(local, remote).is_none()
+}
+
+/// True when this kernel knows none of these ends, local address first, of connections any more.
+/// Asked at once, because the table may be long.
+pub(crate) fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
+    let ends: HashSet<_> =
+        ends.iter().map(|(local, remote)| (address(*local), address(*remote))).collect();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    !table.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(1).map(str::to_owned);
+        fields.next().zip(fields.next()).is_some_and(|end| ends.contains(&end))
+    })
 }
 
 fn find(local: SocketAddr, remote: SocketAddr) -> Option<Connection> {

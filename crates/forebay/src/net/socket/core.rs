@@ -207,6 +207,8 @@ impl Core {
         }
         if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
             self.lost.store(true, Ordering::Release);
+            // A reader that waits would otherwise depend on the kernel to tell it as well.
+            self.link.wake(after);
         }
         let cause = self.cause.record(error.with_address(&self.parts.remote));
         self.wake_waiters(after);

@@ -37,10 +37,17 @@ impl Source for SocketSource {
             return Poll::Ready(Err(self.core.refusal("read")));
         }
         ready!(self.share.poll_left(cx));
-        let count = match self.core.link().poll_receive(cx, Waits::User, inlet) {
-            Poll::Ready(Ok(count)) => count,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(error))),
+        let link = self.core.link();
+        let received = match link.poll_receive(cx, Waits::User, inlet) {
+            Poll::Ready(received) => received,
+            // The other half has met the end of the connection, and no event may come to tell this
+            // one. What had arrived before can still be had.
+            Poll::Pending if self.core.is_lost() => link.receive_now(inlet),
             Poll::Pending => return self.poll_patience(),
+        };
+        let count = match received {
+            Ok(count) => count,
+            Err(error) => return Poll::Ready(Err(self.failed(error))),
         };
         if let Some(timeouts) = self.core.timeouts() {
             timeouts.moved(Silence::Reading);
@@ -81,6 +88,9 @@ impl SocketSource {
     }
 
     fn failed(&self, error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return self.core.refusal("read");
+        }
         let mut after = Afterwards::new();
         let cause = self.core.record("read", error, &mut after);
         after.run();
