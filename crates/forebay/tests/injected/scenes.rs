@@ -44,11 +44,6 @@ impl fmt::Display for Scene {
 impl Scene {
     pub(crate) const ALL: [Self; 4] = [Self::Quickstart, Self::Server, Self::Client, Self::Echo];
 
-    /// True where the clients are the test's.
-    pub(crate) fn serves_others(self) -> bool {
-        matches!(self, Self::Server | Self::Echo)
-    }
-
     /// Runs it and holds it against the rules.
     pub(crate) fn run(self, injection: Option<Injection>) -> Result<Notes, Fault> {
         self.play(injection).1
