@@ -1,5 +1,8 @@
 //! Addresses of Unix sockets: a path, an abstract name, or nothing.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
