@@ -17,7 +17,8 @@ pub struct PeerCredentials {
     pub user_id: u32,
     /// Its effective group.
     pub group_id: u32,
-    /// Its number, where the system tells. It may have ended, and the number be another's by now.
+    /// Its number, where the system tells, and where it has one here: a process outside this one's
+    /// namespace has none. It may have ended, and the number be another's by now.
     pub process_id: Option<i32>,
 }
 
@@ -46,12 +47,11 @@ impl Socket {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn ask(fd: BorrowedFd<'_>) -> io::Result<PeerCredentials> {
-    let peer = rustix::net::sockopt::socket_peercred(fd)?;
-    Ok(PeerCredentials {
-        user_id: peer.uid.as_raw(),
-        group_id: peer.gid.as_raw(),
-        process_id: Some(peer.pid.as_raw_nonzero().get()),
-    })
+    // Not by rustix, whose answer cannot hold what the system says of a process outside this one's
+    // namespace, which is zero (`pid_namespaces(7)`).
+    let peer = nix::sys::socket::getsockopt(&fd, nix::sys::socket::sockopt::PeerCredentials)?;
+    let process_id = Some(peer.pid()).filter(|number| *number != 0);
+    Ok(PeerCredentials { user_id: peer.uid(), group_id: peer.gid(), process_id })
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
