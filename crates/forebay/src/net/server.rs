@@ -53,14 +53,14 @@ use crate::time::Sleep;
 pub struct ServerSocket(Arc<Listener>);
 
 struct Listener {
+    /// The path in the file system that goes with this socket; first, to be dropped before it.
+    path: Option<OwnPath>,
     io: Descriptor,
     local: SocketAddress,
     accepted: Accepted,
     connection: Arc<ConnectionOptions>,
     /// Whether accepted sockets have the options already; asked of the first one.
     inherited: AtomicU8,
-    /// The path in the file system that goes with this socket.
-    path: Option<OwnPath>,
     closed: AtomicBool,
     crowd: Arc<Crowd>,
     /// Wakes the whole crowd; the one waker that the descriptor knows.

@@ -4,19 +4,23 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use socket2::{SockAddr, Socket};
 
 use crate::interrupted::uninterrupted;
+use crate::lock::lock;
 use crate::net::system;
 
 /// A path that a listener has made, removed with it.
 #[derive(Debug)]
 pub(in crate::net) struct OwnPath {
     path: PathBuf,
-    identity: Identity,
+    /// Until it was removed. A file system gives the number of a file that is gone to the next one,
+    /// so a second look could take a successor for it.
+    identity: Mutex<Option<Identity>>,
 }
 
 /// Which file it is, whatever its name.
@@ -35,15 +39,19 @@ impl Identity {
 impl OwnPath {
     /// The path that was bound just now. From here on it is removed on drop.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let identity = Identity::of(&fs::symlink_metadata(path)?);
+        let identity = Mutex::new(Some(Identity::of(&fs::symlink_metadata(path)?)));
         // The process may go elsewhere before the listener is dropped.
         Ok(Self { path: std::path::absolute(path)?, identity })
     }
 
-    /// Removes it, if it is still the same. What cannot be removed stays, as after a crash.
+    /// Removes it, if it is still the same, and the first time. What cannot be removed stays, as
+    /// after a crash. To be called while the socket is open: it keeps its file's number from being
+    /// given to another.
     pub(in crate::net) fn remove(&self) {
+        let mut known = lock(&self.identity);
+        let Some(identity) = known.take() else { return };
         let same = fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| Identity::of(&metadata) == self.identity);
+            .is_ok_and(|metadata| Identity::of(&metadata) == identity);
         if same {
             fs::remove_file(&self.path).ok();
         }
