@@ -64,6 +64,23 @@ fn when_the_run_ends_under_a_task_that_accepts() {
     assert!(!path.exists());
 }
 
+/// Its handle is of no use any more, whoever still holds it.
+#[test]
+fn when_its_selector_closes() {
+    run(async |_| {
+        let directory = Directory::new();
+        let path = directory.join("server");
+        let selector = SelectorManager::new();
+        let server = selector.unix().bind(&path).await?;
+        selector.close().await;
+        assert!(!path.exists());
+        server.closed().await;
+        assert!(server.is_closed());
+        assert!(server.accept().await.unwrap_err().is_closed());
+        Ok(())
+    });
+}
+
 #[test]
 fn not_before_the_end_of_an_accepted_connection_and_not_by_it() {
     run(async |selector| {

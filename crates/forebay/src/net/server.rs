@@ -29,12 +29,12 @@ use super::system;
 use super::unix::OwnPath;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
-use crate::time::Sleep;
+use crate::time::{Sleep, WakeUp};
 
 /// A listening socket.
 ///
-/// Clones share it; any number of tasks may accept. It is closed by [`close`](Self::close), or when
-/// the last clone is dropped; connections accepted before go on.
+/// Clones share it; any number of tasks may accept. It is closed by [`close`](Self::close), with its
+/// selector, or when the last clone is dropped; connections accepted before go on.
 ///
 /// # Examples
 ///
@@ -103,8 +103,9 @@ impl ServerSocket {
         connection: Arc<ConnectionOptions>,
         path: Option<OwnPath>,
     ) -> Self {
+        let selector = Arc::clone(io.selector());
         let crowd = Arc::new(Crowd::default());
-        Self(Arc::new(Listener {
+        let listener = Arc::new(Listener {
             io,
             local,
             accepted,
@@ -115,7 +116,12 @@ impl ServerSocket {
             waker: Waker::from(Arc::clone(&crowd)),
             crowd,
             pace: Pace::default(),
-        }))
+        });
+        let closes = Arc::clone(&listener) as Arc<dyn WakeUp>;
+        selector.on_closing(Arc::downgrade(&closes));
+        // Whoever closed the selector meanwhile has found nobody to tell.
+        closes.wake_up();
+        Self(listener)
     }
 
     /// Waits for a connection.
@@ -153,14 +159,7 @@ impl ServerSocket {
     /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). The path of a Unix socket is
     /// removed, unless somebody has replaced it. Idempotent; it does not wait.
     pub fn close(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        if let Some(path) = &self.0.path {
-            path.remove();
-        }
-        let mut after = Afterwards::new();
-        self.0.io.release(|_| {}, &mut after);
-        lock(&self.0.crowd.0).release(&mut after, |()| true);
-        after.run();
+        self.0.close();
     }
 
     /// True once this socket was closed.
@@ -180,7 +179,28 @@ impl ServerSocket {
     }
 }
 
+/// Its selector closes, and this goes with it: whoever would connect is refused from now on, instead
+/// of waiting for a handle to be dropped.
+impl WakeUp for Listener {
+    fn wake_up(&self) {
+        if self.io.selector().is_closing() {
+            self.close();
+        }
+    }
+}
+
 impl Listener {
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(path) = &self.path {
+            path.remove();
+        }
+        let mut after = Afterwards::new();
+        self.io.release(|_| {}, &mut after);
+        lock(&self.crowd.0).release(&mut after, |()| true);
+        after.run();
+    }
+
     /// One attempt; keeps the crowd's waker when there is nothing.
     fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
         let mut accepted = None;

@@ -258,9 +258,9 @@ impl SelectorManager {
         })
     }
 
-    /// Closes the selector: refuses new work, answers every wait to accept, connect or receive with
-    /// `Closed`, waits for tasks and for what is being sent until the drain timeout, cancels what is
-    /// left then, and ends the worker's thread. Idempotent.
+    /// Closes the selector: refuses new work, closes its listeners, answers every wait to connect or
+    /// receive with `Closed`, waits for tasks and for what is being sent until the drain timeout,
+    /// cancels what is left then, and ends the worker's thread. Idempotent.
     ///
     /// From a task of this selector it waits for all the others.
     ///
