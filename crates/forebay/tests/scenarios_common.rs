@@ -5,7 +5,6 @@
 //! - `UDPSocketTest#testBroadcastFails`, `#testClose`, `#testInvokeOnClose`,
 //!   `#testOutgoingInvokeOnClose`, `#testOutgoingInvokeOnClosed`, `#testSendReceive`,
 //!   `#testSendReceiveLarge`: for UDP sockets.
-//! - `UnixSocketTest#testEchoOverUnixSockets`: for Unix sockets.
 //! - `TCPSocketTest#testAutoFlush`, its second half: for `counted()`. The first half is here.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -17,9 +16,10 @@ use std::time::Duration;
 
 use forebay::{
     Address, ByteReadChannel, CloseReason, Connection, Error, Result, SelectorManager,
-    SocketAddress, ToAddress,
+    ServerSocket, Socket, SocketAddress, ToAddress, UnixAddress,
 };
 use futures_lite::future::{poll_once, yield_now, zip};
+use vocabulary::unix::{Directory, abstract_name};
 use vocabulary::{connected, watched};
 
 /// The bytes of an address, as Ktor's `resolveAddress` gives them.
@@ -81,35 +81,40 @@ fn tcp_socket_test_echo() {
     watched(|| {
         forebay::run(async |selector: SelectorManager| {
             let server = selector.tcp().bind("127.0.0.1:0").await?;
-            let accepting = server.clone();
-            let handler = selector.spawn_value(async move {
-                let socket = accepting.accept().await?;
-                let mut input = socket.open_read_channel()?;
-                let name = read_line_strict(&mut input).await?;
-                let mut output = socket.open_write_channel()?;
-                output.write_str("Hello From Server\n").await?;
-                output.flush().await?;
-                socket.close().await?;
-                Result::Ok(name)
-            });
-
             let client = selector.tcp().connect(server.local_address()).await?;
-            let mut output = client.open_write_channel()?;
-            output.write_str("Hello, world\n").await?;
-            output.flush().await?;
-            output.finish().await?;
-            assert!(output.is_closed_for_write());
-
-            assert_eq!(handler.await??, "Hello, world");
-            let mut input = client.open_read_channel()?;
-            assert_eq!(read_line_strict(&mut input).await?, "Hello From Server");
-            client.close().await?;
-            server.close();
-            assert!(client.is_closed() && server.is_closed());
-            Result::Ok(())
+            see_echo(&selector, server, client).await
         })
         .unwrap();
     });
+}
+
+/// What `testEcho` and `testEchoOverUnixSockets` say of a server and its client.
+async fn see_echo(selector: &SelectorManager, server: ServerSocket, client: Socket) -> Result<()> {
+    let accepting = server.clone();
+    let handler = selector.spawn_value(async move {
+        let socket = accepting.accept().await?;
+        let mut input = socket.open_read_channel()?;
+        let name = read_line_strict(&mut input).await?;
+        let mut output = socket.open_write_channel()?;
+        output.write_str("Hello From Server\n").await?;
+        output.flush().await?;
+        socket.close().await?;
+        Result::Ok(name)
+    });
+
+    let mut output = client.open_write_channel()?;
+    output.write_str("Hello, world\n").await?;
+    output.flush().await?;
+    output.finish().await?;
+    assert!(output.is_closed_for_write());
+
+    assert_eq!(handler.await??, "Hello, world");
+    let mut input = client.open_read_channel()?;
+    assert_eq!(read_line_strict(&mut input).await?, "Hello From Server");
+    client.close().await?;
+    server.close();
+    assert!(client.is_closed() && server.is_closed());
+    Ok(())
 }
 
 /// `TCPSocketTest#testEchoByteArray`
@@ -338,6 +343,32 @@ fn tcp_socket_test_auto_flush() {
             assert_eq!(client.output.queued(), 14);
             client.output.flush().await?;
             assert_eq!(read_line_strict(&mut server.input).await?, "Hello at last");
+            Result::Ok(())
+        })
+        .unwrap();
+    });
+}
+
+// ---- Unix sockets --------------------------------------------------------------------------------------
+
+/// `UnixSocketTest#testEchoOverUnixSockets`; the path is removed by the server, not by the test. And
+/// the same at an abstract name, which Ktor does not know.
+#[test]
+fn unix_socket_test_echo_over_unix_sockets() {
+    watched(|| {
+        forebay::run(async |selector: SelectorManager| {
+            let directory = Directory::new();
+            let path = directory.join("ktor-echo-test");
+            let mut addresses = vec![UnixAddress::Path(path.clone())];
+            if cfg!(any(target_os = "linux", target_os = "android")) {
+                addresses.push(abstract_name("ktor-echo-test"));
+            }
+            for address in addresses {
+                let server = selector.unix().bind(address).await?;
+                let client = selector.unix().connect(server.local_address()).await?;
+                see_echo(&selector, server, client).await?;
+                assert!(!path.exists());
+            }
             Result::Ok(())
         })
         .unwrap();
