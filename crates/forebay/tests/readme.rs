@@ -53,6 +53,18 @@ fn the_example_is_readmes_server() {
 }
 
 #[test]
+fn readmes_unix_sockets_are_those_of_the_docs() {
+    let (readme, page) = (text("README.md"), text("crates/forebay/src/net/unix.rs"));
+    let shown = readme.split("```rust\n").nth(2).and_then(|rest| rest.split("```").next());
+    let docs = page.lines().filter_map(|line| line.trim().strip_prefix("///"));
+    let runs: String =
+        docs.filter(|line| !line.starts_with(" # ")).flat_map(|line| [line, "\n"]).collect();
+    let runs = runs.split("```\n").nth(1).unwrap_or_default();
+    assert!(!lines(runs).is_empty());
+    assert_eq!(lines(shown.unwrap_or_default()), lines(runs));
+}
+
+#[test]
 fn the_front_page_of_the_docs_is_readmes_server() {
     let (readme, page) = (text("README.md"), text("crates/forebay/src/lib.rs"));
     let docs: String = page
