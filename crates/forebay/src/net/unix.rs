@@ -109,8 +109,9 @@ impl UnixBuilder {
     }
 
     /// Has [`bind`](Self::bind) replace a path that a server left behind when it died. Nothing is
-    /// removed but a socket, of this user's, at which nobody listens. Servers of forebay that start
-    /// at the same moment do not replace each other: they lock the directory (`flock(2)`).
+    /// removed but a socket, of this user's, at which nobody listens. Servers that ask for this and
+    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`). One
+    /// that does not ask is as good as dead to them between its `bind(2)` and its `listen(2)`.
     pub fn replace_stale(mut self) -> Self {
         self.replace_stale = true;
         self

@@ -24,7 +24,8 @@ pub(super) const PREFIX: &str = "unix:";
 ///
 /// As text it is `unix:` and the path, or `unix:@` and the abstract name, or `unix:` alone for a
 /// socket without a name, as a client's usually is. A backslash, an `@` that begins a path, and what
-/// does not print as UTF-8 stand as `\x` and two digits, so that every address parses back.
+/// does not print as UTF-8 stand as `\x` and two digits, so that every address parses back, but for
+/// an empty path, which is none.
 ///
 /// # Examples
 ///
