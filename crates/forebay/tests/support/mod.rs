@@ -10,6 +10,7 @@ mod known;
 #[cfg(target_os = "linux")]
 mod netns;
 mod seed;
+mod transports;
 
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
@@ -31,6 +32,7 @@ pub(crate) use self::known::Known;
 #[cfg(target_os = "linux")]
 pub(crate) use self::netns::{Cable, End, PLUG, on_a_cable};
 pub(crate) use self::seed::{Random, from_environment, seed};
+pub(crate) use self::transports::{MOMENT, Transport, just_before, settle, with_clock};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;
