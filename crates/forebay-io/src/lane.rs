@@ -27,6 +27,8 @@ struct State {
     queue: SendQueue,
     ended: bool,
     reader_gone: bool,
+    /// What stands in the end mark's place, once that is due.
+    failure: Option<Error>,
     /// The reading task's: cloned before locking, woken and dropped after.
     reader: Option<Waker>,
     /// Our own: an outbox's, a connection's.
@@ -93,7 +95,20 @@ impl Lane {
         Poll::Pending
     }
 
-    /// Sends the end mark.
+    /// Has the lane end in a failure instead of its end mark: the reader gets it behind everything
+    /// that was sent before. False when he cannot be told any more.
+    pub fn fail_at_end(&self, failure: &Error) -> bool {
+        let failure = failure.clone();
+        let mut state = lock(&self.state);
+        let is_over = state.ended || state.reader_gone || self.cause.get().is_some();
+        if is_over || state.failure.is_some() {
+            return false;
+        }
+        state.failure = Some(failure);
+        true
+    }
+
+    /// Sends the end mark, or the failure that was put in its place.
     ///
     /// # Errors
     ///
@@ -104,7 +119,11 @@ impl Lane {
         if let Some(cause) = self.cause.get() {
             return Err(cause.clone());
         }
-        state.ended = true;
+        match &state.failure {
+            // A clone, because one that comes second is dropped here, under the lock.
+            Some(failure) => drop(self.cause.record(failure.clone())),
+            None => state.ended = true,
+        }
         state.wake_reader(after);
         state.wake_watcher(after);
         Ok(())

@@ -111,6 +111,11 @@ impl PipeSource {
         self.0.lane.has_ended()
     }
 
+    /// The writing end's last word, for whoever lent its channel.
+    pub fn ending(&self) -> PipeEnding {
+        PipeEnding(Arc::clone(&self.0))
+    }
+
     fn gone(&self, cause: Option<&Error>) {
         let mut after = Afterwards::new();
         let reader = self.0.lane.reader_gone(cause, &mut after);
@@ -122,6 +127,23 @@ impl PipeSource {
     fn let_go(&self) {
         let lingering = lock(&self.0.lingering).take();
         drop(lingering);
+    }
+}
+
+/// Decides how the writing end of a pipe ends.
+pub struct PipeEnding(Arc<Pipe>);
+
+impl PipeEnding {
+    /// Has the pipe end in this failure instead of its end mark, when its writer is finished: behind
+    /// everything that was written. False when the reader cannot be told any more.
+    pub fn fail(&self, failure: &Error) -> bool {
+        self.0.lane.fail_at_end(failure)
+    }
+}
+
+impl fmt::Debug for PipeEnding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipeEnding").field("lane", &self.0.lane).finish_non_exhaustive()
     }
 }
 

@@ -19,7 +19,7 @@ pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
 pub use crate::lane::Lane;
 pub use crate::outbox::{Outbox, Until, WorkerStage, end_poll};
-pub use crate::pipe::{PipeSource, ends as pipe_ends};
+pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
 pub use crate::unwinding::{torn_down, unwinding};
 pub use crate::waiters::{WaiterKey, Waiters};

@@ -59,7 +59,8 @@ pub struct ByteWriteChannel {
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// What dropping the channel means, unless its task unwinds or an item is half accepted.
+/// What dropping the channel means. An item that is half accepted resets the connection, and so does
+/// a task that unwinds, unless the channel is only lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnDrop {
     /// The end mark follows what is queued.
@@ -357,7 +358,7 @@ impl Drop for ByteWriteChannel {
     fn drop(&mut self) {
         if let Err(incomplete) = self.check_partial("drop") {
             self.outbox.abort(&incomplete);
-        } else if unwinding() {
+        } else if unwinding() && self.on_drop != OnDrop::Leave {
             let cause = Error::new(ErrorKind::Panicked, "write");
             self.outbox.abort(&cause.with_detail("the writing task panicked"));
         } else {

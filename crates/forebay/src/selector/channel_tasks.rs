@@ -1,9 +1,11 @@
 //! A block of code as one end of a channel.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Filled, Inlet, Outbox, PipeSource, Source, pipe_ends, unwinding};
+use forebay_io::seam::{
+    Filled, Inlet, Outbox, PipeEnding, PipeSource, Source, pipe_ends, unwinding,
+};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 use super::manager::SelectorManager;
@@ -45,8 +47,8 @@ impl SelectorManager {
     {
         let (source, outbox) = pipe_ends(CAPACITY);
         let running = block(ByteWriteChannel::lent(Arc::clone(&outbox)));
-        let end = WriterEnd { outbox, ended: false };
-        self.shared().spawn(true, async move { end.settle(running.await) }).detach();
+        let end = WriterEnd { ending: source.ending(), outbox, ended: false };
+        self.shared().spawn(true, to_its_end(running, end, WriterEnd::settle)).detach();
         ByteReadChannel::from_source(Box::new(source))
     }
 
@@ -81,14 +83,27 @@ impl SelectorManager {
         let given_back = Arc::default();
         let lent = Lent { source: Some(source), given_back: Arc::clone(&given_back) };
         let running = block(ByteReadChannel::from_source(Box::new(lent)));
-        let end = ReaderEnd { given_back };
-        self.shared().spawn(true, async move { end.settle(running.await) }).detach();
+        let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
+        self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
         ByteWriteChannel::new(outbox, None)
     }
 }
 
+/// Runs a block, and then settles how its channel ends. Where it is dropped on the way the block goes
+/// first, with its channel, and then its end.
+async fn to_its_end<E>(
+    block: impl Future<Output = Result<()>>,
+    end: E,
+    settle: impl FnOnce(E, Result<()>) -> Result<()>,
+) -> Result<()> {
+    let end = end;
+    let outcome = block.await;
+    settle(end, outcome)
+}
+
 /// Decides how a writing block's channel ends.
 struct WriterEnd {
+    ending: PipeEnding,
     outbox: Arc<Outbox>,
     ended: bool,
 }
@@ -97,19 +112,16 @@ impl WriterEnd {
     /// An error that the reader is not told comes back.
     fn settle(mut self, outcome: Result<()>) -> Result<()> {
         self.ended = true;
-        match outcome {
-            Ok(()) => self.outbox.finish_unattended(),
-            Err(error) if self.outbox.abort(&error) => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        let told = outcome.as_ref().map_or_else(|error| self.ending.fail(error), |()| true);
+        self.outbox.finish_unattended();
+        if told { Ok(()) } else { outcome }
     }
 }
 
 impl Drop for WriterEnd {
     fn drop(&mut self) {
-        if !self.ended {
-            self.outbox.abort(&broken_off());
+        if !self.ended && self.ending.fail(&broken_off()) {
+            self.outbox.finish_unattended();
         }
     }
 }
@@ -117,6 +129,7 @@ impl Drop for WriterEnd {
 /// Decides how a reading block's channel ends.
 struct ReaderEnd {
     given_back: Arc<Mutex<Option<PipeSource>>>,
+    outbox: Weak<Outbox>,
 }
 
 impl ReaderEnd {
@@ -124,11 +137,19 @@ impl ReaderEnd {
     fn settle(self, outcome: Result<()>) -> Result<()> {
         let source = lock(&self.given_back).take();
         match (outcome, source) {
-            (Err(error), Some(mut source)) if !source.has_ended() => {
-                source.abort(&error);
+            (Err(error), Some(source)) if !source.has_ended() => {
+                self.tell(source, &error);
                 Ok(())
             }
             (outcome, _) => outcome,
+        }
+    }
+
+    /// Tells the writer, and not only when it next sends: then it would have accepted something.
+    fn tell(&self, mut source: PipeSource, cause: &Error) {
+        source.abort(cause);
+        if let Some(outbox) = self.outbox.upgrade() {
+            outbox.abort(cause);
         }
     }
 }
@@ -136,8 +157,8 @@ impl ReaderEnd {
 impl Drop for ReaderEnd {
     fn drop(&mut self) {
         let source = lock(&self.given_back).take();
-        if let Some(mut source) = source {
-            source.abort(&broken_off());
+        if let Some(source) = source {
+            self.tell(source, &broken_off());
         }
     }
 }
