@@ -82,6 +82,12 @@ impl TimerQueue {
         self.timers.first_key_value().map(|(key, _)| key.deadline)
     }
 
+    /// How many timers were ever added.
+    #[cfg(test)]
+    pub(crate) fn added(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// How many timers wait.
     pub(crate) fn len(&self) -> usize {
         self.timers.len()

@@ -37,6 +37,12 @@ impl Timers {
         lock(&self.queue).len()
     }
 
+    /// Timers added so far.
+    #[cfg(test)]
+    pub(crate) fn added(&self) -> u64 {
+        lock(&self.queue).added()
+    }
+
     /// Adds a timer.
     pub(super) fn add(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let mut queue = lock(&self.queue);

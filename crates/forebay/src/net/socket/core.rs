@@ -170,6 +170,10 @@ impl Core {
         let timers = || Arc::clone(self.selector().timers());
         let timeouts = self.timeouts.get_or_init(|| Timeouts::new(Arc::downgrade(self), timers()));
         timeouts.limit(silence, limit);
+        // Whoever waits already looks again, and from then on his waiting counts.
+        let mut after = Afterwards::new();
+        self.link.wake(&mut after);
+        after.run();
     }
 
     /// Nothing has moved for too long. What is queued can never be whole, so it ends in a reset;

@@ -4,6 +4,9 @@
 //! off at the earliest moment that could matter, looks at the notes, and sleeps again. A connection
 //! without such limits has none of this.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
