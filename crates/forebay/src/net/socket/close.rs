@@ -92,7 +92,8 @@ impl Drop for Attended<'_> {
 /// Counts a connection among those that are being closed without an owner, of which there may be so
 /// many and no more.
 fn enroll(core: &Arc<Core>) {
-    if core.link().is_released() {
+    // One that lost its last waiter and then its last handle lingers once, and since the first.
+    if core.link().is_released() || core.has_ticket() {
         return;
     }
     let lingerer = Arc::clone(core) as Arc<dyn Lingerer>;
@@ -115,12 +116,21 @@ impl Core {
         if self.link().is_released() {
             return;
         }
-        self.selector().counters().unacknowledged.add(1);
-        if let Some(outbox) = self.outbox() {
+        let outbox = self.outbox();
+        let settled = outbox.as_ref().is_none_or(|outbox| outbox.is_settled());
+        if !(settled && self.is_acknowledged()) {
+            self.selector().counters().unacknowledged.add(1);
+        }
+        if let Some(outbox) = outbox {
             let cause = Error::new(ErrorKind::TimedOut, "close").with_detail(why);
             outbox.abort(&cause);
         }
         self.release();
+    }
+
+    /// Where the system does not tell, what was handed to it counts.
+    fn is_acknowledged(&self) -> bool {
+        matches!(self.link().unacknowledged(), None | Some(0))
     }
 }
 
@@ -176,12 +186,7 @@ impl Closing {
         let still_sending = self.core.link().is_hurt_by_input()
             && discarded > 0
             && discarded < self.core.drain_limit();
-        self.core.has_peer_ended() || (!still_sending && self.is_acknowledged())
-    }
-
-    /// Where the system does not tell, what was handed to it counts.
-    fn is_acknowledged(&self) -> bool {
-        matches!(self.core.link().unacknowledged(), None | Some(0))
+        self.core.has_peer_ended() || (!still_sending && self.core.is_acknowledged())
     }
 
     /// Throws away what has arrived, up to the limit, without waiting.
@@ -272,7 +277,7 @@ impl Drop for Closing {
         if self.core.link().is_released() {
             return;
         }
-        if !(self.is_settled() && self.is_acknowledged()) {
+        if !(self.is_settled() && self.core.is_acknowledged()) {
             self.core.selector().counters().unacknowledged.add(1);
         }
         if let Some(outbox) = &self.outbox

@@ -323,6 +323,11 @@ impl Core {
         self.discarded.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// True while it lingers.
+    pub(super) fn has_ticket(&self) -> bool {
+        self.ticket.load(Ordering::Acquire) != 0
+    }
+
     /// Notes under which ticket it lingers, and gives back the one before.
     pub(super) fn set_ticket(&self, ticket: u64) {
         let before = self.ticket.swap(ticket, Ordering::AcqRel);
