@@ -286,18 +286,32 @@ impl Turns for SelectorTurns {
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
+        self.see_off(&outbox, self.0.drain_timeout(), || false);
+    }
+}
+
+impl SelectorTurns {
+    /// Keeps the outbox until it is finished, and gives it up after `limit`, unless somebody else has
+    /// taken it over by then.
+    pub(crate) fn see_off(
+        &self,
+        outbox: &Arc<Outbox>,
+        limit: Duration,
+        is_taken_over: impl Fn() -> bool + Send + 'static,
+    ) {
         let selector = Arc::clone(&self.0);
-        let seen_off = Arc::clone(&outbox);
+        let seen_off = Arc::clone(outbox);
         let accepted = self.0.spawn_own(async move {
             let finished = seen_off.wait(Until::Finished);
-            let limit = selector.drain_timeout();
-            if within(Arc::clone(selector.timers()), limit, finished).await.is_none() {
-                selector.counters().unacknowledged.add(1);
-                seen_off.abort(
-                    &Error::new(ErrorKind::TimedOut, "drop a writer")
-                        .with_detail(format!("the peer took nothing for the last of {limit:?}")),
-                );
+            let in_time = within(Arc::clone(selector.timers()), limit, finished).await.is_some();
+            if in_time || is_taken_over() {
+                return;
             }
+            selector.counters().unacknowledged.add(1);
+            seen_off.abort(
+                &Error::new(ErrorKind::TimedOut, "drop a writer")
+                    .with_detail(format!("the peer took nothing for the last of {limit:?}")),
+            );
         });
         if !accepted {
             outbox.abort(&closed("drop a writer"));

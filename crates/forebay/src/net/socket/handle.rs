@@ -6,8 +6,8 @@ use forebay_io::seam::{Outbox, unwinding};
 use forebay_io::{Error, ErrorKind};
 
 use super::drain::SocketDrain;
+use super::turns::SocketTurns;
 use super::{Core, close};
-use crate::selector::SelectorTurns;
 
 /// Held by every clone and every open channel; dropping the last one closes the connection.
 pub(super) struct Handle {
@@ -32,7 +32,7 @@ impl Handle {
 
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
-            let turns = Arc::new(SelectorTurns(Arc::clone(self.core.selector())));
+            let turns = Arc::new(SocketTurns::new(Arc::clone(&self.core)));
             let drain = Box::new(SocketDrain::new(Arc::clone(&self.core)));
             let outbox = Outbox::new(drain, self.core.cause().clone(), turns);
             self.core.set_outbox(&outbox);

@@ -10,6 +10,7 @@ mod link;
 mod memory;
 mod source;
 mod timeouts;
+mod turns;
 mod watch;
 
 use std::any::Any;

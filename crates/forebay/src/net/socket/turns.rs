@@ -1,0 +1,40 @@
+//! The turns of a worker, as the write side of a connection knows them.
+
+use std::sync::Arc;
+
+use forebay_io::seam::{Outbox, Turns};
+
+use super::Core;
+use crate::selector::SelectorTurns;
+
+/// Those of the selector, but a writer that was dropped has the connection's own drain timeout; and
+/// once the connection is being closed, the close decides for how long.
+pub(super) struct SocketTurns {
+    turns: SelectorTurns,
+    core: Arc<Core>,
+}
+
+impl SocketTurns {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { turns: SelectorTurns(Arc::clone(core.selector())), core }
+    }
+}
+
+impl Turns for SocketTurns {
+    fn defer(&self, outbox: &Arc<Outbox>) {
+        self.turns.defer(outbox);
+    }
+
+    fn hurry(&self, outbox: &Arc<Outbox>) {
+        self.turns.hurry(outbox);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.turns.is_closing()
+    }
+
+    fn linger(&self, outbox: Arc<Outbox>) {
+        let core = Arc::clone(&self.core);
+        self.turns.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
+    }
+}
