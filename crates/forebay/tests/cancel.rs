@@ -36,6 +36,10 @@ mod table;
 mod tasks;
 #[path = "cancel/time.rs"]
 mod time;
+#[path = "cancel/unix.rs"]
+mod unix;
+#[path = "cancel/unix_sockets.rs"]
+mod unix_sockets;
 #[path = "cancel/writes.rs"]
 mod writes;
 #[path = "cancel/yields.rs"]
@@ -54,6 +58,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("time", time::rows()),
         ("tasks", tasks::rows()),
         ("sockets", sockets::rows()),
+        ("Unix sockets", unix_sockets::rows()),
     ]
 }
 

@@ -1,10 +1,18 @@
 //! Flushing, finishing, closing: what has begun goes on without its future.
 
-use forebay::{Result, SelectorManager};
+use std::time::Duration;
+
+use forebay::{Result, SelectorManager, Socket};
 
 use crate::outgoing::{End, Full, Outgoing, Sink};
-use crate::support::{Alarm, Driven, Trial, World, assert_same, now, until};
+use crate::support::{Alarm, Driven, Operation, Trial, World, assert_same, now, until};
 use crate::table::{Row, Scene, Word};
+
+/// Longer than anything here takes.
+const AMPLE: Duration = Duration::from_secs(60);
+
+/// The call that closes.
+type Close = for<'a> fn(&'a Socket) -> Operation<'a, Result<()>>;
 
 /// What is done after the cut.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +34,7 @@ const AFTERWARDS: [(Afterwards, &str); 3] = [
 pub(crate) fn rows() -> Vec<Row> {
     let over_all = |attempt: fn(Sink, Afterwards, &Trial)| {
         let mut scenes = Vec::new();
-        for sink in [Sink::Pipe(1), Sink::Tcp] {
+        for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory] {
             for (then, name) in AFTERWARDS {
                 let run = move |trial: &Trial| attempt(sink, then, trial);
                 scenes.push(Scene::new(format!("{sink}, {name}"), 2, run));
@@ -34,13 +42,21 @@ pub(crate) fn rows() -> Vec<Row> {
         }
         scenes
     };
-    let close = AFTERWARDS.map(|(then, name)| {
-        Scene::new(format!("over TCP, {name}"), 2, move |trial| closing(then, trial))
-    });
+    let close = |close: Close| {
+        let mut scenes = Vec::new();
+        for sink in [Sink::Tcp, Sink::Unix, Sink::Memory] {
+            for (then, name) in AFTERWARDS {
+                let run = move |trial: &Trial| closing(sink, close, then, trial);
+                scenes.push(Scene::new(format!("{sink}, {name}"), 2, run));
+            }
+        }
+        scenes
+    };
     [
         ("forebay_io::ByteWriteChannel::flush", over_all(flushing)),
         ("forebay_io::ByteWriteChannel::finish", over_all(finishing)),
-        ("forebay::Socket::close", close.into()),
+        ("forebay::Socket::close", close(|socket| Box::pin(socket.close()))),
+        ("forebay::Socket::close_within", close(|socket| Box::pin(socket.close_within(AMPLE)))),
     ]
     .map(|(path, scenes)| Row { path, words: &[Word::Resumes], scenes })
     .into()
@@ -105,13 +121,13 @@ fn finishing(sink: Sink, then: Afterwards, trial: &Trial) {
 
 /// From the first poll on the connection is closing: the peer gets everything and the end mark, and
 /// once it has ended too, the descriptor is released.
-fn closing(then: Afterwards, trial: &Trial) {
+fn closing(sink: Sink, close: Close, then: Afterwards, trial: &Trial) {
     trial.on_a_selector(async |selector| {
-        let full = Full::open(Sink::Tcp, &selector).await;
+        let full = Full::open(sink, &selector).await;
         let (mut output, filler) = (full.output, full.filler);
         let socket = full.socket.unwrap();
         let mut world = Polite(Some(full.world), Vec::new());
-        match trial.drive(Box::pin(socket.close()), &mut world).await {
+        match trial.drive(close(&socket), &mut world).await {
             Driven::Ready(closed) => closed.unwrap(),
             Driven::Cut => {
                 assert_no_waiter(trial);
@@ -119,7 +135,7 @@ fn closing(then: Afterwards, trial: &Trial) {
                 match then {
                     Afterwards::Nothing => {}
                     Afterwards::Again => {
-                        let again = Box::pin(socket.close());
+                        let again = close(&socket);
                         trial.complete(again, &mut world).await.unwrap();
                     }
                     Afterwards::Dropped => drop((output, socket)),

@@ -39,7 +39,8 @@ pub(crate) fn rows() -> Vec<Row> {
         pieces: pieces(&huge()),
         call: slice_of::<{ GIVEN_BACK_BYTES + 2 }>(),
     };
-    let byte_by_byte = [Source::Pipe(1), Source::Tcp, Source::Blocking];
+    let byte_by_byte =
+        [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
     // Through a pipe of one byte, a megabyte takes a second and proves nothing more.
     let wide = [Source::Pipe(64 * KIB), Source::Tcp, Source::Blocking];
     let mut all = scenes(small, &byte_by_byte);

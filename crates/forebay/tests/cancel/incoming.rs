@@ -4,11 +4,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use forebay::{ByteReadChannel, ByteWriteChannel, SelectorManager, pipe};
+use forebay::{ByteReadChannel, ByteWriteChannel, Connection, SelectorManager, pipe};
 
 use crate::support::{Alarm, World, now};
+use crate::unix::unix_listener;
+
+/// Bytes that wait in a connection in memory.
+const MEMORY_BYTES: usize = 64 * 1024;
 
 /// Where a channel's bytes come from.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +21,9 @@ pub(crate) enum Source {
     /// A pipe with room for so many bytes.
     Pipe(usize),
     Tcp,
+    Unix,
+    /// A connection in memory.
+    Memory,
     /// A `Read` that blocks, on a thread of the pool.
     Blocking,
 }
@@ -25,6 +33,8 @@ impl fmt::Display for Source {
         match self {
             Self::Pipe(_) => f.write_str("over a pipe"),
             Self::Tcp => f.write_str("over TCP"),
+            Self::Unix => f.write_str("over a Unix socket"),
+            Self::Memory => f.write_str("in memory"),
             Self::Blocking => f.write_str("over a blocking reader"),
         }
     }
@@ -44,6 +54,8 @@ pub(crate) struct Incoming {
 enum Feed {
     Pipe(ByteWriteChannel),
     Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(Connection),
     Blocking(Sender<Vec<u8>>),
     Ended,
 }
@@ -68,6 +80,16 @@ impl Incoming {
                 peer.set_nodelay(true).unwrap();
                 (socket.open_read_channel().unwrap(), Feed::Tcp(peer))
             }
+            Source::Unix => {
+                let (listener, name) = unix_listener();
+                let socket = selector.unix().connect(name).await.unwrap();
+                let (peer, _) = listener.accept().unwrap();
+                (socket.open_read_channel().unwrap(), Feed::Unix(peer))
+            }
+            Source::Memory => {
+                let (near, far) = selector.duplex(MEMORY_BYTES);
+                (near.input, Feed::Memory(far))
+            }
             Source::Blocking => {
                 let (sender, receiver) = channel();
                 let input = selector.blocking_reader(Pieces(receiver, Vec::new()));
@@ -86,6 +108,8 @@ impl Incoming {
         match &mut self.feed {
             Feed::Pipe(output) => now(output.write_all(&piece)).unwrap(),
             Feed::Tcp(peer) => peer.write_all(&piece).unwrap(),
+            Feed::Unix(peer) => peer.write_all(&piece).unwrap(),
+            Feed::Memory(far) => now(far.output.write_all(&piece)).unwrap(),
             Feed::Blocking(sender) => sender.send(piece.clone()).unwrap(),
             Feed::Ended => panic!("a piece behind the end"),
         }
@@ -97,7 +121,8 @@ impl Incoming {
     pub(crate) fn is_ready(&self) -> bool {
         match &self.feed {
             Feed::Pipe(output) => output.queued() == 0,
-            Feed::Tcp(_) | Feed::Blocking(_) => true,
+            Feed::Memory(far) => far.output.queued() == 0,
+            Feed::Tcp(_) | Feed::Unix(_) | Feed::Blocking(_) => true,
             Feed::Ended => false,
         }
     }
@@ -106,6 +131,8 @@ impl Incoming {
         match std::mem::replace(&mut self.feed, Feed::Ended) {
             Feed::Pipe(mut output) => now(output.finish()).unwrap(),
             Feed::Tcp(peer) => peer.shutdown(Shutdown::Write).unwrap(),
+            Feed::Unix(peer) => peer.shutdown(Shutdown::Write).unwrap(),
+            Feed::Memory(far) => drop(far),
             Feed::Blocking(sender) => drop(sender),
             Feed::Ended => return false,
         }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use forebay::{ByteReadChannel, ByteWriteChannel, SelectorManager, Socket, pipe};
+use forebay::{ByteReadChannel, ByteWriteChannel, Connection, SelectorManager, Socket, pipe};
 use socket2::{Domain, SockAddr, Type};
 
 use crate::support::{Alarm, World, now, poll_once, turn};
+use crate::unix::unix_listener;
 
 /// A writer waits while this much is queued (`ByteWriteChannel`).
 const HIGH_WATER_BYTES: usize = 64 * 1024;
@@ -20,6 +22,9 @@ pub(crate) enum Sink {
     /// A pipe with room for so many bytes.
     Pipe(usize),
     Tcp,
+    Unix,
+    /// A connection in memory.
+    Memory,
 }
 
 impl fmt::Display for Sink {
@@ -27,6 +32,8 @@ impl fmt::Display for Sink {
         match self {
             Self::Pipe(_) => f.write_str("over a pipe"),
             Self::Tcp => f.write_str("over TCP"),
+            Self::Unix => f.write_str("over a Unix socket"),
+            Self::Memory => f.write_str("in memory"),
         }
     }
 }
@@ -52,6 +59,8 @@ pub(crate) enum End {
 enum Taker {
     Pipe(ByteReadChannel),
     Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(Connection),
 }
 
 /// What a writer has before it begins.
@@ -77,17 +86,29 @@ impl Full {
                 let output = socket.open_write_channel().unwrap();
                 (output, Some(socket), Taker::Tcp(peer))
             }
+            Sink::Unix => {
+                let (listener, name) = unix_listener();
+                let socket = selector.unix().connect(name).await.unwrap();
+                let (peer, _) = listener.accept().unwrap();
+                peer.set_nonblocking(true).unwrap();
+                let output = socket.open_write_channel().unwrap();
+                (output, Some(socket), Taker::Unix(peer))
+            }
+            Sink::Memory => {
+                let (near, far) = selector.duplex(HIGH_WATER_BYTES);
+                (near.output, Some(near.socket), Taker::Memory(far))
+            }
         };
         let bite = match sink {
             Sink::Pipe(1) => 1,
-            Sink::Pipe(_) | Sink::Tcp => HIGH_WATER_BYTES,
+            Sink::Pipe(_) | Sink::Tcp | Sink::Unix | Sink::Memory => HIGH_WATER_BYTES,
         };
         let world = Outgoing { taker, taken: Vec::new(), bite, end: None };
         let mut full = Self { output, socket, world, filler: Vec::new() };
         match sink {
             // One byte in the pipe, three before it.
             Sink::Pipe(capacity) => full.fill(capacity + 3),
-            Sink::Tcp => {
+            Sink::Tcp | Sink::Unix | Sink::Memory => {
                 while full.output.queued() < HIGH_WATER_BYTES {
                     full.fill(4 * HIGH_WATER_BYTES);
                     turn().await;
@@ -142,14 +163,17 @@ impl Outgoing {
                 Some(received) => received.map_err(io::Error::from),
                 None => return false,
             },
-            Taker::Tcp(peer) => match peer.read(&mut bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                received => received,
+            Taker::Memory(far) => match poll_once(far.input.read(&mut bytes)) {
+                Some(received) => received.map_err(io::Error::from),
+                None => return false,
             },
+            Taker::Tcp(peer) => peer.read(&mut bytes),
+            Taker::Unix(peer) => peer.read(&mut bytes),
         };
         match received {
             Ok(0) => self.end = Some(End::Finished),
             Ok(count) => self.taken.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(_) => self.end = Some(End::Aborted),
         }
         self.end.is_none()

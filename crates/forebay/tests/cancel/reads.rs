@@ -194,7 +194,8 @@ fn row(
     call: Call,
 ) -> Row {
     let read = Read { what: "", word: words[0], waits_min, pieces: single(stream), call };
-    Row { path, words, scenes: scenes(read, &[Source::Pipe(1), Source::Tcp, Source::Blocking]) }
+    let sources = [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
+    Row { path, words, scenes: scenes(read, &sources) }
 }
 
 /// The rows of all reads of numbers. What a blocking reader does to one read it does to all, so the

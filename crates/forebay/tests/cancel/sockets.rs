@@ -1,6 +1,6 @@
 //! Binding, connecting, accepting, and waiting for the end of a socket.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -20,12 +20,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 type Attempt = fn(&Trial);
 
 pub(crate) fn rows() -> Vec<Row> {
-    let rows: [(_, _, _, Attempt); 6] = [
+    let rows: [(_, _, _, Attempt); 7] = [
         ("forebay::TcpBuilder::bind", "to a name", 1, binding),
         ("forebay::TcpBuilder::connect", "to a name where nobody accepts", 2, connecting),
         ("forebay::ServerSocket::accept", "with nobody there", 2, accepting),
         ("forebay::ServerSocket::closed", "of a listener", 2, listener_closed),
         ("forebay::Socket::closed", "of a connection", 2, socket_closed),
+        ("forebay::Socket::peer_finished", "of a connection", 2, peer_finished),
         ("forebay::Incoming::next", "with nobody there", 2, next_of_incoming),
     ];
     let mut rows = rows.map(|(path, name, waits_min, attempt)| {
@@ -37,12 +38,12 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// A pool with all its threads taken, so that the next look-up waits until they are let go.
-struct Busy {
+pub(crate) struct Busy {
     threads: Vec<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Busy {
-    fn new(selector: &SelectorManager) -> Self {
+    pub(crate) fn new(selector: &SelectorManager) -> Self {
         let thread = |_| {
             let (sender, receiver) = channel();
             // Nothing is sent: the wait ends when the sender is dropped.
@@ -51,7 +52,7 @@ impl Busy {
         Self { threads: (0..POOL_THREADS).map(thread).collect() }
     }
 
-    fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         self.threads.clear();
     }
 }
@@ -124,7 +125,7 @@ fn connecting(trial: &Trial) {
 }
 
 /// What the operation held is gone; and when the threads are let go, so is its look-up.
-async fn assert_nothing_left(
+pub(crate) async fn assert_nothing_left(
     trial: &Trial,
     selector: &SelectorManager,
     before: &Ledger,
@@ -140,7 +141,7 @@ async fn assert_nothing_left(
     }
 }
 
-async fn until_idle(selector: &SelectorManager) {
+pub(crate) async fn until_idle(selector: &SelectorManager) {
     until(|| selector.stats().tasks == 0).await;
 }
 
@@ -218,5 +219,27 @@ fn socket_closed(trial: &Trial) {
             }
         };
         assert_eq!(reason, CloseReason::Local);
+    });
+}
+
+fn peer_finished(trial: &Trial) {
+    trial.on_a_selector(async |selector| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = selector.tcp().connect(address).await.unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        let before = Ledger::of(&selector);
+        let mut world = Event::new(|| peer.shutdown(Shutdown::Write).unwrap());
+        let finished = match trial.drive(Box::pin(socket.peer_finished()), &mut world).await {
+            Driven::Ready(finished) => finished,
+            Driven::Cut => {
+                if !world.has_happened() {
+                    trial.assert_released(&selector, &before);
+                }
+                trial.complete(Box::pin(socket.peer_finished()), &mut world).await
+            }
+        };
+        finished.unwrap();
+        assert!(!socket.is_closed());
     });
 }

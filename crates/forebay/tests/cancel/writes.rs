@@ -106,7 +106,7 @@ fn row(path: &'static str, items: Vec<(&'static [u8], Call)>) -> Row {
 fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
     let write = Arc::new(Write { item: item.to_vec(), call });
     let mut scenes = Vec::new();
-    for sink in [Sink::Pipe(1), Sink::Tcp] {
+    for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory] {
         for (then, name) in [
             (Afterwards::SomethingElse, "then something else"),
             (Afterwards::Again, "then again"),
