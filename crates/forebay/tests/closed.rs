@@ -144,7 +144,7 @@ fn a_reset_is_no_clean_end_whoever_takes_the_error() {
                 let (socket, start) = (socket.clone(), Arc::clone(&start));
                 move || {
                     start.wait();
-                    block_on(socket.closed())
+                    (block_on(socket.peer_finished()), block_on(socket.closed()))
                 }
             });
             let reader = thread::spawn({
@@ -164,10 +164,11 @@ fn a_reset_is_no_clean_end_whoever_takes_the_error() {
             while !waiter.is_finished() || !reader.is_finished() {
                 yield_now().await;
             }
-            let reason = waiter.join().unwrap();
+            let (finished, reason) = waiter.join().unwrap();
             let (read, known, written) = reader.join().unwrap();
             assert_eq!(reason, CloseReason::Reset, "race {race}");
             assert_reset(Transport::Tcp, read);
+            assert_reset(Transport::Tcp, finished);
             assert_reset(Transport::Tcp, socket.peer_finished().await);
             if let Err(error) = written {
                 assert!(error.is_reset(), "race {race}: {error}");

@@ -115,6 +115,11 @@ impl Descriptor {
         }
     }
 
+    /// Returns once every call that was under way is over.
+    pub(crate) fn let_calls_end(&self) {
+        drop(write(&self.fd));
+    }
+
     fn is_refused(&self, waits: Waits) -> bool {
         match waits {
             Waits::User => self.selector.is_closing(),

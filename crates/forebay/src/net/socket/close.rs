@@ -193,7 +193,11 @@ impl Closing {
     fn discard_now(&self) {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
-            match self.core.link().receive_now(&mut Inlet::slice(&mut sink)) {
+            match self
+                .core
+                .link()
+                .receive_now(&mut Inlet::slice(&mut sink), self.core.noting("close"))
+            {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 received => self.discarded(received),
             }
@@ -205,7 +209,12 @@ impl Closing {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
             let mut inlet = Inlet::slice(&mut sink);
-            match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet) {
+            match self.core.link().poll_receive(
+                cx,
+                Waits::WayOut,
+                &mut inlet,
+                self.core.noting("close"),
+            ) {
                 Poll::Ready(received) => self.discarded(received),
                 Poll::Pending => return,
             }

@@ -1,5 +1,6 @@
 //! What all handles of a connection share: the link, the cause, and how far it has ended.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use forebay_io::seam::{Afterwards, Cause, Outbox, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::link::{Leave, Link};
+use super::link::{Leave, Link, Note};
 use super::timeouts::{Silence, Timeouts};
 use super::watch::Watch;
 use crate::lock::lock;
@@ -67,9 +68,6 @@ pub(in crate::net) struct Core {
     timeouts: OnceLock<Arc<Timeouts>>,
     watch: Watch,
     waiters: Mutex<Waiters<()>>,
-    /// Held while the link's pending error is taken and recorded, because in between nobody else
-    /// could know that there was one.
-    asking: Mutex<()>,
 }
 
 impl Core {
@@ -93,7 +91,6 @@ impl Core {
             timeouts: OnceLock::new(),
             watch: Watch::default(),
             waiters: Mutex::default(),
-            asking: Mutex::default(),
         });
         for (silence, limit) in core.parts.options.silences() {
             if limit.is_some() {
@@ -195,40 +192,55 @@ impl Core {
 
     // ---- errors
 
-    /// Names the address, and keeps the error if it is the connection's first. What a closing
-    /// selector or our own close answers is no error of the connection.
+    /// Names the address, and keeps the error if it is the connection's first. Called while the
+    /// descriptor is held; see [`Note`].
+    pub(super) fn note(&self, operation: &'static str, error: io::Error) -> Error {
+        let error = Error::from_io(operation, error);
+        if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
+            self.lost.store(true, Ordering::Release);
+        }
+        self.cause.record(error.with_address(&self.parts.remote))
+    }
+
+    /// Tells everybody of an error that a call came back with, and gives the one that counts. What a
+    /// closing selector or our own close answers is no error of the connection.
     ///
     /// Like everything here that takes `after`, it may run under the outbox's lock.
     pub(super) fn record(
         &self,
         operation: &'static str,
-        error: std::io::Error,
+        error: io::Error,
         after: &mut Afterwards,
     ) -> Error {
         let error = Error::from_io(operation, error);
-        if error.is_closed() {
-            return self.cause.get().cloned().unwrap_or(error);
-        }
-        if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
-            self.lost.store(true, Ordering::Release);
+        let cause = match self.cause.get() {
+            // Noted before, as the link's is, it is the same one.
+            Some(cause) => cause.clone(),
+            None if error.is_closed() => return error,
+            None => self.note(operation, error.into()),
+        };
+        if self.is_lost() {
             // A reader that waits would otherwise depend on the kernel to tell it as well.
             self.link.wake(after);
         }
-        let cause = self.cause.record(error.with_address(&self.parts.remote));
         self.wake_waiters(after);
         cause
     }
 
+    /// What a call notes its error with.
+    pub(super) fn noting(&self, operation: &'static str) -> Note<'_> {
+        Note { core: self, operation }
+    }
+
     /// Asks the link for an error that no call has told yet.
     pub(super) fn ask(&self, operation: &'static str, after: &mut Afterwards) -> Option<Error> {
-        let _asking = lock(&self.asking);
-        let error = self.link.take_error()?;
+        let error = self.link.take_error(self.noting(operation))?;
         Some(self.record(operation, error, after))
     }
 
-    /// The first error, including one that somebody is asking for at this moment.
+    /// The first error, including one that a call has taken and is about to note.
     pub(super) fn settled_cause(&self) -> Option<&Error> {
-        let _asking = lock(&self.asking);
+        self.link.let_calls_end();
         self.cause.get()
     }
 

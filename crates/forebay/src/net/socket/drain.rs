@@ -33,7 +33,7 @@ impl Drain for SocketDrain {
         }
         let before = queue.len();
         while !queue.is_empty() {
-            match self.core.link().poll_send(cx, queue, after) {
+            match self.core.link().poll_send(cx, queue, after, self.core.noting("write")) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(self.core.record("write", error, after)));

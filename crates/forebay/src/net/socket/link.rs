@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Afterwards, Inlet, SendQueue};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
 use socket2::SockRef;
 
+use super::Core;
 use super::memory::MemoryEnd;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
@@ -39,6 +41,30 @@ pub(in crate::net) struct Stream {
 pub(in crate::net) enum Protocol {
     Tcp,
     Unix,
+}
+
+/// Where a call's error is noted while the descriptor is still held.
+///
+/// The kernel tells an error once, to whichever call comes first, and an end to all that follow. So
+/// whoever meets an end waits until no call is under way ([`Link::let_calls_end`]) and knows then
+/// whether there was an error before it.
+#[derive(Clone, Copy)]
+pub(super) struct Note<'a> {
+    pub(super) core: &'a Core,
+    pub(super) operation: &'static str,
+}
+
+impl Note<'_> {
+    fn error_of<T>(self, outcome: rustix::io::Result<T>) -> io::Result<T> {
+        outcome.map_err(|errno| match errno {
+            Errno::AGAIN | Errno::INTR => errno.into(),
+            errno => self.error(errno.into()),
+        })
+    }
+
+    fn error(self, error: io::Error) -> io::Error {
+        self.core.note(self.operation, error).into()
+    }
 }
 
 /// How the kernel, or the other end in memory, is to be left.
@@ -71,13 +97,20 @@ impl Link {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
+        note: Note<'_>,
     ) -> Poll<io::Result<usize>> {
-        either!(self, link => link.poll_receive(cx, waits, inlet))
+        match self {
+            Self::Kernel(stream) => stream.poll_receive(cx, waits, inlet, note),
+            Self::Memory(end) => end.poll_receive(cx, waits, inlet),
+        }
     }
 
     /// Receives what is there, and `WouldBlock` when there is nothing.
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
-        either!(self, link => link.receive_now(inlet))
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+        match self {
+            Self::Kernel(stream) => stream.receive_now(inlet, note),
+            Self::Memory(end) => end.receive_now(inlet),
+        }
     }
 
     /// Sends some of the queue's front.
@@ -86,8 +119,12 @@ impl Link {
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
         after: &mut Afterwards,
+        note: Note<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, link => link.poll_send(cx, queue, after))
+        match self {
+            Self::Kernel(stream) => stream.poll_send(cx, queue, after, note),
+            Self::Memory(end) => end.poll_send(cx, queue, after),
+        }
     }
 
     /// Sends the end mark.
@@ -96,8 +133,20 @@ impl Link {
     }
 
     /// The error that was not told yet. Asking takes it.
-    pub(super) fn take_error(&self) -> Option<io::Error> {
-        either!(self, link => link.take_error())
+    pub(super) fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+        match self {
+            Self::Kernel(stream) => stream.take_error(note),
+            Self::Memory(end) => end.take_error(),
+        }
+    }
+
+    /// Returns once every call that was under way has noted its error.
+    pub(super) fn let_calls_end(&self) {
+        match self {
+            Self::Kernel(stream) => stream.io.let_calls_end(),
+            // A lane tells its error to everybody who asks.
+            Self::Memory(_) => {}
+        }
     }
 
     /// Sent and not acknowledged by the peer yet; `None` where nobody tells, and where nothing that
@@ -150,10 +199,11 @@ impl Stream {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
+        note: Note<'_>,
     ) -> Poll<io::Result<usize>> {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
             let space = inlet.space();
-            let (count, _) = recv(fd, &mut *space, RecvFlags::empty())?;
+            let (count, _) = note.error_of(recv(fd, &mut *space, RecvFlags::empty()))?;
             // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
             let drained = self.protocol == Protocol::Tcp && count < space.len();
             Ok(Progress { count, drained })
@@ -161,9 +211,10 @@ impl Stream {
         received.map_ok(|progress| self.received(progress.count, inlet))
     }
 
-    fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
-        let (count, _) =
-            uninterrupted(|| self.io.call(|fd| Ok(recv(fd, inlet.space(), RecvFlags::empty())?)))?;
+    fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+        let (count, _) = uninterrupted(|| {
+            self.io.call(|fd| note.error_of(recv(fd, inlet.space(), RecvFlags::empty())))
+        })?;
         Ok(self.received(count, inlet))
     }
 
@@ -182,16 +233,17 @@ impl Stream {
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
         after: &mut Afterwards,
+        note: Note<'_>,
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-            let count = if queue.is_one_piece() {
-                send(fd, queue.first(), SEND_FLAGS)?
+            let sent = if queue.is_one_piece() {
+                send(fd, queue.first(), SEND_FLAGS)
             } else {
                 let (slices, count) = queue.slices();
                 let mut control = SendAncillaryBuffer::default();
-                sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)?
+                sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)
             };
-            Ok(Progress { count, drained: false })
+            Ok(Progress { count: note.error_of(sent)?, drained: false })
         });
         sent.map_ok(|progress| {
             let counters = self.selector().counters();
@@ -205,8 +257,12 @@ impl Stream {
         self.io.call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
     }
 
-    fn take_error(&self) -> Option<io::Error> {
-        self.io.call(|fd| SockRef::from(&fd).take_error()).ok().flatten()
+    fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+        let told = self.io.call(|fd| {
+            let error = SockRef::from(&fd).take_error()?;
+            Ok(error.map(|error| note.error(error)))
+        });
+        told.ok().flatten()
     }
 
     fn unacknowledged(&self) -> Option<u32> {

@@ -37,12 +37,12 @@ impl Source for SocketSource {
             return Poll::Ready(Err(self.core.refusal("read")));
         }
         ready!(self.share.poll_left(cx));
-        let link = self.core.link();
-        let received = match link.poll_receive(cx, Waits::User, inlet) {
+        let (link, note) = (self.core.link(), self.core.noting("read"));
+        let received = match link.poll_receive(cx, Waits::User, inlet, note) {
             Poll::Ready(received) => received,
             // The other half has met the end of the connection, and no event may come to tell this
             // one. What had arrived before can still be had.
-            Poll::Pending if self.core.is_lost() => link.receive_now(inlet),
+            Poll::Pending if self.core.is_lost() => link.receive_now(inlet, note),
             Poll::Pending => return self.poll_patience(),
         };
         let count = match received {

@@ -99,6 +99,8 @@ impl Core {
             if now.error && !known.error {
                 self.ask("wait", &mut after);
             }
+            // Somebody else may have taken it, and be about to say so.
+            self.link().let_calls_end();
             *lock(&self.watch().known) = now;
         }
         self.wake_waiters(&mut after);
