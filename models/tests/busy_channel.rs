@@ -57,7 +57,9 @@ fn scenario() {
     let closer = spawn({
         let outbox = Arc::clone(&outbox);
         move || match random(3) {
-            0 => outbox.abort(&Error::other("the closer's")),
+            0 => {
+                outbox.abort(&Error::other("the closer's"));
+            }
             1 => outbox.finish(),
             _ => {}
         }

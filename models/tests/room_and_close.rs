@@ -32,8 +32,9 @@ fn a_wait_for_room_ends_when_the_channel_is_finished() {
 #[test]
 fn a_wait_for_room_ends_when_the_channel_is_given_up() {
     explore("room and abort", || {
-        let Outcome { wrote, bench, .. } =
-            scenario(|bench| bench.outbox.abort(&Error::other("pulled")));
+        let Outcome { wrote, bench, .. } = scenario(|bench| {
+            bench.outbox.abort(&Error::other("pulled"));
+        });
         assert_eq!(wrote.expect_err("there was no room").to_string(), "pulled");
         assert_eq!(bench.outbox.queued(), 0);
     });
