@@ -6,8 +6,6 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::socket::Silence;
-
 /// Probing an idle connection (RFC 9293, section 3.8.4; `tcp(7)`).
 ///
 /// The default, 60 s, 15 s and 8 probes, finds out about three minutes after the last sign of life
@@ -27,6 +25,17 @@ impl Default for KeepAlive {
     fn default() -> Self {
         Self { idle: Duration::from_secs(60), interval: Duration::from_secs(15), count: 8 }
     }
+}
+
+/// Which silence is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// A read has waited, and no byte came.
+    Reading,
+    /// Bytes are queued, and none was taken.
+    Writing,
+    /// No byte went either way.
+    Idling,
 }
 
 /// What connections of every kind are given.

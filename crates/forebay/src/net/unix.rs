@@ -1,7 +1,5 @@
 //! Making Unix sockets.
 
-mod path;
-
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +7,11 @@ use std::time::Duration;
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, Socket as SystemSocket};
 
-pub(super) use self::path::OwnPath;
 use super::SocketAddress;
 use super::address::{ToUnixAddress, UnixAddress};
 use super::descriptor::Descriptor;
 use super::options::{ConnectionOptions, connection_setters};
+use super::path::{self, OwnPath};
 use super::server::{Accepted, ServerSocket};
 use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
 use super::system;

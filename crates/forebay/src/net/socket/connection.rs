@@ -42,7 +42,7 @@ impl Socket {
     }
 
     /// Opens both halves of a socket that is new, and that nobody else has.
-    pub(super) fn into_connection(self) -> Connection {
+    pub(in crate::net) fn into_connection(self) -> Connection {
         self.take_halves();
         let (input, output) = (self.read_channel(), self.write_channel());
         Connection { input, output, socket: self }

@@ -9,11 +9,11 @@ use forebay_io::seam::{Afterwards, Cause, Outbox, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::link::{Leave, Link, Note};
-use super::timeouts::{Silence, Timeouts};
+use super::timeouts::Timeouts;
 use super::watch::Watch;
 use crate::lock::lock;
 use crate::net::SocketAddress;
-use crate::net::options::ConnectionOptions;
+use crate::net::options::{ConnectionOptions, Silence};
 use crate::selector::Shared;
 
 /// Why a connection has ended.

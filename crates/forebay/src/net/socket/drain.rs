@@ -8,7 +8,7 @@ use forebay_io::seam::{Afterwards, Drain, SendQueue};
 use forebay_io::{Error, Result};
 
 use super::Core;
-use super::timeouts::Silence;
+use crate::net::options::Silence;
 
 /// The writing end of a connection.
 pub(super) struct SocketDrain {

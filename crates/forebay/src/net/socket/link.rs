@@ -180,7 +180,10 @@ impl Link {
 
     /// Gives it back. True the first time.
     pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
-        either!(self, link => link.release(leave, after))
+        match self {
+            Self::Kernel(stream) => stream.release(leave, after),
+            Self::Memory(end) => end.release(leave == Leave::Reset, after),
+        }
     }
 
     /// Has every wait try its call again.

@@ -8,12 +8,9 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
 use forebay_io::{Error, ErrorKind};
 
-use super::link::{Leave, Link};
-use super::{Connection, CoreParts, Socket};
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
-use crate::net::{SocketAddress, UnixAddress};
-use crate::selector::{SelectorManager, Shared, closed};
+use crate::selector::{Shared, closed};
 use crate::time::WakeUp;
 
 /// One end of a pair in memory.
@@ -24,55 +21,27 @@ pub(in crate::net) struct MemoryEnd {
     selector: Arc<Shared>,
 }
 
-impl SelectorManager {
-    /// Makes a connection in memory, for tests and for tasks that talk to each other: two ends that
-    /// behave as those of a TCP connection do, half-close, closing and resets included, without a
-    /// descriptor. In each direction wait at most `capacity` bytes, and what the writer queues.
+impl MemoryEnd {
+    /// Two ends, with this capacity in each direction.
     ///
     /// # Panics
     ///
-    /// If `capacity` is zero: nothing could ever pass.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// forebay::run(async |selector| {
-    ///     let (mut client, mut server) = selector.duplex(4096);
-    ///     client.output.write_str("hello\n").await?;
-    ///     assert_eq!(server.input.read_line().await?.as_deref(), Some("hello"));
-    ///     client.socket.close().await?;
-    ///     assert_eq!(server.input.read_line().await?, None);
-    ///     forebay::Result::Ok(())
-    /// })?;
-    /// # forebay::Result::Ok(())
-    /// ```
-    pub fn duplex(&self, capacity: usize) -> (Connection, Connection) {
-        duplex(self.shared(), capacity)
+    /// If it is zero.
+    pub(in crate::net) fn pair(selector: &Arc<Shared>, capacity: usize) -> (Arc<Self>, Arc<Self>) {
+        let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
+        let left = Self::new(selector, Arc::clone(&back), Arc::clone(&forth));
+        (left, Self::new(selector, forth, back))
     }
-}
 
-/// See [`SelectorManager::duplex`].
-pub(crate) fn duplex(selector: &Arc<Shared>, capacity: usize) -> (Connection, Connection) {
-    let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
-    let left = connection(selector, Arc::clone(&back), Arc::clone(&forth));
-    (left, connection(selector, forth, back))
-}
+    fn new(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Arc<Self> {
+        let released = AtomicBool::new(false);
+        let end = Arc::new(Self { inbound, outbound, released, selector: Arc::clone(selector) });
+        // No poll watches it.
+        let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
+        selector.on_closing(Arc::downgrade(&waits));
+        end
+    }
 
-fn connection(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Connection {
-    let end = Arc::new(MemoryEnd {
-        inbound,
-        outbound,
-        released: AtomicBool::new(false),
-        selector: Arc::clone(selector),
-    });
-    let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
-    selector.on_closing(Arc::downgrade(&waits));
-    let unnamed = SocketAddress::Unix(UnixAddress::Unnamed);
-    let parts = CoreParts { remote: unnamed.clone(), local: unnamed, options: Arc::default() };
-    Socket::new(Link::Memory(end), parts).into_connection()
-}
-
-impl MemoryEnd {
     pub(super) fn selector(&self) -> &Arc<Shared> {
         &self.selector
     }
@@ -136,13 +105,14 @@ impl MemoryEnd {
         self.released.load(Ordering::Acquire)
     }
 
-    pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+    /// Gives this end back, with a reset or with the end mark. True the first time.
+    pub(super) fn release(&self, reset: bool, after: &mut Afterwards) -> bool {
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let reset = || Error::new(ErrorKind::Reset, "connection in memory");
-        let reader = if leave == Leave::Reset {
-            let cause = reset().with_detail("the other end was aborted");
+        let reader = if reset {
+            let cause = Error::new(ErrorKind::Reset, "connection in memory")
+                .with_detail("the other end was aborted");
             self.outbound.abort(&cause, after);
             self.inbound.reader_gone(Some(&cause), after)
         } else {
@@ -188,7 +158,7 @@ impl WakeUp for MemoryEnd {
 impl Drop for MemoryEnd {
     fn drop(&mut self) {
         let mut after = Afterwards::new();
-        self.release(Leave::InOrder, &mut after);
+        self.release(false, &mut after);
         after.run();
     }
 }

@@ -26,10 +26,10 @@ pub(super) use self::core::{Core, CoreParts};
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
 pub(super) use self::link::{Link, Protocol, Stream};
-pub(crate) use self::memory::duplex;
+pub(super) use self::memory::MemoryEnd;
 use self::source::SocketSource;
-pub(super) use self::timeouts::Silence;
 use super::SocketAddress;
+use super::options::Silence;
 
 /// A connection: two byte channels, opened once each, and the calls that concern both.
 ///

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, Result};
 
-use super::timeouts::Silence;
 use super::{Core, Handle};
 use crate::net::descriptor::Waits;
+use crate::net::options::Silence;
 use crate::selector::{turn, wake_next_turn};
 
 /// Receives in one turn before a reading task gives way.

@@ -17,18 +17,8 @@ use forebay_io::{Error, ErrorKind};
 
 use super::Core;
 use crate::lock::lock;
+use crate::net::options::Silence;
 use crate::time::{Alarm, Timers};
-
-/// Which silence is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Silence {
-    /// A read has waited, and no byte came.
-    Reading,
-    /// Bytes are queued, and none was taken.
-    Writing,
-    /// No byte went either way.
-    Idling,
-}
 
 /// The limits of one connection, and when what they limit began.
 ///

@@ -1,0 +1,46 @@
+//! Connections in memory.
+
+use std::sync::Arc;
+
+use super::socket::{Connection, CoreParts, Link, MemoryEnd, Socket};
+use super::{SocketAddress, UnixAddress};
+use crate::selector::{SelectorManager, Shared};
+
+impl SelectorManager {
+    /// Makes a connection in memory, for tests and for tasks that talk to each other: two ends that
+    /// behave as those of a TCP connection do, half-close, closing and resets included, without a
+    /// descriptor. In each direction wait at most `capacity` bytes, and what the writer queues.
+    ///
+    /// # Panics
+    ///
+    /// If `capacity` is zero: nothing could ever pass.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let (mut client, mut server) = selector.duplex(4096);
+    ///     client.output.write_str("hello\n").await?;
+    ///     assert_eq!(server.input.read_line().await?.as_deref(), Some("hello"));
+    ///     client.socket.close().await?;
+    ///     assert_eq!(server.input.read_line().await?, None);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn duplex(&self, capacity: usize) -> (Connection, Connection) {
+        duplex(self.shared(), capacity)
+    }
+}
+
+/// See [`SelectorManager::duplex`].
+pub(crate) fn duplex(selector: &Arc<Shared>, capacity: usize) -> (Connection, Connection) {
+    let (left, right) = MemoryEnd::pair(selector, capacity);
+    (connection(left), connection(right))
+}
+
+fn connection(end: Arc<MemoryEnd>) -> Connection {
+    let unnamed = SocketAddress::Unix(UnixAddress::Unnamed);
+    let parts = CoreParts { remote: unnamed.clone(), local: unnamed, options: Arc::default() };
+    Socket::new(Link::Memory(end), parts).into_connection()
+}
