@@ -90,6 +90,24 @@ fn the_oldest_ends_when_there_are_too_many() {
     .unwrap();
 }
 
+/// A closing selector has less patience than the connection was given, and cancels its close.
+#[test]
+fn one_that_its_selector_cuts_short_is_not_counted_for_ever() {
+    watched(|| {
+        let selector = SelectorManager::builder().drain(MOMENT, 64 * KIB as u64).build()?;
+        selector.block_on(async {
+            let server = selector.tcp().drain_timeout(TIMEOUT).bind("127.0.0.1:0").await?;
+            let peer = lingering_peer(&server).await?;
+            until(|| selector.stats().lingering == 1).await;
+            selector.close().await;
+            assert_eq!((selector.stats().lingering, selector.stats().sockets), (0, 0));
+            assert!(is_reset(end_of(&peer)));
+            Ok::<_, forebay::Error>(())
+        })
+    })
+    .unwrap();
+}
+
 /// One that has an owner is no lingering one, however long it takes; one that has ended makes room.
 #[test]
 fn only_those_without_an_owner_count() {

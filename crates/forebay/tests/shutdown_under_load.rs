@@ -36,7 +36,7 @@ const REQUESTS: usize = 5;
 enum Handler {
     /// Answers requests, and ends when reading says that the selector is closed.
     Answers,
-    /// Writes on and on and asks nobody; it has to be cancelled.
+    /// Writes on and on, and does not end when it is told to; it has to be cancelled.
     Floods,
 }
 
@@ -115,7 +115,13 @@ async fn handle(it: Connection, handler: Handler, answer: Bytes, accepted: Accep
     let Some(id) = input.read_line().await? else { return Ok(()) };
     let accepted = &accepted[id.parse::<usize>().unwrap()];
     while handler == Handler::Floods || input.read_line().await?.is_some() {
-        output.write_bytes(answer.clone()).await?;
+        if let Err(error) = output.write_bytes(answer.clone()).await {
+            if handler == Handler::Floods {
+                // It does not take a hint.
+                std::future::pending::<()>().await;
+            }
+            return Err(error);
+        }
         accepted.fetch_add(answer.len() as u64, SeqCst);
     }
     Ok(())

@@ -16,8 +16,24 @@ impl Counter {
         self.0.fetch_sub(1, Relaxed);
     }
 
+    /// One more, until the result is dropped.
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.add(1);
+        Held(self)
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+/// See [`Counter::hold`].
+#[derive(Debug)]
+pub(crate) struct Held<'a>(&'a Counter);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.remove_one();
     }
 }
 

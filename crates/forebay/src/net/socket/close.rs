@@ -250,7 +250,7 @@ impl Closing {
     /// Goes on until the descriptor can be released, or until the drain timeout.
     async fn run(self) {
         let selector = Arc::clone(self.core.selector());
-        selector.counters().lingering.add(1);
+        let _lingers = selector.counters().lingering.hold();
         let mut deadline = pin!(selector.sleep(self.limit));
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
@@ -272,7 +272,6 @@ impl Closing {
             deadline.as_mut().poll(cx)
         })
         .await;
-        selector.counters().lingering.remove_one();
         if self.may_release() {
             self.core.release();
         }
