@@ -171,7 +171,7 @@ fn an_error_of_writing_is_given_to_every_later_call() {
 }
 
 #[test]
-fn an_error_of_the_last_flush_is_finishs() {
+fn an_error_of_the_last_flush_is_told_by_finish() {
     struct NeverFlushes(usize);
     impl Write for NeverFlushes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
