@@ -330,13 +330,12 @@ impl Outbox {
         }
     }
 
-    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told. False when
-    /// there was nothing left to give up.
-    pub fn abort(&self, cause: &Error) -> bool {
+    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
+    pub fn abort(&self, cause: &Error) {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
-            return false;
+            return;
         }
         // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
         let first = self.cause.record(cause.clone());
@@ -345,7 +344,6 @@ impl Outbox {
         self.note_room(&state);
         drop(state);
         after.run();
-        true
     }
 
     /// True when nothing more will happen: finished, or given up.

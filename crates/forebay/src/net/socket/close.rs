@@ -193,11 +193,8 @@ impl Closing {
     fn discard_now(&self) {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
-            match self
-                .core
-                .link()
-                .receive_now(&mut Inlet::slice(&mut sink), self.core.noting("close"))
-            {
+            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
+            match self.core.link().receive_now(&mut inlet, note) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 received => self.discarded(received),
             }
@@ -208,13 +205,8 @@ impl Closing {
     fn poll_input(&self, cx: &mut Context<'_>) {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
-            let mut inlet = Inlet::slice(&mut sink);
-            match self.core.link().poll_receive(
-                cx,
-                Waits::WayOut,
-                &mut inlet,
-                self.core.noting("close"),
-            ) {
+            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
+            match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet, note) {
                 Poll::Ready(received) => self.discarded(received),
                 Poll::Pending => return,
             }
