@@ -1,0 +1,7 @@
+//! TLS over any pair of byte channels.
+//!
+//! Users take this from the crate `forebay`, which puts it over sockets. Here it knows channels
+//! only: a session reads its records from one and writes them to another, and is itself a channel
+//! of each kind.
+
+#![forbid(unsafe_code)]
