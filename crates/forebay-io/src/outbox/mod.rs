@@ -1,5 +1,6 @@
 //! The shared write side: a queue, the drain behind it, and the phase they are in.
 
+mod below;
 mod phase;
 mod stage;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 
+pub use self::below::{Below, Parcel};
 use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
 use self::wait::Room;
@@ -48,6 +50,8 @@ pub struct Outbox {
     state: Mutex<State>,
     cause: Cause,
     turns: Arc<dyn Turns>,
+    /// What the drain writes into, where that is another outbox.
+    below: Option<Arc<Self>>,
     /// Wakes this outbox: advances it. Made once; holds it weakly, because the drain keeps a clone.
     own_waker: Waker,
     high_water: usize,
@@ -102,11 +106,29 @@ impl Outbox {
         Self::with_high_water(drain, cause, turns, HIGH_WATER_BYTES)
     }
 
+    /// An outbox whose drain writes into another one, through [`Below`]. It has that one's turns, so
+    /// that it is the upper one that is flushed at their end; and what it has sent is sent once the
+    /// lower one has sent it as well.
+    pub fn over(drain: Box<dyn Drain>, cause: Cause, below: Arc<Self>) -> Arc<Self> {
+        let turns = Arc::clone(&below.turns);
+        Self::make(drain, cause, turns, HIGH_WATER_BYTES, Some(below))
+    }
+
     pub(crate) fn with_high_water(
         drain: Box<dyn Drain>,
         cause: Cause,
         turns: Arc<dyn Turns>,
         high_water: usize,
+    ) -> Arc<Self> {
+        Self::make(drain, cause, turns, high_water, None)
+    }
+
+    fn make(
+        drain: Box<dyn Drain>,
+        cause: Cause,
+        turns: Arc<dyn Turns>,
+        high_water: usize,
+        below: Option<Arc<Self>>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             state: Mutex::new(State {
@@ -121,6 +143,7 @@ impl Outbox {
             }),
             cause,
             turns,
+            below,
             own_waker: Waker::from(Arc::new(Advance(weak.clone()))),
             high_water,
             has_room: AtomicBool::new(true),
@@ -130,7 +153,8 @@ impl Outbox {
     /// Bytes accepted and not yet handed to the transport.
     pub fn queued(&self) -> usize {
         stage::settle();
-        lock(&self.state).queue.len()
+        let queued = lock(&self.state).queue.len();
+        queued + self.below.as_ref().map_or(0, |below| below.queued())
     }
 
     /// True when an item may be composed: open and below the mark, as far as one can tell without
@@ -298,17 +322,23 @@ impl Outbox {
         stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        (state.deferred, state.hurried) = (false, false);
-        let result = state.drive(&self.own_waker, &mut after);
-        if let Err(error) = &result {
-            // A clone is recorded: a cause that came second is dropped here, without the lock.
-            let cause = self.cause.record(error.clone());
-            state.give_up(&cause, &mut after);
-        }
-        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
-        self.note_room(&state);
+        // Dropped without the lock: a cause of it that came second.
+        let outcome = self.advance_locked(&mut state, &mut after);
         drop(state);
+        drop(outcome);
         after.run();
+    }
+
+    fn advance_locked(&self, state: &mut State, after: &mut Afterwards) -> Result<()> {
+        (state.deferred, state.hurried) = (false, false);
+        let outcome = state.drive(&self.own_waker, after);
+        if let Err(error) = &outcome {
+            let cause = self.cause.record(error.clone());
+            state.give_up(&cause, after);
+        }
+        state.release_waiters(self.high_water, self.turns.as_ref(), after);
+        self.note_room(state);
+        outcome
     }
 
     /// No more items; the end mark follows what is queued. Idempotent.
@@ -333,17 +363,20 @@ impl Outbox {
     /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
     pub fn abort(&self, cause: &Error) {
         let mut after = Afterwards::new();
+        self.abort_with(cause, &mut after);
+        after.run();
+    }
+
+    fn abort_with(&self, cause: &Error, after: &mut Afterwards) {
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
             return;
         }
         // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
         let first = self.cause.record(cause.clone());
-        state.give_up(&first, &mut after);
-        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
+        state.give_up(&first, after);
+        state.release_waiters(self.high_water, self.turns.as_ref(), after);
         self.note_room(&state);
-        drop(state);
-        after.run();
     }
 
     /// True when nothing more will happen: finished, or given up.
@@ -357,9 +390,33 @@ impl Outbox {
     }
 
     /// True while accepted bytes are on another thread's stage.
-    pub(crate) fn is_staged_elsewhere(&self) -> bool {
+    fn is_staged_elsewhere(&self) -> bool {
         stage::settle();
         lock(&self.state).staged
+    }
+
+    /// Sends everything accepted so far, and waits until it has been handed to the transport: through
+    /// every outbox below this one.
+    ///
+    /// # Errors
+    ///
+    /// The cause of an aborted outbox.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: sending goes on.
+    pub async fn flush(&self) -> Result<()> {
+        let mut next = Some(self);
+        while let Some(outbox) = next {
+            while outbox.is_staged_elsewhere() && outbox.is_open() {
+                outbox.wait(Until::Room).await?;
+            }
+            let mark = outbox.accepted();
+            outbox.advance();
+            outbox.wait(Until::Sent(mark)).await?;
+            next = outbox.below.as_deref();
+        }
+        Ok(())
     }
 
     /// Everything accepted so far, counted from the beginning: what a flush waits for.

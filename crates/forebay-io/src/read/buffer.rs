@@ -86,6 +86,12 @@ impl Buffer {
         &self.storage.as_slice()[self.head..self.tail]
     }
 
+    #[inline]
+    pub(crate) fn readable_mut(&mut self) -> &mut [u8] {
+        let Self { storage, head, tail, .. } = self;
+        &mut storage.as_mut_slice()[*head..*tail]
+    }
+
     /// Nobody may come back for a long time: an empty buffer gives its block back at once.
     #[inline]
     pub(crate) fn release_if_empty(&mut self) {

@@ -88,6 +88,11 @@ struct Found {
 }
 
 impl ByteReadChannel {
+    /// How lines are read.
+    pub(super) fn line_options(&self) -> LineOptions {
+        self.line.options
+    }
+
     /// Sets how lines are read from here on.
     pub fn set_line_options(&mut self, options: LineOptions) {
         self.line.options = options;

@@ -4,6 +4,7 @@ mod buffer;
 mod bytes;
 mod copy;
 mod exact;
+mod inbox;
 mod line;
 mod memory;
 mod numbers;
@@ -16,6 +17,7 @@ use std::task::{Context, Poll, ready};
 
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
+pub use self::inbox::Inbox;
 pub use self::line::LineOptions;
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};

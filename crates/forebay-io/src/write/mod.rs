@@ -92,6 +92,19 @@ impl ByteWriteChannel {
         channel
     }
 
+    /// What this channel writes into.
+    #[doc(hidden)]
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// From now on this channel writes into another outbox, whose drain may write into the one it
+    /// had.
+    #[doc(hidden)]
+    pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
+        self.outbox = outbox;
+    }
+
     /// Turns sending at the end of each turn off: from now on only [`flush`](Self::flush),
     /// [`finish`](Self::finish), dropping and a full queue send.
     #[doc(alias = "autoFlush")]
@@ -219,12 +232,7 @@ impl ByteWriteChannel {
     /// Resumes: what is sent stays sent, and sending goes on.
     pub async fn flush(&mut self) -> Result<()> {
         self.check_partial("flush")?;
-        while self.outbox.is_staged_elsewhere() && self.outbox.is_open() {
-            self.outbox.wait(Until::Room).await?;
-        }
-        let mark = self.outbox.accepted();
-        self.outbox.advance();
-        self.outbox.wait(Until::Sent(mark)).await
+        self.outbox.flush().await
     }
 
     /// Flushes and sends the end mark; reading goes on. Idempotent.
