@@ -78,7 +78,7 @@ mod time;
 
 pub use forebay_io::{
     ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
-    Result, Staged, Staging, pipe, write_fmt, write_line,
+    Result, Staged, Staging, TlsFault, pipe, write_fmt, write_line,
 };
 
 pub use crate::net::{

@@ -60,10 +60,13 @@ impl From<Error> for io::Error {
             ErrorKind::Reset => io::ErrorKind::ConnectionReset,
             ErrorKind::Refused => io::ErrorKind::ConnectionRefused,
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
-            ErrorKind::UnexpectedEnd { .. } => io::ErrorKind::UnexpectedEof,
+            ErrorKind::UnexpectedEnd { .. } | ErrorKind::EndedWithoutNotify => {
+                io::ErrorKind::UnexpectedEof
+            }
             ErrorKind::InvalidUtf8 { .. }
             | ErrorKind::LineTooLong { .. }
-            | ErrorKind::LimitExceeded { .. } => io::ErrorKind::InvalidData,
+            | ErrorKind::LimitExceeded { .. }
+            | ErrorKind::Tls(_) => io::ErrorKind::InvalidData,
             ErrorKind::InvalidInput | ErrorKind::AlreadyOpened => io::ErrorKind::InvalidInput,
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,

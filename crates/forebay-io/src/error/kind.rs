@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::TlsFault;
+
 /// Who has to act on an error.
 ///
 /// Ask for it with [`ErrorKind::fault`]. A server usually ends the connection on [`Peer`] and
@@ -95,6 +97,11 @@ pub enum ErrorKind {
     Closed,
     /// The task was aborted, or its selector was closed.
     Cancelled,
+    /// TLS was refused, by either side; [`TlsFault`] says why.
+    Tls(TlsFault),
+    /// A TLS connection ended without its `close_notify`: somebody may have cut it (RFC 8446,
+    /// section 6.1). What came before the end is intact.
+    EndedWithoutNotify,
     /// An error of the calling program, carried through (see [`Error::other`](crate::Error::other)).
     Other,
 }
@@ -107,7 +114,9 @@ impl ErrorKind {
             | Self::Refused
             | Self::TimedOut
             | Self::UnexpectedEnd { .. }
-            | Self::InvalidUtf8 { .. } => Fault::Peer,
+            | Self::InvalidUtf8 { .. }
+            | Self::Tls(_)
+            | Self::EndedWithoutNotify => Fault::Peer,
             Self::InvalidInput
             | Self::AlreadyOpened
             | Self::Incomplete { .. }
@@ -159,6 +168,8 @@ impl fmt::Display for ErrorKind {
             Self::System => f.write_str("system error"),
             Self::Closed => f.write_str("closed"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Tls(fault) => fmt::Display::fmt(&fault, f),
+            Self::EndedWithoutNotify => f.write_str("the TLS input ended without close_notify"),
             Self::Other => f.write_str("error"),
         }
     }

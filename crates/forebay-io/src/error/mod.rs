@@ -4,6 +4,7 @@ mod convert;
 mod kind;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use kind::{ErrorKind, Fault};
+pub use tls::TlsFault;
 
 /// What every fallible call of forebay returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -116,6 +118,14 @@ impl Error {
     /// The address the call was about, as text, where there was one.
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
+    }
+
+    /// What was wrong with the TLS of the other side, where that is the kind.
+    pub fn tls_fault(&self) -> Option<TlsFault> {
+        match self.kind() {
+            ErrorKind::Tls(fault) => Some(fault),
+            _ => None,
+        }
     }
 
     /// True when a deadline passed.

@@ -1,6 +1,6 @@
 use std::io;
 
-use super::{Error, ErrorKind, Fault};
+use super::{Error, ErrorKind, Fault, TlsFault};
 
 #[test]
 fn an_error_is_one_word() {
@@ -39,4 +39,62 @@ fn the_system_text_is_kept_as_the_source() {
         Error::from_io("bind", io::Error::from(io::ErrorKind::AddrInUse)).with_address("[::1]:80");
     assert_eq!(error.to_string(), "bind [::1]:80: the address is in use");
     assert!(std::error::Error::source(&error).is_some());
+}
+
+/// Every cause, with the words that a person reads when there is no more to say.
+const TLS_FAULTS: [(TlsFault, &str); 26] = [
+    (TlsFault::Expired, "has expired"),
+    (TlsFault::NotYetValid, "not valid yet"),
+    (TlsFault::WrongName, "another name"),
+    (TlsFault::NoName, "names nobody"),
+    (TlsFault::SelfSigned, "self-signed"),
+    (TlsFault::UntrustedRoot, "a root that is not trusted"),
+    (TlsFault::IncompleteChain, "incomplete"),
+    (TlsFault::WrongPurpose, "not made for this use"),
+    (TlsFault::WeakSignature, "weak signature"),
+    (TlsFault::WeakKey, "weak key"),
+    (TlsFault::NameConstraints, "name constraints"),
+    (TlsFault::InvalidCertificate, "is invalid"),
+    (TlsFault::UnsupportedAlgorithm, "unknown algorithm"),
+    (TlsFault::Revoked, "is revoked"),
+    (TlsFault::NoCertificate, "sent no certificate"),
+    (TlsFault::PinMismatch, "not a pinned one"),
+    (TlsFault::RefusedByVerifier, "the verifier refused"),
+    (TlsFault::RefusedByPeer, "the peer refused"),
+    (TlsFault::NoCommonProtocol, "no application protocol in common"),
+    (TlsFault::NoCommonVersion, "no TLS version in common"),
+    (TlsFault::NoCommonSuite, "no cryptography in common"),
+    (TlsFault::UnknownServerName, "requested server name"),
+    (TlsFault::NotTls, "does not speak TLS"),
+    (TlsFault::BadRecord, "bad TLS record"),
+    (TlsFault::Misbehaved, "broke the TLS protocol"),
+    (TlsFault::EndedInHandshake, "within the TLS handshake"),
+];
+
+#[test]
+fn each_cause_of_a_tls_failure_says_what_it_is_and_is_the_peers() {
+    for (fault, words) in TLS_FAULTS {
+        let error = Error::new(ErrorKind::Tls(fault), "tls");
+        assert_eq!(error.tls_fault(), Some(fault));
+        assert_eq!(error.kind().fault(), Fault::Peer, "{fault:?}");
+        assert!(error.to_string().contains(words), "{fault:?}: {error}");
+        assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+#[test]
+fn no_two_causes_of_a_tls_failure_read_the_same() {
+    let mut texts: Vec<_> = TLS_FAULTS.iter().map(|(fault, _)| fault.to_string()).collect();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), TLS_FAULTS.len());
+}
+
+#[test]
+fn an_end_without_notify_is_an_end_of_the_peers() {
+    let error = Error::new(ErrorKind::EndedWithoutNotify, "read");
+    assert_eq!(error.kind().fault(), Fault::Peer);
+    assert_eq!(error.tls_fault(), None);
+    assert_eq!(error.to_string(), "read: the TLS input ended without close_notify");
+    assert_eq!(io::Error::from(error).kind(), io::ErrorKind::UnexpectedEof);
 }
