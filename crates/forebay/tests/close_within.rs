@@ -14,7 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay::{CloseReason, Result, SelectorManager, Socket};
 use support::{
-    MIB, MOMENT, Transport, just_before, pair, pattern, settle, until, until_at_rest, with_clock,
+    MIB, MOMENT, just_before, on_every_transport_with_clock, pair, pattern, settle, until,
+    until_at_rest, with_clock,
 };
 
 /// Shorter than the drain timeout of two seconds, and longer.
@@ -150,18 +151,16 @@ fn what_was_acknowledged_is_not_counted_as_lost() {
 
 #[test]
 fn it_takes_no_time_where_nothing_is_to_be_waited_for() {
-    for transport in Transport::ALL {
-        with_clock(async move |selector, _| {
-            let (mut it, mut peer) = transport.pair(&selector).await?;
-            it.output.write_str("all\n").await?;
-            it.output.flush().await?;
-            drop(peer.output);
-            it.socket.peer_finished().await?;
-            it.socket.close_within(Duration::ZERO).await?;
-            it.socket.close_within(LONG).await?;
-            assert_eq!(peer.input.read_line().await?.as_deref(), Some("all"));
-            assert_eq!(peer.input.read_line().await?, None);
-            Ok(())
-        });
-    }
+    on_every_transport_with_clock(async |selector, _, transport| {
+        let (mut it, mut peer) = transport.pair(&selector).await?;
+        it.output.write_str("all\n").await?;
+        it.output.flush().await?;
+        drop(peer.output);
+        it.socket.peer_finished().await?;
+        it.socket.close_within(Duration::ZERO).await?;
+        it.socket.close_within(LONG).await?;
+        assert_eq!(peer.input.read_line().await?.as_deref(), Some("all"));
+        assert_eq!(peer.input.read_line().await?, None);
+        Ok(())
+    });
 }

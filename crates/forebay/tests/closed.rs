@@ -14,30 +14,18 @@ use std::thread;
 
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
 use futures_lite::future::{block_on, poll_once, yield_now};
-use support::{Transport, other_end, pair, report, reset, run, settle, wait_for};
+use support::{
+    Transport, assert_reset, on_each, on_every_transport, other_end, pair, report, reset, run,
+    settle, wait_for,
+};
 
 /// Connections that are reset under two threads; `FOREBAY_RACES` sets another number.
 const RACES: usize = 300;
 const WAITERS: usize = 100;
 
-#[track_caller]
-fn on_every_transport(
-    test: impl AsyncFn(Transport, SelectorManager) -> Result<()> + Send + Copy + 'static,
-) {
-    for transport in Transport::ALL {
-        run(async move |selector| test(transport, selector).await);
-    }
-}
-
-#[track_caller]
-fn assert_reset<T: std::fmt::Debug>(transport: Transport, outcome: Result<T>) {
-    let error = outcome.expect_err("it was reset");
-    assert!(error.is_reset(), "over {transport}: {error}");
-}
-
 #[test]
 fn a_reset_is_noticed_although_nobody_reads() {
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         let (mut it, peer) = transport.pair(&selector).await?;
         let socket = it.socket.clone();
         let closed = selector.spawn_value(async move { socket.closed().await });
@@ -68,7 +56,7 @@ fn a_reset_is_noticed_although_nobody_reads() {
 
 #[test]
 fn the_end_mark_is_seen_before_what_it_stands_behind_is_read() {
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         let (mut it, mut peer) = transport.pair(&selector).await?;
         assert!(poll_once(it.socket.peer_finished()).await.is_none());
         peer.output.write_str("one\ntwo\nhalf").await?;
@@ -182,7 +170,7 @@ fn a_reset_is_no_clean_end_whoever_takes_the_error() {
 
 #[test]
 fn many_wait_for_the_same_end() {
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         let (it, peer) = transport.pair(&selector).await?;
         let mut waiting = Vec::new();
         for _ in 0..WAITERS {
@@ -221,7 +209,7 @@ impl Wake for Counted {
 
 #[test]
 fn dropped_waiters_leave_nothing() {
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         let (it, _peer) = transport.pair(&selector).await?;
         let counted = Arc::new(Counted);
         let before = selector.stats();
@@ -249,7 +237,7 @@ fn our_own_end_is_local() {
             assert!(poll_now(it.socket.close()));
         }),
     ];
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         for (name, end) in ENDS {
             let (it, peer) = transport.pair(&selector).await?;
             let socket = it.socket.clone();
@@ -283,7 +271,7 @@ fn poll_now(future: impl Future<Output = Result<()>>) -> bool {
 
 #[test]
 fn a_close_tells_whoever_waits_for_the_peer() {
-    on_every_transport(async |transport, selector| {
+    on_every_transport(async |selector, transport| {
         let (it, _peer) = transport.pair(&selector).await?;
         let socket = it.socket.clone();
         let finished = selector.spawn_value(async move { socket.peer_finished().await });
@@ -297,33 +285,31 @@ fn a_close_tells_whoever_waits_for_the_peer() {
 
 #[test]
 fn a_closing_selector_wakes_them() {
-    for transport in Transport::ALL {
-        support::watched(move || {
-            let selector = SelectorManager::new();
-            let other = selector.clone();
-            let (it, peer) = selector.block_on(transport.pair(&other)).unwrap();
-            let waiting: Vec<_> = (0..2)
-                .map(|_| {
-                    let socket = it.socket.clone();
-                    thread::spawn(move || {
-                        let finished = block_on(socket.peer_finished());
-                        (finished, block_on(socket.closed()))
-                    })
+    on_each(|transport| {
+        let selector = SelectorManager::new();
+        let other = selector.clone();
+        let (it, peer) = selector.block_on(transport.pair(&other)).unwrap();
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let socket = it.socket.clone();
+                thread::spawn(move || {
+                    let finished = block_on(socket.peer_finished());
+                    (finished, block_on(socket.closed()))
                 })
-                .collect();
-            let socket = it.socket.clone();
-            let task = selector.spawn_value(async move { socket.closed().await });
-            selector.block_on(settle());
-            selector.block_on(async {
-                selector.close().await;
-                assert_eq!(task.await.unwrap(), CloseReason::Local, "over {transport}");
-            });
-            for thread in waiting {
-                let (finished, reason) = thread.join().unwrap();
-                assert!(finished.is_err_and(|error| error.is_closed()), "over {transport}");
-                assert_eq!(reason, CloseReason::Local, "over {transport}");
-            }
-            drop((it, peer));
+            })
+            .collect();
+        let socket = it.socket.clone();
+        let task = selector.spawn_value(async move { socket.closed().await });
+        selector.block_on(settle());
+        selector.block_on(async {
+            selector.close().await;
+            assert_eq!(task.await.unwrap(), CloseReason::Local, "over {transport}");
         });
-    }
+        for thread in waiting {
+            let (finished, reason) = thread.join().unwrap();
+            assert!(finished.is_err_and(|error| error.is_closed()), "over {transport}");
+            assert_eq!(reason, CloseReason::Local, "over {transport}");
+        }
+        drop((it, peer));
+    });
 }

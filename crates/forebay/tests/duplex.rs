@@ -1,5 +1,5 @@
-//! A connection in memory ends as a TCP connection does. What holds for both runs over both, so
-//! that the one is the other's oracle.
+//! A connection in memory ends as a TCP connection does. What holds for every transport that knows
+//! resets runs over each, so that the one is the other's oracle.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
@@ -10,25 +10,21 @@ use std::time::Duration;
 
 use forebay::{CloseReason, Connection, Result, SelectorManager};
 use futures_lite::future::poll_once;
-use support::{KIB, Transport, pattern, run, settle, until, until_at_rest, with_clock};
+use support::{
+    KIB, Transport, assert_reset, on_transports, pattern, run, settle, until, until_at_rest,
+    with_clock,
+};
 
-const BOTH: [Transport; 2] = [Transport::Tcp, Transport::Memory];
-
+/// Runs a test over the transports that know resets, and sees that nothing is left behind.
 #[track_caller]
-fn on_both(test: impl AsyncFn(Transport, SelectorManager) -> Result<()> + Send + Copy + 'static) {
-    for transport in BOTH {
-        run(async move |selector| {
-            test(transport, selector.clone()).await?;
-            until_at_rest(&selector, 0).await;
-            Ok(())
-        });
-    }
-}
-
-#[track_caller]
-fn assert_reset<T: std::fmt::Debug>(transport: Transport, outcome: Result<T>) {
-    let error = outcome.expect_err("it was reset");
-    assert!(error.is_reset(), "over {transport}: {error}");
+fn where_resets_are_known(
+    test: impl AsyncFn(SelectorManager, Transport) -> Result<()> + Send + Copy + 'static,
+) {
+    on_transports(Transport::knows_resets, async move |selector, transport| {
+        test(selector.clone(), transport).await?;
+        until_at_rest(&selector, 0).await;
+        Ok(())
+    });
 }
 
 /// Writes until the peer's reset comes back.
@@ -47,7 +43,7 @@ async fn write_until_refused(it: &mut Connection) -> forebay::Error {
 
 #[test]
 fn a_half_that_is_finished_leaves_the_other_open() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (mut near, mut far) = transport.pair(&selector).await?;
         near.output.write_str("question\n").await?;
         near.output.finish().await?;
@@ -73,7 +69,7 @@ fn a_half_that_is_finished_leaves_the_other_open() {
 
 #[test]
 fn a_dropped_writer_is_the_end_mark_behind_everything() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (near, mut far) = transport.pair(&selector).await?;
         let Connection { mut output, mut input, socket } = near;
         output.write_all(&pattern(50 * KIB)).await?;
@@ -91,7 +87,7 @@ fn a_dropped_writer_is_the_end_mark_behind_everything() {
 
 #[test]
 fn dropping_every_handle_is_a_close() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (mut near, mut far) = transport.pair(&selector).await?;
         near.output.write_str("all of it\n").await?;
         drop(near);
@@ -107,7 +103,7 @@ fn dropping_every_handle_is_a_close() {
 /// What a reader that is dropped leaves unread does not stop the writer of the same connection.
 #[test]
 fn a_dropped_reader_changes_nothing_for_the_peer() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (near, mut far) = transport.pair(&selector).await?;
         let Connection { mut output, input, socket } = near;
         drop(input);
@@ -126,7 +122,7 @@ fn a_dropped_reader_changes_nothing_for_the_peer() {
 
 #[test]
 fn a_writer_whose_task_panics_resets() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         for whole in [false, true] {
             let (near, mut far) = transport.pair(&selector).await?;
             let task = selector.spawn(async move {
@@ -148,7 +144,7 @@ fn a_writer_whose_task_panics_resets() {
 
 #[test]
 fn an_abort_is_a_reset_for_the_peer_and_our_own_end_here() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (mut near, mut far) = transport.pair(&selector).await?;
         let waiting = selector.spawn_value(async move {
             let read = far.input.read(&mut [0]).await;
@@ -172,7 +168,7 @@ fn an_abort_is_a_reset_for_the_peer_and_our_own_end_here() {
 
 #[test]
 fn abort_on_drop_resets_unless_it_was_finished() {
-    on_both(async |transport, selector| {
+    where_resets_are_known(async |selector, transport| {
         let (mut near, mut far) = transport.pair(&selector).await?;
         near.output.abort_on_drop();
         near.output.write_str("all\n").await?;

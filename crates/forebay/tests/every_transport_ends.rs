@@ -3,24 +3,22 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
-use std::time::Duration;
+mod support;
 
 use forebay::testing::TestClock;
 use forebay::{
     ByteReadChannel, CloseReason, Connection, Error, ErrorKind, Result, SelectorManager,
 };
-use futures_lite::future::{poll_once, zip};
-use vocabulary::ends::pattern;
-use vocabulary::transport::{Transport, on_every_transport, report};
-use vocabulary::{until, watched};
+use futures_lite::future::{poll_once, yield_now, zip};
+use support::{
+    DRAIN_TIMEOUT, MOMENT, Transport, just_before, on_every_transport,
+    on_every_transport_with_clock, pattern, report, settle, until, until_at_rest,
+};
 
 const WRITTEN: usize = 200_000;
 const CLOSES: usize = 100;
 /// What a client has sent before the server ends, in every other round. In the rest they race.
 const EARLY_MAX: usize = 32 * 1024;
-const TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Everything up to the end, and the error if it was none.
 async fn read_all(input: &mut ByteReadChannel) -> (Vec<u8>, Option<Error>) {
@@ -32,14 +30,6 @@ async fn read_all(input: &mut ByteReadChannel) -> (Vec<u8>, Option<Error>) {
             Err(error) => return (bytes, Some(error)),
         }
     }
-}
-
-async fn until_at_rest(selector: &SelectorManager) {
-    until("all is released", || {
-        let stats = selector.stats();
-        stats.sockets == 0 && stats.lingering == 0 && stats.blocks == 0 && stats.tasks == 0
-    })
-    .await;
 }
 
 // ---- nothing is lost ----------------------------------------------------------------------------
@@ -66,10 +56,10 @@ fn t4_what_was_written_before_a_close_arrives_whatever_is_unread() {
                     assert!(!error || !is_early || unread > EARLY_MAX, "an error for nothing");
                     errors += usize::from(error);
                 }
-                until_at_rest(&selector).await;
+                until_at_rest(&selector, 0).await;
                 assert_eq!(selector.stats().unacknowledged, 0);
                 report(&format!(
-                    "every_transport_ends: {transport:?}, {unread} B unread, {end:?}: {CLOSES} closes, \
+                    "every_transport_ends: {transport}, {unread} B unread, {end:?}: {CLOSES} closes, \
                      0 bytes lost, {errors} peers saw an error behind their data"
                 ));
             }
@@ -174,7 +164,7 @@ fn t5_verbs_are_idempotent_in_every_order() {
         for verbs in triples {
             say_twice(&selector, transport, verbs).await?;
         }
-        until_at_rest(&selector).await;
+        until_at_rest(&selector, 0).await;
         Ok(())
     });
 }
@@ -234,7 +224,7 @@ fn t5_a_double_and_a_simultaneous_close_succeed() {
             assert!(left.socket.is_closed() && right.socket.is_closed());
             assert_eq!(selector.stats().sockets, 0);
         }
-        until_at_rest(&selector).await;
+        until_at_rest(&selector, 0).await;
         Ok(())
     });
 }
@@ -243,14 +233,7 @@ fn t5_a_double_and_a_simultaneous_close_succeed() {
 
 #[test]
 fn t6_a_writer_waits_at_the_mark_and_a_close_ends_at_the_drain_timeout() {
-    for transport in Transport::ALL {
-        watched(move || {
-            let clock = TestClock::new();
-            let selector = SelectorManager::builder().clock(clock.clone()).drain(TIMEOUT, 65_536);
-            selector.run(async |selector| never_read(selector, clock, transport).await)
-        })
-        .unwrap();
-    }
+    on_every_transport_with_clock(never_read);
 }
 
 async fn never_read(
@@ -274,25 +257,23 @@ async fn never_read(
         let socket = connection.socket.clone();
         async move { socket.close().await }
     });
-    until("it lingers", || selector.stats().lingering == 1).await;
-    clock.advance(TIMEOUT.checked_sub(Duration::from_millis(1)).unwrap());
-    for _ in 0..100 {
-        futures_lite::future::yield_now().await;
-    }
+    until(|| selector.stats().lingering == 1).await;
+    clock.advance(just_before(DRAIN_TIMEOUT));
+    settle().await;
     assert!(!closing.is_finished());
-    clock.advance(Duration::from_millis(1));
+    clock.advance(MOMENT);
     let error = closing.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
-    assert!(error.to_string().contains("drain timeout of 700ms"), "{error}");
+    assert!(error.to_string().contains("drain timeout of 2s"), "{error}");
     assert_eq!(connection.socket.closed().await, CloseReason::Failed);
     assert_eq!(connection.output.write_u8(0).await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert_eq!(selector.stats().unacknowledged, 1);
 
     let (received, error) = read_all(&mut peer.input).await;
     assert!(received.len() < accepted, "it must not take a part for the whole");
-    assert_eq!(error.is_some(), transport.knows_resets(), "{transport:?}: {error:?}");
+    assert_eq!(error.is_some(), transport.knows_resets(), "{error:?}");
     report(&format!(
-        "every_transport_ends: {transport:?}: {accepted} bytes accepted for a peer that never reads, \
+        "every_transport_ends: {transport}: {accepted} bytes accepted for a peer that never reads, \
          closed at the drain timeout"
     ));
     Ok(())
@@ -333,7 +314,7 @@ fn an_abort_is_noticed_without_reading() {
             let socket = server.socket.clone();
             async move { socket.closed().await }
         });
-        futures_lite::future::yield_now().await;
+        yield_now().await;
         client.socket.abort();
         assert_eq!(waiting.await?, CloseReason::Reset);
         let error = server.socket.peer_finished().await.unwrap_err();
@@ -424,7 +405,7 @@ fn handles_may_go_in_every_order() {
             let (received, error) = read_all(&mut peer.input).await;
             assert_eq!((received, error.is_none()), (b"hello\n".to_vec(), true), "{order:?}");
             drop(peer);
-            until_at_rest(&selector).await;
+            until_at_rest(&selector, 0).await;
         }
         Ok(())
     });
@@ -458,7 +439,7 @@ fn a_closing_selector_ends_every_wait() {
         let ends = zip(client.input.read_line(), server.socket.closed());
         let waits = zip(ends, server.input.read_line());
         let (((read, reason), other), ()) = zip(waits, async move {
-            futures_lite::future::yield_now().await;
+            yield_now().await;
             closing.close().await;
         })
         .await;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Result, SelectorManager};
 use futures_lite::future::{block_on, poll_once};
-use support::{KIB, MOMENT, Transport, just_before, pattern, wait_for, watched};
+use support::{KIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -50,53 +50,49 @@ fn assert_closed<T: std::fmt::Debug>(what: &str, outcome: Result<T>) {
 
 #[test]
 fn everything_works_there() {
-    for transport in Transport::ALL {
-        watched(move || {
-            let selector = SelectorManager::new();
-            let (mut near, mut far) = pair(transport, &selector);
-            let reading = waiting(async move {
-                let line = far.input.read_line().await;
-                far.output.write_all(&pattern(500 * KIB)).await.unwrap();
-                far.output.finish().await.unwrap();
-                (line, far.socket.close().await)
-            });
-            let closed = waiting({
-                let socket = near.socket.clone();
-                async move { socket.closed().await }
-            });
-            block_on(async {
-                near.output.write_str("hello\n").await?;
-                let bytes = near.input.read_remaining(1 << 20).await?;
-                assert!(bytes.as_slice() == pattern(500 * KIB));
-                near.output.finish().await
-            })
-            .unwrap();
-            let (line, closing) = reading.join().unwrap();
-            assert_eq!(line.unwrap().as_deref(), Some("hello"), "over {transport}");
-            closing.unwrap();
-            assert_eq!(closed.join().unwrap(), CloseReason::Ended, "over {transport}");
+    on_each(|transport| {
+        let selector = SelectorManager::new();
+        let (mut near, mut far) = pair(transport, &selector);
+        let reading = waiting(async move {
+            let line = far.input.read_line().await;
+            far.output.write_all(&pattern(500 * KIB)).await.unwrap();
+            far.output.finish().await.unwrap();
+            (line, far.socket.close().await)
         });
-    }
+        let closed = waiting({
+            let socket = near.socket.clone();
+            async move { socket.closed().await }
+        });
+        block_on(async {
+            near.output.write_str("hello\n").await?;
+            let bytes = near.input.read_remaining(1 << 20).await?;
+            assert!(bytes.as_slice() == pattern(500 * KIB));
+            near.output.finish().await
+        })
+        .unwrap();
+        let (line, closing) = reading.join().unwrap();
+        assert_eq!(line.unwrap().as_deref(), Some("hello"), "over {transport}");
+        closing.unwrap();
+        assert_eq!(closed.join().unwrap(), CloseReason::Ended, "over {transport}");
+    });
 }
 
 #[test]
 fn a_closing_selector_ends_a_read_and_the_waits_for_the_end() {
-    for transport in Transport::ALL {
-        watched(move || {
-            let selector = SelectorManager::new();
-            let (near, far) = pair(transport, &selector);
-            let Connection { mut input, socket, .. } = near;
-            let reading = waiting(async move { input.read_u8().await });
-            let other = socket.clone();
-            let closed = waiting(async move { socket.closed().await });
-            let finished = waiting(async move { other.peer_finished().await });
-            block_on(selector.close());
-            assert_closed("read", reading.join().unwrap());
-            assert_closed("peer_finished", finished.join().unwrap());
-            assert_eq!(closed.join().unwrap(), CloseReason::Local, "over {transport}");
-            drop(far);
-        });
-    }
+    on_each(|transport| {
+        let selector = SelectorManager::new();
+        let (near, far) = pair(transport, &selector);
+        let Connection { mut input, socket, .. } = near;
+        let reading = waiting(async move { input.read_u8().await });
+        let other = socket.clone();
+        let closed = waiting(async move { socket.closed().await });
+        let finished = waiting(async move { other.peer_finished().await });
+        block_on(selector.close());
+        assert_closed("read", reading.join().unwrap());
+        assert_closed("peer_finished", finished.join().unwrap());
+        assert_eq!(closed.join().unwrap(), CloseReason::Local, "over {transport}");
+        drop(far);
+    });
 }
 
 #[test]
@@ -119,50 +115,46 @@ fn a_closing_selector_ends_an_accept() {
 
 #[test]
 fn a_closing_selector_ends_a_write_that_waits_for_room() {
-    for transport in Transport::ALL {
-        watched(move || {
-            // Nothing that is queued ever leaves, so it ends because the close begins, and not
-            // because it is over.
-            let clock = TestClock::new();
-            let builder = SelectorManager::builder().clock(clock.clone());
-            let selector = builder.drain(HOUR, 64 * KIB as u64).build().unwrap();
-            let (mut near, far) = pair(transport, &selector);
-            fill(&mut near);
-            let writing = waiting(async move {
-                let outcome = near.output.write_str("more").await;
-                (near, outcome)
-            });
-            let busy = selector.spawn(std::future::pending());
-            let closing = thread::spawn({
-                let selector = selector.clone();
-                move || block_on(selector.close())
-            });
-            let (near, outcome) = writing.join().unwrap();
-            assert_closed("write", outcome);
-            assert!(!closing.is_finished(), "over {transport}");
-            wait_for(|| {
-                clock.advance(HOUR);
-                closing.is_finished()
-            });
-            closing.join().unwrap();
-            drop((near, far, busy));
+    on_each(|transport| {
+        // Nothing that is queued ever leaves, so it ends because the close begins, and not
+        // because it is over.
+        let clock = TestClock::new();
+        let builder = SelectorManager::builder().clock(clock.clone());
+        let selector = builder.drain(HOUR, 64 * KIB as u64).build().unwrap();
+        let (mut near, far) = pair(transport, &selector);
+        fill(&mut near);
+        let writing = waiting(async move {
+            let outcome = near.output.write_str("more").await;
+            (near, outcome)
         });
-    }
+        let busy = selector.spawn(std::future::pending());
+        let closing = thread::spawn({
+            let selector = selector.clone();
+            move || block_on(selector.close())
+        });
+        let (near, outcome) = writing.join().unwrap();
+        assert_closed("write", outcome);
+        assert!(!closing.is_finished(), "over {transport}");
+        wait_for(|| {
+            clock.advance(HOUR);
+            closing.is_finished()
+        });
+        closing.join().unwrap();
+        drop((near, far, busy));
+    });
 }
 
 #[test]
 fn a_selector_that_stops_ends_a_flush() {
-    for transport in Transport::ALL {
-        watched(move || {
-            let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
-            let (mut near, far) = pair(transport, &selector);
-            fill(&mut near);
-            let flushing = waiting(async move { near.output.flush().await });
-            block_on(selector.close());
-            assert_closed("flush", flushing.join().unwrap());
-            drop(far);
-        });
-    }
+    on_each(|transport| {
+        let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
+        let (mut near, far) = pair(transport, &selector);
+        fill(&mut near);
+        let flushing = waiting(async move { near.output.flush().await });
+        block_on(selector.close());
+        assert_closed("flush", flushing.join().unwrap());
+        drop(far);
+    });
 }
 
 #[test]

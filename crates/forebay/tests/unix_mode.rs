@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
 mod vocabulary;
 
 use std::io;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use forebay::{ErrorKind, UnixAddress};
 use rustix::fs::Mode;
 use rustix::process::umask;
-use vocabulary::transport::report;
+use support::report;
 use vocabulary::unix::{Directory, abstract_name, as_nobody, is_root, mode};
 use vocabulary::{alone, await_that, child, watched};
 

@@ -14,8 +14,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use forebay::{ErrorKind, SelectorManager, SocketAddress, UnixAddress};
-use support::{Child, report, role, run, say, skip};
-use vocabulary::transport::Transport;
+use support::{Child, Transport, on_every_transport, report, role, run, say, skip};
 use vocabulary::unix::{Directory, NOBODY, abstract_name, as_nobody, is_root};
 
 // ---- names --------------------------------------------------------------------------------------
@@ -143,17 +142,15 @@ fn x5_every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did() 
 
 #[test]
 fn credentials_are_those_of_both_sides_and_of_unix_sockets_alone() {
-    run(async |selector| {
-        for transport in Transport::ALL {
-            let (client, server) = transport.pair(&selector).await?;
-            for end in [client, server] {
-                let peer = end.socket.peer_credentials();
-                if transport == Transport::Unix {
-                    assert_eq!(peer?.user_id, rustix::process::geteuid().as_raw());
-                } else {
-                    let error = peer.unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-                }
+    on_every_transport(async |selector, transport| {
+        let (client, server) = transport.pair(&selector).await?;
+        for end in [client, server] {
+            let peer = end.socket.peer_credentials();
+            if transport == Transport::Unix {
+                assert_eq!(peer?.user_id, rustix::process::geteuid().as_raw());
+            } else {
+                let error = peer.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
             }
         }
         Ok(())

@@ -32,7 +32,10 @@ pub(crate) use self::known::Known;
 #[cfg(target_os = "linux")]
 pub(crate) use self::netns::{Cable, End, PLUG, on_a_cable};
 pub(crate) use self::seed::{Random, from_environment, seed};
-pub(crate) use self::transports::{MOMENT, Transport, just_before, settle, with_clock};
+pub(crate) use self::transports::{
+    DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, on_each, on_every_transport,
+    on_every_transport_with_clock, on_transports, settle, with_clock,
+};
 
 pub(crate) const KIB: usize = 1024;
 pub(crate) const MIB: usize = 1024 * KIB;

@@ -1,24 +1,29 @@
 //! What carries a connection: a test of what holds for all of them runs over each.
+//!
+//! Tests ask a transport what it can do, and do not match on it; so another one is added here
+//! alone.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Connection, Result, SelectorManager, ServerSocket, UnixAddress};
 use futures_lite::future::{yield_now, zip};
 
-use super::watched;
+use super::{KIB, report, watched};
 
 /// The smallest step of time.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 /// How long a close waits for its peer on the selectors that [`with_clock`] makes.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much input it throws away.
 const DRAIN_BYTES: u64 = 64 * 1024;
-/// Bytes that wait in each direction of a connection in memory.
-const MEMORY_BYTES: usize = 4096;
+/// Bytes that wait in each direction of a connection in memory: about what a kernel takes, so that a
+/// flush returns where it does on a socket.
+const MEMORY_BYTES: usize = 128 * KIB;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -30,7 +35,7 @@ pub(crate) enum Transport {
 impl Transport {
     pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Unix, Self::Memory];
 
-    /// Both ends of a connection.
+    /// Both ends of a connection, the one that connected first. Whoever listened for it is gone.
     pub(crate) async fn pair(self, selector: &SelectorManager) -> Result<(Connection, Connection)> {
         let (near, far) = match self {
             Self::Tcp => {
@@ -50,12 +55,43 @@ impl Transport {
     /// Has `near` reset by its peer. A Unix socket resets only when its peer has left something
     /// unread (`unix(7)`), so something is sent there first.
     pub(crate) async fn reset_by_peer(self, near: &mut Connection, far: &Connection) -> Result<()> {
-        if self == Self::Unix {
+        if !self.knows_resets() {
             near.output.write_str("never read").await?;
             near.output.flush().await?;
         }
         far.socket.abort();
         Ok(())
+    }
+
+    /// Whether `abort` reaches a peer as an error even if everything it sent was read. Unix sockets
+    /// know no reset: there it sees the end.
+    pub(crate) fn knows_resets(self) -> bool {
+        self != Self::Unix
+    }
+
+    /// Descriptors that a pair takes.
+    pub(crate) fn sockets(self) -> usize {
+        if self == Self::Memory { 0 } else { 2 }
+    }
+
+    /// Whether a socket of the standard library can be the other end, with nothing agreed before.
+    pub(crate) fn takes_plain_peers(self) -> bool {
+        matches!(self, Self::Tcp | Self::Unix)
+    }
+
+    /// Whether what is written is what the kernel carries, byte for byte and nothing besides.
+    pub(crate) fn is_transparent(self) -> bool {
+        matches!(self, Self::Tcp | Self::Unix)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Unix => "a Unix socket",
+            Self::Memory => "memory",
+        })
     }
 }
 
@@ -68,14 +104,60 @@ async fn abstract_listener(selector: &SelectorManager) -> Result<(ServerSocket, 
     Ok((selector.unix().bind(address.clone()).await?, address))
 }
 
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "TCP",
-            Self::Unix => "a Unix socket",
-            Self::Memory => "memory",
-        })
+// ---- over each of them --------------------------------------------------------------------------
+
+/// Runs a test over every transport, each on a selector of its own, watched.
+#[track_caller]
+pub(crate) fn on_every_transport(
+    test: impl AsyncFn(SelectorManager, Transport) -> Result<()> + Copy + Send + 'static,
+) {
+    on_transports(|_| true, test);
+}
+
+/// As [`on_every_transport`], over those of which this holds.
+#[track_caller]
+pub(crate) fn on_transports(
+    which: impl Fn(Transport) -> bool,
+    test: impl AsyncFn(SelectorManager, Transport) -> Result<()> + Copy + Send + 'static,
+) {
+    for transport in Transport::ALL.into_iter().filter(|transport| which(*transport)) {
+        over(transport, move || {
+            forebay::run(async |selector| test(selector, transport).await).unwrap();
+        });
     }
+}
+
+/// As [`on_every_transport`], by a clock that the test owns.
+#[track_caller]
+pub(crate) fn on_every_transport_with_clock(
+    test: impl AsyncFn(SelectorManager, TestClock, Transport) -> Result<()> + Copy + Send + 'static,
+) {
+    on_each(move |transport| {
+        with_clock(async move |selector, clock| test(selector, clock, transport).await);
+    });
+}
+
+/// As [`on_every_transport`], for a test that makes the selector itself.
+#[track_caller]
+pub(crate) fn on_each(test: impl Fn(Transport) + Copy + Send + 'static) {
+    for transport in Transport::ALL {
+        over(transport, move || test(transport));
+    }
+}
+
+/// Runs something, watched, and says over what it ran if it fails.
+#[track_caller]
+fn over(transport: Transport, run: impl FnOnce() + Send + 'static) {
+    struct Named(Transport);
+    impl Drop for Named {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                report(&format!("failed over {}", self.0));
+            }
+        }
+    }
+    let _named = Named(transport);
+    watched(run);
 }
 
 /// Runs a test on a selector whose clock it owns, watched.
@@ -103,4 +185,10 @@ pub(crate) async fn settle() {
     for _ in 0..100 {
         yield_now().await;
     }
+}
+
+#[track_caller]
+pub(crate) fn assert_reset<T: fmt::Debug>(transport: Transport, outcome: Result<T>) {
+    let error = outcome.expect_err("it was reset");
+    assert!(error.is_reset(), "over {transport}: {error}");
 }

@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "every test binary takes the words it needs")]
 
 pub(crate) mod ends;
-pub(crate) mod transport;
 pub(crate) mod unix;
 
 use std::io::Read;
