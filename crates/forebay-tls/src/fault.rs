@@ -1,0 +1,316 @@
+//! What rustls says, in our words: whose fault it was, what was expected, what came, what to do.
+
+use forebay_io::{Error, ErrorKind, TlsFault};
+use rustls::{
+    AlertDescription as Alert, CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible,
+    PeerMisbehaved,
+};
+
+use crate::notes::Notes;
+use crate::text::{NAME_MAX, clean};
+use crate::trust::fault_of;
+
+/// Translates an error of rustls; `operation` is the call it came from, as a user knows it.
+///
+/// What a verifier left in the notes is preferred, for it saw the certificates.
+pub(crate) fn explained(operation: &'static str, error: Rustls, notes: Notes) -> Error {
+    if let Some(refusal) = notes.refusal {
+        let explained =
+            Error::new(ErrorKind::Tls(refusal.fault), operation).with_detail(refusal.detail);
+        return match refusal.cause {
+            Some(cause) => explained.with_cause(cause),
+            None => explained.with_cause(error),
+        };
+    }
+    let (kind, detail) = described(&error, notes.server_name.as_deref());
+    Error::new(kind, operation).with_detail(detail).with_cause(error)
+}
+
+/// A kind and a sentence for everything that rustls can say.
+fn described(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
+    let tls = |fault, detail: String| (ErrorKind::Tls(fault), detail);
+    match error {
+        Rustls::AlertReceived(alert) => tls(TlsFault::RefusedByPeer, alert_text(*alert)),
+        Rustls::InvalidMessage(message) => invalid_message(*message),
+        Rustls::InappropriateMessage { expect_types, got_type } => tls(
+            TlsFault::Misbehaved,
+            format!(
+                "expected a message of {expect_types:?}, but one of {got_type:?} came; {REPORT}"
+            ),
+        ),
+        Rustls::InappropriateHandshakeMessage { expect_types, got_type } => tls(
+            TlsFault::Misbehaved,
+            format!("expected {expect_types:?} in the handshake, but {got_type:?} came; {REPORT}"),
+        ),
+        Rustls::NoCertificatesPresented => tls(
+            TlsFault::NoCertificate,
+            "expected a certificate of the client, but none came; give the client an identity, or \
+             make `client_auth` optional"
+                .to_owned(),
+        ),
+        Rustls::DecryptError => tls(
+            TlsFault::BadRecord,
+            format!(
+                "expected a record that decrypts with the session's key, but one came that does \
+             not: it was altered on the way; {REPORT}"
+            ),
+        ),
+        Rustls::PeerSentOversizedRecord => tls(
+            TlsFault::BadRecord,
+            format!("expected records of at most 16 KiB, but a larger one came; {REPORT}"),
+        ),
+        Rustls::PeerIncompatible(why) => incompatible(why),
+        Rustls::PeerMisbehaved(why) => misbehaved(why),
+        Rustls::InvalidCertificate(why) => tls(fault_of(why), certificate_text(why)),
+        Rustls::InvalidCertRevocationList(why) => tls(
+            TlsFault::InvalidCertificate,
+            format!(
+                "expected a usable revocation list, but it is not: {why:?}; see who publishes it"
+            ),
+        ),
+        Rustls::NoApplicationProtocol => tls(
+            TlsFault::NoCommonProtocol,
+            "expected an application protocol (ALPN) that both sides speak, but the peer offers \
+             others; compare `alpn` of both"
+                .to_owned(),
+        ),
+        Rustls::InvalidEncryptedClientHello(why) => tls(
+            TlsFault::Misbehaved,
+            format!("expected a plain ClientHello, but its encryption failed: {why:?}; {REPORT}"),
+        ),
+        error => ours(error, server_name),
+    }
+}
+
+const REPORT: &str = "if it happens again, the peer's TLS or something on the way is broken";
+
+/// What neither side's configuration nor the peer's bytes can cause.
+fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
+    match error {
+        // The resolver of certificates found none, which rustls reports in general words only.
+        Rustls::General(text) if text.starts_with("no server certificate chain") => {
+            let name = server_name.map_or("no name".to_owned(), |name| clean(name, NAME_MAX));
+            let detail = format!(
+                "expected a name that this server has a certificate for, but the client asked for \
+                 {name}; connect by another name, or add an identity for it"
+            );
+            (ErrorKind::Tls(TlsFault::UnknownServerName), detail)
+        }
+        Rustls::UnsupportedNameType => (
+            ErrorKind::InvalidInput,
+            "expected a DNS name or an IP address as the server's name, but it is neither; set \
+             `server_name`"
+                .to_owned(),
+        ),
+        Rustls::InconsistentKeys(_) => (
+            ErrorKind::InvalidInput,
+            "expected the key that belongs to the certificate, but it is another; compare the files \
+             of the identity"
+                .to_owned(),
+        ),
+        Rustls::BadMaxFragmentSize => {
+            (ErrorKind::InvalidInput, "the size of a fragment is out of range".to_owned())
+        }
+        Rustls::FailedToGetCurrentTime | Rustls::FailedToGetRandomBytes => {
+            (ErrorKind::System, format!("the system refused: {error}"))
+        }
+        Rustls::EncryptError | Rustls::HandshakeNotComplete => {
+            (ErrorKind::Other, format!("TLS was used out of turn: {error}"))
+        }
+        error => (ErrorKind::Other, clean(&error.to_string(), 2 * NAME_MAX)),
+    }
+}
+
+/// A record that cannot be read. What is wrong with its header was no TLS in the first place.
+fn invalid_message(message: InvalidMessage) -> (ErrorKind, String) {
+    use InvalidMessage as M;
+    let (fault, detail) = match message {
+        M::InvalidContentType | M::UnknownProtocolVersion => (
+            TlsFault::NotTls,
+            "expected a TLS record, but other bytes came; see whether this port speaks TLS, or \
+             starts in plain text (STARTTLS, HTTP)"
+                .to_owned(),
+        ),
+        M::MessageTooLarge | M::InvalidEmptyPayload => (
+            TlsFault::BadRecord,
+            format!("expected a record of 1 byte to 16 KiB, but {message:?} came; {REPORT}"),
+        ),
+        message => (
+            TlsFault::Misbehaved,
+            format!("expected a well-formed TLS message, but one came with {message:?}; {REPORT}"),
+        ),
+    };
+    (ErrorKind::Tls(fault), detail)
+}
+
+/// What the two sides do not share.
+fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
+    use PeerIncompatible as P;
+    let (fault, detail) = match why {
+        P::ServerDoesNotSupportTls12Or13
+        | P::Tls12NotOffered
+        | P::Tls12NotOfferedOrEnabled
+        | P::SupportedVersionsExtensionRequired
+        | P::Tls13RequiredForQuic => (
+            TlsFault::NoCommonVersion,
+            "expected TLS 1.2 or 1.3, as `versions` allows, but the peer offers neither of these; \
+             older versions are not safe (RFC 8996): renew the peer's TLS"
+                .to_owned(),
+        ),
+        P::ServerTlsVersionIsDisabledByOurConfig => (
+            TlsFault::NoCommonVersion,
+            "expected a version that `versions` allows, but the server chose another; allow it, or \
+             renew the server's TLS"
+                .to_owned(),
+        ),
+        P::NoCipherSuitesInCommon => suites("cipher suite", "`cipher_suites`"),
+        P::NoKxGroupsInCommon | P::NamedGroupsExtensionRequired | P::KeyShareExtensionRequired => {
+            suites("key exchange group", "`key_exchange_groups`")
+        }
+        P::NoSignatureSchemesInCommon
+        | P::NoCertificateRequestSignatureSchemesInCommon
+        | P::SignatureAlgorithmsExtensionRequired => {
+            suites("signature scheme", "the kinds of keys in the identities")
+        }
+        P::EcPointsExtensionRequired
+        | P::NoEcPointFormatsInCommon
+        | P::UncompressedEcPointsRequired
+        | P::NullCompressionRequired
+        | P::ExtendedMasterSecretExtensionRequired => (
+            TlsFault::NoCommonSuite,
+            format!("expected what every TLS 1.2 of today can, but the peer cannot ({why:?}); renew \
+             the peer's TLS"),
+        ),
+        why => (
+            TlsFault::Misbehaved,
+            format!("expected what RFC 8446 asks of a peer, but it is incompatible ({why:?}); {REPORT}"),
+        ),
+    };
+    (ErrorKind::Tls(fault), detail)
+}
+
+fn suites(what: &str, knob: &str) -> (TlsFault, String) {
+    let detail = format!(
+        "expected a {what} that both sides know, but there is none; compare {knob} of both"
+    );
+    (TlsFault::NoCommonSuite, detail)
+}
+
+/// A rule of the protocol that the peer broke.
+fn misbehaved(why: &PeerMisbehaved) -> (ErrorKind, String) {
+    use PeerMisbehaved as P;
+    let (fault, expected) = match why {
+        P::SelectedUnofferedApplicationProtocol => {
+            (TlsFault::NoCommonProtocol, "one of the application protocols that were offered")
+        }
+        P::TooManyEmptyFragments
+        | P::TooManyWarningAlertsReceived
+        | P::TooManyKeyUpdateRequests
+        | P::TooManyRenegotiationRequests => (TlsFault::Misbehaved, "a peer that gets on with it"),
+        P::IllegalTlsInnerPlaintext => (TlsFault::BadRecord, "records with a type"),
+        _ => (TlsFault::Misbehaved, "a peer that follows the protocol"),
+    };
+    (ErrorKind::Tls(fault), format!("expected {expected}, but it did not ({why:?}); {REPORT}"))
+}
+
+/// A certificate that nobody explained, because the verifier of the platform left no notes.
+fn certificate_text(why: &CertificateError) -> String {
+    format!(
+        "expected a certificate that the verifier accepts, but it said: {}; have it issued anew",
+        clean(&why.to_string(), 2 * NAME_MAX)
+    )
+}
+
+/// The peer's alert, by its name in RFC 8446, section 6, and what it usually means.
+fn alert_text(alert: Alert) -> String {
+    let (name, meaning) = match alert {
+        Alert::CloseNotify => ("close_notify", "it ended before the handshake was complete"),
+        Alert::UnexpectedMessage => ("unexpected_message", "it did not expect what it got"),
+        Alert::BadRecordMac | Alert::DecryptionFailed => {
+            ("bad_record_mac", "bytes were altered between here and there")
+        }
+        Alert::RecordOverflow => ("record_overflow", "a record was too large for it"),
+        Alert::DecompressionFailure => ("decompression_failure", "its TLS is very old"),
+        Alert::HandshakeFailure => (
+            "handshake_failure",
+            "usually no cipher suite, group or signature scheme in common, or it wants a client \
+             certificate: compare `cipher_suites` and `key_exchange_groups`, or set an identity",
+        ),
+        Alert::NoCertificate | Alert::CertificateRequired => {
+            ("certificate_required", "it wants a client certificate: set `identity`")
+        }
+        Alert::BadCertificate => (
+            "bad_certificate",
+            "it could not use our certificate: see its names, its form and its log",
+        ),
+        Alert::UnsupportedCertificate => (
+            "unsupported_certificate",
+            "our certificate is of a kind or for a use that it does not take: see the extended key \
+             usage",
+        ),
+        Alert::CertificateRevoked => ("certificate_revoked", "it knows ours as revoked: renew it"),
+        Alert::CertificateExpired => {
+            ("certificate_expired", "ours has expired, or its clock is wrong: renew it")
+        }
+        Alert::CertificateUnknown => {
+            ("certificate_unknown", "it did not accept our certificate: see its log for the reason")
+        }
+        Alert::UnknownCA => (
+            "unknown_ca",
+            "it does not trust the root of our certificate, or we did not send the whole chain: \
+             have it trust the root, or add the intermediate certificates to the identity",
+        ),
+        Alert::IllegalParameter => ("illegal_parameter", "a value of ours made no sense to it"),
+        Alert::AccessDenied => {
+            ("access_denied", "our certificate is valid, but it does not let us in")
+        }
+        Alert::DecodeError => ("decode_error", "it could not read a message of ours"),
+        Alert::DecryptError => (
+            "decrypt_error",
+            "a signature of ours did not convince it: see whether key and certificate belong \
+             together",
+        ),
+        Alert::ExportRestriction => ("export_restriction", "its TLS is very old"),
+        Alert::ProtocolVersion => (
+            "protocol_version",
+            "it speaks none of our versions of TLS: see `versions`, or renew its TLS",
+        ),
+        Alert::InsufficientSecurity => {
+            ("insufficient_security", "it asks for stronger cryptography: see `cipher_suites`")
+        }
+        Alert::InternalError => ("internal_error", "something broke on its side: see its log"),
+        Alert::InappropriateFallback => {
+            ("inappropriate_fallback", "it speaks a newer version than the one that was tried")
+        }
+        Alert::UserCanceled => ("user_canceled", "somebody there called it off"),
+        Alert::NoRenegotiation => ("no_renegotiation", "it does not renegotiate"),
+        Alert::MissingExtension => {
+            ("missing_extension", "it needs an extension that was not offered: see `server_name`")
+        }
+        Alert::UnsupportedExtension => {
+            ("unsupported_extension", "it was sent an extension unasked")
+        }
+        Alert::CertificateUnobtainable => ("certificate_unobtainable", "it could not fetch ours"),
+        Alert::UnrecognisedName => (
+            "unrecognized_name",
+            "it has no certificate for the name that was asked for: see `server_name`",
+        ),
+        Alert::BadCertificateStatusResponse => {
+            ("bad_certificate_status_response", "it refused the OCSP response")
+        }
+        Alert::BadCertificateHashValue => ("bad_certificate_hash_value", "a hash did not fit"),
+        Alert::UnknownPSKIdentity => ("unknown_psk_identity", "it does not know the session"),
+        Alert::NoApplicationProtocol => (
+            "no_application_protocol",
+            "it speaks none of our application protocols: compare `alpn` of both",
+        ),
+        Alert::EncryptedClientHelloRequired => ("ech_required", "it takes encrypted hellos only"),
+        other => {
+            return format!(
+                "expected to be accepted, but its fatal alert {} came; see its log",
+                u8::from(other)
+            );
+        }
+    };
+    format!("expected to be accepted, but its fatal alert {name} came; {meaning}")
+}

@@ -1,0 +1,259 @@
+//! What was agreed on, and who is on the other side.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use crate::text::clean;
+
+/// A version of TLS. Older ones than these are refused: RFC 8996 forbids them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// What the two sides of a connection agreed on in their handshake.
+#[derive(Debug, Clone)]
+pub struct TlsInfo {
+    version: TlsVersion,
+    cipher_suite: String,
+    key_exchange_group: Option<String>,
+    alpn: Option<Box<[u8]>>,
+    server_name: Option<Box<str>>,
+    peer_certificates: Vec<PeerCertificate>,
+    is_resumed: bool,
+}
+
+impl TlsInfo {
+    /// Reads what a session that has finished its handshake knows.
+    pub(crate) fn new(state: &CommonState, server_name: Option<&str>) -> Self {
+        Self {
+            version: match state.protocol_version() {
+                Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+                _ => TlsVersion::Tls13,
+            },
+            cipher_suite: state
+                .negotiated_cipher_suite()
+                .map(|suite| suite_name(&format!("{:?}", suite.suite())))
+                .unwrap_or_default(),
+            key_exchange_group: state
+                .negotiated_key_exchange_group()
+                .map(|group| format!("{:?}", group.name())),
+            alpn: state.alpn_protocol().map(Into::into),
+            server_name: server_name.map(Into::into),
+            peer_certificates: state
+                .peer_certificates()
+                .unwrap_or_default()
+                .iter()
+                .map(|der| PeerCertificate::parse(der))
+                .collect(),
+            is_resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
+
+    /// Returns the version of TLS.
+    pub fn version(&self) -> TlsVersion {
+        self.version
+    }
+
+    /// Returns the cipher suite, by its name in IANA's registry: `TLS_AES_128_GCM_SHA256`.
+    pub fn cipher_suite(&self) -> &str {
+        &self.cipher_suite
+    }
+
+    /// Returns the group of the key exchange: `X25519`. A session that was resumed without a new
+    /// exchange has none.
+    pub fn key_exchange_group(&self) -> Option<&str> {
+        self.key_exchange_group.as_deref()
+    }
+
+    /// Returns the application protocol that was agreed on (ALPN, RFC 7301).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// Returns the name that the client asked for, or checked.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// Returns the chain that the peer sent, its own certificate first; empty where it sent none.
+    /// Of a resumed session it is the chain of the first one.
+    pub fn peer_certificates(&self) -> &[PeerCertificate] {
+        &self.peer_certificates
+    }
+
+    /// Tells whether an earlier session was taken up again, without certificates being exchanged.
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+}
+
+/// rustls sets its names of TLS 1.3 suites apart by `TLS13_`; IANA's registry does not.
+pub(crate) fn suite_name(name: &str) -> String {
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+/// A certificate that a peer sent.
+///
+/// Its texts are the peer's: control characters are escaped and long ones cut, so they can be
+/// printed, and what was cut ends in `…`. What does not parse as a certificate still has its
+/// [`der`](PeerCertificate::der), and empty texts.
+#[derive(Clone)]
+pub struct PeerCertificate {
+    der: Box<[u8]>,
+    parts: Parts,
+}
+
+#[derive(Clone, Default)]
+struct Parts {
+    subject: String,
+    issuer: String,
+    names: Vec<String>,
+    serial: String,
+    not_before: Option<SystemTime>,
+    not_after: Option<SystemTime>,
+    public_key: Box<[u8]>,
+}
+
+/// Characters of a subject, an issuer, a name or a serial number, and names of a certificate.
+const TEXT_MAX: usize = 512;
+const NAMES_MAX: usize = 256;
+
+impl PeerCertificate {
+    /// Reads a certificate; one that does not parse keeps its bytes only.
+    pub(crate) fn parse(der: &[u8]) -> Self {
+        let parts = match X509Certificate::from_der(der) {
+            Ok((_, certificate)) => Parts::of(&certificate),
+            Err(_) => Parts::default(),
+        };
+        Self { der: der.into(), parts }
+    }
+
+    /// Returns the certificate as it was sent (DER).
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Returns whom it is for: `CN=example.com, O=Example`.
+    pub fn subject(&self) -> &str {
+        &self.parts.subject
+    }
+
+    /// Returns who vouches for it.
+    pub fn issuer(&self) -> &str {
+        &self.parts.issuer
+    }
+
+    /// Returns the subject's alternative names, at most 256 of them: DNS names and IP addresses as
+    /// they are, the rest as `email:` and `URI:`. A DNS name that looks like an address is written
+    /// `DNS:192.0.2.1`, so that it cannot be taken for one.
+    pub fn names(&self) -> &[String] {
+        &self.parts.names
+    }
+
+    /// Returns the serial number in hexadecimal: `4e:2a:01`.
+    pub fn serial(&self) -> &str {
+        &self.parts.serial
+    }
+
+    /// Returns when it becomes valid.
+    pub fn not_before(&self) -> Option<SystemTime> {
+        self.parts.not_before
+    }
+
+    /// Returns when it expires.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.parts.not_after
+    }
+
+    /// Returns its public key (DER of `SubjectPublicKeyInfo`): what
+    /// [`Trust::pinned`](crate::Trust::pinned) compares the SHA-256 of.
+    pub fn public_key(&self) -> &[u8] {
+        &self.parts.public_key
+    }
+}
+
+impl Parts {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let validity = certificate.validity();
+        Self {
+            subject: clean(&certificate.subject().to_string(), TEXT_MAX),
+            issuer: clean(&certificate.issuer().to_string(), TEXT_MAX),
+            names: names_of(certificate),
+            serial: clean(&certificate.raw_serial_as_string(), TEXT_MAX),
+            not_before: system_time(validity.not_before.timestamp()),
+            not_after: system_time(validity.not_after.timestamp()),
+            public_key: certificate.public_key().raw.into(),
+        }
+    }
+}
+
+/// The alternative names of a certificate as text; none where the extension is missing or broken.
+pub(crate) fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    extension.value.general_names.iter().take(NAMES_MAX).map(name_text).collect()
+}
+
+pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
+    match name {
+        GeneralName::DNSName(name) if name.parse::<IpAddr>().is_ok() => format!("DNS:{name}"),
+        GeneralName::DNSName(name) => clean(name, TEXT_MAX),
+        GeneralName::IPAddress(bytes) => address_text(bytes),
+        GeneralName::RFC822Name(name) => format!("email:{}", clean(name, TEXT_MAX)),
+        GeneralName::URI(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
+        GeneralName::DirectoryName(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
+        _ => "(a name of another kind)".to_owned(),
+    }
+}
+
+fn address_text(bytes: &[u8]) -> String {
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        IpAddr::from(bytes).to_string()
+    } else if let Ok(bytes) = <[u8; 16]>::try_from(bytes) {
+        IpAddr::from(bytes).to_string()
+    } else {
+        format!("(an address of {} bytes)", bytes.len())
+    }
+}
+
+fn system_time(seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    }
+}
+
+impl fmt::Debug for PeerCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerCertificate")
+            .field("subject", &self.parts.subject)
+            .field("issuer", &self.parts.issuer)
+            .field("names", &self.parts.names)
+            .field("serial", &self.parts.serial)
+            .finish_non_exhaustive()
+    }
+}

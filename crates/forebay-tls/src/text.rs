@@ -1,0 +1,103 @@
+//! What a peer wrote, made fit for a message: no control characters, and no more than so much.
+
+use std::fmt::Write as _;
+
+use x509_parser::time::ASN1Time;
+
+/// What one name may take of a message. The longest DNS name has 253 characters.
+pub(crate) const NAME_MAX: usize = 256;
+
+/// Escapes what could move a terminal's cursor or turn its writing around, and cuts at `max`
+/// characters of the original.
+pub(crate) fn clean(text: &str, max: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max));
+    for (count, char) in text.chars().enumerate() {
+        if count == max {
+            out.push('…');
+            break;
+        }
+        if char.is_control() || turns_writing(char) {
+            out.extend(char.escape_unicode());
+        } else {
+            out.push(char);
+        }
+    }
+    out
+}
+
+/// The marks and overrides of bidirectional text: with them a name can be made to read as another.
+fn turns_writing(char: char) -> bool {
+    matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Joins names for a sentence: `a, b and c`, and says how many more there are above `max`.
+pub(crate) fn list(names: &[impl AsRef<str>], max: usize) -> String {
+    let shown = names.len().min(max);
+    let more = names.len() - shown;
+    let mut out = String::new();
+    for (index, name) in names.iter().take(shown).enumerate() {
+        match index {
+            0 => {}
+            _ if index + 1 == names.len() => out.push_str(" and "),
+            _ => out.push_str(", "),
+        }
+        out.push_str(name.as_ref());
+    }
+    if more > 0 {
+        // Writing to a string cannot fail.
+        write!(out, " and {more} more").unwrap_or_default();
+    }
+    out
+}
+
+/// A time as everybody's clock shows it, of seconds since 1970.
+pub(crate) fn utc(seconds: i64) -> String {
+    match ASN1Time::from_timestamp(seconds) {
+        Ok(time) => {
+            let time = time.to_datetime();
+            format!(
+                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+                time.year(),
+                u8::from(time.month()),
+                time.day(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            )
+        }
+        Err(_) => format!("{seconds} s after 1970"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clean, list, utc};
+
+    #[test]
+    fn what_moves_a_cursor_is_escaped() {
+        assert_eq!(clean("a\u{1b}[2J\nb", 100), "a\\u{1b}[2J\\u{a}b");
+        assert_eq!(clean("moc.\u{202e}live", 100), "moc.\\u{202e}live");
+        assert_eq!(clean("müller & söhne", 100), "müller & söhne");
+    }
+
+    #[test]
+    fn what_is_long_is_cut() {
+        assert_eq!(clean(&"x".repeat(300), 8), "xxxxxxxx…");
+        assert_eq!(clean("12345678", 8), "12345678");
+    }
+
+    #[test]
+    fn lists_read_as_sentences_and_end() {
+        assert_eq!(list(&["a"], 3), "a");
+        assert_eq!(list(&["a", "b"], 3), "a and b");
+        assert_eq!(list(&["a", "b", "c"], 3), "a, b and c");
+        assert_eq!(list(&["a", "b", "c", "d", "e"], 3), "a, b, c and 2 more");
+    }
+
+    #[test]
+    fn times_are_those_of_utc() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_827_696), "2000-02-29 12:34:56 UTC");
+        assert_eq!(utc(i64::MAX), "9223372036854775807 s after 1970");
+    }
+}

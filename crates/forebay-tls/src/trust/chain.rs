@@ -1,0 +1,169 @@
+//! What a peer presents, and what is looked at before anybody judges it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use forebay_io::TlsFault;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, OtherError};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::explain;
+use super::verifier::Refused;
+use crate::notes::Refusal;
+
+/// A peer's chain, in which capacity it is sent, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Presented<'a> {
+    pub(super) end_entity: &'a CertificateDer<'a>,
+    pub(super) intermediates: &'a [CertificateDer<'a>],
+    pub(super) role: Role<'a>,
+    pub(super) ocsp_response: &'a [u8],
+    pub(super) now: UnixTime,
+}
+
+/// Who is presented.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Role<'a> {
+    /// The server that was connected to by this name.
+    Server(&'a ServerName<'a>),
+    /// A server, where the name is not at hand.
+    SomeServer,
+    /// A client.
+    Client,
+}
+
+impl fmt::Display for Role<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server(_) | Self::SomeServer => "server",
+            Self::Client => "client",
+        })
+    }
+}
+
+/// RSA keys shorter than this are broken too cheaply (NIST SP 800-57, part 1, table 2).
+pub(super) const RSA_BITS_MIN: usize = 2048;
+
+/// Chains of up to so many certificates cannot be arranged in too many ways.
+const FEW: usize = 4;
+
+/// How many ways there may be from the peer's certificate through the others. Honest chains have
+/// one or two, cross-signed ones a handful.
+const WAYS_MAX: usize = 256;
+
+impl<'a> Presented<'a> {
+    /// Every certificate, the peer's own first.
+    pub(super) fn ders(&self) -> impl Iterator<Item = &'a CertificateDer<'a>> + use<'a> {
+        std::iter::once(self.end_entity).chain(self.intermediates)
+    }
+
+    /// Refuses what is not worth a judge: a key that no handshake would be believed with, and a
+    /// chain that is made to be searched for seconds (RUSTSEC-2023-0052).
+    pub(super) fn check(&self) -> Result<(), Refused> {
+        if let Ok((_, certificate)) = X509Certificate::from_der(self.end_entity)
+            && let Some(bits) = rsa_bits(certificate.public_key())
+            && bits < RSA_BITS_MIN
+        {
+            return Err(refused_here(explain::weak_key(&certificate, bits, self.role)));
+        }
+        if self.intermediates.len() > FEW && self.ways() > WAYS_MAX {
+            let refusal = explain::refused(
+                TlsFault::InvalidCertificate,
+                "a chain with few ways through it",
+                format!("came {} certificates that make many", self.intermediates.len() + 1),
+                format!("have the {} send only its own chain", self.role),
+            );
+            return Err(refused_here(refusal));
+        }
+        Ok(())
+    }
+
+    /// Counts what a search for issuers by name would visit. The search of `webpki` parses every
+    /// certificate at each step and gives up after 200,000 steps only.
+    fn ways(&self) -> usize {
+        let parsed = Chain::of(self);
+        let certificates = &parsed.certificates;
+        let mut ends = vec![0_usize; certificates.len()];
+        if let Some(first) = ends.first_mut() {
+            *first = 1;
+        }
+        let mut ways = 0_usize;
+        // The search does not go deeper: `webpki` takes at most six authorities between.
+        for _ in 0..6 {
+            let mut next = vec![0_usize; certificates.len()];
+            for (end, certificate) in ends.iter().zip(certificates).filter(|(end, _)| **end > 0) {
+                for (index, issuer) in certificates.iter().enumerate().skip(1) {
+                    if issuer.subject().as_raw() == certificate.issuer().as_raw() {
+                        next[index] = next[index].saturating_add(*end);
+                    }
+                }
+            }
+            ways = next.iter().fold(ways, |ways, end| ways.saturating_add(*end));
+            ends = next;
+        }
+        ways
+    }
+}
+
+/// `certificate_unknown` is the alert for what no other alert describes (RFC 8446, section 6.2).
+fn refused_here(refusal: Refusal) -> Refused {
+    let other = OtherError(Arc::from(Box::from(refusal.detail.as_str())));
+    Refused { error: CertificateError::Other(other).into(), refusal }
+}
+
+/// The certificates of a chain that can be read.
+pub(super) struct Chain<'a> {
+    /// In the order they came; the first is the peer's own, unless it is the malformed one.
+    pub(super) certificates: Vec<X509Certificate<'a>>,
+    /// The place of the first that cannot be read.
+    pub(super) malformed: Option<usize>,
+}
+
+impl<'a> Chain<'a> {
+    pub(super) fn of(presented: &Presented<'a>) -> Self {
+        let mut chain = Self { certificates: Vec::new(), malformed: None };
+        for (index, der) in presented.ders().enumerate() {
+            match X509Certificate::from_der(der) {
+                Ok(([], certificate)) => chain.certificates.push(certificate),
+                _ => chain.malformed = chain.malformed.or(Some(index)),
+            }
+        }
+        chain
+    }
+
+    /// Follows the issuers by name from the peer's certificate, as far as they were sent.
+    pub(super) fn path(&self) -> Vec<&X509Certificate<'a>> {
+        let mut left: Vec<&X509Certificate<'a>> = self.certificates.iter().collect();
+        if left.is_empty() {
+            return Vec::new();
+        }
+        let mut path = vec![left.remove(0)];
+        while let Some(last) = path.last()
+            && !is_self_issued(last)
+            && let Some(next) =
+                left.iter().position(|c| c.subject().as_raw() == last.issuer().as_raw())
+        {
+            path.push(left.remove(next));
+        }
+        path
+    }
+}
+
+pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    certificate.subject().as_raw() == certificate.issuer().as_raw()
+}
+
+/// The length of an RSA key as cryptographers and providers count it: whole bytes.
+pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
+    if key.algorithm.algorithm != OID_PKCS1_RSAENCRYPTION {
+        return None;
+    }
+    let Ok(PublicKey::RSA(key)) = key.parsed() else { return None };
+    let zeroes = key.modulus.iter().take_while(|byte| **byte == 0).count();
+    Some((key.modulus.len() - zeroes) * 8)
+}

@@ -1,0 +1,437 @@
+//! Why a chain was refused, for a person: what was expected, what came, and what to do.
+
+use std::fmt::Display;
+
+use forebay_io::TlsFault;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::anchors;
+use super::chain::{Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits};
+use super::words::{algorithm, constraints, is_weak, purposes, who};
+use crate::info::names_of;
+use crate::notes::Refusal;
+use crate::text::{NAME_MAX, clean, list, utc};
+
+/// So many names of a certificate stand in a message; a certificate may have thousands.
+const NAMES_SHOWN: usize = 8;
+
+/// Explains why a judge refused a chain. `roots` are the trusted ones, where they are known.
+pub(super) fn refusal(
+    error: &Error,
+    presented: &Presented<'_>,
+    roots: Option<&RootCertStore>,
+) -> Refusal {
+    let chain = Chain::of(presented);
+    let scene = Scene { path: chain.path(), chain: &chain, presented, roots };
+    match error {
+        Error::InvalidCertificate(error) => scene.certificate(error),
+        error => scene.invalid(format!("the verifier said: {error}")),
+    }
+}
+
+/// Explains why a signature of the handshake does not count; `None` leaves it to the error.
+pub(super) fn signature(
+    error: &Error,
+    certificate: &CertificateDer<'_>,
+    role: Role<'_>,
+) -> Option<Refusal> {
+    let Error::InvalidCertificate(error) = error else { return None };
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    if let Some(bits) = rsa_bits(certificate.public_key()).filter(|bits| *bits < RSA_BITS_MIN) {
+        return Some(weak_key(&certificate, bits, role));
+    }
+    Some(match fault_of(error) {
+        fault @ TlsFault::UnsupportedAlgorithm => refused(
+            fault,
+            "a signature that the provider can check",
+            format!("the {role}'s key, {}, does not fit it", who(&certificate)),
+            format!("have the {role} use a key of ECDSA P-256 or RSA"),
+        ),
+        fault => refused(
+            fault,
+            format!("the {role} to sign the handshake with the key of its certificate"),
+            format!("the signature is not of the key in the certificate {}", who(&certificate)),
+            format!("see whether the {role}'s key belongs to its certificate"),
+        ),
+    })
+}
+
+/// The cause behind an error of a verifier, as far as it alone tells.
+pub(crate) fn fault_of(error: &CertificateError) -> TlsFault {
+    use CertificateError as E;
+    #[expect(deprecated, reason = "a verifier of the platform may still use the old words")]
+    match error {
+        E::Expired | E::ExpiredContext { .. } => TlsFault::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => TlsFault::NotYetValid,
+        E::NotValidForName | E::NotValidForNameContext { .. } => TlsFault::WrongName,
+        E::UnknownIssuer => TlsFault::UntrustedRoot,
+        E::Revoked => TlsFault::Revoked,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => TlsFault::WrongPurpose,
+        E::UnsupportedSignatureAlgorithm
+        | E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            TlsFault::UnsupportedAlgorithm
+        }
+        E::ApplicationVerificationFailure => TlsFault::RefusedByVerifier,
+        E::Other(other) => match other.0.downcast_ref::<webpki::Error>() {
+            Some(webpki::Error::NameConstraintViolation) => TlsFault::NameConstraints,
+            Some(webpki::Error::CaUsedAsEndEntity) => TlsFault::WrongPurpose,
+            _ => TlsFault::InvalidCertificate,
+        },
+        _ => TlsFault::InvalidCertificate,
+    }
+}
+
+/// Puts a refusal's sentence together; every one has these three parts.
+pub(super) fn refused(
+    fault: TlsFault,
+    expected: impl Display,
+    came: impl Display,
+    remedy: impl Display,
+) -> Refusal {
+    Refusal { fault, detail: format!("expected {expected}, but {came}; {remedy}"), cause: None }
+}
+
+pub(super) fn weak_key(certificate: &X509Certificate<'_>, bits: usize, role: Role<'_>) -> Refusal {
+    refused(
+        TlsFault::WeakKey,
+        format!("RSA keys of at least {RSA_BITS_MIN} bits"),
+        format!("that of {} has {bits}", who(certificate)),
+        format!("have the {role}'s chain issued anew, with larger keys"),
+    )
+}
+
+/// All that is known at the moment of a refusal.
+struct Scene<'a> {
+    presented: &'a Presented<'a>,
+    chain: &'a Chain<'a>,
+    path: Vec<&'a X509Certificate<'a>>,
+    roots: Option<&'a RootCertStore>,
+}
+
+impl Scene<'_> {
+    fn certificate(&self, error: &CertificateError) -> Refusal {
+        use CertificateError as E;
+        if let Some(index) = self.chain.malformed {
+            return self.malformed(index);
+        }
+        let Some(leaf) = self.path.first() else { return self.malformed(0) };
+        match (fault_of(error), error) {
+            (TlsFault::Expired, E::Expired) => self.backward_dates(),
+            (TlsFault::Expired, _) => self.expired(),
+            (TlsFault::NotYetValid, _) => self.not_yet_valid(),
+            (TlsFault::WrongName, _) => self.wrong_name(leaf),
+            (TlsFault::UntrustedRoot, _) => self.unknown_issuer(),
+            (TlsFault::WrongPurpose, E::Other(_)) => self.authority_as_peer(leaf),
+            (TlsFault::WrongPurpose, _) => self.wrong_purpose(),
+            (TlsFault::UnsupportedAlgorithm, _) => self.signature_algorithm(),
+            (TlsFault::NameConstraints, _) => self.name_constraints(leaf),
+            (TlsFault::Revoked, _) => self.revoked(leaf),
+            (_, E::BadSignature) => self.bad_signature(),
+            (_, E::Other(other)) => match other.0.downcast_ref::<webpki::Error>() {
+                Some(error) => self.rejected(error),
+                // The verifier of the platform has a type of its own for a wrong purpose.
+                None if self.serves_another_purpose(leaf) => self.wrong_purpose(),
+                None => self
+                    .invalid(format!("the verifier said: {}", clean(&other.to_string(), NAME_MAX))),
+            },
+            (_, error) => self.invalid(format!("the verifier said: {error:?}")),
+        }
+    }
+
+    fn role(&self) -> Role<'_> {
+        self.presented.role
+    }
+
+    fn expired(&self) -> Refusal {
+        let now = seconds(self.presented.now);
+        let late =
+            self.chain.certificates.iter().find(|c| c.validity().not_after.timestamp() < now);
+        let which = late.map_or_else(
+            || "a certificate has expired".to_owned(),
+            |c| format!("{} expired on {}", who(c), utc(c.validity().not_after.timestamp())),
+        );
+        self.dated(TlsFault::Expired, &which, "send a renewed certificate")
+    }
+
+    fn not_yet_valid(&self) -> Refusal {
+        let now = seconds(self.presented.now);
+        let early =
+            self.chain.certificates.iter().find(|c| c.validity().not_before.timestamp() > now);
+        let which = early.map_or_else(
+            || "a certificate is not valid yet".to_owned(),
+            |c| format!("{} is valid from {} on", who(c), utc(c.validity().not_before.timestamp())),
+        );
+        self.dated(TlsFault::NotYetValid, &which, "send one that is valid already")
+    }
+
+    fn dated(&self, fault: TlsFault, which: &str, remedy: &str) -> Refusal {
+        refused(
+            fault,
+            format!(
+                "certificates that are valid at {} (this clock)",
+                utc(seconds(self.presented.now))
+            ),
+            which,
+            format!("have the {} {remedy}, or set this clock if it is wrong", self.role()),
+        )
+    }
+
+    fn backward_dates(&self) -> Refusal {
+        let backward = self.path.iter().find(|c| c.validity().not_before > c.validity().not_after);
+        self.invalid(format!(
+            "{} expires before it becomes valid",
+            backward.map_or_else(|| "one".to_owned(), |certificate| who(certificate))
+        ))
+    }
+
+    fn wrong_name(&self, leaf: &X509Certificate<'_>) -> Refusal {
+        let Role::Server(name) = self.role() else {
+            return self.invalid("its names do not fit".to_owned());
+        };
+        let expected = clean(&name.to_str(), NAME_MAX);
+        let names = names_of(leaf);
+        if names.is_empty() {
+            return refused(
+                TlsFault::NoName,
+                format!("a certificate with the subject alternative name {expected}"),
+                format!("{} has none, and a common name does not count", who(leaf)),
+                format!("have one issued with subjectAltName {expected}"),
+            );
+        }
+        refused(
+            TlsFault::WrongName,
+            format!("a certificate for {expected}"),
+            format!("the server's is for {}", list(&names, NAMES_SHOWN)),
+            format!(
+                "connect to such a name, say it with `server_name`, or have a certificate issued \
+                 for {expected}"
+            ),
+        )
+    }
+
+    fn unknown_issuer(&self) -> Refusal {
+        let (Some(leaf), Some(last)) = (self.path.first(), self.path.last()) else {
+            return self.malformed(0);
+        };
+        if is_self_issued(leaf) {
+            return self_signed(leaf);
+        }
+        if is_self_issued(last) {
+            return self.untrusted_root(last);
+        }
+        let issuer = clean(&last.issuer().to_string(), NAME_MAX);
+        refused(
+            TlsFault::IncompleteChain,
+            "a chain that leads to a trusted root",
+            format!(
+                "{issuer}, the issuer of the last certificate ({}), was neither sent nor is it \
+                 trusted here",
+                who(last)
+            ),
+            format!(
+                "have the {} send the certificate of {issuer} too, or, if that is a root, trust it \
+                 with Trust::roots_pem",
+                self.role()
+            ),
+        )
+    }
+
+    fn untrusted_root(&self, root: &X509Certificate<'_>) -> Refusal {
+        let expected = "a chain that ends in a trusted root";
+        if self.roots.is_some_and(|roots| anchors::named(roots, root.subject()).is_some()) {
+            return refused(
+                TlsFault::UntrustedRoot,
+                expected,
+                format!(
+                    "it ends in {}, whose name is trusted here, but with another key",
+                    who(root)
+                ),
+                "if the root was made anew, trust the new one with Trust::roots_pem",
+            );
+        }
+        refused(
+            TlsFault::UntrustedRoot,
+            expected,
+            format!("it ends in {}, which is not trusted here", who(root)),
+            "if that is your root, trust it with Trust::roots_pem or Trust::system_plus_pem",
+        )
+    }
+
+    fn wrong_purpose(&self) -> Refusal {
+        let (needed, short) = match self.role() {
+            Role::Client => ("client authentication", "clientAuth"),
+            Role::Server(_) | Role::SomeServer => ("server authentication", "serverAuth"),
+        };
+        let other = self.path.iter().find(|c| self.serves_another_purpose(c));
+        let came = other.map_or_else(
+            || "one is made for something else".to_owned(),
+            |c| format!("{} is for {}", who(c), purposes(c)),
+        );
+        refused(
+            TlsFault::WrongPurpose,
+            format!("certificates for {needed}"),
+            came,
+            format!("have one issued with the extended key usage {short}"),
+        )
+    }
+
+    /// A certificate without the extension serves every purpose (RFC 5280, section 4.2.1.12).
+    fn serves_another_purpose(&self, certificate: &X509Certificate<'_>) -> bool {
+        match certificate.extended_key_usage() {
+            Ok(Some(usage)) => match self.role() {
+                Role::Client => !usage.value.client_auth,
+                Role::Server(_) | Role::SomeServer => !usage.value.server_auth,
+            },
+            _ => false,
+        }
+    }
+
+    fn authority_as_peer(&self, leaf: &X509Certificate<'_>) -> Refusal {
+        let trusted =
+            self.roots.is_some_and(|roots| anchors::named(roots, leaf.subject()).is_some());
+        if is_self_issued(leaf) && !trusted {
+            return self_signed(leaf);
+        }
+        let role = self.role();
+        refused(
+            TlsFault::WrongPurpose,
+            format!("the {role}'s own certificate"),
+            format!("{} is that of an authority (basic constraints: CA)", who(leaf)),
+            format!("issue one for the {role} with it, or trust its key with Trust::pinned"),
+        )
+    }
+
+    fn signature_algorithm(&self) -> Refusal {
+        let weak = self.path.iter().find(|c| is_weak(&c.signature_algorithm));
+        if let Some(certificate) = weak {
+            return refused(
+                TlsFault::WeakSignature,
+                "signatures with SHA-256 or better",
+                format!("{} is signed with {}", who(certificate), algorithm(certificate)),
+                format!("have the {}'s certificate issued anew", self.role()),
+            );
+        }
+        let which: Vec<String> =
+            self.path.iter().map(|c| format!("{} with {}", who(c), algorithm(c))).collect();
+        refused(
+            TlsFault::UnsupportedAlgorithm,
+            "signatures that the provider can check",
+            format!("these came: {}", list(&which, NAMES_SHOWN)),
+            "use another provider, or have the chain issued with ECDSA P-256 or RSA",
+        )
+    }
+
+    fn name_constraints(&self, leaf: &X509Certificate<'_>) -> Refusal {
+        let rules: Vec<String> = self.path.iter().skip(1).filter_map(|c| constraints(c)).collect();
+        let rules = match rules.as_slice() {
+            [] => "its root may not vouch for all of these".to_owned(),
+            rules => list(rules, NAMES_SHOWN),
+        };
+        refused(
+            TlsFault::NameConstraints,
+            "names that every authority of the chain may vouch for",
+            format!("{} is for {}, and {rules}", who(leaf), list(&names_of(leaf), NAMES_SHOWN)),
+            "have it issued by an authority without that limit, or for other names",
+        )
+    }
+
+    fn revoked(&self, leaf: &X509Certificate<'_>) -> Refusal {
+        refused(
+            TlsFault::Revoked,
+            "certificates that are still good",
+            format!("the system knows {}, or one of its issuers, as revoked", who(leaf)),
+            format!("have the {} use a new key and certificate", self.role()),
+        )
+    }
+
+    /// A weak issuer's signatures are not even looked at, and a root that was made anew under its
+    /// old name is the most frequent of the other causes.
+    fn bad_signature(&self) -> Refusal {
+        let weak = self.path.iter().skip(1).find_map(|c| {
+            let bits = rsa_bits(c.public_key()).filter(|bits| *bits < RSA_BITS_MIN)?;
+            Some(weak_key(c, bits, self.role()))
+        });
+        if let Some(refusal) = weak {
+            return refusal;
+        }
+        let Some(last) = self.path.last() else { return self.malformed(0) };
+        let root = self.roots.and_then(|roots| anchors::named(roots, last.issuer()));
+        if let Some(bits) = root.and_then(anchors::rsa_bits_of).filter(|bits| *bits < RSA_BITS_MIN)
+        {
+            return refused(
+                TlsFault::WeakKey,
+                format!("RSA keys of at least {RSA_BITS_MIN} bits"),
+                format!(
+                    "that of the root {} has {bits}",
+                    clean(&last.issuer().to_string(), NAME_MAX)
+                ),
+                "trust a root with a larger key",
+            );
+        }
+        if is_self_issued(last) && self.path.len() > 1 {
+            return self.untrusted_root(last);
+        }
+        self.invalid(format!(
+            "the signature on {} is not of the {} that is known here: it was altered, or its \
+             issuer was made anew under the same name",
+            who(last),
+            clean(&last.issuer().to_string(), NAME_MAX)
+        ))
+    }
+
+    fn rejected(&self, error: &webpki::Error) -> Refusal {
+        use webpki::Error as E;
+        self.invalid(match error {
+            E::EndEntityUsedAsCa => match self.path.iter().skip(1).find(|c| !c.is_ca()) {
+                Some(issuer) => format!(
+                    "{} issued one, which is no authority (no basic constraints: CA)",
+                    who(issuer)
+                ),
+                None => "one was issued by somebody who is no authority".to_owned(),
+            },
+            E::PathLenConstraintViolated => {
+                "an authority has issued another, and may not (path length)".to_owned()
+            }
+            E::MaximumSignatureChecksExceeded
+            | E::MaximumPathBuildCallsExceeded
+            | E::MaximumNameConstraintComparisonsExceeded
+            | E::MaximumPathDepthExceeded => "the chain takes too long to check".to_owned(),
+            E::UnsupportedCertVersion => "one is not of X.509 version 3".to_owned(),
+            E::UnsupportedCriticalExtension => {
+                "one has a critical extension that is not known here".to_owned()
+            }
+            other => format!("a check failed: {other:?}"),
+        })
+    }
+
+    fn malformed(&self, index: usize) -> Refusal {
+        self.invalid(format!("certificate {} of the chain is malformed", index + 1))
+    }
+
+    fn invalid(&self, came: impl Display) -> Refusal {
+        let role = self.role();
+        refused(
+            TlsFault::InvalidCertificate,
+            format!("a {role} with a valid chain of certificates"),
+            came,
+            format!("have the {role}'s certificate issued anew"),
+        )
+    }
+}
+
+fn self_signed(leaf: &X509Certificate<'_>) -> Refusal {
+    refused(
+        TlsFault::SelfSigned,
+        "a certificate that a trusted root vouches for",
+        format!("{} was issued by itself and is not trusted here", who(leaf)),
+        "if it is yours, trust it with Trust::roots_pem, or its key with Trust::pinned",
+    )
+}
+
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,258 @@
+//! Pins: the SHA-256 of a public key, and peers believed by it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use forebay_io::{Error, ErrorKind, Result, TlsFault};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::hash::{Hash, HashAlgorithm};
+use rustls::{CertificateError, SupportedCipherSuite};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::chain::Presented;
+use super::explain;
+use super::verifier::{Judge, Refused};
+use crate::notes::Refusal;
+
+/// The SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469, section 2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin([u8; 32]);
+
+/// What can be a pin: text in base64 or hexadecimal, or the 32 bytes.
+///
+/// Implemented for `&str`, `String`, `&String` and `[u8; 32]`; not to be implemented elsewhere.
+pub trait ToPin: sealed::ToPin {}
+
+impl<T: sealed::ToPin> ToPin for T {}
+
+mod sealed {
+    use forebay_io::Result;
+
+    use super::Pin;
+
+    pub trait ToPin {
+        /// Reads the pin.
+        ///
+        /// # Errors
+        ///
+        /// `InvalidInput` where the text is none.
+        fn to_pin(self) -> Result<Pin>;
+    }
+
+    impl ToPin for [u8; 32] {
+        fn to_pin(self) -> Result<Pin> {
+            Ok(Pin(self))
+        }
+    }
+
+    impl ToPin for &str {
+        fn to_pin(self) -> Result<Pin> {
+            Pin::parse(self)
+        }
+    }
+
+    impl ToPin for &String {
+        fn to_pin(self) -> Result<Pin> {
+            Pin::parse(self)
+        }
+    }
+
+    impl ToPin for String {
+        fn to_pin(self) -> Result<Pin> {
+            Pin::parse(&self)
+        }
+    }
+}
+
+impl Pin {
+    fn parse(text: &str) -> Result<Self> {
+        let digits = text.trim();
+        let digits = digits.strip_prefix("sha256//").unwrap_or(digits).as_bytes();
+        let bytes = if digits.len() == 64 { from_hex(digits) } else { from_base64(digits) };
+        bytes.map(Self).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, "Trust::pinned").with_detail(format!(
+                "expected the SHA-256 of a public key in base64 (44 characters) or hexadecimal \
+                 (64), but a text of {} characters came that is neither",
+                digits.len()
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256//")?;
+        for group in self.0.chunks(3) {
+            let bits = group
+                .iter()
+                .enumerate()
+                .fold(0_u32, |bits, (index, byte)| bits | u32::from(*byte) << (16 - 8 * index));
+            for digit in 0..4 {
+                let value = (bits >> (18 - 6 * digit)) & 63;
+                let char = if digit > group.len() { '=' } else { BASE64[value as usize].into() };
+                fmt::Write::write_char(f, char)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// 43 digits and one `=`, the form of 32 bytes (RFC 4648, section 4).
+fn from_base64(digits: &[u8]) -> Option<[u8; 32]> {
+    let digits = digits.strip_suffix(b"=").filter(|digits| digits.len() == 43)?;
+    let mut bytes = [0; 32];
+    let (mut bits, mut held, mut at) = (0_u32, 0, 0);
+    for digit in digits {
+        let value = BASE64.iter().position(|known| known == digit)?;
+        bits = bits << 6 | u32::try_from(value).ok()?;
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            *bytes.get_mut(at)? = u8::try_from(bits >> held & 0xff).ok()?;
+            at += 1;
+        }
+    }
+    // The two bits that are left over have to be zero, or two texts would be one pin.
+    (bits & ((1 << held) - 1) == 0).then_some(bytes)
+}
+
+fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let text = str::from_utf8(pair).ok()?;
+        // The parser of numbers takes a sign, too.
+        if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        *byte = u8::from_str_radix(text, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Believes who holds one of the pinned keys.
+pub(super) struct Pins {
+    pins: Arc<[Pin]>,
+    sha256: &'static dyn Hash,
+}
+
+impl Pins {
+    pub(super) fn new(pins: &Arc<[Pin]>, provider: &Arc<CryptoProvider>) -> Result<Self> {
+        let sha256 = sha256_of(provider).ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "Trust::pinned")
+                .with_detail("expected a provider that knows SHA-256, but this one does not")
+        })?;
+        Ok(Self { pins: pins.clone(), sha256 })
+    }
+
+    fn pin_of(&self, presented: &Presented<'_>) -> Option<Pin> {
+        let (_, certificate) = X509Certificate::from_der(presented.end_entity).ok()?;
+        let hash = self.sha256.hash(certificate.public_key().raw);
+        hash.as_ref().try_into().ok().map(Pin)
+    }
+}
+
+/// A provider has its digests in its suites. Where a config has left it none with SHA-256, one of
+/// the crate's own features has.
+fn sha256_of(provider: &CryptoProvider) -> Option<&'static dyn Hash> {
+    provider
+        .cipher_suites
+        .iter()
+        .chain(compiled_in())
+        .filter_map(SupportedCipherSuite::tls13)
+        .map(|suite| suite.common.hash_provider)
+        .find(|hash| hash.algorithm() == HashAlgorithm::SHA256)
+}
+
+fn compiled_in() -> &'static [SupportedCipherSuite] {
+    #[cfg(feature = "aws-lc-rs")]
+    return rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
+    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+    return rustls::crypto::ring::ALL_CIPHER_SUITES;
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return &[];
+}
+
+impl Judge for Pins {
+    fn judge(&self, presented: &Presented<'_>) -> std::result::Result<(), Refused> {
+        let Some(pin) = self.pin_of(presented) else {
+            let error = CertificateError::BadEncoding.into();
+            let refusal = explain::refusal(&error, presented, None);
+            return Err(Refused { error, refusal });
+        };
+        if self.pins.contains(&pin) {
+            return Ok(());
+        }
+        Err(Refused {
+            error: CertificateError::ApplicationVerificationFailure.into(),
+            refusal: self.mismatch(presented, pin),
+        })
+    }
+}
+
+impl Pins {
+    fn mismatch(&self, presented: &Presented<'_>, pin: Pin) -> Refusal {
+        let which = match self.pins.len() {
+            1 => "the pinned key".to_owned(),
+            count => format!("one of the {count} pinned keys"),
+        };
+        Refusal {
+            fault: TlsFault::PinMismatch,
+            detail: format!(
+                "expected a {} with {which}, but came one with {pin}; if its key was changed on \
+                 purpose, pin that with Trust::pinned",
+                presented.role
+            ),
+            cause: None,
+        }
+    }
+}
+
+impl fmt::Debug for Pins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pins").field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_io::ErrorKind;
+
+    use super::sealed::ToPin;
+
+    /// The SHA-256 of nothing, as everybody's tools print it.
+    const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const BASE64: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+    #[test]
+    fn every_spelling_of_a_pin_is_the_same_pin() {
+        let pin = HEX.to_pin().unwrap();
+        assert_eq!(BASE64.to_pin().unwrap(), pin);
+        assert_eq!(format!("sha256//{BASE64}").to_pin().unwrap(), pin);
+        assert_eq!(format!(" {BASE64}\n").to_pin().unwrap(), pin);
+        assert_eq!(HEX.to_uppercase().to_pin().unwrap(), pin);
+        assert_eq!(pin.0.to_pin().unwrap(), pin);
+        assert_eq!(pin.to_string(), format!("sha256//{BASE64}"));
+    }
+
+    #[test]
+    fn a_malformed_pin_is_refused_with_a_sentence() {
+        let bad = [
+            "",
+            "sha256//",
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU",
+            "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFV=",
+            "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "sha1//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            "+3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            &HEX[..62],
+        ];
+        for text in bad {
+            let error = text.to_pin().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
+            assert!(error.to_string().contains("expected the SHA-256"), "{error}");
+        }
+    }
+}

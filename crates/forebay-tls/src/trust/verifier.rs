@@ -1,0 +1,164 @@
+//! What rustls asks: a judge of ours, and the provider's word on signatures.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+
+use super::chain::{Presented, Role};
+use super::explain;
+use crate::notes::{Refusal, note_refusal};
+
+/// Decides whether to believe who is presented.
+pub(super) trait Judge: fmt::Debug + Send + Sync {
+    fn judge(&self, presented: &Presented<'_>) -> Result<(), Refused>;
+
+    /// The authorities that clients are told of, so that they choose a certificate of theirs.
+    fn hints(&self) -> &[DistinguishedName] {
+        &[]
+    }
+}
+
+/// A refusal: what rustls makes its alert of, and what a person is told.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: Error,
+    pub(super) refusal: Refusal,
+}
+
+/// A judge in the clothes that rustls knows, for servers and for clients.
+///
+/// rustls' errors carry no certificate, so what a person needs to know is put together here, where
+/// the chain, the name and the time are at hand, and left in the notes. The error itself is passed
+/// on, so that rustls sends the alert that belongs to it.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    judge: Box<dyn Judge>,
+    algorithms: WebPkiSupportedAlgorithms,
+    required: bool,
+}
+
+impl Verifier {
+    /// Makes one for servers, which always send a certificate.
+    pub(super) fn new(judge: Box<dyn Judge>, provider: &Arc<CryptoProvider>) -> Self {
+        Self::of_clients(judge, provider, true)
+    }
+
+    pub(super) fn of_clients(
+        judge: Box<dyn Judge>,
+        provider: &Arc<CryptoProvider>,
+        required: bool,
+    ) -> Self {
+        Self { judge, algorithms: provider.signature_verification_algorithms, required }
+    }
+
+    fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
+        presented.check().and_then(|()| self.judge.judge(presented)).map_err(|refused| {
+            note_refusal(refused.refusal);
+            refused.error
+        })
+    }
+}
+
+/// Says why a signature of the handshake does not count.
+fn explained<T>(
+    result: Result<T, Error>,
+    certificate: &CertificateDer<'_>,
+    role: Role<'_>,
+) -> Result<T, Error> {
+    result.inspect_err(|error| {
+        if let Some(refusal) = explain::signature(error, certificate, role) {
+            note_refusal(refusal);
+        }
+    })
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let role = Role::Server(server_name);
+        let presented = Presented { end_entity, intermediates, role, ocsp_response, now };
+        self.verify(&presented).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let result = verify_tls12_signature(message, certificate, signature, &self.algorithms);
+        explained(result, certificate, Role::SomeServer)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let result = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        explained(result, certificate, Role::SomeServer)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.required
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.judge.hints()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let role = Role::Client;
+        let presented = Presented { end_entity, intermediates, role, ocsp_response: &[], now };
+        self.verify(&presented).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let result = verify_tls12_signature(message, certificate, signature, &self.algorithms);
+        explained(result, certificate, Role::Client)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let result = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        explained(result, certificate, Role::Client)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
