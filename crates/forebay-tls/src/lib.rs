@@ -11,6 +11,7 @@
 mod fault;
 mod info;
 mod notes;
+mod provider;
 mod text;
 mod trust;
 

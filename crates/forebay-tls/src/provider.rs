@@ -1,0 +1,195 @@
+//! Whose cryptography is used, and which part of it.
+//!
+//! The provider is always named: what a process installed as its default is neither asked nor
+//! changed, so that two libraries in one program cannot meet there.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use forebay_io::{Error, ErrorKind, Result};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::ProducesTickets;
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as chosen;
+#[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
+use rustls::crypto::ring as chosen;
+
+use crate::TlsVersion;
+
+/// The provider: aws-lc-rs where that feature is on, else ring.
+pub(crate) fn provider() -> Result<Arc<CryptoProvider>> {
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    return Ok(Arc::new(chosen::default_provider()));
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return Err(no_provider());
+}
+
+/// Keys for tickets that hold the whole session: made at random, changed every six hours.
+pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTickets>> {
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    return chosen::Ticketer::new().map_err(|error| {
+        Error::new(ErrorKind::System, operation)
+            .with_detail("the system gave no random numbers for the keys of tickets")
+            .with_cause(error)
+    });
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return Err(no_provider().context(operation));
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+fn no_provider() -> Error {
+    Error::new(ErrorKind::Unsupported, "tls").with_detail(
+        "this program was built without a provider of cryptography; \
+         switch on one of the features `aws-lc-rs` and `ring`",
+    )
+}
+
+/// Everything the provider has, the parts that are off by default included.
+fn all_groups() -> &'static [&'static dyn SupportedKxGroup] {
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    return chosen::ALL_KX_GROUPS;
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return &[];
+}
+
+fn all_suites() -> &'static [SupportedCipherSuite] {
+    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+    return chosen::ALL_CIPHER_SUITES;
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+    return &[];
+}
+
+/// The parts of the provider that a user wants, by name. `None`: all that are on by default.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    pub(crate) cipher_suites: Option<Vec<String>>,
+    pub(crate) versions: Option<Vec<String>>,
+    pub(crate) key_exchange_groups: Option<Vec<String>>,
+}
+
+/// A provider cut down to what is wanted. Each of its versions has a suite and a group.
+#[derive(Debug, Clone)]
+pub(crate) struct Cryptography {
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
+}
+
+impl Cryptography {
+    /// Everything that is on by default.
+    pub(crate) fn of_default() -> Result<Self> {
+        Ok(Self { provider: provider()?, versions: rustls::DEFAULT_VERSIONS.to_vec() })
+    }
+
+    /// Cuts the provider down. Whatever was named is there afterwards and can be used, or it is an
+    /// error: a suite that no version goes with would be an option that silently does nothing.
+    pub(crate) fn of(wanted: &Wanted, operation: &'static str) -> Result<Self> {
+        let invalid =
+            |detail: String| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
+        let mut provider = CryptoProvider::clone(&*provider()?);
+        if let Some(names) = &wanted.cipher_suites {
+            provider.cipher_suites = names::suites(names, all_suites()).map_err(invalid)?;
+        }
+        if let Some(names) = &wanted.key_exchange_groups {
+            provider.kx_groups = names::groups(names, all_groups()).map_err(invalid)?;
+        }
+        let named = match &wanted.versions {
+            Some(names) => names::versions(names).map_err(invalid)?,
+            None => vec![TlsVersion::Tls13, TlsVersion::Tls12],
+        };
+        let mut versions = Vec::new();
+        for version in named.iter().copied() {
+            match usable(&provider, version) {
+                Ok(()) => versions.push(names::supported(version)),
+                Err(why) if wanted.versions.is_some() => return Err(invalid(why)),
+                Err(_) => {}
+            }
+        }
+        if versions.is_empty() {
+            return Err(invalid(
+                "no version is left that has both a cipher suite and a key exchange group; \
+                 name more of them, or none to take the defaults"
+                    .into(),
+            ));
+        }
+        if let Some(why) = first_useless(&provider, wanted, &versions) {
+            return Err(invalid(why));
+        }
+        // What is left over of the defaults and goes with no version is not offered.
+        provider.cipher_suites.retain(|suite| versions.contains(&suite.version()));
+        provider.kx_groups.retain(|group| goes_with(*group, &versions));
+        Ok(Self { provider: Arc::new(provider), versions })
+    }
+
+    /// Names what is left, for `Debug`.
+    pub(crate) fn names(&self) -> impl std::fmt::Debug {
+        let versions = self.versions.iter().map(|version| names::ours(version));
+        let suites =
+            self.provider.cipher_suites.iter().map(|suite| names::suite_name(suite.suite()));
+        let groups = self.provider.kx_groups.iter().filter_map(|group| group.name().as_str());
+        (versions.collect::<Vec<_>>(), suites.collect::<Vec<_>>(), groups.collect::<Vec<_>>())
+    }
+}
+
+/// Says what a version lacks.
+fn usable(provider: &CryptoProvider, version: TlsVersion) -> std::result::Result<(), String> {
+    let supported = names::supported(version);
+    if !provider.cipher_suites.iter().any(|suite| suite.version() == supported) {
+        return Err(format!(
+            "{version} is wanted, but none of the cipher suites is one of {version}; \
+             add one to `cipher_suites`, or take {version} out of `versions`"
+        ));
+    }
+    if !provider.kx_groups.iter().any(|group| group.usable_for_version(supported.version)) {
+        return Err(format!(
+            "{version} is wanted, but none of the key exchange groups can be used with it; \
+             add one to `key_exchange_groups`, or take {version} out of `versions`"
+        ));
+    }
+    Ok(())
+}
+
+fn goes_with(group: &dyn SupportedKxGroup, versions: &[&'static SupportedProtocolVersion]) -> bool {
+    versions.iter().any(|version| group.usable_for_version(version.version))
+}
+
+/// Looks for a suite or a group that was named and can never be used.
+fn first_useless(
+    provider: &CryptoProvider,
+    wanted: &Wanted,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Option<String> {
+    let listed = || {
+        let left = versions.iter().map(|version| names::ours(version).to_string());
+        left.collect::<Vec<_>>().join(" and ")
+    };
+    if wanted.cipher_suites.is_some() {
+        let useless =
+            provider.cipher_suites.iter().find(|suite| !versions.contains(&suite.version()));
+        if let Some(suite) = useless {
+            return Some(format!(
+                "the cipher suite {} is one of {}, and only {} is left; \
+                 take it out of `cipher_suites`, or add its version to `versions`",
+                names::suite_name(suite.suite()),
+                names::ours(suite.version()),
+                listed(),
+            ));
+        }
+    }
+    if wanted.key_exchange_groups.is_some() {
+        let useless = provider.kx_groups.iter().find(|group| !goes_with(**group, versions));
+        if let Some(group) = useless {
+            return Some(format!(
+                "the key exchange group {} cannot be used with {}; \
+                 take it out of `key_exchange_groups`, or add its version to `versions`",
+                group.name().as_str().unwrap_or("without a name"),
+                listed(),
+            ));
+        }
+    }
+    None
+}
