@@ -9,11 +9,15 @@
 #![allow(dead_code)]
 
 mod fault;
+mod identity;
 mod info;
 mod notes;
 mod provider;
+#[cfg(test)]
+mod samples;
 mod text;
 mod trust;
 
+pub use identity::Identity;
 pub use info::{PeerCertificate, TlsInfo, TlsVersion};
 pub use trust::{PeerChain, SystemRoots, ToPin, Trust};

@@ -1,0 +1,135 @@
+//! A key, its certificate, and those who vouch for that, in order.
+
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::foreign;
+use crate::text::{NAME_MAX, clean, list};
+
+/// Subjects in a message.
+const SUBJECTS_MAX: usize = 8;
+
+/// What is wrong, and with what. The text holds subjects and counts, nothing secret.
+pub(super) enum Problem {
+    Certificate(String),
+    Key(String),
+    Pair(String),
+}
+
+/// Finds the key's certificate and puts the others behind it.
+pub(super) fn certified(
+    mut certificates: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Problem> {
+    let mut seen = Vec::new();
+    certificates.retain(|certificate| {
+        let is_new = !seen.contains(certificate);
+        if is_new {
+            seen.push(certificate.clone());
+        }
+        is_new
+    });
+    let key = provider.key_provider.load_private_key(key).map_err(|_| {
+        // rustls' own words are about the formats it tried, and would send a person astray.
+        Problem::Key(
+            "the private key cannot be used: it is damaged, or of a kind that is not supported; \
+             supported are RSA of at least 2048 bits, ECDSA on P-256 and P-384, and Ed25519"
+                .into(),
+        )
+    })?;
+    let order = {
+        let parsed = parse(&certificates)?;
+        // Every key of both providers tells its public half. One that did not could only be
+        // believed to be the first certificate's.
+        let leaf = match key.public_key() {
+            Some(public) => leaf(&parsed, public.as_ref())?,
+            None => 0,
+        };
+        in_order(&parsed, leaf)
+    };
+    let chain = order.into_iter().map(|index| certificates[index].clone()).collect();
+    Ok(CertifiedKey::new(chain, key))
+}
+
+fn parse<'a>(
+    certificates: &'a [CertificateDer<'static>],
+) -> Result<Vec<X509Certificate<'a>>, Problem> {
+    let count = certificates.len();
+    let parse = |(index, certificate): (usize, &'a CertificateDer<'static>)| {
+        match X509Certificate::from_der(certificate) {
+            Ok(([], parsed)) => Ok(parsed),
+            _ => Err(Problem::Certificate(format!(
+                "certificate {} of {count} is not an X.509 certificate in DER but {}; \
+                 make it anew or leave it out",
+                index + 1,
+                foreign::recognise(certificate).what,
+            ))),
+        }
+    };
+    certificates.iter().enumerate().map(parse).collect()
+}
+
+/// The certificate of a public key: the one that is valid longest, where a renewed one stands
+/// beside its predecessor.
+fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
+    let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key().raw == public);
+    let longest = own.max_by_key(|(_, one)| one.validity().not_after.timestamp());
+    longest.map(|(index, _)| index).ok_or_else(|| {
+        let subjects: Vec<_> = certificates
+            .iter()
+            .map(|one| format!("\"{}\"", clean(&one.subject().to_string(), NAME_MAX)))
+            .collect();
+        Problem::Pair(format!(
+            "the private key does not belong to the certificate: its public half is not in that of \
+             {}; take the key that the certificate was requested with",
+            list(&subjects, SUBJECTS_MAX),
+        ))
+    })
+}
+
+/// Each behind one that it issued. What issued none of them is left out: TLS 1.2 peers may refuse
+/// a chain with a stranger in it (RFC 5246, section 7.4.2).
+fn in_order(certificates: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
+    let mut order = vec![leaf];
+    let mut at = 0;
+    while let Some(issued) = order.get(at).copied() {
+        for (index, candidate) in certificates.iter().enumerate() {
+            if !order.contains(&index) && is_issuer(candidate, &certificates[issued]) {
+                order.push(index);
+            }
+        }
+        at += 1;
+    }
+    order
+}
+
+/// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
+/// renewed authority keeps its name.
+fn is_issuer(issuer: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
+    let names_match = issuer.subject().as_raw() == issued.issuer().as_raw();
+    let keys_match = match (authority_key(issued), subject_key(issuer)) {
+        (Some(wanted), Some(has)) => wanted == has,
+        _ => true,
+    };
+    names_match && keys_match
+}
+
+fn authority_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(authority) => {
+            authority.key_identifier.as_ref().map(|key| key.0)
+        }
+        _ => None,
+    })
+}
+
+fn subject_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
+        _ => None,
+    })
+}

@@ -1,0 +1,85 @@
+//! Recognises what is often taken for a certificate or a key in PEM.
+
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// What it is, and how to make of it what is wanted.
+#[derive(Clone, Copy)]
+pub(super) struct Foreign {
+    pub(super) what: &'static str,
+    pub(super) advice: &'static str,
+}
+
+/// Tells what bytes are that are not PEM.
+pub(super) fn recognise(bytes: &[u8]) -> Foreign {
+    let (what, advice) = match bytes {
+        [] => ("empty", "was it written completely?"),
+        _ if bytes.trim_ascii().is_empty() => ("blank", "was it written completely?"),
+        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => (
+            "a key store of Java",
+            "`keytool -importkeystore -srckeystore FILE -destkeystore NEW.p12` makes a PKCS#12 \
+             store of it, and `openssl pkcs12 -in NEW.p12 -noenc -out NEW.pem` makes PEM of that",
+        ),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => ("text in UTF-16", "save it as ASCII or UTF-8"),
+        [0x30, ..] => der(bytes),
+        _ if bytes.starts_with(b"ssh-") || bytes.starts_with(b"ecdsa-sha2-") => {
+            ("a public key of OpenSSH", "take the certificate or the private key")
+        }
+        _ if bytes.starts_with(b"PuTTY-User-Key-File") => {
+            ("a key of PuTTY", "`puttygen FILE -O private-openssh` exports it")
+        }
+        _ if bytes.starts_with(b"-----BEGIN ") => ("PEM", "read it as such"),
+        _ if bytes.windows(11).any(|window| window == b"-----BEGIN ") => (
+            "a text in which `-----BEGIN` does not stand at the beginning of a line",
+            "take out what stands before it",
+        ),
+        _ => ("something else", "a section in PEM begins with a line `-----BEGIN ...-----`"),
+    };
+    Foreign { what, advice }
+}
+
+/// Tells the structures in DER apart by how they begin, where they do not parse as what they are.
+fn der(bytes: &[u8]) -> (&'static str, &'static str) {
+    // `pkcs7-signedData` and the arc of password based encryption (RFC 8018, RFC 7292).
+    const PKCS7: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+    const PBES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
+    const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
+    let is_whole = |rest: &[u8]| rest.is_empty();
+    let inside = content(bytes).unwrap_or_default();
+    let algorithm = content(inside).and_then(content).unwrap_or_default();
+    if X509Certificate::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+        ("a certificate in DER", "`openssl x509 -inform der -in FILE -out NEW` makes PEM of it")
+    } else if inside.starts_with(&[2, 1, 3]) {
+        ("a PKCS#12 store", "`openssl pkcs12 -in FILE -noenc -out NEW` makes PEM of it")
+    } else if inside.starts_with(&[2, 1, 0]) || inside.starts_with(&[2, 1, 1]) {
+        ("a private key in DER", "`openssl pkey -inform der -in FILE -out NEW` makes PEM of it")
+    } else if inside.starts_with(PKCS7) {
+        (
+            "a PKCS#7 bundle in DER",
+            "`openssl pkcs7 -inform der -print_certs -in FILE -out NEW` makes PEM of it",
+        )
+    } else if algorithm.starts_with(PBES) || algorithm.starts_with(PKCS12_PBE) {
+        (
+            "an encrypted private key in DER",
+            "`openssl pkey -inform der -in FILE -out NEW` writes it unencrypted in PEM",
+        )
+    } else if X509CertificationRequest::from_der(bytes).is_ok() {
+        (
+            "a certificate request in DER",
+            "a request becomes a certificate when an authority signs it",
+        )
+    } else if SubjectPublicKeyInfo::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+        ("a public key in DER", "take the certificate or the private key")
+    } else {
+        ("something else in DER", "certificates and keys are wanted in PEM")
+    }
+}
+
+/// What an element of DER holds (X.690, section 8.1), or its length says it should.
+fn content(element: &[u8]) -> Option<&[u8]> {
+    match *element.get(1)? {
+        length @ 0x81..=0x84 => element.get(2 + usize::from(length & 0x7f)..),
+        _ => element.get(2..),
+    }
+}

@@ -1,0 +1,282 @@
+//! Who this side is: a certificate chain and its private key.
+
+mod chain;
+mod foreign;
+mod pem;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use forebay_io::{Error, ErrorKind, Result};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use self::chain::Problem;
+use self::pem::Sections;
+use crate::PeerCertificate;
+use crate::provider::provider;
+
+pub(crate) use resolve::{ClientKey, ServerKey};
+
+/// What a file of certificates or keys may hold. Real ones have a few kilobytes.
+const FILE_MAX: u64 = 1 << 20;
+
+/// Who this side of a connection is: a certificate chain and the private key of its first
+/// certificate.
+///
+/// A server has one, and a client where the server asks for it. Clones are handles on the same
+/// identity: after [`reload`](Self::reload) every configuration that was made from it shows the new
+/// certificate, from the next handshake on.
+///
+/// The order of certificates, and of certificates and key, does not matter: the certificate whose
+/// public key is that of the private key comes first, and each of the others follows the one it
+/// issued (RFC 8446, section 4.4.2). Certificates that issued none of them are left out. Of two
+/// certificates with the same key the one that is valid longer is taken. Neither validity nor names
+/// are checked: that is what the peer does.
+///
+/// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384, or Ed25519, in PKCS#8, PKCS#1 or
+/// SEC1. Encrypted keys are refused, because there is nobody to ask for a password.
+///
+/// `Debug` prints the subject and the names of the certificate, never the key, and no error holds
+/// any of a file's content but the names of its sections and the subjects of its certificates.
+#[derive(Clone)]
+#[doc(alias = "addKeyStore")]
+#[doc(alias = "addCertificateChain")]
+#[doc(alias = "CertificateAndKey")]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    files: Option<Files>,
+    current: Mutex<Arc<CertifiedKey>>,
+}
+
+/// Where it was read from, to be read again.
+#[derive(Clone)]
+struct Files {
+    certificates: PathBuf,
+    key: PathBuf,
+}
+
+impl Identity {
+    /// Makes an identity of one text in PEM (RFC 7468) that holds both the certificates and the
+    /// key, in any order.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no certificate, no key or more than one, an
+    ///   encrypted key, a key that belongs to none of the certificates, or a text of another kind.
+    ///   The message says what was found.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
+    ///   cryptography.
+    pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
+        let at = Place { operation: "Identity::from_pem", path: None };
+        let sections = Sections::read(pem.as_ref()).map_err(|why| at.invalid(why))?;
+        let chain = sections.chain().map_err(|why| at.invalid(why))?;
+        let key = sections.key().map_err(|why| at.invalid(why))?;
+        Ok(Self::new(certified(chain, key, at, at)?, None))
+    }
+
+    /// Makes an identity of two files in PEM (RFC 7468): the certificates are taken from the first,
+    /// the key from the second. It may be the same file twice.
+    ///
+    /// This reads files, and so may block for as long as they do.
+    ///
+    /// A key that everybody on the machine may read is accepted: secrets are mounted into
+    /// containers that way. Whether that is right only you can know.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and
+    ///   other errors of the system: a file cannot be read.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): what was found is no certificate, or not one
+    ///   unencrypted key, or they do not belong together; or a file has more than 1 MiB.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
+    ///   cryptography.
+    ///
+    /// Each names the path.
+    pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
+        let files =
+            Files { certificates: certificates.as_ref().to_owned(), key: key.as_ref().to_owned() };
+        let read = files.read("Identity::from_pem_files")?;
+        Ok(Self::new(read, Some(files)))
+    }
+
+    /// Makes an identity of certificates in DER (X.690) and a key in DER.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, one does not parse, the
+    ///   key does not parse or belongs to none of them.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
+    ///   cryptography.
+    pub fn from_der(
+        chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Result<Self> {
+        let at = Place { operation: "Identity::from_der", path: None };
+        let chain: Vec<_> =
+            chain.into_iter().map(|certificate| CertificateDer::from(certificate.into())).collect();
+        if chain.is_empty() {
+            return Err(at.invalid("there is no certificate in the chain".into()));
+        }
+        let key = key.into();
+        let what = foreign::recognise(&key).what;
+        let key = PrivateKeyDer::try_from(key).map_err(|_| {
+            at.invalid(format!(
+                "the key is not an unencrypted private key in DER (PKCS#8, PKCS#1 or SEC1) but \
+                 {what}",
+            ))
+        })?;
+        Ok(Self::new(certified(chain, key, at, at)?, None))
+    }
+
+    fn new(current: CertifiedKey, files: Option<Files>) -> Self {
+        Self(Arc::new(Inner { files, current: Mutex::new(Arc::new(current)) }))
+    }
+
+    /// Reads the files again. All configurations that were made from this identity, or from clones
+    /// of it, use what was read from the next handshake on; connections that are there stay as they
+    /// are.
+    ///
+    /// A session that is resumed shows no certificate, so that a peer may go on without having seen
+    /// the new one for as long as its ticket is good.
+    ///
+    /// This reads files, and so may block for as long as they do: call it in `spawn_blocking`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_pem_files`](Self::from_pem_files): the identity stays what it was.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if it was not made from files.
+    pub fn reload(&self) -> Result<()> {
+        let operation = "Identity::reload";
+        let files = self.0.files.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidInput, operation).with_detail(
+                "this identity was not made from files, so there is nothing to read again; \
+                 make it with `Identity::from_pem_files`",
+            )
+        })?;
+        let read = Arc::new(files.read(operation)?);
+        // The old one is dropped after the lock, which is all that a handshake may wait for.
+        let old = std::mem::replace(&mut *self.lock(), read);
+        drop(old);
+        Ok(())
+    }
+
+    /// What the next handshake shows.
+    pub(crate) fn current(&self) -> Arc<CertifiedKey> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<CertifiedKey>> {
+        // Nothing that panics runs under this lock.
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let current = self.current();
+        let mut debug = f.debug_struct("Identity");
+        if let Some(leaf) = current.cert.first().map(|leaf| PeerCertificate::parse(leaf)) {
+            debug.field("subject", &leaf.subject()).field("names", &leaf.names());
+        }
+        if let Some(files) = &self.0.files {
+            debug.field("files", &(&files.certificates, &files.key));
+        }
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl Files {
+    fn read(&self, operation: &'static str) -> Result<CertifiedKey> {
+        let certificates = Place { operation, path: Some(&self.certificates) };
+        let key = Place { operation, path: Some(&self.key) };
+        let first = certificates.sections()?;
+        let second = if self.key == self.certificates { None } else { Some(key.sections()?) };
+        let chain = first.chain().map_err(|why| certificates.invalid(why))?;
+        let of_key = second.as_ref().unwrap_or(&first);
+        let private = of_key.key().map_err(|why| key.invalid(why))?;
+        certified(chain, private, certificates, key)
+    }
+}
+
+/// Puts them together; a trouble is told of the place where it stands.
+fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    chain_at: Place<'_>,
+    key_at: Place<'_>,
+) -> Result<CertifiedKey> {
+    let provider = provider()?;
+    chain::certified(chain, key, &provider).map_err(|problem| match problem {
+        Problem::Certificate(why) => chain_at.invalid(why),
+        Problem::Key(why) => key_at.invalid(why),
+        Problem::Pair(why) => match chain_at.path {
+            Some(path) if key_at.path != Some(path) => {
+                key_at.invalid(format!("{why} (in {})", path.display()))
+            }
+            _ => key_at.invalid(why),
+        },
+    })
+}
+
+/// Where something was read, for errors.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    operation: &'static str,
+    path: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    fn invalid(&self, detail: String) -> Error {
+        self.locate(Error::new(ErrorKind::InvalidInput, self.operation).with_detail(detail))
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        match self.path {
+            Some(path) => error.with_address(path.display()),
+            None => error,
+        }
+    }
+
+    fn sections(&self) -> Result<Sections> {
+        let mut bytes = Vec::new();
+        if let Some(path) = self.path {
+            File::open(path)
+                .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
+                .map_err(|error| self.unreadable(error))?;
+        }
+        if bytes.len() as u64 > FILE_MAX {
+            return Err(self.invalid(
+                "the file has more than 1 MiB, so it is neither a certificate chain nor a key; \
+                 is it the right path?"
+                    .into(),
+            ));
+        }
+        Sections::read(&bytes).map_err(|why| self.invalid(why))
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        let detail = match error.kind() {
+            io::ErrorKind::IsADirectory => {
+                return self.invalid("this is a directory; name the file in it".into());
+            }
+            io::ErrorKind::NotFound => {
+                "there is no such file; is the path right, and is it \
+                 relative to the directory that this process runs in?"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "this process may not read the file; let its user \
+                 or group read it"
+            }
+            _ => return self.locate(Error::from_io(self.operation, error)),
+        };
+        self.locate(Error::from_io(self.operation, error).with_detail(detail))
+    }
+}

@@ -1,0 +1,46 @@
+//! What a handshake shows: the identity as it is at that moment.
+
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::Identity;
+use crate::notes;
+
+/// A server's. Whatever name a client asks for, and if it asks for none, it is shown the one
+/// identity there is, as RFC 6066, section 3 allows; the client is who checks names.
+#[derive(Debug)]
+pub(crate) struct ServerKey(pub(crate) Identity);
+
+impl ResolvesServerCert for ServerKey {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // An unbuffered connection does not tell the name later.
+        if let Some(name) = hello.server_name() {
+            notes::note_server_name(name);
+        }
+        Some(self.0.current())
+    }
+}
+
+/// A client's. It is shown to every server that asks, whichever authorities the server names: a
+/// server that wants another one says so, and that is easier to understand than a certificate that
+/// was silently kept back.
+#[derive(Debug)]
+pub(crate) struct ClientKey(pub(crate) Identity);
+
+impl ResolvesClientCert for ClientKey {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}

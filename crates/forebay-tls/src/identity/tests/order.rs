@@ -1,0 +1,112 @@
+use rcgen::{KeyPair, date_time_ymd};
+
+use crate::Identity;
+use crate::samples::{self, Authority};
+
+/// All orders of so many things.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    if count == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for shorter in orders(count - 1) {
+        for at in 0..count {
+            let mut order = shorter.clone();
+            order.insert(at, count - 1);
+            all.push(order);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_chain_of_four_and_its_key_may_stand_in_any_order() {
+    let root = Authority::new("root");
+    let first = root.intermediate("first");
+    let second = first.intermediate("second");
+    let leaf = second.leaf("localhost");
+    let parts = [&leaf.pem, &second.pem, &first.pem, &root.pem, &leaf.key_pem];
+    let sorted = Identity::from_pem(parts.map(String::as_str).concat()).unwrap().current();
+    assert_eq!(sorted.cert.len(), 4);
+    assert_eq!(sorted.cert[0].as_ref(), leaf.der);
+    let all = orders(parts.len());
+    assert_eq!(all.len(), 120);
+    for order in all {
+        let text: String = order.iter().map(|index| parts[*index].as_str()).collect();
+        let identity = Identity::from_pem(text).unwrap();
+        assert_eq!(identity.current().cert, sorted.cert, "{order:?}");
+    }
+}
+
+#[test]
+fn strangers_and_repetitions_are_left_out() {
+    let root = Authority::new("root");
+    let intermediate = root.intermediate("intermediate");
+    let leaf = intermediate.leaf("localhost");
+    let stranger = Authority::new("stranger").leaf("elsewhere");
+    let text = [&stranger.pem, &intermediate.pem, &leaf.pem, &leaf.pem, &intermediate.pem];
+    let text = format!("{}{}", text.map(String::as_str).concat(), leaf.key_pem);
+    let chain = Identity::from_pem(text).unwrap().current();
+    assert_eq!(chain.cert.len(), 2);
+    assert_eq!(chain.cert[0].as_ref(), leaf.der);
+}
+
+/// A renewed authority keeps its name and has another key.
+#[test]
+fn of_two_authorities_with_one_name_the_issuer_is_taken() {
+    let root = Authority::new("root");
+    let (old, new) = (root.intermediate("issuer"), root.intermediate("issuer"));
+    let leaf = new.leaf("localhost");
+    let alone = Identity::from_pem(format!("{}{}", leaf.both(), new.pem)).unwrap();
+    for (first, second) in [(&old, &new), (&new, &old)] {
+        let text = format!("{}{}{}", first.pem, second.pem, leaf.both());
+        assert_eq!(Identity::from_pem(text).unwrap().current().cert, alone.current().cert);
+    }
+}
+
+#[test]
+fn of_two_certificates_with_one_key_the_longer_valid_is_taken() {
+    let root = Authority::new("root");
+    let key = KeyPair::generate().unwrap();
+    let until = |year| {
+        let mut params = samples::leaf("localhost");
+        params.not_after = date_time_ymd(year, 1, 1);
+        root.issue(params, &key)
+    };
+    let (old, new) = (until(2030), until(2031));
+    for (first, second) in [(&old, &new), (&new, &old)] {
+        let text = format!("{}{}{}", first.pem, second.pem, old.key_pem);
+        assert_eq!(Identity::from_pem(text).unwrap().current().cert[0].as_ref(), new.der);
+    }
+}
+
+#[test]
+fn other_sections_line_ends_and_words_between_do_no_harm() {
+    let leaf = Authority::new("root").leaf("localhost");
+    let parameters =
+        "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+    let with_words =
+        format!("Bag Attributes\n  friendlyName: it\n{}{parameters}{}", leaf.pem, leaf.key_pem);
+    let with_returns = leaf.both().replace('\n', "\r\n");
+    let with_mark = format!("\u{feff}{}", leaf.both());
+    for text in [with_words, with_returns, with_mark] {
+        assert_eq!(Identity::from_pem(text).unwrap().current().cert[0].as_ref(), leaf.der);
+    }
+}
+
+#[test]
+fn keys_of_each_kind_are_taken() {
+    let root = Authority::new("root");
+    for algorithm in [
+        &rcgen::PKCS_ECDSA_P256_SHA256,
+        &rcgen::PKCS_ECDSA_P384_SHA384,
+        &rcgen::PKCS_ED25519,
+        &rcgen::PKCS_RSA_SHA256,
+    ] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let leaf = root.leaf_of("localhost", &key);
+        let of_pem = Identity::from_pem(leaf.both()).unwrap();
+        let of_der = Identity::from_der([leaf.der], leaf.key_der).unwrap();
+        assert_eq!(of_pem.current().cert, of_der.current().cert);
+    }
+}
