@@ -8,6 +8,7 @@
 // The session, which uses what has no user yet, comes next.
 #![allow(dead_code)]
 
+mod config;
 mod fault;
 mod identity;
 mod info;
@@ -18,6 +19,13 @@ mod samples;
 mod text;
 mod trust;
 
+pub use config::{ClientAuth, EndWithoutNotify, TlsClientBuilder, TlsConfig, TlsServerBuilder};
 pub use identity::Identity;
 pub use info::{PeerCertificate, TlsInfo, TlsVersion};
 pub use trust::{PeerChain, SystemRoots, ToPin, Trust};
+
+/// What sockets are made with. No part of the surface.
+#[doc(hidden)]
+pub mod seam {
+    pub use crate::config::Store;
+}

@@ -3,6 +3,7 @@ mod names;
 mod order;
 mod refusals;
 mod reload;
+mod secrets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

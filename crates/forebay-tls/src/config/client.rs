@@ -1,0 +1,193 @@
+//! A client's configuration.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use forebay_io::Result;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_pki_types::ServerName;
+
+use super::settings::{Settings, shared_setters};
+use super::{Side, Store, TlsConfig, server_name};
+use crate::identity::ClientKey;
+use crate::provider::Cryptography;
+use crate::{Identity, Trust};
+
+const BUILD: &str = "TlsClientBuilder::build";
+
+/// Makes a client's [`TlsConfig`]; begun with [`TlsConfig::client`].
+///
+/// | option | default |
+/// |---|---|
+/// | [`alpn`](Self::alpn), [`require_alpn`](Self::require_alpn) | none, off |
+/// | [`cipher_suites`](Self::cipher_suites), [`versions`](Self::versions), [`key_exchange_groups`](Self::key_exchange_groups) | the provider's, 1.2 and 1.3 |
+/// | [`end_without_notify`](Self::end_without_notify) | an error |
+/// | [`handshake_timeout`](Self::handshake_timeout) | 10 s |
+/// | [`identity`](Self::identity) | none |
+/// | [`key_log`](Self::key_log) | off |
+/// | [`replay_buffered`](Self::replay_buffered) | off |
+/// | [`server_name`](Self::server_name) | the host that was connected to |
+/// | [`session_cache`](Self::session_cache) | 256 |
+/// | [`trust`](Self::trust) | the roots of the system |
+///
+/// Nothing is checked before [`build`](Self::build).
+#[derive(Debug, Clone)]
+#[doc(alias = "TLSConfigBuilder")]
+#[must_use = "a builder does nothing until `build`"]
+pub struct TlsClientBuilder {
+    settings: Settings,
+    server_name: Option<String>,
+    trust: Trust,
+    identity: Option<Identity>,
+}
+
+impl TlsClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            server_name: None,
+            trust: Trust::system(),
+            identity: None,
+        }
+    }
+
+    shared_setters!();
+
+    /// Sets the name that the server's certificate must be for: a DNS name, or an IP address (RFC
+    /// 9525). A DNS name is also what the server is asked for (SNI, RFC 6066, section 3), without
+    /// a dot at its end; an address is not sent. Default: the host that was connected to. A Unix
+    /// socket has none, so that it needs this.
+    ///
+    /// Names are in ASCII: an international one is written `xn--...` (RFC 5890). Underscores are
+    /// let pass; a last label that is a number is not, because it could be read as an address.
+    #[doc(alias = "serverName")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Sets whom to believe that a server is who it claims to be. Default:
+    /// [`Trust::system`](crate::Trust::system).
+    #[doc(alias = "trustManager")]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+
+    /// Sets what is shown to servers that ask for a certificate (RFC 8446, section 4.3.2). Every
+    /// server that asks is shown it, whichever authorities it names. Default: none.
+    #[doc(alias = "certificates")]
+    #[doc(alias = "addKeyStore")]
+    #[doc(alias = "addCertificateChain")]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Sets how many sessions are kept in memory to be resumed, which saves a handshake its
+    /// signatures (RFC 8446, section 2.2); 0 keeps none. A server may give up to eight, so that
+    /// 256 are those of at least 32 servers; beyond that the oldest server's are dropped. Default:
+    /// 256.
+    pub fn session_cache(mut self, sessions: usize) -> Self {
+        self.settings.session_cache = sessions;
+        self
+    }
+
+    /// Makes the configuration. Roots of the system are not read here, but when the first
+    /// connection needs them.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
+    ///   that is not known here (the message lists the known ones), or that cannot be used with
+    ///   the others; a protocol in `alpn` that is too long or too short; `require_alpn` without
+    ///   `alpn`; a `server_name` that is none.
+    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
+    ///   provider of cryptography.
+    pub fn build(self) -> Result<TlsConfig> {
+        let cryptography = self.settings.check(BUILD)?;
+        let server_name = match &self.server_name {
+            Some(name) => Some(server_name::parse(name, BUILD)?),
+            None => None,
+        };
+        let client =
+            ClientSide { builder: self, cryptography, server_name, prepared: OnceLock::new() };
+        if !client.builder.trust.needs_loading() {
+            client.prepare(&Store::default())?;
+        }
+        Ok(TlsConfig(Side::Client(Arc::new(client))))
+    }
+}
+
+/// What was built, and what rustls is given as soon as the roots are there.
+pub(super) struct ClientSide {
+    builder: TlsClientBuilder,
+    cryptography: Cryptography,
+    server_name: Option<ServerName<'static>>,
+    prepared: OnceLock<Result<Arc<ClientConfig>>>,
+}
+
+impl ClientSide {
+    /// The one that is made of nothing.
+    pub(super) fn of_default() -> Result<Self> {
+        Ok(Self {
+            builder: TlsClientBuilder::new(),
+            cryptography: Cryptography::of_default()?,
+            server_name: None,
+            prepared: OnceLock::new(),
+        })
+    }
+
+    /// Gets ready, once. Callers at the same time wait for the first.
+    pub(super) fn prepare(&self, store: &Store) -> Result<Arc<ClientConfig>> {
+        self.prepared.get_or_init(|| self.rustls(store)).clone()
+    }
+
+    pub(super) fn prepared(&self) -> Option<Result<Arc<ClientConfig>>> {
+        self.prepared.get().cloned()
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.builder.settings
+    }
+
+    pub(super) fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.server_name.as_ref()
+    }
+
+    /// Makes rustls' configuration, with a cache of its own.
+    pub(super) fn rustls(&self, store: &Store) -> Result<Arc<ClientConfig>> {
+        let settings = &self.builder.settings;
+        let provider = &self.cryptography.provider;
+        let trust = &self.builder.trust;
+        let roots = if trust.needs_loading() { Some(store.roots(provider)?) } else { None };
+        let verifier = trust.server_verifier(provider, roots.as_ref())?;
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&self.cryptography.versions)
+            .map_err(|error| super::refused(BUILD, error))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match &self.builder.identity {
+            Some(identity) => {
+                builder.with_client_cert_resolver(Arc::new(ClientKey(identity.clone())))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols.clone_from(&settings.alpn.0);
+        config.resumption = match settings.session_cache {
+            0 => Resumption::disabled(),
+            sessions => Resumption::in_memory_sessions(sessions),
+        };
+        if let Some(log) = &settings.key_log {
+            config.key_log = Arc::new(log.clone());
+        }
+        Ok(Arc::new(config))
+    }
+}
+
+impl fmt::Debug for ClientSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::debug(f, &self.builder, &self.cryptography)
+    }
+}

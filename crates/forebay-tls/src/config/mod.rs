@@ -1,0 +1,222 @@
+//! What a side of a connection expects and offers.
+
+mod client;
+mod key_log;
+mod server;
+mod server_name;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_io::{Error, ErrorKind, Result, TlsFault};
+use rustls::client::UnbufferedClientConnection;
+use rustls::server::UnbufferedServerConnection;
+
+use self::client::ClientSide;
+use self::server::ServerSide;
+use self::settings::Settings;
+use crate::Identity;
+use crate::provider::Cryptography;
+
+pub use client::TlsClientBuilder;
+pub use server::{ClientAuth, TlsServerBuilder};
+pub use settings::EndWithoutNotify;
+pub use store::Store;
+
+/// The call that users know, for errors of connections.
+const TLS: &str = "tls";
+
+/// What one side of TLS connections expects and offers: made once, then used for any number of
+/// connections, and cheap to clone.
+///
+/// - [`TlsConfig::default()`] is a client's that trusts the roots of the system. It is no more than
+///   a handle: roots and sessions live in the selector, so that it may be written at every call.
+/// - [`TlsConfig::client()`] and [`TlsConfig::server()`] set more.
+///
+/// Both sides speak TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), the former only with forward secrecy and
+/// AEAD ciphers. There is no renegotiation, no compression and no early data (0-RTT). Revocation is
+/// not checked, neither by CRL nor by OCSP, except where the system's own verifier does it.
+///
+/// Clones share their sessions. `Debug` prints neither keys nor secrets.
+#[derive(Clone)]
+#[doc(alias = "TLSConfig")]
+pub struct TlsConfig(Side);
+
+#[derive(Clone)]
+enum Side {
+    /// A client's of which everything lives in a [`Store`].
+    Default,
+    Client(Arc<ClientSide>),
+    Server(Arc<ServerSide>),
+}
+
+/// A client's that trusts the roots of the system.
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self(Side::Default)
+    }
+}
+
+impl TlsConfig {
+    /// Makes a client's configuration.
+    #[doc(alias = "TLSConfigBuilder")]
+    pub fn client() -> TlsClientBuilder {
+        TlsClientBuilder::new()
+    }
+
+    /// Makes a server's configuration. Every client is shown the one identity, whatever name it
+    /// asks for and if it asks for none, as RFC 6066, section 3 allows: the client is who checks
+    /// names. The name that it asked for stands in `tls_info`.
+    #[doc(alias = "TLSConfigBuilder")]
+    pub fn server(identity: Identity) -> TlsServerBuilder {
+        TlsServerBuilder::new(identity)
+    }
+
+    /// True for a client's.
+    #[doc(hidden)]
+    pub fn is_client(&self) -> bool {
+        !matches!(self.0, Side::Server(_))
+    }
+
+    /// How long a handshake may take.
+    #[doc(hidden)]
+    pub fn handshake_timeout(&self) -> Duration {
+        self.settings().map_or(settings::HANDSHAKE_TIMEOUT, |settings| settings.handshake_timeout)
+    }
+
+    /// True if what was buffered before an upgrade is the peer's handshake.
+    #[doc(hidden)]
+    pub fn replays_buffered(&self) -> bool {
+        self.settings().is_some_and(|settings| settings.replay_buffered)
+    }
+
+    /// True if there is nothing left to read from files, be it that reading has failed.
+    #[doc(hidden)]
+    pub fn is_loaded(&self, store: &Store) -> bool {
+        match &self.0 {
+            Side::Default => store.has_default_client(),
+            Side::Client(client) => client.prepared().is_some(),
+            Side::Server(_) => true,
+        }
+    }
+
+    /// Reads what has to be read from files, which may block. Does so once, however often and from
+    /// however many threads it is called.
+    ///
+    /// # Errors
+    ///
+    /// Whatever reading met, at this call and every later one.
+    #[doc(hidden)]
+    pub fn load(&self, store: &Store) -> Result<()> {
+        match &self.0 {
+            Side::Default => store.default_client().map(drop),
+            Side::Client(client) => client.prepare(store).map(drop),
+            Side::Server(_) => Ok(()),
+        }
+    }
+
+    /// What an end without close_notify is.
+    pub(crate) fn ends_without_notify(&self) -> EndWithoutNotify {
+        self.settings().map(|settings| settings.end_without_notify).unwrap_or_default()
+    }
+
+    /// Refuses a connection without an application protocol where one is required.
+    pub(crate) fn check_alpn(&self, negotiated: Option<&[u8]>) -> Result<()> {
+        let Some(settings) = self.settings() else { return Ok(()) };
+        if !settings.require_alpn || negotiated.is_some() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Tls(TlsFault::NoCommonProtocol), TLS).with_detail(format!(
+            "the peer agreed on no application protocol (ALPN, RFC 7301), and one of {:?} is \
+             required; without `require_alpn` the connection would go on without one",
+            settings.alpn,
+        )))
+    }
+
+    /// Begins a client's side.
+    ///
+    /// `host` is what was connected to, a name or an IP address; a Unix socket has none.
+    pub(crate) fn client_connection(
+        &self,
+        store: &Store,
+        host: Option<&str>,
+    ) -> Result<UnbufferedClientConnection> {
+        let (prepared, name) = match &self.0 {
+            Side::Default => (store.loaded_default_client(), None),
+            Side::Client(client) => (client.prepared(), client.server_name()),
+            Side::Server(_) => {
+                return Err(Error::new(ErrorKind::InvalidInput, TLS).with_detail(
+                    "this configuration is a server's; a client needs one that was made with \
+                     `TlsConfig::client()`, or `TlsConfig::default()`",
+                ));
+            }
+        };
+        let name = match (name, host) {
+            (Some(name), _) => name.clone(),
+            (None, Some(host)) => server_name::parse(host, TLS)?,
+            (None, None) => return Err(server_name::missing(TLS)),
+        };
+        let config = prepared.ok_or_else(not_loaded)??;
+        UnbufferedClientConnection::new(config, name).map_err(not_begun)
+    }
+
+    /// Begins a server's side.
+    pub(crate) fn server_connection(&self) -> Result<UnbufferedServerConnection> {
+        let Side::Server(server) = &self.0 else {
+            return Err(Error::new(ErrorKind::InvalidInput, "accept_tls").with_detail(
+                "this configuration is a client's; a server needs one that was made with \
+                 `TlsConfig::server(identity)`",
+            ));
+        };
+        UnbufferedServerConnection::new(server.rustls().clone()).map_err(not_begun)
+    }
+
+    fn settings(&self) -> Option<&Settings> {
+        match &self.0 {
+            Side::Default => None,
+            Side::Client(client) => Some(client.settings()),
+            Side::Server(server) => Some(server.settings()),
+        }
+    }
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Side::Default => f.write_str("TlsConfig::default()"),
+            Side::Client(client) => client.fmt(f),
+            Side::Server(server) => server.fmt(f),
+        }
+    }
+}
+
+/// What a side prints of itself: what was set, and what of the cryptography is left by that.
+fn debug(
+    f: &mut fmt::Formatter<'_>,
+    builder: &dyn fmt::Debug,
+    cryptography: &Cryptography,
+) -> fmt::Result {
+    f.debug_tuple("TlsConfig").field(builder).field(&cryptography.names()).finish()
+}
+
+/// What our own checks let pass and rustls does not.
+fn refused(operation: &'static str, error: rustls::Error) -> Error {
+    Error::new(ErrorKind::InvalidInput, operation).with_detail(error.to_string()).with_cause(error)
+}
+
+/// A mistake of ours, which is to be told and not to end the program.
+fn not_loaded() -> Error {
+    Error::new(ErrorKind::Other, TLS).with_detail(
+        "the configuration was used before its roots were loaded; this is a bug of forebay",
+    )
+}
+
+/// What rustls can still refuse here: the system gave no random numbers or no time.
+fn not_begun(error: rustls::Error) -> Error {
+    Error::new(ErrorKind::System, TLS).context("beginning a TLS connection").with_cause(error)
+}

@@ -1,0 +1,192 @@
+//! A server's configuration.
+
+use std::fmt;
+use std::sync::Arc;
+
+use forebay_io::{Error, ErrorKind, Result};
+use rustls::ServerConfig;
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
+
+use super::settings::{Settings, shared_setters};
+use super::{Side, TlsConfig};
+use crate::identity::ServerKey;
+use crate::provider::{Cryptography, ticketer};
+use crate::{Identity, Trust};
+
+const BUILD: &str = "TlsServerBuilder::build";
+/// Tickets for each connection: a browser opens more than one.
+const TICKETS: usize = 2;
+
+/// Whether a server asks its clients who they are (RFC 8446, section 4.3.2), and whom it believes.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// It does not ask.
+    #[default]
+    Off,
+    /// It asks. A client without a certificate is let in, and has none in `tls_info`; one with a
+    /// certificate that is not believed is refused.
+    Optional(Trust),
+    /// It asks, and refuses clients without a certificate that is believed.
+    Required(Trust),
+}
+
+/// Makes a server's [`TlsConfig`]; begun with [`TlsConfig::server`].
+///
+/// | option | default |
+/// |---|---|
+/// | [`alpn`](Self::alpn), [`require_alpn`](Self::require_alpn) | none, off |
+/// | [`cipher_suites`](Self::cipher_suites), [`versions`](Self::versions), [`key_exchange_groups`](Self::key_exchange_groups) | the provider's, 1.2 and 1.3 |
+/// | [`client_auth`](Self::client_auth) | off |
+/// | [`end_without_notify`](Self::end_without_notify) | an error |
+/// | [`handshake_timeout`](Self::handshake_timeout) | 10 s |
+/// | [`key_log`](Self::key_log) | off |
+/// | [`replay_buffered`](Self::replay_buffered) | off |
+/// | [`session_cache`](Self::session_cache) | 256 |
+/// | [`ticket_count`](Self::ticket_count) | 2 |
+/// | [`tickets`](Self::tickets) | off |
+///
+/// Nothing is checked before [`build`](Self::build).
+#[derive(Debug, Clone)]
+#[doc(alias = "TLSConfigBuilder")]
+#[must_use = "a builder does nothing until `build`"]
+pub struct TlsServerBuilder {
+    settings: Settings,
+    identity: Identity,
+    client_auth: ClientAuth,
+    tickets: bool,
+    ticket_count: usize,
+}
+
+impl TlsServerBuilder {
+    pub(super) fn new(identity: Identity) -> Self {
+        Self {
+            settings: Settings::default(),
+            identity,
+            client_auth: ClientAuth::default(),
+            tickets: false,
+            ticket_count: TICKETS,
+        }
+    }
+
+    shared_setters!();
+
+    /// Sets whether clients are asked for a certificate, and whom to believe about it. Default:
+    /// [`ClientAuth::Off`].
+    ///
+    /// A client that resumes a session is who it was when that began: its certificate is not looked
+    /// at again. A server that must notice sooner that one has expired sets
+    /// [`session_cache`](Self::session_cache) to 0 and leaves [`tickets`](Self::tickets) off.
+    #[doc(alias = "trustManager")]
+    pub fn client_auth(mut self, auth: ClientAuth) -> Self {
+        self.client_auth = auth;
+        self
+    }
+
+    /// Sets how many sessions are kept in memory to be resumed, which saves a handshake its
+    /// signatures (RFC 8446, section 2.2); 0 keeps none. One that is resumed with TLS 1.3 is used
+    /// up, and a connection takes as many as it is given tickets
+    /// ([`ticket_count`](Self::ticket_count)), so that 256 are those of the last 128 connections.
+    /// Not used with [`tickets`](Self::tickets). Default: 256.
+    pub fn session_cache(mut self, sessions: usize) -> Self {
+        self.settings.session_cache = sessions;
+        self
+    }
+
+    /// Sets whether the client keeps the session, encrypted, instead of this server's memory (RFC
+    /// 8446, section 4.6.1; RFC 5077 for TLS 1.2): there may be any number of them then. The keys
+    /// are made at random and changed every six hours; the one before is good for six more. With
+    /// TLS 1.2, whoever learns a key can read the connections whose tickets it made. Default: off.
+    pub fn tickets(mut self, tickets: bool) -> Self {
+        self.tickets = tickets;
+        self
+    }
+
+    /// Sets how many tickets a connection is given with TLS 1.3, each good for one resumption (RFC
+    /// 8446, section 4.6.1); 0 gives none. They are sent behind the handshake. Default: 2.
+    pub fn ticket_count(mut self, tickets: usize) -> Self {
+        self.ticket_count = tickets;
+        self
+    }
+
+    /// Makes the configuration.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
+    ///   that is not known here (the message lists the known ones), or that cannot be used with
+    ///   the others or with the identity's key; a protocol in `alpn` that is too long or too short;
+    ///   `require_alpn` without `alpn`; roots in `client_auth` that vouch for servers only, as
+    ///   those of the system do.
+    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
+    ///   provider of cryptography.
+    pub fn build(self) -> Result<TlsConfig> {
+        let cryptography = self.settings.check(BUILD)?;
+        let algorithm = self.identity.current().key.algorithm();
+        let mut suites = cryptography.provider.cipher_suites.iter();
+        if !suites.any(|suite| suite.usable_for_signature_algorithm(algorithm)) {
+            return Err(Error::new(ErrorKind::InvalidInput, BUILD).with_detail(format!(
+                "the identity's key is {algorithm:?}, and none of the cipher suites that are left \
+                 can be used with it; add one to `cipher_suites`, or TLS 1.3 to `versions`",
+            )));
+        }
+        let rustls = self.rustls(&cryptography)?;
+        Ok(TlsConfig(Side::Server(Arc::new(ServerSide { builder: self, cryptography, rustls }))))
+    }
+
+    fn rustls(&self, cryptography: &Cryptography) -> Result<Arc<ServerConfig>> {
+        let TlsServerBuilder { settings, identity, client_auth, tickets, ticket_count } = self;
+        let provider = &cryptography.provider;
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&cryptography.versions)
+            .map_err(|error| super::refused(BUILD, error))?;
+        let builder = match client_auth {
+            ClientAuth::Off => builder.with_no_client_auth(),
+            ClientAuth::Optional(trust) => {
+                builder.with_client_cert_verifier(trust.client_verifier(provider, false)?)
+            }
+            ClientAuth::Required(trust) => {
+                builder.with_client_cert_verifier(trust.client_verifier(provider, true)?)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(ServerKey(identity.clone())));
+        config.alpn_protocols.clone_from(&settings.alpn.0);
+        config.send_tls13_tickets = *ticket_count;
+        if *tickets {
+            config.ticketer = ticketer(BUILD)?;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        } else if settings.session_cache == 0 {
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+        } else {
+            config.session_storage = ServerSessionMemoryCache::new(settings.session_cache);
+        }
+        if let Some(log) = &settings.key_log {
+            config.key_log = Arc::new(log.clone());
+        }
+        Ok(Arc::new(config))
+    }
+}
+
+/// What was built.
+pub(super) struct ServerSide {
+    builder: TlsServerBuilder,
+    cryptography: Cryptography,
+    rustls: Arc<ServerConfig>,
+}
+
+impl ServerSide {
+    pub(super) fn rustls(&self) -> &Arc<ServerConfig> {
+        &self.rustls
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.builder.settings
+    }
+}
+
+impl fmt::Debug for ServerSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::debug(f, &self.builder, &self.cryptography)
+    }
+}

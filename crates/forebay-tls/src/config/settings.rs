@@ -1,0 +1,201 @@
+//! What both sides' builders set.
+
+use std::fmt;
+use std::time::Duration;
+
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::key_log::KeyLogger;
+use crate::provider::{Cryptography, Wanted};
+
+/// How long a handshake may take.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Sessions that are kept in memory.
+const SESSIONS: usize = 256;
+
+/// What it means when the input ends without the peer's close_notify (RFC 8446, section 6.1).
+///
+/// Everything that came before is delivered either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum EndWithoutNotify {
+    /// An error of kind [`EndedWithoutNotify`](forebay_io::ErrorKind::EndedWithoutNotify): somebody
+    /// on the way may have cut the input short.
+    #[default]
+    Error,
+    /// An end like any other. Only for protocols that tell by themselves whether a message is
+    /// whole, as HTTP does with a length.
+    AsEnd,
+}
+
+/// What both sides have.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) alpn: Protocols,
+    pub(super) require_alpn: bool,
+    pub(super) wanted: Wanted,
+    pub(super) handshake_timeout: Duration,
+    pub(super) key_log: Option<KeyLogger>,
+    pub(super) end_without_notify: EndWithoutNotify,
+    pub(super) session_cache: usize,
+    pub(super) replay_buffered: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            alpn: Protocols::default(),
+            require_alpn: false,
+            wanted: Wanted::default(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            key_log: None,
+            end_without_notify: EndWithoutNotify::default(),
+            session_cache: SESSIONS,
+            replay_buffered: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Looks through everything that could not be judged when it was set.
+    pub(super) fn check(&self, operation: &'static str) -> Result<Cryptography> {
+        let invalid = |detail| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
+        if let Some(why) = self.alpn.trouble() {
+            return Err(invalid(why));
+        }
+        if self.require_alpn && self.alpn.0.is_empty() {
+            return Err(invalid(
+                "`require_alpn` needs protocols to choose from; name them with `alpn`".into(),
+            ));
+        }
+        Cryptography::of(&self.wanted, operation)
+    }
+}
+
+/// Application protocols, in order of preference.
+#[derive(Clone, Default)]
+pub(super) struct Protocols(pub(super) Vec<Vec<u8>>);
+
+impl Protocols {
+    /// RFC 7301, section 3.1: a name has 1 to 255 bytes, the list fewer than 65,536 with a byte
+    /// for the length of each.
+    fn trouble(&self) -> Option<String> {
+        let list_bytes: usize = self.0.iter().map(|name| name.len() + 1).sum();
+        let bad = self.0.iter().find(|name| name.is_empty() || name.len() > 255);
+        match bad {
+            Some(name) => Some(format!(
+                "a protocol in `alpn` has {} bytes; each has 1 to 255 (RFC 7301, section 3.1)",
+                name.len(),
+            )),
+            None if list_bytes > usize::from(u16::MAX) => Some(format!(
+                "the protocols in `alpn` take {list_bytes} bytes; together they may take 65535, \
+                 one of them for each name's length (RFC 7301, section 3.1)"
+            )),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Debug for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|name| format_args!("{}", name.escape_ascii()).to_string()))
+            .finish()
+    }
+}
+
+/// The setters of [`Settings`], for a builder with a field `settings`.
+macro_rules! shared_setters {
+    () => {
+        /// Sets the application protocols (ALPN, RFC 7301), the most wanted first: `h2`,
+        /// `http/1.1`. Each has 1 to 255 bytes. If both sides name some and have none in common,
+        /// the handshake fails; if one side names none, the connection goes on without one unless
+        /// [`require_alpn`](Self::require_alpn) is set. A server takes the first of its own that
+        /// the client has. Default: none.
+        pub fn alpn(mut self, protocols: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+            let names = protocols.into_iter().map(|name| name.as_ref().to_vec());
+            self.settings.alpn = crate::config::settings::Protocols(names.collect());
+            self
+        }
+
+        /// Refuses connections on which no application protocol was agreed, with kind
+        /// [`Tls`](forebay_io::ErrorKind::Tls) and
+        /// [`NoCommonProtocol`](forebay_io::TlsFault::NoCommonProtocol). Default: they go on.
+        pub fn require_alpn(mut self) -> Self {
+            self.settings.require_alpn = true;
+            self
+        }
+
+        /// Sets the cipher suites, by their names in IANA's registry (`TLS_AES_128_GCM_SHA256`,
+        /// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`) or OpenSSL's (`ECDHE-RSA-AES128-GCM-SHA256`).
+        /// A client offers them in this order, and a server takes the first of the client's that
+        /// it has. Default: all nine that there are, AES before ChaCha20.
+        #[doc(alias = "cipherSuites")]
+        pub fn cipher_suites(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+            let names = names.into_iter().map(|name| name.as_ref().to_owned());
+            self.settings.wanted.cipher_suites = Some(names.collect());
+            self
+        }
+
+        /// Sets the versions, by number (`"1.2"`, `"1.3"`) or as [`TlsVersion`](crate::TlsVersion).
+        /// The higher one that both sides have is used. Default: both.
+        pub fn versions(mut self, versions: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+            let names = versions.into_iter().map(|name| name.as_ref().to_owned());
+            self.settings.wanted.versions = Some(names.collect());
+            self
+        }
+
+        /// Sets the groups for key exchange, the most wanted first, by their names in IANA's
+        /// registry: `x25519`, `secp256r1`, `secp384r1`, and with aws-lc-rs the ones that
+        /// withstand quantum computers, `X25519MLKEM768`, `secp256r1MLKEM768`, `MLKEM768` and
+        /// `MLKEM1024`. A client sends a share for the first (RFC 8446, section 4.2.8), and a
+        /// server that has only another one costs a round trip. A server takes the client's. Default: `x25519`, `secp256r1`,
+        /// `secp384r1`, and `X25519MLKEM768` where there is one.
+        pub fn key_exchange_groups(
+            mut self,
+            names: impl IntoIterator<Item = impl AsRef<str>>,
+        ) -> Self {
+            let names = names.into_iter().map(|name| name.as_ref().to_owned());
+            self.settings.wanted.key_exchange_groups = Some(names.collect());
+            self
+        }
+
+        /// Sets how long a handshake may take; then it fails with kind
+        /// [`TimedOut`](forebay_io::ErrorKind::TimedOut). Default: 10 s.
+        pub fn handshake_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.settings.handshake_timeout = timeout;
+            self
+        }
+
+        /// Hands over the secrets of each connection, so that a recording of it can be read, by
+        /// Wireshark for instance: one line of an NSS key log (RFC 9850) at each call, without its
+        /// line end. Whoever has these lines can read everything: this is for debugging.
+        /// Default: off.
+        ///
+        /// The closure is called in the middle of a handshake, while the connection is locked: it
+        /// should do no more than put the line somewhere, and a call on the same connection is an
+        /// error. If it panics, so does the call that drove the handshake.
+        pub fn key_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
+            self.settings.key_log = Some(crate::config::key_log::KeyLogger::new(log));
+            self
+        }
+
+        /// Sets what it means when the input ends without the peer's close_notify. Default:
+        /// [`EndWithoutNotify::Error`](crate::EndWithoutNotify::Error).
+        pub fn end_without_notify(mut self, end: crate::EndWithoutNotify) -> Self {
+            self.settings.end_without_notify = end;
+            self
+        }
+
+        /// Takes what was already read when a connection is upgraded in place (STARTTLS) for the
+        /// beginning of the peer's handshake. Without this, such bytes are an error: somebody on
+        /// the way may have put commands there in plain text, to be taken for what came through
+        /// TLS. Only for protocols whose peers do not wait for the answer to their request.
+        /// Default: off.
+        pub fn replay_buffered(mut self) -> Self {
+            self.settings.replay_buffered = true;
+            self
+        }
+    };
+}
+pub(super) use shared_setters;

@@ -1,0 +1,48 @@
+use super::{Directory, assert_hides};
+use crate::identity::{ClientKey, ServerKey};
+use crate::samples::Authority;
+use crate::{ClientAuth, Identity, TlsConfig, Trust};
+
+#[test]
+fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
+    let root = Authority::new("root");
+    let leaf = root.leaf("localhost");
+    let directory = Directory::new();
+    let path = directory.write("both.pem", leaf.both());
+    let identity = Identity::from_pem_files(&path, &path).unwrap();
+    let shown = format!("{identity:?}");
+    assert!(shown.contains("CN=localhost"), "{shown}");
+    assert!(shown.contains("\"localhost\""), "{shown}");
+    assert!(shown.contains("both.pem"), "{shown}");
+
+    let trust = Trust::roots_pem(&root.pem).unwrap();
+    let client = TlsConfig::client().trust(trust.clone()).identity(identity.clone());
+    let server = TlsConfig::server(identity.clone()).client_auth(ClientAuth::Required(trust));
+    let all = [
+        shown,
+        format!("{identity:#?}"),
+        format!("{:?}", ServerKey(identity.clone())),
+        format!("{:?}", ClientKey(identity.clone())),
+        format!("{client:?}{client:#?}"),
+        format!("{server:?}{server:#?}"),
+        format!("{:?}", client.build().unwrap()),
+        format!("{:?}", server.build().unwrap()),
+    ];
+    for text in all {
+        assert_hides(&text, &leaf.key_pem);
+    }
+}
+
+/// The search itself finds what it looks for.
+#[test]
+fn s12_a_key_that_is_shown_is_found() {
+    let leaf = Authority::new("root").leaf("localhost");
+    for text in [
+        leaf.key_pem.clone(),
+        format!("{:?}", leaf.key_der),
+        format!("{:02x?}", leaf.key_der).replace(", ", ""),
+    ] {
+        let found = std::panic::catch_unwind(|| assert_hides(&text, &leaf.key_pem));
+        assert!(found.is_err());
+    }
+}
