@@ -5,8 +5,6 @@
 //! of each kind.
 
 #![forbid(unsafe_code)]
-// The session, which uses what has no user yet, comes next.
-#![allow(dead_code)]
 
 mod config;
 mod fault;
@@ -16,16 +14,18 @@ mod notes;
 mod provider;
 #[cfg(test)]
 mod samples;
+mod session;
 mod text;
 mod trust;
 
 pub use config::{ClientAuth, EndWithoutNotify, TlsClientBuilder, TlsConfig, TlsServerBuilder};
 pub use identity::Identity;
 pub use info::{PeerCertificate, TlsInfo, TlsVersion};
-pub use trust::{PeerChain, SystemRoots, ToPin, Trust};
+pub use trust::{PeerChain, ToPin, Trust};
 
 /// What sockets are made with. No part of the surface.
 #[doc(hidden)]
 pub mod seam {
     pub use crate::config::Store;
+    pub use crate::session::Session;
 }

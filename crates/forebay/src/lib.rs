@@ -81,6 +81,14 @@ pub use forebay_io::{
     Result, Staged, Staging, TlsFault, pipe, write_fmt, write_line,
 };
 
+#[cfg(feature = "certificates")]
+pub use forebay_tls::certificates;
+#[cfg(feature = "tls")]
+pub use forebay_tls::{
+    ClientAuth, EndWithoutNotify, Identity, PeerCertificate, TlsClientBuilder, TlsConfig, TlsInfo,
+    TlsServerBuilder, TlsVersion, Trust,
+};
+
 pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,

@@ -77,22 +77,26 @@ impl Inbox {
 }
 
 impl ByteReadChannel {
-    /// What this channel has, and where it has it from; its options and its position are lost.
+    /// What this channel has, and where it has it from; its options are lost.
     #[doc(hidden)]
     pub fn into_inbox(self) -> Inbox {
         let ended = matches!(self.state, State::Ended);
         Inbox { source: self.source, buffer: self.buffer, ended }
     }
 
-    /// From now on this channel is filled from another source; its options stay. Gives back what it
-    /// had.
+    /// What this channel has, filled further from another source; the channel is empty then.
     #[doc(hidden)]
-    pub fn replace_source(&mut self, source: Box<dyn Source>) -> Inbox {
-        let fresh = Self::from_source(source);
+    pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
+        self.line.restart();
+        Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
+    }
+
+    /// From now on this channel is filled from another source; its options stay.
+    #[doc(hidden)]
+    pub fn replace_source(&mut self, source: Box<dyn Source>) {
         let options = self.line_options();
-        let before = std::mem::replace(self, fresh);
+        *self = Self::from_source(source);
         self.set_line_options(options);
-        before.into_inbox()
     }
 }
 

@@ -26,7 +26,7 @@ use rustls::server::danger::ClientCertVerifier;
 pub(crate) use explain::fault_of;
 pub use pins::ToPin;
 pub use program::PeerChain;
-pub use system::SystemRoots;
+pub(crate) use system::SystemRoots;
 
 use anybody::Anybody;
 use pins::{Pin, Pins};

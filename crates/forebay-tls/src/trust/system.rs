@@ -16,7 +16,7 @@ use super::verifier::{Judge, Refused};
 /// The system's roots, loaded. Clones share them.
 #[derive(Debug, Clone)]
 #[doc(hidden)]
-pub struct SystemRoots(Arc<PlatformVerifier>);
+pub(crate) struct SystemRoots(Arc<PlatformVerifier>);
 
 impl SystemRoots {
     /// Reads the roots. Blocks: on most systems they are a file of some hundred kilobytes.

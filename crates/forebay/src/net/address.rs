@@ -177,7 +177,15 @@ impl Address {
         }
     }
 
-    /// The host, for the resolver and for the name that TLS checks.
+    /// The host's name, which TLS checks; `None` where it is an IP address.
+    pub(crate) fn host_name(&self) -> Option<&str> {
+        match &self.0 {
+            Target::Literal(_) => None,
+            Target::Name(name, _) => Some(name),
+        }
+    }
+
+    /// The host, for the resolver.
     pub(crate) fn host(&self) -> Host<'_> {
         match &self.0 {
             Target::Literal(inet) => Host::Literal(*inet),

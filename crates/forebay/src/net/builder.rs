@@ -176,6 +176,7 @@ impl TcpBuilder {
             reuse_address: self.reuse_address,
             stream: self.stream,
             connection: Arc::new(self.connection),
+            host_name: address.host_name().map(Into::into),
         };
         let attempts = connect::connect(selector, &address, &wanted);
         match self.selector.within(self.connect_timeout, attempts).await {

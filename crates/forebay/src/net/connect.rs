@@ -23,6 +23,8 @@ pub(super) struct Wanted {
     pub(super) reuse_address: Option<bool>,
     pub(super) stream: StreamOptions,
     pub(super) connection: Arc<ConnectionOptions>,
+    /// The name that is connected to, if it is one.
+    pub(super) host_name: Option<Box<str>>,
 }
 
 /// Tries the address's candidates in order.
@@ -77,6 +79,7 @@ async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -
         remote: address.into(),
         local: local.as_socket().unwrap_or(address).into(),
         options: Arc::clone(&wanted.connection),
+        host_name: wanted.host_name.clone(),
     };
     selector.counters().connected.add(1);
     Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Tcp }), parts))

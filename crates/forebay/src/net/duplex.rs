@@ -41,6 +41,11 @@ pub(crate) fn duplex(selector: &Arc<Shared>, capacity: usize) -> (Connection, Co
 
 fn connection(end: Arc<MemoryEnd>) -> Connection {
     let unnamed = SocketAddress::Unix(UnixAddress::Unnamed);
-    let parts = CoreParts { remote: unnamed.clone(), local: unnamed, options: Arc::default() };
+    let parts = CoreParts {
+        remote: unnamed.clone(),
+        local: unnamed,
+        options: Arc::default(),
+        host_name: None,
+    };
     Socket::new(Link::Memory(end), parts).into_connection()
 }

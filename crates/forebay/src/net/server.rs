@@ -25,7 +25,7 @@ use super::SocketAddress;
 use super::descriptor::{Descriptor, Waits};
 use super::options::{ConnectionOptions, StreamOptions};
 use super::path::OwnPath;
-use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
+use super::socket::{CoreParts, Link, Promise, Protocol, Socket, Stream};
 use super::system;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
@@ -50,7 +50,11 @@ use crate::time::{Sleep, WakeUp};
 /// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
-pub struct ServerSocket(Arc<Listener>);
+pub struct ServerSocket {
+    listener: Arc<Listener>,
+    /// What its connections have besides.
+    promise: Promise,
+}
 
 struct Listener {
     /// The path in the file system that goes with this socket; first, to be dropped before it.
@@ -121,7 +125,7 @@ impl ServerSocket {
         selector.on_closing(Arc::downgrade(&closes));
         // Whoever closed the selector meanwhile has found nobody to tell.
         closes.wake_up();
-        Self(listener)
+        Self { listener, promise: Promise::default() }
     }
 
     /// Waits for a connection.
@@ -141,30 +145,72 @@ impl ServerSocket {
     ///
     /// Releases: a dropped call has accepted nothing.
     pub async fn accept(&self) -> Result<Socket> {
-        let mut accepting = Accepting::new(&*self.0);
+        let mut accepting = Accepting::new(&*self.listener, self.promise.clone());
         poll_fn(|cx| accepting.poll(cx)).await
+    }
+
+    /// A handle of this listener whose connections are TLS connections. Each makes its handshake at
+    /// its first use (when a channel is opened, or by [`Socket::handshake`]), in a task of its own:
+    /// accepting never waits for one, and a peer that does not go on keeps nobody else waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a client's configuration, and where the
+    /// connections are TLS connections already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use forebay::{Identity, TlsConfig};
+    ///
+    /// let identity = Identity::from_pem_files("server.pem", "server.key")?;
+    /// let config = TlsConfig::server(identity).build()?;
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:9443").await?.tls(&config)?;
+    ///     loop {
+    ///         let socket = server.accept().await?;
+    ///         selector.spawn(async move {
+    ///             let mut output = socket.open_write_channel()?;
+    ///             output.write_str("Hello, in private!\n").await?;
+    ///             socket.close().await
+    ///         });
+    ///     }
+    /// })
+    /// # as forebay::Result<()>
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(&self, config: &forebay_tls::TlsConfig) -> Result<Self> {
+        if config.is_client() || self.promise.is_some() {
+            let detail = if config.is_client() {
+                "the configuration is a client's: TlsConfig::server makes one"
+            } else {
+                "the connections of this listener are TLS connections already"
+            };
+            return Err(Error::new(ErrorKind::InvalidInput, "tls").with_detail(detail));
+        }
+        Ok(Self { listener: Arc::clone(&self.listener), promise: Some(config.clone()) })
     }
 
     /// The address this socket listens at.
     pub fn local_address(&self) -> SocketAddress {
-        self.0.local.clone()
+        self.listener.local.clone()
     }
 
     /// The port this socket listens at; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
-        self.0.local.port().unwrap_or_default()
+        self.listener.local.port().unwrap_or_default()
     }
 
     /// Stops listening: connections not accepted yet are refused or reset, and every waiting
     /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). The path of a Unix socket is
     /// removed, unless somebody has replaced it. Idempotent; it does not wait.
     pub fn close(&self) {
-        self.0.close();
+        self.listener.close();
     }
 
     /// True once this socket was closed.
     pub fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
+        self.listener.closed.load(Ordering::Acquire)
     }
 
     /// Waits until this socket is closed.
@@ -175,7 +221,7 @@ impl ServerSocket {
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) {
         let check = |_: &mut Waiters<()>| self.is_closed().then_some(());
-        crate::task::wait::wait_in(&self.0.crowd.0, |waiters| waiters, (), check).await;
+        crate::task::wait::wait_in(&self.listener.crowd.0, |waiters| waiters, (), check).await;
     }
 }
 
@@ -212,7 +258,12 @@ impl Listener {
         progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
     }
 
-    fn connection(&self, fd: OwnedFd, peer: Option<SocketAddr>) -> Result<Socket> {
+    fn connection(
+        &self,
+        fd: OwnedFd,
+        peer: Option<SocketAddr>,
+        promise: Promise,
+    ) -> Result<Socket> {
         let socket = SockRef::from(&fd);
         let protocol = match self.accepted {
             Accepted::Tcp(options) => {
@@ -222,12 +273,16 @@ impl Listener {
             Accepted::Unix => Protocol::Unix,
         };
         let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
-        let parts =
-            CoreParts { remote, local: self.local.clone(), options: Arc::clone(&self.connection) };
+        let parts = CoreParts {
+            remote,
+            local: self.local.clone(),
+            options: Arc::clone(&self.connection),
+            host_name: None,
+        };
         let selector = self.io.selector();
         selector.counters().accepted.add(1);
         let io = Descriptor::new(fd, Arc::clone(selector));
-        Ok(Socket::new(Link::Kernel(Stream { io, protocol }), parts))
+        Ok(Socket::promised(Link::Kernel(Stream { io, protocol }), parts, promise))
     }
 
     /// Gives an accepted socket the listener's options, where it does not have them from there.
@@ -272,13 +327,14 @@ impl Listener {
 /// A call of `accept`, or a stream of what it returns.
 struct Accepting<L: Deref<Target = Listener>> {
     listener: L,
+    promise: Promise,
     key: Option<WaiterKey>,
     pause: Option<Sleep>,
 }
 
 impl<L: Deref<Target = Listener>> Accepting<L> {
-    fn new(listener: L) -> Self {
-        Self { listener, key: None, pause: None }
+    fn new(listener: L, promise: Promise) -> Self {
+        Self { listener, promise, key: None, pause: None }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Socket>> {
@@ -293,7 +349,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok((fd, peer))) => {
                     self.listener.pace.accepted_one();
-                    match self.listener.connection(fd, peer) {
+                    match self.listener.connection(fd, peer, self.promise.clone()) {
                         Ok(socket) => return Poll::Ready(Ok(socket)),
                         // Gone between the handshake and here: the next one, please.
                         Err(error) if is_of_one_peer(&error) => {}
@@ -397,6 +453,8 @@ fn is_of_one_peer(error: &Error) -> bool {
 
 impl fmt::Debug for ServerSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerSocket").field("local_address", &self.0.local).finish_non_exhaustive()
+        f.debug_struct("ServerSocket")
+            .field("local_address", &self.listener.local)
+            .finish_non_exhaustive()
     }
 }

@@ -195,6 +195,7 @@ impl UnixBuilder {
             remote: address.into(),
             local: SocketAddress::Unix(UnixAddress::Unnamed),
             options: Arc::new(self.connection),
+            host_name: None,
         };
         selector.counters().connected.add(1);
         Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Unix }), parts))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
-use super::{lingering, spin};
+use super::spin;
 use crate::task::Reporter;
 use crate::time::Clock;
 
@@ -19,6 +19,8 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) drain_limit: u64,
     pub(super) lingering_max: usize,
+    #[cfg(feature = "tls")]
+    pub(super) handshakes_max: usize,
     pub(super) blocking_threads: usize,
     pub(super) reporter: Arc<Reporter>,
 }
@@ -50,7 +52,9 @@ impl SelectorBuilder {
                 spin: spin::machine_allows(),
                 drain_timeout: Duration::from_secs(2),
                 drain_limit: 64 * 1024,
-                lingering_max: lingering::LINGERING_MAX,
+                lingering_max: 1024,
+                #[cfg(feature = "tls")]
+                handshakes_max: 256,
                 blocking_threads: 16,
                 reporter: Arc::new(Reporter::new(None)),
             },
@@ -84,6 +88,17 @@ impl SelectorBuilder {
     /// one that was dropped first ends as at the drain timeout. Default: 1,024.
     pub fn lingering_max(mut self, connections: usize) -> Self {
         self.settings.lingering_max = connections;
+        self
+    }
+
+    /// How many TLS handshakes of accepted connections may be under way at once: begun by the peer,
+    /// and not complete. When there are more, the one that began first ends with
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not go on cannot
+    /// keep out one that does. A peer that has sent nothing yet does not count, and neither do
+    /// handshakes that this side began. Default: 256.
+    #[cfg(feature = "tls")]
+    pub fn handshakes_max(mut self, handshakes: usize) -> Self {
+        self.settings.handshakes_max = handshakes;
         self
     }
 

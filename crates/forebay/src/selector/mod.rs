@@ -1,20 +1,20 @@
 //! The selector: the value that owns the worker, the tasks and the clock.
 
 mod beside;
+mod bounded;
 mod builder;
 mod channel_tasks;
 mod current;
 mod freed;
-mod lingering;
 mod manager;
 mod shared;
 mod spin;
 mod stats;
 mod worker;
 
+pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
 pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};
-pub(crate) use self::lingering::Lingerer;
 pub use self::manager::SelectorManager;
 pub(crate) use self::shared::{SelectorTurns, Shared, closed};
 pub use self::stats::Stats;

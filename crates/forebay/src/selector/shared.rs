@@ -7,10 +7,10 @@ use std::time::Duration;
 use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until};
 use forebay_io::{Error, ErrorKind, Result};
 
+use super::bounded::Bounded;
 use super::builder::Settings;
 use super::current;
 use super::freed::Freed;
-use super::lingering::Lingering;
 use super::stats::{Counters, Stats};
 use super::worker::Worker;
 use crate::lock::lock;
@@ -35,7 +35,11 @@ pub(crate) struct Shared {
     blocking: Arc<BlockingPool>,
     blocks: Arc<BlockLedger>,
     counters: Counters,
-    lingering: Lingering,
+    lingering: Bounded,
+    #[cfg(feature = "tls")]
+    handshakes: Bounded,
+    #[cfg(feature = "tls")]
+    tls: Arc<forebay_tls::seam::Store>,
     /// What no poll watches, but must be woken when the selector closes.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
     freed: Freed,
@@ -56,7 +60,11 @@ impl Shared {
             blocking: Arc::new(BlockingPool::new(settings.blocking_threads)),
             blocks: Arc::default(),
             counters: Counters::default(),
-            lingering: Lingering::new(settings.lingering_max),
+            lingering: Bounded::new(settings.lingering_max),
+            #[cfg(feature = "tls")]
+            handshakes: Bounded::new(settings.handshakes_max),
+            #[cfg(feature = "tls")]
+            tls: Arc::default(),
             unwatched: Mutex::default(),
             freed: Freed::default(),
             settings,
@@ -96,8 +104,20 @@ impl Shared {
     }
 
     /// Connections that close without an owner.
-    pub(crate) fn lingering(&self) -> &Lingering {
+    pub(crate) fn lingering(&self) -> &Bounded {
         &self.lingering
+    }
+
+    /// TLS handshakes that peers have begun.
+    #[cfg(feature = "tls")]
+    pub(crate) fn handshakes(&self) -> &Bounded {
+        &self.handshakes
+    }
+
+    /// What all TLS connections of this selector share.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(&self) -> &Arc<forebay_tls::seam::Store> {
+        &self.tls
     }
 
     /// Has `waits` woken when the selector closes, and when it stops.

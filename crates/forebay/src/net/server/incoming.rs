@@ -40,7 +40,7 @@ impl ServerSocket {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn incoming(&self) -> Incoming {
-        Incoming(Accepting::new(Arc::clone(&self.0)))
+        Incoming(Accepting::new(Arc::clone(&self.listener), self.promise.clone()))
     }
 }
 
@@ -56,7 +56,7 @@ impl Incoming {
     /// Releases: a dropped call has accepted nothing.
     pub async fn next(&mut self) -> Option<Result<Socket>> {
         // With a place of its own in the listener's crowd, which a dropped call leaves.
-        let mut accepting = Accepting::new(&*self.0.listener);
+        let mut accepting = Accepting::new(&*self.0.listener, self.0.promise.clone());
         unless_closed(poll_fn(|cx| accepting.poll(cx)).await)
     }
 }

@@ -23,7 +23,7 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::Core;
 use crate::net::descriptor::Waits;
-use crate::selector::Lingerer;
+use crate::selector::Member;
 use crate::time::{Sleep, within};
 
 /// The first look at what the peer has acknowledged comes at once; the next after this, then twice
@@ -53,7 +53,7 @@ pub(super) async fn close(
         }
     }
     drop(attended);
-    match core.cause().get() {
+    match core.first_cause() {
         Some(cause) if !cause.is_closed() => Err(cause.clone()),
         _ => Ok(()),
     }
@@ -96,15 +96,15 @@ fn enroll(core: &Arc<Core>) {
     if core.link().is_released() || core.has_ticket() {
         return;
     }
-    let lingerer = Arc::clone(core) as Arc<dyn Lingerer>;
-    core.set_ticket(core.selector().lingering().enroll(Arc::downgrade(&lingerer)));
+    let member = Arc::clone(core) as Arc<dyn Member>;
+    core.set_ticket(core.selector().lingering().enroll(Arc::downgrade(&member)));
     // It may have ended before it was enrolled.
     if core.link().is_released() {
         core.set_ticket(0);
     }
 }
 
-impl Lingerer for Core {
+impl Member for Core {
     fn end(&self) {
         self.give_up("too many connections were being closed, and this was the oldest");
     }
@@ -147,6 +147,10 @@ impl Closing {
     fn attempt(&self) -> bool {
         if let Some(outbox) = &self.outbox {
             outbox.advance();
+            if self.core.is_handshaking() && outbox.queued() == 0 {
+                // Nothing was said, so nothing need be heard.
+                outbox.abort(&self.core.refusal("close"));
+            }
         }
         self.discard_now();
         let nothing_queued = self.outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
@@ -214,7 +218,9 @@ impl Closing {
     }
 
     fn wants_input(&self) -> bool {
+        // What a handshake needs is not thrown away: what was written waits for it.
         !self.core.has_peer_ended()
+            && !self.core.is_handshaking()
             && self.core.discarded() < self.core.drain_limit()
             && self.core.cause().get().is_none()
             && !self.core.link().is_released()

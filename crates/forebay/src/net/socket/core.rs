@@ -1,5 +1,7 @@
 //! What all handles of a connection share: the link, the cause, and how far it has ended.
 
+#[cfg(feature = "tls")]
+use std::borrow::Cow;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -36,6 +38,9 @@ pub(in crate::net) struct CoreParts {
     /// The local address, or the listener's: exact only after asking the system.
     pub(in crate::net) local: SocketAddress,
     pub(in crate::net) options: Arc<ConnectionOptions>,
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    /// The name that was connected to, where it was one: whom TLS is to meet there.
+    pub(in crate::net) host_name: Option<Box<str>>,
 }
 
 /// The state of a connection.
@@ -62,9 +67,13 @@ pub(in crate::net) struct Core {
     discarded: AtomicU64,
     /// Names it among those that close without an owner; zero when it is not.
     ticket: AtomicU64,
-    /// The write side, for whoever must tell it that the connection is over. It holds the core, so
-    /// the core does not hold it.
-    outbox: OnceLock<Weak<Outbox>>,
+    /// The write side, for whoever must tell it that the connection is over: the outermost, where TLS
+    /// lies on top. It holds the core, so the core does not hold it.
+    outbox: Mutex<Weak<Outbox>>,
+    /// The first error of what lies on top of the link.
+    cause_above: OnceLock<Cause>,
+    /// What lies on top is not ready yet: it reads, even while the connection is being closed.
+    handshaking: AtomicBool,
     timeouts: OnceLock<Arc<Timeouts>>,
     watch: Watch,
     waiters: Mutex<Waiters<()>>,
@@ -87,7 +96,9 @@ impl Core {
             closer: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
             ticket: AtomicU64::new(0),
-            outbox: OnceLock::new(),
+            outbox: Mutex::default(),
+            cause_above: OnceLock::new(),
+            handshaking: AtomicBool::new(false),
             timeouts: OnceLock::new(),
             watch: Watch::default(),
             waiters: Mutex::default(),
@@ -135,12 +146,66 @@ impl Core {
         Ok(())
     }
 
+    /// The first error of the link, or of what lies on top of it.
+    pub(super) fn first_cause(&self) -> Option<&Error> {
+        self.cause.get().or_else(|| self.cause_above.get()?.get())
+    }
+
     /// Why nothing goes any more: the first error, else our own close.
     pub(super) fn refusal(&self, operation: &'static str) -> Error {
-        self.cause.get().cloned().unwrap_or_else(|| {
+        self.first_cause().cloned().unwrap_or_else(|| {
             Error::new(ErrorKind::Closed, operation)
                 .with_detail("the socket was closed on this side")
         })
+    }
+
+    /// The host on the other side: the name that was connected to, or its IP address.
+    #[cfg(feature = "tls")]
+    pub(super) fn host(&self) -> Option<Cow<'_, str>> {
+        match &self.parts.host_name {
+            Some(name) => Some(Cow::Borrowed(name)),
+            None => self.parts.remote.ip().map(|ip| Cow::Owned(ip.to_string())),
+        }
+    }
+
+    // ---- what lies on top
+
+    /// What lies on top of the link has a cause of its own.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_cause_above(&self, cause: Cause) {
+        self.cause_above.get_or_init(|| cause);
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.handshaking.load(Ordering::Acquire)
+    }
+
+    /// Whoever closes the connection looks again.
+    #[cfg(feature = "tls")]
+    pub(super) fn set_handshaking(&self, handshaking: bool) {
+        self.handshaking.store(handshaking, Ordering::Release);
+        let mut after = Afterwards::new();
+        self.wake_waiters(&mut after);
+        after.run();
+    }
+
+    /// Takes both halves, or neither.
+    pub(super) fn take_halves(&self) -> bool {
+        if !self.take_reader() {
+            return false;
+        }
+        let both = self.take_writer();
+        if !both {
+            self.reader_taken.store(false, Ordering::Release);
+        }
+        both
+    }
+
+    /// Both halves can be opened again.
+    #[cfg(feature = "tls")]
+    pub(super) fn give_halves_back(&self) {
+        self.reader_taken.store(false, Ordering::Release);
+        self.writer_taken.store(false, Ordering::Release);
     }
 
     /// How long closing or dropping may wait.
@@ -253,11 +318,11 @@ impl Core {
     // ---- the write side
 
     pub(super) fn set_outbox(&self, outbox: &Arc<Outbox>) {
-        self.outbox.get_or_init(|| Arc::downgrade(outbox));
+        *lock(&self.outbox) = Arc::downgrade(outbox);
     }
 
     pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
-        self.outbox.get().and_then(Weak::upgrade)
+        lock(&self.outbox).upgrade()
     }
 
     /// The connection has failed: the writer says so from its next call on, and does not first
@@ -384,7 +449,7 @@ impl Core {
     }
 
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
-        if let Some(cause) = self.cause.get() {
+        if let Some(cause) = self.first_cause() {
             return Some(match cause.kind() {
                 ErrorKind::Reset => CloseReason::Reset,
                 ErrorKind::Closed | ErrorKind::Panicked => CloseReason::Local,

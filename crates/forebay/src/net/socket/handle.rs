@@ -2,34 +2,79 @@
 
 use std::sync::{Arc, OnceLock};
 
-use forebay_io::seam::{Outbox, unwinding};
+use forebay_io::seam::{Outbox, Source, unwinding};
 use forebay_io::{Error, ErrorKind};
 
 use super::drain::SocketDrain;
+#[cfg(feature = "tls")]
+use super::secure::{self, Secured};
+use super::source::SocketSource;
 use super::turns::SocketTurns;
 use super::{Core, close};
+
+/// What a listener has promised for its connections: TLS, at their first use.
+#[cfg(feature = "tls")]
+pub(in crate::net) type Promise = Option<forebay_tls::TlsConfig>;
+#[cfg(not(feature = "tls"))]
+pub(in crate::net) type Promise = ();
 
 /// Held by every clone and every open channel; dropping the last one closes the connection.
 pub(super) struct Handle {
     core: Arc<Core>,
     /// The write side, from its opening on. It holds the core, and the core does not hold it.
     outbox: OnceLock<Arc<Outbox>>,
+    #[cfg(feature = "tls")]
+    promise: Promise,
+    /// TLS, which writes into that write side.
+    #[cfg(feature = "tls")]
+    secured: OnceLock<Secured>,
 }
 
 impl Handle {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, outbox: OnceLock::new() }
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(super) fn new(core: Arc<Core>, promise: Promise) -> Self {
+        Self {
+            core,
+            outbox: OnceLock::new(),
+            #[cfg(feature = "tls")]
+            promise,
+            #[cfg(feature = "tls")]
+            secured: OnceLock::new(),
+        }
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
-    /// The write side, if it was opened.
+    /// The outermost write side, if one was opened.
     pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
+        #[cfg(feature = "tls")]
+        if let Some(secured) = self.secured() {
+            return Some(Arc::clone(secured.outbox()));
+        }
         self.outbox.get().cloned()
     }
 
+    /// The outermost write side; from now on there is one.
+    pub(super) fn outermost_outbox(&self) -> &Arc<Outbox> {
+        #[cfg(feature = "tls")]
+        if let Some(secured) = self.secured_or_promised() {
+            return secured.outbox();
+        }
+        self.open_outbox()
+    }
+
+    /// Where a user's channel reads from, as one more handle.
+    pub(super) fn source(self: &Arc<Self>) -> Box<dyn Source> {
+        #[cfg(feature = "tls")]
+        if let Some(secured) = self.secured_or_promised() {
+            return secured.source(Arc::clone(self) as _);
+        }
+        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self)))
+    }
+
+    /// The connection's own write side; from now on there is one.
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
             let turns = Arc::new(SocketTurns::new(Arc::clone(&self.core)));
@@ -41,6 +86,44 @@ impl Handle {
     }
 }
 
+#[cfg(feature = "tls")]
+impl Handle {
+    pub(super) fn secured(&self) -> Option<&Secured> {
+        self.secured.get()
+    }
+
+    /// True when there is TLS, or will be.
+    pub(super) fn is_secure(&self) -> bool {
+        self.promise.is_some() || self.secured.get().is_some()
+    }
+
+    /// Lays TLS on top; `None` when somebody else has.
+    pub(super) fn set_secured(&self, make: impl FnOnce() -> Secured) -> Option<&Secured> {
+        let mut is_first = false;
+        let secured = self.secured.get_or_init(|| {
+            is_first = true;
+            make()
+        });
+        is_first.then_some(secured)
+    }
+
+    /// TLS, where there is any. What was promised begins now.
+    pub(super) fn secured_or_promised(&self) -> Option<&Secured> {
+        let config = match (self.secured.get(), &self.promise) {
+            (None, Some(config)) => config,
+            (secured, _) => return secured,
+        };
+        let secure = || Secured::over(&self.core, Arc::clone(self.open_outbox()));
+        match self.set_secured(secure) {
+            Some(secured) => {
+                secure::begin(&self.core, secured, config);
+                Some(secured)
+            }
+            None => self.secured.get(),
+        }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         if unwinding() {
@@ -48,6 +131,7 @@ impl Drop for Handle {
                 Error::new(ErrorKind::Panicked, "drop a socket").with_detail("its task panicked");
             return self.core.abort_whole(cause);
         }
-        close::close_unattended(&self.core, self.outbox.take());
+        let outbox = self.outbox();
+        close::close_unattended(&self.core, outbox);
     }
 }

@@ -8,6 +8,8 @@ mod drain;
 mod handle;
 mod link;
 mod memory;
+#[cfg(feature = "tls")]
+mod secure;
 mod source;
 mod timeouts;
 mod turns;
@@ -25,9 +27,9 @@ pub use self::core::CloseReason;
 pub(super) use self::core::{Core, CoreParts};
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
+pub(super) use self::handle::Promise;
 pub(super) use self::link::{Link, Protocol, Stream};
 pub(super) use self::memory::MemoryEnd;
-use self::source::SocketSource;
 use super::SocketAddress;
 use super::options::Silence;
 
@@ -61,7 +63,12 @@ pub struct Socket(Arc<Handle>);
 
 impl Socket {
     pub(super) fn new(link: Link, parts: CoreParts) -> Self {
-        Self(Arc::new(Handle::new(Core::new(link, parts))))
+        Self::promised(link, parts, Promise::default())
+    }
+
+    /// A connection whose listener has promised it something.
+    pub(super) fn promised(link: Link, parts: CoreParts, promise: Promise) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, parts), promise)))
     }
 
     /// Opens the reading half; once.
@@ -80,15 +87,8 @@ impl Socket {
         Ok(self.read_channel())
     }
 
-    fn take_halves(&self) {
-        let core = self.0.core();
-        core.take_reader();
-        core.take_writer();
-    }
-
     fn read_channel(&self) -> ByteReadChannel {
-        let source = SocketSource::new(Arc::clone(self.0.core()), Arc::clone(&self.0));
-        ByteReadChannel::from_source(Box::new(source))
+        ByteReadChannel::from_source(self.0.source())
     }
 
     /// Opens the writing half; once. What is written leaves at the end of the turn
@@ -109,7 +109,7 @@ impl Socket {
 
     fn write_channel(&self) -> ByteWriteChannel {
         let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
-        ByteWriteChannel::new(Arc::clone(self.0.open_outbox()), Some(handle))
+        ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle))
     }
 
     /// The address of this side.

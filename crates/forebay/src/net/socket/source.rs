@@ -20,20 +20,32 @@ const FILL_BYTES_MAX: usize = 256 * 1024;
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    /// Keeps the connection.
-    _handle: Arc<Handle>,
+    /// Keeps the connection; nothing where a layer reads, which the handles themselves keep.
+    handle: Option<Arc<Handle>>,
     share: Share,
 }
 
 impl SocketSource {
     pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
-        Self { core, _handle: handle, share: Share::default() }
+        Self { core, handle: Some(handle), share: Share::default() }
+    }
+
+    /// For what lies on top of the connection. While that is not ready, it may read in a closing
+    /// connection as well.
+    #[cfg(feature = "tls")]
+    pub(super) fn for_layer(core: Arc<Core>) -> Self {
+        Self { core, handle: None, share: Share::default() }
+    }
+
+    fn is_refused(&self) -> bool {
+        let is_layer = self.handle.is_none();
+        self.core.is_closing() && !(is_layer && self.core.is_handshaking())
     }
 }
 
 impl Source for SocketSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        if self.core.is_closing() {
+        if self.is_refused() {
             return Poll::Ready(Err(self.core.refusal("read")));
         }
         ready!(self.share.poll_left(cx));

@@ -1,0 +1,206 @@
+//! Encrypting.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use forebay_io::seam::{Afterwards, Below, Drain, Outbox, Parcel, SendQueue, WaiterKey};
+use forebay_io::{Error, ErrorKind, Result};
+use rustls::unbuffered::EncryptError;
+
+use super::engine::{Engine, Seal, Step};
+use super::{End, Leave, Phase, Session, State, push};
+use crate::notes;
+
+/// The longest plaintext of one record (RFC 8446, section 5.1).
+const RECORD_BYTES: usize = 16 * 1024;
+/// More than a record has besides its plaintext (RFC 5246, section 6.2.3, allows 2 KiB, but no suite
+/// offered here takes more than 29 bytes), with room for a message that rustls sends in front of it.
+const OVERHEAD_BYTES: usize = 512;
+/// Encrypted before it is sent: what one turn may have written, and so one system call.
+const SEALED_BYTES_MAX: usize = 96 * 1024;
+
+/// The writing end of a session.
+pub(super) struct TlsDrain {
+    session: Arc<Session>,
+    below: Below,
+    /// The upper outbox, among those who wait for the handshake.
+    key: Option<WaiterKey>,
+    notified: bool,
+}
+
+impl TlsDrain {
+    pub(super) fn new(session: Arc<Session>, below: Arc<Outbox>) -> Self {
+        Self { session, below: Below::new(below), key: None, notified: false }
+    }
+
+    /// Waits until data can be sent.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // The upper outbox's waker is no foreign one: it may be cloned and dropped under a lock.
+        let state = self.session.enter()?;
+        match (state.phase, &state.end) {
+            (Phase::Open, _) => Poll::Ready(Ok(())),
+            (Phase::Handshaking, _) => {
+                self.session.wakes().set_opening(&mut self.key, cx.waker().clone());
+                Poll::Pending
+            }
+            (Phase::Failed, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
+            (Phase::Failed, _) => Poll::Ready(Err(closed())),
+        }
+    }
+}
+
+impl Drain for TlsDrain {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        after: &mut Afterwards,
+    ) -> Poll<Result<()>> {
+        ready!(self.poll_open(cx))?;
+        loop {
+            // Records are made when they can be sent: what waits here can still be dropped, and
+            // takes no more memory than it did.
+            ready!(self.below.poll_empty(cx, after))?;
+            if queue.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut state = self.session.enter()?;
+            state.seal(queue, &self.below, after)?;
+            self.session.after_writing(&state, after);
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+        ready!(self.poll_open(cx))?;
+        if !self.notified {
+            self.notified = true;
+            let mut state = self.session.enter()?;
+            state.notify(&self.below)?;
+            self.session.after_writing(&state, after);
+        }
+        self.below.poll_end(cx, after)
+    }
+
+    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+        let leave = match self.session.enter() {
+            Ok(mut state) => {
+                state.fail(cause.clone(), Leave::Reset);
+                state.leave
+            }
+            Err(_) => Leave::Reset,
+        };
+        self.session.wakes().all(after);
+        self.session.leave_below(leave, cause, after);
+    }
+}
+
+impl Session {
+    /// What the writer has met is the reader's.
+    fn after_writing(&self, state: &State, after: &mut Afterwards) {
+        if !state.kept.is_empty() || state.end.is_some() {
+            self.wakes().input(after);
+        }
+    }
+}
+
+impl State {
+    /// Encrypts the front of the queue into as few records as it fits.
+    fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut Afterwards) -> Result<()> {
+        let mut sealed = 0;
+        while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
+            let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
+            self.with_traffic(below, &mut |traffic| {
+                while parcel.space().len() > OVERHEAD_BYTES && !queue.is_empty() {
+                    let count = seal_some(traffic, queue, &mut parcel, after)?;
+                    if count == 0 {
+                        break;
+                    }
+                    sealed += count;
+                }
+                Ok(())
+            })?;
+            below.push(parcel);
+        }
+        Ok(())
+    }
+
+    /// Writes that no more comes.
+    fn notify(&mut self, below: &Below) -> Result<()> {
+        let mut parcel = Parcel::new(OVERHEAD_BYTES);
+        self.with_traffic(below, &mut |traffic| {
+            let count = traffic.notify(parcel.space())?;
+            parcel.fill(count);
+            Ok(())
+        })?;
+        below.push(parcel);
+        Ok(())
+    }
+
+    /// Comes to where data can be sent, past whatever has arrived, and calls `sealing` there.
+    fn with_traffic(
+        &mut self,
+        below: &Below,
+        sealing: &mut dyn FnMut(&mut dyn Seal) -> std::result::Result<(), EncryptError>,
+    ) -> Result<()> {
+        let Self { inbox, kept, engine: Some(engine), .. } = self else {
+            return Err(closed());
+        };
+        let outcome = loop {
+            match engine.work(inbox, &mut |plaintext| kept.push(plaintext), sealing) {
+                Ok(Step::Plaintext) => {}
+                Ok(Step::Handshaking | Step::Traffic | Step::Closed) => break Ok(()),
+                Err(failure) => break Err(failure),
+            }
+        };
+        let own = engine.take_own();
+        push(below, &own);
+        outcome.map_err(|failure| self.failed("write", failure, notes::take()))?;
+        if self.engine.as_ref().is_some_and(Engine::has_peer_closed) {
+            self.end.get_or_insert(End::Clean);
+        }
+        Ok(())
+    }
+}
+
+/// Encrypts one piece of the queue: whole records, or all that there is.
+fn seal_some(
+    traffic: &mut dyn Seal,
+    queue: &mut SendQueue,
+    parcel: &mut Parcel,
+    after: &mut Afterwards,
+) -> std::result::Result<usize, EncryptError> {
+    let space = parcel.space();
+    let first = queue.first();
+    let whole = (space.len() / (RECORD_BYTES + OVERHEAD_BYTES)) * RECORD_BYTES;
+    let most = if whole > 0 { whole } else { space.len().saturating_sub(OVERHEAD_BYTES) };
+    if whole == 0 && queue.len() > most {
+        // The rest of this block holds no whole record; the next one does.
+        return Ok(0);
+    }
+    if first.len() >= RECORD_BYTES || queue.is_one_piece() {
+        let count = if first.len() > most || !queue.is_one_piece() {
+            (first.len().min(most) / RECORD_BYTES) * RECORD_BYTES
+        } else {
+            first.len()
+        };
+        let sealed = traffic.seal(&first[..count], space)?;
+        parcel.fill(sealed);
+        queue.sent(count, after);
+        return Ok(count);
+    }
+    // Pieces that are shorter than a record become one.
+    let mut gathered = Vec::with_capacity(queue.len().min(RECORD_BYTES));
+    let (slices, count) = queue.slices();
+    for slice in &slices[..count] {
+        let room = RECORD_BYTES.min(most) - gathered.len();
+        gathered.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+    let sealed = traffic.seal(&gathered, space)?;
+    parcel.fill(sealed);
+    queue.sent(gathered.len(), after);
+    Ok(gathered.len())
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "write").with_detail("the session is over")
+}

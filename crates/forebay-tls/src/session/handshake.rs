@@ -1,0 +1,227 @@
+//! The handshake.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::seam::{Afterwards, Filled, WaiterKey};
+use forebay_io::{Error, ErrorKind, Result, TlsFault};
+
+use super::engine::Step;
+use super::{ARRIVED_BYTES_MAX, Conn, Engine, Leave, Phase, Session, State};
+use crate::TlsConfig;
+use crate::config::Store;
+use crate::notes;
+
+impl Session {
+    /// Waits until the peer has sent something.
+    ///
+    /// # Errors
+    ///
+    /// As [`handshake`](Self::handshake).
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: dropping it gives nothing up.
+    pub async fn heard(self: &Arc<Self>) -> Result<()> {
+        let heard = poll_fn(|cx| {
+            self.drive(cx, |session, state| {
+                if state.inbox.is_empty() { session.poll_input(state) } else { Poll::Ready(Ok(())) }
+            })
+        });
+        heard.await.map_err(|error| self.end_by(error))
+    }
+
+    /// Makes the handshake, as a client or a server by what the configuration is for. `host` is what
+    /// was connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`Tls`](ErrorKind::Tls), with what is wrong; what the connection met; and
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a configuration that does not fit. Whatever it
+    /// is, the session is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Aborts: dropped before it is complete, it resets the connection.
+    pub async fn handshake(
+        self: &Arc<Self>,
+        config: &TlsConfig,
+        store: &Store,
+        host: Option<&str>,
+    ) -> Result<()> {
+        let unfinished = Unfinished(self);
+        let outcome = match self.begin(config, store, host) {
+            Ok(()) => poll_fn(|cx| self.drive(cx, Self::poll_handshake)).await,
+            Err(error) => Err(error),
+        };
+        let outcome = outcome.and_then(|()| {
+            let checked = self.enter()?;
+            let state = checked.engine.as_ref().map(Engine::state);
+            config.check_alpn(state.and_then(|state| state.alpn_protocol()))
+        });
+        let outcome = outcome.map_err(|error| self.end_by(error));
+        if outcome.is_ok() {
+            let mut after = Afterwards::new();
+            if let Ok(mut state) = self.enter()
+                && state.phase == Phase::Handshaking
+            {
+                state.phase = Phase::Open;
+            }
+            self.wakes().all(&mut after);
+            after.run();
+        }
+        drop(unfinished);
+        outcome
+    }
+
+    /// Waits until the handshake is complete, whoever makes it.
+    ///
+    /// # Errors
+    ///
+    /// As [`handshake`](Self::handshake).
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: nothing is left behind.
+    pub async fn opened(&self) -> Result<()> {
+        let mut waiting = Opening { session: self, key: None };
+        poll_fn(|cx| waiting.poll(cx)).await
+    }
+
+    fn begin(&self, config: &TlsConfig, store: &Store, host: Option<&str>) -> Result<()> {
+        let conn = if config.is_client() {
+            Conn::Client(Box::new(config.client_connection(store, host)?))
+        } else {
+            Conn::Server(Box::new(config.server_connection()?))
+        };
+        let mut state = self.enter()?;
+        state.engine = Some(Engine::new(conn));
+        state.end_without_notify = config.ends_without_notify();
+        Ok(())
+    }
+
+    /// One look under the lock, for whoever drives the handshake.
+    fn drive(
+        &self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&Self, &mut State) -> Poll<Result<()>>,
+    ) -> Poll<Result<()>> {
+        // Before looking, so that whatever happens after the look wakes the driver.
+        let waker = cx.waker().clone();
+        self.set_driver(Some(waker));
+        let mut state = self.enter()?;
+        if state.phase == Phase::Failed {
+            drop(state);
+            return Poll::Ready(Err(self.why()));
+        }
+        let met = look(self, &mut state);
+        drop(state);
+        self.send_own();
+        met
+    }
+
+    fn set_driver(&self, waker: Option<Waker>) {
+        let replaced = self.wakes().set_driver(waker);
+        drop(replaced);
+    }
+
+    fn poll_handshake(&self, state: &mut State) -> Poll<Result<()>> {
+        loop {
+            let State { inbox, kept, engine: Some(engine), .. } = &mut *state else {
+                return Poll::Ready(Err(self.why()));
+            };
+            // A peer may send data right behind its last message of the handshake.
+            let mut keep = |plaintext: &[u8]| kept.push(plaintext);
+            let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
+            self.queue_own(engine);
+            let mut notes = notes::take();
+            if let Some(name) = notes.server_name.take() {
+                state.server_name = Some(name);
+            }
+            match met {
+                Ok(Step::Traffic | Step::Plaintext) => return Poll::Ready(Ok(())),
+                Ok(Step::Closed) => return Poll::Ready(Err(ended())),
+                Ok(Step::Handshaking) => {
+                    if self.poll_input(state)?.is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+                Err(failure) => {
+                    return Poll::Ready(Err(state.failed("tls handshake", failure, notes)));
+                }
+            }
+        }
+    }
+
+    fn poll_input(&self, state: &mut State) -> Poll<Result<()>> {
+        let mut cx = Context::from_waker(&self.own_waker);
+        match state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX) {
+            Poll::Ready(Ok(Filled::More)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(Filled::End)) => Poll::Ready(Err(ended())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The session is over by this error, or by one that came before it.
+    fn end_by(&self, error: Error) -> Error {
+        self.fail(error, Leave::InOrder);
+        self.why()
+    }
+
+    fn why(&self) -> Error {
+        self.cause.get().cloned().unwrap_or_else(ended)
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Tls(TlsFault::EndedInHandshake), "tls handshake").with_detail(
+        "the peer closed the connection in the middle of the TLS handshake, without saying why: \
+         does it speak TLS at this port, and does its log tell more?",
+    )
+}
+
+/// A handshake that may be dropped in the middle.
+struct Unfinished<'a>(&'a Session);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.0.set_driver(None);
+        if self.0.is_handshaking() {
+            let error = Error::new(ErrorKind::Cancelled, "tls handshake")
+                .with_detail("the handshake was dropped before it was complete");
+            self.0.fail(error, Leave::Reset);
+        }
+    }
+}
+
+/// Somebody who waits for the handshake.
+struct Opening<'a> {
+    session: &'a Session,
+    key: Option<WaiterKey>,
+}
+
+impl Opening<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Before looking, so that whatever happens after the look wakes this.
+        let waker = cx.waker().clone();
+        let replaced = self.session.wakes().set_opening(&mut self.key, waker);
+        drop(replaced);
+        let phase = self.session.enter()?.phase;
+        match phase {
+            Phase::Handshaking => Poll::Pending,
+            Phase::Open => Poll::Ready(Ok(())),
+            Phase::Failed => Poll::Ready(Err(self.session.why())),
+        }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            let removed = self.session.wakes().forget_opening(key);
+            drop(removed);
+        }
+    }
+}

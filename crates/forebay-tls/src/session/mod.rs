@@ -1,0 +1,289 @@
+//! A TLS session over two channels.
+//!
+//! ```text
+//!   upper outbox ── TlsDrain ──┐                      ┌── lower outbox ──► records out
+//!                              ├─► session: rustls ───┤
+//!   reader ──────── TlsSource ─┘    one lock          └── inbox ◄───────── records in
+//! ```
+//!
+//! One lock owns rustls *and* the ciphertext that it has not consumed, because rustls keeps its place
+//! in an unfinished message by where it lies there. It is never held over a wait. What a writer's
+//! call meets in that ciphertext (plaintext, the peer's end, an error) is kept for the reader.
+//!
+//! Locks are taken in this order: upper outbox, session, lower outbox.
+
+mod drain;
+mod engine;
+mod handshake;
+mod inside;
+mod kept;
+mod source;
+#[cfg(test)]
+mod tests;
+mod wakes;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::{Wake, Waker};
+
+use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
+use forebay_io::{Error, ErrorKind, Result, TlsFault};
+
+use self::drain::TlsDrain;
+pub(crate) use self::engine::Conn;
+use self::engine::{Engine, Failure};
+use self::kept::Kept;
+use self::source::TlsSource;
+use self::wakes::Wakes;
+use crate::config::EndWithoutNotify;
+use crate::fault;
+use crate::info::TlsInfo;
+use crate::notes::Notes;
+
+/// The most ciphertext that may wait for the rest of its message: twice the longest handshake
+/// message there is (RFC 8446, section 4; rustls takes 64 KiB), because short records have headers.
+const ARRIVED_BYTES_MAX: usize = 128 * 1024;
+
+/// A TLS session: what both of its channels share.
+pub struct Session {
+    state: Mutex<State>,
+    wakes: Mutex<Wakes>,
+    /// The first error, of both directions.
+    cause: Cause,
+    /// The outbox whose drain encrypts into `below`; it holds the session.
+    upper: OnceLock<Weak<Outbox>>,
+    below: Arc<Outbox>,
+    /// Something was queued there that nobody has had sent.
+    unsent: AtomicBool,
+    /// Wakes whoever reads; made once, and what the inbox is polled with.
+    own_waker: Waker,
+}
+
+struct State {
+    inbox: Inbox,
+    kept: Kept,
+    phase: Phase,
+    /// Set in a handshake, used from then on.
+    engine: Option<Engine>,
+    server_name: Option<Box<str>>,
+    end_without_notify: EndWithoutNotify,
+    /// What every read answers once everything before it was handed out.
+    end: Option<End>,
+    /// How the transport is left when the session fails.
+    leave: Leave,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Handshaking,
+    Open,
+    Failed,
+}
+
+#[derive(Clone)]
+enum End {
+    /// The peer has said so.
+    Clean,
+    /// It has not, or something else went wrong.
+    Failed(Error),
+}
+
+/// How the transport is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// Behind what is queued there, an alert for instance, with its end mark.
+    InOrder,
+    /// At once.
+    Reset,
+}
+
+/// The session's own waker.
+struct Bell(Weak<Session>);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if let Some(session) = self.0.upgrade() {
+            let mut after = Afterwards::new();
+            session.wakes().input(&mut after);
+            after.run();
+        }
+    }
+}
+
+impl Session {
+    /// A session that has not begun its handshake, over what arrives in `inbox` and is sent by
+    /// `below`.
+    pub fn new(inbox: Inbox, below: Arc<Outbox>) -> Arc<Self> {
+        Arc::new_cyclic(|weak| Self {
+            state: Mutex::new(State {
+                inbox,
+                kept: Kept::default(),
+                phase: Phase::Handshaking,
+                engine: None,
+                server_name: None,
+                end_without_notify: EndWithoutNotify::Error,
+                end: None,
+                leave: Leave::Reset,
+            }),
+            wakes: Mutex::default(),
+            cause: Cause::default(),
+            upper: OnceLock::new(),
+            below,
+            unsent: AtomicBool::new(false),
+            own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
+        })
+    }
+
+    /// What the session's writer writes into; made once.
+    pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
+        let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
+        let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
+        self.upper.get_or_init(|| Arc::downgrade(&upper));
+        upper
+    }
+
+    /// What the session's reader reads from. It keeps `keep` alive.
+    pub fn make_source(self: &Arc<Self>, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
+        Box::new(TlsSource::new(Arc::clone(self), keep))
+    }
+
+    /// The first error.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+
+    /// What was agreed on; nothing before the handshake is complete.
+    pub fn info(&self) -> Option<TlsInfo> {
+        let state = self.enter().ok()?;
+        let engine = state.engine.as_ref().filter(|_| state.phase != Phase::Handshaking)?;
+        Some(TlsInfo::new(engine.state(), state.server_name.as_deref()))
+    }
+
+    /// True until the handshake is complete or has failed.
+    pub fn is_handshaking(&self) -> bool {
+        self.enter().is_ok_and(|state| state.phase == Phase::Handshaking)
+    }
+
+    /// Ends the session, and resets what carries it.
+    pub fn abort(&self, error: Error) {
+        self.fail(error, Leave::Reset);
+    }
+
+    /// The session is over: both halves are told, and what carries it is left.
+    fn fail(&self, error: Error, leave: Leave) {
+        let error = self.cause.record(error);
+        let mut after = Afterwards::new();
+        if let Ok(mut state) = self.enter() {
+            state.fail(error.clone(), leave);
+        }
+        self.wakes().all(&mut after);
+        after.run();
+        self.tell_upper(&error);
+    }
+
+    /// The writer says why from its next call on. Never under the session's lock.
+    fn tell_upper(&self, error: &Error) {
+        if let Some(upper) = self.upper.get().and_then(Weak::upgrade) {
+            upper.abort(error);
+        } else {
+            let mut after = Afterwards::new();
+            let leave = self.enter().map_or(Leave::Reset, |state| state.leave);
+            self.leave_below(leave, error, &mut after);
+            after.run();
+        }
+    }
+
+    /// Leaves what carries the session.
+    fn leave_below(&self, leave: Leave, error: &Error, after: &mut Afterwards) {
+        let below = Below::new(Arc::clone(&self.below));
+        match leave {
+            Leave::Reset => below.abort(error, after),
+            Leave::InOrder => {
+                if !below.finish(after) {
+                    after.wake(Waker::from(Arc::new(SeeOff(Arc::clone(&self.below)))));
+                }
+            }
+        }
+    }
+
+    /// Locks the session, unless this thread is in the middle of its work.
+    fn enter(&self) -> Result<MutexGuard<'_, State>> {
+        inside::check()?;
+        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn wakes(&self) -> MutexGuard<'_, Wakes> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues what rustls wants to have sent by itself; it leaves with [`send_own`](Self::send_own).
+    fn queue_own(&self, engine: &mut Engine) {
+        let own = engine.take_own();
+        if !own.is_empty() {
+            push(&Below::new(Arc::clone(&self.below)), &own);
+            self.unsent.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Has that sent by the end of the turn. Never under the session's lock: where there is no turn,
+    /// it is sent at once, and whoever waits for that is woken.
+    fn send_own(&self) {
+        if self.unsent.load(Ordering::Relaxed) {
+            self.unsent.store(false, Ordering::Relaxed);
+            Below::new(Arc::clone(&self.below)).send_later();
+        }
+    }
+}
+
+/// Copies bytes into a lower outbox.
+fn push(below: &Below, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let mut parcel = Parcel::new(bytes.len());
+        let space = parcel.space();
+        let count = bytes.len().min(space.len());
+        space[..count].copy_from_slice(&bytes[..count]);
+        parcel.fill(count);
+        below.push(parcel);
+        bytes = &bytes[count..];
+    }
+}
+
+impl State {
+    /// Nothing more is decrypted or encrypted. What was decrypted before stays readable.
+    fn fail(&mut self, error: Error, leave: Leave) {
+        if self.phase == Phase::Failed {
+            return;
+        }
+        self.phase = Phase::Failed;
+        self.leave = leave;
+        self.end.get_or_insert(End::Failed(error));
+    }
+
+    /// Notes why rustls gives up, and what the peer is told.
+    fn failed(&mut self, operation: &'static str, failure: Failure, notes: Notes) -> Error {
+        let error = match failure {
+            Failure::Rustls(error) => fault::explained(operation, error, notes),
+            Failure::Sealing(error) => Error::new(ErrorKind::Tls(TlsFault::Misbehaved), operation)
+                .with_detail(format!("nothing more can be encrypted with these keys: {error}")),
+        };
+        self.fail(error.clone(), Leave::InOrder);
+        error
+    }
+}
+
+/// Woken, sees an outbox off that has no owner any more.
+struct SeeOff(Arc<Outbox>);
+
+impl Wake for SeeOff {
+    fn wake(self: Arc<Self>) {
+        self.0.finish_unattended();
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! Decrypting.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_io::seam::{Filled, Inlet, Source};
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::engine::Step;
+use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
+use crate::config::EndWithoutNotify;
+use crate::notes;
+
+/// The longest plaintext of one record (RFC 8446, section 5.1).
+const RECORD_BYTES: usize = 16 * 1024;
+
+/// The reading end of a session.
+pub(super) struct TlsSource {
+    session: Arc<Session>,
+    /// Keeps what the session belongs to.
+    _keep: Arc<dyn Any + Send + Sync>,
+}
+
+impl TlsSource {
+    pub(super) fn new(session: Arc<Session>, keep: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { session, _keep: keep }
+    }
+}
+
+impl Source for TlsSource {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        // Before looking, so that whatever happens after the look wakes the reader.
+        let waker = cx.waker().clone();
+        let replaced = self.session.wakes().set_reader(waker);
+        drop(replaced);
+        let filled = self.session.poll_fill(inlet);
+        self.session.send_own();
+        if let Poll::Ready(Err(error)) = &filled
+            && self.session.has_failed()
+        {
+            self.session.tell_upper(error);
+        }
+        filled
+    }
+
+    fn abort(&mut self, _: &Error) {}
+
+    fn cause(&self) -> Option<Error> {
+        let noted = self.session.cause.get().cloned();
+        noted.or_else(|| self.session.enter().ok()?.inbox.cause())
+    }
+}
+
+impl Session {
+    fn has_failed(&self) -> bool {
+        self.enter().is_ok_and(|state| state.phase == Phase::Failed)
+    }
+
+    fn poll_fill(&self, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        let mut state = self.enter()?;
+        if state.kept.give(inlet) {
+            return Poll::Ready(Ok(Filled::More));
+        }
+        loop {
+            match &state.end {
+                Some(End::Clean) => return Poll::Ready(Ok(Filled::End)),
+                Some(End::Failed(error)) => return Poll::Ready(Err(error.clone())),
+                None if state.phase == Phase::Handshaking => return Poll::Pending,
+                None => {}
+            }
+            if self.decrypt(&mut state, inlet) {
+                return Poll::Ready(Ok(Filled::More));
+            }
+            if state.end.is_none() {
+                let mut cx = Context::from_waker(&self.own_waker);
+                match state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX) {
+                    Poll::Ready(Ok(Filled::More)) => {}
+                    Poll::Ready(Ok(Filled::End)) => state.ended_without_notify(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// Decrypts what has arrived, as long as there is room for a whole record. True if that brought
+    /// anything; if not, everything that has arrived is done, or the end is known.
+    fn decrypt(&self, state: &mut State, inlet: &mut Inlet<'_>) -> bool {
+        let State { inbox, kept, engine: Some(engine), .. } = state else { return false };
+        let mut room = inlet.space().len();
+        let mut filled = false;
+        let failure = loop {
+            let mut put = |plaintext: &[u8]| {
+                let count = plaintext.len().min(room);
+                if count > 0 {
+                    inlet.space()[..count].copy_from_slice(&plaintext[..count]);
+                    inlet.fill(count);
+                }
+                room -= count;
+                filled |= count > 0;
+                kept.push(&plaintext[count..]);
+            };
+            match engine.work(inbox, &mut put, &mut |_| Ok(())) {
+                Ok(Step::Plaintext) if room < RECORD_BYTES => break None,
+                Ok(Step::Plaintext) => {}
+                Ok(Step::Handshaking | Step::Traffic | Step::Closed) => break None,
+                Err(failure) => break Some(failure),
+            }
+        };
+        self.queue_own(engine);
+        let peer_closed = engine.has_peer_closed();
+        if let Some(failure) = failure {
+            let error = state.failed("read", failure, notes::take());
+            self.cause.record(error);
+        } else if peer_closed {
+            state.end.get_or_insert(End::Clean);
+        }
+        filled
+    }
+}
+
+impl State {
+    /// The transport has ended, and the peer has not said so: somebody else may have cut it.
+    fn ended_without_notify(&mut self) {
+        self.end = Some(match self.end_without_notify {
+            EndWithoutNotify::AsEnd => End::Clean,
+            _ => End::Failed(Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
+                "the connection ended, but the peer has not said that it sends no more \
+                 (close_notify): what came before is whole, but there may have been more \
+                 (TlsConfig's end_without_notify sets how this is taken)",
+            )),
+        });
+    }
+}

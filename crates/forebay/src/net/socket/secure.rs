@@ -1,0 +1,397 @@
+//! TLS over a connection.
+//!
+//! The session reads and writes the connection through channels of its own, which are no handles of
+//! it; the user's channels are the session's. So everything above (dropping, closing, limits on
+//! silence) finds one write side, the outermost, and everything below goes on as without TLS.
+
+use std::any::Any;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+
+use forebay_io::seam::{Inbox, Outbox, Source};
+use forebay_io::{Error, ErrorKind, Result};
+use forebay_tls::seam::Session;
+use forebay_tls::{TlsConfig, TlsInfo};
+
+use super::handle::Handle;
+use super::source::SocketSource;
+use super::{Connection, Core, Socket};
+use crate::selector::{Member, closed};
+use crate::task::run_blocking;
+use crate::time::within;
+
+/// What a connection's handles share of its TLS.
+#[derive(Debug)]
+pub(super) struct Secured {
+    session: Arc<Session>,
+    outbox: Arc<Outbox>,
+}
+
+impl Secured {
+    /// A session that has not begun its handshake, over a connection that nobody reads.
+    pub(super) fn over(core: &Arc<Core>, below: Arc<Outbox>) -> Self {
+        let layer = SocketSource::for_layer(Arc::clone(core));
+        Self::new(core, Inbox::new(Box::new(layer)), below)
+    }
+
+    fn new(core: &Arc<Core>, inbox: Inbox, below: Arc<Outbox>) -> Self {
+        let session = Session::new(inbox, below);
+        let outbox = session.make_outbox();
+        core.set_outbox(&outbox);
+        core.set_cause_above(session.cause().clone());
+        core.set_handshaking(true);
+        Self { session, outbox }
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    pub(super) fn source(&self, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
+        self.session.make_source(keep)
+    }
+}
+
+impl Socket {
+    /// Makes this connection a TLS connection, as its client: channels opened from now on, from any
+    /// clone, are secure. Without another
+    /// [`server_name`](forebay_tls::TlsClientBuilder::server_name) in the configuration, the name or
+    /// IP address that was connected to is the one that the server's certificate must be for.
+    ///
+    /// # Errors
+    ///
+    /// - [`Tls`](ErrorKind::Tls) with what is wrong: the certificate, the versions, what the peer
+    ///   refuses. The message says what was expected, what came, and what to do.
+    /// - [`TimedOut`](ErrorKind::TimedOut) after the configuration's handshake timeout.
+    /// - [`AlreadyOpened`](ErrorKind::AlreadyOpened): a channel is open, and nothing was changed;
+    ///   [`Connection::tls`] takes open ones over.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): a server's configuration, no name to check, or
+    ///   TLS is there already.
+    /// - What the connection met: [`Reset`](ErrorKind::Reset), …
+    ///
+    /// # Cancel safety
+    ///
+    /// Aborts: dropped before it is complete, it resets the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use forebay::TlsConfig;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let socket = selector.tcp().connect("example.com:443").await?;
+    ///     let socket = socket.tls(&TlsConfig::default()).await?;
+    ///     let mut output = socket.open_write_channel()?;
+    ///     output.write_str("GET / HTTP/1.0\r\nHost: example.com\r\n\r\n").await?;
+    ///     socket.close().await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub async fn tls(&self, config: &TlsConfig) -> Result<Self> {
+        self.secure("tls", config, true).await
+    }
+
+    /// Makes this connection a TLS connection, as its server. [`ServerSocket::tls`] does this for
+    /// every accepted connection, at its first use.
+    ///
+    /// [`ServerSocket::tls`]: crate::ServerSocket::tls
+    ///
+    /// # Errors
+    ///
+    /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) when too many peers had begun a handshake, and
+    /// this one was the oldest ([`SelectorBuilder::handshakes_max`](crate::SelectorBuilder)).
+    ///
+    /// # Cancel safety
+    ///
+    /// Aborts: dropped before it is complete, it resets the connection.
+    pub async fn accept_tls(&self, config: &TlsConfig) -> Result<Self> {
+        self.secure("accept_tls", config, false).await
+    }
+
+    /// Waits until the TLS handshake is complete, and says what was agreed on. Only a connection of a
+    /// [`ServerSocket::tls`](crate::ServerSocket::tls) needs it, to decide by the name or the protocol
+    /// that its peer asked for before anything is read: it begins the handshake if nobody has yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept_tls`](Self::accept_tls); [`InvalidInput`](ErrorKind::InvalidInput) when there is no
+    /// TLS.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: the handshake goes on.
+    pub async fn handshake(&self) -> Result<TlsInfo> {
+        let Some(secured) = self.0.secured_or_promised() else {
+            return Err(Error::new(ErrorKind::InvalidInput, "handshake")
+                .with_detail("this connection has no TLS: call tls or accept_tls first"));
+        };
+        secured.session.opened().await?;
+        secured.session.info().ok_or_else(|| self.0.core().refusal("handshake"))
+    }
+
+    /// What the TLS handshake agreed on; `None` without TLS, and before the handshake is complete.
+    pub fn tls_info(&self) -> Option<TlsInfo> {
+        self.0.secured()?.session.info()
+    }
+
+    async fn secure(
+        &self,
+        operation: &'static str,
+        config: &TlsConfig,
+        as_client: bool,
+    ) -> Result<Self> {
+        let core = self.0.core();
+        core.check_open(operation)?;
+        check_side(operation, config, as_client)?;
+        if self.0.is_secure() {
+            return Err(secure_already(operation));
+        }
+        if !core.take_halves() {
+            return Err(Error::new(ErrorKind::AlreadyOpened, operation)
+                .with_detail("a channel of this socket is open: Connection::tls takes it over"));
+        }
+        let below = Arc::clone(self.0.open_outbox());
+        let secured = self.0.set_secured(|| Secured::over(core, below));
+        let secured = secured.ok_or_else(|| secure_already(operation))?;
+        shake(core, &secured.session, config).await?;
+        core.give_halves_back();
+        Ok(self.clone())
+    }
+}
+
+impl Connection {
+    /// Makes this connection a TLS connection in the middle of what is said, as its client: what
+    /// STARTTLS asks for (RFC 3207, for instance). What was written before is sent first; from then on
+    /// both channels are secure.
+    ///
+    /// Bytes that have arrived already and that nobody has read are refused: whoever sits between the
+    /// peers could have put them there, for them to be taken as part of the secure conversation
+    /// ([`replay_buffered`](forebay_tls::TlsClientBuilder::replay_buffered) takes them as the
+    /// beginning of the peer's handshake instead).
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::tls`]; and [`InvalidInput`](ErrorKind::InvalidInput) for bytes that are buffered.
+    /// Whatever it is, the connection is reset.
+    ///
+    /// # Cancel safety
+    ///
+    /// Aborts: dropped before it is complete, it resets the connection.
+    #[doc(alias = "STARTTLS")]
+    pub async fn tls(&mut self, config: &TlsConfig) -> Result<()> {
+        self.upgrade("tls", config, true).await
+    }
+
+    /// As [`tls`](Self::tls), as its server.
+    ///
+    /// # Errors
+    ///
+    /// As [`tls`](Self::tls).
+    ///
+    /// # Cancel safety
+    ///
+    /// Aborts: dropped before it is complete, it resets the connection.
+    #[doc(alias = "STARTTLS")]
+    pub async fn accept_tls(&mut self, config: &TlsConfig) -> Result<()> {
+        self.upgrade("accept_tls", config, false).await
+    }
+
+    async fn upgrade(
+        &mut self,
+        operation: &'static str,
+        config: &TlsConfig,
+        as_client: bool,
+    ) -> Result<()> {
+        check_side(operation, config, as_client)?;
+        let handle = Arc::clone(&self.socket.0);
+        let core = handle.core();
+        core.check_open(operation)?;
+        if handle.is_secure() {
+            return Err(secure_already(operation));
+        }
+        let mut unfinished = Unfinished { core, is_over: false };
+        let outcome = self.lay_on_top(operation, &handle, config).await;
+        unfinished.is_over = true;
+        if let Err(error) = &outcome {
+            core.abort_whole(error.clone());
+        }
+        outcome
+    }
+
+    async fn lay_on_top(
+        &mut self,
+        operation: &'static str,
+        handle: &Arc<Handle>,
+        config: &TlsConfig,
+    ) -> Result<()> {
+        let core = handle.core();
+        self.output.flush().await?;
+        let buffered = self.input.buffered();
+        if buffered > 0 && !config.replays_buffered() {
+            return Err(Error::new(ErrorKind::InvalidInput, operation)
+                .with_address(core.remote_address())
+                .with_detail(format!(
+                    "{buffered} bytes have arrived in front of the handshake and were not read: \
+                     they are not protected, and may be anybody's (read them first, or have them \
+                     taken as the handshake's with replay_buffered)"
+                )));
+        }
+        let layer = SocketSource::for_layer(Arc::clone(core));
+        let inbox = self.input.move_to_inbox(Box::new(layer));
+        let below = Arc::clone(self.output.outbox());
+        let secured = handle.set_secured(|| Secured::new(core, inbox, below));
+        let secured = secured.ok_or_else(|| secure_already(operation))?;
+        self.input.replace_source(secured.source(Arc::clone(handle) as _));
+        self.output.replace_outbox(Arc::clone(secured.outbox()));
+        shake(core, &secured.session, config).await
+    }
+}
+
+/// An upgrade that may be dropped in the middle.
+struct Unfinished<'a> {
+    core: &'a Arc<Core>,
+    is_over: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.core.abort_whole(
+                Error::new(ErrorKind::Cancelled, "tls")
+                    .with_detail("the upgrade was dropped before it was complete"),
+            );
+        }
+    }
+}
+
+/// Begins the handshake that a listener has promised, as a task of its own.
+pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
+    let (core, session, config) = (Arc::clone(core), Arc::clone(&secured.session), config.clone());
+    let selector = Arc::clone(core.selector());
+    let refused = Arc::clone(&session);
+    let begun = selector.spawn_own(async move {
+        // Whoever reads or writes is told what went wrong.
+        shake(&core, &session, &config).await.ok();
+    });
+    if !begun {
+        refused.abort(closed("tls handshake"));
+    }
+}
+
+/// Makes the handshake, within the time that the configuration allows for it.
+async fn shake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
+    let _over = Over { core, session };
+    let limit = config.handshake_timeout();
+    let timers = Arc::clone(core.selector().timers());
+    let mut handshake = pin!(handshake(core, session, config));
+    let outcome = match within(timers, limit, handshake.as_mut()).await {
+        Some(outcome) => outcome,
+        None => {
+            let error = Error::new(ErrorKind::TimedOut, "tls handshake")
+                .with_detail(format!("not complete after {limit:?} (handshake_timeout sets this)"));
+            session.abort(error.clone());
+            Err(error)
+        }
+    };
+    outcome.map_err(|error| match error.address() {
+        Some(_) => error,
+        None => error.with_address(core.remote_address()),
+    })
+}
+
+async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
+    let selector = core.selector();
+    let store = selector.tls();
+    let mut begun = None;
+    if !config.is_client() {
+        // A peer that says nothing costs nothing but its descriptor.
+        session.heard().await?;
+        begun = Some(Begun::new(core, session));
+    }
+    if !config.is_loaded(store) {
+        let (loading, into) = (config.clone(), Arc::clone(store));
+        let loaded = run_blocking(selector.blocking(), move || loading.load(&into)).await;
+        if let Err(error) = loaded.and_then(|loaded| loaded) {
+            session.abort(error.clone());
+            return Err(error);
+        }
+    }
+    let outcome = session.handshake(config, store, core.host().as_deref()).await;
+    drop(begun);
+    outcome
+}
+
+fn check_side(operation: &'static str, config: &TlsConfig, as_client: bool) -> Result<()> {
+    if config.is_client() == as_client {
+        return Ok(());
+    }
+    let (is, other) = if as_client { ("server", "accept_tls") } else { ("client", "tls") };
+    Err(Error::new(ErrorKind::InvalidInput, operation)
+        .with_detail(format!("the configuration is a {is}'s: {other} takes it")))
+}
+
+fn secure_already(operation: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidInput, operation)
+        .with_detail("this connection is a TLS connection already")
+}
+
+/// While a handshake is under way; afterwards a close may throw input away.
+struct Over<'a> {
+    core: &'a Arc<Core>,
+    session: &'a Session,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if self.session.is_handshaking() {
+            self.session.abort(
+                Error::new(ErrorKind::Cancelled, "tls handshake")
+                    .with_detail("the handshake was dropped before it was complete"),
+            );
+        }
+        self.core.set_handshaking(false);
+    }
+}
+
+/// A handshake that a peer has begun.
+struct Begun<'a> {
+    core: &'a Arc<Core>,
+    ticket: u64,
+    _member: Arc<Oldest>,
+}
+
+/// What ends it when there are too many.
+struct Oldest {
+    session: Weak<Session>,
+    most: usize,
+}
+
+impl<'a> Begun<'a> {
+    fn new(core: &'a Arc<Core>, session: &Arc<Session>) -> Self {
+        let handshakes = core.selector().handshakes();
+        let member = Arc::new(Oldest { session: Arc::downgrade(session), most: handshakes.most() });
+        let listed = Arc::clone(&member) as Arc<dyn Member>;
+        let ticket = handshakes.enroll(Arc::downgrade(&listed));
+        Self { core, ticket, _member: member }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.core.selector().handshakes().leave(self.ticket);
+    }
+}
+
+impl Member for Oldest {
+    fn end(&self) {
+        if let Some(session) = self.session.upgrade() {
+            let most = self.most;
+            let kind = ErrorKind::LimitExceeded { limit: most as u64 };
+            session.abort(Error::new(kind, "tls handshake").with_detail(format!(
+                "more than {most} peers had begun a handshake, and this was the oldest \
+                 (SelectorBuilder::handshakes_max sets this)"
+            )));
+        }
+    }
+}
