@@ -13,6 +13,8 @@
 //!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
 //! ```
 //!
+//! An outbox may lie over another one, with a [`Layer`] between them that makes records, as TLS does.
+//!
 //! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
 //! is touched under the outbox's lock, because those of [`block_on`] look at the outbox.
 
@@ -26,6 +28,8 @@ compile_error!(
 #[cfg(any(loom, shuttle))]
 mod checker;
 #[cfg(any(loom, shuttle))]
+mod layer;
+#[cfg(any(loom, shuttle))]
 mod task;
 #[cfg(any(loom, shuttle))]
 mod transport;
@@ -37,6 +41,7 @@ pub use self::checker::{explore_widely, random};
 #[cfg(any(loom, shuttle))]
 pub use self::{
     checker::{atomic, explore, mpsc, spawn},
+    layer::Layer,
     task::{block_on, poll_once, work_on},
     transport::Transport,
     turns::{TestTurns, When},
