@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Filled, WaiterKey};
+use forebay_io::seam::{Afterwards, Filled, WaiterKey, unwinding};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::engine::Step;
-use super::{ARRIVED_BYTES_MAX, Conn, Engine, Leave, Phase, Session, State};
+use super::{Conn, Engine, Leave, Phase, Session, State};
 use crate::TlsConfig;
 use crate::config::Store;
 use crate::notes;
@@ -73,6 +73,13 @@ impl Session {
         }
         drop(unfinished);
         outcome
+    }
+
+    /// Nobody goes on with the handshake; if it is not complete, the connection is reset.
+    pub fn abandon(&self) {
+        if self.is_handshaking() {
+            self.fail(dropped(), Leave::Reset);
+        }
     }
 
     /// Waits until the handshake is complete, whoever makes it.
@@ -155,8 +162,7 @@ impl Session {
     }
 
     fn poll_input(&self, state: &mut State) -> Poll<Result<()>> {
-        let mut cx = Context::from_waker(&self.own_waker);
-        match state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX) {
+        match self.poll_arrival(state) {
             Poll::Ready(Ok(Filled::More)) => Poll::Ready(Ok(())),
             Poll::Ready(Ok(Filled::End)) => Poll::Ready(Err(ended())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -182,17 +188,23 @@ fn ended() -> Error {
     )
 }
 
+/// Why a handshake is over that nobody goes on with.
+fn dropped() -> Error {
+    let (kind, why) = if unwinding() {
+        (ErrorKind::Panicked, "its task, or a verifier or key log that it called, panicked")
+    } else {
+        (ErrorKind::Cancelled, "it was dropped before it was complete")
+    };
+    Error::new(kind, "tls handshake").with_detail(why)
+}
+
 /// A handshake that may be dropped in the middle.
 struct Unfinished<'a>(&'a Session);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         self.0.set_driver(None);
-        if self.0.is_handshaking() {
-            let error = Error::new(ErrorKind::Cancelled, "tls handshake")
-                .with_detail("the handshake was dropped before it was complete");
-            self.0.fail(error, Leave::Reset);
-        }
+        self.0.abandon();
     }
 }
 

@@ -26,9 +26,9 @@ use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
-use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
+use forebay_io::seam::{Afterwards, Below, Cause, Filled, Inbox, Outbox, Parcel, Source};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use self::drain::TlsDrain;
@@ -216,6 +216,20 @@ impl Session {
 
     fn wakes(&self) -> MutexGuard<'_, Wakes> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for more ciphertext, with the session's own waker.
+    fn poll_arrival(&self, state: &mut State) -> Poll<Result<Filled>> {
+        if state.inbox.len() >= ARRIVED_BYTES_MAX {
+            let error = Error::new(ErrorKind::Tls(TlsFault::Misbehaved), "tls").with_detail(format!(
+                "the peer has sent {ARRIVED_BYTES_MAX} bytes of one message in records so short that \
+                 it is not complete"
+            ));
+            state.fail(error.clone(), Leave::InOrder);
+            return Poll::Ready(Err(error));
+        }
+        let mut cx = Context::from_waker(&self.own_waker);
+        state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX)
     }
 
     /// Queues what rustls wants to have sent by itself; it leaves with [`send_own`](Self::send_own).

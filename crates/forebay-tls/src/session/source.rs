@@ -8,7 +8,7 @@ use forebay_io::seam::{Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::engine::Step;
-use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
+use super::{End, Phase, Session, State};
 use crate::config::EndWithoutNotify;
 use crate::notes;
 
@@ -32,7 +32,7 @@ impl Source for TlsSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         // Before looking, so that whatever happens after the look wakes the reader.
         let waker = cx.waker().clone();
-        let replaced = self.session.wakes().set_reader(waker);
+        let replaced = self.session.wakes().set_reader(Some(waker));
         drop(replaced);
         let filled = self.session.poll_fill(inlet);
         self.session.send_own();
@@ -49,6 +49,14 @@ impl Source for TlsSource {
     fn cause(&self) -> Option<Error> {
         let noted = self.session.cause.get().cloned();
         noted.or_else(|| self.session.enter().ok()?.inbox.cause())
+    }
+}
+
+impl Drop for TlsSource {
+    fn drop(&mut self) {
+        // Its task need not live as long as the session does.
+        let waker = self.session.wakes().set_reader(None);
+        drop(waker);
     }
 }
 
@@ -73,8 +81,7 @@ impl Session {
                 return Poll::Ready(Ok(Filled::More));
             }
             if state.end.is_none() {
-                let mut cx = Context::from_waker(&self.own_waker);
-                match state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX) {
+                match self.poll_arrival(&mut state) {
                     Poll::Ready(Ok(Filled::More)) => {}
                     Poll::Ready(Ok(Filled::End)) => state.ended_without_notify(),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

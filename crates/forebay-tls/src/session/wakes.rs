@@ -17,8 +17,8 @@ pub(super) struct Wakes {
 
 impl Wakes {
     /// Leaves the reader's waker. The one given back is to be dropped after unlocking.
-    pub(super) fn set_reader(&mut self, waker: Waker) -> Option<Waker> {
-        self.reader.replace(waker)
+    pub(super) fn set_reader(&mut self, waker: Option<Waker>) -> Option<Waker> {
+        std::mem::replace(&mut self.reader, waker)
     }
 
     /// Leaves the waker of whoever drives the handshake, as above.

@@ -154,9 +154,10 @@ impl Socket {
         let below = Arc::clone(self.0.open_outbox());
         let secured = self.0.set_secured(|| Secured::over(core, below));
         let secured = secured.ok_or_else(|| secure_already(operation))?;
-        shake(core, &secured.session, config).await?;
+        let outcome = shake(core, &secured.session, config).await;
+        // Also when it failed: then they say why.
         core.give_halves_back();
-        Ok(self.clone())
+        outcome.map(|()| self.clone())
     }
 }
 
@@ -285,15 +286,12 @@ async fn shake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> 
     let limit = config.handshake_timeout();
     let timers = Arc::clone(core.selector().timers());
     let mut handshake = pin!(handshake(core, session, config));
-    let outcome = match within(timers, limit, handshake.as_mut()).await {
-        Some(outcome) => outcome,
-        None => {
-            let error = Error::new(ErrorKind::TimedOut, "tls handshake")
-                .with_detail(format!("not complete after {limit:?} (handshake_timeout sets this)"));
-            session.abort(error.clone());
-            Err(error)
-        }
-    };
+    let outcome = within(timers, limit, handshake.as_mut()).await.unwrap_or_else(|| {
+        let error = Error::new(ErrorKind::TimedOut, "tls handshake")
+            .with_detail(format!("not complete after {limit:?} (handshake_timeout sets this)"));
+        session.abort(error.clone());
+        Err(error)
+    });
     outcome.map_err(|error| match error.address() {
         Some(_) => error,
         None => error.with_address(core.remote_address()),
@@ -344,12 +342,7 @@ struct Over<'a> {
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        if self.session.is_handshaking() {
-            self.session.abort(
-                Error::new(ErrorKind::Cancelled, "tls handshake")
-                    .with_detail("the handshake was dropped before it was complete"),
-            );
-        }
+        self.session.abandon();
         self.core.set_handshaking(false);
     }
 }
