@@ -1,5 +1,8 @@
 //! What rustls says, in our words: whose fault it was, what was expected, what came, what to do.
 
+#[cfg(test)]
+mod tests;
+
 use forebay_io::{Error, ErrorKind, TlsFault};
 use rustls::{
     AlertDescription as Alert, CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible,
