@@ -47,13 +47,13 @@ pub(super) fn signature(
         fault @ TlsFault::UnsupportedAlgorithm => refused(
             fault,
             "a signature that the provider can check",
-            format!("the {role}'s key, {}, does not fit it", who(&certificate)),
+            format!("the key in {} is of another kind", who(&certificate)),
             format!("have the {role} use a key of ECDSA P-256 or RSA"),
         ),
         fault => refused(
             fault,
             format!("the {role} to sign the handshake with the key of its certificate"),
-            format!("the signature is not of the key in the certificate {}", who(&certificate)),
+            format!("the signature does not fit {}", who(&certificate)),
             format!("see whether the {role}'s key belongs to its certificate"),
         ),
     })

@@ -9,6 +9,7 @@ mod program;
 mod roots;
 mod system;
 #[cfg(test)]
+#[cfg(feature = "certificates")]
 mod tests;
 mod verifier;
 mod words;

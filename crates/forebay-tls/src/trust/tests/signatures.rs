@@ -1,0 +1,48 @@
+//! Signatures of the handshake.
+
+use forebay_io::{Error, TlsFault};
+use rustls::internal::msgs::codec::{Codec, Reader};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+
+use super::{Authority, provider, refused};
+use crate::fault::explained;
+use crate::{Trust, notes};
+
+const HOST: &str = "www.example.com";
+
+/// Who merely shows a certificate has not proved anything, whoever is accepted.
+#[test]
+fn a_signature_of_the_handshake_is_always_checked() {
+    let root = Authority::new("the root");
+    let leaf = root.leaf(&[HOST]);
+    let kinds = [root.trust(), Trust::verifier(|_| Ok(())), Trust::dangerous_accept_any()];
+    for trust in kinds {
+        let verifier = trust.server_verifier(&provider(), None).unwrap();
+        let forged =
+            signature(SignatureScheme::ECDSA_NISTP256_SHA256, &[0x30, 6, 2, 1, 1, 2, 1, 1]);
+        notes::take();
+        let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
+        not_signed(explained("tls", of_13, notes::take()));
+        let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
+        not_signed(explained("tls", of_12, notes::take()));
+    }
+}
+
+#[track_caller]
+fn not_signed(error: Error) {
+    refused(
+        Err(error),
+        TlsFault::InvalidCertificate,
+        "to sign the handshake with the key of its certificate",
+        "the signature does not fit the certificate of CN=the leaf",
+        "whether the server's key belongs",
+    );
+}
+
+/// What a peer sends as its signature: a scheme and so many bytes.
+fn signature(scheme: SignatureScheme, bytes: &[u8]) -> DigitallySignedStruct {
+    let mut encoded = u16::from(scheme).to_be_bytes().to_vec();
+    encoded.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());
+    encoded.extend(bytes);
+    DigitallySignedStruct::read(&mut Reader::init(&encoded)).unwrap()
+}
