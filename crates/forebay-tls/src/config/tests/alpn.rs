@@ -1,0 +1,59 @@
+use forebay_io::{ErrorKind, TlsFault};
+
+use super::handshake::shake;
+use super::sides;
+use crate::config::Store;
+
+#[test]
+fn a_server_takes_the_first_of_its_own() {
+    let (_root, client, server) = sides();
+    let client = client.alpn(["http/1.1", "h2"]).build().unwrap();
+    let server = server.alpn(["h2", "http/1.1"]).build().unwrap();
+    let mut ours = client.client_connection(&Store::default(), Some("localhost")).unwrap();
+    let mut theirs = server.server_connection().unwrap();
+    shake(&mut ours, &mut theirs).unwrap();
+    assert_eq!(ours.alpn_protocol(), Some(&b"h2"[..]));
+    assert_eq!(theirs.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[test]
+fn s8_protocols_without_one_in_common_fail_the_handshake() {
+    let (_root, client, server) = sides();
+    let client = client.alpn(["h2"]).build().unwrap();
+    let server = server.alpn(["http/1.1"]).build().unwrap();
+    let mut ours = client.client_connection(&Store::default(), Some("localhost")).unwrap();
+    let error = shake(&mut ours, &mut server.server_connection().unwrap()).unwrap_err();
+    assert_eq!(error, rustls::Error::NoApplicationProtocol);
+}
+
+#[test]
+fn s8_a_peer_without_protocols_is_refused_only_on_request() {
+    let (_root, client, server) = sides();
+    let easy = client.clone().alpn(["h2"]).build().unwrap();
+    assert!(easy.check_alpn(None).is_ok());
+    let strict = client.alpn(["h2", "\u{1}x"]).require_alpn().build().unwrap();
+    assert!(strict.check_alpn(Some(b"h2")).is_ok());
+    let error = strict.check_alpn(None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls(TlsFault::NoCommonProtocol));
+    assert!(error.to_string().contains(r#"["h2", "\\x01x"]"#), "{error}");
+    let server = server.alpn(["h2"]).require_alpn().build().unwrap();
+    assert!(server.check_alpn(None).is_err());
+}
+
+#[test]
+fn names_and_lists_have_the_lengths_of_their_rfc() {
+    let long = [b'a'; 256];
+    let many = vec![vec![b'a'; 255]; 256];
+    let (_root, client, server) = sides();
+    for (result, words) in [
+        (client.clone().alpn([""]).build(), "has 0 bytes; each has 1 to 255"),
+        (client.clone().alpn([long]).build(), "has 256 bytes; each has 1 to 255"),
+        (client.clone().alpn(&many).build(), "take 65536 bytes; together they may take 65535"),
+        (client.require_alpn().build(), "name them with `alpn`"),
+        (server.alpn([long]).build(), "RFC 7301, section 3.1"),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(words), "{error}\nlacks {words}");
+    }
+}
