@@ -1,25 +1,14 @@
 //! TLS between our own two sides.
 
-#[path = "vocabulary/mod.rs"]
 mod vocabulary;
 
-use forebay::{Identity, Result, TlsConfig, Trust};
+use forebay::Result;
 use futures_lite::future::zip;
-
-fn configs() -> (TlsConfig, TlsConfig) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])
-        .unwrap();
-    let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
-    let identity = Identity::from_pem(pem).unwrap();
-    let server = TlsConfig::server(identity).build().unwrap();
-    let client =
-        TlsConfig::client().trust(Trust::roots_pem(made.cert.pem()).unwrap()).build().unwrap();
-    (client, server)
-}
+use vocabulary::tls::{Configs, LOCAL, secure_pair};
 
 #[test]
 fn a_line_goes_each_way() {
-    let (client, server) = configs();
+    let Configs { client, server } = Configs::new();
     let result: Result<()> = forebay::run(async |selector| {
         let listener = selector.tcp().bind("127.0.0.1:0").await?.tls(&server)?;
         let serve = async {
@@ -52,7 +41,7 @@ fn a_line_goes_each_way() {
 
 #[test]
 fn ten_megabytes_go_each_way() {
-    let (client, server) = configs();
+    let Configs { client, server } = Configs::new();
     let result: Result<()> = forebay::run(async |selector| {
         let listener = selector.tcp().bind("127.0.0.1:0").await?.tls(&server)?;
         let data: Vec<u8> = (0..10_000_000u32).map(|n| (n / 7) as u8).collect();
@@ -80,6 +69,18 @@ fn ten_megabytes_go_each_way() {
         let (a, b) = zip(serve, connect).await;
         a?;
         b
+    });
+    result.unwrap();
+}
+
+#[test]
+fn a_pair_is_secure() {
+    let result: Result<()> = forebay::run(async |selector| {
+        let (client, accepted) = secure_pair(&selector, &Configs::new()).await?;
+        let (near, far) = (client.socket.tls_info().unwrap(), accepted.socket.tls_info().unwrap());
+        assert_eq!(near.peer_certificates()[0].names(), LOCAL);
+        assert!(far.peer_certificates().is_empty());
+        Ok(())
     });
     result.unwrap();
 }

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "every test binary takes the words it needs")]
 
 pub(crate) mod ends;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod unix;
 
 use std::io::Read;
