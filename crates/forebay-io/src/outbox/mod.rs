@@ -331,7 +331,7 @@ impl Outbox {
 
     fn advance_locked(&self, state: &mut State, after: &mut Afterwards) -> Result<()> {
         (state.deferred, state.hurried) = (false, false);
-        let outcome = state.drive(&self.own_waker, after);
+        let outcome = state.drive(&self.own_waker, after).and_then(|()| self.check_below(state));
         if let Err(error) = &outcome {
             let cause = self.cause.record(error.clone());
             state.give_up(&cause, after);
@@ -339,6 +339,18 @@ impl Outbox {
         state.release_waiters(self.high_water, self.turns.as_ref(), after);
         self.note_room(state);
         outcome
+    }
+
+    /// An outbox over one that was given up is given up, too, also when it has nothing to send.
+    fn check_below(&self, state: &State) -> Result<()> {
+        match &self.below {
+            Some(below) if !state.phase.is_settled() && below.is_aborted() => Err(below.refusal()),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_aborted(&self) -> bool {
+        lock(&self.state).phase == Phase::Aborted
     }
 
     /// No more items; the end mark follows what is queued. Idempotent.

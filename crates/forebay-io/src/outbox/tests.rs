@@ -1,3 +1,4 @@
+mod below;
 mod stage;
 
 use std::pin::{Pin, pin};

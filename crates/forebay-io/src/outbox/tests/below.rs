@@ -1,0 +1,129 @@
+//! One outbox over another.
+
+use super::*;
+use crate::outbox::below::{Below, Parcel};
+
+/// Puts a colon in front of everything it passes on, and a full stop at the end.
+struct Marking(Below, bool);
+
+impl Drain for Marking {
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        after: &mut Afterwards,
+    ) -> Poll<Result<()>> {
+        loop {
+            std::task::ready!(self.0.poll_empty(cx, after))?;
+            if queue.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let first = queue.first().to_vec();
+            push(&self.0, &[b":", &first[..]].concat());
+            queue.sent(first.len(), after);
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+        if !std::mem::replace(&mut self.1, true) {
+            push(&self.0, b".");
+        }
+        self.0.poll_end(cx, after)
+    }
+
+    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+        self.0.abort(cause, after);
+    }
+}
+
+fn push(below: &Below, bytes: &[u8]) {
+    let mut parcel = Parcel::new(bytes.len());
+    parcel.space()[..bytes.len()].copy_from_slice(bytes);
+    parcel.fill(bytes.len());
+    below.push(parcel);
+}
+
+fn over(below: &Arc<Outbox>) -> Arc<Outbox> {
+    let drain = Box::new(Marking(Below::new(Arc::clone(below)), false));
+    Outbox::over(drain, Cause::default(), Arc::clone(below))
+}
+
+#[test]
+fn what_is_flushed_above_is_made_into_pieces_then_and_sent_below() {
+    let bench = Bench::new(100, TestTurns::default());
+    let upper = over(&bench.outbox);
+    for item in ["a", "b", "c"] {
+        assert!(upper.try_accept(true, item.as_bytes()).expect("open"));
+    }
+    assert_eq!(bench.turns.defers.load(SeqCst), 1, "the upper one has the lower one's turns");
+    assert!(lock(&bench.hand).sent.is_empty());
+    upper.advance();
+    assert_eq!(lock(&bench.hand).sent, b":abc");
+}
+
+#[test]
+fn a_flush_above_waits_for_the_transport_below() {
+    let bench = Bench::prompt(2);
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"abc"[..]).expect("open"));
+    let wakes = Arc::new(Wakes::default());
+    let mut flush = Box::pin(upper.flush());
+    assert!(poll(&mut flush, &wakes).is_pending(), "only two of four bytes are sent");
+    assert_eq!(upper.queued(), 2, "what waits below is queued as well");
+    allow(&bench.hand, 100);
+    assert!(woken(&wakes), "a wake-up is lost between the two");
+    assert!(matches!(poll(&mut flush, &wakes), Poll::Ready(Ok(()))));
+}
+
+#[test]
+fn nothing_more_is_made_while_something_waits_below() {
+    let bench = Bench::prompt(1);
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"ab"[..]).expect("open"));
+    assert!(upper.try_accept(true, &b"cd"[..]).expect("open"));
+    upper.advance();
+    assert_eq!(lock(&upper.state).queue.len(), 2, "it can still be thrown away");
+    allow(&bench.hand, 100);
+    assert_eq!(lock(&bench.hand).sent, b":ab:cd");
+}
+
+#[test]
+fn the_end_mark_above_comes_before_the_one_below() {
+    let bench = Bench::prompt(100);
+    lock(&bench.hand).holds_end = true;
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    upper.finish();
+    let (mut wait, wakes) = wait_for(&upper, Until::Finished);
+    assert_eq!(lock(&bench.hand).sent, b":a.");
+    lock(&bench.hand).holds_end = false;
+    allow(&bench.hand, 0);
+    assert!(woken(&wakes));
+    assert!(matches!(poll(&mut wait, &wakes), Poll::Ready(Ok(()))));
+    assert_eq!(lock(&bench.hand).ends, 1);
+}
+
+#[test]
+fn an_error_below_is_the_cause_above() {
+    let bench = Bench::prompt(0);
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    let (mut wait, wakes) = wait_for(&upper, Until::Finished);
+    lock(&bench.hand).error = Some(Error::new(ErrorKind::Reset, "write"));
+    allow(&bench.hand, 1);
+    assert!(woken(&wakes));
+    let told = poll(&mut wait, &wakes);
+    assert!(matches!(told, Poll::Ready(Err(error)) if error.is_reset()));
+    assert!(upper.try_accept(true, &b"b"[..]).is_err_and(|error| error.is_reset()));
+}
+
+#[test]
+fn an_abort_above_is_one_below() {
+    let bench = Bench::prompt(0);
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    upper.abort(&Error::other("enough"));
+    assert!(bench.outbox.is_settled());
+    assert_eq!(lock(&bench.hand).aborts, ["enough"]);
+    assert_eq!(upper.queued(), 0);
+}
