@@ -7,7 +7,7 @@ use forebay_io::{Error, ErrorKind};
 
 use super::drain::SocketDrain;
 #[cfg(feature = "tls")]
-use super::secure::{self, Secured};
+use super::secured::{self, Secured};
 use super::source::SocketSource;
 use super::turns::SocketTurns;
 use super::{Core, close};
@@ -116,7 +116,7 @@ impl Handle {
         let secure = || Secured::over(&self.core, Arc::clone(self.open_outbox()));
         match self.set_secured(secure) {
             Some(secured) => {
-                secure::begin(&self.core, secured, config);
+                secured::begin(&self.core, secured, config);
                 Some(secured)
             }
             None => self.secured.get(),

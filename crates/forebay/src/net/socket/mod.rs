@@ -10,6 +10,8 @@ mod link;
 mod memory;
 #[cfg(feature = "tls")]
 mod secure;
+#[cfg(feature = "tls")]
+mod secured;
 mod source;
 mod timeouts;
 mod turns;

@@ -1,0 +1,169 @@
+//! What lies on top of a connection that is secure: a session, and its handshake.
+//!
+//! The session reads and writes the connection through channels of its own, which are no handles of
+//! it; the user's channels are the session's. So everything above (dropping, closing, limits on
+//! silence) finds one write side, the outermost, and everything below goes on as without TLS.
+
+use std::any::Any;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+
+use forebay_io::seam::{Inbox, Outbox, Source};
+use forebay_io::{Error, ErrorKind, Result};
+use forebay_tls::TlsConfig;
+use forebay_tls::seam::Session;
+
+use super::Core;
+use super::source::SocketSource;
+use crate::selector::{Member, closed};
+use crate::task::run_blocking;
+use crate::time::within;
+
+/// What a connection's handles share of its TLS.
+#[derive(Debug)]
+pub(super) struct Secured {
+    session: Arc<Session>,
+    outbox: Arc<Outbox>,
+}
+
+impl Secured {
+    /// A session that has not begun its handshake, over a connection that nobody reads.
+    pub(super) fn over(core: &Arc<Core>, below: Arc<Outbox>) -> Self {
+        let layer = SocketSource::for_layer(Arc::clone(core));
+        Self::new(core, Inbox::new(Box::new(layer)), below)
+    }
+
+    pub(super) fn new(core: &Arc<Core>, inbox: Inbox, below: Arc<Outbox>) -> Self {
+        let session = Session::new(inbox, below);
+        let outbox = session.make_outbox();
+        core.set_outbox(&outbox);
+        core.set_cause_above(session.cause().clone());
+        core.set_handshaking(true);
+        Self { session, outbox }
+    }
+
+    pub(super) fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    pub(super) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    pub(super) fn source(&self, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
+        self.session.make_source(keep)
+    }
+}
+
+/// Begins the handshake that a listener has promised, as a task of its own.
+pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
+    let (core, session, config) = (Arc::clone(core), Arc::clone(&secured.session), config.clone());
+    let selector = Arc::clone(core.selector());
+    let refused = Arc::clone(&session);
+    let begun = selector.spawn_own(async move {
+        // Whoever reads or writes is told what went wrong.
+        shake(&core, &session, &config).await.ok();
+    });
+    if !begun {
+        refused.abort(closed("tls handshake"));
+    }
+}
+
+/// Makes the handshake, within the time that the configuration allows for it.
+pub(super) async fn shake(
+    core: &Arc<Core>,
+    session: &Arc<Session>,
+    config: &TlsConfig,
+) -> Result<()> {
+    let _over = Over { core, session };
+    let limit = config.handshake_timeout();
+    let timers = Arc::clone(core.selector().timers());
+    let mut handshake = pin!(handshake(core, session, config));
+    let outcome = within(timers, limit, handshake.as_mut()).await.unwrap_or_else(|| {
+        let error = Error::new(ErrorKind::TimedOut, "tls handshake")
+            .with_detail(format!("not complete after {limit:?} (handshake_timeout sets this)"));
+        session.abort(error.clone());
+        Err(error)
+    });
+    outcome.map_err(|error| match error.address() {
+        Some(_) => error,
+        None => error.with_address(core.remote_address()),
+    })
+}
+
+async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
+    let selector = core.selector();
+    let store = selector.tls();
+    let mut begun = None;
+    if !config.is_client() {
+        // A peer that says nothing costs nothing but its descriptor.
+        session.heard().await?;
+        begun = Some(Begun::new(core, session));
+    }
+    if !config.is_loaded(store) {
+        let (loading, into) = (config.clone(), Arc::clone(store));
+        let loaded = run_blocking(selector.blocking(), move || loading.load(&into)).await;
+        if let Err(error) = loaded.and_then(|loaded| loaded) {
+            session.abort(error.clone());
+            return Err(error);
+        }
+    }
+    let outcome = session.handshake(config, store, core.host().as_deref()).await;
+    drop(begun);
+    outcome
+}
+
+/// While a handshake is under way; afterwards a close may throw input away.
+struct Over<'a> {
+    core: &'a Arc<Core>,
+    session: &'a Session,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.session.abandon();
+        self.core.set_handshaking(false);
+    }
+}
+
+/// A handshake that a peer has begun.
+struct Begun<'a> {
+    core: &'a Arc<Core>,
+    ticket: u64,
+    _member: Arc<Oldest>,
+}
+
+/// What ends it when there are too many.
+struct Oldest {
+    session: Weak<Session>,
+    most: usize,
+}
+
+impl<'a> Begun<'a> {
+    fn new(core: &'a Arc<Core>, session: &Arc<Session>) -> Self {
+        let handshakes = core.selector().handshakes();
+        let member = Arc::new(Oldest { session: Arc::downgrade(session), most: handshakes.most() });
+        let listed = Arc::clone(&member) as Arc<dyn Member>;
+        let ticket = handshakes.enroll(Arc::downgrade(&listed));
+        Self { core, ticket, _member: member }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.core.selector().handshakes().leave(self.ticket);
+    }
+}
+
+impl Member for Oldest {
+    fn end(&self) {
+        if let Some(session) = self.session.upgrade() {
+            let most = self.most;
+            let kind = ErrorKind::LimitExceeded { limit: most as u64 };
+            session.abort(Error::new(kind, "tls handshake").with_detail(format!(
+                "more than {most} peers had begun a handshake, and this was the oldest \
+                 (SelectorBuilder::handshakes_max sets this)"
+            )));
+        }
+    }
+}
