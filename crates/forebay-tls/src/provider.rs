@@ -14,54 +14,55 @@ use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::ProducesTickets;
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
+use crate::TlsVersion;
+
+/// What a provider has, the parts that are off by default included.
+struct Chosen {
+    provider: fn() -> CryptoProvider,
+    ticketer: fn() -> std::result::Result<Arc<dyn ProducesTickets>, rustls::Error>,
+    suites: &'static [SupportedCipherSuite],
+    groups: &'static [&'static dyn SupportedKxGroup],
+}
+
 #[cfg(feature = "aws-lc-rs")]
 use rustls::crypto::aws_lc_rs as chosen;
 #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
 use rustls::crypto::ring as chosen;
 
-use crate::TlsVersion;
+/// aws-lc-rs where that feature is on, else ring.
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+const CHOSEN: Option<Chosen> = Some(Chosen {
+    provider: chosen::default_provider,
+    ticketer: chosen::Ticketer::new,
+    suites: chosen::ALL_CIPHER_SUITES,
+    groups: chosen::ALL_KX_GROUPS,
+});
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+const CHOSEN: Option<Chosen> = None;
 
-/// The provider: aws-lc-rs where that feature is on, else ring.
+impl Chosen {
+    fn get() -> Result<Self> {
+        CHOSEN.ok_or_else(|| {
+            Error::new(ErrorKind::Unsupported, "tls").with_detail(
+                "this program was built without a provider of cryptography; \
+                 switch on one of the features `aws-lc-rs` and `ring`",
+            )
+        })
+    }
+}
+
+/// The provider, with what is on by default.
 pub(crate) fn provider() -> Result<Arc<CryptoProvider>> {
-    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    return Ok(Arc::new(chosen::default_provider()));
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    return Err(no_provider());
+    Ok(Arc::new((Chosen::get()?.provider)()))
 }
 
 /// Keys for tickets that hold the whole session: made at random, changed every six hours.
 pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTickets>> {
-    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    return chosen::Ticketer::new().map_err(|error| {
+    (Chosen::get()?.ticketer)().map_err(|error| {
         Error::new(ErrorKind::System, operation)
             .with_detail("the system gave no random numbers for the keys of tickets")
             .with_cause(error)
-    });
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    return Err(no_provider().context(operation));
-}
-
-#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-fn no_provider() -> Error {
-    Error::new(ErrorKind::Unsupported, "tls").with_detail(
-        "this program was built without a provider of cryptography; \
-         switch on one of the features `aws-lc-rs` and `ring`",
-    )
-}
-
-/// Everything the provider has, the parts that are off by default included.
-fn all_groups() -> &'static [&'static dyn SupportedKxGroup] {
-    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    return chosen::ALL_KX_GROUPS;
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    return &[];
-}
-
-fn all_suites() -> &'static [SupportedCipherSuite] {
-    #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
-    return chosen::ALL_CIPHER_SUITES;
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    return &[];
+    })
 }
 
 /// The parts of the provider that a user wants, by name. `None`: all that are on by default.
@@ -90,12 +91,13 @@ impl Cryptography {
     pub(crate) fn of(wanted: &Wanted, operation: &'static str) -> Result<Self> {
         let invalid =
             |detail: String| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
-        let mut provider = CryptoProvider::clone(&*provider()?);
+        let chosen = Chosen::get()?;
+        let mut provider = (chosen.provider)();
         if let Some(names) = &wanted.cipher_suites {
-            provider.cipher_suites = names::suites(names, all_suites()).map_err(invalid)?;
+            provider.cipher_suites = names::suites(names, chosen.suites).map_err(invalid)?;
         }
         if let Some(names) = &wanted.key_exchange_groups {
-            provider.kx_groups = names::groups(names, all_groups()).map_err(invalid)?;
+            provider.kx_groups = names::groups(names, chosen.groups).map_err(invalid)?;
         }
         let named = match &wanted.versions {
             Some(names) => names::versions(names).map_err(invalid)?,

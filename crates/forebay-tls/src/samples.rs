@@ -43,11 +43,11 @@ impl Authority {
 
     /// A certificate for a key.
     pub(crate) fn leaf_of(&self, name: &str, key: &KeyPair) -> Leaf {
-        self.issue(leaf(name), key)
+        self.issue(&leaf(name), key)
     }
 
     /// A certificate as it is described.
-    pub(crate) fn issue(&self, params: CertificateParams, key: &KeyPair) -> Leaf {
+    pub(crate) fn issue(&self, params: &CertificateParams, key: &KeyPair) -> Leaf {
         let certificate = params.signed_by(key, &self.issuer).unwrap();
         Leaf {
             pem: certificate.pem(),

@@ -120,7 +120,7 @@ impl TlsConfig {
         }
     }
 
-    /// What an end without close_notify is.
+    /// What an end without `close_notify` is.
     pub(crate) fn ends_without_notify(&self) -> EndWithoutNotify {
         self.settings().map(|settings| settings.end_without_notify).unwrap_or_default()
     }

@@ -13,7 +13,7 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sessions that are kept in memory.
 const SESSIONS: usize = 256;
 
-/// What it means when the input ends without the peer's close_notify (RFC 8446, section 6.1).
+/// What it means when the input ends without the peer's `close_notify` (RFC 8446, section 6.1).
 ///
 /// Everything that came before is delivered either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,7 +129,7 @@ macro_rules! shared_setters {
         /// Sets the cipher suites, by their names in IANA's registry (`TLS_AES_128_GCM_SHA256`,
         /// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`) or OpenSSL's (`ECDHE-RSA-AES128-GCM-SHA256`).
         /// A client offers them in this order, and a server takes the first of the client's that
-        /// it has. Default: all nine that there are, AES before ChaCha20.
+        /// it has. Default: all nine that there are, those with AES first.
         #[doc(alias = "cipherSuites")]
         pub fn cipher_suites(mut self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
             let names = names.into_iter().map(|name| name.as_ref().to_owned());
@@ -180,7 +180,7 @@ macro_rules! shared_setters {
             self
         }
 
-        /// Sets what it means when the input ends without the peer's close_notify. Default:
+        /// Sets what it means when the input ends without the peer's `close_notify`. Default:
         /// [`EndWithoutNotify::Error`](crate::EndWithoutNotify::Error).
         pub fn end_without_notify(mut self, end: crate::EndWithoutNotify) -> Self {
             self.settings.end_without_notify = end;

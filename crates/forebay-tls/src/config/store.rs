@@ -46,6 +46,6 @@ impl fmt::Debug for Store {
         f.debug_struct("Store")
             .field("has_roots", &self.roots.get().is_some())
             .field("has_default_client", &self.has_default_client())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

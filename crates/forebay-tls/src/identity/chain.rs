@@ -109,9 +109,9 @@ fn in_order(certificates: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
 
 /// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
 /// renewed authority keeps its name.
-fn is_issuer(issuer: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
-    let names_match = issuer.subject().as_raw() == issued.issuer().as_raw();
-    let keys_match = match (authority_key(issued), subject_key(issuer)) {
+fn is_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
+    let names_match = authority.subject().as_raw() == issued.issuer().as_raw();
+    let keys_match = match (authority_key(issued), subject_key(authority)) {
         (Some(wanted), Some(has)) => wanted == has,
         _ => true,
     };

@@ -54,7 +54,7 @@ fn assert_hides(text: &str, key_pem: &str) {
     let der = rustls_pki_types::pem::PemObject::from_pem_slice(key_pem.as_bytes());
     let der: rustls_pki_types::PrivateKeyDer<'_> = der.unwrap();
     for piece in pieces(der.secret_der(), 6) {
-        let hexadecimal: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hexadecimal = format!("{piece:02x?}").replace(['[', ',', ' ', ']'], "");
         assert!(!text.to_lowercase().contains(&hexadecimal), "{text} shows {hexadecimal}");
         let numbers = format!("{piece:?}");
         let numbers = numbers.trim_matches(['[', ']']);

@@ -58,8 +58,8 @@ fn step(
                 let length = loop {
                     match data.encode(&mut record) {
                         Ok(length) => break length,
-                        Err(EncodeError::InsufficientSize(size)) => {
-                            record.resize(size.required_size, 0);
+                        Err(EncodeError::InsufficientSize(needs)) => {
+                            record.resize(needs.required_size, 0);
                         }
                         Err(error) => panic!("{error}"),
                     }

@@ -71,7 +71,7 @@ fn of_two_certificates_with_one_key_the_longer_valid_is_taken() {
     let until = |year| {
         let mut params = samples::leaf("localhost");
         params.not_after = date_time_ymd(year, 1, 1);
-        root.issue(params, &key)
+        root.issue(&params, &key)
     };
     let (old, new) = (until(2030), until(2031));
     for (first, second) in [(&old, &new), (&new, &old)] {
