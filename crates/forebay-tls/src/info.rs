@@ -30,6 +30,16 @@ impl fmt::Display for TlsVersion {
     }
 }
 
+/// The number alone, so that a list of versions may be one of numbers or of these.
+impl AsRef<str> for TlsVersion {
+    fn as_ref(&self) -> &str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+}
+
 /// What the two sides of a connection agreed on in their handshake.
 #[derive(Debug, Clone)]
 pub struct TlsInfo {

@@ -32,6 +32,22 @@ const BUILD: &str = "TlsClientBuilder::build";
 /// | [`trust`](Self::trust) | the roots of the system |
 ///
 /// Nothing is checked before [`build`](Self::build).
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::{TlsConfig, TlsVersion};
+///
+/// let config = TlsConfig::client()
+///     .server_name("example.com")
+///     .versions([TlsVersion::Tls13])
+///     .alpn(["h2", "http/1.1"])
+///     .build()?;
+///
+/// let unknown = TlsConfig::client().cipher_suites(["RC4-MD5"]).build();
+/// assert!(unknown.unwrap_err().to_string().contains("known are TLS_AES_256_GCM_SHA384"));
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]
@@ -94,8 +110,10 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Makes the configuration. Roots of the system are not read here, but when the first
-    /// connection needs them.
+    /// Makes the configuration.
+    ///
+    /// Roots of the system are not read here, but when the first connection needs them. If that
+    /// fails, it has failed for good, for this configuration and for the selector.
     ///
     /// # Errors
     ///

@@ -72,6 +72,8 @@ impl TlsConfig {
     /// Makes a server's configuration. Every client is shown the one identity, whatever name it
     /// asks for and if it asks for none, as RFC 6066, section 3 allows: the client is who checks
     /// names. The name that it asked for stands in `tls_info`.
+    ///
+    /// Keep a clone of the identity to [`reload`](Identity::reload) it.
     #[doc(alias = "TLSConfigBuilder")]
     pub fn server(identity: Identity) -> TlsServerBuilder {
         TlsServerBuilder::new(identity)

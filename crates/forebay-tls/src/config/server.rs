@@ -47,6 +47,23 @@ pub enum ClientAuth {
 /// | [`tickets`](Self::tickets) | off |
 ///
 /// Nothing is checked before [`build`](Self::build).
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::{ClientAuth, Identity, TlsConfig, Trust};
+///
+/// # let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (key.cert.pem(), key.signing_key.serialize_pem());
+/// let identity = Identity::from_pem(format!("{certificate}{key}"))?;
+/// let clients = Trust::roots_pem(&certificate)?;
+/// let config = TlsConfig::server(identity)
+///     .client_auth(ClientAuth::Required(clients))
+///     .alpn(["h2"])
+///     .require_alpn()
+///     .build()?;
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]

@@ -40,11 +40,26 @@ const FILE_MAX: u64 = 1 << 20;
 /// certificates with the same key the one that is valid longer is taken. Neither validity nor names
 /// are checked: that is what the peer does.
 ///
-/// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384, or Ed25519, in PKCS#8, PKCS#1 or
-/// SEC1. Encrypted keys are refused, because there is nobody to ask for a password.
+/// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384 (with aws-lc-rs P-521, too), or
+/// Ed25519, in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is nobody to ask for a password.
 ///
 /// `Debug` prints the subject and the names of the certificate, never the key, and no error holds
 /// any of a file's content but the names of its sections and the subjects of its certificates.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::Identity;
+///
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// let identity = Identity::from_pem(format!("{key}{certificate}"))?;
+/// assert!(format!("{identity:?}").contains("localhost"));
+///
+/// let error = Identity::from_pem(&certificate).unwrap_err();
+/// assert!(error.to_string().contains("no private key in it, only 1 certificate"));
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 #[doc(alias = "addKeyStore")]
 #[doc(alias = "addCertificateChain")]
@@ -267,10 +282,10 @@ impl Place<'_> {
             io::ErrorKind::IsADirectory => {
                 return self.invalid("this is a directory; name the file in it".into());
             }
-            io::ErrorKind::NotFound => {
-                "there is no such file; is the path right, and is it \
-                 relative to the directory that this process runs in?"
+            io::ErrorKind::NotFound if self.path.is_some_and(Path::is_relative) => {
+                "there is no such file in the directory that this process runs in"
             }
+            io::ErrorKind::NotFound => "there is no such file; is the path right?",
             io::ErrorKind::PermissionDenied => {
                 "this process may not read the file; let its user \
                  or group read it"

@@ -24,16 +24,6 @@ const GROUPS: &[(NamedGroup, &[&str])] = &[
     (NamedGroup::secp521r1, &["P-521"]),
 ];
 
-/// The number alone, so that a list of versions may be one of numbers or of these.
-impl AsRef<str> for TlsVersion {
-    fn as_ref(&self) -> &str {
-        match self {
-            Self::Tls12 => "1.2",
-            Self::Tls13 => "1.3",
-        }
-    }
-}
-
 /// The name of a suite in IANA's registry.
 pub(super) fn suite_name(suite: CipherSuite) -> String {
     info::suite_name(suite.as_str().unwrap_or("unknown"))

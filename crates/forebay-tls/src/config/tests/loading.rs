@@ -87,6 +87,8 @@ fn roots_are_read_when_they_are_needed_and_once() {
             });
         }
     });
+    let [first, second] = [store.default_client().unwrap(), store.default_client().unwrap()];
+    assert!(Arc::ptr_eq(&first, &second));
     // What was read stays, whatever becomes of the file.
     std::fs::remove_file(&roots).unwrap();
     for config in &all {
