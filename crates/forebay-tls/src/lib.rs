@@ -14,6 +14,9 @@ mod notes;
 mod provider;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+#[path = "../../forebay-io/tests/support/seeds.rs"]
+mod seeds;
 mod session;
 mod text;
 mod trust;

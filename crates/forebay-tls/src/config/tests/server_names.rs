@@ -3,6 +3,7 @@ use forebay_io::ErrorKind;
 use super::sides;
 use crate::TlsConfig;
 use crate::config::{Store, server_name};
+use crate::seeds::property;
 
 #[test]
 fn names_and_addresses_are_read_as_they_are_written() {
@@ -74,4 +75,14 @@ fn a_name_that_was_set_is_read_when_it_is_built() {
     let error = client.server_name("not a name").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("\"not a name\""), "{error}");
+}
+
+/// Our words for what is wrong are found for everything that is refused.
+#[test]
+fn any_text_is_a_name_or_told_why_not() {
+    let texts = "[a-c0-2.:%*/_\\[\\] -]{0,12}|.{0,300}";
+    property("server_name", 500, &texts, |text| match server_name::parse(&text, "tls") {
+        Ok(name) => assert!(name.to_str().is_ascii()),
+        Err(error) => assert!(!error.to_string().contains("it cannot be read"), "{error}"),
+    });
 }
