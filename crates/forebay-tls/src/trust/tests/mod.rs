@@ -6,6 +6,7 @@ mod certificates;
 mod debug;
 mod files;
 mod good;
+mod handshakes;
 mod hostile;
 mod hosts;
 mod pins;
@@ -32,7 +33,7 @@ use crate::notes;
 /// New Year of 2030, the day of all these tests: no clock of a machine takes part.
 const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     #[cfg(feature = "aws-lc-rs")]
     return Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     #[cfg(not(feature = "aws-lc-rs"))]
