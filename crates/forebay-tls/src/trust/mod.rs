@@ -29,6 +29,10 @@ pub use pins::ToPin;
 pub use program::PeerChain;
 pub(crate) use system::SystemRoots;
 
+#[cfg(test)]
+#[cfg(feature = "certificates")]
+pub(crate) use tests::provider as provider_for_tests;
+
 use anybody::Anybody;
 use pins::{Pin, Pins};
 use program::Program;

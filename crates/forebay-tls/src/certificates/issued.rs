@@ -1,0 +1,91 @@
+//! What an authority has issued.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use forebay_io::{Error, Result};
+
+/// A certificate with its chain and its private key.
+///
+/// `Debug` does not show the key.
+#[doc(alias = "buildKeyStore")]
+pub struct Issued {
+    certificate_pem: String,
+    key_pem: String,
+}
+
+impl Issued {
+    pub(super) fn new(certificate_pem: String, key_pem: String) -> Self {
+        Self { certificate_pem, key_pem }
+    }
+
+    /// Returns the certificate and, behind it, those of the authorities between it and the root.
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// Returns the private key (PKCS #8). It is a secret.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// Writes certificate and key to files, the key's readable by its owner alone. What stands there
+    /// is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system, with the path.
+    ///
+    /// # Platform
+    ///
+    /// The key file has the mode 0600 on Unix; elsewhere it inherits what its folder says.
+    #[doc(alias = "saveToFile")]
+    pub fn write_to_files(
+        &self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<()> {
+        let (certificate, key) = (certificate.as_ref(), key.as_ref());
+        write(open(certificate), &self.certificate_pem)
+            .map_err(|error| told(error, certificate))?;
+        write(open_private(key), &self.key_pem).map_err(|error| told(error, key))
+    }
+}
+
+fn write(file: io::Result<File>, text: &str) -> io::Result<()> {
+    file?.write_all(text.as_bytes())
+}
+
+fn told(error: io::Error, path: &Path) -> Error {
+    Error::from_io("write_to_files", error).with_address(path.display())
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}
+
+/// The mode is set before the first byte is written: at creation, and again for a file that was
+/// there with another one.
+#[cfg(unix)]
+fn open_private(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open_private(path: &Path) -> io::Result<File> {
+    open(path)
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued")
+            .field("certificate_pem", &self.certificate_pem)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,241 @@
+//! Certificates for development and tests: an authority of one's own, and what it issues.
+//!
+//! Browsers and `curl` distrust a self-signed certificate, and rightly so; an [`Authority`] is made
+//! in one line, and its certificate given to whoever shall believe its servers and clients. Nothing
+//! here is for production: the keys are in this process's memory, nothing is revoked, and who reads
+//! a key file is whom it shows.
+//!
+//! # Examples
+//!
+//! ```
+//! use forebay_tls::Trust;
+//! use forebay_tls::certificates::Authority;
+//!
+//! let authority = Authority::new("Development")?;
+//! let server = authority.server(["localhost", "127.0.0.1", "::1"])?;
+//! assert!(server.certificate_pem().starts_with("-----BEGIN CERTIFICATE-----"));
+//!
+//! let trust = Trust::roots_pem(authority.pem())?; // for the clients
+//! # Ok::<(), forebay_io::Error>(())
+//! ```
+
+mod issued;
+mod options;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use forebay_io::{Error, ErrorKind, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+
+pub use issued::Issued;
+pub use options::{KeyKind, Options};
+
+/// An authority that issues certificates for development.
+///
+/// Give [`pem`](Authority::pem) to those who shall trust it; `Debug` and errors never show its key,
+/// which lives as long as the value does.
+#[doc(alias = "generateCertificate")]
+pub struct Authority {
+    name: String,
+    params: CertificateParams,
+    key: KeyPair,
+    pem: String,
+    /// The authorities above this one but for the root, the nearest first: what its certificates
+    /// are sent with.
+    above: String,
+}
+
+impl Authority {
+    /// Makes a root authority of this name (its common name), valid for 90 days.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) where the name is empty or cannot be written in a
+    /// certificate.
+    pub fn new(name: &str) -> Result<Self> {
+        Self::with_options(name, Options::default())
+    }
+
+    /// Makes a root authority with other options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Authority::new), and of options that cannot be.
+    pub fn with_options(name: &str, options: Options) -> Result<Self> {
+        let (params, key) = (authority_params(name, options)?, options.generate_key()?);
+        let certificate = params.self_signed(&key).map_err(failed)?;
+        let (name, above) = (name.to_owned(), String::new());
+        Ok(Self { name, pem: certificate.pem(), params, key, above })
+    }
+
+    /// Makes an authority below this one. What it issues is sent with its own certificate, so that
+    /// those who trust the root believe it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Authority::new).
+    pub fn authority(&self, name: &str) -> Result<Self> {
+        let options = Options::default();
+        let (params, key) = (authority_params(name, options)?, options.generate_key()?);
+        let certificate = params.signed_by(&key, &self.issuer()).map_err(failed)?;
+        let pem = certificate.pem();
+        let above = format!("{pem}{}", self.above);
+        Ok(Self { name: name.to_owned(), pem, params, key, above })
+    }
+
+    /// Issues a server's certificate for these DNS names and IP addresses, valid for 90 days.
+    ///
+    /// It lists the DNS names first, then the addresses, each in the given order; its common name is
+    /// the first of them. `*.example.com` stands for one label.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no name, or one that is neither a
+    /// DNS name nor an address.
+    pub fn server(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Issued> {
+        self.server_with(names, Options::default())
+    }
+
+    /// Issues a server's certificate with other options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`server`](Authority::server), and of options that cannot be.
+    pub fn server_with(
+        &self,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+        options: Options,
+    ) -> Result<Issued> {
+        let names = alternative_names(names)?;
+        let Some(first) = names.first() else {
+            return Err(invalid("expected at least one DNS name or IP address, but there is none"));
+        };
+        let mut params = leaf_params(&text_of(first), options)?;
+        params.subject_alt_names = names;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&params, options)
+    }
+
+    /// Issues a client's certificate for this name (its common name), valid for 90 days.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) where the name is empty.
+    pub fn client(&self, name: &str) -> Result<Issued> {
+        self.client_with(name, Options::default())
+    }
+
+    /// Issues a client's certificate with other options.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`client`](Authority::client), and of options that cannot be.
+    pub fn client_with(&self, name: &str, options: Options) -> Result<Issued> {
+        let mut params = leaf_params(name, options)?;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params, options)
+    }
+
+    /// Returns the authority's certificate, which is no secret: what others trust it by.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn issue(&self, params: &CertificateParams, options: Options) -> Result<Issued> {
+        let key = options.generate_key()?;
+        let certificate = params.signed_by(&key, &self.issuer()).map_err(failed)?;
+        Ok(Issued::new(format!("{}{}", certificate.pem(), self.above), key.serialize_pem()))
+    }
+
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+}
+
+/// An authority may issue anything (RFC 5280, sections 4.2.1.3 and 4.2.1.9).
+fn authority_params(name: &str, options: Options) -> Result<CertificateParams> {
+    let mut params = params(name, options)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    Ok(params)
+}
+
+fn leaf_params(name: &str, options: Options) -> Result<CertificateParams> {
+    let mut params = params(name, options)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+fn params(name: &str, options: Options) -> Result<CertificateParams> {
+    if name.is_empty() {
+        return Err(invalid("expected a name, but it is empty"));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = options.validity()?;
+    Ok(params)
+}
+
+/// DNS names first, then addresses.
+fn alternative_names(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<SanType>> {
+    let (mut hosts, mut addresses) = (Vec::new(), Vec::new());
+    for name in names {
+        let name = name.as_ref();
+        match name.parse::<IpAddr>() {
+            Ok(address) => addresses.push(SanType::IpAddress(address)),
+            Err(_) => hosts.push(SanType::DnsName(dns_name(name)?)),
+        }
+    }
+    hosts.extend(addresses);
+    Ok(hosts)
+}
+
+/// What no peer could ever match is refused here, where it can be mended.
+fn dns_name(name: &str) -> Result<rcgen::string::Ia5String> {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    rustls_pki_types::DnsName::try_from(host).ok().and_then(|_| name.try_into().ok()).ok_or_else(
+        || {
+            let name = crate::text::clean(name, crate::text::NAME_MAX);
+            invalid(format!("expected a DNS name or an IP address, but {name:?} is neither"))
+        },
+    )
+}
+
+fn text_of(name: &SanType) -> String {
+    match name {
+        SanType::DnsName(name) => name.to_string(),
+        SanType::IpAddress(address) => address.to_string(),
+        // No others are made.
+        _ => String::new(),
+    }
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidInput, "certificates").with_detail(detail.into())
+}
+
+fn failed(error: rcgen::Error) -> Error {
+    Error::new(ErrorKind::Other, "certificates")
+        .with_detail(format!("the certificate could not be made: {error}"))
+        .with_cause(error)
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority").field("name", &self.name).finish_non_exhaustive()
+    }
+}

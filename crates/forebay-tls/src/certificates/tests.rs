@@ -1,0 +1,223 @@
+use std::time::{Duration, SystemTime};
+
+use forebay_io::ErrorKind;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+
+use super::{Authority, Issued, KeyKind, Options};
+use crate::PeerCertificate;
+
+fn ders(pem: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
+}
+
+fn of_issued(issued: &Issued) -> PeerCertificate {
+    PeerCertificate::parse(&ders(issued.certificate_pem())[0])
+}
+
+/// Looks at a certificate's extensions.
+fn parsed<T>(pem: &str, look: impl FnOnce(&X509Certificate<'_>) -> T) -> T {
+    look(&X509Certificate::from_der(&ders(pem)[0]).unwrap().1)
+}
+
+/// Row `generateCertificateWithCA_default`.
+#[test]
+fn a_servers_certificate_is_issued_by_the_authority() {
+    let authority = Authority::new("localhostCA").unwrap();
+    let server = authority.server(["localhost", "127.0.0.1"]).unwrap();
+    let certificate = of_issued(&server);
+    assert_eq!(certificate.issuer(), "CN=localhostCA");
+    assert_eq!(certificate.subject(), "CN=localhost");
+    assert_eq!(certificate.names(), ["localhost", "127.0.0.1"]);
+    parsed(server.certificate_pem(), |certificate| {
+        assert!(!certificate.is_ca());
+        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.server_auth && !usage.client_auth);
+        assert!(certificate.key_usage().unwrap().unwrap().value.digital_signature());
+    });
+}
+
+/// Row `keyTypeCA`, of its own and of another's making.
+#[test]
+fn an_authority_may_issue_without_limit_and_is_nothing_else() {
+    let root = Authority::new("localhostCA").unwrap();
+    let below = root.authority("localhost").unwrap();
+    for (authority, subject) in [(&root, "CN=localhostCA"), (&below, "CN=localhost")] {
+        parsed(authority.pem(), |certificate| {
+            assert_eq!(certificate.subject().to_string(), subject);
+            assert_eq!(certificate.issuer().to_string(), "CN=localhostCA");
+            let constraints = certificate.basic_constraints().unwrap().unwrap().value;
+            assert!(constraints.ca && constraints.path_len_constraint.is_none());
+            let usage = certificate.key_usage().unwrap().unwrap().value;
+            assert!(usage.key_cert_sign() && usage.crl_sign() && !usage.digital_signature());
+            assert!(certificate.extended_key_usage().unwrap().is_none());
+            assert!(certificate.subject_alternative_name().unwrap().is_none());
+        });
+    }
+}
+
+#[test]
+fn a_clients_certificate_is_for_clients() {
+    let client = Authority::new("CA").unwrap().client("somebody").unwrap();
+    assert_eq!(of_issued(&client).subject(), "CN=somebody");
+    parsed(client.certificate_pem(), |certificate| {
+        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(usage.client_auth && !usage.server_auth);
+    });
+}
+
+/// Rows `customValues` and `customAlgorithmAndKeySize`.
+#[test]
+fn a_key_is_ecdsa_of_256_bits_unless_asked_for_another() {
+    let authority = Authority::new("CA").unwrap();
+    let (ecdsa, p256, p384) = ("1.2.840.10045.2.1", 64 * 4, 96 * 4);
+    let default = authority.server(["localhost"]).unwrap();
+    let larger = Options::default().key(KeyKind::EcdsaP384);
+    let larger = authority.server_with(["localhost"], larger).unwrap();
+    for (issued, bits) in [(&default, p256), (&larger, p384)] {
+        parsed(issued.certificate_pem(), |certificate| {
+            let key = certificate.public_key();
+            assert_eq!(key.algorithm.algorithm.to_id_string(), ecdsa);
+            assert_eq!(key.parsed().unwrap().key_size(), bits);
+            // Signed by the authority's key, with SHA-256.
+            let signature = certificate.signature_algorithm.algorithm.to_id_string();
+            assert_eq!(signature, "1.2.840.10045.4.3.2");
+        });
+    }
+    let edwards = Options::default().key(KeyKind::Ed25519);
+    let edwards = authority.server_with(["localhost"], edwards).unwrap();
+    parsed(edwards.certificate_pem(), |certificate| {
+        let key = certificate.public_key().algorithm.algorithm.to_id_string();
+        assert_eq!(key, "1.3.101.112");
+    });
+}
+
+/// Row `customValidity`: five days; and ninety where none are given.
+#[test]
+fn a_certificate_is_valid_for_so_many_days() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let authority = Authority::with_options("CA", Options::default().days(5)).unwrap();
+    let five = authority.server_with(["localhost"], Options::default().days(5)).unwrap();
+    let ninety = authority.server(["localhost"]).unwrap();
+    let now = SystemTime::now();
+    let certificate = |pem: &str| PeerCertificate::parse(&ders(pem)[0]);
+    for (pem, days) in
+        [(authority.pem(), 5), (five.certificate_pem(), 5), (ninety.certificate_pem(), 90)]
+    {
+        let certificate = certificate(pem);
+        assert!(certificate.not_before().unwrap() < now);
+        let left = certificate.not_after().unwrap().duration_since(now).unwrap();
+        assert!(left <= days * DAY && left + DAY / 24 > days * DAY, "{left:?} of {days} days");
+    }
+}
+
+/// Row `customIpsAndDomains`.
+#[test]
+fn names_stand_before_addresses() {
+    let names = ["127.0.0.1", "localhost", "127.2.3.4", "my.custom.host", "::1"];
+    let server = Authority::new("CA").unwrap().server(names).unwrap();
+    let expected = ["localhost", "my.custom.host", "127.0.0.1", "127.2.3.4", "::1"];
+    assert_eq!(of_issued(&server).names(), expected);
+    let only = Authority::new("CA").unwrap().server(["::1"]).unwrap();
+    assert_eq!(of_issued(&only).subject(), "CN=::1");
+}
+
+#[test]
+fn what_an_authority_below_issues_comes_with_it() {
+    let root = Authority::new("root").unwrap();
+    let lower = root.authority("upper").unwrap().authority("lower").unwrap();
+    let server = lower.server(["localhost"]).unwrap();
+    let subjects: Vec<_> = ders(server.certificate_pem())
+        .iter()
+        .map(|der| PeerCertificate::parse(der).subject().to_owned())
+        .collect();
+    assert_eq!(subjects, ["CN=localhost", "CN=lower", "CN=upper"]);
+}
+
+#[test]
+fn what_is_issued_is_believed_by_who_trusts_the_authority() {
+    use rustls::pki_types::{ServerName, UnixTime};
+
+    let root = Authority::new("root").unwrap();
+    let below = root.authority("below").unwrap();
+    let trust = crate::Trust::roots_pem(root.pem()).unwrap();
+    let provider = crate::trust::provider_for_tests();
+    let servers = trust.server_verifier(&provider, None).unwrap();
+    let clients = trust.client_verifier(&provider, true).unwrap();
+    for authority in [&root, &below] {
+        let server = ders(authority.server(["localhost", "::1"]).unwrap().certificate_pem());
+        for host in ["localhost", "::1"] {
+            let name = ServerName::try_from(host).unwrap();
+            servers
+                .verify_server_cert(&server[0], &server[1..], &name, &[], UnixTime::now())
+                .unwrap();
+        }
+        let client = ders(authority.client("somebody").unwrap().certificate_pem());
+        clients.verify_client_cert(&client[0], &client[1..], UnixTime::now()).unwrap();
+        clients.verify_client_cert(&server[0], &server[1..], UnixTime::now()).unwrap_err();
+    }
+}
+
+#[test]
+fn what_cannot_be_issued_says_so() {
+    let authority = Authority::new("CA").unwrap();
+    let none: [&str; 0] = [];
+    let days = |days| authority.server_with(["localhost"], Options::default().days(days));
+    let cases = [
+        (authority.server(none).map(|_| ()), "expected at least one DNS name"),
+        (authority.server([""]).map(|_| ()), "but \"\" is neither"),
+        (authority.server(["two words"]).map(|_| ()), "but \"two words\" is neither"),
+        (authority.server(["a.*.example"]).map(|_| ()), "is neither"),
+        (authority.server(["grüße.example"]).map(|_| ()), "is neither"),
+        (authority.client("").map(|_| ()), "expected a name, but it is empty"),
+        (Authority::new("").map(|_| ()), "expected a name, but it is empty"),
+        (days(0).map(|_| ()), "but `days` is 0"),
+        (days(u32::MAX).map(|_| ()), "but `days` is 4294967295"),
+    ];
+    for (result, words) in cases {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    authority.server(["*.example.com"]).unwrap();
+}
+
+/// Row `writeToFile`; the password of the original's key store is the mode of the file here.
+#[test]
+fn files_hold_what_was_issued_and_the_key_is_its_owners() {
+    let folder = std::env::temp_dir();
+    let [certificate, key] = ["cert", "key"]
+        .map(|name| folder.join(format!("forebay-issued-{}-{name}.pem", std::process::id())));
+    let server = Authority::new("CA").unwrap().server(["localhost"]).unwrap();
+    std::fs::write(&key, "what was here before, and is longer than a key".repeat(100)).unwrap();
+    server.write_to_files(&certificate, &key).unwrap();
+    assert_eq!(std::fs::read_to_string(&certificate).unwrap(), server.certificate_pem());
+    assert_eq!(std::fs::read_to_string(&key).unwrap(), server.key_pem());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    std::fs::remove_file(certificate).unwrap();
+    std::fs::remove_file(key).unwrap();
+    let error = server.write_to_files("/nowhere/cert.pem", "/nowhere/key.pem").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("/nowhere/cert.pem"), "{error}");
+}
+
+#[test]
+fn s12_no_key_is_shown() {
+    let authority = Authority::new("CA").unwrap();
+    let server = authority.server(["localhost"]).unwrap();
+    let own = authority.key.serialize_pem();
+    let text = format!("{authority:?} {server:?}");
+    for key in [server.key_pem(), &own] {
+        let secret = key.lines().nth(1).unwrap();
+        assert!(secret.len() > 40 && !text.contains(&secret[..24]), "{text}");
+        let der = rustls::pki_types::PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let bytes = format!("{:?}", &der.secret_der()[40..48]);
+        assert!(!text.contains(bytes.trim_matches(['[', ']'])), "{text}");
+    }
+}
