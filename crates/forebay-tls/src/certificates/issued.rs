@@ -7,6 +7,8 @@ use std::path::Path;
 
 use forebay_io::{Error, Result};
 
+use crate::Identity;
+
 /// A certificate with its chain and its private key.
 ///
 /// `Debug` does not show the key.
@@ -29,6 +31,16 @@ impl Issued {
     /// Returns the private key (PKCS #8). It is a secret.
     pub fn key_pem(&self) -> &str {
         &self.key_pem
+    }
+
+    /// Makes an identity of it, for a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](forebay_io::ErrorKind::Unsupported) where no cryptographic provider was
+    /// compiled in.
+    pub fn identity(&self) -> Result<Identity> {
+        Identity::from_pem(format!("{}{}", self.certificate_pem, self.key_pem))
     }
 
     /// Writes certificate and key to files, the key's readable by its owner alone. What stands there

@@ -8,14 +8,14 @@
 //! # Examples
 //!
 //! ```
-//! use forebay_tls::Trust;
 //! use forebay_tls::certificates::Authority;
+//! use forebay_tls::{TlsConfig, Trust};
 //!
 //! let authority = Authority::new("Development")?;
 //! let server = authority.server(["localhost", "127.0.0.1", "::1"])?;
-//! assert!(server.certificate_pem().starts_with("-----BEGIN CERTIFICATE-----"));
+//! let server = TlsConfig::server(server.identity()?).build()?;
 //!
-//! let trust = Trust::roots_pem(authority.pem())?; // for the clients
+//! let client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
 //! # Ok::<(), forebay_io::Error>(())
 //! ```
 

@@ -143,7 +143,7 @@ fn what_is_issued_is_believed_by_who_trusts_the_authority() {
     let root = Authority::new("root").unwrap();
     let below = root.authority("below").unwrap();
     let trust = crate::Trust::roots_pem(root.pem()).unwrap();
-    let provider = crate::trust::provider_for_tests();
+    let provider = crate::provider::provider().unwrap();
     let servers = trust.server_verifier(&provider, None).unwrap();
     let clients = trust.client_verifier(&provider, true).unwrap();
     for authority in [&root, &below] {
@@ -157,6 +157,19 @@ fn what_is_issued_is_believed_by_who_trusts_the_authority() {
         let client = ders(authority.client("somebody").unwrap().certificate_pem());
         clients.verify_client_cert(&client[0], &client[1..], UnixTime::now()).unwrap();
         clients.verify_client_cert(&server[0], &server[1..], UnixTime::now()).unwrap_err();
+    }
+}
+
+#[test]
+fn what_is_issued_is_an_identity_whatever_its_key_is() {
+    let authority = Authority::new("root").unwrap().authority("below").unwrap();
+    for kind in [KeyKind::EcdsaP256, KeyKind::EcdsaP384, KeyKind::Ed25519] {
+        let options = Options::default().key(kind);
+        let server = authority.server_with(["localhost"], options).unwrap();
+        let identity = server.identity().unwrap();
+        crate::TlsConfig::server(identity).build().unwrap();
+        let client = authority.client_with("somebody", options).unwrap().identity().unwrap();
+        crate::TlsConfig::client().identity(client).build().unwrap();
     }
 }
 
@@ -212,7 +225,7 @@ fn s12_no_key_is_shown() {
     let authority = Authority::new("CA").unwrap();
     let server = authority.server(["localhost"]).unwrap();
     let own = authority.key.serialize_pem();
-    let text = format!("{authority:?} {server:?}");
+    let text = format!("{authority:?} {server:?} {:?}", server.identity().unwrap());
     for key in [server.key_pem(), &own] {
         let secret = key.lines().nth(1).unwrap();
         assert!(secret.len() > 40 && !text.contains(&secret[..24]), "{text}");
