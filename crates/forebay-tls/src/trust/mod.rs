@@ -9,7 +9,6 @@ mod program;
 mod roots;
 mod system;
 #[cfg(test)]
-#[cfg(feature = "certificates")]
 mod tests;
 mod verifier;
 mod words;
@@ -28,10 +27,6 @@ pub(crate) use explain::fault_of;
 pub use pins::ToPin;
 pub use program::PeerChain;
 pub(crate) use system::SystemRoots;
-
-#[cfg(test)]
-#[cfg(feature = "certificates")]
-pub(crate) use tests::provider as provider_for_tests;
 
 use anybody::Anybody;
 use pins::{Pin, Pins};

@@ -33,11 +33,8 @@ use crate::notes;
 /// New Year of 2030, the day of all these tests: no clock of a machine takes part.
 const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
 
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    #[cfg(feature = "aws-lc-rs")]
-    return Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    #[cfg(not(feature = "aws-lc-rs"))]
-    return Arc::new(rustls::crypto::ring::default_provider());
+fn provider() -> Arc<CryptoProvider> {
+    crate::provider::provider().unwrap()
 }
 
 /// An authority with its key, and how it was made.
