@@ -54,7 +54,7 @@ const FEW: usize = 4;
 
 /// How many ways there may be from the peer's certificate through the others. Honest chains have
 /// one or two, cross-signed ones a handful.
-const WAYS_MAX: usize = 256;
+const WAYS_MAX: usize = 100;
 
 impl<'a> Presented<'a> {
     /// Every certificate, the peer's own first.
@@ -62,52 +62,62 @@ impl<'a> Presented<'a> {
         std::iter::once(self.end_entity).chain(self.intermediates)
     }
 
-    /// Refuses what is not worth a judge: a key that no handshake would be believed with, and a
-    /// chain that is made to be searched for seconds (RUSTSEC-2023-0052).
-    pub(super) fn check(&self) -> Result<(), Refused> {
+    /// Refuses a key that no signature of a handshake would be believed with, whoever judges.
+    pub(super) fn check_key(&self) -> Result<(), Refused> {
         if let Ok((_, certificate)) = X509Certificate::from_der(self.end_entity)
             && let Some(bits) = rsa_bits(certificate.public_key())
             && bits < RSA_BITS_MIN
         {
             return Err(refused_here(explain::weak_key(&certificate, bits, self.role)));
         }
-        if self.intermediates.len() > FEW && self.ways() > WAYS_MAX {
-            let refusal = explain::refused(
-                TlsFault::InvalidCertificate,
-                "a chain with few ways through it",
-                format!("came {} certificates that make many", self.intermediates.len() + 1),
-                format!("have the {} send only its own chain", self.role),
-            );
-            return Err(refused_here(refusal));
-        }
         Ok(())
     }
 
-    /// Counts what a search for issuers by name would visit. The search of `webpki` parses every
-    /// certificate at each step and gives up after 200,000 steps only.
-    fn ways(&self) -> usize {
-        let parsed = Chain::of(self);
-        let certificates = &parsed.certificates;
-        let mut ends = vec![0_usize; certificates.len()];
-        if let Some(first) = ends.first_mut() {
-            *first = 1;
+    /// Refuses a chain that is made to be searched for seconds (RUSTSEC-2023-0052). The search of
+    /// `webpki` parses every certificate at each step, and gives up after 200,000 steps only. What
+    /// cannot be read here cannot be counted, so it has no place among many.
+    pub(super) fn check_search(&self) -> Result<(), Refused> {
+        if self.intermediates.len() <= FEW {
+            return Ok(());
         }
-        let mut ways = 0_usize;
-        // The search does not go deeper: `webpki` takes at most six authorities between.
-        for _ in 0..6 {
-            let mut next = vec![0_usize; certificates.len()];
-            for (end, certificate) in ends.iter().zip(certificates).filter(|(end, _)| **end > 0) {
-                for (index, issuer) in certificates.iter().enumerate().skip(1) {
-                    if issuer.subject().as_raw() == certificate.issuer().as_raw() {
-                        next[index] = next[index].saturating_add(*end);
-                    }
+        let chain = Chain::of(self);
+        let came = match chain.malformed {
+            Some(index) => format!("certificate {} of the chain is malformed", index + 1),
+            None if ways(&chain.certificates) > WAYS_MAX => {
+                format!("came {} certificates that make many", chain.certificates.len())
+            }
+            None => return Ok(()),
+        };
+        Err(refused_here(explain::refused(
+            TlsFault::InvalidCertificate,
+            "a chain with few ways through it",
+            came,
+            format!("have the {} send only its own chain", self.role),
+        )))
+    }
+}
+
+/// How many times a search from the first certificate comes to another, by names.
+fn ways(certificates: &[X509Certificate<'_>]) -> usize {
+    let mut ends = vec![0_usize; certificates.len()];
+    if let Some(first) = ends.first_mut() {
+        *first = 1;
+    }
+    let mut ways = 0_usize;
+    // The search does not go deeper: `webpki` takes at most six authorities between.
+    for _ in 0..6 {
+        let mut next = vec![0_usize; certificates.len()];
+        for (end, certificate) in ends.iter().zip(certificates).filter(|(end, _)| **end > 0) {
+            for (index, issuer) in certificates.iter().enumerate().skip(1) {
+                if issuer.subject().as_raw() == certificate.issuer().as_raw() {
+                    next[index] = next[index].saturating_add(*end);
                 }
             }
-            ways = next.iter().fold(ways, |ways, end| ways.saturating_add(*end));
-            ends = next;
         }
-        ways
+        ways = next.iter().fold(ways, |ways, end| ways.saturating_add(*end));
+        ends = next;
     }
+    ways
 }
 
 /// `certificate_unknown` is the alert for what no other alert describes (RFC 8446, section 6.2).

@@ -1,5 +1,7 @@
 //! Roots from PEM, and whom they vouch for.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,6 +76,10 @@ impl Judge for Roots {
         })
     }
 
+    fn searches(&self) -> bool {
+        true
+    }
+
     fn hints(&self) -> &[DistinguishedName] {
         match &self.verifier {
             Inner::Servers(_) => &[],
@@ -91,9 +97,19 @@ pub(super) fn mozilla() -> Arc<RootCertStore> {
     Arc::new(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
 }
 
+/// What a file of roots may hold. All that a system trusts takes less than one of these 16 MiB.
+const FILE_MAX: u64 = 16 << 20;
+
 pub(super) fn from_file(operation: &'static str, path: &Path) -> Result<Arc<RootCertStore>> {
-    let pem = std::fs::read(path)
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut pem))
         .map_err(|error| Error::from_io(operation, error).with_address(path.display()))?;
+    if pem.len() as u64 > FILE_MAX {
+        let detail = format!("expected a file of at most {FILE_MAX} bytes, but it is larger");
+        let error = Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
+        return Err(error.with_address(path.display()));
+    }
     from_pem(operation, &pem).map_err(|error| error.with_address(path.display()))
 }
 

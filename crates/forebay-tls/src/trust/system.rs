@@ -89,4 +89,8 @@ impl Judge for System {
             Refused { error, refusal }
         })
     }
+
+    fn searches(&self) -> bool {
+        true
+    }
 }

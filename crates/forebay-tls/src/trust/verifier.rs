@@ -19,6 +19,11 @@ use crate::notes::{Refusal, note_refusal};
 pub(super) trait Judge: fmt::Debug + Send + Sync {
     fn judge(&self, presented: &Presented<'_>) -> Result<(), Refused>;
 
+    /// Whether issuers are searched for among what the peer sent.
+    fn searches(&self) -> bool {
+        false
+    }
+
     /// The authorities that clients are told of, so that they choose a certificate of theirs.
     fn hints(&self) -> &[DistinguishedName] {
         &[]
@@ -59,10 +64,18 @@ impl Verifier {
     }
 
     fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
-        presented.check().and_then(|()| self.judge.judge(presented)).map_err(|refused| {
+        self.judged(presented).map_err(|refused| {
             note_refusal(refused.refusal);
             refused.error
         })
+    }
+
+    fn judged(&self, presented: &Presented<'_>) -> Result<(), Refused> {
+        presented.check_key()?;
+        if self.judge.searches() {
+            presented.check_search()?;
+        }
+        self.judge.judge(presented)
     }
 }
 

@@ -22,6 +22,18 @@ fn debug_says_what_is_trusted() {
     }
 }
 
+#[cfg(feature = "webpki-roots")]
+#[test]
+fn the_roots_of_mozilla_are_many_and_vouch_for_servers() {
+    let trust = Trust::mozilla();
+    assert_eq!(format!("{trust:?}"), "Trust::mozilla");
+    trust.server_verifier(&provider(), None).unwrap();
+    trust.client_verifier(&provider(), true).unwrap_err();
+    let root = Authority::new("the root");
+    let error = super::ask(&trust, "a.example", &[root.leaf(&["a.example"])]).unwrap_err();
+    assert_eq!(error.tls_fault(), Some(forebay_io::TlsFault::IncompleteChain));
+}
+
 #[test]
 fn a_certificate_is_short_in_debug() {
     let root = Authority::new("the root");

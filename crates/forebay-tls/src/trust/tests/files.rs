@@ -76,6 +76,17 @@ fn s10_a_missing_file_is_named() {
 }
 
 #[test]
+fn s10_a_file_without_end_is_not_read_for_ever() {
+    if !std::path::Path::new("/dev/zero").exists() {
+        return;
+    }
+    let error = Trust::roots_pem_file("/dev/zero").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("/dev/zero"), "{error}");
+    assert!(error.to_string().contains("a file of at most 16777216 bytes"), "{error}");
+}
+
+#[test]
 fn s12_a_file_with_a_key_is_not_quoted() {
     let key = KeyPair::generate().unwrap().serialize_pem();
     let secret = key.lines().nth(1).unwrap().to_owned();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use forebay_io::TlsFault;
 
 use super::{Authority, ask, refused};
+use crate::Trust;
 
 const HOST: &str = "www.example.com";
 
@@ -30,6 +31,48 @@ fn a_chain_that_is_made_to_be_searched_is_given_up_quickly() {
     );
     let hostile = began.elapsed();
     assert!(hostile < 10 * ordinary, "{hostile:?}, where 100 ordinary ones take {ordinary:?}");
+}
+
+/// A certificate that only one of two parsers can read could hide how many ways there are.
+#[test]
+fn among_many_all_have_to_be_readable() {
+    let root = Authority::new("the root");
+    let mut chain = vec![root.leaf(&[HOST])];
+    chain.extend((0..5).map(|_| vec![0x30, 0].into()));
+    refused(
+        ask(&root.trust(), HOST, &chain),
+        TlsFault::InvalidCertificate,
+        "a chain with few ways through it",
+        "certificate 2 of the chain is malformed",
+        "have the server send only its own chain",
+    );
+    // Where nobody searches, nobody minds.
+    ask(&Trust::dangerous_accept_any(), HOST, &chain).unwrap();
+}
+
+/// Whatever byte of a certificate is altered, and however: it is refused, in a sentence.
+#[test]
+fn a_certificate_with_any_byte_altered_is_refused() {
+    let root = Authority::new("the root");
+    let (trust, good) = (root.trust(), root.leaf_with(&[HOST, "192.0.2.1"], super::for_servers));
+    ask(&trust, HOST, std::slice::from_ref(&good)).unwrap();
+    for at in 0..good.len() {
+        for change in [0xff, 0x01, 0x80, good[at]] {
+            let mut der = good.to_vec();
+            der[at] ^= change;
+            if der[..] == good[..] {
+                continue;
+            }
+            let chain = [der.into(), root.der.clone()];
+            let error = ask(&trust, HOST, &chain).expect_err("an altered certificate was believed");
+            let text = error.to_string();
+            assert!(error.tls_fault().is_some(), "byte {at}: {text}");
+            assert!(text.len() < 2_000 && !text.chars().any(char::is_control), "{text:?}");
+            // Who is believed without that is still to be looked at.
+            let [altered, _] = &chain;
+            drop(crate::PeerCertificate::parse(altered));
+        }
+    }
 }
 
 /// Below the number that is counted, the search itself has to be short.

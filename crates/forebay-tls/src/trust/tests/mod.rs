@@ -1,5 +1,6 @@
 //! The verifiers, asked directly: which chains are believed, and what is said of the others.
 
+mod anybody;
 mod bad_clients;
 mod bad_servers;
 mod certificates;

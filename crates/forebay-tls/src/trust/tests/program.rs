@@ -1,10 +1,9 @@
-//! Peers that the program itself, or everybody, believes.
+//! Peers that the program itself believes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use forebay_io::{Error, TlsFault};
-use rcgen::date_time_ymd;
 
 use super::{Authority, ask, ask_client};
 use crate::Trust;
@@ -61,14 +60,4 @@ fn a_panic_of_the_programs_leaves_nothing_behind() {
     assert!(asked.is_err());
     ask(&trust, HOST, &leaf).unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 2);
-}
-
-#[test]
-fn everybody_is_everybody() {
-    let root = Authority::new("the root");
-    let leaf = root.leaf_with(&[], |params| params.not_after = date_time_ymd(2029, 2, 1));
-    let trust = Trust::dangerous_accept_any();
-    ask(&trust, HOST, std::slice::from_ref(&leaf)).unwrap();
-    ask(&trust, HOST, &[vec![0; 40].into()]).unwrap();
-    ask_client(&trust, &[leaf]).unwrap();
 }
