@@ -70,5 +70,5 @@ fn every_future_has_a_row() {
 
 #[test]
 fn every_future_may_be_dropped_at_every_poll() {
-    table::run(rows());
+    table::run("every_future_may_be_dropped_at_every_poll", rows());
 }

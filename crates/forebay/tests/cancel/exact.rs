@@ -41,10 +41,12 @@ pub(crate) fn rows() -> Vec<Row> {
     };
     let byte_by_byte =
         [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
-    // Through a pipe of one byte, a megabyte takes a second and proves nothing more.
+    // Through a pipe of one byte, the bulk takes a second and proves nothing more.
+    let in_pieces =
+        [Source::Pipe(KIB), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
     let wide = [Source::Pipe(64 * KIB), Source::Tcp, Source::Blocking];
     let mut all = scenes(small, &byte_by_byte);
-    all.extend(scenes(straight, &byte_by_byte));
+    all.extend(scenes(straight, &in_pieces));
     all.extend(scenes(poisons, &wide));
     all.extend(yields::exact());
     vec![Row {

@@ -1,6 +1,7 @@
 //! What an operation may leave behind: nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay::{SelectorManager, Stats};
@@ -44,20 +45,34 @@ pub(crate) fn assert_nothing_held(held: &Stats) {
 /// The open descriptors of the process and what they are, where the system tells.
 pub(crate) struct Descriptors(BTreeMap<String, String>);
 
+/// Numbers that forgotten operations hold for ever. There are hundreds of them in the end, and to
+/// look each up again in every trial takes more time than the trials do.
+static FORGOTTEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 impl Descriptors {
     pub(crate) fn open() -> Self {
         let Ok(listing) = std::fs::read_dir("/proc/self/fd") else {
             return Self(BTreeMap::new());
         };
-        let open = listing.filter_map(|entry| {
-            let entry = entry.ok()?;
-            let target = std::fs::read_link(entry.path()).ok()?;
+        let mut forgotten = FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = listing.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        // One that was closed after all is looked up when its number is there again.
+        let (still, others) = numbers.partition::<BTreeSet<_>, _>(|it| forgotten.contains(it));
+        *forgotten = still;
+        let open = others.into_iter().filter_map(|number| {
+            let target = std::fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
             let target = target.to_string_lossy().into_owned();
-            let number = entry.file_name().to_string_lossy().into_owned();
             // The listing has a descriptor too.
             (!target.starts_with("/proc/")).then_some((number, target))
         });
         Self(open.collect())
+    }
+
+    /// What has been added since is held by an operation that was forgotten.
+    pub(crate) fn forget_added(&self) {
+        let now = Self::open().0.into_keys();
+        let added = now.filter(|number| !self.0.contains_key(number));
+        FORGOTTEN.lock().unwrap_or_else(PoisonError::into_inner).extend(added);
     }
 
     /// None has been added since. Some may have gone, with a thread that an earlier trial left.

@@ -100,14 +100,14 @@ impl Full {
             }
         };
         let bite = match sink {
-            Sink::Pipe(1) => 1,
-            Sink::Pipe(_) | Sink::Tcp | Sink::Unix | Sink::Memory => HIGH_WATER_BYTES,
+            Sink::Pipe(capacity) => capacity,
+            Sink::Tcp | Sink::Unix | Sink::Memory => HIGH_WATER_BYTES,
         };
         let world = Outgoing { taker, taken: Vec::new(), bite, end: None };
         let mut full = Self { output, socket, world, filler: Vec::new() };
         match sink {
-            // One byte in the pipe, three before it.
-            Sink::Pipe(capacity) => full.fill(capacity + 3),
+            // The pipe is full, and before it stand two bites and a byte.
+            Sink::Pipe(capacity) => full.fill(3 * capacity + 1),
             Sink::Tcp | Sink::Unix | Sink::Memory => {
                 while full.output.queued() < HIGH_WATER_BYTES {
                     full.fill(4 * HIGH_WATER_BYTES);

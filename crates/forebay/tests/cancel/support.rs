@@ -309,7 +309,7 @@ impl Trial {
             for alarm in self.alarms.borrow().iter().filter_map(Weak::upgrade) {
                 *alarm.main.lock().unwrap() = None;
             }
-            return;
+            return before.forget_added();
         }
         assert_nothing_held(&held);
         self.assert_no_waker_is_kept();

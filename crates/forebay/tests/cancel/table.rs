@@ -1,10 +1,13 @@
 //! The table: its rows, the committed list that it must agree with, and running it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::env;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use crate::support::{Cut, Manner, Trial};
@@ -97,12 +100,79 @@ pub(crate) fn assert_agrees_with_the_list(rows: &[Row]) {
 
 /// Runs every scene of every row uncut, then cuts it off at every Pending that this run had, in
 /// every manner. Panics with a line for each scene that failed.
-pub(crate) fn run(table: Vec<(&str, Vec<Row>)>) {
-    let mut total = Tally::default();
+///
+/// The scenes are shared out among processes, one for each processor, because the ledger of a trial
+/// is that of its process. `test` is the name of the test that calls this.
+pub(crate) fn run(test: &str, table: Vec<(&str, Vec<Row>)>) {
+    if let Some(share) = Share::of_this_process() {
+        return run_share(share, table);
+    }
+    let scenes = table.iter().flat_map(|(_, rows)| rows).map(|row| row.scenes.len()).sum();
+    let count = thread::available_parallelism().map_or(1, usize::from);
+    let children: Vec<_> = (0..count).map(|number| Share { number, count }.start(test)).collect();
+    let (mut run, mut cuts, mut has_failed) = (0, 0, false);
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        print!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        has_failed |= !output.status.success();
+        for tally in said.lines().filter_map(|line| line.strip_prefix(ALL)) {
+            let mut numbers = tally.split(' ').filter_map(|word| word.parse::<usize>().ok());
+            run += numbers.next().unwrap();
+            cuts += numbers.next().unwrap();
+        }
+    }
+    println!("in {count} processes: {run} scenes, {cuts} cuts");
+    assert!(!has_failed, "see what the processes said");
+    assert_eq!(run, scenes, "scenes that were run, and scenes that there are");
+}
+
+/// Which of all scenes a process runs.
+#[derive(Clone, Copy)]
+struct Share {
+    number: usize,
+    count: usize,
+}
+
+impl Share {
+    /// Where a child finds its share.
+    const VARIABLE: &str = "FOREBAY_CANCEL_SHARE";
+
+    fn of_this_process() -> Option<Self> {
+        let share = env::var(Self::VARIABLE).ok()?;
+        let (number, count) = share.split_once('/').unwrap();
+        Some(Self { number: number.parse().unwrap(), count: count.parse().unwrap() })
+    }
+
+    /// Neighbours are alike and take alike long, so they go to the processes in turn.
+    fn has(self, scene: usize) -> bool {
+        scene % self.count == self.number
+    }
+
+    fn start(self, test: &str) -> Child {
+        Command::new(env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(Self::VARIABLE, format!("{}/{}", self.number, self.count))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// Stands before the last line of a share.
+const ALL: &str = "all of a share: ";
+
+fn run_share(share: Share, table: Vec<(&str, Vec<Row>)>) {
+    let (mut total, mut number) = (Tally::default(), 0);
     for (part, rows) in table {
-        let mut tally = Tally { rows: rows.len(), ..Tally::default() };
+        let mut tally = Tally::default();
         for row in rows {
             for scene in row.scenes {
+                number += 1;
+                if !share.has(number) {
+                    continue;
+                }
                 let title = format!("{} {}", row.path, scene.name);
                 if let Err(hung) = tally.watch(&title, scene) {
                     total.add(tally);
@@ -113,13 +183,12 @@ pub(crate) fn run(table: Vec<(&str, Vec<Row>)>) {
         println!("{part}: {tally}");
         total.add(tally);
     }
-    println!("all: {total}");
+    println!("{ALL}{total}");
     assert!(total.failures.is_empty(), "\n{}\n", total.failures.join("\n"));
 }
 
 #[derive(Default)]
 struct Tally {
-    rows: usize,
     scenes: usize,
     cuts: usize,
     failures: Vec<String>,
@@ -127,8 +196,8 @@ struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rows, scenes, cuts, failures } = self;
-        write!(f, "{rows} rows, {scenes} scenes, {cuts} cuts, {} failures", failures.len())
+        let Self { scenes, cuts, failures } = self;
+        write!(f, "{scenes} scenes, {cuts} cuts, {} failures", failures.len())
     }
 }
 
@@ -142,7 +211,6 @@ enum Told {
 
 impl Tally {
     fn add(&mut self, other: Self) {
-        self.rows += other.rows;
         self.scenes += other.scenes;
         self.cuts += other.cuts;
         self.failures.extend(other.failures);
@@ -152,7 +220,7 @@ impl Tally {
     fn watch(&mut self, title: &str, scene: Scene) -> Result<(), String> {
         self.scenes += 1;
         let (tell, told) = channel();
-        let thread = std::thread::spawn(move || every_trial(&scene, &tell));
+        let thread = thread::spawn(move || every_trial(&scene, &tell));
         self.listen(title, &told)?;
         thread.join().map_err(|_| format!("{title}: its thread panicked"))
     }

@@ -28,6 +28,8 @@ impl Composed {
     }
 }
 
+const KIB: usize = 1024;
+
 /// What is done after the cut.
 #[derive(Debug, Clone, Copy)]
 enum Afterwards {
@@ -94,7 +96,7 @@ macro_rules! call {
 }
 
 /// A row over all sinks. The writer is polled after everything that the peer takes, and so waits
-/// at least twice: three bytes stand before the pipe, and more than one bite before the connection.
+/// at least twice: two bites stand before the pipe, and more than one bite before the connection.
 fn row(path: &'static str, items: Vec<(&'static [u8], Call)>) -> Row {
     Row {
         path,
@@ -106,7 +108,9 @@ fn row(path: &'static str, items: Vec<(&'static [u8], Call)>) -> Row {
 fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
     let write = Arc::new(Write { item: item.to_vec(), call });
     let mut scenes = Vec::new();
-    for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory] {
+    // A byte at a time, something large takes a second in the end, and the peer then only reads.
+    let pipe = Sink::Pipe(if item.len() < KIB { 1 } else { KIB });
+    for sink in [pipe, Sink::Tcp, Sink::Unix, Sink::Memory] {
         for (then, name) in [
             (Afterwards::SomethingElse, "then something else"),
             (Afterwards::Again, "then again"),
