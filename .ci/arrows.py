@@ -21,6 +21,11 @@ CRATES = {
 # What the sources of a crate may not name at all.
 FORBIDDEN_IN_CRATE = {
     "forebay-io": ["forebay", "std::net", "core::net", "std::os::unix::net"],
+    # Addresses stand in certificates, so `std::net::IpAddr` may.
+    "forebay-tls": ["forebay", "mio", "socket2", "std::os::unix::net"] + [
+        f"{crate}::net::{name}" for crate in ("std", "core")
+        for name in ("TcpStream", "TcpListener", "UdpSocket", "SocketAddr", "ToSocketAddrs")
+    ],
 }
 
 # Where alone these names may stand.
