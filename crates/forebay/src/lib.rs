@@ -85,8 +85,8 @@ pub use forebay_io::{
 pub use forebay_tls::certificates;
 #[cfg(feature = "tls")]
 pub use forebay_tls::{
-    ClientAuth, EndWithoutNotify, Identity, PeerCertificate, TlsClientBuilder, TlsConfig, TlsInfo,
-    TlsServerBuilder, TlsVersion, Trust,
+    ClientAuth, EndWithoutNotify, Identity, PeerCertificate, PeerChain, TlsClientBuilder,
+    TlsConfig, TlsInfo, TlsServerBuilder, TlsVersion, ToPin, Trust,
 };
 
 pub use crate::net::{

@@ -16,6 +16,7 @@ use std::time::Duration;
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
+use rustls_pki_types::ServerName;
 
 use self::client::ClientSide;
 use self::server::ServerSide;
@@ -148,23 +149,28 @@ impl TlsConfig {
         store: &Store,
         host: Option<&str>,
     ) -> Result<UnbufferedClientConnection> {
-        let (prepared, name) = match &self.0 {
-            Side::Default => (store.loaded_default_client(), None),
-            Side::Client(client) => (client.prepared(), client.server_name()),
-            Side::Server(_) => {
-                return Err(Error::new(ErrorKind::InvalidInput, TLS).with_detail(
-                    "this configuration is a server's; a client needs one that was made with \
-                     `TlsConfig::client()`, or `TlsConfig::default()`",
-                ));
-            }
+        let prepared = match &self.0 {
+            Side::Default => store.loaded_default_client(),
+            Side::Client(client) => client.prepared(),
+            Side::Server(_) => return Err(of_a_server()),
         };
-        let name = match (name, host) {
-            (Some(name), _) => name.clone(),
-            (None, Some(host)) => server_name::parse(host, TLS)?,
-            (None, None) => return Err(server_name::missing(TLS)),
-        };
+        let name = self.checked_name(host)?;
         let config = prepared.ok_or_else(not_loaded)??;
         UnbufferedClientConnection::new(config, name).map_err(not_begun)
+    }
+
+    /// The name, or IP address, that a server's certificate has to be for.
+    pub(crate) fn checked_name(&self, host: Option<&str>) -> Result<ServerName<'static>> {
+        let chosen = match &self.0 {
+            Side::Default => None,
+            Side::Client(client) => client.server_name(),
+            Side::Server(_) => return Err(of_a_server()),
+        };
+        match (chosen, host) {
+            (Some(name), _) => Ok(name.clone()),
+            (None, Some(host)) => server_name::parse(host, TLS),
+            (None, None) => Err(server_name::missing(TLS)),
+        }
     }
 
     /// Begins a server's side.
@@ -212,6 +218,13 @@ fn refused(operation: &'static str, error: rustls::Error) -> Error {
 }
 
 /// A mistake of ours, which is to be told and not to end the program.
+fn of_a_server() -> Error {
+    Error::new(ErrorKind::InvalidInput, TLS).with_detail(
+        "this configuration is a server's; a client needs one that was made with \
+         `TlsConfig::client()`, or `TlsConfig::default()`",
+    )
+}
+
 fn not_loaded() -> Error {
     Error::new(ErrorKind::Other, TLS).with_detail(
         "the configuration was used before its roots were loaded; this is a bug of forebay",

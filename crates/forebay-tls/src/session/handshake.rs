@@ -97,12 +97,15 @@ impl Session {
     }
 
     fn begin(&self, config: &TlsConfig, store: &Store, host: Option<&str>) -> Result<()> {
-        let conn = if config.is_client() {
-            Conn::Client(Box::new(config.client_connection(store, host)?))
+        let (conn, name) = if config.is_client() {
+            let conn = Conn::Client(Box::new(config.client_connection(store, host)?));
+            (conn, Some(config.checked_name(host)?.to_str().into()))
         } else {
-            Conn::Server(Box::new(config.server_connection()?))
+            // Its client tells the name.
+            (Conn::Server(Box::new(config.server_connection()?)), None)
         };
         let mut state = self.enter()?;
+        state.server_name = name;
         state.engine = Some(Engine::new(conn));
         state.end_without_notify = config.ends_without_notify();
         Ok(())
