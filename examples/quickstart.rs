@@ -1,11 +1,12 @@
 //! Shows a server and a client in one process: the client sends three names, the server greets
-//! each, and the dialogue is printed.
+//! each, and the dialogue is printed. Then the same over TLS.
 //!
 //! Run it with `cargo run --example quickstart`.
 
 use std::io::{Write, stdout};
 
-use forebay::{SelectorManager, ServerSocket, Socket};
+use forebay::certificates::Authority;
+use forebay::{SelectorManager, ServerSocket, Socket, TlsConfig, Trust};
 
 const NAMES: [&str; 3] = ["Ada", "Grace", "Barbara"];
 
@@ -19,8 +20,27 @@ fn main() -> forebay::Result<()> {
         let client = selector.tcp().connect(address).await?;
         talk(&client).await?;
         client.close().await?;
-        greeter.await
+        greeter.await?;
+        over_tls(&selector).await
     })
+}
+
+/// The same once more, with a certificate that is made for it.
+async fn over_tls(selector: &SelectorManager) -> forebay::Result<()> {
+    let authority = Authority::new("quickstart")?;
+    let config = TlsConfig::server(authority.server(["127.0.0.1"])?.identity()?).build()?;
+    let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&config)?;
+    let address = server.local_address();
+    let greeter = selector.spawn(greet_one(server));
+
+    let config = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
+    let client = selector.tcp().connect(address).await?.tls(&config).await?;
+    if let Some(info) = client.tls_info() {
+        writeln!(stdout(), "Now over {}", info.version())?;
+    }
+    talk(&client).await?;
+    client.close().await?;
+    greeter.await
 }
 
 /// Accepts one client and greets every name it sends.

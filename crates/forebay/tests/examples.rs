@@ -4,61 +4,23 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
-fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    let path = path.join("examples").join(name);
-    assert!(path.exists(), "cargo test builds the examples; {} is missing", path.display());
-    Command::new(path)
-}
-
-/// A server example and the address that its first line names.
-struct Server {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    address: String,
-}
-
-impl Server {
-    fn start(name: &str) -> Self {
-        let mut child = example(name).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self { child, output, address }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-fn lines_of(output: &[u8]) -> Vec<String> {
-    String::from_utf8_lossy(output).lines().map(str::to_owned).collect()
-}
+use support::{Server, example, lines_of};
 
 #[test]
-fn quickstart_greets_three_names_and_ends() {
+fn quickstart_greets_three_names_then_again_over_tls_and_ends() {
     let done = example("quickstart").output().unwrap();
     assert!(done.status.success(), "{done:?}");
     let lines = lines_of(&done.stdout);
     assert!(lines[0].starts_with("Server is listening at 127.0.0.1:"));
     assert_eq!(lines[1], "server: Please enter your name");
     let greetings: Vec<_> = lines.iter().filter(|line| line.starts_with("server: Hello")).collect();
-    assert_eq!(
-        greetings,
-        ["server: Hello, Ada!", "server: Hello, Grace!", "server: Hello, Barbara!"]
-    );
+    let three = ["server: Hello, Ada!", "server: Hello, Grace!", "server: Hello, Barbara!"];
+    assert_eq!(greetings, [three, three].concat());
+    assert_eq!(lines[8], "Now over TLS 1.3");
 }
 
 /// Row R7: every second call that a signal may interrupt is interrupted. (Not `read` and `connect`,
@@ -80,7 +42,7 @@ fn r7_quickstart_does_not_notice_interrupted_calls() {
         Command::new(strace[0]).args(&strace[1..]).arg(quickstart.get_program()).output().unwrap();
     assert!(done.status.success(), "{done:?}");
     let lines = lines_of(&done.stdout);
-    assert_eq!(lines.iter().filter(|line| line.starts_with("server: Hello, ")).count(), 3);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("server: Hello, ")).count(), 6);
     let interrupted = log.lines().iter().filter(|line| line.contains("EINTR")).count();
     support::report(&format!("{NAME}: {interrupted} calls interrupted, {} lines", lines.len()));
     assert!(interrupted > 10);
@@ -88,7 +50,7 @@ fn r7_quickstart_does_not_notice_interrupted_calls() {
 
 #[test]
 fn the_client_carries_standard_input_to_the_server_and_back() {
-    let mut server = Server::start("sockets_server");
+    let mut server = Server::start("sockets_server", &[]);
     let mut client = example("sockets_client")
         .arg(&server.address)
         .stdin(Stdio::piped())
@@ -126,7 +88,7 @@ fn the_client_ends_with_the_server_although_its_standard_input_stays_open() {
 
 #[test]
 fn echo_sends_everything_back() {
-    let server = Server::start("echo");
+    let server = Server::start("echo", &[]);
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
     let mut writing = stream.try_clone().unwrap();

@@ -80,7 +80,8 @@ impl Scene {
 
 fn quickstart(program: Program, injection: Option<Injection>) -> (Ended, Result<Notes, Fault>) {
     let dialogue = NAMES.map(|name| format!("client: {name}\nserver: Hello, {name}!\n")).concat();
-    let right = format!("server: Please enter your name\n{dialogue}");
+    let dialogue = format!("server: Please enter your name\n{dialogue}");
+    let right = format!("{dialogue}Now over TLS 1.3\n{dialogue}");
     let ended = program.end();
     let judged = ended.judge(injection).and_then(|mut notes| {
         let Some(status) = ended.status else { return Err(ended.fault("hangs")) };

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod child;
+mod example;
 mod kernel;
 mod known;
 #[cfg(target_os = "linux")]
@@ -24,6 +25,7 @@ use futures_lite::future::yield_now;
 use socket2::SockRef;
 
 pub(crate) use self::child::{Child, Log, role, say};
+pub(crate) use self::example::{Server, example, lines_of};
 pub(crate) use self::kernel::{
     Connection, TcpState, are_gone, connection, is_gone, memory_of, other_end, processor_time_of,
     sleeps, unacknowledged_from, wait_for,
