@@ -4,6 +4,8 @@
 
 pub(crate) mod ends;
 #[cfg(feature = "tls")]
+pub(crate) mod foreign;
+#[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod unix;
 

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use forebay::{
-    Connection, Identity, Result, SelectorManager, TlsClientBuilder, TlsConfig, TlsServerBuilder,
-    Trust,
+    Connection, Identity, JoinHandle, Result, SelectorManager, ServerSocket, Socket,
+    TlsClientBuilder, TlsConfig, TlsServerBuilder, Trust,
 };
 use futures_lite::future::zip;
 use rcgen::{
@@ -25,8 +26,11 @@ pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        // Each has its own name: of two with the same, one would seem to have forged the other's.
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("authority {} of a test", MADE.fetch_add(1, Relaxed));
         let mut params = dated();
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
@@ -177,6 +181,22 @@ pub(crate) async fn secure_pair(
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
         (Err(near), Err(far)) => Err(if near.tls_fault() == Some(REFUSED) { far } else { near }),
     }
+}
+
+/// A listener of ours at a free port, which makes what it accepts secure.
+pub(crate) fn listen(selector: &SelectorManager, config: &TlsConfig) -> ServerSocket {
+    let listener = selector.block_on(selector.tcp().bind("127.0.0.1:0")).unwrap();
+    listener.tls(config).unwrap()
+}
+
+/// Has the next connection handled in the background.
+pub(crate) fn handle_next<T: Send + 'static, F: Future<Output = Result<T>> + Send>(
+    selector: &SelectorManager,
+    listener: &ServerSocket,
+    handler: impl FnOnce(Socket) -> F + Send + 'static,
+) -> JoinHandle<Result<T>> {
+    let listener = listener.clone();
+    selector.spawn_value(async move { handler(listener.accept().await?).await })
 }
 
 const REFUSED: forebay::TlsFault = forebay::TlsFault::RefusedByPeer;
