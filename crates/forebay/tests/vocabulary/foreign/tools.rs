@@ -85,8 +85,10 @@ impl Tool {
         match self {
             Self::OpenSsl => {
                 command.args(["-connect", &format!("127.0.0.1:{port}"), "-CAfile", &ca]);
-                command.args(["-servername", "localhost", "-verify_hostname", "localhost"]);
-                command.arg("-verify_return_error");
+                command.args(["-verify_hostname", "localhost", "-verify_return_error"]);
+                if !given.more.iter().any(|more| more.ends_with("servername")) {
+                    command.args(["-servername", "localhost"]);
+                }
             }
             Self::GnuTls => {
                 command.args(["--port", &port.to_string(), "--x509cafile", &ca, "localhost"]);
