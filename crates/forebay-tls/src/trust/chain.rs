@@ -7,6 +7,7 @@ use forebay_io::TlsFault;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, OtherError};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -164,8 +165,20 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// Whether a certificate is its own issuer, as far as can be told without its key: an authority and
+/// its server may both be called `localhost`, and then the identifiers of their keys differ (RFC
+/// 5280, sections 4.2.1.1 and 4.2.1.2).
 pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
+    let (mut own, mut issuers) = (None, None);
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(key) => own = Some(key),
+            ParsedExtension::AuthorityKeyIdentifier(key) => issuers = key.key_identifier.as_ref(),
+            _ => {}
+        }
+    }
     certificate.subject().as_raw() == certificate.issuer().as_raw()
+        && (issuers.is_none() || issuers == own)
 }
 
 /// The length of an RSA key as cryptographers and providers count it: whole bytes.

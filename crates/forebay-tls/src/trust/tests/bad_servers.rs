@@ -161,6 +161,31 @@ fn a_trusted_root_as_a_server() {
     );
 }
 
+/// An authority and its server may have one name; that alone makes nobody self-signed.
+#[test]
+fn a_server_that_is_called_like_its_authority() {
+    let (root, stranger) = (Authority::new("the root"), Authority::new("localhost"));
+    let leaf = stranger.leaf_with(&[HOST], |params| {
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
+        params.use_authority_key_identifier_extension = true;
+    });
+    refused(
+        ask(&root.trust(), HOST, &[leaf.clone(), stranger.der.clone()]),
+        TlsFault::UntrustedRoot,
+        "a trusted root",
+        "it ends in the certificate of CN=localhost, which is not trusted here",
+        "Trust::roots_pem",
+    );
+    refused(
+        ask(&root.trust(), HOST, &[leaf]),
+        TlsFault::IncompleteChain,
+        "a trusted root",
+        "CN=localhost, the issuer of the last certificate",
+        "send the certificate of CN=localhost too",
+    );
+}
+
 #[test]
 fn an_unknown_root_that_was_sent() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("a stranger"));

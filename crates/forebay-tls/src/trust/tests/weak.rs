@@ -29,6 +29,25 @@ fn rsa_of_2048_bits_is_believed() {
     ask(&trust(data!("rsa-root.pem")), HOST, &[leaf(data!("good-leaf.pem"))]).unwrap();
 }
 
+/// By the command that stands at `Trust::pinned`. OpenSSL's pin of our key is ours.
+#[test]
+fn the_pin_that_openssl_computes_is_believed() {
+    let pin = "wefmbo8n8Ic/rCIoPsLnE2nJ6NOWZrX9uTUUuwReQRM=";
+    ask(&Trust::pinned([pin]).unwrap(), HOST, &[leaf(data!("good-leaf.pem"))]).unwrap();
+}
+
+/// As `openssl req -x509` makes it, with identifiers of both keys, which are one.
+#[test]
+fn a_root_of_openssls_making_as_a_server() {
+    refused(
+        ask(&trust(data!("ed448-root.pem")), HOST, &[leaf(data!("rsa-root.pem"))]),
+        TlsFault::SelfSigned,
+        "a certificate that a trusted root vouches for",
+        "CN=rsa-root was issued by itself",
+        "Trust::roots_pem",
+    );
+}
+
 #[test]
 fn a_signature_with_sha_1() {
     refused(
