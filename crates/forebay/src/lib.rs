@@ -3,7 +3,8 @@
 //! Start with [`run`] and [`SelectorManager`]; listen and connect with
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
-//! [`ByteWriteChannel`].
+//! [`ByteWriteChannel`]. Ktor's names find their counterparts in a search, and stand side by side with
+//! them in the repository, in `docs/coming-from-ktor.md`.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
@@ -29,9 +30,46 @@
 //! }
 //! ```
 //!
+//! # TLS
+//!
+//! A connection becomes a secure one by [`tls`](Socket::tls), and all those of a listener by
+//! [`ServerSocket::tls`]. A client checks, unless it is told otherwise, that the server's certificate
+//! is from an authority that the system trusts, and for the host that was connected to.
+//!
+//! ```
+//! # use forebay::certificates::Authority;
+//! # use forebay::{TlsConfig, Trust};
+//! let authority = Authority::new("development")?;
+//! let identity = authority.server(["127.0.0.1"])?.identity()?; // or Identity::from_pem_files
+//! let for_server = TlsConfig::server(identity).build()?;
+//! let for_client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
+//!
+//! forebay::run(async |selector| {
+//!     let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&for_server)?;
+//!     let address = server.local_address();
+//!     let greeting = selector.spawn(async move {
+//!         let socket = server.accept().await?;
+//!         socket.open_write_channel()?.write_str("hello\n").await?;
+//!         socket.close().await
+//!     });
+//!     let socket = selector.tcp().connect(address).await?.tls(&for_client).await?;
+//!     let line = socket.open_read_channel()?.read_line().await?;
+//!     assert_eq!(line.as_deref(), Some("hello"));
+//!     socket.close().await?;
+//!     greeting.await
+//! })?;
+//! # forebay::Result::Ok(())
+//! ```
+//!
+//! Whether a certificate was revoked is not checked, neither by CRL nor by OCSP, except where the
+//! system's own verifier does it ([`Trust`]). What cannot be told by a refusal is told by the
+//! protocol: an end without `close_notify` is an error
+//! ([`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify)), because anybody in between can make one.
+//!
 //! # Ends
 //!
-//! The verbs mean the same on TCP, on Unix sockets and in memory, may be said twice, and in any task.
+//! The verbs mean the same on TCP, on Unix sockets, over TLS and in memory, may be said twice, and in
+//! any task.
 //!
 //! | call | what it does | what it waits for |
 //! |---|---|---|
@@ -48,6 +86,10 @@
 //! signed off with an end mark. One exception is the system's: a Unix socket knows no reset
 //! (`unix(7)`), so there the peer of an abort sees an end, unless input was left unread here.
 //!
+//! Over TLS the end mark is `close_notify` and, behind it, the transport's own. Each direction ends by
+//! itself, in both versions: a client that has finished still reads. Sending means that the system has
+//! accepted the records.
+//!
 //! # Limits
 //!
 //! | what | at most | set by |
@@ -56,6 +98,9 @@
 //! | closing waits | 2 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
 //! | closing throws input away | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
 //! | connections closing without an owner | 1,024 | [`lingering_max`](SelectorBuilder::lingering_max) |
+//! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |
+//! | TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |
+//! | TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |
 //! | a read, a send, a connection without a byte | no limit | [`read_timeout`](TcpBuilder::read_timeout), [`write_timeout`](TcpBuilder::write_timeout), [`idle_timeout`](TcpBuilder::idle_timeout) |
 //! | threads for calls that block | 16 | – |
 //!
