@@ -38,7 +38,7 @@ fn a_session_of_one_byte_at_a_time() {
             };
             or(both, async {
                 middle.pass_on(1).await;
-                std::future::pending().await;
+                std::future::pending::<()>().await;
             })
             .await;
         }

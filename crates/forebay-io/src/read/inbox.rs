@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::{Buffer, ByteReadChannel, State};
-use crate::seam::{Afterwards, Filled, Inlet, Source};
+use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, Result};
 
 /// A source together with one contiguous piece of memory that it fills.
@@ -63,11 +63,6 @@ impl Inbox {
         }
         self.ended = matches!(filled, Poll::Ready(Ok(Filled::End)));
         filled
-    }
-
-    /// What that has left to be done once the layer's lock is gone.
-    pub fn take_afterwards(&mut self) -> Afterwards {
-        self.source.take_afterwards()
     }
 
     /// Nobody may come back for long: memory that is not needed is given back.

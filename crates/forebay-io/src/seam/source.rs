@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Afterwards, Inlet};
+use super::Inlet;
 use crate::{Error, Result};
 
 /// What a call of [`Source::poll_fill`] brought.
@@ -26,12 +26,6 @@ pub trait Source: Send + Sync {
 
     /// The reader gave up for this cause: nobody will fill from here any more.
     fn abort(&mut self, cause: &Error);
-
-    /// What the calls so far have left to be done. A source that is polled under the lock of a layer
-    /// wakes nobody itself: the layer takes it from here, and runs it once the lock is gone.
-    fn take_afterwards(&mut self) -> Afterwards {
-        Afterwards::new()
-    }
 
     /// Why nothing will come after what has arrived already, where that is known.
     fn cause(&self) -> Option<Error> {

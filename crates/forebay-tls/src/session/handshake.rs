@@ -126,9 +126,7 @@ impl Session {
             return Poll::Ready(Err(self.why()));
         }
         let met = look(self, &mut state);
-        let after = state.inbox.take_afterwards();
         drop(state);
-        after.run();
         self.send_own();
         met
     }

@@ -37,7 +37,7 @@ impl Source for TlsSource {
         let filled = self.session.poll_fill(inlet);
         self.session.send_own();
         if let Poll::Ready(Err(error)) = &filled
-            && self.session.is_over()
+            && self.session.has_failed()
         {
             self.session.tell_upper(error);
         }
@@ -61,22 +61,12 @@ impl Drop for TlsSource {
 }
 
 impl Session {
-    /// It has failed, or what carries it has.
-    fn is_over(&self) -> bool {
-        self.enter()
-            .is_ok_and(|state| state.phase == Phase::Failed || state.inbox.cause().is_some())
+    fn has_failed(&self) -> bool {
+        self.enter().is_ok_and(|state| state.phase == Phase::Failed)
     }
 
     fn poll_fill(&self, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         let mut state = self.enter()?;
-        let filled = self.fill(&mut state, inlet);
-        let after = state.inbox.take_afterwards();
-        drop(state);
-        after.run();
-        filled
-    }
-
-    fn fill(&self, state: &mut State, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         if state.kept.give(inlet) {
             return Poll::Ready(Ok(Filled::More));
         }
@@ -87,11 +77,11 @@ impl Session {
                 None if state.phase == Phase::Handshaking => return Poll::Pending,
                 None => {}
             }
-            if self.decrypt(state, inlet) {
+            if self.decrypt(&mut state, inlet) {
                 return Poll::Ready(Ok(Filled::More));
             }
             if state.end.is_none() {
-                match self.poll_arrival(state) {
+                match self.poll_arrival(&mut state) {
                     Poll::Ready(Ok(Filled::More)) => {}
                     Poll::Ready(Ok(Filled::End)) => state.ended_without_notify(),
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

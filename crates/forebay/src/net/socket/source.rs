@@ -20,35 +20,26 @@ const FILL_BYTES_MAX: usize = 256 * 1024;
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    reader: Reader,
+    /// Keeps the connection; nothing where a layer reads, which the handles themselves keep.
+    handle: Option<Arc<Handle>>,
     share: Share,
-}
-
-/// Who reads.
-enum Reader {
-    /// A channel, which keeps the connection.
-    Channel { _keep: Arc<Handle> },
-    /// A layer, which the connection's handles keep. It holds a lock that those need whom an end is
-    /// told to, so this is done when it has let go of it.
-    #[cfg(feature = "tls")]
-    Layer(Box<Afterwards>),
 }
 
 impl SocketSource {
     pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
-        Self { core, reader: Reader::Channel { _keep: handle }, share: Share::default() }
+        Self { core, handle: Some(handle), share: Share::default() }
     }
 
     /// For what lies on top of the connection. While that is not ready, it may read in a closing
     /// connection as well.
     #[cfg(feature = "tls")]
     pub(super) fn for_layer(core: Arc<Core>) -> Self {
-        let reader = Reader::Layer(Box::default());
-        Self { core, reader, share: Share::default() }
+        Self { core, handle: None, share: Share::default() }
     }
 
     fn is_refused(&self) -> bool {
-        self.core.is_closing() && !(self.is_layer() && self.core.is_handshaking())
+        let is_layer = self.handle.is_none();
+        self.core.is_closing() && !(is_layer && self.core.is_handshaking())
     }
 }
 
@@ -82,14 +73,6 @@ impl Source for SocketSource {
 
     fn abort(&mut self, _: &Error) {}
 
-    #[cfg(feature = "tls")]
-    fn take_afterwards(&mut self) -> Afterwards {
-        match &mut self.reader {
-            Reader::Channel { .. } => Afterwards::new(),
-            Reader::Layer(after) => std::mem::take(after),
-        }
-    }
-
     fn cause(&self) -> Option<Error> {
         self.core.cause().get().cloned()
     }
@@ -106,46 +89,25 @@ impl SocketSource {
 
     /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
     /// kernel says the same (`recv(2)`).
-    fn end(&mut self) -> Result<Filled> {
+    fn end(&self) -> Result<Filled> {
         if let Some(cause) = self.core.settled_cause() {
             return Err(cause.clone());
         }
-        self.told(Core::peer_ended);
+        let mut after = Afterwards::new();
+        self.core.peer_ended(&mut after);
+        after.run();
         Ok(Filled::End)
     }
 
-    fn failed(&mut self, error: io::Error) -> Error {
+    fn failed(&self, error: io::Error) -> Error {
         if error.kind() == io::ErrorKind::WouldBlock {
             return self.core.refusal("read");
         }
-        let cause = self.told(|core, after| core.record("read", error, after));
-        if !self.is_layer() {
-            // A layer's writer is the layer's to tell.
-            self.core.tell_writer();
-        }
+        let mut after = Afterwards::new();
+        let cause = self.core.record("read", error, &mut after);
+        after.run();
+        self.core.tell_writer();
         cause
-    }
-
-    fn is_layer(&self) -> bool {
-        match self.reader {
-            Reader::Channel { .. } => false,
-            #[cfg(feature = "tls")]
-            Reader::Layer(_) => true,
-        }
-    }
-
-    /// Tells others what has happened, as soon as no lock is held.
-    fn told<T>(&mut self, tell: impl FnOnce(&Core, &mut Afterwards) -> T) -> T {
-        match &mut self.reader {
-            Reader::Channel { .. } => {
-                let mut after = Afterwards::new();
-                let told = tell(&self.core, &mut after);
-                after.run();
-                told
-            }
-            #[cfg(feature = "tls")]
-            Reader::Layer(after) => tell(&self.core, after),
-        }
     }
 }
 
