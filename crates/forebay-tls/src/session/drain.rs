@@ -33,18 +33,29 @@ impl TlsDrain {
         Self { session, below: Below::new(below), key: None, notified: false }
     }
 
-    /// Waits until data can be sent.
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // The upper outbox's waker is no foreign one: it may be cloned and dropped under a lock.
-        let state = self.session.enter()?;
+    /// Waits until data can be sent, and has `work` do so under the session's lock.
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        after: &mut Afterwards,
+        work: impl FnOnce(&mut State, &Below, &mut Afterwards) -> Result<()>,
+    ) -> Poll<Result<()>> {
+        let mut state = self.session.enter()?;
         match (state.phase, &state.end) {
-            (Phase::Open, _) => Poll::Ready(Ok(())),
-            (Phase::Handshaking, _) => {
+            (Phase::Failed, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
+            (Phase::Failed, _) => Poll::Ready(Err(closed())),
+            (Phase::Open, _) if state.inbox.is_some() => {
+                work(&mut state, &self.below, after)?;
+                self.session.after_writing(&state, after);
+                Poll::Ready(Ok(()))
+            }
+            (Phase::Open | Phase::Handshaking, _) => {
+                state.is_awaited |= state.phase == Phase::Open;
+                // The upper outbox's waker is no foreign one: it may be cloned and dropped under a
+                // lock.
                 self.session.wakes().set_opening(&mut self.key, cx.waker().clone());
                 Poll::Pending
             }
-            (Phase::Failed, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
-            (Phase::Failed, _) => Poll::Ready(Err(closed())),
         }
     }
 }
@@ -56,7 +67,7 @@ impl Drain for TlsDrain {
         queue: &mut SendQueue,
         after: &mut Afterwards,
     ) -> Poll<Result<()>> {
-        ready!(self.poll_open(cx))?;
+        ready!(self.poll_open(cx, after, |_, _, _| Ok(())))?;
         loop {
             // Records are made when they can be sent: what waits here can still be dropped, and
             // takes no more memory than it did.
@@ -64,19 +75,16 @@ impl Drain for TlsDrain {
             if queue.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let mut state = self.session.enter()?;
-            state.seal(queue, &self.below, after)?;
-            self.session.after_writing(&state, after);
+            ready!(
+                self.poll_open(cx, after, |state, below, after| state.seal(queue, below, after))
+            )?;
         }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
-        ready!(self.poll_open(cx))?;
         if !self.notified {
+            ready!(self.poll_open(cx, after, |state, below, _| state.notify(below)))?;
             self.notified = true;
-            let mut state = self.session.enter()?;
-            state.notify(&self.below)?;
-            self.session.after_writing(&state, after);
         }
         self.below.poll_end(cx, after)
     }
@@ -142,7 +150,7 @@ impl State {
         below: &Below,
         sealing: &mut dyn FnMut(&mut dyn Seal) -> std::result::Result<(), EncryptError>,
     ) -> Result<()> {
-        let Self { inbox, kept, engine: Some(engine), .. } = self else {
+        let Self { inbox: Some(inbox), kept, engine: Some(engine), .. } = self else {
             return Err(closed());
         };
         let outcome = loop {

@@ -25,8 +25,9 @@ impl Session {
     /// Resumes: dropping it gives nothing up.
     pub async fn heard(self: &Arc<Self>) -> Result<()> {
         let heard = poll_fn(|cx| {
-            self.drive(cx, |session, state| {
-                if state.inbox.is_empty() { session.poll_input(state) } else { Poll::Ready(Ok(())) }
+            self.drive(cx, |_, state| {
+                let has_arrived = state.inbox.as_ref().is_some_and(|inbox| !inbox.is_empty());
+                has_arrived.then_some(Ok(()))
             })
         });
         heard.await.map_err(|error| self.end_by(error))
@@ -52,7 +53,7 @@ impl Session {
     ) -> Result<()> {
         let unfinished = Unfinished(self);
         let outcome = match self.begin(config, store, host) {
-            Ok(()) => poll_fn(|cx| self.drive(cx, Self::poll_handshake)).await,
+            Ok(()) => poll_fn(|cx| self.drive(cx, Self::shake)).await,
             Err(error) => Err(error),
         };
         let outcome = outcome.and_then(|()| {
@@ -111,24 +112,33 @@ impl Session {
         Ok(())
     }
 
-    /// One look under the lock, for whoever drives the handshake.
+    /// Looks, and waits for more until that says something: for whoever drives the handshake.
     fn drive(
         &self,
         cx: &mut Context<'_>,
-        look: impl FnOnce(&Self, &mut State) -> Poll<Result<()>>,
+        mut look: impl FnMut(&Self, &mut State) -> Option<Result<()>>,
     ) -> Poll<Result<()>> {
         // Before looking, so that whatever happens after the look wakes the driver.
         let waker = cx.waker().clone();
         self.set_driver(Some(waker));
-        let mut state = self.enter()?;
-        if state.phase == Phase::Failed {
+        loop {
+            let mut state = self.enter()?;
+            if state.phase == Phase::Failed {
+                drop(state);
+                return Poll::Ready(Err(self.why()));
+            }
+            let met = look(self, &mut state);
             drop(state);
-            return Poll::Ready(Err(self.why()));
+            self.send_own();
+            if let Some(outcome) = met {
+                return Poll::Ready(outcome);
+            }
+            match self.poll_arrival()? {
+                Poll::Ready(Filled::More) => {}
+                Poll::Ready(Filled::End) => return Poll::Ready(Err(ended())),
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        let met = look(self, &mut state);
-        drop(state);
-        self.send_own();
-        met
     }
 
     fn set_driver(&self, waker: Option<Waker>) {
@@ -136,40 +146,24 @@ impl Session {
         drop(replaced);
     }
 
-    fn poll_handshake(&self, state: &mut State) -> Poll<Result<()>> {
-        loop {
-            let State { inbox, kept, engine: Some(engine), .. } = &mut *state else {
-                return Poll::Ready(Err(self.why()));
-            };
-            // A peer may send data right behind its last message of the handshake.
-            let mut keep = |plaintext: &[u8]| kept.push(plaintext);
-            let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
-            self.queue_own(engine);
-            let mut notes = notes::take();
-            if let Some(name) = notes.server_name.take() {
-                state.server_name = Some(name);
-            }
-            match met {
-                Ok(Step::Traffic | Step::Plaintext) => return Poll::Ready(Ok(())),
-                Ok(Step::Closed) => return Poll::Ready(Err(ended())),
-                Ok(Step::Handshaking) => {
-                    if self.poll_input(state)?.is_pending() {
-                        return Poll::Pending;
-                    }
-                }
-                Err(failure) => {
-                    return Poll::Ready(Err(state.failed("tls handshake", failure, notes)));
-                }
-            }
+    /// Works on what has arrived; nothing while more is needed.
+    fn shake(&self, state: &mut State) -> Option<Result<()>> {
+        let State { inbox: Some(inbox), kept, engine: Some(engine), .. } = &mut *state else {
+            return None;
+        };
+        // A peer may send data right behind its last message of the handshake.
+        let mut keep = |plaintext: &[u8]| kept.push(plaintext);
+        let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
+        self.queue_own(engine);
+        let mut notes = notes::take();
+        if let Some(name) = notes.server_name.take() {
+            state.server_name = Some(name);
         }
-    }
-
-    fn poll_input(&self, state: &mut State) -> Poll<Result<()>> {
-        match self.poll_arrival(state) {
-            Poll::Ready(Ok(Filled::More)) => Poll::Ready(Ok(())),
-            Poll::Ready(Ok(Filled::End)) => Poll::Ready(Err(ended())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+        match met {
+            Ok(Step::Traffic | Step::Plaintext) => Some(Ok(())),
+            Ok(Step::Closed) => Some(Err(ended())),
+            Ok(Step::Handshaking) => None,
+            Err(failure) => Some(Err(state.failed("tls handshake", failure, notes))),
         }
     }
 

@@ -7,11 +7,13 @@
 //! ```
 //!
 //! One lock owns rustls *and* the ciphertext that it has not consumed, because rustls keeps its place
-//! in an unfinished message by where it lies there. It is never held over a wait. What a writer's
-//! call meets in that ciphertext (plaintext, the peer's end, an error) is kept for the reader.
+//! in an unfinished message by where it lies there. It is never held over a wait, nor while the
+//! transport is asked for more. What a writer's call meets in that ciphertext (plaintext, the peer's
+//! end, an error) is kept for the reader.
 //!
 //! Locks are taken in this order: upper outbox, session, lower outbox.
 
+mod arrival;
 mod drain;
 mod engine;
 mod handshake;
@@ -26,9 +28,9 @@ use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
-use forebay_io::seam::{Afterwards, Below, Cause, Filled, Inbox, Outbox, Parcel, Source};
+use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use self::drain::TlsDrain;
@@ -62,7 +64,10 @@ pub struct Session {
 }
 
 struct State {
-    inbox: Inbox,
+    /// Nothing while the transport fills it.
+    inbox: Option<Inbox>,
+    /// Somebody waits until it is back.
+    is_awaited: bool,
     kept: Kept,
     phase: Phase,
     /// Set in a handshake, used from then on.
@@ -118,7 +123,8 @@ impl Session {
     pub fn new(inbox: Inbox, below: Arc<Outbox>) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             state: Mutex::new(State {
-                inbox,
+                inbox: Some(inbox),
+                is_awaited: false,
                 kept: Kept::default(),
                 phase: Phase::Handshaking,
                 engine: None,
@@ -211,25 +217,15 @@ impl Session {
     /// Locks the session, unless this thread is in the middle of its work.
     fn enter(&self) -> Result<MutexGuard<'_, State>> {
         inside::check()?;
-        Ok(self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(self.locked())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wakes(&self) -> MutexGuard<'_, Wakes> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for more ciphertext, with the session's own waker.
-    fn poll_arrival(&self, state: &mut State) -> Poll<Result<Filled>> {
-        if state.inbox.len() >= ARRIVED_BYTES_MAX {
-            let error = Error::new(ErrorKind::Tls(TlsFault::Misbehaved), "tls").with_detail(format!(
-                "the peer has sent {ARRIVED_BYTES_MAX} bytes of one message in records so short that \
-                 it is not complete"
-            ));
-            state.fail(error.clone(), Leave::InOrder);
-            return Poll::Ready(Err(error));
-        }
-        let mut cx = Context::from_waker(&self.own_waker);
-        state.inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX)
     }
 
     /// Queues what rustls wants to have sent by itself; it leaves with [`send_own`](Self::send_own).

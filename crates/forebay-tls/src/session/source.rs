@@ -48,7 +48,7 @@ impl Source for TlsSource {
 
     fn cause(&self) -> Option<Error> {
         let noted = self.session.cause.get().cloned();
-        noted.or_else(|| self.session.enter().ok()?.inbox.cause())
+        noted.or_else(|| self.session.enter().ok()?.inbox.as_ref()?.cause())
     }
 }
 
@@ -66,27 +66,14 @@ impl Session {
     }
 
     fn poll_fill(&self, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        let mut state = self.enter()?;
-        if state.kept.give(inlet) {
-            return Poll::Ready(Ok(Filled::More));
-        }
         loop {
-            match &state.end {
-                Some(End::Clean) => return Poll::Ready(Ok(Filled::End)),
-                Some(End::Failed(error)) => return Poll::Ready(Err(error.clone())),
-                None if state.phase == Phase::Handshaking => return Poll::Pending,
-                None => {}
+            if let Some(known) = self.enter()?.known(self, inlet) {
+                return known;
             }
-            if self.decrypt(&mut state, inlet) {
-                return Poll::Ready(Ok(Filled::More));
-            }
-            if state.end.is_none() {
-                match self.poll_arrival(&mut state) {
-                    Poll::Ready(Ok(Filled::More)) => {}
-                    Poll::Ready(Ok(Filled::End)) => state.ended_without_notify(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => return Poll::Pending,
-                }
+            match self.poll_arrival()? {
+                Poll::Ready(Filled::More) => {}
+                Poll::Ready(Filled::End) => self.enter()?.ended_without_notify(),
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
@@ -94,7 +81,9 @@ impl Session {
     /// Decrypts what has arrived, as long as there is room for a whole record. True if that brought
     /// anything; if not, everything that has arrived is done, or the end is known.
     fn decrypt(&self, state: &mut State, inlet: &mut Inlet<'_>) -> bool {
-        let State { inbox, kept, engine: Some(engine), .. } = state else { return false };
+        let State { inbox: Some(inbox), kept, engine: Some(engine), .. } = state else {
+            return false;
+        };
         let mut room = inlet.space().len();
         let mut filled = false;
         let failure = loop {
@@ -128,15 +117,36 @@ impl Session {
 }
 
 impl State {
+    /// What a read can be answered without asking the transport.
+    fn known(&mut self, session: &Session, inlet: &mut Inlet<'_>) -> Option<Poll<Result<Filled>>> {
+        if self.kept.give(inlet) {
+            return Some(Poll::Ready(Ok(Filled::More)));
+        }
+        if self.end.is_none() {
+            if self.phase == Phase::Handshaking {
+                return Some(Poll::Pending);
+            }
+            if session.decrypt(self, inlet) {
+                return Some(Poll::Ready(Ok(Filled::More)));
+            }
+        }
+        match &self.end {
+            Some(End::Clean) => Some(Poll::Ready(Ok(Filled::End))),
+            Some(End::Failed(error)) => Some(Poll::Ready(Err(error.clone()))),
+            None => None,
+        }
+    }
+
     /// The transport has ended, and the peer has not said so: somebody else may have cut it.
     fn ended_without_notify(&mut self) {
-        self.end = Some(match self.end_without_notify {
+        let end = match self.end_without_notify {
             EndWithoutNotify::AsEnd => End::Clean,
             _ => End::Failed(Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
                 "the connection ended, but the peer has not said that it sends no more \
                  (close_notify): what came before is whole, but there may have been more \
                  (TlsConfig's end_without_notify sets how this is taken)",
             )),
-        });
+        };
+        self.end.get_or_insert(end);
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Wakes {
     reader: Option<Waker>,
     /// Whoever drives the handshake.
     driver: Option<Waker>,
-    /// Who waits for the handshake: the upper outbox, and tasks.
+    /// Who waits for the handshake, or to write: the upper outbox, and tasks.
     opening: Waiters<()>,
 }
 
@@ -47,9 +47,14 @@ impl Wakes {
         }
     }
 
+    /// The session can be written to, or failed.
+    pub(super) fn opening(&mut self, after: &mut Afterwards) {
+        self.opening.release(after, |()| true);
+    }
+
     /// The session has opened, or failed.
     pub(super) fn all(&mut self, after: &mut Afterwards) {
         self.input(after);
-        self.opening.release(after, |()| true);
+        self.opening(after);
     }
 }

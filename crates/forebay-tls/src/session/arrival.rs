@@ -1,0 +1,59 @@
+//! Asking the transport for more.
+
+use std::task::{Context, Poll};
+
+use forebay_io::seam::{Afterwards, Filled, Inbox};
+use forebay_io::{Error, ErrorKind, Result, TlsFault};
+
+use super::{ARRIVED_BYTES_MAX, Leave, Session, State};
+
+/// The inbox while the transport fills it, taken out of the session and put back when this drops.
+///
+/// A transport that is asked may wake anybody, and may end the writer of this very session (a socket
+/// tells it of a reset, a pipe has whoever waited for room go on at once). So it is not asked under
+/// the session's lock. Meanwhile nothing can be decrypted, nor encrypted: what rustls has begun lies
+/// in there. A writer that comes by waits until it is back.
+struct Out<'a> {
+    session: &'a Session,
+    inbox: Option<Inbox>,
+}
+
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        let Some(inbox) = self.inbox.take() else { return };
+        let mut after = Afterwards::new();
+        let mut state = self.session.locked();
+        state.inbox = Some(inbox);
+        if std::mem::take(&mut state.is_awaited) {
+            self.session.wakes().opening(&mut after);
+        }
+        drop(state);
+        after.run();
+    }
+}
+
+impl Session {
+    /// Waits for more ciphertext, with the session's own waker. Never under the session's lock.
+    pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
+        let mut out = Out { session: self, inbox: self.enter()?.take_inbox()? };
+        // One at a time asks: who makes the handshake, then the reader.
+        let Some(inbox) = &mut out.inbox else { return Poll::Pending };
+        let mut cx = Context::from_waker(&self.own_waker);
+        inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX)
+    }
+}
+
+impl State {
+    fn take_inbox(&mut self) -> Result<Option<Inbox>> {
+        let arrived = self.inbox.as_ref().map_or(0, Inbox::len);
+        if arrived >= ARRIVED_BYTES_MAX {
+            let error = Error::new(ErrorKind::Tls(TlsFault::Misbehaved), "tls").with_detail(format!(
+                "the peer has sent {arrived} bytes of one message in records so short that it is not \
+                 complete"
+            ));
+            self.fail(error.clone(), Leave::InOrder);
+            return Err(error);
+        }
+        Ok(self.inbox.take())
+    }
+}
