@@ -185,8 +185,12 @@ pub(crate) async fn secure_pair(
 
 /// A listener of ours at a free port, which makes what it accepts secure.
 pub(crate) fn listen(selector: &SelectorManager, config: &TlsConfig) -> ServerSocket {
-    let listener = selector.block_on(selector.tcp().bind("127.0.0.1:0")).unwrap();
-    listener.tls(config).unwrap()
+    listen_plainly(selector).tls(config).unwrap()
+}
+
+/// A listener of ours at a free port.
+pub(crate) fn listen_plainly(selector: &SelectorManager) -> ServerSocket {
+    selector.block_on(selector.tcp().bind("127.0.0.1:0")).unwrap()
 }
 
 /// Has the next connection handled in the background.

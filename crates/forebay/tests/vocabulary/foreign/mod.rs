@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::lock;
 
 #[allow(unused_imports, reason = "every test binary takes the words it needs")]
-pub(crate) use self::tools::{Given, Insists, Place, Tool};
+pub(crate) use self::tools::{Given, Insists, Place, Tool, free_port};
 
 /// How long a program may take to say what it is expected to say.
 const PATIENCE: Duration = Duration::from_secs(30);

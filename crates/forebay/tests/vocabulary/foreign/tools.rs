@@ -137,7 +137,10 @@ impl Tool {
                 command.args(["-key2", &place.path("server.key")]);
             }
             Self::GnuTls => {
-                command.args(["--echo", "--port", &port.to_string(), "--x509cafile", &ca]);
+                command.args(["--port", &port.to_string(), "--x509cafile", &ca]);
+                if !given.more.contains(&"--http") {
+                    command.arg("--echo");
+                }
             }
             Self::Python | Self::Node => {
                 command.args(["--ca", &ca]);
@@ -267,7 +270,7 @@ impl Tool {
 
 /// A port that nobody listens at, below those that the system gives to whoever connects. Each call
 /// has another, and each process begins elsewhere.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * 31 + NEXT.fetch_add(1, Relaxed);
