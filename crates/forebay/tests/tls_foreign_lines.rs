@@ -78,6 +78,7 @@ fn is_greeted(test: &'static str, tool: Tool) {
             let info = result.unwrap();
             assert_eq!(info.version(), version);
             assert_eq!(info.peer_certificates()[0].names()[0], "localhost");
+            assert_eq!(info.server_name(), Some("localhost"));
             server.must_say(&tool.says_name("localhost"));
             tell(test, &info);
         }
