@@ -91,20 +91,25 @@ impl Engine {
         sealing: Sealing<'_>,
     ) -> Result<Step, Failure> {
         let _inside = inside::enter();
-        loop {
+        let outcome = loop {
             let (discard, met) = self.step(inbox.arrived(), plaintext, sealing);
             inbox.consume(discard);
             match met {
                 Met::Again => {}
                 Met::PeerClosed => self.peer_closed = true,
-                Met::Stop(step) => return Ok(step),
-                Met::Sealing(error) => return Err(Failure::Sealing(error)),
+                Met::Stop(step) => break Ok(step),
+                Met::Sealing(error) => break Err(Failure::Sealing(error)),
                 Met::Failed(error) => {
                     self.gather_alert(inbox);
-                    return Err(Failure::Rustls(error));
+                    break Err(Failure::Rustls(error));
                 }
             }
+        };
+        if inbox.is_empty() {
+            // Nobody may come back for long.
+            inbox.settle();
         }
+        outcome
     }
 
     fn step(
