@@ -128,6 +128,11 @@ impl Below {
         finish_locked(&self.outbox, after).phase.is_settled()
     }
 
+    /// True once it was given up: if nobody did so from above, its transport did.
+    pub fn is_aborted(&self) -> bool {
+        self.outbox.is_aborted()
+    }
+
     /// Gives up, as [`Outbox::abort`] does.
     pub fn abort(&self, cause: &Error, after: &mut Afterwards) {
         self.outbox.abort_with(cause, after);

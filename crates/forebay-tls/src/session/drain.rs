@@ -92,7 +92,11 @@ impl Drain for TlsDrain {
     fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
         let leave = match self.session.enter() {
             Ok(mut state) => {
-                state.fail(cause.clone(), Leave::Reset);
+                if self.below.is_aborted() {
+                    state.lose(cause.clone());
+                } else {
+                    state.fail(cause.clone(), Leave::Reset);
+                }
                 state.leave
             }
             Err(_) => Leave::Reset,

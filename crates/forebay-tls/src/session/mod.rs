@@ -76,6 +76,8 @@ struct State {
     end_without_notify: EndWithoutNotify,
     /// What every read answers once everything before it was handed out.
     end: Option<End>,
+    /// Why the transport sends no more: what a read answers as soon as it would have to wait.
+    lost: Option<Error>,
     /// How the transport is left when the session fails.
     leave: Leave,
 }
@@ -131,6 +133,7 @@ impl Session {
                 server_name: None,
                 end_without_notify: EndWithoutNotify::Error,
                 end: None,
+                lost: None,
                 leave: Leave::Reset,
             }),
             wakes: Mutex::default(),
@@ -263,12 +266,21 @@ fn push(below: &Below, mut bytes: &[u8]) {
 impl State {
     /// Nothing more is decrypted or encrypted. What was decrypted before stays readable.
     fn fail(&mut self, error: Error, leave: Leave) {
-        if self.phase == Phase::Failed {
-            return;
+        if self.phase != Phase::Failed {
+            self.phase = Phase::Failed;
+            self.leave = leave;
+        }
+        self.end.get_or_insert(End::Failed(error));
+    }
+
+    /// The transport sends no more. What has arrived is still decrypted: a peer that reads no more has
+    /// often said why.
+    fn lose(&mut self, error: Error) {
+        if self.phase != Phase::Open {
+            return self.fail(error, Leave::Reset);
         }
         self.phase = Phase::Failed;
-        self.leave = leave;
-        self.end.get_or_insert(End::Failed(error));
+        self.lost = Some(error);
     }
 
     /// Notes why rustls gives up, and what the peer is told.

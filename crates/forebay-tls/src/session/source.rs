@@ -73,7 +73,13 @@ impl Session {
             match self.poll_arrival()? {
                 Poll::Ready(Filled::More) => {}
                 Poll::Ready(Filled::End) => self.enter()?.ended_without_notify(),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    return self
+                        .enter()?
+                        .lost
+                        .clone()
+                        .map_or(Poll::Pending, |e| Poll::Ready(Err(e)));
+                }
             }
         }
     }
@@ -139,13 +145,16 @@ impl State {
 
     /// The transport has ended, and the peer has not said so: somebody else may have cut it.
     fn ended_without_notify(&mut self) {
-        let end = match self.end_without_notify {
-            EndWithoutNotify::AsEnd => End::Clean,
-            _ => End::Failed(Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
-                "the connection ended, but the peer has not said that it sends no more \
+        let end = match (&self.lost, self.end_without_notify) {
+            (Some(error), _) => End::Failed(error.clone()),
+            (None, EndWithoutNotify::AsEnd) => End::Clean,
+            (None, _) => {
+                End::Failed(Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
+                    "the connection ended, but the peer has not said that it sends no more \
                  (close_notify): what came before is whole, but there may have been more \
                  (TlsConfig's end_without_notify sets how this is taken)",
-            )),
+                ))
+            }
         };
         self.end.get_or_insert(end);
     }
