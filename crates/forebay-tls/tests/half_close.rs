@@ -4,11 +4,11 @@ mod vocabulary;
 
 use std::pin::pin;
 
-use forebay_io::ErrorKind;
+use forebay_io::{ErrorKind, TlsFault};
 use futures_lite::future::{poll_once, zip};
 use vocabulary::{
-    ALERT, BOTH, Conn, DATA, Puppet, client, handshake, opened, opened_over, pattern, server,
-    side_and_raw, watched,
+    ALERT, BOTH, Conn, DATA, Puppet, client, fault, handshake, opened, opened_over,
+    opened_with_middle, pattern, server, side_and_raw, watched,
 };
 
 #[test]
@@ -103,6 +103,26 @@ fn a_close_notify_is_told_once_whoever_meets_it() {
                 .flat_map(|found| found.1)
                 .collect();
             assert_eq!(said, b"written and more");
+        }
+    });
+}
+
+#[test]
+fn a_bad_record_behind_our_finish_is_an_error_like_any_other() {
+    watched(|| async {
+        for version in BOTH {
+            let (mut left, mut middle, mut right) =
+                opened_with_middle(&client(version), &server(version)).await;
+            left.output.finish().await.expect("room");
+            right.output.write_str("good").await.expect("room");
+            right.output.write_str("bad").await.expect("room");
+            let mut stream = middle.sent_by_server().await;
+            *stream.last_mut().expect("a record") ^= 1;
+            middle.give_client(&stream).await;
+            let mut good = [0; 4];
+            left.input.read_exact(&mut good).await.expect("it was whole");
+            let error = left.input.read_u8().await.expect_err("it was changed");
+            assert_eq!(fault(&error), TlsFault::BadRecord);
         }
     });
 }

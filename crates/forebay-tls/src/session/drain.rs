@@ -145,6 +145,9 @@ impl State {
             Ok(())
         })?;
         below.push(parcel);
+        if let Some(engine) = &mut self.engine {
+            engine.set_notified();
+        }
         Ok(())
     }
 

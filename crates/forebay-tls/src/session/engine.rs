@@ -1,5 +1,7 @@
 //! One step of rustls at a time: what it wants, and what is done about it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use forebay_io::seam::Inbox;
 use rustls::CommonState;
 use rustls::client::UnbufferedClientConnection;
@@ -22,6 +24,7 @@ pub(super) struct Engine {
     conn: Conn,
     own: Vec<u8>,
     peer_closed: bool,
+    notified: bool,
 }
 
 /// How far the work went.
@@ -60,7 +63,7 @@ type Sealing<'a> = &'a mut dyn FnMut(&mut dyn Seal) -> Result<(), EncryptError>;
 
 impl Engine {
     pub(super) fn new(conn: Conn) -> Self {
-        Self { conn, own: Vec::new(), peer_closed: false }
+        Self { conn, own: Vec::new(), peer_closed: false, notified: false }
     }
 
     /// What it wants to have sent, before anything that is sealed later.
@@ -71,6 +74,11 @@ impl Engine {
     /// The peer has said that it sends no more.
     pub(super) fn has_peer_closed(&self) -> bool {
         self.peer_closed
+    }
+
+    /// We have said that we send no more.
+    pub(super) fn set_notified(&mut self) {
+        self.notified = true;
     }
 
     pub(super) fn state(&self) -> &CommonState {
@@ -92,7 +100,11 @@ impl Engine {
     ) -> Result<Step, Failure> {
         let _inside = inside::enter();
         let outcome = loop {
-            let (discard, met) = self.step(inbox.arrived(), plaintext, sealing);
+            let (discard, met) = if self.notified {
+                self.step_behind_notify(inbox.arrived(), plaintext, sealing)
+            } else {
+                self.step(inbox.arrived(), plaintext, sealing)
+            };
             inbox.consume(discard);
             match met {
                 Met::Again => {}
@@ -127,6 +139,19 @@ impl Engine {
                 handle(conn.process_tls_records(arrived), own, plaintext, sealing)
             }
         }
+    }
+
+    /// Built with debug assertions, rustls 0.23 panics over a bad record once we have said that we send
+    /// no more: the alert about it would be a second one. No peer is to end a task by that.
+    fn step_behind_notify(
+        &mut self,
+        arrived: &mut [u8],
+        plaintext: &mut dyn FnMut(&[u8]),
+        sealing: Sealing<'_>,
+    ) -> (usize, Met) {
+        let step = AssertUnwindSafe(|| self.step(arrived, plaintext, sealing));
+        // What was unwound is not used again: the session fails.
+        catch_unwind(step).unwrap_or((0, Met::Failed(rustls::Error::DecryptError)))
     }
 
     /// The alert that tells the peer what was wrong. While rustls has something to send it looks at
