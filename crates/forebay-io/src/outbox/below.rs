@@ -82,7 +82,7 @@ impl Below {
             return Poll::Ready(Ok(()));
         }
         let all = state.sent + state.queue.len() as u64;
-        leave_waker(&mut state, &mut self.key, Until::Sent(all), cx);
+        leave_waker(&mut state, &mut self.key, Until::SentOrClosing(all), cx);
         Poll::Pending
     }
 

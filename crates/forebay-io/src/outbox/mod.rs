@@ -501,7 +501,7 @@ impl State {
         }
         let room = self.room(high_water, turns);
         let Self { waiters, phase, sent, .. } = self;
-        waiters.release(after, |until| until.holds(*phase, *sent, room));
+        waiters.release(after, |until| until.holds(*phase, *sent, room, turns));
     }
 }
 

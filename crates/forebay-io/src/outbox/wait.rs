@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use super::phase::Phase;
 use super::{Outbox, State};
 use crate::lock::lock;
+use crate::seam::Turns;
 use crate::waiters::WaiterKey;
 use crate::{Error, Result};
 
@@ -16,15 +17,19 @@ pub enum Until {
     Room,
     /// This many bytes have gone to the transport since the beginning.
     Sent(u64),
+    /// So many have, or the worker is closing: what an outbox waits for that writes into this one,
+    /// whose writers wait for no room then.
+    SentOrClosing(u64),
     /// The end mark is out.
     Finished,
 }
 
 impl Until {
     /// True when waiting longer makes no sense: it came true, or it never will.
-    pub(super) fn holds(self, phase: Phase, sent: u64, room: Room) -> bool {
+    pub(super) fn holds(self, phase: Phase, sent: u64, room: Room, turns: &dyn Turns) -> bool {
         phase.is_settled()
             || match self {
+                Self::SentOrClosing(mark) => sent >= mark || turns.is_closing(),
                 Self::Room => room != Room::None || phase != Phase::Open,
                 Self::Sent(mark) => sent >= mark,
                 Self::Finished => false,
@@ -60,13 +65,15 @@ impl Outbox {
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
         let room = state.room(self.high_water, self.turns.as_ref());
-        if !until.holds(state.phase, state.sent, room) {
+        if !until.holds(state.phase, state.sent, room, self.turns.as_ref()) {
             return Poll::Pending;
         }
         let came_true = match until {
             Until::Room => state.phase == Phase::Open && room == Room::Free,
             // What an abort threw away is neither queued nor sent, so the numbers alone would lie.
-            Until::Sent(mark) => state.sent >= mark && state.phase != Phase::Aborted,
+            Until::Sent(mark) | Until::SentOrClosing(mark) => {
+                state.sent >= mark && state.phase != Phase::Aborted
+            }
             Until::Finished => state.phase == Phase::Finished,
         };
         Poll::Ready(if came_true { Ok(()) } else { Err(self.cause.get().cloned()) })
