@@ -243,8 +243,17 @@ impl Core {
     pub(super) fn expire(&self, cause: Error) {
         let mut after = Afterwards::new();
         let outbox = self.outbox();
+        let in_order = outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
+        if let (true, Some(outbox), Some(_)) = (in_order, &outbox, self.cause_above.get()) {
+            // What lies on top has an end mark of its own. It goes out first, because nothing is
+            // sent behind a cause.
+            outbox.finish();
+        }
         let cause = self.cause.record(cause.with_address(&self.parts.remote));
-        if outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0) {
+        if let Some(above) = self.cause_above.get() {
+            above.record(cause.clone());
+        }
+        if in_order {
             self.link.release(Leave::InOrder, &mut after);
         }
         self.wake_waiters(&mut after);
