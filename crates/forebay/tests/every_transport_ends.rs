@@ -5,13 +5,15 @@
 
 mod support;
 
+use std::time::Duration;
+
 use forebay::testing::TestClock;
 use forebay::{
     ByteReadChannel, CloseReason, Connection, Error, ErrorKind, Result, SelectorManager,
 };
 use futures_lite::future::{poll_once, yield_now, zip};
 use support::{
-    DRAIN_TIMEOUT, MOMENT, Transport, just_before, on_every_transport,
+    DRAIN_TIMEOUT, MOMENT, Transport, just_before, on_each, on_every_transport,
     on_every_transport_with_clock, pattern, report, settle, until, until_at_rest,
 };
 
@@ -19,6 +21,7 @@ const WRITTEN: usize = 200_000;
 const CLOSES: usize = 100;
 /// What a client has sent before the server ends, in every other round. In the rest they race.
 const EARLY_MAX: usize = 32 * 1024;
+const SHORT_DRAIN: Duration = Duration::from_millis(10);
 
 /// Everything up to the end, and the error if it was none.
 async fn read_all(input: &mut ByteReadChannel) -> (Vec<u8>, Option<Error>) {
@@ -157,16 +160,22 @@ impl Parts {
 /// Every three verbs in every order, each said twice: the second time changes nothing.
 #[test]
 fn t5_verbs_are_idempotent_in_every_order() {
-    on_every_transport(async |selector, transport| {
-        let triples = Verb::ALL.iter().flat_map(|first| {
-            Verb::ALL.iter().flat_map(move |second| Verb::ALL.map(|third| [*first, *second, third]))
-        });
-        for verbs in triples {
-            say_twice(&selector, transport, verbs).await?;
-        }
-        until_at_rest(&selector, 0).await;
-        Ok(())
+    on_each(|transport| {
+        // A client that has not read the tickets of its TLS session waits for its peer that long.
+        let selector = SelectorManager::builder().drain(SHORT_DRAIN, 64 * 1024);
+        selector.run(async |selector| say_all(&selector, transport).await).unwrap();
     });
+}
+
+async fn say_all(selector: &SelectorManager, transport: Transport) -> Result<()> {
+    let triples = Verb::ALL.iter().flat_map(|first| {
+        Verb::ALL.iter().flat_map(move |second| Verb::ALL.map(|third| [*first, *second, third]))
+    });
+    for verbs in triples {
+        say_twice(selector, transport, verbs).await?;
+    }
+    until_at_rest(selector, 0).await;
+    Ok(())
 }
 
 async fn say_twice(
@@ -252,7 +261,8 @@ async fn never_read(
             None => {}
         }
     }
-    assert!(connection.output.queued() <= 64 * 1024 + item.len());
+    let most = 64 * 1024 + item.len() + transport.queued_besides();
+    assert!(connection.output.queued() <= most);
     let closing = selector.spawn({
         let socket = connection.socket.clone();
         async move { socket.close().await }

@@ -67,13 +67,19 @@ fn everything_works_there() {
             near.output.write_str("hello\n").await?;
             let bytes = near.input.read_remaining(1 << 20).await?;
             assert!(bytes.as_slice() == pattern(500 * KIB));
-            near.output.finish().await
+            match near.output.finish().await {
+                // The peer has gone by then, as it may.
+                Err(error) if error.is_reset() && transport.ends_with_data() => Ok(()),
+                finished => finished,
+            }
         })
         .unwrap();
         let (line, closing) = reading.join().unwrap();
         assert_eq!(line.unwrap().as_deref(), Some("hello"), "over {transport}");
         closing.unwrap();
-        assert_eq!(closed.join().unwrap(), CloseReason::Ended, "over {transport}");
+        let reason = closed.join().unwrap();
+        let may_be_reset = transport.ends_with_data() && reason == CloseReason::Reset;
+        assert!(reason == CloseReason::Ended || may_be_reset, "over {transport}: {reason:?}");
     });
 }
 

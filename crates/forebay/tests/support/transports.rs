@@ -4,12 +4,15 @@
 //! alone.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use forebay::testing::TestClock;
-use forebay::{Connection, Result, SelectorManager, ServerSocket, UnixAddress};
+use forebay::{
+    Connection, Identity, Result, SelectorManager, ServerSocket, TlsConfig, Trust, UnixAddress,
+};
 use futures_lite::future::{yield_now, zip};
 
 use super::{KIB, report, watched};
@@ -30,10 +33,12 @@ pub(crate) enum Transport {
     Tcp,
     Unix,
     Memory,
+    /// TLS, over TCP.
+    Tls,
 }
 
 impl Transport {
-    pub(crate) const ALL: [Self; 3] = [Self::Tcp, Self::Unix, Self::Memory];
+    pub(crate) const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Memory, Self::Tls];
 
     /// Both ends of a connection, the one that connected first. Whoever listened for it is gone.
     pub(crate) async fn pair(self, selector: &SelectorManager) -> Result<(Connection, Connection)> {
@@ -48,6 +53,14 @@ impl Transport {
                 zip(selector.unix().connect(name), server.accept()).await
             }
             Self::Memory => return Ok(selector.duplex(MEMORY_BYTES)),
+            Self::Tls => {
+                let server = selector.tcp().bind("127.0.0.1:0").await?;
+                let connecting = selector.tcp().connect(server.local_address());
+                let (near, far) = zip(connecting, server.accept()).await;
+                let (near, far) = (near?, far?);
+                let (client, server) = &*TLS;
+                zip(near.tls(client), far.accept_tls(server)).await
+            }
         };
         Ok((near?.connection()?, far?.connection()?))
     }
@@ -74,6 +87,17 @@ impl Transport {
         if self == Self::Memory { 0 } else { 2 }
     }
 
+    /// The most that may be queued besides what was written: TLS has as much as one turn sends
+    /// encrypted already when the peer takes no more.
+    pub(crate) fn queued_besides(self) -> usize {
+        if self == Self::Tls { 128 * KIB } else { 0 }
+    }
+
+    /// Whether a peer that is gone answers the end mark itself, as it does data.
+    pub(crate) fn ends_with_data(self) -> bool {
+        self == Self::Tls
+    }
+
     /// Whether a socket of the standard library can be the other end, with nothing agreed before.
     pub(crate) fn takes_plain_peers(self) -> bool {
         matches!(self, Self::Tcp | Self::Unix)
@@ -91,9 +115,19 @@ impl fmt::Display for Transport {
             Self::Tcp => "TCP",
             Self::Unix => "a Unix socket",
             Self::Memory => "memory",
+            Self::Tls => "TLS",
         })
     }
 }
+
+/// What the two sides of a pair are configured with, the one that connects first.
+static TLS: LazyLock<(TlsConfig, TlsConfig)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
+    let trust = Trust::roots_pem(made.cert.pem()).unwrap();
+    let server = TlsConfig::server(Identity::from_pem(pem).unwrap()).build().unwrap();
+    (TlsConfig::client().trust(trust).build().unwrap(), server)
+});
 
 /// A listener at a name that nobody else has.
 async fn abstract_listener(selector: &SelectorManager) -> Result<(ServerSocket, UnixAddress)> {
