@@ -68,6 +68,10 @@ impl Session {
                 && state.phase == Phase::Handshaking
             {
                 state.phase = Phase::Open;
+                // Nobody need read for long.
+                if let Some(inbox) = &mut state.inbox {
+                    inbox.settle();
+                }
             }
             self.wakes().all(&mut after);
             after.run();
