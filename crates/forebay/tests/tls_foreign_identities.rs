@@ -160,12 +160,59 @@ fn give(place: &Place, bad: Bad) {
         Bad::Expired => {
             let mut params = client_params("Ada");
             params.not_after = date_time_ymd(2021, 1, 1);
-            place.authority.issue(key(), params)
+            place.authority.issue(&key(), &params)
         }
-        Bad::OfAServer => place.authority.issue(key(), server_params(["localhost"])),
+        Bad::OfAServer => place.authority.issue(&key(), &server_params(["localhost"])),
     };
     given.write(&place.directory, "client");
 }
+
+// ---- row S9, the other way round ------------------------------------------------------------------
+
+/// A server of theirs insists, and our client has nothing to show. With TLS 1.2 that ends the
+/// handshake; with TLS 1.3 our side of it is complete by then, and the first read tells.
+fn s9_refuses_us(test: &'static str, tool: Tool) {
+    watched(move || {
+        let (selector, place) = (SelectorManager::new(), Place::new());
+        for version in VERSIONS {
+            let (version, client_auth) = (Some(version), Some(Insists::Yes));
+            let given = Given { version, client_auth, ..Given::default() };
+            let Some((_server, port)) = tool.server(test, &place, &given) else { return };
+            let config = TlsConfig::client().trust(place.authority.trust()).build().unwrap();
+            let read: Result<u8> = selector.block_on(async {
+                let plain = selector.tcp().connect(("localhost", port)).await?;
+                plain.tls(&config).await?.open_read_channel()?.read_u8().await
+            });
+            let error = read.unwrap_err();
+            // Node's says nothing in TLS 1.3 but that it ends.
+            let is_silent = tool == Tool::Node && error.tls_fault().is_none();
+            assert!(is_silent || error.tls_fault() == Some(TlsFault::RefusedByPeer), "{error}");
+            report(&format!("{test}: {given:?}: {error}", given = given.version));
+        }
+    });
+}
+
+#[test]
+fn s9_openssl_refuses_us_without_a_certificate() {
+    s9_refuses_us("s9_openssl_refuses_us_without_a_certificate", Tool::OpenSsl);
+}
+
+#[test]
+fn s9_gnutls_refuses_us_without_a_certificate() {
+    s9_refuses_us("s9_gnutls_refuses_us_without_a_certificate", Tool::GnuTls);
+}
+
+#[test]
+fn s9_python_refuses_us_without_a_certificate() {
+    s9_refuses_us("s9_python_refuses_us_without_a_certificate", Tool::Python);
+}
+
+#[test]
+fn s9_node_refuses_us_without_a_certificate() {
+    s9_refuses_us("s9_node_refuses_us_without_a_certificate", Tool::Node);
+}
+
+// ---- each of them ---------------------------------------------------------------------------------
 
 #[test]
 fn openssl_shows_a_certificate() {

@@ -20,7 +20,7 @@ const OLD: &str = "ALL:@SECLEVEL=0";
 fn place() -> Place {
     let mut place = Place::new();
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-    place.server = place.authority.issue(key, server_params(LOCAL));
+    place.server = place.authority.issue(&key, &server_params(LOCAL));
     place.server.write(&place.directory, "server");
     place
 }

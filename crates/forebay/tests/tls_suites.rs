@@ -37,7 +37,7 @@ fn classical_groups() -> Vec<String> {
 fn prepared() -> (Place, vocabulary::tls::Issued) {
     let place = Place::new();
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
-    let rsa = place.authority.issue(key, server_params(LOCAL));
+    let rsa = place.authority.issue(&key, &server_params(LOCAL));
     rsa.write(&place.directory, "rsa");
     let page = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nHello, world";
     write(&place.directory, "hello", page);

@@ -48,17 +48,17 @@ impl Authority {
 
     /// A server's certificate for these names and addresses, with a key on P-256.
     pub(crate) fn server<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Issued {
-        self.issue(KeyPair::generate().unwrap(), server_params(names))
+        self.issue(&KeyPair::generate().unwrap(), &server_params(names))
     }
 
     /// A client's certificate, with this as its common name.
     pub(crate) fn client(&self, name: &str) -> Issued {
-        self.issue(KeyPair::generate().unwrap(), client_params(name))
+        self.issue(&KeyPair::generate().unwrap(), &client_params(name))
     }
 
     /// A certificate of any kind: begin with [`server_params`] or [`client_params`].
-    pub(crate) fn issue(&self, key: KeyPair, params: CertificateParams) -> Issued {
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+    pub(crate) fn issue(&self, key: &KeyPair, params: &CertificateParams) -> Issued {
+        let certificate = params.signed_by(key, &self.0).unwrap();
         Issued { chain: certificate.pem(), key: key.serialize_pem() }
     }
 }

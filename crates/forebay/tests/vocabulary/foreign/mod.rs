@@ -41,7 +41,9 @@ impl Foreign {
         match command.spawn() {
             Ok(process) => Some(Self::new(name, process)),
             Err(error) => {
-                writeln!(std::io::stderr(), "SKIP {test}: {name}: {error}").unwrap();
+                // Not by `eprintln!`, which the test runner swallows.
+                let mut stderr = std::io::stderr();
+                writeln!(stderr, "SKIP {test}: {name}: {error}").unwrap();
                 None
             }
         }

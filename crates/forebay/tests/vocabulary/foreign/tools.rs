@@ -188,7 +188,7 @@ impl Tool {
     /// Has a server ask for a certificate, or not.
     fn ask(self, command: &mut Command, auth: Option<Insists>) {
         match (self, auth) {
-            (Self::OpenSsl, None) | (Self::Python | Self::Node, None) => command,
+            (Self::OpenSsl | Self::Python | Self::Node, None) => command,
             (Self::OpenSsl, Some(Insists::Not)) => {
                 command.args(["-verify", "4", "-verify_return_error"])
             }
