@@ -198,7 +198,7 @@ fn much_goes_to_and_fro_as_client_of_openssl() {
     as_client("much_goes_to_and_fro_as_client_of_openssl", Tool::OpenSsl);
 }
 
-/// The server of GnuTLS cannot be told what to send, but for a file to whoever asks for a page.
+/// `gnutls-serv` cannot be told what to send, but for a file to whoever asks for a page.
 #[test]
 fn much_comes_from_a_server_of_gnutls() {
     let test = "much_comes_from_a_server_of_gnutls";

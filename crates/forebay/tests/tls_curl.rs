@@ -154,16 +154,16 @@ fn curl_shows_a_certificate() {
         let served = serve(&selector, &listener, Arc::new(b"good evening".to_vec()));
         let url = url(&listener);
         let shown = ["--cacert", "ca.crt", "--cert", "client.crt", "--key", "client.key", &url];
-        let Some(shows) = curl(test, &place, &shown) else { return };
+        let Some(with) = curl(test, &place, &shown) else { return };
         let asked = selector.block_on(served).unwrap().unwrap();
-        assert!(shows.end_well().contains("good evening"));
+        assert!(with.end_well().contains("good evening"));
         assert_eq!(asked.info.peer_certificates()[0].subject(), "CN=Ada");
 
         let served = serve(&selector, &listener, Arc::new(b"not for everybody".to_vec()));
-        let Some(hides) = curl(test, &place, &["--cacert", "ca.crt", &url]) else { return };
+        let Some(without) = curl(test, &place, &["--cacert", "ca.crt", &url]) else { return };
         let error = selector.block_on(served).unwrap().err().unwrap();
         assert_eq!(error.tls_fault(), Some(TlsFault::NoCertificate), "{error}");
-        let (status, said) = hides.end();
+        let (status, said) = without.end();
         assert!(!status.success() && !said.contains("not for everybody"), "{said}");
         assert!(said.contains("certificate required"), "{said}");
         report(&format!("{test}: {error}"));

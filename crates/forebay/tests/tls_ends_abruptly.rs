@@ -67,7 +67,7 @@ fn nc_that_closes_at_once_is_an_error_at_once() {
     closes_at_once("nc_that_closes_at_once_is_an_error_at_once", nc, 1);
 }
 
-/// A server of Python's answers with so much, and then closes the descriptor without a close_notify.
+/// A server of Python's answers with so much, and then closes the descriptor without a `close_notify`.
 fn cut(
     test: &'static str,
     end: EndWithoutNotify,

@@ -12,7 +12,7 @@ use std::process::Command;
 use forebay::{Result, SelectorManager, ServerSocket, TlsConfig, TlsVersion};
 use support::{report, watched};
 use vocabulary::foreign::{Foreign, Given, Place, Tool, piped};
-use vocabulary::tls::{handle_next, listen};
+use vocabulary::tls::listen;
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 

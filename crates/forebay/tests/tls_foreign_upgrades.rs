@@ -14,13 +14,15 @@ use support::{report, watched};
 use vocabulary::foreign::{Foreign, Given, Place, Tool, piped};
 use vocabulary::tls::{handle_next, listen_plainly};
 
-/// A server of mail that has nothing to offer but to be secure. Returns what was said to it in plain,
-/// what was said to it securely, and what was agreed on in between.
+/// What was said in plain, what was said securely, and what was agreed on in between.
+type Heard = (Vec<String>, Vec<String>, TlsInfo);
+
+/// A server of mail that has nothing to offer but to be secure.
 fn serve(
     selector: &SelectorManager,
     listener: &ServerSocket,
     config: &TlsConfig,
-) -> JoinHandle<Result<(Vec<String>, Vec<String>, TlsInfo)>> {
+) -> JoinHandle<Result<Heard>> {
     let config = config.clone();
     handle_next(selector, listener, |socket| async move {
         let mut connection = socket.connection()?;

@@ -1,9 +1,9 @@
 //! One direction ends, the other goes on (RFC 8446, section 6.1): we finish and still read, and the
 //! peer finishes and still reads, with implementations that can do this at all.
 //!
-//! Node's can do both, with `allowHalfOpen`. OpenSSL's library lets who has seen a close_notify write
+//! Node's can do both, with `allowHalfOpen`. OpenSSL's library lets who has seen a `close_notify` write
 //! on, so Python can answer to an end; but to read on behind its own is an error of `unwrap`. The
-//! programs of OpenSSL and GnuTLS leave at the first close_notify that they see.
+//! programs `openssl`, `gnutls-cli` and `curl` leave at the first `close_notify` that they see.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]

@@ -1,4 +1,4 @@
-//! A peer that changes its keys in the middle of what it says (KeyUpdate, RFC 8446, section 4.6.3),
+//! A peer that changes its keys in the middle of what it says (`KeyUpdate`, RFC 8446, section 4.6.3),
 //! with and without asking for the same: nothing in front of it or behind it is lost, in either
 //! direction. `openssl` does so at a line `k`, and asks for ours at a line `K`; `gnutls-cli` at
 //! `^rekey^`.
