@@ -157,11 +157,17 @@ impl Session {
         };
         // A peer may send data right behind its last message of the handshake.
         let mut keep = |plaintext: &[u8]| kept.push(plaintext);
+        // Of a session that panicked on this thread.
+        drop(notes::take());
         let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
         self.queue_own(engine);
         let mut notes = notes::take();
         if let Some(name) = notes.server_name.take() {
             state.server_name = Some(name);
+        }
+        if let Some(cause) = self.cause.get() {
+            // Of the writer, which a verifier or a key log has tried to use.
+            return Some(Err(cause.clone()));
         }
         match met {
             Ok(Step::Traffic | Step::Plaintext) => Some(Ok(())),
