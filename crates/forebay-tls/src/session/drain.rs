@@ -131,6 +131,10 @@ impl State {
                 }
                 Ok(())
             })?;
+            if parcel.is_empty() {
+                // It has closed by itself: too much was encrypted with these keys.
+                return Err(closed());
+            }
             below.push(parcel);
         }
         Ok(())
