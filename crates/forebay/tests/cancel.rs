@@ -1,5 +1,5 @@
 //! The drop-at-every-poll harness: every public function that returns a future, cut off at every
-//! Pending it can have, keeps the one of the four promises that it makes.
+//! Pending it can have, keeps the one of the five promises that it makes.
 //!
 //! `cancel/futures.txt` lists the functions with their words; `.ci/futures.py` holds the list
 //! against rustdoc's, and the first test here holds it against the rows. A row has scenes: over
@@ -36,6 +36,8 @@ mod table;
 mod tasks;
 #[path = "cancel/time.rs"]
 mod time;
+#[path = "cancel/tls.rs"]
+mod tls;
 #[path = "cancel/unix.rs"]
 mod unix;
 #[path = "cancel/unix_sockets.rs"]
@@ -59,6 +61,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("tasks", tasks::rows()),
         ("sockets", sockets::rows()),
         ("Unix sockets", unix_sockets::rows()),
+        ("TLS", tls::rows()),
     ]
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, ByteReadChannel, ByteWriteChannel, Clock, CloseReason, Connection, Error, ErrorKind,
-    Fault, Incoming, Interval, JoinHandle, KeepAlive, LineOptions, Packet, PeerCredentials,
-    ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket,
-    SocketAddress, Staged, Staging, Stats, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress,
-    UnixBuilder,
+    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, Connection,
+    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval, JoinHandle, KeepAlive,
+    LineOptions, Packet, PeerCertificate, PeerCredentials, ReadExact, Result, SelectorBuilder,
+    SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging, Stats,
+    TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion,
+    ToAddress, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -29,12 +30,15 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Address>();
     is_send_and_sync::<ByteReadChannel>();
     is_send_and_sync::<ByteWriteChannel>();
+    is_send_and_sync::<ClientAuth>();
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();
     is_send_and_sync::<Connection>();
+    is_send_and_sync::<EndWithoutNotify>();
     is_send_and_sync::<Error>();
     is_send_and_sync::<ErrorKind>();
     is_send_and_sync::<Fault>();
+    is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
     is_send_and_sync::<Interval>();
     is_send_and_sync::<JoinHandle<()>>();
@@ -44,6 +48,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<KeepAlive>();
     is_send_and_sync::<LineOptions>();
     is_send_and_sync::<Packet>();
+    is_send_and_sync::<PeerCertificate>();
     is_send_and_sync::<PeerCredentials>();
     is_send_and_sync::<ReadExact<'_>>();
     is_send_and_sync::<Result<()>>();
@@ -57,6 +62,13 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Stats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();
+    is_send_and_sync::<TlsClientBuilder>();
+    is_send_and_sync::<TlsConfig>();
+    is_send_and_sync::<TlsFault>();
+    is_send_and_sync::<TlsInfo>();
+    is_send_and_sync::<TlsServerBuilder>();
+    is_send_and_sync::<TlsVersion>();
+    is_send_and_sync::<Trust>();
     is_send_and_sync::<UnixAddress>();
     is_send_and_sync::<UnixBuilder>();
 }
@@ -70,6 +82,8 @@ fn every_public_future_is_send(
     server: &ServerSocket,
     incoming: &mut Incoming,
     socket: &Socket,
+    connection: &mut Connection,
+    tls: &TlsConfig,
     interval: &mut Interval,
     input: &mut ByteReadChannel,
     output: &mut ByteWriteChannel,
@@ -88,10 +102,15 @@ fn every_public_future_is_send(
     is_send(selector.spawn_value(async { 1 }));
     is_send(server.accept());
     is_send(server.closed());
+    is_send(socket.accept_tls(tls));
     is_send(socket.close());
     is_send(socket.close_within(SECOND));
     is_send(socket.closed());
+    is_send(socket.handshake());
     is_send(socket.peer_finished());
+    is_send(socket.tls(tls));
+    is_send(connection.accept_tls(tls));
+    is_send(connection.tls(tls));
     is_send(tcp.clone().bind("127.0.0.1:0"));
     is_send(tcp.clone().bind((Ipv4Addr::LOCALHOST, 0)));
     is_send(tcp.clone().connect(String::new()));
@@ -220,6 +239,7 @@ fn no_public_future_is_missing_here() {
             "SelectorManager" => format!("selector.{name}("),
             "ServerSocket" => format!("server.{name}("),
             "Socket" => format!("socket.{name}("),
+            "Connection" => format!("connection.{name}("),
             "TcpBuilder" => format!("tcp.{}{name}(", if name == "bind" { "clone()." } else { "" }),
             "UnixBuilder" => {
                 format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })

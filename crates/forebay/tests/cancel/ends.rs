@@ -34,7 +34,7 @@ const AFTERWARDS: [(Afterwards, &str); 3] = [
 pub(crate) fn rows() -> Vec<Row> {
     let over_all = |attempt: fn(Sink, Afterwards, &Trial)| {
         let mut scenes = Vec::new();
-        for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory] {
+        for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
             for (then, name) in AFTERWARDS {
                 let run = move |trial: &Trial| attempt(sink, then, trial);
                 scenes.push(Scene::new(format!("{sink}, {name}"), 2, run));
@@ -44,7 +44,7 @@ pub(crate) fn rows() -> Vec<Row> {
     };
     let close = |close: Close| {
         let mut scenes = Vec::new();
-        for sink in [Sink::Tcp, Sink::Unix, Sink::Memory] {
+        for sink in [Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
             for (then, name) in AFTERWARDS {
                 let run = move |trial: &Trial| closing(sink, close, then, trial);
                 scenes.push(Scene::new(format!("{sink}, {name}"), 2, run));

@@ -40,10 +40,16 @@ pub(crate) fn rows() -> Vec<Row> {
         call: slice_of::<{ GIVEN_BACK_BYTES + 2 }>(),
     };
     let byte_by_byte =
-        [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
+        [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Tls, Source::Blocking];
     // Through a pipe of one byte, the bulk takes a second and proves nothing more.
-    let in_pieces =
-        [Source::Pipe(KIB), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
+    let in_pieces = [
+        Source::Pipe(KIB),
+        Source::Tcp,
+        Source::Unix,
+        Source::Memory,
+        Source::Tls,
+        Source::Blocking,
+    ];
     let wide = [Source::Pipe(64 * KIB), Source::Tcp, Source::Blocking];
     let mut all = scenes(small, &byte_by_byte);
     all.extend(scenes(straight, &in_pieces));

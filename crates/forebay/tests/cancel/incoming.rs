@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, SelectorManager, pipe};
 
 use crate::support::{Alarm, World, now};
+use crate::tls::secure_pair;
 use crate::unix::unix_listener;
 
 /// Bytes that wait in a connection in memory.
@@ -24,6 +25,8 @@ pub(crate) enum Source {
     Unix,
     /// A connection in memory.
     Memory,
+    /// TLS, in memory.
+    Tls,
     /// A `Read` that blocks, on a thread of the pool.
     Blocking,
 }
@@ -35,6 +38,7 @@ impl fmt::Display for Source {
             Self::Tcp => f.write_str("over TCP"),
             Self::Unix => f.write_str("over a Unix socket"),
             Self::Memory => f.write_str("in memory"),
+            Self::Tls => f.write_str("over TLS"),
             Self::Blocking => f.write_str("over a blocking reader"),
         }
     }
@@ -88,6 +92,10 @@ impl Incoming {
             }
             Source::Memory => {
                 let (near, far) = selector.duplex(MEMORY_BYTES);
+                (near.input, Feed::Memory(far))
+            }
+            Source::Tls => {
+                let (near, far) = secure_pair(selector, MEMORY_BYTES).await;
                 (near.input, Feed::Memory(far))
             }
             Source::Blocking => {

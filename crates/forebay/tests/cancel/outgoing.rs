@@ -11,6 +11,7 @@ use forebay::{ByteReadChannel, ByteWriteChannel, Connection, SelectorManager, So
 use socket2::{Domain, SockAddr, Type};
 
 use crate::support::{Alarm, World, now, poll_once, turn};
+use crate::tls::secure_pair;
 use crate::unix::unix_listener;
 
 /// A writer waits while this much is queued (`ByteWriteChannel`).
@@ -25,6 +26,8 @@ pub(crate) enum Sink {
     Unix,
     /// A connection in memory.
     Memory,
+    /// TLS, in memory.
+    Tls,
 }
 
 impl fmt::Display for Sink {
@@ -34,6 +37,7 @@ impl fmt::Display for Sink {
             Self::Tcp => f.write_str("over TCP"),
             Self::Unix => f.write_str("over a Unix socket"),
             Self::Memory => f.write_str("in memory"),
+            Self::Tls => f.write_str("over TLS"),
         }
     }
 }
@@ -98,17 +102,21 @@ impl Full {
                 let (near, far) = selector.duplex(HIGH_WATER_BYTES);
                 (near.output, Some(near.socket), Taker::Memory(far))
             }
+            Sink::Tls => {
+                let (near, far) = secure_pair(selector, HIGH_WATER_BYTES).await;
+                (near.output, Some(near.socket), Taker::Memory(far))
+            }
         };
         let bite = match sink {
             Sink::Pipe(capacity) => capacity,
-            Sink::Tcp | Sink::Unix | Sink::Memory => HIGH_WATER_BYTES,
+            Sink::Tcp | Sink::Unix | Sink::Memory | Sink::Tls => HIGH_WATER_BYTES,
         };
         let world = Outgoing { taker, taken: Vec::new(), bite, end: None };
         let mut full = Self { output, socket, world, filler: Vec::new() };
         match sink {
             // The pipe is full, and before it stand two bites and a byte.
             Sink::Pipe(capacity) => full.fill(3 * capacity + 1),
-            Sink::Tcp | Sink::Unix | Sink::Memory => {
+            Sink::Tcp | Sink::Unix | Sink::Memory | Sink::Tls => {
                 while full.output.queued() < HIGH_WATER_BYTES {
                     full.fill(4 * HIGH_WATER_BYTES);
                     turn().await;

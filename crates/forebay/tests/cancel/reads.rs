@@ -194,7 +194,8 @@ fn row(
     call: Call,
 ) -> Row {
     let read = Read { what: "", word: words[0], waits_min, pieces: single(stream), call };
-    let sources = [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Blocking];
+    let sources =
+        [Source::Pipe(1), Source::Tcp, Source::Unix, Source::Memory, Source::Tls, Source::Blocking];
     Row { path, words, scenes: scenes(read, &sources) }
 }
 

@@ -22,6 +22,7 @@ pub(crate) enum Word {
     Resumes,
     Releases,
     Poisons,
+    Aborts,
 }
 
 /// One public function that returns a future.
@@ -70,7 +71,8 @@ fn word(text: &str) -> Word {
         "Resumes" => Word::Resumes,
         "Releases" => Word::Releases,
         "Poisons" => Word::Poisons,
-        other => panic!("{other} is none of the four words"),
+        "Aborts" => Word::Aborts,
+        other => panic!("{other} is none of the five words"),
     }
 }
 

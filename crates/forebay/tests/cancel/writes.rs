@@ -110,7 +110,7 @@ fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
     let mut scenes = Vec::new();
     // A byte at a time, something large takes a second in the end, and the peer then only reads.
     let pipe = Sink::Pipe(if item.len() < KIB { 1 } else { KIB });
-    for sink in [pipe, Sink::Tcp, Sink::Unix, Sink::Memory] {
+    for sink in [pipe, Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
         for (then, name) in [
             (Afterwards::SomethingElse, "then something else"),
             (Afterwards::Again, "then again"),
