@@ -26,7 +26,8 @@ name = "forebay-panic-abort"
 edition = "2024"
 
 [dependencies]
-forebay = { path = "PATH" }
+# Without cryptography, which would take most of the time and is not what is tried here.
+forebay = { path = "PATH", default-features = false }
 
 [profile.dev]
 panic = "abort"

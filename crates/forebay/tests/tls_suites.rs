@@ -20,7 +20,7 @@ fn known(error: &forebay::Error) -> Vec<String> {
     assert!(matches!(error.kind(), ErrorKind::InvalidInput), "{error}");
     let text = error.to_string();
     let (_, list) = text.split_once("known are ").unwrap();
-    list.split(", ").map(str::to_owned).collect()
+    list.replace(" and ", ", ").split(", ").map(str::to_owned).collect()
 }
 
 fn all_suites() -> Vec<String> {

@@ -163,20 +163,21 @@ impl ServerSocket {
     /// ```no_run
     /// use forebay::{Identity, TlsConfig};
     ///
-    /// let identity = Identity::from_pem_files("server.pem", "server.key")?;
-    /// let config = TlsConfig::server(identity).build()?;
-    /// forebay::run(async |selector| {
-    ///     let server = selector.tcp().bind("127.0.0.1:9443").await?.tls(&config)?;
-    ///     loop {
-    ///         let socket = server.accept().await?;
-    ///         selector.spawn(async move {
-    ///             let mut output = socket.open_write_channel()?;
-    ///             output.write_str("Hello, in private!\n").await?;
-    ///             socket.close().await
-    ///         });
-    ///     }
-    /// })
-    /// # as forebay::Result<()>
+    /// fn main() -> forebay::Result<()> {
+    ///     let identity = Identity::from_pem_files("server.pem", "server.key")?;
+    ///     let config = TlsConfig::server(identity).build()?;
+    ///     forebay::run(async |selector| {
+    ///         let server = selector.tcp().bind("127.0.0.1:9443").await?.tls(&config)?;
+    ///         loop {
+    ///             let socket = server.accept().await?;
+    ///             selector.spawn(async move {
+    ///                 let mut output = socket.open_write_channel()?;
+    ///                 output.write_str("Hello, in private!\n").await?;
+    ///                 socket.close().await
+    ///             });
+    ///         }
+    ///     })
+    /// }
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(&self, config: &forebay_tls::TlsConfig) -> Result<Self> {
