@@ -11,10 +11,10 @@ use forebay::testing::TestClock;
 use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, Connection,
     EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval, JoinHandle, KeepAlive,
-    LineOptions, Packet, PeerCertificate, PeerCredentials, ReadExact, Result, SelectorBuilder,
-    SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging, Stats,
-    TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion,
-    ToAddress, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+    LineOptions, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result,
+    SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging,
+    Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder,
+    TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -23,7 +23,7 @@ fn is_send<T: Send>(_: T) {}
 
 /// Of the public traits those decide that implement them; these are the only ones.
 #[allow(dead_code)]
-fn takes_the_public_traits<S: Staged, A: ToAddress, U: ToUnixAddress>() {}
+fn takes_the_public_traits<S: Staged, A: ToAddress, U: ToUnixAddress, P: ToPin>() {}
 
 #[test]
 fn every_public_type_is_send_and_sync() {
@@ -49,6 +49,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<LineOptions>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();
+    is_send_and_sync::<PeerChain>();
     is_send_and_sync::<PeerCredentials>();
     is_send_and_sync::<ReadExact<'_>>();
     is_send_and_sync::<Result<()>>();
