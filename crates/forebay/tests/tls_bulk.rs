@@ -8,6 +8,7 @@ mod support;
 mod vocabulary;
 
 use std::fs::{self, File};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,12 +45,15 @@ impl Load {
         self.place.path("data")
     }
 
-    /// Has a program take its input from the file, and leave its output in another.
-    fn start_on_files(&self, test: &str, mut command: std::process::Command) -> Option<Foreign> {
+    /// Has a program send the data, and leave in a file what it receives.
+    fn start_with_file(&self, test: &str, mut command: Command) -> Option<Foreign> {
         piped(&mut command);
-        command.stdin(File::open(self.path()).unwrap());
         command.stdout(File::create(self.place.directory.join("received")).unwrap());
-        Foreign::start(test, &mut command)
+        let mut program = Foreign::start(test, &mut command)?;
+        // Its input must not end: `openssl s_server` would leave at that, and throw away whatever it
+        // has not read by then.
+        program.feed(Arc::clone(&self.data));
+        Some(program)
     }
 
     fn check_received(&self) {
@@ -89,7 +93,7 @@ fn as_server(test: &'static str, tool: Tool) {
         let data = Arc::clone(&load.data);
         let handled = handle_next(&selector, &listener, |socket| exchange(socket, data));
         let path = load.path();
-        let on_files = matches!(tool, Tool::OpenSsl | Tool::GnuTls);
+        let has_file = matches!(tool, Tool::OpenSsl | Tool::GnuTls);
         let more: &[&str] = match tool {
             Tool::OpenSsl => &["-quiet"],
             Tool::GnuTls => &["--logfile=/dev/null"],
@@ -98,8 +102,8 @@ fn as_server(test: &'static str, tool: Tool) {
         let given = Given { more, ..Given::default() };
         let start = Instant::now();
         let command = tool.client_command(&load.place, listener.port(), &given);
-        let client = if on_files {
-            load.start_on_files(test, command)
+        let client = if has_file {
+            load.start_with_file(test, command)
         } else {
             tool.client(test, &load.place, listener.port(), &given)
         };
@@ -107,7 +111,7 @@ fn as_server(test: &'static str, tool: Tool) {
         selector.block_on(handled).unwrap().unwrap();
         tell(test, &load, start);
         let said = client.end_well();
-        if on_files {
+        if has_file {
             load.check_received();
         } else {
             check_hashes(test, &said);
@@ -120,16 +124,16 @@ fn as_client(test: &'static str, tool: Tool) {
     watched_for(PATIENCE, move || {
         let (selector, load) = (SelectorManager::new(), Load::new(test));
         let path = load.path();
-        let on_files = tool == Tool::OpenSsl;
+        let has_file = tool == Tool::OpenSsl;
         let more: &[&str] = match tool {
             Tool::OpenSsl => &["-quiet", "-naccept", "1"],
             Tool::Python | Tool::Node | Tool::GnuTls => &["--do", "bulk", "--file", &path],
         };
         let given = Given { more, ..Given::default() };
-        let started = if on_files {
+        let started = if has_file {
             let port = free_port();
             let command = tool.server_command(&load.place, port, &given);
-            load.start_on_files(test, command).map(|server| (server, port))
+            load.start_with_file(test, command).map(|server| (server, port))
         } else {
             tool.server(test, &load.place, &given)
         };
@@ -143,7 +147,7 @@ fn as_client(test: &'static str, tool: Tool) {
         exchanged.unwrap();
         tell(test, &load, start);
         let said = server.end_well();
-        if on_files {
+        if has_file {
             load.check_received();
         } else {
             check_hashes(test, &said);

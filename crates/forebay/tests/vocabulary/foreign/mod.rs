@@ -5,7 +5,7 @@ mod tools;
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::lock;
@@ -21,6 +21,8 @@ pub(crate) struct Foreign {
     name: String,
     process: Child,
     stdin: Option<ChildStdin>,
+    /// Types in what [`feed`](Self::feed) was given.
+    feeding: Option<JoinHandle<ChildStdin>>,
     said: Arc<Said>,
     /// What was looked through already.
     heard: usize,
@@ -57,7 +59,7 @@ impl Foreign {
         if let Some(stderr) = process.stderr.take() {
             said.collect(stderr);
         }
-        Self { name, stdin: process.stdin.take(), process, said, heard: 0 }
+        Self { name, stdin: process.stdin.take(), feeding: None, process, said, heard: 0 }
     }
 
     /// Types something in.
@@ -83,9 +85,22 @@ impl Foreign {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).ok();
     }
 
+    /// Types in more than it reads at once, in the background, and does not end its input.
+    pub(crate) fn feed(&mut self, bytes: Arc<Vec<u8>>) {
+        let mut stdin = self.stdin.take().unwrap();
+        self.feeding = Some(thread::spawn(move || {
+            // If it is gone by now, its end says why.
+            stdin.write_all(&bytes).ok();
+            stdin
+        }));
+    }
+
     /// Ends its input.
     pub(crate) fn hush(&mut self) {
         self.stdin = None;
+        if let Some(feeding) = self.feeding.take() {
+            drop(feeding.join());
+        }
     }
 
     /// Waits until it says this, and returns everything from what was heard last up to there.
