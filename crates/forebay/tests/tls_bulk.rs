@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use forebay::{Connection, ErrorKind, Result, SelectorManager, Socket, TlsConfig};
+use forebay::{Connection, Result, SelectorManager, Socket, TlsConfig};
 use futures_lite::future::zip;
 use support::{MIB, Random, from_environment, report, seed, watched_for};
 use vocabulary::foreign::{Foreign, Given, Place, Tool, free_port, piped};
@@ -137,12 +137,12 @@ fn as_client(test: &'static str, tool: Tool) {
         } else {
             tool.server(test, &load.place, &given)
         };
-        let Some((server, port)) = started else { return };
+        let Some((mut server, port)) = started else { return };
         let config = TlsConfig::client().trust(load.place.authority.trust()).build().unwrap();
         let start = Instant::now();
         let data = Arc::clone(&load.data);
         let exchanged: Result<()> = selector.block_on(async {
-            exchange(connect(&selector, port).await?.tls(&config).await?, data).await
+            exchange(server.connect(&selector, port).await?.tls(&config).await?, data).await
         });
         exchanged.unwrap();
         tell(test, &load, start);
@@ -153,16 +153,6 @@ fn as_client(test: &'static str, tool: Tool) {
             check_hashes(test, &said);
         }
     });
-}
-
-/// Connects as soon as the program listens.
-async fn connect(selector: &SelectorManager, port: u16) -> Result<Socket> {
-    loop {
-        match selector.tcp().connect(("localhost", port)).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Refused) => {}
-            connected => return connected,
-        }
-    }
 }
 
 /// The peer has hashed what it received, and what it sent, which is the same.
@@ -210,11 +200,13 @@ fn much_comes_from_a_server_of_gnutls() {
         let (selector, load) = (SelectorManager::new(), Load::new(test));
         let file = format!("--httpdata={}", load.path());
         let given = Given { more: &["--http", &file], ..Given::default() };
-        let Some((_server, port)) = Tool::GnuTls.server(test, &load.place, &given) else { return };
+        let Some((mut server, port)) = Tool::GnuTls.server(test, &load.place, &given) else {
+            return;
+        };
         let config = TlsConfig::client().trust(load.place.authority.trust()).build().unwrap();
         let start = Instant::now();
         let page: Result<Vec<u8>> = selector.block_on(async {
-            let socket = connect(&selector, port).await?.tls(&config).await?;
+            let socket = server.connect(&selector, port).await?.tls(&config).await?;
             let mut connection = socket.connection()?;
             connection.output.write_str("GET / HTTP/1.0\r\n\r\n").await?;
             while connection.input.read_line().await?.is_some_and(|line| !line.is_empty()) {}

@@ -17,26 +17,16 @@ use vocabulary::foreign::{Foreign, Given, Place, Tool, free_port, piped};
 /// Longer than a test may take: an end that is noticed only by it would be one that hangs.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Connects as soon as the program listens.
-async fn connect(selector: &SelectorManager, port: u16) -> Result<Socket> {
-    loop {
-        match selector.tcp().connect(("localhost", port)).await {
-            Err(error) if matches!(error.kind(), ErrorKind::Refused) => {}
-            connected => return connected,
-        }
-    }
-}
-
 /// A program that accepts and closes, each connection of several.
 fn closes_at_once(test: &'static str, command: fn(u16) -> Command, connections: usize) {
     watched(move || {
         let (selector, port) = (SelectorManager::new(), free_port());
-        let Some(_peer) = Foreign::start(test, piped(&mut command(port))) else { return };
+        let Some(mut peer) = Foreign::start(test, piped(&mut command(port))) else { return };
         let config = TlsConfig::client().handshake_timeout(HANDSHAKE_TIMEOUT).build().unwrap();
         for _ in 0..connections {
             let start = Instant::now();
-            let error: Result<Socket> =
-                selector.block_on(async { connect(&selector, port).await?.tls(&config).await });
+            let error: Result<Socket> = selector
+                .block_on(async { peer.connect(&selector, port).await?.tls(&config).await });
             let (error, took) = (error.unwrap_err(), start.elapsed());
             let is_end = error.tls_fault() == Some(TlsFault::EndedInHandshake) || error.is_reset();
             assert!(is_end, "{error}");
@@ -50,7 +40,7 @@ fn closes_at_once(test: &'static str, command: fn(u16) -> Command, connections: 
 fn socat_that_closes_at_once_is_an_error_at_once() {
     let socat = |port| {
         let mut command = Command::new("socat");
-        command.args([&format!("TCP-LISTEN:{port},fork,bind=127.0.0.1"), "/dev/null"]);
+        command.args([&format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1"), "/dev/null"]);
         command
     };
     closes_at_once("socat_that_closes_at_once_is_an_error_at_once", socat, 5);
@@ -77,12 +67,12 @@ fn cut(
         let (selector, place) = (SelectorManager::new(), Place::new());
         let bytes = MIB.to_string();
         let given = Given { more: &["--do", "cut", "--bytes", &bytes], ..Given::default() };
-        let Some((server, port)) = Tool::Python.server(test, &place, &given) else { return };
+        let Some((mut server, port)) = Tool::Python.server(test, &place, &given) else { return };
         let config = TlsConfig::client().trust(place.authority.trust()).end_without_notify(end);
         let config = config.build().unwrap();
         let mut page = Vec::new();
         let asked: Result<Vec<u8>> = selector.block_on(async {
-            let socket = connect(&selector, port).await?.tls(&config).await?;
+            let socket = server.connect(&selector, port).await?.tls(&config).await?;
             let mut connection = socket.connection()?;
             let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
             connection.output.write_str(request).await?;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use forebay::{ErrorKind, Result, SelectorManager, Socket};
+
 use super::lock;
 
 #[allow(unused_imports, reason = "every test binary takes the words it needs")]
@@ -93,6 +95,23 @@ impl Foreign {
             stdin.write_all(&bytes).ok();
             stdin
         }));
+    }
+
+    /// Connects to it as soon as it listens.
+    pub(crate) async fn connect(
+        &mut self,
+        selector: &SelectorManager,
+        port: u16,
+    ) -> Result<Socket> {
+        loop {
+            match selector.tcp().connect(("localhost", port)).await {
+                Err(error) if matches!(error.kind(), ErrorKind::Refused) => {
+                    let ended = self.process.try_wait().unwrap();
+                    assert!(ended.is_none(), "{} does not listen, but ended: {ended:?}", self.name);
+                }
+                connected => return connected,
+            }
+        }
     }
 
     /// Ends its input.
