@@ -2,7 +2,7 @@
 //!
 //! Run it with `cargo run --example tls_server [HOST:PORT] [--cert FILE --key FILE] [--ca-out FILE]`
 //! (default 127.0.0.1:9443; port 0 takes any free one). Without a certificate and a key in PEM files
-//! it makes an authority for development, and a certificate for `localhost`, 127.0.0.1, ::1 and the
+//! it makes an authority for development, and a certificate for `localhost`, 127.0.0.1, `::1` and the
 //! given host; the authority's own certificate, which clients have to trust, is printed, or written
 //! to the file behind `--ca-out`:
 //!

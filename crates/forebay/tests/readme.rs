@@ -108,7 +108,8 @@ fn what_ktors_page_names_is_there() {
 }
 
 fn gather(folder: &Path, sources: &mut String) {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries.flatten().map(|entry| entry.path()) {
         if entry.is_dir() {
             gather(&entry, sources);

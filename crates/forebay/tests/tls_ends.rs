@@ -7,12 +7,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod support;
 mod vocabulary;
-
-use std::io::Write;
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket};
 use futures_lite::future::zip;
+use support::report;
 use vocabulary::ends::pattern;
 use vocabulary::tls::Configs;
 use vocabulary::{until, watched};
@@ -87,8 +87,8 @@ async fn once(
             }
         }
     };
-    let (client, served) = zip(client, serving).await;
-    client.and(served)
+    let (wrote, read) = zip(client, serving).await;
+    wrote.and(read)
 }
 
 fn lose_nothing(writer: Writer) {
@@ -119,12 +119,10 @@ fn lose_nothing(writer: Writer) {
             })
         });
         let done = done.unwrap();
-        writeln!(
-            std::io::stderr(),
+        report(&format!(
             "tls_ends: {writer:?} writes {length} bytes, reads nothing, {end:?}: {done} times, \
              0 bytes lost, every end was said"
-        )
-        .unwrap();
+        ));
     }
 }
 
