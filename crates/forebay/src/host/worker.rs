@@ -72,13 +72,14 @@ struct Table {
 }
 
 impl Slots {
-    /// Watches a descriptor. The first event tells what it is ready for.
+    /// Watches a descriptor. The first event tells what it is ready for. Until then it is taken for
+    /// one that can be written to, which most can: the first write need not wait for the event.
     pub(crate) fn register(
         self: &Arc<Self>,
         registry: &Registry,
         fd: BorrowedFd<'_>,
     ) -> io::Result<WorkerReady> {
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(Slot { state: AtomicUsize::new(WRITABLE), ..Slot::default() });
         let token = lock(&self.table).insert(Arc::clone(&slot));
         let ready = WorkerReady { slot, token, slots: Arc::clone(self) };
         registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest())?;

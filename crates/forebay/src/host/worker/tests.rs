@@ -96,11 +96,13 @@ fn tcp_pair() -> (TcpStream, TcpStream) {
 }
 
 #[test]
-fn nothing_is_tried_before_the_first_event() {
+fn only_a_write_is_tried_before_the_first_event() {
     let bench = Bench::new();
     let (stream, _peer) = UnixStream::pair().expect("a pair");
     let ready = bench.register(&stream);
     assert_eq!(tries(&ready, Direction::Read), 0);
+    assert_eq!(tries(&ready, Direction::Write), 1);
+    // It said `EAGAIN`, so that the next one waits for the event.
     assert_eq!(tries(&ready, Direction::Write), 0);
 }
 
