@@ -19,7 +19,7 @@ use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
 use crate::net::descriptor::{Descriptor, Waits};
-use crate::net::system::{self, SEND_FLAGS};
+use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::Shared;
 
 /// What carries a connection's bytes.
@@ -239,12 +239,13 @@ impl Stream {
         note: Note<'_>,
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
+            let flags = if note.core.ends_by_release() { SEND_LAST_FLAGS } else { SEND_FLAGS };
             let sent = if queue.is_one_piece() {
-                send(fd, queue.first(), SEND_FLAGS)
+                send(fd, queue.first(), flags)
             } else {
                 let (slices, count) = queue.slices();
                 let mut control = SendAncillaryBuffer::default();
-                sendmsg(fd, &slices[..count], &mut control, SEND_FLAGS)
+                sendmsg(fd, &slices[..count], &mut control, flags)
             };
             Ok(Progress { count: note.error_of(sent)?, drained: false })
         });

@@ -66,6 +66,15 @@ pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
+/// For what is followed by the end mark at once: both leave in one segment (`send(2)`, since Linux
+/// 2.4.4).
+#[cfg(target_os = "linux")]
+pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS.union(SendFlags::MORE);
+
+/// Elsewhere the end mark is a segment of its own.
+#[cfg(not(target_os = "linux"))]
+pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS;
+
 /// Accepts a connection, non-blocking and close-on-exec from the start (`accept4(2)`).
 #[cfg(not(target_vendor = "apple"))]
 pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
