@@ -1,18 +1,23 @@
 //! Certificates for the tests of this crate, made when they are needed.
+//!
+//! They are valid today and at the fixed time that some tests ask for: whoever tests a date sets it.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
+use rustls::pki_types::CertificateDer;
 
-/// An authority and everything it needs to issue.
+use crate::Trust;
+
+/// An authority with its key, and how it was made.
 pub(crate) struct Authority {
-    pub(crate) pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) params: CertificateParams,
+    pub(crate) key: KeyPair,
+    pub(crate) der: CertificateDer<'static>,
 }
 
-/// A certificate and its key, in PEM.
-pub(crate) struct Leaf {
+/// A certificate and its key.
+pub(crate) struct Issued {
     pub(crate) pem: String,
     pub(crate) key_pem: String,
     pub(crate) der: Vec<u8>,
@@ -22,64 +27,136 @@ pub(crate) struct Leaf {
 impl Authority {
     /// A root.
     pub(crate) fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let params = authority(name);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
+        Self::root_with(name, |_| {})
     }
 
-    /// An authority that this one vouches for.
-    pub(crate) fn intermediate(&self, name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let params = authority(name);
-        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
+    pub(crate) fn root_with(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (params, key) = (authority(name, change), KeyPair::generate().unwrap());
+        let der = params.self_signed(&key).unwrap().der().clone();
+        Self { params, key, der }
     }
 
-    /// A certificate for servers and clients.
-    pub(crate) fn leaf(&self, name: &str) -> Leaf {
-        self.leaf_of(name, &KeyPair::generate().unwrap())
+    /// An authority below this one.
+    pub(crate) fn authority(&self, name: &str) -> Self {
+        self.authority_with(name, |_| {})
     }
 
-    /// A certificate for a key.
-    pub(crate) fn leaf_of(&self, name: &str, key: &KeyPair) -> Leaf {
-        self.issue(&leaf(name), key)
+    pub(crate) fn authority_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let (params, key) = (authority(name, change), KeyPair::generate().unwrap());
+        let der = params.signed_by(&key, &self.issuer()).unwrap().der().clone();
+        Self { params, key, der }
     }
 
-    /// A certificate as it is described.
-    pub(crate) fn issue(&self, params: &CertificateParams, key: &KeyPair) -> Leaf {
-        let certificate = params.signed_by(key, &self.issuer).unwrap();
-        Leaf {
+    pub(crate) fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        pem(&self.der)
+    }
+
+    /// The trust of whoever has this root, and no other.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::roots_pem(self.pem()).unwrap()
+    }
+
+    /// A certificate for these names with its key, and with nothing wrong about it.
+    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_with(&KeyPair::generate().unwrap(), names, |_| {})
+    }
+
+    /// The same for a key, and altered.
+    pub(crate) fn issue_with(
+        &self,
+        key: &KeyPair,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
+        let mut params = named("the leaf", names);
+        change(&mut params);
+        let certificate = params.signed_by(key, &self.issuer()).unwrap();
+        Issued {
             pem: certificate.pem(),
             key_pem: key.serialize_pem(),
             der: certificate.der().to_vec(),
             key_der: key.serialize_der(),
         }
     }
+
+    /// A certificate for these names where nobody asks for its key.
+    pub(crate) fn leaf(&self, names: &[&str]) -> CertificateDer<'static> {
+        self.leaf_with(names, |_| {})
+    }
+
+    pub(crate) fn leaf_with(
+        &self,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> CertificateDer<'static> {
+        self.leaf_for(&KeyPair::generate().unwrap(), names, change)
+    }
+
+    pub(crate) fn leaf_for(
+        &self,
+        key: &KeyPair,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> CertificateDer<'static> {
+        self.issue_with(key, names, change).der.into()
+    }
 }
 
-impl Leaf {
+impl Issued {
     /// Certificate and key in one text.
     pub(crate) fn both(&self) -> String {
         format!("{}{}", self.pem, self.key_pem)
     }
 }
 
-/// What a certificate for a name is made of.
-pub(crate) fn leaf(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+/// Parameters with nothing wrong about them, for a subject of this name.
+pub(crate) fn named(name: &str, alternative: &[&str]) -> CertificateParams {
+    let names: Vec<String> = alternative.iter().map(ToString::to_string).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.use_authority_key_identifier_extension = true;
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params
 }
 
-fn authority(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, name);
+fn authority(name: &str, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = named(name, &[]);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    params.use_authority_key_identifier_extension = true;
+    change(&mut params);
     params
+}
+
+/// A certificate that its own key has signed.
+pub(crate) fn self_signed(params: &CertificateParams) -> CertificateDer<'static> {
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+}
+
+/// The text form of what may be a certificate; the words around it are all that matters here.
+pub(crate) fn pem(der: &[u8]) -> String {
+    let body = base64_lines(der);
+    format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+}
+
+fn base64_lines(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut lines = String::new();
+    for line in bytes.chunks(48) {
+        for group in line.chunks(3) {
+            let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for digit in 0..4 {
+                let value = (bits >> (18 - 6 * digit)) & 63;
+                lines.push(if digit > group.len() { '=' } else { DIGITS[value as usize].into() });
+            }
+        }
+        lines.push('\n');
+    }
+    lines
 }

@@ -14,13 +14,13 @@ use rustls::HandshakeKind;
 use self::handshake::shake;
 use super::{Store, TlsClientBuilder, TlsServerBuilder};
 use crate::samples::Authority;
-use crate::{Identity, TlsConfig, Trust};
+use crate::{Identity, TlsConfig};
 
 /// An authority, and both sides begun with what it issued to `localhost`.
 fn sides() -> (Authority, TlsClientBuilder, TlsServerBuilder) {
     let root = Authority::new("root");
-    let identity = Identity::from_pem(root.leaf("localhost").both()).unwrap();
-    let trust = Trust::roots_pem(&root.pem).unwrap();
+    let identity = Identity::from_pem(root.issue(&["localhost"]).both()).unwrap();
+    let trust = root.trust();
     (root, TlsConfig::client().trust(trust), TlsConfig::server(identity))
 }
 

@@ -19,10 +19,10 @@ fn shaken(
 #[test]
 fn s9_a_client_is_asked_for_as_much_as_was_set() {
     let (root, client, server) = sides();
-    let trust = Trust::roots_pem(&root.pem).unwrap();
-    let stranger = Authority::new("stranger").leaf("client.example");
+    let trust = root.trust();
+    let stranger = Authority::new("stranger").issue(&["client.example"]);
     let stranger = Identity::from_pem(stranger.both()).unwrap();
-    let known = root.leaf("client.example");
+    let known = root.issue(&["client.example"]);
     let anonymous = client.clone().build().unwrap();
     let unknown = client.clone().identity(stranger).build().unwrap();
     let identity = Identity::from_pem(known.both()).unwrap();

@@ -3,8 +3,7 @@ use super::{connect, sides};
 use crate::config::{Side, Store};
 use crate::samples::Authority;
 use crate::{
-    ClientAuth, EndWithoutNotify, Identity, TlsClientBuilder, TlsConfig, TlsServerBuilder, Trust,
-    notes,
+    ClientAuth, EndWithoutNotify, Identity, TlsClientBuilder, TlsConfig, TlsServerBuilder, notes,
 };
 
 #[test]
@@ -29,9 +28,9 @@ fn s8_the_name_that_a_client_asked_for_is_noted() {
 #[test]
 fn s8_an_address_is_checked_and_not_asked_for() {
     let root = Authority::new("root");
-    let identity = Identity::from_pem(root.leaf("127.0.0.1").both()).unwrap();
+    let identity = Identity::from_pem(root.issue(&["127.0.0.1"]).both()).unwrap();
     let server = TlsConfig::server(identity).build().unwrap();
-    let trust = Trust::roots_pem(&root.pem).unwrap();
+    let trust = root.trust();
     let client = TlsConfig::client().trust(trust).build().unwrap();
     let mut ours = client.client_connection(&Store::default(), Some("127.0.0.1")).unwrap();
     let mut theirs = server.server_connection().unwrap();
@@ -68,11 +67,11 @@ fn the_name_that_was_set_goes_before_the_host() {
 #[test]
 fn a_new_certificate_is_shown_from_the_next_handshake_on() {
     let root = Authority::new("root");
-    let (old, new) = (root.leaf("localhost"), root.leaf("localhost"));
+    let (old, new) = (root.issue(&["localhost"]), root.issue(&["localhost"]));
     let path = std::env::temp_dir().join(format!("forebay-tls-next-{}.pem", std::process::id()));
     std::fs::write(&path, old.both()).unwrap();
     let identity = Identity::from_pem_files(&path, &path).unwrap();
-    let trust = Trust::roots_pem(&root.pem).unwrap();
+    let trust = root.trust();
     let server = TlsConfig::server(identity.clone())
         .client_auth(ClientAuth::Required(trust.clone()))
         .session_cache(0)

@@ -50,8 +50,10 @@ fn connect(client: &TlsConfig, store: &Store, server: &TlsConfig) -> HandshakeKi
 /// A server whose root this process believes from now on, as its system's.
 fn server(roots: &PathBuf) -> TlsConfig {
     let root = Authority::new("root of the system");
-    std::fs::write(roots, &root.pem).unwrap();
-    TlsConfig::server(Identity::from_pem(root.leaf("localhost").both()).unwrap()).build().unwrap()
+    std::fs::write(roots, root.pem()).unwrap();
+    TlsConfig::server(Identity::from_pem(root.issue(&["localhost"]).both()).unwrap())
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -73,7 +75,7 @@ fn roots_are_read_when_they_are_needed_and_once() {
     let Some(roots) = inside("roots_are_read_when_they_are_needed_and_once", "") else { return };
     // Nothing but an empty file is there to be read: building does not look.
     let own = TlsConfig::client().build().unwrap();
-    let plus = Authority::new("another").pem;
+    let plus = Authority::new("another").pem();
     let plus = TlsConfig::client().trust(Trust::system_plus_pem(plus).unwrap()).build().unwrap();
     let server = server(&roots);
     let store = Arc::new(Store::default());

@@ -22,7 +22,7 @@ fn a_configuration_of_the_other_side_says_which_one_is_wanted() {
 #[test]
 fn a_key_that_no_suite_goes_with_is_refused_when_it_is_built() {
     let root = Authority::new("root");
-    let identity = Identity::from_pem(root.leaf("localhost").both()).unwrap();
+    let identity = Identity::from_pem(root.issue(&["localhost"]).both()).unwrap();
     let server = TlsConfig::server(identity);
     let suite = "ECDHE-RSA-AES128-GCM-SHA256";
     let error = server.clone().cipher_suites([suite]).build().unwrap_err();

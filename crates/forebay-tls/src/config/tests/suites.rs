@@ -4,7 +4,7 @@ use super::handshake::shake;
 use crate::config::Store;
 use crate::info;
 use crate::samples::Authority;
-use crate::{Identity, TlsConfig, Trust};
+use crate::{Identity, TlsConfig};
 
 const ECDSA: [&str; 3] = [
     "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
@@ -20,10 +20,9 @@ const OF_1_3: [&str; 3] =
     ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"];
 
 /// What both sides agree on when the client has only this suite and this group.
-fn agreed(identity: &Identity, root: &Authority, suite: &str, group: &str) -> (String, String) {
-    let server = TlsConfig::server(identity.clone()).build().unwrap();
+fn agreed(server: &TlsConfig, root: &Authority, suite: &str, group: &str) -> (String, String) {
     let client = TlsConfig::client()
-        .trust(Trust::roots_pem(&root.pem).unwrap())
+        .trust(root.trust())
         .cipher_suites([suite])
         .key_exchange_groups([group])
         .build()
@@ -38,14 +37,15 @@ fn agreed(identity: &Identity, root: &Authority, suite: &str, group: &str) -> (S
 #[test]
 fn every_suite_and_group_that_is_listed_works() {
     let root = Authority::new("root");
-    let ecdsa = Identity::from_pem(root.leaf("localhost").both()).unwrap();
+    let ecdsa = Identity::from_pem(root.issue(&["localhost"]).both()).unwrap();
     let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-    let rsa = Identity::from_pem(root.leaf_of("localhost", &key).both()).unwrap();
-    for (identity, suites) in [(&ecdsa, ECDSA), (&rsa, RSA), (&ecdsa, OF_1_3), (&rsa, OF_1_3)] {
+    let rsa = Identity::from_pem(root.issue_with(&key, &["localhost"], |_| {}).both()).unwrap();
+    let [ecdsa, rsa] = [ecdsa, rsa].map(|identity| TlsConfig::server(identity).build().unwrap());
+    for (server, suites) in [(&ecdsa, ECDSA), (&rsa, RSA), (&ecdsa, OF_1_3), (&rsa, OF_1_3)] {
         for suite in suites {
             for group in ["x25519", "secp256r1", "secp384r1"] {
                 let expected = (suite.to_owned(), group.to_owned());
-                assert_eq!(agreed(identity, &root, suite, group), expected);
+                assert_eq!(agreed(server, &root, suite, group), expected);
             }
         }
     }
@@ -55,22 +55,14 @@ fn every_suite_and_group_that_is_listed_works() {
 #[test]
 fn what_withstands_quantum_computers_works_too() {
     let root = Authority::new("root");
-    let identity = Identity::from_pem(root.leaf("localhost").both()).unwrap();
+    let identity = Identity::from_pem(root.issue(&["localhost"]).both()).unwrap();
     let suite = OF_1_3[0];
     let server = TlsConfig::server(identity)
         .key_exchange_groups(["X25519MLKEM768", "secp256r1MLKEM768", "MLKEM768", "MLKEM1024"])
         .build()
         .unwrap();
     for group in ["X25519MLKEM768", "secp256r1MLKEM768", "MLKEM768", "MLKEM1024"] {
-        let client = TlsConfig::client()
-            .trust(Trust::roots_pem(&root.pem).unwrap())
-            .cipher_suites([suite])
-            .key_exchange_groups([group])
-            .build()
-            .unwrap();
-        let mut ours = client.client_connection(&Store::default(), Some("localhost")).unwrap();
-        shake(&mut ours, &mut server.server_connection().unwrap()).unwrap();
-        let name = ours.negotiated_key_exchange_group().unwrap().name();
-        assert_eq!(name.as_str(), Some(group));
+        let expected = (suite.to_owned(), group.to_lowercase());
+        assert_eq!(agreed(&server, &root, suite, group), expected);
     }
 }

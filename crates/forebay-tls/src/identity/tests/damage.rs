@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use super::assert_hides;
 use crate::Identity;
 use crate::identity::foreign;
-use crate::samples::{Authority, Leaf};
+use crate::samples::{Authority, Issued};
 use crate::seeds::property;
 
 /// Reads all of these. What they are refused with is looked through for the key, and counted.
-fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Leaf) -> usize {
+fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
     let mut messages = BTreeSet::new();
     for content in contents {
         if let Err(error) = Identity::from_pem(content) {
@@ -26,7 +26,7 @@ fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Leaf) -> usize {
 
 #[test]
 fn s10_a_file_may_be_cut_off_anywhere() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let text = leaf.both().into_bytes();
     // The last byte is the end of a line, and can be done without.
     let heads = (0..text.len() - 1).map(|end| text[..end].to_vec());
@@ -40,7 +40,7 @@ fn s10_a_file_may_be_cut_off_anywhere() {
 
 #[test]
 fn s10_any_byte_may_be_another_one() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let text = leaf.both().into_bytes();
     let damaged = (0..text.len()).flat_map(|at| {
         let text = &text;

@@ -9,7 +9,7 @@ use crate::samples::Authority;
 
 #[test]
 fn certificates_and_key_may_be_in_one_file_or_in_two() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let directory = Directory::new();
     let both = directory.write("both.pem", leaf.both());
     let certificate = directory.write("certificate.pem", &leaf.pem);
@@ -22,7 +22,7 @@ fn certificates_and_key_may_be_in_one_file_or_in_two() {
 
 #[test]
 fn s10_a_file_that_is_not_there_is_named() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let directory = Directory::new();
     let there = directory.write("there.pem", leaf.both());
     let missing = directory.path().join("missing.pem");
@@ -71,7 +71,7 @@ fn s10_a_huge_file_is_not_read_to_its_end() {
 #[test]
 fn s10_the_file_with_the_trouble_is_the_one_that_is_named() {
     let root = Authority::new("root");
-    let (one, other) = (root.leaf("one.example"), root.leaf("other.example"));
+    let (one, other) = (root.issue(&["one.example"]), root.issue(&["other.example"]));
     let directory = Directory::new();
     let certificate = directory.write("one-certificate.pem", &one.pem);
     let key = directory.write("one-key.pem", &one.key_pem);
@@ -94,7 +94,7 @@ fn s10_the_file_with_the_trouble_is_the_one_that_is_named() {
 #[test]
 fn s10_a_key_that_everybody_may_read_is_taken() {
     use std::os::unix::fs::PermissionsExt;
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let directory = Directory::new();
     let path = directory.write("both.pem", leaf.both());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();

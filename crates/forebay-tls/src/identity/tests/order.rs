@@ -1,7 +1,7 @@
 use rcgen::{KeyPair, date_time_ymd};
 
 use crate::Identity;
-use crate::samples::{self, Authority};
+use crate::samples::Authority;
 
 /// All orders of so many things.
 fn orders(count: usize) -> Vec<Vec<usize>> {
@@ -22,11 +22,11 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 #[test]
 fn a_chain_of_four_and_its_key_may_stand_in_any_order() {
     let root = Authority::new("root");
-    let first = root.intermediate("first");
-    let second = first.intermediate("second");
-    let leaf = second.leaf("localhost");
-    let parts = [&leaf.pem, &second.pem, &first.pem, &root.pem, &leaf.key_pem];
-    let sorted = Identity::from_pem(parts.map(String::as_str).concat()).unwrap().current();
+    let first = root.authority("first");
+    let second = first.authority("second");
+    let leaf = second.issue(&["localhost"]);
+    let parts = [leaf.pem, second.pem(), first.pem(), root.pem(), leaf.key_pem];
+    let sorted = Identity::from_pem(parts.concat()).unwrap().current();
     assert_eq!(sorted.cert.len(), 4);
     assert_eq!(sorted.cert[0].as_ref(), leaf.der);
     let all = orders(parts.len());
@@ -41,11 +41,12 @@ fn a_chain_of_four_and_its_key_may_stand_in_any_order() {
 #[test]
 fn strangers_and_repetitions_are_left_out() {
     let root = Authority::new("root");
-    let intermediate = root.intermediate("intermediate");
-    let leaf = intermediate.leaf("localhost");
-    let stranger = Authority::new("stranger").leaf("elsewhere");
-    let text = [&stranger.pem, &intermediate.pem, &leaf.pem, &leaf.pem, &intermediate.pem];
-    let text = format!("{}{}", text.map(String::as_str).concat(), leaf.key_pem);
+    let intermediate = root.authority("intermediate");
+    let leaf = intermediate.issue(&["localhost"]);
+    let stranger = Authority::new("stranger").issue(&["elsewhere"]);
+    let between = intermediate.pem();
+    let text = [&stranger.pem, &between, &leaf.pem, &leaf.pem, &between, &leaf.key_pem];
+    let text = text.map(String::as_str).concat();
     let chain = Identity::from_pem(text).unwrap().current();
     assert_eq!(chain.cert.len(), 2);
     assert_eq!(chain.cert[0].as_ref(), leaf.der);
@@ -55,11 +56,14 @@ fn strangers_and_repetitions_are_left_out() {
 #[test]
 fn of_two_authorities_with_one_name_the_issuer_is_taken() {
     let root = Authority::new("root");
-    let (old, new) = (root.intermediate("issuer"), root.intermediate("issuer"));
-    let leaf = new.leaf("localhost");
-    let alone = Identity::from_pem(format!("{}{}", leaf.both(), new.pem)).unwrap();
+    let (old, new) = (root.authority("issuer"), root.authority("issuer"));
+    // Which of the two it was, only the identifier of its key tells (RFC 5280, section 4.2.1.1).
+    let leaf = new.issue_with(&KeyPair::generate().unwrap(), &["localhost"], |params| {
+        params.use_authority_key_identifier_extension = true;
+    });
+    let alone = Identity::from_pem(format!("{}{}", leaf.both(), new.pem())).unwrap();
     for (first, second) in [(&old, &new), (&new, &old)] {
-        let text = format!("{}{}{}", first.pem, second.pem, leaf.both());
+        let text = format!("{}{}{}", first.pem(), second.pem(), leaf.both());
         assert_eq!(Identity::from_pem(text).unwrap().current().cert, alone.current().cert);
     }
 }
@@ -69,9 +73,9 @@ fn of_two_certificates_with_one_key_the_longer_valid_is_taken() {
     let root = Authority::new("root");
     let key = KeyPair::generate().unwrap();
     let until = |year| {
-        let mut params = samples::leaf("localhost");
-        params.not_after = date_time_ymd(year, 1, 1);
-        root.issue(&params, &key)
+        root.issue_with(&key, &["localhost"], |params| {
+            params.not_after = date_time_ymd(year, 1, 1);
+        })
     };
     let (old, new) = (until(2030), until(2031));
     for (first, second) in [(&old, &new), (&new, &old)] {
@@ -82,7 +86,7 @@ fn of_two_certificates_with_one_key_the_longer_valid_is_taken() {
 
 #[test]
 fn other_sections_line_ends_and_words_between_do_no_harm() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     let parameters =
         "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
     let with_words =
@@ -104,7 +108,7 @@ fn keys_of_each_kind_are_taken() {
         &rcgen::PKCS_RSA_SHA256,
     ] {
         let key = KeyPair::generate_for(algorithm).unwrap();
-        let leaf = root.leaf_of("localhost", &key);
+        let leaf = root.issue_with(&key, &["localhost"], |_| {});
         let of_pem = Identity::from_pem(leaf.both()).unwrap();
         let of_der = Identity::from_der([leaf.der], leaf.key_der).unwrap();
         assert_eq!(of_pem.current().cert, of_der.current().cert);

@@ -3,12 +3,12 @@ use rcgen::{CertificateParams, KeyPair};
 
 use super::{Directory, assert_hides};
 use crate::Identity;
-use crate::samples::{Authority, Leaf};
+use crate::samples::{Authority, Issued};
 
 const PASSWORD: &str = "planted-password-4711";
 
-fn leaf() -> Leaf {
-    Authority::new("root").leaf("localhost")
+fn leaf() -> Issued {
+    Authority::new("root").issue(&["localhost"])
 }
 
 /// A text as both files, and alone: each refuses it in these words, names the path, and shows
@@ -75,7 +75,7 @@ fn s10_a_key_of_another_certificate_says_whose_certificate_it_is() {
     assert_refused(
         content,
         &other,
-        &["does not belong to the certificate", "CN=localhost", "requested with"],
+        &["does not belong to the certificate", "CN=the leaf", "requested with"],
     );
 }
 
@@ -181,7 +181,7 @@ fn s10_der_says_what_it_was_given_instead() {
             Identity::from_der([leaf.pem.clone()], leaf.key_der.clone()),
             "X.509 certificate in DER but PEM",
         ),
-        (Identity::from_der([leaf.der.clone()], other), "CN=localhost"),
+        (Identity::from_der([leaf.der.clone()], other), "CN=the leaf"),
     ];
     for (result, words) in cases {
         let error = result.unwrap_err();

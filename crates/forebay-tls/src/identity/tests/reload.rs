@@ -9,7 +9,7 @@ use crate::samples::Authority;
 #[test]
 fn reading_again_changes_every_clone() {
     let root = Authority::new("root");
-    let (old, new) = (root.leaf("old.example"), root.leaf("new.example"));
+    let (old, new) = (root.issue(&["old.example"]), root.issue(&["new.example"]));
     let directory = Directory::new();
     let path = directory.write("both.pem", old.both());
     let identity = Identity::from_pem_files(&path, &path).unwrap();
@@ -23,7 +23,7 @@ fn reading_again_changes_every_clone() {
 #[test]
 fn a_failure_keeps_the_old_one_and_is_returned() {
     let root = Authority::new("root");
-    let (old, new) = (root.leaf("old.example"), root.leaf("new.example"));
+    let (old, new) = (root.issue(&["old.example"]), root.issue(&["new.example"]));
     let directory = Directory::new();
     let certificate = directory.write("certificate.pem", &old.pem);
     let key = directory.write("key.pem", &old.key_pem);
@@ -49,7 +49,7 @@ fn a_failure_keeps_the_old_one_and_is_returned() {
 
 #[test]
 fn what_was_not_read_from_files_cannot_be_read_again() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     for identity in [
         Identity::from_pem(leaf.both()).unwrap(),
         Identity::from_der([leaf.der.clone()], leaf.key_der.clone()).unwrap(),

@@ -1,21 +1,21 @@
 use super::{Directory, assert_hides};
 use crate::identity::{ClientKey, ServerKey};
 use crate::samples::Authority;
-use crate::{ClientAuth, Identity, TlsConfig, Trust};
+use crate::{ClientAuth, Identity, TlsConfig};
 
 #[test]
 fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
     let root = Authority::new("root");
-    let leaf = root.leaf("localhost");
+    let leaf = root.issue(&["localhost"]);
     let directory = Directory::new();
     let path = directory.write("both.pem", leaf.both());
     let identity = Identity::from_pem_files(&path, &path).unwrap();
     let shown = format!("{identity:?}");
-    assert!(shown.contains("CN=localhost"), "{shown}");
+    assert!(shown.contains("CN=the leaf"), "{shown}");
     assert!(shown.contains("\"localhost\""), "{shown}");
     assert!(shown.contains("both.pem"), "{shown}");
 
-    let trust = Trust::roots_pem(&root.pem).unwrap();
+    let trust = root.trust();
     let client = TlsConfig::client().trust(trust.clone()).identity(identity.clone());
     let server = TlsConfig::server(identity.clone()).client_auth(ClientAuth::Required(trust));
     let all = [
@@ -36,7 +36,7 @@ fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
 /// The search itself finds what it looks for.
 #[test]
 fn s12_a_key_that_is_shown_is_found() {
-    let leaf = Authority::new("root").leaf("localhost");
+    let leaf = Authority::new("root").issue(&["localhost"]);
     for text in [
         leaf.key_pem.clone(),
         format!("{:?}", leaf.key_der),

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use forebay_io::{Error, TlsFault};
-use rcgen::KeyPair;
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection};
 
@@ -17,17 +17,22 @@ const HOST: &str = "www.example.com";
 /// A chain and the key of its first certificate.
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
+/// A server's for these names; a client's where there are none.
 fn pair(root: &Authority, names: &[&str]) -> Pair {
-    let key = KeyPair::generate().unwrap();
-    let leaf = root.leaf_for(&key, names, |params| {
+    pair_with(root, names, |params| {
         if names.is_empty() {
             for_clients(params);
         }
-        // These handshakes look at the clock of the machine.
-        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2100, 1, 1);
-    });
-    (vec![leaf], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+    })
+}
+
+fn pair_with(
+    root: &Authority,
+    names: &[&str],
+    change: impl FnOnce(&mut CertificateParams),
+) -> Pair {
+    let issued = root.issue_with(&KeyPair::generate().unwrap(), names, change);
+    (vec![issued.der.into()], PrivateKeyDer::try_from(issued.key_der).unwrap())
 }
 
 fn client(trust: &Trust, identity: Option<Pair>) -> ClientConnection {
@@ -161,14 +166,7 @@ fn the_server_gets_the_alert_that_belongs_to_the_refusal() {
         TlsFault::WrongPurpose,
         "unsupported_certificate",
     );
-    let expired = {
-        let key = KeyPair::generate().unwrap();
-        let leaf = root.leaf_for(&key, &[HOST], |params| {
-            params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
-        });
-        (vec![leaf], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-    };
+    let expired = pair_with(&root, &[HOST], |params| params.not_after = date_time_ymd(2001, 1, 1));
     refused_by_the_client(&trust, expired, TlsFault::Expired, "certificate_expired");
     let pinned = Trust::pinned([[7; 32]]).unwrap();
     refused_by_the_client(&pinned, pair(&root, &[HOST]), TlsFault::PinMismatch, "access_denied");
@@ -187,9 +185,7 @@ fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
     let trust = root.trust();
     let itself = {
         let key = KeyPair::generate().unwrap();
-        let mut params = named("somebody", &[]);
-        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
-        let leaf = params.self_signed(&key).unwrap().der().clone();
+        let leaf = named("somebody", &[]).self_signed(&key).unwrap().der().clone();
         (vec![leaf], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
     };
     let cases = [
