@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::chain::Presented;
-use super::verifier::{Judge, Refused};
+use super::judge::{Judge, Refused};
 
 /// Believes whoever answers. Clones share the warning, so that a config says it once.
 #[derive(Debug, Clone, Default)]

@@ -3,7 +3,9 @@
 mod anchors;
 mod anybody;
 mod chain;
+mod checks;
 mod explain;
+mod judge;
 mod pins;
 mod program;
 mod roots;
@@ -29,11 +31,12 @@ pub use program::PeerChain;
 pub(crate) use system::SystemRoots;
 
 use anybody::Anybody;
+use judge::Judge;
 use pins::{Pin, Pins};
 use program::Program;
 use roots::Roots;
 use system::System;
-use verifier::{Judge, Verifier};
+use verifier::Verifier;
 
 /// Which peers are believed to be who they say they are.
 ///

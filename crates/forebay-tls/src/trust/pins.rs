@@ -12,7 +12,7 @@ use x509_parser::prelude::FromDer;
 
 use super::chain::Presented;
 use super::explain;
-use super::verifier::{Judge, Refused};
+use super::judge::{Judge, Refused};
 use crate::notes::Refusal;
 
 /// The SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469, section 2.4).

@@ -7,7 +7,7 @@ use forebay_io::{Error, Result, TlsFault};
 use rustls::CertificateError;
 
 use super::chain::{Presented, Role};
-use super::verifier::{Judge, Refused};
+use super::judge::{Judge, Refused};
 use crate::info::PeerCertificate;
 use crate::notes::Refusal;
 

@@ -17,7 +17,7 @@ use rustls::{DistinguishedName, RootCertStore};
 
 use super::chain::{Presented, Role};
 use super::explain;
-use super::verifier::{Judge, Refused};
+use super::judge::{Judge, Refused};
 
 /// Believes whom these roots vouch for.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use rustls_platform_verifier::Verifier as PlatformVerifier;
 
 use super::chain::{Presented, Role};
 use super::explain;
+use super::judge::{Judge, Refused};
 use super::roots::Roots;
-use super::verifier::{Judge, Refused};
 
 /// The system's roots, loaded. Clones share them.
 #[derive(Debug, Clone)]

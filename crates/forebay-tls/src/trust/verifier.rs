@@ -1,6 +1,5 @@
 //! What rustls asks: a judge of ours, and the provider's word on signatures.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,29 +12,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use super::chain::{Presented, Role};
 use super::explain;
-use crate::notes::{Refusal, note_refusal};
-
-/// Decides whether to believe who is presented.
-pub(super) trait Judge: fmt::Debug + Send + Sync {
-    fn judge(&self, presented: &Presented<'_>) -> Result<(), Refused>;
-
-    /// Whether issuers are searched for among what the peer sent.
-    fn searches(&self) -> bool {
-        false
-    }
-
-    /// The authorities that clients are told of, so that they choose a certificate of theirs.
-    fn hints(&self) -> &[DistinguishedName] {
-        &[]
-    }
-}
-
-/// A refusal: what rustls makes its alert of, and what a person is told.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) error: Error,
-    pub(super) refusal: Refusal,
-}
+use super::judge::{Judge, Refused};
+use crate::notes::note_refusal;
 
 /// A judge in the clothes that rustls knows, for servers and for clients.
 ///

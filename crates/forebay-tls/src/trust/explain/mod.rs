@@ -1,19 +1,21 @@
 //! Why a chain was refused, for a person: what was expected, what came, and what to do.
 
+mod dates;
+mod issuers;
+
 use std::fmt::Display;
 
 use forebay_io::TlsFault;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::anchors;
-use super::chain::{Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits};
+use super::chain::{Chain, Presented, RSA_BITS_MIN, Role, rsa_bits};
 use super::words::{algorithm, constraints, is_weak, purposes, who};
 use crate::info::names_of;
 use crate::notes::Refusal;
-use crate::text::{NAME_MAX, clean, list, utc};
+use crate::text::{NAME_MAX, clean, list};
 
 /// So many names of a certificate stand in a message; a certificate may have thousands.
 const NAMES_SHOWN: usize = 8;
@@ -86,7 +88,7 @@ pub(crate) fn fault_of(error: &CertificateError) -> TlsFault {
 }
 
 /// Puts a refusal's sentence together; every one has these three parts.
-pub(super) fn refused(
+pub(in crate::trust) fn refused(
     fault: TlsFault,
     expected: impl Display,
     came: impl Display,
@@ -95,7 +97,11 @@ pub(super) fn refused(
     Refusal { fault, detail: format!("expected {expected}, but {came}; {remedy}"), cause: None }
 }
 
-pub(super) fn weak_key(certificate: &X509Certificate<'_>, bits: usize, role: Role<'_>) -> Refusal {
+pub(in crate::trust) fn weak_key(
+    certificate: &X509Certificate<'_>,
+    bits: usize,
+    role: Role<'_>,
+) -> Refusal {
     refused(
         TlsFault::WeakKey,
         format!("RSA keys of at least {RSA_BITS_MIN} bits"),
@@ -146,48 +152,6 @@ impl Scene<'_> {
         self.presented.role
     }
 
-    fn expired(&self) -> Refusal {
-        let now = seconds(self.presented.now);
-        let late =
-            self.chain.certificates.iter().find(|c| c.validity().not_after.timestamp() < now);
-        let which = late.map_or_else(
-            || "a certificate has expired".to_owned(),
-            |c| format!("{} expired on {}", who(c), utc(c.validity().not_after.timestamp())),
-        );
-        self.dated(TlsFault::Expired, &which, "send a renewed certificate")
-    }
-
-    fn not_yet_valid(&self) -> Refusal {
-        let now = seconds(self.presented.now);
-        let early =
-            self.chain.certificates.iter().find(|c| c.validity().not_before.timestamp() > now);
-        let which = early.map_or_else(
-            || "a certificate is not valid yet".to_owned(),
-            |c| format!("{} is valid from {} on", who(c), utc(c.validity().not_before.timestamp())),
-        );
-        self.dated(TlsFault::NotYetValid, &which, "send one that is valid already")
-    }
-
-    fn dated(&self, fault: TlsFault, which: &str, remedy: &str) -> Refusal {
-        refused(
-            fault,
-            format!(
-                "certificates that are valid at {} (this clock)",
-                utc(seconds(self.presented.now))
-            ),
-            which,
-            format!("have the {} {remedy}, or set this clock if it is wrong", self.role()),
-        )
-    }
-
-    fn backward_dates(&self) -> Refusal {
-        let backward = self.path.iter().find(|c| c.validity().not_before > c.validity().not_after);
-        self.invalid(format!(
-            "{} expires before it becomes valid",
-            backward.map_or_else(|| "one".to_owned(), |certificate| who(certificate))
-        ))
-    }
-
     fn wrong_name(&self, leaf: &X509Certificate<'_>) -> Refusal {
         let Role::Server(name) = self.role() else {
             return self.invalid("its names do not fit".to_owned());
@@ -210,54 +174,6 @@ impl Scene<'_> {
                 "connect to such a name, say it with `server_name`, or have a certificate issued \
                  for {expected}"
             ),
-        )
-    }
-
-    fn unknown_issuer(&self) -> Refusal {
-        let (Some(leaf), Some(last)) = (self.path.first(), self.path.last()) else {
-            return self.malformed(0);
-        };
-        if is_self_issued(leaf) {
-            return self_signed(leaf);
-        }
-        if is_self_issued(last) {
-            return self.untrusted_root(last);
-        }
-        let issuer = clean(&last.issuer().to_string(), NAME_MAX);
-        refused(
-            TlsFault::IncompleteChain,
-            "a chain that leads to a trusted root",
-            format!(
-                "{issuer}, the issuer of the last certificate ({}), was neither sent nor is it \
-                 trusted here",
-                who(last)
-            ),
-            format!(
-                "have the {} send the certificate of {issuer} too, or, if that is a root, trust it \
-                 with Trust::roots_pem",
-                self.role()
-            ),
-        )
-    }
-
-    fn untrusted_root(&self, root: &X509Certificate<'_>) -> Refusal {
-        let expected = "a chain that ends in a trusted root";
-        if self.roots.is_some_and(|roots| anchors::named(roots, root.subject()).is_some()) {
-            return refused(
-                TlsFault::UntrustedRoot,
-                expected,
-                format!(
-                    "it ends in {}, whose name is trusted here, but with another key",
-                    who(root)
-                ),
-                "if the root was made anew, trust the new one with Trust::roots_pem",
-            );
-        }
-        refused(
-            TlsFault::UntrustedRoot,
-            expected,
-            format!("it ends in {}, which is not trusted here", who(root)),
-            "if that is your root, trust it with Trust::roots_pem or Trust::system_plus_pem",
         )
     }
 
@@ -288,21 +204,6 @@ impl Scene<'_> {
             },
             _ => false,
         }
-    }
-
-    fn authority_as_peer(&self, leaf: &X509Certificate<'_>) -> Refusal {
-        let trusted =
-            self.roots.is_some_and(|roots| anchors::named(roots, leaf.subject()).is_some());
-        if is_self_issued(leaf) && !trusted {
-            return self_signed(leaf);
-        }
-        let role = self.role();
-        refused(
-            TlsFault::WrongPurpose,
-            format!("the {role}'s own certificate"),
-            format!("{} is that of an authority (basic constraints: CA)", who(leaf)),
-            format!("issue one for the {role} with it, or trust its key with Trust::pinned"),
-        )
     }
 
     fn signature_algorithm(&self) -> Refusal {
@@ -348,41 +249,6 @@ impl Scene<'_> {
         )
     }
 
-    /// A weak issuer's signatures are not even looked at, and a root that was made anew under its
-    /// old name is the most frequent of the other causes.
-    fn bad_signature(&self) -> Refusal {
-        let weak = self.path.iter().skip(1).find_map(|c| {
-            let bits = rsa_bits(c.public_key()).filter(|bits| *bits < RSA_BITS_MIN)?;
-            Some(weak_key(c, bits, self.role()))
-        });
-        if let Some(refusal) = weak {
-            return refusal;
-        }
-        let Some(last) = self.path.last() else { return self.malformed(0) };
-        let root = self.roots.and_then(|roots| anchors::named(roots, last.issuer()));
-        if let Some(bits) = root.and_then(anchors::rsa_bits_of).filter(|bits| *bits < RSA_BITS_MIN)
-        {
-            return refused(
-                TlsFault::WeakKey,
-                format!("RSA keys of at least {RSA_BITS_MIN} bits"),
-                format!(
-                    "that of the root {} has {bits}",
-                    clean(&last.issuer().to_string(), NAME_MAX)
-                ),
-                "trust a root with a larger key",
-            );
-        }
-        if is_self_issued(last) && self.path.len() > 1 {
-            return self.untrusted_root(last);
-        }
-        self.invalid(format!(
-            "the signature on {} is not of the {} that is known here: it was altered, or its \
-             issuer was made anew under the same name",
-            who(last),
-            clean(&last.issuer().to_string(), NAME_MAX)
-        ))
-    }
-
     fn rejected(&self, error: &webpki::Error) -> Refusal {
         use webpki::Error as E;
         self.invalid(match error {
@@ -421,17 +287,4 @@ impl Scene<'_> {
             format!("have the {role}'s certificate issued anew"),
         )
     }
-}
-
-fn self_signed(leaf: &X509Certificate<'_>) -> Refusal {
-    refused(
-        TlsFault::SelfSigned,
-        "a certificate that a trusted root vouches for",
-        format!("{} was issued by itself and is not trusted here", who(leaf)),
-        "if it is yours, trust it with Trust::roots_pem, or its key with Trust::pinned",
-    )
-}
-
-fn seconds(time: UnixTime) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
