@@ -68,6 +68,7 @@ impl Session {
                 && state.phase == Phase::Handshaking
             {
                 state.phase = Phase::Open;
+                state.was_open = true;
                 // Nobody need read for long.
                 if let Some(inbox) = &mut state.inbox {
                     inbox.settle();

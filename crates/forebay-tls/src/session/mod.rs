@@ -70,6 +70,8 @@ struct State {
     is_awaited: bool,
     kept: Kept,
     phase: Phase,
+    /// The handshake was complete once, whatever came of it.
+    was_open: bool,
     /// Set in a handshake, used from then on.
     engine: Option<Engine>,
     server_name: Option<Box<str>>,
@@ -129,6 +131,7 @@ impl Session {
                 is_awaited: false,
                 kept: Kept::default(),
                 phase: Phase::Handshaking,
+                was_open: false,
                 engine: None,
                 server_name: None,
                 end_without_notify: EndWithoutNotify::Error,
@@ -163,10 +166,10 @@ impl Session {
         &self.cause
     }
 
-    /// What was agreed on; nothing before the handshake is complete.
+    /// What was agreed on; nothing before the handshake is complete, nor if it never was.
     pub fn info(&self) -> Option<TlsInfo> {
         let state = self.enter().ok()?;
-        let engine = state.engine.as_ref().filter(|_| state.phase != Phase::Handshaking)?;
+        let engine = state.engine.as_ref().filter(|_| state.was_open)?;
         Some(TlsInfo::new(engine.state(), state.server_name.as_deref()))
     }
 
