@@ -152,9 +152,13 @@ impl Outbox {
 
     /// Bytes accepted and not yet handed to the transport.
     pub fn queued(&self) -> usize {
+        self.queued_here() + self.below.as_ref().map_or(0, |below| below.queued())
+    }
+
+    /// Those of them that wait in this outbox, and in none below it.
+    pub fn queued_here(&self) -> usize {
         stage::settle();
-        let queued = lock(&self.state).queue.len();
-        queued + self.below.as_ref().map_or(0, |below| below.queued())
+        lock(&self.state).queue.len()
     }
 
     /// True when an item may be composed: open and below the mark, as far as one can tell without

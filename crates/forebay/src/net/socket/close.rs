@@ -147,8 +147,8 @@ impl Closing {
     fn attempt(&self) -> bool {
         if let Some(outbox) = &self.outbox {
             outbox.advance();
-            if self.core.is_handshaking() && outbox.queued() == 0 {
-                // Nothing was said, so nothing need be heard.
+            if self.core.is_handshaking() && outbox.queued_here() == 0 {
+                // Nothing was said, so nothing need be heard: not the handshake's own bytes, either.
                 outbox.abort(&self.core.refusal("close"));
             }
         }
