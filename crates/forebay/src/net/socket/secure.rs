@@ -174,6 +174,8 @@ impl Connection {
         unfinished.is_over = true;
         if let Err(error) = &outcome {
             core.abort_whole(error.clone());
+            // What was not protected, and came where only TLS was to come, is nobody's to read.
+            self.input.abort_with(error.clone());
         }
         outcome
     }
