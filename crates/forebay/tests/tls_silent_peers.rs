@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig, Trust};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{
-    Child, dial, processor_time_of, report, role, say, settle, until, watched, watched_for,
+    Child, dial, processor_time_here, report, role, say, settle, until, watched, watched_for,
 };
 use vocabulary::tls::Configs;
 
@@ -105,9 +105,9 @@ async fn among(selector: SelectorManager, said: &str, count: usize) -> Result<()
     let among = honest(&selector, port, &configs.client).await?;
     assert!(among < alone * FACTOR + BESIDES, "{among:?} among them, {alone:?} without");
 
-    let (before, since) = (processor_time_of(std::process::id()), Instant::now());
+    let (before, since) = (processor_time_here(), Instant::now());
     selector.sleep(Duration::from_secs(1)).await;
-    let (used, passed) = (processor_time_of(std::process::id()) - before, since.elapsed());
+    let (used, passed) = (processor_time_here() - before, since.elapsed());
     assert!(used < passed / 4, "{used:?} of processor time in {passed:?} in which nothing happens");
 
     let ended: usize = selector.spawn_blocking(move || child.hear_number()).await?;

@@ -122,6 +122,12 @@ pub(crate) fn processor_time_of(process: u32) -> Duration {
     Duration::from_nanos(nanoseconds.sum())
 }
 
+/// The time that this thread has spent on a processor.
+pub(crate) fn processor_time_here() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
 /// True when every thread of a process sleeps.
 pub(crate) fn sleeps(process: u32) -> bool {
     fs::read_dir(format!("/proc/{process}/task")).unwrap().all(|thread| {
