@@ -219,3 +219,31 @@ fn a_writer_that_waits_is_woken_by_what_the_reader_meets() {
         }
     });
 }
+
+#[test]
+fn a_writer_that_waits_is_woken_by_what_the_reader_meets_behind_its_data() {
+    watched(|| async {
+        for version in BOTH {
+            let (mut left, mut middle, mut right) =
+                opened_with_middle(&client(version), &server(version)).await;
+            right.output.write_str("good").await.expect("room");
+            right.output.write_str("bad").await.expect("room");
+            let mut records = middle.sent_by_server().await;
+            *records.last_mut().expect("a record") ^= 1;
+            let (input, output) = (&mut left.input, &mut left.output);
+            let reads = async {
+                yield_now().await;
+                middle.give_client(&records).await;
+                let mut good = [0; 4];
+                input.read_exact(&mut good).await.expect("it was whole");
+                // And never again.
+            };
+            let waits = async {
+                let big = pattern(1 << 20);
+                // The pipe holds four of them.
+                while output.write_all(&big).await.is_ok() {}
+            };
+            zip(reads, waits).await;
+        }
+    });
+}

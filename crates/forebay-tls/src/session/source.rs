@@ -36,10 +36,13 @@ impl Source for TlsSource {
         drop(replaced);
         let filled = self.session.poll_fill(inlet);
         self.session.send_own();
-        if let Poll::Ready(Err(error)) = &filled
-            && self.session.has_failed()
-        {
-            self.session.tell_upper(error);
+        match (&filled, self.session.cause.get()) {
+            (Poll::Ready(Err(error)), _) if self.session.has_failed() => {
+                self.session.tell_upper(error);
+            }
+            // Met behind what this call brought, and the reader may never call again.
+            (Poll::Ready(Ok(_)), Some(error)) => self.session.tell_upper(error),
+            _ => {}
         }
         filled
     }
