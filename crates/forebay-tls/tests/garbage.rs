@@ -67,7 +67,11 @@ fn random_bytes_end_in_an_error_of_tls() {
             let mut bytes: Vec<u8> =
                 (0..rng.below(400)).map(|_| rng.next().to_le_bytes()[0]).collect();
             if round % 2 == 0 {
-                // One that gets past the header of the record.
+                // One that gets past the header of the record, and every other time of the message.
+                if round % 4 == 0 {
+                    let length = u8::try_from(bytes.len() % 256).expect("eight bits");
+                    bytes.splice(..0, [1 + u8::from(rng.below(2) == 0), 0, 0, length]);
+                }
                 bytes = plain_record(HANDSHAKE, &bytes);
             }
             let config = if rng.below(2) == 0 { client("1.3") } else { server("1.3") };
