@@ -8,7 +8,7 @@ mod vocabulary;
 
 use std::io::{Read, Write};
 
-use forebay::{Connection, ErrorKind, LineOptions, Result, SelectorManager};
+use forebay::{Connection, ErrorKind, LineOptions, Result, SelectorManager, TlsServerBuilder};
 use futures_lite::future::zip;
 use support::{Transport, on_transports, watched};
 use vocabulary::tls::Configs;
@@ -107,11 +107,11 @@ fn what_was_injected_behind_starttls_is_refused() {
     });
 }
 
-/// A client that does not wait for the answer: what it has sent is its ClientHello.
+/// A client that does not wait for the answer: what it has sent is its `ClientHello`.
 #[test]
 fn a_pipelined_client_hello_is_taken_where_that_was_asked_for() {
     let taking = || {
-        Configs::with(|client| client.server_name("localhost"), |server| server.replay_buffered())
+        Configs::with(|client| client.server_name("localhost"), TlsServerBuilder::replay_buffered)
     };
     watched(move || {
         forebay::run(async |selector| {
