@@ -1,6 +1,7 @@
 //! Certificates for the tests of this crate, made when they are needed.
 //!
-//! They are valid today and at the fixed time that some tests ask for: whoever tests a date sets it.
+//! They are valid today and at the fixed time that some tests ask for: whoever tests a date sets
+//! it.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,

@@ -43,8 +43,8 @@ impl Issued {
         Identity::from_pem(format!("{}{}", self.certificate_pem, self.key_pem))
     }
 
-    /// Writes certificate and key to files, the key's readable by its owner alone. What stands there
-    /// is replaced.
+    /// Writes certificate and key to files, the key's readable by its owner alone. What stands
+    /// there is replaced.
     ///
     /// # Errors
     ///

@@ -91,8 +91,8 @@ impl Authority {
 
     /// Issues a server's certificate for these DNS names and IP addresses, valid for 90 days.
     ///
-    /// It lists the DNS names first, then the addresses, each in the given order; its common name is
-    /// the first of them. `*.example.com` stands for one label.
+    /// It lists the DNS names first, then the addresses, each in the given order; its common name
+    /// is the first of them. `*.example.com` stands for one label.
     ///
     /// # Errors
     ///

@@ -50,8 +50,8 @@ impl Default for Options {
 const BEFORE: Duration = Duration::hours(1);
 
 impl Options {
-    /// Sets for how many days from now the certificate is valid; it is since an hour ago, for clocks
-    /// that are behind. Default: 90.
+    /// Sets for how many days from now the certificate is valid; it is since an hour ago, for
+    /// clocks that are behind. Default: 90.
     pub fn days(mut self, days: u32) -> Self {
         self.days = days;
         self

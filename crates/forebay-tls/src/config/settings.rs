@@ -149,8 +149,8 @@ macro_rules! shared_setters {
         /// registry: `x25519`, `secp256r1`, `secp384r1`, and with aws-lc-rs the ones that
         /// withstand quantum computers, `X25519MLKEM768`, `secp256r1MLKEM768`, `MLKEM768` and
         /// `MLKEM1024`. A client sends a share for the first (RFC 8446, section 4.2.8), and a
-        /// server that has only another one costs a round trip. A server takes the client's. Default: `x25519`, `secp256r1`,
-        /// `secp384r1`, and `X25519MLKEM768` where there is one.
+        /// server that has only another one costs a round trip. A server takes the client's.
+        /// Default: `x25519`, `secp256r1`, `secp384r1`, and `X25519MLKEM768` where there is one.
         pub fn key_exchange_groups(
             mut self,
             names: impl IntoIterator<Item = impl AsRef<str>>,

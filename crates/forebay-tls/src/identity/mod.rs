@@ -41,7 +41,8 @@ const FILE_MAX: u64 = 1 << 20;
 /// are checked: that is what the peer does.
 ///
 /// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384 (with aws-lc-rs P-521, too), or
-/// Ed25519, in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is nobody to ask for a password.
+/// Ed25519, in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is nobody to ask
+/// for a password.
 ///
 /// `Debug` prints the subject and the names of the certificate, never the key, and no error holds
 /// any of a file's content but the names of its sections and the subjects of its certificates.
@@ -126,8 +127,8 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, one does not parse, the
-    ///   key does not parse or belongs to none of them.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, one does not parse,
+    ///   the key does not parse or belongs to none of them.
     /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
     ///   cryptography.
     pub fn from_der(

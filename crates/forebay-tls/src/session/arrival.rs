@@ -9,10 +9,10 @@ use super::{ARRIVED_BYTES_MAX, Leave, Session, State};
 
 /// The inbox while the transport fills it, taken out of the session and put back when this drops.
 ///
-/// A transport that is asked may wake anybody, and may end the writer of this very session (a socket
-/// tells it of a reset, a pipe has whoever waited for room go on at once). So it is not asked under
-/// the session's lock. Meanwhile nothing can be decrypted, nor encrypted: what rustls has begun lies
-/// in there. A writer that comes by waits until it is back.
+/// A transport that is asked may wake anybody, and may end the writer of this very session (a
+/// socket tells it of a reset, a pipe has whoever waited for room go on at once). So it is not
+/// asked under the session's lock. Meanwhile nothing can be decrypted, nor encrypted: what rustls
+/// has begun lies in there. A writer that comes by waits until it is back.
 struct Out<'a> {
     session: &'a Session,
     inbox: Option<Inbox>,

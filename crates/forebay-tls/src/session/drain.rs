@@ -13,8 +13,9 @@ use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
-/// More than a record has besides its plaintext (RFC 5246, section 6.2.3, allows 2 KiB, but no suite
-/// offered here takes more than 29 bytes), with room for a message that rustls sends in front of it.
+/// More than a record has besides its plaintext (RFC 5246, section 6.2.3, allows 2 KiB, but no
+/// suite offered here takes more than 29 bytes), with room for a message that rustls sends in front
+/// of it.
 const OVERHEAD_BYTES: usize = 512;
 /// Encrypted before it is sent: what one turn may have written, and so one system call.
 const SEALED_BYTES_MAX: usize = 96 * 1024;

@@ -33,8 +33,8 @@ impl Session {
         heard.await.map_err(|error| self.end_by(error))
     }
 
-    /// Makes the handshake, as a client or a server by what the configuration is for. `host` is what
-    /// was connected to.
+    /// Makes the handshake, as a client or a server by what the configuration is for. `host` is
+    /// what was connected to.
     ///
     /// # Errors
     ///

@@ -6,10 +6,10 @@
 //!   reader ──────── TlsSource ─┘    one lock          └── inbox ◄───────── records in
 //! ```
 //!
-//! One lock owns rustls *and* the ciphertext that it has not consumed, because rustls keeps its place
-//! in an unfinished message by where it lies there. It is never held over a wait, nor while the
-//! transport is asked for more. What a writer's call meets in that ciphertext (plaintext, the peer's
-//! end, an error) is kept for the reader.
+//! One lock owns rustls *and* the ciphertext that it has not consumed, because rustls keeps its
+//! place in an unfinished message by where it lies there. It is never held over a wait, nor while
+//! the transport is asked for more. What a writer's call meets in that ciphertext (plaintext, the
+//! peer's end, an error) is kept for the reader.
 //!
 //! Locks are taken in this order: upper outbox, session, lower outbox.
 
@@ -234,7 +234,8 @@ impl Session {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what rustls wants to have sent by itself; it leaves with [`send_own`](Self::send_own).
+    /// Queues what rustls wants to have sent by itself; it leaves with
+    /// [`send_own`](Self::send_own).
     fn queue_own(&self, engine: &mut Engine) {
         let own = engine.take_own();
         if !own.is_empty() {
@@ -243,8 +244,8 @@ impl Session {
         }
     }
 
-    /// Has that sent by the end of the turn. Never under the session's lock: where there is no turn,
-    /// it is sent at once, and whoever waits for that is woken.
+    /// Has that sent by the end of the turn. Never under the session's lock: where there is no
+    /// turn, it is sent at once, and whoever waits for that is woken.
     fn send_own(&self) {
         if self.unsent.load(Ordering::Relaxed) {
             self.unsent.store(false, Ordering::Relaxed);

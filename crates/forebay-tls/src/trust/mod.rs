@@ -89,13 +89,13 @@ impl Trust {
 
     /// Trusts the roots in a PEM text, and no others.
     ///
-    /// A server's own certificate may stand among them, too: it then is trusted by itself, unless it
-    /// is marked as an authority's.
+    /// A server's own certificate may stand among them, too: it then is trusted by itself, unless
+    /// it is marked as an authority's.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no certificate in it, or a malformed
-    /// one. The message says what was found, but never quotes it.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no certificate in it, or a
+    /// malformed one. The message says what was found, but never quotes it.
     pub fn roots_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         roots::from_pem("Trust::roots_pem", pem.as_ref()).map(|roots| Self(Kind::Roots(roots)))
     }
@@ -166,8 +166,8 @@ impl Trust {
     /// Trusts whom a function trusts.
     ///
     /// It sees the chain as the peer sent it, unverified, and the name that was connected to; only
-    /// the signature of the handshake is checked besides. An error that it returns refuses the peer,
-    /// and stands in the message and as the [`source`](std::error::Error::source).
+    /// the signature of the handshake is checked besides. An error that it returns refuses the
+    /// peer, and stands in the message and as the [`source`](std::error::Error::source).
     ///
     /// The function runs within the connection's handshake, under its lock and on the thread that
     /// drives it: it must not block, and must not use that connection. A resumed session has been

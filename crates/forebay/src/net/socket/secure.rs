@@ -13,8 +13,8 @@ use super::{Connection, Core, Socket};
 impl Socket {
     /// Makes this connection a TLS connection, as its client: channels opened from now on, from any
     /// clone, are secure. Without another
-    /// [`server_name`](forebay_tls::TlsClientBuilder::server_name) in the configuration, the name or
-    /// IP address that was connected to is the one that the server's certificate must be for.
+    /// [`server_name`](forebay_tls::TlsClientBuilder::server_name) in the configuration, the name
+    /// or IP address that was connected to is the one that the server's certificate must be for.
     ///
     /// # Errors
     ///
@@ -67,14 +67,15 @@ impl Socket {
         self.secure("accept_tls", config, false).await
     }
 
-    /// Waits until the TLS handshake is complete, and says what was agreed on. Only a connection of a
-    /// [`ServerSocket::tls`](crate::ServerSocket::tls) needs it, to decide by the name or the protocol
-    /// that its peer asked for before anything is read: it begins the handshake if nobody has yet.
+    /// Waits until the TLS handshake is complete, and says what was agreed on. Only a connection of
+    /// a [`ServerSocket::tls`](crate::ServerSocket::tls) needs it, to decide by the name or the
+    /// protocol that its peer asked for before anything is read: it begins the handshake if nobody
+    /// has yet.
     ///
     /// # Errors
     ///
-    /// As [`accept_tls`](Self::accept_tls); [`InvalidInput`](ErrorKind::InvalidInput) when there is no
-    /// TLS.
+    /// As [`accept_tls`](Self::accept_tls); [`InvalidInput`](ErrorKind::InvalidInput) when there is
+    /// no TLS.
     ///
     /// # Cancel safety
     ///
@@ -121,18 +122,18 @@ impl Socket {
 
 impl Connection {
     /// Makes this connection a TLS connection in the middle of what is said, as its client: what
-    /// STARTTLS asks for (RFC 3207, for instance). What was written before is sent first; from then on
-    /// both channels are secure.
+    /// STARTTLS asks for (RFC 3207, for instance). What was written before is sent first; from then
+    /// on both channels are secure.
     ///
-    /// Bytes that have arrived already and that nobody has read are refused: whoever sits between the
-    /// peers could have put them there, for them to be taken as part of the secure conversation
+    /// Bytes that have arrived already and that nobody has read are refused: whoever sits between
+    /// the peers could have put them there, for them to be taken as part of the secure conversation
     /// ([`replay_buffered`](forebay_tls::TlsClientBuilder::replay_buffered) takes them as the
     /// beginning of the peer's handshake instead).
     ///
     /// # Errors
     ///
-    /// As [`Socket::tls`]; and [`InvalidInput`](ErrorKind::InvalidInput) for bytes that are buffered.
-    /// Whatever it is, the connection is reset.
+    /// As [`Socket::tls`]; and [`InvalidInput`](ErrorKind::InvalidInput) for bytes that are
+    /// buffered. Whatever it is, the connection is reset.
     ///
     /// # Cancel safety
     ///
