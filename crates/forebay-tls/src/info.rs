@@ -40,7 +40,9 @@ impl AsRef<str> for TlsVersion {
     }
 }
 
-/// What the two sides of a connection agreed on in their handshake.
+/// What the two sides of a connection agreed on in their handshake, and who the other one is.
+///
+/// It is of the moment when it was asked for, and a copy: it keeps no connection alive.
 #[derive(Debug, Clone)]
 pub struct TlsInfo {
     version: TlsVersion,
@@ -100,7 +102,8 @@ impl TlsInfo {
         self.alpn.as_deref()
     }
 
-    /// Returns the name that the client asked for, or checked.
+    /// Returns the name that a client asked for (SNI, RFC 6066, section 3), on the server's side;
+    /// the name or address that the server's certificate was checked for, on the client's.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
@@ -188,12 +191,12 @@ impl PeerCertificate {
         &self.parts.serial
     }
 
-    /// Returns when it becomes valid.
+    /// Returns when it becomes valid; `None` where it does not parse.
     pub fn not_before(&self) -> Option<SystemTime> {
         self.parts.not_before
     }
 
-    /// Returns when it expires.
+    /// Returns when it expires; `None` where it does not parse.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.parts.not_after
     }

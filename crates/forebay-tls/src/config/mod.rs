@@ -44,6 +44,20 @@ const TLS: &str = "tls";
 /// not checked, neither by CRL nor by OCSP, except where the system's own verifier does it.
 ///
 /// Clones share their sessions. `Debug` prints neither keys nor secrets.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use forebay_tls::TlsConfig;
+///
+/// // Made once, cloned for whoever connects.
+/// let config = TlsConfig::client().alpn(["h2"]).handshake_timeout(Duration::from_secs(3)).build()?;
+/// let same_sessions = config.clone();
+/// # drop(same_sessions);
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 #[doc(alias = "TLSConfig")]
 pub struct TlsConfig(Side);

@@ -18,6 +18,18 @@ const BUILD: &str = "TlsServerBuilder::build";
 const TICKETS: usize = 2;
 
 /// Whether a server asks its clients who they are (RFC 8446, section 4.3.2), and whom it believes.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::{ClientAuth, Trust};
+///
+/// # let made = rcgen::generate_simple_self_signed(["clients".to_owned()]).unwrap();
+/// # let authority = made.cert.pem();
+/// let everybody_shows_one = ClientAuth::Required(Trust::roots_pem(&authority)?);
+/// let who_has_one_shows_it = ClientAuth::Optional(Trust::roots_pem(&authority)?);
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum ClientAuth {

@@ -16,6 +16,16 @@ const SESSIONS: usize = 256;
 /// What it means when the input ends without the peer's `close_notify` (RFC 8446, section 6.1).
 ///
 /// Everything that came before is delivered either way.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::{EndWithoutNotify, TlsConfig};
+///
+/// // An old HTTP server that closes without a word, where lengths tell what is whole.
+/// let config = TlsConfig::client().end_without_notify(EndWithoutNotify::AsEnd).build()?;
+/// # forebay_io::Result::Ok(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum EndWithoutNotify {

@@ -63,6 +63,32 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Aborts: dropped before it is complete, it resets the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay::certificates::Authority;
+    /// # use forebay::{TlsConfig, Trust};
+    /// # let authority = Authority::new("development")?;
+    /// # let identity = authority.server(["127.0.0.1"])?.identity()?;
+    /// # let for_server = TlsConfig::server(identity).build()?;
+    /// # let for_client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+    ///     let address = server.local_address();
+    ///     let greeting = selector.spawn(async move {
+    ///         let socket = server.accept().await?.accept_tls(&for_server).await?;
+    ///         socket.open_write_channel()?.write_str("hello\n").await?;
+    ///         socket.close().await
+    ///     });
+    ///     let socket = selector.tcp().connect(address).await?.tls(&for_client).await?;
+    ///     let line = socket.open_read_channel()?.read_line().await?;
+    ///     assert_eq!(line.as_deref(), Some("hello"));
+    ///     socket.close().await?;
+    ///     greeting.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     pub async fn accept_tls(&self, config: &TlsConfig) -> Result<Self> {
         self.secure("accept_tls", config, false).await
     }
@@ -80,6 +106,34 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Releases: the handshake goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay::certificates::Authority;
+    /// # use forebay::{TlsConfig, Trust};
+    /// # let authority = Authority::new("development")?;
+    /// # let identity = authority.server(["127.0.0.1"])?.identity()?;
+    /// # let for_server = TlsConfig::server(identity).build()?;
+    /// # let for_client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&for_server)?;
+    ///     let address = server.local_address();
+    ///     let session = selector.spawn(async move {
+    ///         let socket = server.accept().await?;
+    ///         let info = socket.handshake().await?;
+    ///         assert!(!info.is_resumed() && info.alpn().is_none());
+    ///         socket.close().await
+    ///     });
+    ///     let socket = selector.tcp().connect(address).await?.tls(&for_client).await?;
+    ///     let info = socket.tls_info().expect("the handshake is complete");
+    ///     assert_eq!(info.server_name(), Some("127.0.0.1"));
+    ///     assert_eq!(info.peer_certificates()[0].names(), ["127.0.0.1"]);
+    ///     socket.close().await?;
+    ///     session.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     pub async fn handshake(&self) -> Result<TlsInfo> {
         let Some(secured) = self.0.secured_or_promised() else {
             return Err(Error::new(ErrorKind::InvalidInput, "handshake")
@@ -89,7 +143,8 @@ impl Socket {
         secured.session().info().ok_or_else(|| self.0.core().refusal("handshake"))
     }
 
-    /// What the TLS handshake agreed on; `None` without TLS, and before the handshake is complete.
+    /// Returns what the TLS handshake agreed on; `None` without TLS, and before the handshake is
+    /// complete, which [`handshake`](Self::handshake) waits for.
     pub fn tls_info(&self) -> Option<TlsInfo> {
         self.0.secured()?.session().info()
     }
@@ -138,6 +193,34 @@ impl Connection {
     /// # Cancel safety
     ///
     /// Aborts: dropped before it is complete, it resets the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay::certificates::Authority;
+    /// # use forebay::{TlsConfig, Trust};
+    /// # let authority = Authority::new("development")?;
+    /// # let identity = authority.server(["127.0.0.1"])?.identity()?;
+    /// # let for_server = TlsConfig::server(identity).build()?;
+    /// # let for_client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?);
+    /// # let for_client = for_client.server_name("127.0.0.1").build()?;
+    /// forebay::run(async |selector| {
+    ///     let (mut client, mut server) = forebay::duplex(64 * 1024);
+    ///     let serving = selector.spawn(async move {
+    ///         assert_eq!(server.input.read_line().await?.as_deref(), Some("STARTTLS"));
+    ///         server.output.write_str("220 go ahead\n").await?;
+    ///         server.accept_tls(&for_server).await?;
+    ///         server.output.write_str("in private\n").await?;
+    ///         server.output.finish().await
+    ///     });
+    ///     client.output.write_str("STARTTLS\n").await?;
+    ///     assert_eq!(client.input.read_line().await?.as_deref(), Some("220 go ahead"));
+    ///     client.tls(&for_client).await?;
+    ///     assert_eq!(client.input.read_line().await?.as_deref(), Some("in private"));
+    ///     serving.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     #[doc(alias = "STARTTLS")]
     pub async fn tls(&mut self, config: &TlsConfig) -> Result<()> {
         self.upgrade("tls", config, true).await
