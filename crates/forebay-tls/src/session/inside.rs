@@ -12,6 +12,7 @@ thread_local! {
 }
 
 /// Until it is dropped, this thread is inside.
+#[must_use]
 pub(super) struct Inside {
     before: bool,
 }

@@ -149,9 +149,15 @@ impl ServerSocket {
         poll_fn(|cx| accepting.poll(cx)).await
     }
 
-    /// A handle of this listener whose connections are TLS connections. Each makes its handshake at
-    /// its first use (when a channel is opened, or by [`Socket::handshake`]), in a task of its own:
-    /// accepting never waits for one, and a peer that does not go on keeps nobody else waiting.
+    /// Makes a handle of this listener whose connections are TLS connections. Each makes its
+    /// handshake at its first use (when a channel is opened, or by [`Socket::handshake`]), in a task
+    /// of its own: accepting never waits for one, and a peer that does not go on keeps nobody else
+    /// waiting. How long one may take, the configuration says
+    /// ([`handshake_timeout`](forebay_tls::TlsServerBuilder::handshake_timeout)); how many there may
+    /// be at once, the selector ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)).
+    ///
+    /// The listener is the same: this handle and those without TLS take from one backlog, and
+    /// closing one closes all.
     ///
     /// # Errors
     ///

@@ -58,7 +58,7 @@ impl Socket {
     ///
     /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
     /// [`LimitExceeded`](ErrorKind::LimitExceeded) when too many peers had begun a handshake, and
-    /// this one was the oldest ([`SelectorBuilder::handshakes_max`](crate::SelectorBuilder)).
+    /// this one was the oldest ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)).
     ///
     /// # Cancel safety
     ///
