@@ -154,6 +154,8 @@ fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
         | P::Tls12NotOffered
         | P::Tls12NotOfferedOrEnabled
         | P::SupportedVersionsExtensionRequired
+        // Every client of TLS 1.2 sends it (RFC 5246, section 7.4.1.4.1), and no older one does.
+        | P::SignatureAlgorithmsExtensionRequired
         | P::Tls13RequiredForQuic => (
             TlsFault::NoCommonVersion,
             "expected TLS 1.2 or 1.3, as `versions` allows, but the peer offers neither of these; \
@@ -167,12 +169,17 @@ fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
                 .to_owned(),
         ),
         P::NoCipherSuitesInCommon => suites("cipher suite", "`cipher_suites`"),
-        P::NoKxGroupsInCommon | P::NamedGroupsExtensionRequired | P::KeyShareExtensionRequired => {
+        P::NamedGroupsExtensionRequired => (
+            TlsFault::NoCommonSuite,
+            "expected a cipher suite with a key exchange over elliptic curves, but the peer offers \
+             none (RSA and finite-field key exchange are not safe enough); renew the peer's TLS, or \
+             its list of suites"
+                .to_owned(),
+        ),
+        P::NoKxGroupsInCommon | P::KeyShareExtensionRequired => {
             suites("key exchange group", "`key_exchange_groups`")
         }
-        P::NoSignatureSchemesInCommon
-        | P::NoCertificateRequestSignatureSchemesInCommon
-        | P::SignatureAlgorithmsExtensionRequired => {
+        P::NoSignatureSchemesInCommon | P::NoCertificateRequestSignatureSchemesInCommon => {
             suites("signature scheme", "the kinds of keys in the identities")
         }
         P::EcPointsExtensionRequired
@@ -310,10 +317,10 @@ fn alert_text(alert: Alert) -> String {
         Alert::EncryptedClientHelloRequired => ("ech_required", "it takes encrypted hellos only"),
         other => {
             return format!(
-                "expected to be accepted, but its fatal alert {} came; see its log",
+                "expected to be accepted, but its alert {} came; see its log",
                 u8::from(other)
             );
         }
     };
-    format!("expected to be accepted, but its fatal alert {name} came; {meaning}")
+    format!("expected to be accepted, but its alert {name} came; {meaning}")
 }

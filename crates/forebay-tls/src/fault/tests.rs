@@ -70,7 +70,7 @@ fn every_alert_is_named_and_its_usual_meaning_told() {
         (Alert::CertificateRequired, "certificate_required came; it wants a client certificate"),
         (Alert::NoApplicationProtocol, "no_application_protocol came; it speaks none of our"),
         (Alert::EncryptedClientHelloRequired, "ech_required came;"),
-        (Alert::Unknown(200), "its fatal alert 200 came; see its log"),
+        (Alert::Unknown(200), "its alert 200 came; see its log"),
     ];
     for (alert, words) in cases {
         let text = is(Rustls::AlertReceived(alert), TlsFault::RefusedByPeer);
@@ -152,6 +152,7 @@ fn what_is_not_in_common_is_named() {
         Incompatible::Tls12NotOffered,
         Incompatible::Tls12NotOfferedOrEnabled,
         Incompatible::SupportedVersionsExtensionRequired,
+        Incompatible::SignatureAlgorithmsExtensionRequired,
         Incompatible::Tls13RequiredForQuic,
         Incompatible::ServerTlsVersionIsDisabledByOurConfig,
     ];
@@ -161,11 +162,10 @@ fn what_is_not_in_common_is_named() {
     let cryptography = [
         (Incompatible::NoCipherSuitesInCommon, "`cipher_suites`"),
         (Incompatible::NoKxGroupsInCommon, "`key_exchange_groups`"),
-        (Incompatible::NamedGroupsExtensionRequired, "`key_exchange_groups`"),
+        (Incompatible::NamedGroupsExtensionRequired, "over elliptic curves"),
         (Incompatible::KeyShareExtensionRequired, "`key_exchange_groups`"),
         (Incompatible::NoSignatureSchemesInCommon, "signature scheme"),
         (Incompatible::NoCertificateRequestSignatureSchemesInCommon, "signature scheme"),
-        (Incompatible::SignatureAlgorithmsExtensionRequired, "signature scheme"),
         (Incompatible::EcPointsExtensionRequired, "TLS 1.2"),
         (Incompatible::NoEcPointFormatsInCommon, "TLS 1.2"),
         (Incompatible::UncompressedEcPointsRequired, "TLS 1.2"),

@@ -51,6 +51,7 @@ impl State {
                 "the peer has sent {arrived} bytes of one message in records so short that it is not \
                  complete"
             ));
+            let error = self.named(&error);
             self.fail(error.clone(), Leave::InOrder);
             return Err(error);
         }

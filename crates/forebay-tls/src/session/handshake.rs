@@ -30,7 +30,7 @@ impl Session {
                 has_arrived.then_some(Ok(()))
             })
         });
-        heard.await.map_err(|error| self.end_by(error))
+        heard.await.map_err(|error| self.end_by(&error))
     }
 
     /// Makes the handshake, as a client or a server by what the configuration is for. `host` is
@@ -61,7 +61,7 @@ impl Session {
             let state = checked.engine.as_ref().map(Engine::state);
             config.check_alpn(state.and_then(|state| state.alpn_protocol()))
         });
-        let outcome = outcome.map_err(|error| self.end_by(error));
+        let outcome = outcome.map_err(|error| self.end_by(&error));
         if outcome.is_ok() {
             let mut after = Afterwards::new();
             if let Ok(mut state) = self.enter()
@@ -84,7 +84,7 @@ impl Session {
     /// Nobody goes on with the handshake; if it is not complete, the connection is reset.
     pub fn abandon(&self) {
         if self.is_handshaking() {
-            self.fail(dropped(), Leave::Reset);
+            self.fail(&dropped(), Leave::Reset);
         }
     }
 
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// The session is over by this error, or by one that came before it.
-    fn end_by(&self, error: Error) -> Error {
+    fn end_by(&self, error: &Error) -> Error {
         self.fail(error, Leave::InOrder);
         self.why()
     }

@@ -63,7 +63,14 @@ pub struct Session {
     own_waker: Waker,
 }
 
+/// Who is on the other side, as far as errors name them.
+pub trait Peer: Send + Sync {
+    /// The address.
+    fn address(&self) -> String;
+}
+
 struct State {
+    peer: Option<Arc<dyn Peer>>,
     /// Nothing while the transport fills it.
     inbox: Option<Inbox>,
     /// Somebody waits until it is back.
@@ -125,8 +132,18 @@ impl Session {
     /// A session that has not begun its handshake, over what arrives in `inbox` and is sent by
     /// `below`.
     pub fn new(inbox: Inbox, below: Arc<Outbox>) -> Arc<Self> {
+        Self::make(inbox, below, None)
+    }
+
+    /// The same, with somebody on the other side whom its errors name.
+    pub fn with_peer(inbox: Inbox, below: Arc<Outbox>, peer: Arc<dyn Peer>) -> Arc<Self> {
+        Self::make(inbox, below, Some(peer))
+    }
+
+    fn make(inbox: Inbox, below: Arc<Outbox>, peer: Option<Arc<dyn Peer>>) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             state: Mutex::new(State {
+                peer,
                 inbox: Some(inbox),
                 is_awaited: false,
                 kept: Kept::default(),
@@ -179,13 +196,14 @@ impl Session {
     }
 
     /// Ends the session, and resets what carries it.
-    pub fn abort(&self, error: Error) {
+    pub fn abort(&self, error: &Error) {
         self.fail(error, Leave::Reset);
     }
 
     /// The session is over: both halves are told, and what carries it is left.
-    fn fail(&self, error: Error, leave: Leave) {
-        let error = self.cause.record(error);
+    fn fail(&self, error: &Error, leave: Leave) {
+        let named = self.enter().map_or_else(|_| error.clone(), |state| state.named(error));
+        let error = self.cause.record(named);
         let mut after = Afterwards::new();
         if let Ok(mut state) = self.enter() {
             state.fail(error.clone(), leave);
@@ -268,6 +286,14 @@ fn push(below: &Below, mut bytes: &[u8]) {
 }
 
 impl State {
+    /// With the peer's address, unless it has one.
+    fn named(&self, error: &Error) -> Error {
+        match (&self.peer, error.address()) {
+            (Some(peer), None) => error.clone().with_address(peer.address()),
+            _ => error.clone(),
+        }
+    }
+
     /// Nothing more is decrypted or encrypted. What was decrypted before stays readable.
     fn fail(&mut self, error: Error, leave: Leave) {
         if self.phase != Phase::Failed {
@@ -294,6 +320,7 @@ impl State {
             Failure::Sealing(error) => Error::new(ErrorKind::Tls(TlsFault::Misbehaved), operation)
                 .with_detail(format!("nothing more can be encrypted with these keys: {error}")),
         };
+        let error = self.named(&error);
         self.fail(error.clone(), Leave::InOrder);
         error
     }

@@ -151,14 +151,16 @@ impl State {
         let end = match (&self.lost, self.end_without_notify) {
             (Some(error), _) => End::Failed(error.clone()),
             (None, EndWithoutNotify::AsEnd) => End::Clean,
-            (None, _) => {
-                End::Failed(Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
-                    "the connection ended, but the peer has not said that it sends no more \
-                 (close_notify): what came before is whole, but there may have been more \
-                 (TlsConfig's end_without_notify sets how this is taken)",
-                ))
-            }
+            (None, _) => End::Failed(self.named(&without_notify())),
         };
         self.end.get_or_insert(end);
     }
+}
+
+fn without_notify() -> Error {
+    Error::new(ErrorKind::EndedWithoutNotify, "read").with_detail(
+        "the connection ended, but the peer has not said that it sends no more (close_notify): what \
+         came before is whole, but there may have been more (TlsConfig's end_without_notify sets how \
+         this is taken)",
+    )
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use forebay_io::seam::{Inbox, Outbox, Source};
 use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::TlsConfig;
-use forebay_tls::seam::Session;
+use forebay_tls::seam::{Peer, Session};
 
 use super::Core;
 use super::source::SocketSource;
@@ -34,7 +34,8 @@ impl Secured {
     }
 
     pub(super) fn new(core: &Arc<Core>, inbox: Inbox, below: Arc<Outbox>) -> Self {
-        let session = Session::new(inbox, below);
+        let peer = Arc::clone(core) as Arc<dyn Peer>;
+        let session = Session::with_peer(inbox, below, peer);
         let outbox = session.make_outbox();
         core.set_outbox(&outbox);
         core.set_cause_above(session.cause().clone());
@@ -65,7 +66,13 @@ pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
         shake(&core, &session, &config).await.ok();
     });
     if !begun {
-        refused.abort(closed("tls handshake"));
+        refused.abort(&closed("tls handshake"));
+    }
+}
+
+impl Peer for Core {
+    fn address(&self) -> String {
+        self.remote_address().to_string()
     }
 }
 
@@ -82,7 +89,7 @@ pub(super) async fn shake(
     let outcome = within(timers, limit, handshake.as_mut()).await.unwrap_or_else(|| {
         let error = Error::new(ErrorKind::TimedOut, "tls handshake")
             .with_detail(format!("not complete after {limit:?} (handshake_timeout sets this)"));
-        session.abort(error.clone());
+        session.abort(&error);
         Err(error)
     });
     outcome.map_err(|error| match error.address() {
@@ -104,7 +111,7 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
         let (loading, into) = (config.clone(), Arc::clone(store));
         let loaded = run_blocking(selector.blocking(), move || loading.load(&into)).await;
         if let Err(error) = loaded.and_then(|loaded| loaded) {
-            session.abort(error.clone());
+            session.abort(&error);
             return Err(error);
         }
     }
@@ -160,7 +167,7 @@ impl Member for Oldest {
         if let Some(session) = self.session.upgrade() {
             let most = self.most;
             let kind = ErrorKind::LimitExceeded { limit: most as u64 };
-            session.abort(Error::new(kind, "tls handshake").with_detail(format!(
+            session.abort(&Error::new(kind, "tls handshake").with_detail(format!(
                 "more than {most} peers had begun a handshake, and this was the oldest \
                  (SelectorBuilder::handshakes_max sets this)"
             )));
