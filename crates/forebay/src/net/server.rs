@@ -195,7 +195,7 @@ impl ServerSocket {
             };
             return Err(Error::new(ErrorKind::InvalidInput, "tls").with_detail(detail));
         }
-        Ok(Self { listener: Arc::clone(&self.listener), promise: Some(config.clone()) })
+        Ok(Self { listener: Arc::clone(&self.listener), promise: Promise::of(config) })
     }
 
     /// The address this socket listens at.

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use forebay_io::seam::{Outbox, Source, unwinding};
 use forebay_io::{Error, ErrorKind};
+#[cfg(feature = "tls")]
+use forebay_tls::TlsConfig;
 
 use super::drain::SocketDrain;
 #[cfg(feature = "tls")]
@@ -13,17 +15,29 @@ use super::turns::SocketTurns;
 use super::{Core, close};
 
 /// What a listener has promised for its connections: TLS, at their first use.
+#[derive(Debug, Clone, Default)]
+pub(in crate::net) struct Promise {
+    #[cfg(feature = "tls")]
+    tls: Option<TlsConfig>,
+}
+
 #[cfg(feature = "tls")]
-pub(in crate::net) type Promise = Option<forebay_tls::TlsConfig>;
-#[cfg(not(feature = "tls"))]
-pub(in crate::net) type Promise = ();
+impl Promise {
+    pub(in crate::net) fn of(config: &TlsConfig) -> Self {
+        Self { tls: Some(config.clone()) }
+    }
+
+    pub(in crate::net) fn is_some(&self) -> bool {
+        self.tls.is_some()
+    }
+}
 
 /// Held by every clone and every open channel; dropping the last one closes the connection.
 pub(super) struct Handle {
     core: Arc<Core>,
     /// The write side, from its opening on. It holds the core, and the core does not hold it.
     outbox: OnceLock<Arc<Outbox>>,
-    #[cfg(feature = "tls")]
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     promise: Promise,
     /// TLS, which writes into that write side.
     #[cfg(feature = "tls")]
@@ -31,12 +45,10 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
     pub(super) fn new(core: Arc<Core>, promise: Promise) -> Self {
         Self {
             core,
             outbox: OnceLock::new(),
-            #[cfg(feature = "tls")]
             promise,
             #[cfg(feature = "tls")]
             secured: OnceLock::new(),
@@ -109,7 +121,7 @@ impl Handle {
 
     /// TLS, where there is any. What was promised begins now.
     pub(super) fn secured_or_promised(&self) -> Option<&Secured> {
-        let config = match (self.secured.get(), &self.promise) {
+        let config = match (self.secured.get(), &self.promise.tls) {
             (None, Some(config)) => config,
             (secured, _) => return secured,
         };
