@@ -82,7 +82,11 @@ impl Below {
             return Poll::Ready(Ok(()));
         }
         let all = state.sent + state.queue.len() as u64;
-        leave_waker(&mut state, &mut self.key, Until::SentOrClosing(all), cx);
+        // Who has been told that the worker is closing is not told again: what the upper outbox does
+        // about it is to ask here once more, and nothing would ever come of that but asking.
+        let is_closing = self.outbox.turns.is_closing();
+        let until = if is_closing { Until::Sent(all) } else { Until::SentOrClosing(all) };
+        leave_waker(&mut state, &mut self.key, until, cx);
         Poll::Pending
     }
 
