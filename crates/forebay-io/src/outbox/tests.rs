@@ -2,7 +2,7 @@ mod below;
 mod stage;
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -85,6 +85,7 @@ struct TestTurns {
     defers: AtomicUsize,
     lingers: AtomicUsize,
     advances_at_once: bool,
+    is_closing: AtomicBool,
 }
 
 impl Turns for TestTurns {
@@ -97,6 +98,10 @@ impl Turns for TestTurns {
 
     fn linger(&self, _: Arc<Outbox>) {
         self.lingers.fetch_add(1, SeqCst);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.is_closing.load(SeqCst)
     }
 }
 

@@ -127,3 +127,23 @@ fn an_abort_above_is_one_below() {
     assert_eq!(lock(&bench.hand).aborts, ["enough"]);
     assert_eq!(upper.queued(), 0);
 }
+
+#[test]
+fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
+    let bench = Bench::new(0, TestTurns::default());
+    let upper = over(&bench.outbox);
+    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    upper.advance();
+    bench.turns.is_closing.store(true, SeqCst);
+    // As the end of a turn does: whatever this defers is flushed in it as well.
+    bench.outbox.advance();
+    let mut flushed = 0;
+    let mut deferred = bench.turns.defers.swap(0, SeqCst);
+    assert!(deferred > 0, "the upper one is to be told that it closes");
+    while deferred > 0 && flushed < 100 {
+        upper.advance();
+        flushed += 1;
+        deferred = bench.turns.defers.swap(0, SeqCst);
+    }
+    assert!(flushed < 5, "they ask each other again and again");
+}
