@@ -134,12 +134,17 @@ fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
     let upper = over(&bench.outbox);
     assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
     upper.advance();
+    // One waits below, and one above.
+    assert!(upper.try_accept(true, &b"b"[..]).expect("open"));
+    upper.advance();
     bench.turns.is_closing.store(true, SeqCst);
-    // As the end of a turn does: whatever this defers is flushed in it as well.
+    bench.turns.defers.store(0, SeqCst);
     bench.outbox.advance();
-    let mut flushed = 0;
     let mut deferred = bench.turns.defers.swap(0, SeqCst);
     assert!(deferred > 0, "the upper one is to be told that it closes");
+    // Somebody looks besides; and as at the end of a turn, what is deferred meanwhile is flushed too.
+    upper.advance();
+    let mut flushed = 0;
     while deferred > 0 && flushed < 100 {
         upper.advance();
         flushed += 1;
