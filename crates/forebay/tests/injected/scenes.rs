@@ -192,6 +192,9 @@ fn visit(port: u16, converse: Converse, injection: Option<Injection>) -> io::Res
     peer.set_read_timeout(Some(patience))?;
     peer.set_write_timeout(Some(patience))?;
     let (mut got, right) = converse(&peer);
+    if !is_a_lie && got.bytes.is_empty() && got.error.as_ref().is_some_and(is_timeout) {
+        got.error = knock(&peer).err().or(got.error);
+    }
     if got.error.is_none() && sees_the_end {
         got.error = peer.shutdown(Shutdown::Write).err();
         let ended = (&peer).read_to_end(&mut got.bytes);
@@ -204,6 +207,20 @@ fn visit(port: u16, converse: Converse, injection: Option<Injection>) -> io::Res
         reset(peer);
     }
     Ok(Visit { got, right })
+}
+
+/// Whether anybody is there: a byte that no socket takes is answered by a reset.
+///
+/// Linux resets the connections that a listener leaves behind, all but one that comes in the moment
+/// in which it closes: the last segment of its handshake is dropped without an answer, and its
+/// client, which believes itself connected, learns nothing before it sends. A program that owns the
+/// connection takes the byte, or leaves it in its queue, and still hangs.
+fn knock(mut peer: &TcpStream) -> io::Result<()> {
+    peer.write_all(b"?")?;
+    match peer.read(&mut [0]) {
+        Err(error) if !is_timeout(&error) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Introduces itself three times, each time waiting for the answer.
