@@ -73,7 +73,7 @@ pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHan
 pub fn spawn_value<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
-    current_selector("spawn_value").spawn(false, async move { Ok(task.await) })
+    current_selector("spawn_value").spawn_value(task)
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

@@ -108,7 +108,7 @@ impl SelectorManager {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.shared().spawn(false, async move { Ok(task.await) })
+        self.shared().spawn_value(task)
     }
 
     /// Runs a function that blocks on one of at most 16 threads kept for that. The handle gives its

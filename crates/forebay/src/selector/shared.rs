@@ -177,7 +177,18 @@ impl Shared {
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> JoinHandle<T> {
         match self.check_open("spawn") {
-            Ok(()) => self.start(report, future),
+            Ok(()) => self.start(report, future, |result| result),
+            Err(error) => task::refused(error),
+        }
+    }
+
+    /// The same, of a task that ends in a value.
+    pub(crate) fn spawn_value<T: Send + 'static>(
+        self: &Arc<Self>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match self.check_open("spawn_value") {
+            Ok(()) => self.start(false, future, Ok),
             Err(error) => task::refused(error),
         }
     }
@@ -188,25 +199,22 @@ impl Shared {
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> bool {
-        if self.is_stopped() {
-            return false;
+        let runs = !self.is_stopped();
+        if runs {
+            self.start(false, future, Ok).detach();
         }
-        self.start(false, async move {
-            future.await;
-            Ok(())
-        })
-        .detach();
-        true
+        runs
     }
 
-    fn start<T: Send + 'static>(
+    fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
         report: bool,
-        future: impl Future<Output = Result<T>> + Send + 'static,
+        future: F,
+        into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     ) -> JoinHandle<T> {
         let shared = Arc::clone(self);
         let schedule = move |runnable| shared.schedule(runnable);
-        task::start(&self.tasks, &self.reporter, report, future, schedule)
+        task::start(&self.tasks, &self.reporter, report, future, into_result, schedule)
     }
 
     /// Refuses new work and has every wait answered with `Closed`. True the first time.

@@ -6,6 +6,7 @@ mod contain;
 mod control;
 mod join;
 mod report;
+mod running;
 pub(crate) mod wait;
 
 use std::sync::Arc;
@@ -16,40 +17,31 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{blocking_reader, blocking_writer};
-use self::contain::{Contained, Kept};
 pub(crate) use self::control::Tasks;
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
+use self::running::Running;
 
 /// Makes a task that `schedule` is given whenever it is to be polled, and schedules it.
 ///
-/// With `report`, an error that nobody awaits is reported.
+/// `into_result` makes its result of what the future gives. With `report`, an error that nobody
+/// awaits is reported.
 pub(crate) fn start<T, F>(
     tasks: &Arc<Tasks>,
     reporter: &Arc<Reporter>,
     report: bool,
     future: F,
+    into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     schedule: impl Fn(Runnable) + Send + Sync + 'static,
 ) -> JoinHandle<T>
 where
     T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
+    F: Future<Output: Send> + Send + 'static,
 {
     let control = tasks.control();
-    let watched = Arc::clone(&control);
-    let told = Arc::clone(reporter);
-    let contained = Contained::new(future, Arc::clone(&control));
-    let future = async move {
-        let result = contained.await.and_then(|result| result);
-        if let Err(error) = &result
-            && report
-            && let Some(error) = watched.failed(error)
-        {
-            told.report(Reporter::OF_A_TASK, &error);
-        }
-        Kept::new(result)
-    };
-    let (runnable, task) = async_task::spawn(future, schedule);
+    let told = report.then(|| Arc::clone(reporter));
+    let running = Running::new(future, into_result, Arc::clone(&control), told);
+    let (runnable, task) = async_task::spawn(running, schedule);
     Tasks::started(&control, runnable.waker());
     runnable.schedule();
     JoinHandle::new(task.fallible(), control, Arc::clone(reporter))
