@@ -12,8 +12,9 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 #[must_use = "wakers in here are lost wake-ups until `run` is called"]
 pub struct Afterwards {
-    // Nearly always there is one task to wake; it costs no allocation.
+    // Nearly always there is one task to wake, or none; it costs no allocation.
     waker: Option<Waker>,
+    /// Empty while there is not even one.
     more_wakers: Vec<Waker>,
     spent: Vec<Bytes>,
 }
@@ -39,8 +40,11 @@ impl Afterwards {
 
     /// Wakes and drops. Call it with no lock held.
     pub fn run(self) {
-        for waker in self.waker.into_iter().chain(self.more_wakers) {
+        if let Some(waker) = self.waker {
             waker.wake();
+            for waker in self.more_wakers {
+                waker.wake();
+            }
         }
         // Last, because an owner's drop may panic, and that must cost nobody else their wake-up.
         drop(self.spent);

@@ -115,7 +115,8 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
             return Err(error);
         }
     }
-    let outcome = session.handshake(config, store, core.host().as_deref()).await;
+    let host = if config.is_client() { core.host() } else { None };
+    let outcome = session.handshake(config, store, host.as_deref()).await;
     drop(begun);
     outcome
 }
