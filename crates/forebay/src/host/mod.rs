@@ -37,8 +37,8 @@ pub(crate) enum Direction {
 pub(crate) struct Progress {
     /// Bytes moved.
     pub(crate) count: usize,
-    /// It moved less than it was offered, and on this kind of descriptor that means that the
-    /// kernel has no more for now.
+    /// The kernel has no more for now: it moved less than it was offered, on a kind of descriptor
+    /// where that says so, or nobody is left in a listener's backlog.
     pub(crate) drained: bool,
 }
 

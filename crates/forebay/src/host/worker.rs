@@ -5,8 +5,8 @@
 //! - The closed and error flags stay set for ever: a hang-up is reported once, but the calls that
 //!   must see it come later.
 //! - A short receive clears readiness only on TCP, and only while none of those flags is set and no
-//!   urgent data was seen: behind each of them there is more to learn. Otherwise only `EAGAIN`
-//!   clears.
+//!   urgent data was seen: behind each of them there is more to learn. An accept clears it when it
+//!   has taken the last of the backlog. Otherwise only `EAGAIN` clears.
 //! - A tick, counted up by every event, guards against clearing what a newer event set.
 
 #[cfg(test)]

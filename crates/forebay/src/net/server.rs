@@ -260,7 +260,8 @@ impl Listener {
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
             accepted = Some(system::accept(fd)?);
-            Ok(Progress { count: 0, drained: false })
+            let is_tcp = matches!(self.accepted, Accepted::Tcp(_));
+            Ok(Progress { count: 0, drained: is_tcp && system::is_backlog_empty(fd) })
         });
         progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
     }

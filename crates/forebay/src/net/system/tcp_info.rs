@@ -6,7 +6,7 @@ use nix::libc;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::GetStruct;
 
-/// The first 148 bytes of the kernel's `struct tcp_info`, of which two fields are of use here.
+/// The first 148 bytes of the kernel's `struct tcp_info`, of which three fields are of use here.
 ///
 /// Not `libc::tcp_info`: `nix` panics when the kernel's struct is shorter than the type, and the
 /// type of `libc` grows with the newest kernel.
@@ -14,9 +14,12 @@ use nix::sys::socket::sockopt::GetStruct;
 #[repr(C)]
 pub(super) struct TcpInfo {
     _before_unacked: [u32; 6],
-    /// Segments sent and not acknowledged; the end mark counts as one.
+    /// Segments sent and not acknowledged; the end mark counts as one. Of a listener: connections
+    /// that wait to be accepted.
     pub(super) unacked: u32,
-    _before_notsent: [u32; 29],
+    /// Of a listener: how many may wait.
+    pub(super) sacked: u32,
+    _before_notsent: [u32; 28],
     /// Bytes not sent at all.
     pub(super) notsent_bytes: u32,
 }
@@ -39,13 +42,29 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
 
+    use super::super::is_backlog_empty;
     use super::{TcpInfo, read};
 
     #[test]
     fn the_fields_stand_where_the_kernel_puts_them() {
         assert_eq!(size_of::<TcpInfo>(), 148);
         assert_eq!(offset_of!(TcpInfo, unacked), 24);
+        assert_eq!(offset_of!(TcpInfo, sacked), 28);
         assert_eq!(offset_of!(TcpInfo, notsent_bytes), 144);
+    }
+
+    #[test]
+    fn those_who_wait_to_be_accepted_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(is_backlog_empty(listener.as_fd()));
+        let address = listener.local_addr().unwrap();
+        let _clients = [(); 2].map(|()| TcpStream::connect(address).unwrap());
+        for left in (0..2).rev() {
+            assert!(!is_backlog_empty(listener.as_fd()));
+            let _accepted = listener.accept().unwrap();
+            assert_eq!(read(listener.as_fd()).unwrap().unacked, left);
+        }
+        assert!(is_backlog_empty(listener.as_fd()));
     }
 
     #[test]
