@@ -65,6 +65,18 @@ impl Inbox {
         filled
     }
 
+    /// Appends what somebody else has received.
+    pub fn append(&mut self, mut arrived: &[u8]) {
+        while !arrived.is_empty() {
+            let mut inlet = Inlet::buffer(&mut self.buffer, usize::MAX);
+            let space = inlet.space();
+            let count = space.len().min(arrived.len());
+            space[..count].copy_from_slice(&arrived[..count]);
+            inlet.fill(count);
+            arrived = &arrived[count..];
+        }
+    }
+
     /// Nobody may come back for long: memory that is not needed is given back.
     pub fn settle(&mut self) {
         self.buffer.settle();

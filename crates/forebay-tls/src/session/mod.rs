@@ -14,6 +14,7 @@
 //! Locks are taken in this order: upper outbox, session, lower outbox.
 
 mod arrival;
+mod discard;
 mod drain;
 mod engine;
 mod handshake;

@@ -4,9 +4,12 @@
 //!   send what is queued ─► end mark ─┐
 //!   discard input (to the limit) ────┴─► release when
 //!        the peer has ended too, or
-//!        the peer has acknowledged everything, and none or the limit of input was discarded, or
+//!        the peer has acknowledged everything, and no data or the limit of input was discarded, or
 //!        the drain timeout is over
 //! ```
+//!
+//! What TLS says behind its handshake (session tickets) is input, but no data: a peer that sent it is
+//! not sending on.
 //!
 //! The limit stops the reading, never the waiting: a descriptor released while the peer still sends
 //! makes the kernel answer with a reset, and a reset overtakes what is in flight.
@@ -186,10 +189,9 @@ impl Closing {
         if !self.is_settled() {
             return false;
         }
-        let discarded = self.core.discarded();
         let still_sending = self.core.link().is_hurt_by_input()
-            && discarded > 0
-            && discarded < self.core.drain_limit();
+            && self.core.has_discarded_data()
+            && self.core.discarded() < self.core.drain_limit();
         self.core.has_peer_ended() || (!still_sending && self.core.is_acknowledged())
     }
 
@@ -200,7 +202,7 @@ impl Closing {
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
             match self.core.link().receive_now(&mut inlet, note) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                received => self.discarded(received),
+                received => self.discarded(received, &sink),
             }
         }
     }
@@ -211,7 +213,7 @@ impl Closing {
             let mut sink = [0; DISCARD_BYTES];
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
             match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet, note) {
-                Poll::Ready(received) => self.discarded(received),
+                Poll::Ready(received) => self.discarded(received, &sink),
                 Poll::Pending => return,
             }
         }
@@ -226,11 +228,11 @@ impl Closing {
             && !self.core.link().is_released()
     }
 
-    fn discarded(&self, received: io::Result<usize>) {
+    fn discarded(&self, received: io::Result<usize>, sink: &[u8]) {
         let mut after = Afterwards::new();
         match received {
             Ok(0) => self.ended(&mut after),
-            Ok(count) => self.core.discard(count),
+            Ok(count) => self.core.discard(&sink[..count]),
             Err(error) => {
                 self.core.record("close", error, &mut after);
             }

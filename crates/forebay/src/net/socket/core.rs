@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use forebay_io::seam::{Afterwards, Cause, Outbox, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
+#[cfg(feature = "tls")]
+use forebay_tls::seam::Session;
 
 use super::link::{Leave, Link, Note};
 use super::timeouts::Timeouts;
@@ -65,6 +67,8 @@ pub(in crate::net) struct Core {
     closer: AtomicBool,
     /// Bytes of input thrown away by closing.
     discarded: AtomicU64,
+    /// There was data among them.
+    discarded_data: AtomicBool,
     /// Names it among those that close without an owner; zero when it is not.
     ticket: AtomicU64,
     /// The write side, for whoever must tell it that the connection is over: the outermost, where TLS
@@ -72,6 +76,9 @@ pub(in crate::net) struct Core {
     outbox: Mutex<Weak<Outbox>>,
     /// The first error of what lies on top of the link.
     cause_above: OnceLock<Cause>,
+    /// What lies on top. It holds the core, so the core does not hold it.
+    #[cfg(feature = "tls")]
+    session: OnceLock<Weak<Session>>,
     /// What lies on top is not ready yet: it reads, even while the connection is being closed.
     handshaking: AtomicBool,
     timeouts: OnceLock<Arc<Timeouts>>,
@@ -95,9 +102,12 @@ impl Core {
             closing: AtomicBool::new(false),
             closer: AtomicBool::new(false),
             discarded: AtomicU64::new(0),
+            discarded_data: AtomicBool::new(false),
             ticket: AtomicU64::new(0),
             outbox: Mutex::default(),
             cause_above: OnceLock::new(),
+            #[cfg(feature = "tls")]
+            session: OnceLock::new(),
             handshaking: AtomicBool::new(false),
             timeouts: OnceLock::new(),
             watch: Watch::default(),
@@ -170,10 +180,11 @@ impl Core {
 
     // ---- what lies on top
 
-    /// What lies on top of the link has a cause of its own.
+    /// A session lies on top of the link, and has a cause of its own.
     #[cfg(feature = "tls")]
-    pub(super) fn set_cause_above(&self, cause: Cause) {
-        self.cause_above.get_or_init(|| cause);
+    pub(super) fn set_session(&self, session: &Arc<Session>) {
+        self.cause_above.get_or_init(|| session.cause().clone());
+        self.session.get_or_init(|| Arc::downgrade(session));
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -405,8 +416,24 @@ impl Core {
         self.discarded.load(Ordering::Relaxed)
     }
 
-    pub(super) fn discard(&self, bytes: usize) {
-        self.discarded.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// True when there was data among what was thrown away: the peer is, or was, still sending.
+    pub(super) fn has_discarded_data(&self) -> bool {
+        self.discarded_data.load(Ordering::Relaxed)
+    }
+
+    /// Counts what is thrown away.
+    pub(super) fn discard(&self, bytes: &[u8]) {
+        self.discarded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        #[cfg(feature = "tls")]
+        let is_data = match self.session.get().and_then(Weak::upgrade) {
+            Some(session) => session.discard(bytes),
+            None => true,
+        };
+        #[cfg(not(feature = "tls"))]
+        let is_data = true;
+        if is_data {
+            self.discarded_data.store(true, Ordering::Relaxed);
+        }
     }
 
     /// True while it lingers.

@@ -38,7 +38,7 @@ impl Secured {
         let session = Session::with_peer(inbox, below, peer);
         let outbox = session.make_outbox();
         core.set_outbox(&outbox);
-        core.set_cause_above(session.cause().clone());
+        core.set_session(&session);
         core.set_handshaking(true);
         Self { session, outbox }
     }
