@@ -13,6 +13,7 @@ mod fault;
 mod identity;
 mod info;
 mod notes;
+mod pem;
 mod provider;
 #[cfg(test)]
 mod samples;

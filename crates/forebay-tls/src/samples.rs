@@ -3,12 +3,16 @@
 //! They are valid today and at the fixed time that some tests ask for: whoever tests a date sets
 //! it.
 
+mod files;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
 use rustls::pki_types::CertificateDer;
 
 use crate::Trust;
+
+pub(crate) use files::{Directory, assert_hides};
 
 /// An authority with its key, and how it was made.
 pub(crate) struct Authority {

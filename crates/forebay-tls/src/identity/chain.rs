@@ -1,12 +1,14 @@
 //! A key, its certificate, and those who vouch for that, in order.
 
+use std::collections::HashSet;
+
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::foreign;
+use crate::pem;
 use crate::text::{NAME_MAX, clean, list};
 
 /// Subjects in a message.
@@ -25,14 +27,8 @@ pub(super) fn certified(
     key: PrivateKeyDer<'static>,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, Problem> {
-    let mut seen = Vec::new();
-    certificates.retain(|certificate| {
-        let is_new = !seen.contains(certificate);
-        if is_new {
-            seen.push(certificate.clone());
-        }
-        is_new
-    });
+    let mut seen = HashSet::new();
+    certificates.retain(|certificate| seen.insert(certificate.clone()));
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
         // rustls' own words are about the formats it tried, and would send a person astray.
         Problem::Key(
@@ -62,12 +58,7 @@ fn parse<'a>(
     let parse = |(index, certificate): (usize, &'a CertificateDer<'static>)| {
         match X509Certificate::from_der(certificate) {
             Ok(([], parsed)) => Ok(parsed),
-            _ => Err(Problem::Certificate(format!(
-                "certificate {} of {count} is not an X.509 certificate in DER but {}; \
-                 make it anew or leave it out",
-                index + 1,
-                foreign::recognise(certificate).what,
-            ))),
+            _ => Err(Problem::Certificate(pem::malformed(index, count, certificate))),
         }
     };
     certificates.iter().enumerate().map(parse).collect()

@@ -1,15 +1,11 @@
 //! Who this side is: a certificate chain and its private key.
 
 mod chain;
-mod foreign;
-mod pem;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,14 +14,11 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use self::chain::Problem;
-use self::pem::Sections;
 use crate::PeerCertificate;
+use crate::pem::{self, Origin, Pem};
 use crate::provider::provider;
 
 pub(crate) use resolve::{ClientKey, ServerKey};
-
-/// What a file of certificates or keys may hold. Real ones have a few kilobytes.
-const FILE_MAX: u64 = 1 << 20;
 
 /// Who this side of a connection is: a certificate chain and the private key of its first
 /// certificate.
@@ -86,16 +79,13 @@ impl Identity {
     /// # Errors
     ///
     /// - [`InvalidInput`](ErrorKind::InvalidInput): no certificate, no key or more than one, an
-    ///   encrypted key, a key that belongs to none of the certificates, or a text of another kind.
-    ///   The message says what was found.
+    ///   encrypted key, a key that belongs to none of the certificates, a text of another kind, or
+    ///   of more than 16 MiB. The message says what was found.
     /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
     ///   cryptography.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
-        let at = Place { operation: "Identity::from_pem", path: None };
-        let sections = Sections::read(pem.as_ref()).map_err(|why| at.invalid(why))?;
-        let chain = sections.chain().map_err(|why| at.invalid(why))?;
-        let key = sections.key().map_err(|why| at.invalid(why))?;
-        Ok(Self::new(certified(chain, key, at, at)?, None))
+        let pem = Pem::given("Identity::from_pem", pem.as_ref())?;
+        Ok(Self::new(of_pem(&pem, &pem)?, None))
     }
 
     /// Makes an identity of two files in PEM (RFC 7468): the certificates are taken from the first,
@@ -111,7 +101,7 @@ impl Identity {
     /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and
     ///   other errors of the system: a file cannot be read.
     /// - [`InvalidInput`](ErrorKind::InvalidInput): what was found is no certificate, or not one
-    ///   unencrypted key, or they do not belong together; or a file has more than 1 MiB.
+    ///   unencrypted key, or they do not belong together; or a file has more than 16 MiB.
     /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
     ///   cryptography.
     ///
@@ -135,14 +125,14 @@ impl Identity {
         chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
         key: impl Into<Vec<u8>>,
     ) -> Result<Self> {
-        let at = Place { operation: "Identity::from_der", path: None };
+        let at = Origin::given("Identity::from_der");
         let chain: Vec<_> =
             chain.into_iter().map(|certificate| CertificateDer::from(certificate.into())).collect();
         if chain.is_empty() {
             return Err(at.invalid("there is no certificate in the chain".into()));
         }
         let key = key.into();
-        let what = foreign::recognise(&key).what;
+        let what = pem::recognise(&key).what;
         let key = PrivateKeyDer::try_from(key).map_err(|_| {
             at.invalid(format!(
                 "the key is not an unencrypted private key in DER (PKCS#8, PKCS#1 or SEC1) but \
@@ -211,88 +201,35 @@ impl fmt::Debug for Identity {
 
 impl Files {
     fn read(&self, operation: &'static str) -> Result<CertifiedKey> {
-        let certificates = Place { operation, path: Some(&self.certificates) };
-        let key = Place { operation, path: Some(&self.key) };
-        let first = certificates.sections()?;
-        let second = if self.key == self.certificates { None } else { Some(key.sections()?) };
-        let chain = first.chain().map_err(|why| certificates.invalid(why))?;
-        let of_key = second.as_ref().unwrap_or(&first);
-        let private = of_key.key().map_err(|why| key.invalid(why))?;
-        certified(chain, private, certificates, key)
+        let certificates = Pem::of_file(operation, &self.certificates)?;
+        if self.key == self.certificates {
+            return of_pem(&certificates, &certificates);
+        }
+        of_pem(&certificates, &Pem::of_file(operation, &self.key)?)
     }
+}
+
+fn of_pem(certificates: &Pem<'_>, key: &Pem<'_>) -> Result<CertifiedKey> {
+    let (chain, private) = (certificates.certificates()?.to_vec(), key.key()?);
+    certified(chain, private, certificates.origin, key.origin)
 }
 
 /// Puts them together; a trouble is told of the place where it stands.
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    chain_at: Place<'_>,
-    key_at: Place<'_>,
+    chain_at: Origin<'_>,
+    key_at: Origin<'_>,
 ) -> Result<CertifiedKey> {
     let provider = provider()?;
     chain::certified(chain, key, &provider).map_err(|problem| match problem {
         Problem::Certificate(why) => chain_at.invalid(why),
         Problem::Key(why) => key_at.invalid(why),
-        Problem::Pair(why) => match chain_at.path {
-            Some(path) if key_at.path != Some(path) => {
+        Problem::Pair(why) => match chain_at.path() {
+            Some(path) if key_at.path() != Some(path) => {
                 key_at.invalid(format!("{why} (in {})", path.display()))
             }
             _ => key_at.invalid(why),
         },
     })
-}
-
-/// Where something was read, for errors.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    operation: &'static str,
-    path: Option<&'a Path>,
-}
-
-impl Place<'_> {
-    fn invalid(&self, detail: String) -> Error {
-        self.locate(Error::new(ErrorKind::InvalidInput, self.operation).with_detail(detail))
-    }
-
-    fn locate(&self, error: Error) -> Error {
-        match self.path {
-            Some(path) => error.with_address(path.display()),
-            None => error,
-        }
-    }
-
-    fn sections(&self) -> Result<Sections> {
-        let mut bytes = Vec::new();
-        if let Some(path) = self.path {
-            File::open(path)
-                .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
-                .map_err(|error| self.unreadable(error))?;
-        }
-        if bytes.len() as u64 > FILE_MAX {
-            return Err(self.invalid(
-                "the file has more than 1 MiB, so it is neither a certificate chain nor a key; \
-                 is it the right path?"
-                    .into(),
-            ));
-        }
-        Sections::read(&bytes).map_err(|why| self.invalid(why))
-    }
-
-    fn unreadable(&self, error: io::Error) -> Error {
-        let detail = match error.kind() {
-            io::ErrorKind::IsADirectory => {
-                return self.invalid("this is a directory; name the file in it".into());
-            }
-            io::ErrorKind::NotFound if self.path.is_some_and(Path::is_relative) => {
-                "there is no such file in the directory that this process runs in"
-            }
-            io::ErrorKind::NotFound => "there is no such file; is the path right?",
-            io::ErrorKind::PermissionDenied => {
-                "this process may not read the file; let its user \
-                 or group read it"
-            }
-            _ => return self.locate(Error::from_io(self.operation, error)),
-        };
-        self.locate(Error::from_io(self.operation, error).with_detail(detail))
-    }
 }

@@ -1,69 +1,6 @@
-mod damage;
 mod files;
 mod names;
 mod order;
 mod refusals;
 mod reload;
 mod secrets;
-
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A directory of a test's own, gone when the test is.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("forebay-tls-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            // A second panic would only hide the first.
-            assert!(std::thread::panicking(), "{}: {error}", self.0.display());
-        }
-    }
-}
-
-/// Fails if a text shows any of a key: a piece of its content as base64, as hexadecimal or as a
-/// list of numbers.
-#[track_caller]
-fn assert_hides(text: &str, key_pem: &str) {
-    let body: String = key_pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    for piece in pieces(body.as_bytes(), 12) {
-        let piece = std::str::from_utf8(piece).unwrap();
-        assert!(!text.contains(piece), "{text} shows {piece}");
-    }
-    let der = rustls_pki_types::pem::PemObject::from_pem_slice(key_pem.as_bytes());
-    let der: rustls_pki_types::PrivateKeyDer<'_> = der.unwrap();
-    for piece in pieces(der.secret_der(), 6) {
-        let hexadecimal = format!("{piece:02x?}").replace(['[', ',', ' ', ']'], "");
-        assert!(!text.to_lowercase().contains(&hexadecimal), "{text} shows {hexadecimal}");
-        let numbers = format!("{piece:?}");
-        let numbers = numbers.trim_matches(['[', ']']);
-        assert!(!text.contains(numbers), "{text} shows {numbers}");
-    }
-}
-
-fn pieces(bytes: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    assert!(bytes.len() > length, "there is a key to look for");
-    bytes.windows(length)
-}

@@ -38,6 +38,8 @@ use roots::Roots;
 use system::System;
 use verifier::Verifier;
 
+use crate::pem::Pem;
+
 /// Which peers are believed to be who they say they are.
 ///
 /// Cheap to clone. A client believes servers by it, a server its clients
@@ -94,19 +96,24 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no certificate in it, or a
-    /// malformed one. The message says what was found, but never quotes it.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): no certificate, a malformed one, a text of another
+    /// kind, or of more than 16 MiB. The message says what was found, but never quotes it.
     pub fn roots_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
-        roots::from_pem("Trust::roots_pem", pem.as_ref()).map(|roots| Self(Kind::Roots(roots)))
+        roots::from_pem(&Pem::given("Trust::roots_pem", pem.as_ref())?)
+            .map(|roots| Self(Kind::Roots(roots)))
     }
 
     /// Trusts the roots in a PEM file, and no others. The file is read now, and blocks for that.
     ///
     /// # Errors
     ///
-    /// Those of [`roots_pem`](Trust::roots_pem) and of reading the file, which they name.
+    /// - Those of [`roots_pem`](Trust::roots_pem).
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and
+    ///   other errors of the system: the file cannot be read.
+    ///
+    /// Each names the path.
     pub fn roots_pem_file(path: impl AsRef<Path>) -> Result<Self> {
-        let roots = roots::from_file("Trust::roots_pem_file", path.as_ref())?;
+        let roots = roots::from_pem(&Pem::of_file("Trust::roots_pem_file", path.as_ref())?)?;
         Ok(Self(Kind::Roots(roots)))
     }
 
@@ -116,7 +123,7 @@ impl Trust {
     ///
     /// Those of [`roots_pem`](Trust::roots_pem).
     pub fn system_plus_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
-        let roots = roots::from_pem("Trust::system_plus_pem", pem.as_ref())?;
+        let roots = roots::from_pem(&Pem::given("Trust::system_plus_pem", pem.as_ref())?)?;
         Ok(Self(Kind::SystemPlus(roots)))
     }
 
@@ -127,7 +134,7 @@ impl Trust {
     ///
     /// Those of [`roots_pem_file`](Trust::roots_pem_file).
     pub fn system_plus_pem_file(path: impl AsRef<Path>) -> Result<Self> {
-        let roots = roots::from_file("Trust::system_plus_pem_file", path.as_ref())?;
+        let roots = roots::from_pem(&Pem::of_file("Trust::system_plus_pem_file", path.as_ref())?)?;
         Ok(Self(Kind::SystemPlus(roots)))
     }
 

@@ -1,11 +1,7 @@
-use std::io;
-
 use forebay_io::ErrorKind;
 
-use super::{Directory, assert_hides};
 use crate::Identity;
-use crate::identity::Place;
-use crate::samples::Authority;
+use crate::samples::{Authority, Directory, assert_hides};
 
 #[test]
 fn certificates_and_key_may_be_in_one_file_or_in_two() {
@@ -35,37 +31,6 @@ fn s10_a_file_that_is_not_there_is_named() {
         assert!(error.to_string().contains("no such file"), "{error}");
         assert_hides(&format!("{error}{error:?}"), &leaf.key_pem);
     }
-}
-
-#[test]
-fn s10_a_directory_is_no_file() {
-    let directory = Directory::new();
-    let error = Identity::from_pem_files(directory.path(), directory.path()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains(directory.path().to_str().unwrap()), "{error}");
-    assert!(error.to_string().contains("this is a directory"), "{error}");
-}
-
-/// Root may read everything, so that the system's refusal cannot be had everywhere.
-#[test]
-fn s10_a_file_that_may_not_be_read_says_who_should_be_let() {
-    let path = std::path::Path::new("/etc/keys/server.pem");
-    let place = Place { operation: "Identity::from_pem_files", path: Some(path) };
-    let error = place.unreadable(io::Error::from(io::ErrorKind::PermissionDenied));
-    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    assert_eq!(error.address(), Some("/etc/keys/server.pem"));
-    assert!(error.to_string().contains("let its user or group read it"), "{error}");
-}
-
-#[test]
-fn s10_a_huge_file_is_not_read_to_its_end() {
-    let directory = Directory::new();
-    let path = directory.path().join("huge.pem");
-    // A hole: it has no content on the disk.
-    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-    let error = Identity::from_pem_files(&path, &path).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("more than 1 MiB"), "{error}");
 }
 
 #[test]

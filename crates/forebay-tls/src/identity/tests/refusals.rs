@@ -1,14 +1,32 @@
 use forebay_io::ErrorKind;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{
+    CertificateParams, CertificateRevocationList, CertificateRevocationListParams, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+};
 
-use super::{Directory, assert_hides};
 use crate::Identity;
-use crate::samples::{Authority, Issued};
+use crate::samples::{Authority, Directory, Issued, assert_hides};
 
 const PASSWORD: &str = "planted-password-4711";
 
 fn leaf() -> Issued {
     Authority::new("root").issue(&["localhost"])
+}
+
+/// A revocation list, with nobody on it.
+fn nobody_revoked() -> CertificateRevocationList {
+    let root = Authority::root_with("root", |params| {
+        params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    });
+    let list = CertificateRevocationListParams {
+        this_update: date_time_ymd(2026, 1, 1),
+        next_update: date_time_ymd(2036, 1, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    list.signed_by(&root.issuer()).unwrap()
 }
 
 /// A text as both files, and alone: each refuses it in these words, names the path, and shows
@@ -103,7 +121,8 @@ fn s10_a_file_of_another_kind_says_which() {
     let key = KeyPair::from_pem(&leaf.key_pem).unwrap();
     let request = CertificateParams::default().serialize_request(&key).unwrap();
     let pkcs12 = [&[0x30, 0x82, 0x04, 0x00, 0x02, 0x01, 0x03, 0x30][..], PASSWORD.as_bytes()];
-    let cases: [(&[u8], &str, &str); 9] = [
+    let revoked = nobody_revoked();
+    let cases: [(&[u8], &str, &str); 10] = [
         (&pkcs12.concat(), "not PEM but a PKCS#12 store", "openssl pkcs12 -in FILE"),
         (&leaf.der, "not PEM but a certificate in DER", "openssl x509 -inform der"),
         (&leaf.key_der, "not PEM but a private key in DER", "openssl pkey -inform der"),
@@ -112,6 +131,7 @@ fn s10_a_file_of_another_kind_says_which() {
         (b"ssh-ed25519 AAAAC3Nz me", "a public key of OpenSSH", "take the certificate"),
         (b"#!/bin/sh\n", "not PEM but something else", "-----BEGIN ...-----"),
         (request.der(), "a certificate request in DER", "when an authority signs it"),
+        (revoked.der(), "a revocation list in DER", "leave the list out"),
         (b"  -----BEGIN CERTIFICATE-----\n", "stand at the beginning of a line", "take out"),
     ];
     for (content, what, advice) in cases {
@@ -128,6 +148,11 @@ fn s10_sections_of_another_kind_are_named() {
     let trusted = leaf.pem.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
     let cases = [
         (format!("{}{}", leaf.pem, key.public_key_pem()), "a section \"PUBLIC KEY\"", "public key"),
+        (
+            format!("{}{}", leaf.key_pem, nobody_revoked().pem().unwrap()),
+            "X509 CRL",
+            "leave the list",
+        ),
         (format!("{request}{}", leaf.key_pem), "\"CERTIFICATE REQUEST\"", "an authority signs it"),
         (format!("{}{openssh}", leaf.pem), "\"OPENSSH PRIVATE KEY\"", "ssh-keygen -p -m PKCS8"),
         (format!("{trusted}{}", leaf.key_pem), "\"TRUSTED CERTIFICATE\"", "openssl x509 -in FILE"),
@@ -160,7 +185,7 @@ fn s10_what_does_not_parse_is_told_by_its_number() {
     assert_refused(
         content,
         &leaf.key_pem,
-        &["certificate 2 of 2 is not an X.509 certificate", "a private key in DER"],
+        &["certificate 2 of 2 is a private key in DER", "leave it out"],
     );
     let bad_key = leaf.pem.replace("CERTIFICATE", "PRIVATE KEY");
     let content = format!("{}{bad_key}", leaf.pem);
@@ -177,10 +202,7 @@ fn s10_der_says_what_it_was_given_instead() {
         (Identity::from_der([leaf.der.clone()], leaf.der.clone()), "but a certificate in DER"),
         (Identity::from_der([leaf.der.clone()], leaf.key_pem.clone()), "but PEM"),
         (Identity::from_der([leaf.der.clone()], Vec::new()), "but empty"),
-        (
-            Identity::from_der([leaf.pem.clone()], leaf.key_der.clone()),
-            "X.509 certificate in DER but PEM",
-        ),
+        (Identity::from_der([leaf.pem.clone()], leaf.key_der.clone()), "certificate 1 of 1 is PEM"),
         (Identity::from_der([leaf.der.clone()], other), "CN=the leaf"),
     ];
     for (result, words) in cases {

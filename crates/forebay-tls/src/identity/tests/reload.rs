@@ -2,9 +2,8 @@ use std::fs;
 
 use forebay_io::ErrorKind;
 
-use super::{Directory, assert_hides};
 use crate::Identity;
-use crate::samples::Authority;
+use crate::samples::{Authority, Directory, assert_hides};
 
 #[test]
 fn reading_again_changes_every_clone() {

@@ -1,6 +1,5 @@
-use super::{Directory, assert_hides};
 use crate::identity::{ClientKey, ServerKey};
-use crate::samples::Authority;
+use crate::samples::{Authority, Directory, assert_hides};
 use crate::{ClientAuth, Identity, TlsConfig};
 
 #[test]

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::assert_hides;
-use crate::Identity;
-use crate::identity::foreign;
-use crate::samples::{Authority, Issued};
+use crate::pem::foreign;
+use crate::samples::{Authority, Issued, assert_hides};
 use crate::seeds::property;
+use crate::{Identity, Trust};
 
 /// Reads all of these. What they are refused with is looked through for the key, and counted.
 fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
@@ -63,6 +62,7 @@ fn anything_is_recognised_as_something() {
         let found = foreign::recognise(&bytes);
         assert!(!found.what.is_empty() && !found.advice.is_empty());
         assert!(Identity::from_pem(&bytes).is_err());
+        assert!(Trust::roots_pem(&bytes).is_err());
         assert!(Identity::from_der([bytes.clone()], bytes).is_err());
     });
 }

@@ -1,15 +1,29 @@
-//! Certificates and keys in a text in PEM (RFC 7468), and what else stands in it.
+//! The sections of a text in PEM (RFC 7468): certificates, keys, and what else stands in it.
 
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::foreign;
+use crate::text::list;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 /// What some editors put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The header of RFC 1421, section 4.6.1.1, with which OpenSSL marks keys it has encrypted.
 const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
+
+/// Sections in a message.
+const FOUND_MAX: usize = 8;
+
+/// Labels, or parts of them, whose sections are often taken for what they are not; and what to do.
+const OFTEN_MISTAKEN: [(&str, &str); 6] = [
+    ("OPENSSH PRIVATE KEY", "`ssh-keygen -p -m PKCS8 -f FILE` writes the key in PKCS#8"),
+    ("CERTIFICATE REQUEST", foreign::REQUEST),
+    ("TRUSTED CERTIFICATE", "`openssl x509 -in FILE -out NEW` leaves the trust settings out"),
+    ("PKCS7", "`openssl pkcs7 -print_certs -in FILE -out NEW` takes the certificates out"),
+    ("X509 CRL", foreign::REVOCATION),
+    ("PUBLIC KEY", "a public key is neither, so take the private key and the certificate"),
+];
 
 /// What a text holds. The details that its methods return never hold more of it than the names of
 /// the sections.
@@ -75,16 +89,11 @@ impl Sections {
     }
 
     /// The certificates, of which there is at least one.
-    pub(super) fn chain(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+    pub(super) fn certificates(&self) -> Result<&[CertificateDer<'static>], String> {
         if self.certificates.is_empty() {
-            return Err(format!(
-                "there is no certificate in it, only {}; a certificate stands between \
-                 `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`{}",
-                self.found(),
-                self.advice(),
-            ));
+            return Err(self.lacks("certificate", "CERTIFICATE"));
         }
-        Ok(self.certificates.clone())
+        Ok(&self.certificates)
     }
 
     /// The one key.
@@ -92,18 +101,26 @@ impl Sections {
         match self.keys.as_slice() {
             _ if self.encrypted_count > 0 => Err(self.encrypted()),
             [key] => Ok(key.clone_key()),
-            [] => Err(format!(
-                "there is no private key in it, only {}; a key stands between \
-                 `-----BEGIN PRIVATE KEY-----` and `-----END PRIVATE KEY-----`{}",
-                self.found(),
-                self.advice(),
-            )),
+            [] => Err(self.lacks("private key", "PRIVATE KEY")),
             keys => Err(format!(
                 "there are {} private keys in it, and only one can be that of the certificate; \
                  leave the others out",
                 keys.len(),
             )),
         }
+    }
+
+    fn lacks(&self, what: &str, label: &str) -> String {
+        let mut why = format!(
+            "there is no {what} in it, only {}; one stands between `-----BEGIN {label}-----` and \
+             `-----END {label}-----`",
+            self.found(),
+        );
+        if let Some(advice) = self.advice() {
+            why.push_str("; ");
+            why.push_str(advice);
+        }
+        why
     }
 
     fn encrypted(&self) -> String {
@@ -133,25 +150,15 @@ impl Sections {
             }
         }
         found.extend(self.others.iter().map(|name| format!("a section \"{name}\"")));
-        if found.is_empty() { "sections without content".into() } else { found.join(", ") }
+        if found.is_empty() { "sections without content".into() } else { list(&found, FOUND_MAX) }
     }
 
     /// What to do with the other sections that are often taken for what they are not.
-    fn advice(&self) -> &'static str {
-        let has = |name: &str| self.others.iter().any(|other| other.contains(name));
-        if has("OPENSSH PRIVATE KEY") {
-            "; `ssh-keygen -p -m PKCS8 -f FILE` writes the key in PKCS#8"
-        } else if has("CERTIFICATE REQUEST") {
-            "; a request becomes a certificate when an authority signs it"
-        } else if has("TRUSTED CERTIFICATE") {
-            "; `openssl x509 -in FILE -out NEW` leaves the trust settings out"
-        } else if has("PKCS7") {
-            "; `openssl pkcs7 -print_certs -in FILE -out NEW` takes the certificates out"
-        } else if has("PUBLIC KEY") {
-            "; a public key is neither, so take the private key and the certificate"
-        } else {
-            ""
-        }
+    fn advice(&self) -> Option<&'static str> {
+        let known = OFTEN_MISTAKEN
+            .iter()
+            .find(|(label, _)| self.others.iter().any(|other| other.contains(label)));
+        known.map(|(_, advice)| *advice)
     }
 }
 

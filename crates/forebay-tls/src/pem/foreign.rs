@@ -2,17 +2,25 @@
 
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::x509::SubjectPublicKeyInfo;
+
+/// What is only in the wrong form.
+pub(super) const CERTIFICATE: &str = "a certificate in DER";
+
+pub(super) const REQUEST: &str = "a request becomes a certificate when an authority signs it";
+pub(super) const REVOCATION: &str =
+    "lists of revoked certificates are not used here, so leave the list out";
 
 /// What it is, and how to make of it what is wanted.
 #[derive(Clone, Copy)]
-pub(super) struct Foreign {
-    pub(super) what: &'static str,
-    pub(super) advice: &'static str,
+pub(crate) struct Foreign {
+    pub(crate) what: &'static str,
+    pub(crate) advice: &'static str,
 }
 
 /// Tells what bytes are that are not PEM.
-pub(super) fn recognise(bytes: &[u8]) -> Foreign {
+pub(crate) fn recognise(bytes: &[u8]) -> Foreign {
     let (what, advice) = match bytes {
         [] => ("empty", "was it written completely?"),
         _ if bytes.trim_ascii().is_empty() => ("blank", "was it written completely?"),
@@ -49,7 +57,7 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
     let inside = content(bytes).unwrap_or_default();
     let algorithm = content(inside).and_then(content).unwrap_or_default();
     if X509Certificate::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
-        ("a certificate in DER", "`openssl x509 -inform der -in FILE -out NEW` makes PEM of it")
+        (CERTIFICATE, "`openssl x509 -inform der -in FILE -out NEW` makes PEM of it")
     } else if inside.starts_with(&[2, 1, 3]) {
         ("a PKCS#12 store", "`openssl pkcs12 -in FILE -noenc -out NEW` makes PEM of it")
     } else if inside.starts_with(&[2, 1, 0]) || inside.starts_with(&[2, 1, 1]) {
@@ -65,10 +73,9 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
             "`openssl pkey -inform der -in FILE -out NEW` writes it unencrypted in PEM",
         )
     } else if X509CertificationRequest::from_der(bytes).is_ok() {
-        (
-            "a certificate request in DER",
-            "a request becomes a certificate when an authority signs it",
-        )
+        ("a certificate request in DER", REQUEST)
+    } else if CertificateRevocationList::from_der(bytes).is_ok() {
+        ("a revocation list in DER", REVOCATION)
     } else if SubjectPublicKeyInfo::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
         ("a public key in DER", "take the certificate or the private key")
     } else {

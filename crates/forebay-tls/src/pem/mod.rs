@@ -1,0 +1,130 @@
+//! What a person hands over as PEM (RFC 7468): read, taken apart, and refused in words.
+//!
+//! Identities and roots both stand on this, so that the same file meets the same limit and the same
+//! sentence in either place: where it was read, what it holds, and what to do. No sentence holds any
+//! of the content but the labels of its sections, for the content may be a key.
+
+mod foreign;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use forebay_io::{Error, ErrorKind, Result};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use self::sections::Sections;
+
+pub(crate) use self::foreign::recognise;
+
+/// What may be read from one place. All the roots of a system take less than one of these 16 MiB.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// A text in PEM, taken apart, and where it was read.
+pub(crate) struct Pem<'a> {
+    pub(crate) origin: Origin<'a>,
+    sections: Sections,
+}
+
+impl<'a> Pem<'a> {
+    /// Takes bytes apart that a program handed over.
+    pub(crate) fn given(operation: &'static str, bytes: &[u8]) -> Result<Self> {
+        Self::read(Origin::given(operation), bytes)
+    }
+
+    /// Reads a file, and blocks for as long as that takes. Nothing behind the limit is read.
+    pub(crate) fn of_file(operation: &'static str, path: &'a Path) -> Result<Self> {
+        let origin = Origin { operation, path: Some(path) };
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
+            .map_err(|error| origin.unreadable(error))?;
+        Self::read(origin, &bytes)
+    }
+
+    fn read(origin: Origin<'a>, bytes: &[u8]) -> Result<Self> {
+        if bytes.len() as u64 > BYTES_MAX {
+            let what = if origin.path.is_some() { "the file has" } else { "the given bytes are" };
+            return Err(origin.invalid(format!(
+                "expected certificates or a key of at most 16 MiB, but {what} more; leave out what \
+                 is not needed"
+            )));
+        }
+        match Sections::read(bytes) {
+            Ok(sections) => Ok(Self { origin, sections }),
+            Err(why) => Err(origin.invalid(why)),
+        }
+    }
+
+    /// The certificates in their order, of which there is at least one.
+    pub(crate) fn certificates(&self) -> Result<&[CertificateDer<'static>]> {
+        self.sections.certificates().map_err(|why| self.origin.invalid(why))
+    }
+
+    /// The one key.
+    pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>> {
+        self.sections.key().map_err(|why| self.origin.invalid(why))
+    }
+}
+
+/// Where something was read: what its errors name.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    operation: &'static str,
+    path: Option<&'a Path>,
+}
+
+impl<'a> Origin<'a> {
+    /// What a program handed over.
+    pub(crate) fn given(operation: &'static str) -> Self {
+        Self { operation, path: None }
+    }
+
+    pub(crate) fn path(&self) -> Option<&'a Path> {
+        self.path
+    }
+
+    pub(crate) fn invalid(&self, detail: String) -> Error {
+        self.locate(Error::new(ErrorKind::InvalidInput, self.operation).with_detail(detail))
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        match self.path {
+            Some(path) => error.with_address(path.display()),
+            None => error,
+        }
+    }
+
+    fn unreadable(&self, error: io::Error) -> Error {
+        let detail = match error.kind() {
+            io::ErrorKind::IsADirectory => {
+                return self.invalid("this is a directory; name the file in it".into());
+            }
+            io::ErrorKind::NotFound if self.path.is_some_and(Path::is_relative) => {
+                "there is no such file in the directory that this process runs in"
+            }
+            io::ErrorKind::NotFound => "there is no such file; is the path right?",
+            io::ErrorKind::PermissionDenied => {
+                "this process may not read the file; let its user or group read it"
+            }
+            _ => return self.locate(Error::from_io(self.operation, error)),
+        };
+        self.locate(Error::from_io(self.operation, error).with_detail(detail))
+    }
+}
+
+/// What is said of a certificate in a list that cannot be taken for one, by its index.
+pub(crate) fn malformed(index: usize, count: usize, der: &[u8]) -> String {
+    let what = match recognise(der).what {
+        foreign::CERTIFICATE => "damaged inside",
+        what => what,
+    };
+    let number = index + 1;
+    format!(
+        "expected X.509 certificates, but certificate {number} of {count} is {what}; make it anew \
+         or leave it out"
+    )
+}
