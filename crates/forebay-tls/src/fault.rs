@@ -1,13 +1,11 @@
 //! What rustls says, in our words: whose fault it was, what was expected, what came, what to do.
 
+mod alerts;
 #[cfg(test)]
 mod tests;
 
 use forebay_io::{Error, ErrorKind, TlsFault};
-use rustls::{
-    AlertDescription as Alert, CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible,
-    PeerMisbehaved,
-};
+use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::notes::Notes;
 use crate::text::{NAME_MAX, clean};
@@ -33,7 +31,7 @@ pub(crate) fn explained(operation: &'static str, error: Rustls, notes: Notes) ->
 fn described(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
     let tls = |fault, detail: String| (ErrorKind::Tls(fault), detail);
     match error {
-        Rustls::AlertReceived(alert) => tls(TlsFault::RefusedByPeer, alert_text(*alert)),
+        Rustls::AlertReceived(alert) => tls(TlsFault::RefusedByPeer, alerts::text(*alert)),
         Rustls::InvalidMessage(message) => invalid_message(*message),
         Rustls::InappropriateMessage { expect_types, got_type } => tls(
             TlsFault::Misbehaved,
@@ -229,98 +227,4 @@ fn certificate_text(why: &CertificateError) -> String {
         "expected a certificate that the verifier accepts, but it said: {}; have it issued anew",
         clean(&why.to_string(), 2 * NAME_MAX)
     )
-}
-
-/// The peer's alert, by its name in RFC 8446, section 6, and what it usually means.
-fn alert_text(alert: Alert) -> String {
-    let (name, meaning) = match alert {
-        Alert::CloseNotify => ("close_notify", "it ended before the handshake was complete"),
-        Alert::UnexpectedMessage => ("unexpected_message", "it did not expect what it got"),
-        Alert::BadRecordMac | Alert::DecryptionFailed => {
-            ("bad_record_mac", "bytes were altered between here and there")
-        }
-        Alert::RecordOverflow => ("record_overflow", "a record was too large for it"),
-        Alert::DecompressionFailure => ("decompression_failure", "its TLS is very old"),
-        Alert::HandshakeFailure => (
-            "handshake_failure",
-            "usually no cipher suite, group or signature scheme in common, or it wants a client \
-             certificate: compare `cipher_suites` and `key_exchange_groups`, or set an identity",
-        ),
-        Alert::NoCertificate | Alert::CertificateRequired => {
-            ("certificate_required", "it wants a client certificate: set `identity`")
-        }
-        Alert::BadCertificate => (
-            "bad_certificate",
-            "it could not use our certificate: see its names, its form and its log",
-        ),
-        Alert::UnsupportedCertificate => (
-            "unsupported_certificate",
-            "our certificate is of a kind or for a use that it does not take: see the extended key \
-             usage",
-        ),
-        Alert::CertificateRevoked => ("certificate_revoked", "it knows ours as revoked: renew it"),
-        Alert::CertificateExpired => {
-            ("certificate_expired", "ours has expired, or its clock is wrong: renew it")
-        }
-        Alert::CertificateUnknown => {
-            ("certificate_unknown", "it did not accept our certificate: see its log for the reason")
-        }
-        Alert::UnknownCA => (
-            "unknown_ca",
-            "it does not trust the root of our certificate, or we did not send the whole chain: \
-             have it trust the root, or add the intermediate certificates to the identity",
-        ),
-        Alert::IllegalParameter => ("illegal_parameter", "a value of ours made no sense to it"),
-        Alert::AccessDenied => {
-            ("access_denied", "our certificate is valid, but it does not let us in")
-        }
-        Alert::DecodeError => ("decode_error", "it could not read a message of ours"),
-        Alert::DecryptError => (
-            "decrypt_error",
-            "a signature of ours did not convince it: see whether key and certificate belong \
-             together",
-        ),
-        Alert::ExportRestriction => ("export_restriction", "its TLS is very old"),
-        Alert::ProtocolVersion => (
-            "protocol_version",
-            "it speaks none of our versions of TLS: see `versions`, or renew its TLS",
-        ),
-        Alert::InsufficientSecurity => {
-            ("insufficient_security", "it asks for stronger cryptography: see `cipher_suites`")
-        }
-        Alert::InternalError => ("internal_error", "something broke on its side: see its log"),
-        Alert::InappropriateFallback => {
-            ("inappropriate_fallback", "it speaks a newer version than the one that was tried")
-        }
-        Alert::UserCanceled => ("user_canceled", "somebody there called it off"),
-        Alert::NoRenegotiation => ("no_renegotiation", "it does not renegotiate"),
-        Alert::MissingExtension => {
-            ("missing_extension", "it needs an extension that was not offered: see `server_name`")
-        }
-        Alert::UnsupportedExtension => {
-            ("unsupported_extension", "it was sent an extension unasked")
-        }
-        Alert::CertificateUnobtainable => ("certificate_unobtainable", "it could not fetch ours"),
-        Alert::UnrecognisedName => (
-            "unrecognized_name",
-            "it has no certificate for the name that was asked for: see `server_name`",
-        ),
-        Alert::BadCertificateStatusResponse => {
-            ("bad_certificate_status_response", "it refused the OCSP response")
-        }
-        Alert::BadCertificateHashValue => ("bad_certificate_hash_value", "a hash did not fit"),
-        Alert::UnknownPSKIdentity => ("unknown_psk_identity", "it does not know the session"),
-        Alert::NoApplicationProtocol => (
-            "no_application_protocol",
-            "it speaks none of our application protocols: compare `alpn` of both",
-        ),
-        Alert::EncryptedClientHelloRequired => ("ech_required", "it takes encrypted hellos only"),
-        other => {
-            return format!(
-                "expected to be accepted, but its alert {} came; see its log",
-                u8::from(other)
-            );
-        }
-    };
-    format!("expected to be accepted, but its alert {name} came; {meaning}")
 }
