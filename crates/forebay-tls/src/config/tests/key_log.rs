@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use rustls::KeyLog as _;
+
 use super::{connect, sides};
+use crate::config::key_log::KeyLogger;
 
 type Lines = Arc<Mutex<BTreeSet<String>>>;
 
@@ -53,6 +56,13 @@ fn both_sides_write_the_lines_of_their_rfc() {
             assert!(!shown.contains(&secret[..16]), "{shown}");
         }
     }
+}
+
+#[test]
+fn bytes_are_written_as_two_digits_the_higher_first() {
+    let (lines, log) = collector();
+    KeyLogger::new(log).log("LABEL", &[0x00, 0x1f, 0xa5], &[0xff, 0x07]);
+    assert_eq!(lines.lock().unwrap().first().unwrap(), "LABEL 001fa5 ff07");
 }
 
 #[test]
