@@ -223,7 +223,7 @@ impl Trust {
             Kind::Program(program) => Box::new(program.clone()),
             Kind::Anybody(anybody) => Box::new(anybody.clone()),
         };
-        Ok(Arc::new(Verifier::new(judge, provider)))
+        Ok(Arc::new(Verifier::of_servers(judge, provider)))
     }
 
     /// Makes what rustls asks about clients; `required` refuses those that send no certificate.

@@ -24,21 +24,26 @@ use crate::notes::note_refusal;
 pub(super) struct Verifier {
     judge: Box<dyn Judge>,
     algorithms: WebPkiSupportedAlgorithms,
+    /// Whose signatures are checked, where the name is not at hand.
+    peer: Role<'static>,
     required: bool,
 }
 
 impl Verifier {
     /// Makes one for servers, which always send a certificate.
-    pub(super) fn new(judge: Box<dyn Judge>, provider: &Arc<CryptoProvider>) -> Self {
-        Self::of_clients(judge, provider, true)
+    pub(super) fn of_servers(judge: Box<dyn Judge>, provider: &Arc<CryptoProvider>) -> Self {
+        let algorithms = provider.signature_verification_algorithms;
+        Self { judge, algorithms, peer: Role::SomeServer, required: true }
     }
 
+    /// Makes one for clients; `required` refuses those that send no certificate.
     pub(super) fn of_clients(
         judge: Box<dyn Judge>,
         provider: &Arc<CryptoProvider>,
         required: bool,
     ) -> Self {
-        Self { judge, algorithms: provider.signature_verification_algorithms, required }
+        let algorithms = provider.signature_verification_algorithms;
+        Self { judge, algorithms, peer: Role::Client, required }
     }
 
     fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
@@ -55,19 +60,19 @@ impl Verifier {
         }
         self.judge.judge(presented)
     }
-}
 
-/// Says why a signature of the handshake does not count.
-fn explained<T>(
-    result: Result<T, Error>,
-    certificate: &CertificateDer<'_>,
-    role: Role<'_>,
-) -> Result<T, Error> {
-    result.inspect_err(|error| {
-        if let Some(refusal) = explain::signature(error, certificate, role) {
-            note_refusal(refusal);
-        }
-    })
+    /// Says why a signature of the handshake does not count.
+    fn explained(
+        &self,
+        checked: Result<HandshakeSignatureValid, Error>,
+        certificate: &CertificateDer<'_>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        checked.inspect_err(|error| {
+            if let Some(refusal) = explain::signature(error, certificate, self.peer) {
+                note_refusal(refusal);
+            }
+        })
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -90,8 +95,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = verify_tls12_signature(message, certificate, signature, &self.algorithms);
-        explained(result, certificate, Role::SomeServer)
+        let checked = verify_tls12_signature(message, certificate, signature, &self.algorithms);
+        self.explained(checked, certificate)
     }
 
     fn verify_tls13_signature(
@@ -100,8 +105,8 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = verify_tls13_signature(message, certificate, signature, &self.algorithms);
-        explained(result, certificate, Role::SomeServer)
+        let checked = verify_tls13_signature(message, certificate, signature, &self.algorithms);
+        self.explained(checked, certificate)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -109,6 +114,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Signatures are checked like a server's; `peer` says whose they are.
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.required
@@ -135,8 +141,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = verify_tls12_signature(message, certificate, signature, &self.algorithms);
-        explained(result, certificate, Role::Client)
+        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -145,11 +150,10 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let result = verify_tls13_signature(message, certificate, signature, &self.algorithms);
-        explained(result, certificate, Role::Client)
+        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
+        ServerCertVerifier::supported_verify_schemes(self)
     }
 }

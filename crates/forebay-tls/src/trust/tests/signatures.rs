@@ -17,25 +17,30 @@ fn a_signature_of_the_handshake_is_always_checked() {
     let leaf = root.leaf(&[HOST]);
     let kinds = [root.trust(), Trust::verifier(|_| Ok(())), Trust::dangerous_accept_any()];
     for trust in kinds {
-        let verifier = trust.server_verifier(&provider(), None).unwrap();
         let forged =
             signature(SignatureScheme::ECDSA_NISTP256_SHA256, &[0x30, 6, 2, 1, 1, 2, 1, 1]);
         notes::take();
+        let verifier = trust.server_verifier(&provider(), None).unwrap();
         let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed(explained("tls", of_13, notes::take()));
+        not_signed("server", explained("tls", of_13, notes::take()));
         let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed(explained("tls", of_12, notes::take()));
+        not_signed("server", explained("tls", of_12, notes::take()));
+        let verifier = trust.client_verifier(&provider(), true).unwrap();
+        let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
+        not_signed("client", explained("accept_tls", of_13, notes::take()));
+        let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
+        not_signed("client", explained("accept_tls", of_12, notes::take()));
     }
 }
 
 #[track_caller]
-fn not_signed(error: Error) {
+fn not_signed(whose: &str, error: Error) {
     refused(
         Err(error),
         TlsFault::InvalidCertificate,
-        "to sign the handshake with the key of its certificate",
+        &format!("the {whose} to sign the handshake with the key of its certificate"),
         "the signature does not fit the certificate of CN=the leaf",
-        "whether the server's key belongs",
+        &format!("whether the {whose}'s key belongs"),
     );
 }
 
