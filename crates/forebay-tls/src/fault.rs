@@ -5,6 +5,7 @@ mod alerts;
 mod tests;
 
 use forebay_io::{Error, ErrorKind, TlsFault};
+use rustls::unbuffered::EncryptError;
 use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::notes::Notes;
@@ -24,6 +25,26 @@ pub(crate) fn explained(operation: &'static str, error: Rustls, notes: Notes) ->
         };
     }
     let (kind, detail) = described(&error, notes.server_name.as_deref());
+    Error::new(kind, operation).with_detail(detail).with_cause(error)
+}
+
+/// Translates why nothing more can be encrypted.
+///
+/// With TLS 1.2 rustls refuses at the limit of its suite: 2^24 records with AES-GCM, none that could
+/// be reached with ChaCha20-Poly1305. With TLS 1.3 it has renewed the key before.
+pub(crate) fn not_sealed(operation: &'static str, error: EncryptError) -> Error {
+    let (kind, detail) = match error {
+        EncryptError::EncryptExhausted => (
+            ErrorKind::Tls(TlsFault::KeysExhausted),
+            "expected no more records than are safe with one key, but that many were sent, and TLS \
+             1.2 cannot renew it; connect again, or have both sides use TLS 1.3, which renews it"
+                .to_owned(),
+        ),
+        EncryptError::InsufficientSize(_) => (
+            ErrorKind::Other,
+            format!("expected room for a record, but it was too short: {error}; report it to forebay"),
+        ),
+    };
     Error::new(kind, operation).with_detail(detail).with_cause(error)
 }
 

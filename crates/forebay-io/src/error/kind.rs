@@ -97,7 +97,7 @@ pub enum ErrorKind {
     Closed,
     /// The task was aborted, or its selector was closed.
     Cancelled,
-    /// TLS was refused, by either side; [`TlsFault`] says why.
+    /// TLS was refused, by either side, or cannot go on; [`TlsFault`] says why.
     Tls(TlsFault),
     /// A TLS connection ended without its `close_notify`: somebody may have cut it (RFC 8446,
     /// section 6.1). What came before the end is intact.
@@ -110,6 +110,9 @@ impl ErrorKind {
     /// Tells who has to act.
     pub const fn fault(self) -> Fault {
         match self {
+            Self::LineTooLong { .. }
+            | Self::LimitExceeded { .. }
+            | Self::Tls(TlsFault::KeysExhausted) => Fault::Limit,
             Self::Reset
             | Self::Refused
             | Self::TimedOut
@@ -123,7 +126,6 @@ impl ErrorKind {
             | Self::Unsupported
             | Self::Panicked
             | Self::Other => Fault::Caller,
-            Self::LineTooLong { .. } | Self::LimitExceeded { .. } => Fault::Limit,
             Self::AddressInUse
             | Self::AddressNotAvailable
             | Self::PermissionDenied

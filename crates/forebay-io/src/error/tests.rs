@@ -42,7 +42,7 @@ fn the_system_text_is_kept_as_the_source() {
 }
 
 /// Every cause, with the words that a person reads when there is no more to say.
-const TLS_FAULTS: [(TlsFault, &str); 26] = [
+const TLS_FAULTS: [(TlsFault, &str); 27] = [
     (TlsFault::Expired, "has expired"),
     (TlsFault::NotYetValid, "not valid yet"),
     (TlsFault::WrongName, "another name"),
@@ -69,14 +69,18 @@ const TLS_FAULTS: [(TlsFault, &str); 26] = [
     (TlsFault::BadRecord, "bad TLS record"),
     (TlsFault::Misbehaved, "broke the TLS protocol"),
     (TlsFault::EndedInHandshake, "within the TLS handshake"),
+    (TlsFault::KeysExhausted, "too much was encrypted"),
 ];
 
 #[test]
-fn each_cause_of_a_tls_failure_says_what_it_is_and_is_the_peers() {
+fn each_cause_of_a_tls_failure_says_what_it_is_and_is_the_peers_or_a_limit() {
     for (fault, words) in TLS_FAULTS {
         let error = Error::new(ErrorKind::Tls(fault), "tls");
         assert_eq!(error.tls_fault(), Some(fault));
-        assert_eq!(error.kind().fault(), Fault::Peer, "{fault:?}");
+        let is_limit = fault == TlsFault::KeysExhausted;
+        let whose = if is_limit { Fault::Limit } else { Fault::Peer };
+        assert_eq!(error.kind().fault(), whose, "{fault:?}");
+        assert_eq!(error.is_limit(), is_limit, "{fault:?}");
         assert!(error.to_string().contains(words), "{fault:?}: {error}");
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::InvalidData);
     }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// What was wrong with the other side of a TLS connection, in
-/// [`ErrorKind::Tls`](crate::ErrorKind::Tls).
+/// Why a TLS connection failed, in [`ErrorKind::Tls`](crate::ErrorKind::Tls): what was wrong with the
+/// other side, or, as [`KeysExhausted`](TlsFault::KeysExhausted), with neither.
 ///
 /// The message of the [`Error`](crate::Error) says the rest: what was expected, what came, and what
 /// to do. New causes may be added, so a `match` needs a wildcard arm.
@@ -74,6 +74,10 @@ pub enum TlsFault {
     Misbehaved,
     /// The input ended before the handshake was complete.
     EndedInHandshake,
+    /// This side has encrypted as many records as is safe with one key (RFC 8446, section 5.5), and
+    /// TLS 1.2 cannot renew it. TLS 1.3 does that by itself. This is a limit, and nobody's fault;
+    /// what was not sent is lost, and the peer can tell, because it gets no `close_notify`.
+    KeysExhausted,
 }
 
 impl fmt::Display for TlsFault {
@@ -105,6 +109,7 @@ impl fmt::Display for TlsFault {
             Self::BadRecord => "the peer sent a bad TLS record",
             Self::Misbehaved => "the peer broke the TLS protocol",
             Self::EndedInHandshake => "the peer ended within the TLS handshake",
+            Self::KeysExhausted => "too much was encrypted with the keys of one TLS connection",
         })
     }
 }

@@ -125,6 +125,11 @@ impl TlsClientBuilder {
     ///   provider of cryptography.
     pub fn build(self) -> Result<TlsConfig> {
         let cryptography = self.settings.check(BUILD)?;
+        self.build_with(cryptography)
+    }
+
+    /// The same of cryptography that was checked, or that a test has altered.
+    pub(super) fn build_with(self, cryptography: Cryptography) -> Result<TlsConfig> {
         let server_name = match &self.server_name {
             Some(name) => Some(server_name::parse(name, BUILD)?),
             None => None,

@@ -149,6 +149,11 @@ macro_rules! shared_setters {
 
         /// Sets the versions, by number (`"1.2"`, `"1.3"`) or as [`TlsVersion`](crate::TlsVersion).
         /// The higher one that both sides have is used. Default: both.
+        ///
+        /// TLS 1.2 cannot renew its keys: with AES-GCM, a side that has sent 2^24 records (256 GiB
+        /// where they are full) ends with
+        /// [`KeysExhausted`](forebay_io::TlsFault::KeysExhausted). TLS 1.3 renews them by itself
+        /// (RFC 8446, section 4.6.3).
         pub fn versions(mut self, versions: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
             let names = versions.into_iter().map(|name| name.as_ref().to_owned());
             self.settings.wanted.versions = Some(names.collect());

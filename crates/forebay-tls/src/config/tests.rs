@@ -1,6 +1,7 @@
 mod alpn;
 mod client_auth;
 mod connections;
+mod exhausted;
 mod handshake;
 mod key_log;
 mod loading;

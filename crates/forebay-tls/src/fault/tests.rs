@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use forebay_io::{Error, ErrorKind, Fault, TlsFault};
 use rustls::pki_types::{ServerName, UnixTime};
+use rustls::unbuffered::{EncryptError, InsufficientSizeError};
 use rustls::{
     AlertDescription as Alert, CertRevocationListError, CertificateError as Certificate,
     ContentType, EncryptedClientHelloError, Error as Rustls, ExtendedKeyPurpose, HandshakeType,
@@ -9,7 +10,7 @@ use rustls::{
     PeerMisbehaved as Misbehaved,
 };
 
-use super::explained;
+use super::{explained, not_sealed};
 use crate::notes::{Notes, Refusal};
 
 fn told(error: impl Into<Rustls>) -> Error {
@@ -335,4 +336,14 @@ fn what_a_verifier_noted_wins() {
         let source = std::error::Error::source(&told).map(ToString::to_string).unwrap();
         assert_eq!(source.contains("the user's own"), cause.is_some(), "{source}");
     }
+}
+
+/// That keys wear out is told where sessions have them wear out.
+#[test]
+fn a_record_without_room_is_a_mistake_of_ours() {
+    let error = InsufficientSizeError { required_size: 22 };
+    let error = not_sealed("write", EncryptError::InsufficientSize(error));
+    assert_eq!(error.kind(), ErrorKind::Other);
+    let text = error.to_string();
+    assert!(text.contains("22 bytes are required; report it to forebay"), "{text}");
 }

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
 use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
-use forebay_io::{Error, ErrorKind, Result, TlsFault};
+use forebay_io::{Error, Result};
 
 use self::drain::TlsDrain;
 pub(crate) use self::engine::Conn;
@@ -318,8 +318,7 @@ impl State {
     fn failed(&mut self, operation: &'static str, failure: Failure, notes: Notes) -> Error {
         let error = match failure {
             Failure::Rustls(error) => fault::explained(operation, error, notes),
-            Failure::Sealing(error) => Error::new(ErrorKind::Tls(TlsFault::Misbehaved), operation)
-                .with_detail(format!("nothing more can be encrypted with these keys: {error}")),
+            Failure::Sealing(error) => fault::not_sealed(operation, error),
         };
         let error = self.named(&error);
         self.fail(error.clone(), Leave::InOrder);
