@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::ParsedExtension;
@@ -45,7 +45,7 @@ pub(super) fn certified(
             Some(public) => leaf(&parsed, public.as_ref())?,
             None => 0,
         };
-        in_order(&parsed, leaf)
+        in_order(&parsed, leaf, &provider.signature_verification_algorithms)
     };
     let chain = order.into_iter().map(|index| certificates[index].clone()).collect();
     Ok(CertifiedKey::new(chain, key))
@@ -84,15 +84,21 @@ fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Pr
 
 /// Each behind one that it issued. What issued none of them is left out: TLS 1.2 peers may refuse
 /// a chain with a stranger in it (RFC 5246, section 7.4.2).
-fn in_order(certificates: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
+fn in_order(
+    certificates: &[X509Certificate<'_>],
+    leaf: usize,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Vec<usize> {
     let mut order = vec![leaf];
     let mut at = 0;
-    while let Some(issued) = order.get(at).copied() {
-        for (index, candidate) in certificates.iter().enumerate() {
-            if !order.contains(&index) && is_issuer(candidate, &certificates[issued]) {
-                order.push(index);
-            }
-        }
+    while let Some(issued) = order.get(at).and_then(|index| certificates.get(*index)) {
+        let others = certificates.iter().enumerate().filter(|(index, _)| !order.contains(index));
+        let named: Vec<_> = others.filter(|(_, one)| may_be_issuer(one, issued)).collect();
+        let signed = |one: &X509Certificate<'_>| has_signed(one, issued, algorithms);
+        // The provider may not know the kind of signature. Then a name has to do.
+        let is_known = named.len() > 1 && named.iter().any(|(_, one)| signed(one));
+        let issuers = named.into_iter().filter(|(_, one)| !is_known || signed(one));
+        order.extend(issuers.map(|(index, _)| index).collect::<Vec<_>>());
         at += 1;
     }
     order
@@ -100,13 +106,25 @@ fn in_order(certificates: &[X509Certificate<'_>], leaf: usize) -> Vec<usize> {
 
 /// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
 /// renewed authority keeps its name.
-fn is_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
+fn may_be_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
     let names_match = authority.subject().as_raw() == issued.issuer().as_raw();
     let keys_match = match (authority_key(issued), subject_key(authority)) {
         (Some(wanted), Some(has)) => wanted == has,
         _ => true,
     };
     names_match && keys_match
+}
+
+/// Whether the signature is of this authority's key. Each algorithm reads its own kind of key and
+/// signature only, so that they need not be told apart before.
+fn has_signed(
+    authority: &X509Certificate<'_>,
+    issued: &X509Certificate<'_>,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> bool {
+    let key = &authority.public_key().subject_public_key.data;
+    let (text, signature) = (issued.tbs_certificate.as_ref(), &issued.signature_value.data);
+    algorithms.all.iter().any(|one| one.verify_signature(key, text, signature).is_ok())
 }
 
 fn authority_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {

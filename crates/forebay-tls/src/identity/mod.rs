@@ -30,8 +30,11 @@ pub(crate) use resolve::{ClientKey, ServerKey};
 /// The order of certificates, and of certificates and key, does not matter: the certificate whose
 /// public key is that of the private key comes first, and each of the others follows the one it
 /// issued (RFC 8446, section 4.4.2). Certificates that issued none of them are left out. Of two
-/// certificates with the same key the one that is valid longer is taken. Neither validity nor names
-/// are checked: that is what the peer does.
+/// certificates with the private key's public half the one that is valid longer is taken. Of two
+/// authorities with one name, one renewed with another key for instance, the one whose key has
+/// signed is taken; both are where both certificates are of that key, as cross-signed ones are, or
+/// where the provider cannot check signatures of that kind. Neither validity nor names of hosts are
+/// checked: that is what the peer does.
 ///
 /// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384 (with aws-lc-rs P-521, too), or
 /// Ed25519, in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is nobody to ask

@@ -57,7 +57,7 @@ fn strangers_and_repetitions_are_left_out() {
 fn of_two_authorities_with_one_name_the_issuer_is_taken() {
     let root = Authority::new("root");
     let (old, new) = (root.authority("issuer"), root.authority("issuer"));
-    // Which of the two it was, only the identifier of its key tells (RFC 5280, section 4.2.1.1).
+    // The identifier of its key tells which of the two it was (RFC 5280, section 4.2.1.1).
     let leaf = new.issue_with(&KeyPair::generate().unwrap(), &["localhost"], |params| {
         params.use_authority_key_identifier_extension = true;
     });
@@ -66,6 +66,47 @@ fn of_two_authorities_with_one_name_the_issuer_is_taken() {
         let text = format!("{}{}{}", first.pem(), second.pem(), leaf.both());
         assert_eq!(Identity::from_pem(text).unwrap().current().cert, alone.current().cert);
     }
+}
+
+/// Nothing but the signature tells which of the two it was.
+#[test]
+fn of_two_authorities_with_one_name_the_one_whose_key_has_signed_is_taken() {
+    let root = Authority::new("root");
+    let (old, new) = (root.authority("issuer"), root.authority("issuer"));
+    for key in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519] {
+        let key = KeyPair::generate_for(key).unwrap();
+        let leaf = new.issue_with(&key, &["localhost"], |_| {});
+        for (first, second) in [(&old, &new), (&new, &old)] {
+            let text = format!("{}{}{}{}", first.pem(), second.pem(), root.pem(), leaf.both());
+            let chain = Identity::from_pem(text).unwrap().current().cert.clone();
+            assert_eq!(chain, [leaf.der.clone().into(), new.der.clone(), root.der.clone()]);
+        }
+    }
+}
+
+/// A root that a newer one has signed too, for those who know the newer one only.
+#[test]
+fn both_certificates_of_a_cross_signed_authority_are_kept() {
+    let (root, newer) = (Authority::new("root"), Authority::new("newer"));
+    let crossed = root.params.signed_by(&root.key, &newer.issuer()).unwrap();
+    let leaf = root.issue(&["localhost"]);
+    let text = format!("{}{}{}{}", newer.pem(), crossed.pem(), root.pem(), leaf.both());
+    let chain = Identity::from_pem(text).unwrap().current().cert.clone();
+    let expected = [leaf.der.into(), crossed.der().clone(), root.der, newer.der];
+    assert_eq!(chain, expected);
+}
+
+/// A signature that the provider cannot check is no reason to leave an authority out.
+#[test]
+fn where_no_key_fits_every_authority_of_the_name_is_kept() {
+    let root = Authority::new("root");
+    let (old, new) = (root.authority("issuer"), root.authority("issuer"));
+    let leaf = new.issue(&["localhost"]);
+    let mut der = leaf.der.clone();
+    *der.last_mut().unwrap() ^= 1;
+    let chain = [der.clone(), old.der.to_vec(), new.der.to_vec()];
+    let identity = Identity::from_der(chain.clone(), leaf.key_der).unwrap();
+    assert_eq!(identity.current().cert, chain.map(Into::into));
 }
 
 #[test]
