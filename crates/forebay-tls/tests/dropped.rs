@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::ErrorKind;
 use futures_lite::future::{yield_now, zip};
 use vocabulary::{
-    BOTH, Conn, Puppet, Rng, Side, client, handshake, opened_over, opened_with_middle, pattern,
-    seed, server, side_and_raw, watched, with_middle,
+    BOTH, Rng, Side, client, handshake, led, opened_over, opened_with_middle, pattern, seed,
+    server, watched, with_middle,
 };
 
 /// Polls at most so often, with a waker of nobody's; then the future is dropped.
@@ -170,10 +170,7 @@ fn a_writer_that_is_dropped_is_seen_off() {
 fn a_reader_that_sleeps_is_woken_by_what_the_writer_meets() {
     watched(|| async {
         for version in BOTH {
-            let (mut side, mut raw) = side_and_raw();
-            let (config, conn) = (client(version), Conn::server(version));
-            let shaken = zip(Puppet::over(&mut raw, conn), handshake(&side, &config)).await;
-            shaken.1.expect("a handshake");
+            let (mut side, raw, _puppet) = led(version, false).await;
             let (input, output) = (&mut side.input, &mut side.output);
             let sleeps = async { input.read_u8().await.expect_err("the transport is gone") };
             let breaks = async {

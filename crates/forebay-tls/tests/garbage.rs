@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 
 use forebay_io::{ErrorKind, TlsFault};
 use forebay_tls::TlsConfig;
-use futures_lite::future::zip;
 use vocabulary::{
-    ALERT, BOTH, Conn, DATA, HANDSHAKE, Puppet, Rng, alert, client, fault, handshake,
+    ALERT, BOTH, DATA, HANDSHAKE, Puppet, Rng, alert, client, fault, handshake, led,
     opened_with_middle, pattern, plain_record, records, seed, server, side_and_raw, watched,
 };
 
@@ -104,14 +103,7 @@ async fn behind_data(
     as_client: bool,
     garbage: impl FnOnce(&mut Puppet) -> Vec<u8>,
 ) -> (TlsFault, Option<(u8, u8)>) {
-    let (mut side, mut raw) = side_and_raw();
-    let (conn, config) = if as_client {
-        (Conn::client(version), server(version))
-    } else {
-        (Conn::server(version), client(version))
-    };
-    let (mut puppet, made) = zip(Puppet::over(&mut raw, conn), handshake(&side, &config)).await;
-    made.expect("a handshake");
+    let (mut side, mut raw, mut puppet) = led(version, as_client).await;
     let mut bytes = puppet.seal(DATA, b"what came before");
     let garbage = garbage(&mut puppet);
     bytes.extend_from_slice(&garbage);

@@ -7,8 +7,8 @@ use std::pin::pin;
 use forebay_io::{ErrorKind, TlsFault};
 use futures_lite::future::{poll_once, zip};
 use vocabulary::{
-    ALERT, BOTH, Conn, DATA, Puppet, client, fault, handshake, opened, opened_over,
-    opened_with_middle, pattern, server, side_and_raw, watched,
+    ALERT, BOTH, DATA, client, fault, led, opened, opened_over, opened_with_middle, pattern,
+    server, watched,
 };
 
 #[test]
@@ -48,11 +48,7 @@ fn after_our_finish_we_still_read_and_they_still_write() {
 fn a_finish_is_close_notify_and_then_the_end_mark() {
     watched(|| async {
         for version in BOTH {
-            let (mut side, mut raw) = side_and_raw();
-            let (client, conn) = (client(version), Conn::server(version));
-            let (mut puppet, made) =
-                zip(Puppet::over(&mut raw, conn), handshake(&side, &client)).await;
-            made.expect("a handshake");
+            let (mut side, mut raw, mut puppet) = led(version, false).await;
             side.output.write_str("last").await.expect("room");
             side.output.finish().await.expect("room");
             let mut sent = Vec::new();
@@ -71,11 +67,7 @@ fn a_finish_is_close_notify_and_then_the_end_mark() {
 fn a_close_notify_is_told_once_whoever_meets_it() {
     watched(|| async {
         for version in BOTH {
-            let (mut side, mut raw) = side_and_raw();
-            let (server, conn) = (server(version), Conn::client(version));
-            let (mut puppet, made) =
-                zip(Puppet::over(&mut raw, conn), handshake(&side, &server)).await;
-            made.expect("a handshake");
+            let (mut side, mut raw, mut puppet) = led(version, true).await;
             // The reader takes the first record and leaves the rest to the writer.
             let stream = [
                 puppet.seal(DATA, &pattern(16_384)),
@@ -167,11 +159,7 @@ fn a_flush_waits_until_the_transport_has_taken_it() {
 fn what_had_arrived_when_the_peer_stopped_reading_is_still_read() {
     watched(|| async {
         for version in BOTH {
-            let (mut side, mut raw) = side_and_raw();
-            let (client, conn) = (client(version), Conn::server(version));
-            let (mut puppet, made) =
-                zip(Puppet::over(&mut raw, conn), handshake(&side, &client)).await;
-            made.expect("a handshake");
+            let (mut side, mut raw, mut puppet) = led(version, false).await;
             raw.output.write_all(&puppet.seal(DATA, b"why I refuse")).await.expect("room");
             drop(raw.input);
             let error = side.output.write_str("a long request").await;

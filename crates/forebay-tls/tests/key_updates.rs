@@ -4,28 +4,12 @@
 mod vocabulary;
 
 use forebay_io::TlsFault;
-use futures_lite::future::{poll_once, zip};
-use vocabulary::{
-    ALERT, BOTH, Conn, DATA, HANDSHAKE, Puppet, Raw, Side, Version, client, fault, handshake,
-    server, side_and_raw, watched,
-};
+use futures_lite::future::poll_once;
+use vocabulary::{ALERT, BOTH, DATA, HANDSHAKE, Puppet, Raw, Side, fault, led, watched};
 
 /// A key update (RFC 8446, section 4.6.3).
 fn key_update(requested: bool) -> [u8; 5] {
     [24, 0, 0, 1, u8::from(requested)]
-}
-
-/// Our side of a connection with a puppet, either way round.
-async fn led(version: Version, as_client: bool) -> (Side, Raw, Puppet) {
-    let (side, mut raw) = side_and_raw();
-    let (conn, config) = if as_client {
-        (Conn::client(version), server(version))
-    } else {
-        (Conn::server(version), client(version))
-    };
-    let (puppet, made) = zip(Puppet::over(&mut raw, conn), handshake(&side, &config)).await;
-    made.expect("a handshake");
-    (side, raw, puppet)
 }
 
 /// Has our side's reader look at what has arrived, and find nothing for it.

@@ -6,8 +6,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{DistinguishedName, RootCertStore};
 
 use super::chain::{Presented, Role};
@@ -33,20 +33,26 @@ impl Roots {
         roots: &Arc<RootCertStore>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self> {
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-        let verifier = verifier.map_err(|error| unusable(&error))?;
-        Ok(Self { roots: roots.clone(), verifier: Inner::Servers(verifier) })
+        let builder = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone());
+        Self::new(roots, builder.build().map(|verifier| Inner::Servers(verifier)))
     }
 
     pub(super) fn of_clients(
         roots: &Arc<RootCertStore>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self> {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-        let verifier = verifier.map_err(|error| unusable(&error))?;
-        Ok(Self { roots: roots.clone(), verifier: Inner::Clients(verifier) })
+        let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        Self::new(roots, builder.build().map(Inner::Clients))
+    }
+
+    fn new(
+        roots: &Arc<RootCertStore>,
+        verifier: std::result::Result<Inner, VerifierBuilderError>,
+    ) -> Result<Self> {
+        let verifier = verifier.map_err(|error| {
+            Error::new(ErrorKind::InvalidInput, "Trust").with_detail(error.to_string())
+        })?;
+        Ok(Self { roots: roots.clone(), verifier })
     }
 
     fn ask(&self, presented: &Presented<'_>) -> std::result::Result<(), rustls::Error> {
@@ -82,10 +88,6 @@ impl Judge for Roots {
             Inner::Clients(verifier) => verifier.root_hint_subjects(),
         }
     }
-}
-
-fn unusable(error: &rustls::server::VerifierBuilderError) -> Error {
-    Error::new(ErrorKind::InvalidInput, "Trust").with_detail(error.to_string())
 }
 
 #[cfg(feature = "webpki-roots")]

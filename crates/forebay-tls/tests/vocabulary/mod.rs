@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) use self::middle::{Middle, opened_with_middle, with_middle};
-pub(crate) use self::puppet::{Conn, Puppet, provider};
+pub(crate) use self::puppet::{Conn, Puppet, led, provider};
 pub(crate) use self::records::{ALERT, DATA, HANDSHAKE, alert, plain_record, records};
 pub(crate) use self::seeds::{Rng, pattern, seed, size};
 pub(crate) use self::sides::{

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use forebay_io::ByteWriteChannel;
-use futures_lite::future::yield_now;
+use futures_lite::future::{yield_now, zip};
 use rustls::client::UnbufferedClientConnection;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::cipher::{
@@ -21,7 +21,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::sides::{Raw, Version, identity_pem};
+use super::sides::{Raw, Side, Version, client, handshake, identity_pem, server, side_and_raw};
 
 /// The provider that this build has.
 pub(crate) fn provider() -> CryptoProvider {
@@ -130,6 +130,19 @@ fn step<Side>(status: UnbufferedStatus<'_, '_, Side>, own: &mut Vec<u8>) -> (usi
         state => panic!("not in a handshake: {state:?}"),
     };
     (status.discard, next)
+}
+
+/// A side of ours, and the puppet on the other one: the client's, or the server's.
+pub(crate) async fn led(version: Version, by_client: bool) -> (Side, Raw, Puppet) {
+    let (side, mut raw) = side_and_raw();
+    let (conn, config) = if by_client {
+        (Conn::client(version), server(version))
+    } else {
+        (Conn::server(version), client(version))
+    };
+    let (puppet, made) = zip(Puppet::over(&mut raw, conn), handshake(&side, &config)).await;
+    made.expect("a handshake");
+    (side, raw, puppet)
 }
 
 impl Puppet {
