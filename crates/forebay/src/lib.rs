@@ -75,7 +75,7 @@
 //! |---|---|---|
 //! | [`flush`](ByteWriteChannel::flush) | sends | the system has accepted what was written before |
 //! | [`finish`](ByteWriteChannel::finish) | sends, then the end mark; reading goes on | the same |
-//! | [`close`](Socket::close) | finishes, throws input away, gives the descriptor back | the peer has it all, for at most the drain timeout |
+//! | [`close`](Socket::close) | finishes, discards input, frees the socket | the peer has all, or the drain timeout |
 //! | [`close_within`](Socket::close_within) | the same | for at most the time given |
 //! | [`abort`](Socket::abort) | throws away what is queued, and resets | nothing |
 //! | dropping the writer | finishes in the background | – |
@@ -101,7 +101,9 @@
 //! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |
 //! | TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |
 //! | TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |
-//! | a read, a send, a connection without a byte | no limit | [`read_timeout`](TcpBuilder::read_timeout), [`write_timeout`](TcpBuilder::write_timeout), [`idle_timeout`](TcpBuilder::idle_timeout) |
+//! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
+//! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
+//! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
 //! | threads for calls that block | 16 | – |
 //!
 //! Those of channels are [here](forebay_io#memory).

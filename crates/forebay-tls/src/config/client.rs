@@ -21,15 +21,17 @@ const BUILD: &str = "TlsClientBuilder::build";
 /// | option | default |
 /// |---|---|
 /// | [`alpn`](Self::alpn), [`require_alpn`](Self::require_alpn) | none, off |
-/// | [`cipher_suites`](Self::cipher_suites), [`versions`](Self::versions), [`key_exchange_groups`](Self::key_exchange_groups) | the provider's, 1.2 and 1.3 |
+/// | [`cipher_suites`](Self::cipher_suites) | the provider's |
 /// | [`end_without_notify`](Self::end_without_notify) | an error |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 10 s |
 /// | [`identity`](Self::identity) | none |
+/// | [`key_exchange_groups`](Self::key_exchange_groups) | the provider's |
 /// | [`key_log`](Self::key_log) | off |
 /// | [`replay_buffered`](Self::replay_buffered) | off |
 /// | [`server_name`](Self::server_name) | the host that was connected to |
 /// | [`session_cache`](Self::session_cache) | 256 |
 /// | [`trust`](Self::trust) | the roots of the system |
+/// | [`versions`](Self::versions) | 1.2 and 1.3 |
 ///
 /// Nothing is checked before [`build`](Self::build).
 ///

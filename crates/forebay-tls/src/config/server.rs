@@ -48,15 +48,17 @@ pub enum ClientAuth {
 /// | option | default |
 /// |---|---|
 /// | [`alpn`](Self::alpn), [`require_alpn`](Self::require_alpn) | none, off |
-/// | [`cipher_suites`](Self::cipher_suites), [`versions`](Self::versions), [`key_exchange_groups`](Self::key_exchange_groups) | the provider's, 1.2 and 1.3 |
+/// | [`cipher_suites`](Self::cipher_suites) | the provider's |
 /// | [`client_auth`](Self::client_auth) | off |
 /// | [`end_without_notify`](Self::end_without_notify) | an error |
 /// | [`handshake_timeout`](Self::handshake_timeout) | 10 s |
+/// | [`key_exchange_groups`](Self::key_exchange_groups) | the provider's |
 /// | [`key_log`](Self::key_log) | off |
 /// | [`replay_buffered`](Self::replay_buffered) | off |
 /// | [`session_cache`](Self::session_cache) | 256 |
 /// | [`ticket_count`](Self::ticket_count) | 2 |
 /// | [`tickets`](Self::tickets) | off |
+/// | [`versions`](Self::versions) | 1.2 and 1.3 |
 ///
 /// Nothing is checked before [`build`](Self::build).
 ///

@@ -28,9 +28,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// | [`backlog`](Self::backlog) | 511 |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 2 s, 64 KiB |
+/// | [`idle_timeout`](Self::idle_timeout) | none |
 /// | [`keep_alive`](Self::keep_alive) | 60 s, 15 s, 8 |
 /// | [`no_delay`](Self::no_delay) | on |
-/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout), [`idle_timeout`](Self::idle_timeout) | none |
+/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
 /// | [`reuse_address`](Self::reuse_address) | on for listeners on Unix |
 ///
 /// An option that cannot be applied is an error that names it. Options of a listener hold for every

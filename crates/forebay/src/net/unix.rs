@@ -35,8 +35,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// | [`backlog`](Self::backlog) | 511 |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 2 s, 64 KiB |
+/// | [`idle_timeout`](Self::idle_timeout) | none |
 /// | [`mode`](Self::mode) | 0777 without the process's umask |
-/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout), [`idle_timeout`](Self::idle_timeout) | none |
+/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
 /// | [`replace_stale`](Self::replace_stale) | off |
 ///
 /// # Examples

@@ -21,9 +21,9 @@ impl SelectorManager {
     /// When the block ends well, so does the channel, whether it finished its half or dropped it.
     /// When it ends in an error or a panic, or is cancelled by its selector, that becomes the
     /// channel's cause: the reader gets it behind what was written before. An error that comes too
-    /// late for that is reported like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
-    /// Dropping the reader does not stop the block, but its next write fails with
-    /// [`Reset`](ErrorKind::Reset).
+    /// late for that is reported like a task's
+    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)). Dropping the
+    /// reader does not stop the block, but its next write fails with [`Reset`](ErrorKind::Reset).
     ///
     /// # Examples
     ///
