@@ -12,6 +12,15 @@ use x509_parser::prelude::FromDer;
 use crate::text::clean;
 
 /// A version of TLS. Older ones than these are refused: RFC 8996 forbids them.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::TlsVersion;
+///
+/// assert!(TlsVersion::Tls12 < TlsVersion::Tls13);
+/// assert_eq!(TlsVersion::Tls13.to_string(), "TLS 1.3");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum TlsVersion {
@@ -42,7 +51,8 @@ impl AsRef<str> for TlsVersion {
 
 /// What the two sides of a connection agreed on in their handshake, and who the other one is.
 ///
-/// It is of the moment when it was asked for, and a copy: it keeps no connection alive.
+/// A connection gives it as `tls_info` and from `handshake`. It is of the moment when it was asked
+/// for, and a copy: it keeps no connection alive.
 #[derive(Debug, Clone)]
 pub struct TlsInfo {
     version: TlsVersion,
@@ -114,7 +124,8 @@ impl TlsInfo {
         &self.peer_certificates
     }
 
-    /// Tells whether an earlier session was taken up again, without certificates being exchanged.
+    /// Tells whether an earlier session was taken up again, without certificates being exchanged (RFC
+    /// 8446, section 2.2; RFC 5246, section 7.3).
     pub fn is_resumed(&self) -> bool {
         self.is_resumed
     }
@@ -169,7 +180,8 @@ impl PeerCertificate {
         &self.der
     }
 
-    /// Returns whom it is for: `CN=example.com, O=Example`.
+    /// Returns whom it is for: `CN=example.com, O=Example`. At most 512 characters are shown, here, of
+    /// the issuer, of each name and of the serial number.
     pub fn subject(&self) -> &str {
         &self.parts.subject
     }

@@ -12,6 +12,22 @@ use crate::Identity;
 /// A certificate with its chain and its private key.
 ///
 /// `Debug` does not show the key.
+///
+/// # Examples
+///
+/// ```
+/// use forebay_tls::Identity;
+/// use forebay_tls::certificates::Authority;
+///
+/// let issued = Authority::new("Development")?.server(["localhost"])?;
+/// # let folder = std::env::temp_dir().join(format!("forebay-issued-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
+/// issued.write_to_files(&certificate, &key)?;
+/// let identity = Identity::from_pem_files(certificate, key)?;
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), forebay_io::Error>(())
+/// ```
 #[doc(alias = "buildKeyStore")]
 pub struct Issued {
     certificate_pem: String,
@@ -48,7 +64,9 @@ impl Issued {
     ///
     /// # Errors
     ///
-    /// Those of the file system, with the path.
+    /// Those of the file system, with the path: [`NotFound`](forebay_io::ErrorKind::NotFound) for a
+    /// folder that is not there, [`PermissionDenied`](forebay_io::ErrorKind::PermissionDenied), … If it
+    /// is the key's, the certificate has been written.
     ///
     /// # Platform
     ///

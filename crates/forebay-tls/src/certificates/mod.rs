@@ -39,7 +39,7 @@ pub use options::{KeyKind, Options};
 /// An authority that issues certificates for development.
 ///
 /// Give [`pem`](Authority::pem) to those who shall trust it; `Debug` and errors never show its key,
-/// which lives as long as the value does.
+/// which lives as long as the value does. The [module](self) has an example.
 #[doc(alias = "generateCertificate")]
 pub struct Authority {
     name: String,
@@ -66,7 +66,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Authority::new), and of options that cannot be.
+    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) for options with no
+    /// days, or with more than there are until the year 10000.
     pub fn with_options(name: &str, options: Options) -> Result<Self> {
         let (params, key) = (authority_params(name, options)?, options.generate_key()?);
         let certificate = params.self_signed(&key).map_err(failed)?;
@@ -74,7 +75,7 @@ impl Authority {
         Ok(Self { name, pem: certificate.pem(), params, key, above })
     }
 
-    /// Makes an authority below this one. What it issues is sent with its own certificate, so that
+    /// Makes an authority below this one, valid for 90 days. What it issues is sent with its own certificate, so that
     /// those who trust the root believe it.
     ///
     /// # Errors

@@ -122,7 +122,7 @@ impl TlsClientBuilder {
     /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
     ///   that is not known here (the message lists the known ones), or that cannot be used with
     ///   the others; a protocol in `alpn` that is too long or too short; `require_alpn` without
-    ///   `alpn`; a `server_name` that is none.
+    ///   `alpn`; a `server_name` that is neither a DNS name nor an IP address.
     /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
     ///   provider of cryptography.
     pub fn build(self) -> Result<TlsConfig> {

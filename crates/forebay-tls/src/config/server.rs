@@ -149,6 +149,8 @@ impl TlsServerBuilder {
     ///   the others or with the identity's key; a protocol in `alpn` that is too long or too short;
     ///   `require_alpn` without `alpn`; roots in `client_auth` that vouch for servers only, as
     ///   those of the system do.
+    /// - [`System`](forebay_io::ErrorKind::System): the system gave no random numbers for the keys
+    ///   of [`tickets`](Self::tickets).
     /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
     ///   provider of cryptography.
     pub fn build(self) -> Result<TlsConfig> {

@@ -175,8 +175,9 @@ macro_rules! shared_setters {
             self
         }
 
-        /// Sets how long a handshake may take; then it fails with kind
-        /// [`TimedOut`](forebay_io::ErrorKind::TimedOut). Default: 10 s.
+        /// Sets how long a handshake may take, from when it begins until it is complete; then it
+        /// fails with kind [`TimedOut`](forebay_io::ErrorKind::TimedOut), and the connection is
+        /// reset. A server's begins when the connection is first used. Default: 10 s.
         pub fn handshake_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.settings.handshake_timeout = timeout;
             self

@@ -162,6 +162,29 @@ impl Identity {
     ///
     /// Those of [`from_pem_files`](Self::from_pem_files): the identity stays what it was.
     /// [`InvalidInput`](ErrorKind::InvalidInput) if it was not made from files.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use forebay_tls::{Identity, TlsConfig};
+    ///
+    /// # let folder = std::env::temp_dir().join(format!("forebay-reload-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let file = folder.join("server.pem");
+    /// # let make = || {
+    /// #     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// #     format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem())
+    /// # };
+    /// # std::fs::write(&file, make())?;
+    /// let identity = Identity::from_pem_files(&file, &file)?;
+    /// let config = TlsConfig::server(identity.clone()).build()?;
+    /// # std::fs::write(&file, make())?;
+    ///
+    /// // Somebody has renewed the certificate: `config` shows the new one from now on.
+    /// identity.reload()?;
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # forebay_io::Result::Ok(())
+    /// ```
     pub fn reload(&self) -> Result<()> {
         let operation = "Identity::reload";
         let files = self.0.files.as_ref().ok_or_else(|| {

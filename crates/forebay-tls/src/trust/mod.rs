@@ -43,13 +43,15 @@ use crate::pem::Pem;
 /// Which peers are believed to be who they say they are.
 ///
 /// Cheap to clone. A client believes servers by it, a server its clients
-/// (`ClientAuth`). Whatever is chosen, a peer must prove in the handshake that
-/// it holds the key of its certificate.
+/// ([`ClientAuth`](crate::ClientAuth)). Whatever is chosen, a peer must prove in the handshake that
+/// it holds the key of its certificate (RFC 8446, section 4.4.3), and an RSA key has at least 2048
+/// bits.
 ///
 /// With roots of any origin a certificate has to be in date, issued through an unbroken chain by a
-/// root that is trusted, made for its use, signed without SHA-1 and by no RSA key below 2048 bits,
-/// and a server's for the very name that was connected to, by its subject alternative names (RFC
-/// 9525). Whether it has been revoked is not checked, but by the verifiers of macOS, iOS, Android
+/// root that is trusted (RFC 5280, section 6), made for its use, signed without SHA-1 and by no RSA
+/// key below 2048 bits, and a server's for the very name that was connected to, by its subject
+/// alternative names (RFC 9525). Chains through which more than 100 ways lead are refused, because
+/// they are made to be searched for long. Whether it has been revoked is not checked, but by the verifiers of macOS, iOS, Android
 /// and Windows behind [`system`](Trust::system).
 ///
 /// # Examples
@@ -138,7 +140,8 @@ impl Trust {
         Ok(Self(Kind::SystemPlus(roots)))
     }
 
-    /// Trusts the roots of Mozilla that were compiled in. They grow old with the program.
+    /// Trusts the roots of Mozilla that were compiled in with the feature `webpki-roots`. They grow
+    /// old with the program, and vouch for servers only.
     #[cfg(feature = "webpki-roots")]
     pub fn mozilla() -> Self {
         Self(Kind::Mozilla)
@@ -157,7 +160,7 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where a text is no pin, or there is none at all.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): a text is no pin, or there is none at all.
     pub fn pinned(pins: impl IntoIterator<Item = impl ToPin>) -> Result<Self> {
         let mut read = Vec::new();
         for pin in pins {
@@ -177,8 +180,23 @@ impl Trust {
     /// peer, and stands in the message and as the [`source`](std::error::Error::source).
     ///
     /// The function runs within the connection's handshake, under its lock and on the thread that
-    /// drives it: it must not block, and must not use that connection. A resumed session has been
-    /// verified when it began, so the function is not asked again.
+    /// drives it: it must not block, and a call on that connection is an error. A resumed session
+    /// has been verified when it began, so the function is not asked again. If it panics, so does
+    /// the call that drove the handshake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use forebay_tls::Trust;
+    ///
+    /// # let known = vec![b"a certificate in DER".to_vec()];
+    /// // Servers whose certificates were handed over by other means.
+    /// let trust = Trust::verifier(move |chain| match chain.certificates() {
+    ///     [own, ..] if known.iter().any(|known| known == own.der()) => Ok(()),
+    ///     _ => Err(forebay_io::Error::other("nobody we know")),
+    /// });
+    /// # drop(trust);
+    /// ```
     pub fn verifier(verify: impl Fn(&PeerChain) -> Result<()> + Send + Sync + 'static) -> Self {
         Self(Kind::Program(Program::new(verify)))
     }

@@ -19,7 +19,8 @@ use crate::notes::Refusal;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
 
-/// What can be a pin: text in base64 or hexadecimal, or the 32 bytes.
+/// What can be a pin for [`Trust::pinned`](crate::Trust::pinned): text in base64 or hexadecimal, or
+/// the 32 bytes.
 ///
 /// Implemented for `&str`, `String`, `&String` and `[u8; 32]`; not to be implemented elsewhere.
 pub trait ToPin: sealed::ToPin {}

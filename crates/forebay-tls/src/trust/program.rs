@@ -11,8 +11,9 @@ use super::judge::{Judge, Refused};
 use crate::info::PeerCertificate;
 use crate::notes::Refusal;
 
-/// The chain that a peer presents to [`Trust::verifier`](crate::Trust::verifier). Nothing of it has
-/// been verified.
+/// The chain that a peer presents to [`Trust::verifier`](crate::Trust::verifier), which has an
+/// example. Nothing of it has been verified, but that an RSA key of its first certificate has at least
+/// 2048 bits.
 #[derive(Debug)]
 pub struct PeerChain {
     certificates: Vec<PeerCertificate>,
@@ -20,7 +21,8 @@ pub struct PeerChain {
 }
 
 impl PeerChain {
-    /// Returns the certificates as they were sent; the first is the peer's own.
+    /// Returns the certificates as they were sent; the first is the peer's own (RFC 8446, section
+    /// 4.4.2). There is at least one.
     pub fn certificates(&self) -> &[PeerCertificate] {
         &self.certificates
     }

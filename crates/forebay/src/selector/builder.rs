@@ -95,7 +95,9 @@ impl SelectorBuilder {
     /// and not complete. When there are more, the one that began first ends with
     /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not go on cannot
     /// keep out one that does. A peer that has sent nothing yet does not count, and neither do
-    /// handshakes that this side began. Default: 256.
+    /// handshakes that this side began: those have the configuration's
+    /// [`handshake_timeout`](crate::TlsServerBuilder::handshake_timeout) alone. Default:
+    /// 256.
     #[cfg(feature = "tls")]
     pub fn handshakes_max(mut self, handshakes: usize) -> Self {
         self.settings.handshakes_max = handshakes;

@@ -20,7 +20,9 @@ impl Socket {
     ///
     /// - [`Tls`](ErrorKind::Tls) with what is wrong: the certificate, the versions, what the peer
     ///   refuses. The message says what was expected, what came, and what to do.
-    /// - [`TimedOut`](ErrorKind::TimedOut) after the configuration's handshake timeout.
+    /// - [`TimedOut`](ErrorKind::TimedOut) after the configuration's
+    ///   [`handshake_timeout`](forebay_tls::TlsClientBuilder::handshake_timeout), 10 s by default.
+    /// - [`NotFound`](ErrorKind::NotFound): the system's roots are to be trusted, and there are none.
     /// - [`AlreadyOpened`](ErrorKind::AlreadyOpened): a channel is open, and nothing was changed;
     ///   [`Connection::tls`] takes open ones over.
     /// - [`InvalidInput`](ErrorKind::InvalidInput): a server's configuration, no name to check, or
@@ -144,7 +146,8 @@ impl Socket {
     }
 
     /// Returns what the TLS handshake agreed on; `None` without TLS, and before the handshake is
-    /// complete, which [`handshake`](Self::handshake) waits for.
+    /// complete, which [`handshake`](Self::handshake) waits for; that has an example. It stays known
+    /// after the connection has ended.
     pub fn tls_info(&self) -> Option<TlsInfo> {
         self.0.secured()?.session().info()
     }
@@ -226,7 +229,7 @@ impl Connection {
         self.upgrade("tls", config, true).await
     }
 
-    /// As [`tls`](Self::tls), as its server.
+    /// As [`tls`](Self::tls), as its server. The example there has both sides.
     ///
     /// # Errors
     ///
