@@ -105,8 +105,8 @@ impl TlsClientBuilder {
 
     /// Sets how many sessions are kept in memory to be resumed, which saves a handshake its
     /// signatures (RFC 8446, section 2.2); 0 keeps none. A server may give up to eight, so that
-    /// 256 are those of at least 32 servers; beyond that the oldest server's are dropped. Default:
-    /// 256.
+    /// 256 are those of at least 32 servers; beyond that the oldest server's are dropped. At most
+    /// 65,536. Default: 256.
     pub fn session_cache(mut self, sessions: usize) -> Self {
         self.settings.session_cache = sessions;
         self
@@ -121,8 +121,9 @@ impl TlsClientBuilder {
     ///
     /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
     ///   that is not known here (the message lists the known ones), or that cannot be used with
-    ///   the others; a protocol in `alpn` that is too long or too short; `require_alpn` without
-    ///   `alpn`; a `server_name` that is neither a DNS name nor an IP address.
+    ///   the others; a protocol in `alpn` that is too long or too short, or too many of them;
+    ///   `require_alpn` without `alpn`; more sessions in `session_cache` than there may be; a
+    ///   `server_name` that is neither a DNS name nor an IP address.
     /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
     ///   provider of cryptography.
     pub fn build(self) -> Result<TlsConfig> {

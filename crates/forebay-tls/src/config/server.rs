@@ -16,6 +16,8 @@ use crate::{Identity, Trust};
 const BUILD: &str = "TlsServerBuilder::build";
 /// Tickets for each connection: a browser opens more than one.
 const TICKETS: usize = 2;
+/// More than clients keep; each costs a message to make and to send, whatever the client does.
+const TICKETS_MAX: usize = 64;
 
 /// Whether a server asks its clients who they are (RFC 8446, section 4.3.2), and whom it believes.
 ///
@@ -118,7 +120,8 @@ impl TlsServerBuilder {
     /// signatures (RFC 8446, section 2.2); 0 keeps none. One that is resumed with TLS 1.3 is used
     /// up, and a connection takes as many as it is given tickets
     /// ([`ticket_count`](Self::ticket_count)), so that 256 are those of the last 128 connections.
-    /// Not used with [`tickets`](Self::tickets). Default: 256.
+    /// Not used with [`tickets`](Self::tickets). At most 65,536; room for so many is taken when the
+    /// configuration is made, about 100 bytes for each. Default: 256.
     pub fn session_cache(mut self, sessions: usize) -> Self {
         self.settings.session_cache = sessions;
         self
@@ -134,7 +137,8 @@ impl TlsServerBuilder {
     }
 
     /// Sets how many tickets a connection is given with TLS 1.3, each good for one resumption (RFC
-    /// 8446, section 4.6.1); 0 gives none. They are sent behind the handshake. Default: 2.
+    /// 8446, section 4.6.1); 0 gives none. They are sent behind the handshake. At most 64. Default:
+    /// 2.
     pub fn ticket_count(mut self, tickets: usize) -> Self {
         self.ticket_count = tickets;
         self
@@ -146,8 +150,9 @@ impl TlsServerBuilder {
     ///
     /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
     ///   that is not known here (the message lists the known ones), or that cannot be used with
-    ///   the others or with the identity's key; a protocol in `alpn` that is too long or too short;
-    ///   `require_alpn` without `alpn`; roots in `client_auth` that vouch for servers only, as
+    ///   the others or with the identity's key; a protocol in `alpn` that is too long or too short,
+    ///   or too many of them; `require_alpn` without `alpn`; more in `session_cache` or
+    ///   `ticket_count` than there may be; roots in `client_auth` that vouch for servers only, as
     ///   those of the system do.
     /// - [`System`](forebay_io::ErrorKind::System): the system gave no random numbers for the keys
     ///   of [`tickets`](Self::tickets).
@@ -155,6 +160,12 @@ impl TlsServerBuilder {
     ///   provider of cryptography.
     pub fn build(self) -> Result<TlsConfig> {
         let cryptography = self.settings.check(BUILD)?;
+        if self.ticket_count > TICKETS_MAX {
+            return Err(Error::new(ErrorKind::InvalidInput, BUILD).with_detail(format!(
+                "`ticket_count` is {}, and a connection is given at most {TICKETS_MAX}",
+                self.ticket_count,
+            )));
+        }
         let algorithm = self.identity.current().key.algorithm();
         let mut suites = cryptography.provider.cipher_suites.iter();
         if !suites.any(|suite| suite.usable_for_signature_algorithm(algorithm)) {

@@ -12,6 +12,10 @@ use crate::provider::{Cryptography, Wanted};
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Sessions that are kept in memory.
 const SESSIONS: usize = 256;
+/// rustls takes room for them at once, and looks through them all when one is resumed.
+const SESSIONS_MAX: usize = 65_536;
+/// A `ClientHello` has 64 KiB for all of its extensions, whose lengths rustls writes unchecked.
+const ALPN_BYTES_MAX: usize = 32 * 1024;
 
 /// What it means when the input ends without the peer's `close_notify` (RFC 8446, section 6.1).
 ///
@@ -78,6 +82,13 @@ impl Settings {
                 "`require_alpn` needs protocols to choose from; name them with `alpn`".into(),
             ));
         }
+        if self.session_cache > SESSIONS_MAX {
+            return Err(invalid(format!(
+                "`session_cache` is {}, and at most {SESSIONS_MAX} sessions are kept in memory; a \
+                 server with more of them has its clients keep them (`tickets`)",
+                self.session_cache,
+            )));
+        }
         Cryptography::of(&self.wanted, operation)
     }
 }
@@ -87,8 +98,8 @@ impl Settings {
 pub(super) struct Protocols(pub(super) Vec<Vec<u8>>);
 
 impl Protocols {
-    /// RFC 7301, section 3.1: a name has 1 to 255 bytes, the list fewer than 65,536 with a byte
-    /// for the length of each.
+    /// RFC 7301, section 3.1: a name has 1 to 255 bytes. The list might have up to 65,535 there,
+    /// with a byte for the length of each.
     fn trouble(&self) -> Option<String> {
         let list_bytes: usize = self.0.iter().map(|name| name.len() + 1).sum();
         let bad = self.0.iter().find(|name| name.is_empty() || name.len() > 255);
@@ -97,9 +108,9 @@ impl Protocols {
                 "a protocol in `alpn` has {} bytes; each has 1 to 255 (RFC 7301, section 3.1)",
                 name.len(),
             )),
-            None if list_bytes > usize::from(u16::MAX) => Some(format!(
-                "the protocols in `alpn` take {list_bytes} bytes; together they may take 65535, \
-                 one of them for each name's length (RFC 7301, section 3.1)"
+            None if list_bytes > ALPN_BYTES_MAX => Some(format!(
+                "the protocols in `alpn` take {list_bytes} bytes; together they may take \
+                 {ALPN_BYTES_MAX}, one of them for each name's length, so that they fit in a message"
             )),
             None => None,
         }
@@ -118,7 +129,8 @@ impl fmt::Debug for Protocols {
 macro_rules! shared_setters {
     () => {
         /// Sets the application protocols (ALPN, RFC 7301), the most wanted first: `h2`,
-        /// `http/1.1`. Each has 1 to 255 bytes. If both sides name some and have none in common,
+        /// `http/1.1`. Each has 1 to 255 bytes, and all of them at most 32 KiB, with a byte more for
+        /// each. If both sides name some and have none in common,
         /// the handshake fails; if one side names none, the connection goes on without one unless
         /// [`require_alpn`](Self::require_alpn) is set. A server takes the first of its own that
         /// the client has. Default: none.

@@ -43,12 +43,12 @@ fn s8_a_peer_without_protocols_is_refused_only_on_request() {
 #[test]
 fn names_and_lists_have_the_lengths_of_their_rfc() {
     let long = [b'a'; 256];
-    let many = vec![vec![b'a'; 255]; 256];
+    let many = vec![vec![b'a'; 255]; 129];
     let (_root, client, server) = sides();
     for (result, words) in [
         (client.clone().alpn([""]).build(), "has 0 bytes; each has 1 to 255"),
         (client.clone().alpn([long]).build(), "has 256 bytes; each has 1 to 255"),
-        (client.clone().alpn(&many).build(), "take 65536 bytes; together they may take 65535"),
+        (client.clone().alpn(&many).build(), "take 33024 bytes; together they may take 32768"),
         (client.require_alpn().build(), "name them with `alpn`"),
         (server.alpn([long]).build(), "RFC 7301, section 3.1"),
     ] {
@@ -56,4 +56,18 @@ fn names_and_lists_have_the_lengths_of_their_rfc() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains(words), "{error}\nlacks {words}");
     }
+}
+
+/// As many as there may be fit in a `ClientHello` with all that stands there besides.
+#[test]
+fn the_longest_list_is_sent() {
+    let (_root, client, server) = sides();
+    let mut many = vec![vec![b'a'; 255]; 127];
+    many.push(b"h2".to_vec());
+    many.push(vec![b'b'; 252]);
+    let client = client.alpn(many).build().unwrap();
+    let server = server.alpn(["h2"]).build().unwrap();
+    let mut ours = client.client_connection(&Store::default(), Some("localhost")).unwrap();
+    shake(&mut ours, &mut server.server_connection().unwrap()).unwrap();
+    assert_eq!(ours.alpn_protocol(), Some(&b"h2"[..]));
 }

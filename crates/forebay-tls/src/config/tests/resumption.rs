@@ -1,3 +1,4 @@
+use forebay_io::ErrorKind;
 use rustls::HandshakeKind::{Full, Resumed};
 
 use super::handshake::shake;
@@ -70,4 +71,21 @@ fn as_many_tickets_are_given_as_were_set() {
     assert_eq!(given(server.clone().ticket_count(0)), 0);
     assert_eq!(given(server.clone().tickets(true).ticket_count(3)), 3);
     assert_eq!(given(server.session_cache(0)), 0);
+}
+
+/// rustls would take the room at once, and give as many tickets as it is told to.
+#[test]
+fn numbers_without_bounds_are_refused() {
+    let (_root, client, server) = sides();
+    for (result, words) in [
+        (client.clone().session_cache(usize::MAX).build(), "at most 65536 sessions"),
+        (server.clone().session_cache(65_537).build(), "`session_cache` is 65537"),
+        (server.clone().ticket_count(usize::MAX).build(), "given at most 64"),
+    ] {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert!(client.session_cache(65_536).build().is_ok());
+    assert!(server.session_cache(65_536).ticket_count(64).build().is_ok());
 }
