@@ -21,6 +21,9 @@ const TICKETS_MAX: usize = 64;
 
 /// Whether a server asks its clients who they are (RFC 8446, section 4.3.2), and whom it believes.
 ///
+/// With roots it tells clients the names of these (RFC 8446, section 4.2.4), for those that choose
+/// among certificates by them; names of more than 32 KiB are not told.
+///
 /// # Examples
 ///
 /// ```

@@ -15,6 +15,10 @@ use super::explain;
 use super::judge::{Judge, Refused};
 use crate::pem::{self, Pem};
 
+/// What the names of authorities may take of a request for a certificate: half of what rustls can
+/// write there without making a message that nobody can read.
+const HINTS_BYTES_MAX: usize = 32 * 1024;
+
 /// Believes whom these roots vouch for.
 #[derive(Debug)]
 pub(super) struct Roots {
@@ -41,7 +45,13 @@ impl Roots {
         roots: &Arc<RootCertStore>,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Self> {
-        let builder = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        let mut builder =
+            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+        // Each has its length before it.
+        let hints_bytes: usize = roots.subjects().iter().map(|name| name.as_ref().len() + 2).sum();
+        if hints_bytes > HINTS_BYTES_MAX {
+            builder = builder.clear_root_hint_subjects();
+        }
         Self::new(roots, builder.build().map(Inner::Clients))
     }
 

@@ -51,3 +51,22 @@ fn roots_that_vouch_for_servers_are_refused_for_clients() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("Trust::roots_pem"), "{error}");
 }
+
+/// A request for a certificate names the authorities in 64 KiB at most (RFC 8446, section 4.2.4), and
+/// rustls writes that length unchecked.
+#[test]
+fn authorities_that_do_not_fit_in_a_message_are_not_named() {
+    let (root, client, server) = sides();
+    let name = "an authority with a long name ".repeat(4);
+    let others: String =
+        (0..600).map(|number| Authority::new(&format!("{name}{number}")).pem()).collect();
+    let trust = Trust::roots_pem(format!("{others}{}", root.pem())).unwrap();
+    let known = Identity::from_pem(root.issue(&["client.example"]).both()).unwrap();
+    for version in ["1.2", "1.3"] {
+        let client = client.clone().versions([version]).identity(known.clone()).build().unwrap();
+        let auth = ClientAuth::Required(trust.clone());
+        let server = server.clone().client_auth(auth).build().unwrap();
+        let theirs = shaken(&client, &server).unwrap();
+        assert!(theirs.peer_certificates().is_some());
+    }
+}
