@@ -121,11 +121,15 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn certificate(&self, error: &CertificateError) -> Refusal {
         use CertificateError as E;
-        if let Some(index) = self.chain.malformed {
+        let fault = fault_of(error);
+        // What cannot be read may stand beside the chain, where it does no harm: it is to blame only
+        // where it is the peer's own certificate, or the error leaves open what was wrong.
+        let is_open = matches!(fault, TlsFault::UntrustedRoot | TlsFault::InvalidCertificate);
+        if let Some(index) = self.chain.malformed.filter(|index| *index == 0 || is_open) {
             return self.malformed(index);
         }
         let Some(leaf) = self.path.first() else { return self.malformed(0) };
-        match (fault_of(error), error) {
+        match (fault, error) {
             (TlsFault::Expired, E::Expired) => self.backward_dates(),
             (TlsFault::Expired, _) => self.expired(),
             (TlsFault::NotYetValid, _) => self.not_yet_valid(),

@@ -5,6 +5,7 @@ use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     NameConstraints, SanType, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
 
 use super::{Authority, ask, for_clients, named, refused, self_signed};
 use crate::Trust;
@@ -407,6 +408,25 @@ fn garbage_where_the_authority_should_be() {
     let error = ask(&root.trust(), HOST, &[between.leaf(&[HOST]), vec![0; 40].into()]).unwrap_err();
     assert_eq!(error.tls_fault(), Some(TlsFault::InvalidCertificate), "{error}");
     assert!(error.to_string().contains("certificate 2 of the chain is malformed"), "{error}");
+}
+
+/// It is not the reason, and has nothing to do with it.
+#[test]
+fn garbage_beside_a_chain_is_not_blamed_for_something_else() {
+    let root = Authority::new("the root");
+    let expired = root.leaf_with(&[HOST], |params| params.not_after = date_time_ymd(2029, 1, 1));
+    let garbage = CertificateDer::from(vec![0; 40]);
+    let (other, stranger) = (root.leaf(&["other.example"]), root.leaf_with(&[HOST], for_clients));
+    for (leaf, fault) in [
+        (expired, TlsFault::Expired),
+        (other, TlsFault::WrongName),
+        (stranger, TlsFault::WrongPurpose),
+    ] {
+        let error = ask(&root.trust(), HOST, &[leaf, garbage.clone()]).unwrap_err();
+        assert_eq!(error.tls_fault(), Some(fault), "{error}");
+        assert!(!error.to_string().contains("malformed"), "{error}");
+    }
+    ask(&root.trust(), HOST, &[root.leaf(&[HOST]), garbage]).unwrap();
 }
 
 #[test]
