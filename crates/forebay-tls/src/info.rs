@@ -192,8 +192,9 @@ impl PeerCertificate {
     }
 
     /// Returns the subject's alternative names, at most 256 of them: DNS names and IP addresses as
-    /// they are, the rest as `email:` and `URI:`. A DNS name that looks like an address is written
-    /// `DNS:192.0.2.1`, so that it cannot be taken for one.
+    /// they are, the rest as `email:`, `URI:` and `DN:`. A DNS name that looks like an address, or has
+    /// characters that names of hosts have not, is written `DNS:192.0.2.1`, so that it cannot be
+    /// taken for anything else.
     pub fn names(&self) -> &[String] {
         &self.parts.names
     }
@@ -243,7 +244,9 @@ pub(crate) fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
 
 pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::DNSName(name) if name.parse::<IpAddr>().is_ok() => format!("DNS:{name}"),
+        GeneralName::DNSName(name) if is_taken_for_another(name) => {
+            format!("DNS:{}", clean(name, TEXT_MAX))
+        }
         GeneralName::DNSName(name) => clean(name, TEXT_MAX),
         GeneralName::IPAddress(bytes) => address_text(bytes),
         GeneralName::RFC822Name(name) => format!("email:{}", clean(name, TEXT_MAX)),
@@ -251,6 +254,13 @@ pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
         GeneralName::DirectoryName(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
         _ => "(a name of another kind)".to_owned(),
     }
+}
+
+/// Whether a DNS name would read as an address, or as a name of another kind.
+fn is_taken_for_another(name: &str) -> bool {
+    let is_usual =
+        |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '*');
+    name.parse::<IpAddr>().is_ok() || !name.chars().all(is_usual)
 }
 
 fn address_text(bytes: &[u8]) -> String {

@@ -25,9 +25,21 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
     out
 }
 
-/// The marks and overrides of bidirectional text: with them a name can be made to read as another.
+/// The marks and overrides of bidirectional text, and what has no width: with them a name can be
+/// made to read as another.
 fn turns_writing(char: char) -> bool {
-    matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        char,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// Joins names for a sentence: `a, b and c`, and says how many more there are above `max`.
@@ -77,6 +89,7 @@ mod tests {
     fn what_moves_a_cursor_is_escaped() {
         assert_eq!(clean("a\u{1b}[2J\nb", 100), "a\\u{1b}[2J\\u{a}b");
         assert_eq!(clean("moc.\u{202e}live", 100), "moc.\\u{202e}live");
+        assert_eq!(clean("pay\u{ad}p\u{2060}al", 100), "pay\\u{ad}p\\u{2060}al");
         assert_eq!(clean("müller & söhne", 100), "müller & söhne");
     }
 

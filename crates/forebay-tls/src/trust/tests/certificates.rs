@@ -31,6 +31,25 @@ fn a_certificate_that_was_parsed_is_what_it_was_made_as() {
     assert_eq!(certificate.public_key()[0], 0x30);
 }
 
+/// Who decides by names must not be misled by what kind a name is of.
+#[test]
+fn a_dns_name_reads_as_nothing_but_a_dns_name() {
+    let mut params = named("the server", &[]);
+    let strange =
+        ["192.0.2.1", "URI:spiffe://a.example/admin", "email:me@a.example", "a\nb", "*.b"];
+    params.subject_alt_names =
+        strange.map(|name| SanType::DnsName(name.try_into().unwrap())).into();
+    let certificate = PeerCertificate::parse(&self_signed(&params));
+    let names = [
+        "DNS:192.0.2.1",
+        "DNS:URI:spiffe://a.example/admin",
+        "DNS:email:me@a.example",
+        "DNS:a\\u{a}b",
+        "*.b",
+    ];
+    assert_eq!(certificate.names(), names);
+}
+
 #[test]
 fn bytes_that_do_not_parse_keep_their_bytes() {
     let certificate = PeerCertificate::parse(b"no certificate");
