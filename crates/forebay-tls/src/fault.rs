@@ -66,8 +66,8 @@ fn described(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
         ),
         Rustls::NoCertificatesPresented => tls(
             TlsFault::NoCertificate,
-            "expected a certificate of the client, but none came; give the client an identity, or \
-             make `client_auth` optional"
+            "expected a certificate of the peer, but none came; give a client an identity or make \
+             `client_auth` optional, and see whether a server has one"
                 .to_owned(),
         ),
         Rustls::DecryptError => tls(
@@ -177,8 +177,9 @@ fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
         | P::SignatureAlgorithmsExtensionRequired
         | P::Tls13RequiredForQuic => (
             TlsFault::NoCommonVersion,
-            "expected TLS 1.2 or 1.3, as `versions` allows, but the peer offers neither of these; \
-             older versions are not safe (RFC 8996): renew the peer's TLS"
+            "expected a version that `versions` allows (TLS 1.2 and 1.3, unless it is set), but the \
+             peer offers others only; compare `versions` of both, or renew the peer's TLS: older \
+             versions are not safe (RFC 8996)"
                 .to_owned(),
         ),
         P::ServerTlsVersionIsDisabledByOurConfig => (

@@ -149,8 +149,8 @@ impl TlsConfig {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Tls(TlsFault::NoCommonProtocol), TLS).with_detail(format!(
-            "the peer agreed on no application protocol (ALPN, RFC 7301), and one of {:?} is \
-             required; without `require_alpn` the connection would go on without one",
+            "expected one of the application protocols {:?} (ALPN, RFC 7301), but the peer agreed \
+             on none; have it name one, or let connections go on without (`require_alpn`)",
             settings.alpn,
         )))
     }

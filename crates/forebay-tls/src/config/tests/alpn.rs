@@ -36,6 +36,7 @@ fn s8_a_peer_without_protocols_is_refused_only_on_request() {
     let error = strict.check_alpn(None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tls(TlsFault::NoCommonProtocol));
     assert!(error.to_string().contains(r#"["h2", "\\x01x"]"#), "{error}");
+    assert!(error.to_string().contains(", but the peer agreed on none; have it"), "{error}");
     let server = server.alpn(["h2"]).require_alpn().build().unwrap();
     assert!(server.check_alpn(None).is_err());
 }
