@@ -43,9 +43,13 @@ async fn echo(connection: &mut Connection) -> Result<usize> {
     Ok(count)
 }
 
-#[test]
-fn openssl_changes_its_keys_as_our_client() {
-    let test = "openssl_changes_its_keys_as_our_client";
+/// A client that changes its keys so often says so, in these words.
+fn changes_its_keys_as_our_client(
+    test: &'static str,
+    (tool, more): (Tool, &'static [&str]),
+    changes: &'static [&str],
+    told: &'static str,
+) {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
         let config = TlsConfig::server(place.server.identity()).build().unwrap();
@@ -55,39 +59,30 @@ fn openssl_changes_its_keys_as_our_client() {
             socket.close().await?;
             Ok(count)
         });
-        let client = Tool::OpenSsl.client(test, &place, listener.port(), &Given::default());
+        let given = Given { more, ..Given::default() };
+        let client = tool.client(test, &place, listener.port(), &given);
         let Some(mut client) = client else { return };
-        type_in(&mut client, &CHANGES);
+        type_in(&mut client, changes);
         let said = client.end_well();
-        assert_eq!(said.matches("KEYUPDATE").count(), CHANGES.len(), "{said}");
+        assert_eq!(said.matches(told).count(), changes.len(), "{said}");
         let count = selector.block_on(handled).unwrap().unwrap();
-        assert_eq!(count, CHANGES.len() + 1);
-        report(&format!("{test}: {} changes, {count} lines there and back", CHANGES.len()));
+        assert_eq!(count, changes.len() + 1);
+        report(&format!("{test}: {} changes, {count} lines there and back", changes.len()));
     });
+}
+
+#[test]
+fn openssl_changes_its_keys_as_our_client() {
+    let test = "openssl_changes_its_keys_as_our_client";
+    changes_its_keys_as_our_client(test, (Tool::OpenSsl, &[]), &CHANGES, "KEYUPDATE");
 }
 
 #[test]
 fn gnutls_changes_its_keys_as_our_client() {
     let test = "gnutls_changes_its_keys_as_our_client";
-    watched(move || {
-        let (selector, place) = (SelectorManager::new(), Place::new());
-        let config = TlsConfig::server(place.server.identity()).build().unwrap();
-        let listener = listen(&selector, &config);
-        let handled = handle_next(&selector, &listener, |socket| async move {
-            let count = echo(&mut socket.connection()?).await?;
-            socket.close().await?;
-            Ok(count)
-        });
-        let more = ["--inline-commands"];
-        let given = Given { more: &more, ..Given::default() };
-        let client = Tool::GnuTls.client(test, &place, listener.port(), &given);
-        let Some(mut client) = client else { return };
-        let changes = ["^rekey^\n", "^rekey1^\n", "^rekey^\n"];
-        type_in(&mut client, &changes);
-        let said = client.end_well();
-        assert_eq!(said.matches("- Rekey was completed").count(), changes.len(), "{said}");
-        assert_eq!(selector.block_on(handled).unwrap().unwrap(), changes.len() + 1);
-    });
+    let tool: (Tool, &[&str]) = (Tool::GnuTls, &["--inline-commands"]);
+    let changes = &["^rekey^\n", "^rekey1^\n", "^rekey^\n"];
+    changes_its_keys_as_our_client(test, tool, changes, "- Rekey was completed");
 }
 
 #[test]
