@@ -19,8 +19,8 @@ use forebay::{
 };
 use futures_lite::future::{poll_once, yield_now, zip};
 use support::{
-    DRAIN_TIMEOUT, MOMENT, dial, just_before, read_to_end, settle, until, until_at_rest, watched,
-    with_clock,
+    DRAIN_TIMEOUT, MOMENT, connection_between, dial, just_before, other_end, read_to_end, settle,
+    until, until_at_rest, wait_for, watched, with_clock,
 };
 use vocabulary::tls::{Configs, secure_pair};
 
@@ -50,6 +50,11 @@ async fn assert_released(selector: &SelectorManager) {
 fn assert_reset(peer: &mut TcpStream) {
     let (received, end) = read_to_end(peer);
     assert_eq!((received.len(), end.map(|it| it.kind())), (0, Some(IoKind::ConnectionReset)));
+}
+
+/// Bytes that have arrived at our end and that we have not received.
+fn unread_by_us(peer: &TcpStream) -> usize {
+    other_end(peer).map_or(0, |it| it.unread)
 }
 
 // ---- before and in the handshake ------------------------------------------------------------------
@@ -123,6 +128,7 @@ enum Way {
     Close,
     Abort,
     Drop,
+    /// More of the handshake has arrived, and nobody has looked at it.
     DropWithInput,
 }
 
@@ -138,11 +144,16 @@ fn a_handshake_that_is_given_up_leaves_nothing() {
             let mut input = socket.open_read_channel()?;
             assert!(poll_once(input.read_u8()).await.is_none());
             settle().await;
+            assert_eq!(unread_by_us(&peer), 0, "{way:?}");
             match way {
                 Way::Close => drop(socket.close().await),
                 Way::Abort => socket.abort(),
-                Way::Drop => drop(socket.clone()),
-                Way::DropWithInput => {}
+                Way::Drop => {}
+                Way::DropWithInput => {
+                    peer.write_all(b"more of it").unwrap();
+                    // Nothing else runs on this thread, so nobody reads it.
+                    wait_for(|| unread_by_us(&peer) > 0);
+                }
             }
             if matches!(way, Way::Close | Way::Abort) {
                 let error = input.read_u8().await.unwrap_err();
@@ -152,6 +163,38 @@ fn a_handshake_that_is_given_up_leaves_nothing() {
             drop((input, socket));
             assert_reset(&mut peer);
             assert_released(&selector).await;
+            Ok(())
+        });
+    }
+}
+
+/// The handshake is done, and the peer has said something that nobody reads: it is still the kernel's,
+/// or our session has opened it. The peer is told of an end all the same, and not of a reset.
+#[test]
+fn a_connection_that_is_dropped_with_input_leaves_nothing() {
+    for is_opened in [false, true] {
+        by_a_clock(async move |selector, _, configs| {
+            let (mut near, mut far) = secure_pair(&selector, &configs).await?;
+            if is_opened {
+                near.output.write_str("read\n").await?;
+                near.output.write_str("never read\n").await?;
+                near.output.flush().await?;
+                assert_eq!(far.input.read_line().await?.as_deref(), Some("read"));
+                assert_eq!(far.input.buffered(), "never read\n".len());
+            } else {
+                near.output.write_str("never read\n").await?;
+                near.output.flush().await?;
+                let (from, to) = (near.socket.local_address(), near.socket.remote_address());
+                let (from, to) = (from.as_inet().unwrap(), to.as_inet().unwrap());
+                wait_for(|| connection_between(to, from).is_some_and(|it| it.unread > 0));
+                assert_eq!(far.input.buffered(), 0);
+            }
+            drop(far);
+            assert_eq!(near.input.read_line().await?, None);
+            drop(near);
+            until_at_rest(&selector, 0).await;
+            let stats = selector.stats();
+            assert_eq!((stats.timers, stats.unacknowledged), (0, 0));
             Ok(())
         });
     }

@@ -26,12 +26,12 @@ pub(crate) enum TcpState {
 
 /// This end of a connection.
 pub(crate) fn connection(stream: &TcpStream) -> Option<Connection> {
-    find(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
+    connection_between(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
 }
 
 /// The other end of a connection within this machine.
 pub(crate) fn other_end(stream: &TcpStream) -> Option<Connection> {
-    find(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
+    connection_between(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
 }
 
 /// What the peers of a listener's connections have not acknowledged, where it is not nothing: bytes
@@ -49,7 +49,7 @@ pub(crate) fn unacknowledged_from(port: u16) -> Vec<usize> {
 
 /// True when this kernel knows this end of a connection no more.
 pub(crate) fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
-    find(local, remote).is_none()
+    connection_between(local, remote).is_none()
 }
 
 /// True when this kernel knows none of these ends, local address first, of connections any more.
@@ -64,7 +64,8 @@ pub(crate) fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
     })
 }
 
-fn find(local: SocketAddr, remote: SocketAddr) -> Option<Connection> {
+/// The end of a connection that has this address and is connected to that one.
+pub(crate) fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<Connection> {
     let (local, remote) = (address(local), address(remote));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
     table.lines().skip(1).find_map(|line| {

@@ -27,8 +27,8 @@ use socket2::SockRef;
 pub(crate) use self::child::{Child, Log, role, say};
 pub(crate) use self::example::{Server, example, lines_of};
 pub(crate) use self::kernel::{
-    Connection, TcpState, are_gone, connection, is_gone, memory_of, other_end, processor_time_here,
-    processor_time_of, sleeps, unacknowledged_from, wait_for,
+    Connection, TcpState, are_gone, connection, connection_between, is_gone, memory_of, other_end,
+    processor_time_here, processor_time_of, sleeps, unacknowledged_from, wait_for,
 };
 pub(crate) use self::known::Known;
 #[cfg(target_os = "linux")]
