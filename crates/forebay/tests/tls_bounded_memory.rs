@@ -15,7 +15,8 @@ use forebay::{Connection, JoinHandle, Result, SelectorManager, Socket, TlsConfig
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 use support::{
-    Child, KIB, from_environment, memory_of, report, role, say, sleeps, wait_for, watched,
+    Child, KIB, PATIENCE, from_environment, memory_of, report, role, say, sleeps, wait_for,
+    watched_for,
 };
 use vocabulary::socket_descriptors;
 use vocabulary::tls::Configs;
@@ -26,6 +27,9 @@ const PEERS: usize = 10;
 /// What one of them may cost, in KiB: a plain one may cost 192, and this one has its records and the
 /// state of its session besides.
 const PEER_KIB_MAX: usize = 320;
+
+/// What the watchdog allows for each of them, besides its own patience.
+const PEER_PATIENCE: Duration = Duration::from_millis(500);
 
 // ---- the servers --------------------------------------------------------------------------------
 
@@ -127,7 +131,8 @@ impl Deaf {
 
 fn peers_that_never_read(test: &'static str, role: &'static str, piece: &'static [u8]) {
     let count = from_environment("FOREBAY_DEAF_PEERS", PEERS);
-    let grown = watched(move || {
+    let patience = PATIENCE + PEER_PATIENCE * u32::try_from(count).unwrap();
+    let grown = watched_for(patience, move || {
         let mut server = Child::start(test, role);
         let port = server.hear_number();
         let first = Deaf::connect(port, 1, piece);
