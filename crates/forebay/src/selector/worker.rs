@@ -221,7 +221,8 @@ struct Driver {
     woken: Vec<Waker>,
     _current: current::Entered,
     _stage: WorkerStage,
-    _pool: WorkerPool,
+    /// Left before the engine is handed back: two threads do not keep one ledger.
+    pool: Option<WorkerPool>,
 }
 
 impl Driver {
@@ -233,7 +234,7 @@ impl Driver {
             woken: Vec::new(),
             _current: current::enter(Rc::clone(&context)),
             _stage: WorkerStage::enter(),
-            _pool: WorkerPool::enter(Arc::clone(selector.blocks())),
+            pool: Some(WorkerPool::enter(Arc::clone(selector.blocks()))),
             context,
         }
     }
@@ -371,6 +372,7 @@ impl Drop for Driver {
             selector.worker().inject(runnable);
         }
         self.context.clear();
+        drop(self.pool.take());
         selector.worker().put_back(self.engine.take());
         if selector.has_work() {
             selector.start_thread();
