@@ -49,7 +49,7 @@ impl Peers for Plain {
 }
 
 impl Peer for TcpStream {
-    fn say(&mut self, bytes: &[u8]) {
+    async fn say(&mut self, bytes: &[u8]) {
         self.write_all(bytes).unwrap();
     }
 
