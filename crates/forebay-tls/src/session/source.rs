@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::{Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
@@ -20,21 +20,28 @@ pub(super) struct TlsSource {
     session: Arc<Session>,
     /// Keeps what the session belongs to.
     _keep: Arc<dyn Any + Send + Sync>,
+    /// The reader's waker was left with the session.
+    waits: bool,
 }
 
 impl TlsSource {
     pub(super) fn new(session: Arc<Session>, keep: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { session, _keep: keep }
+        Self { session, _keep: keep, waits: false }
     }
 }
 
 impl Source for TlsSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        // Before looking, so that whatever happens after the look wakes the reader.
-        let waker = cx.waker().clone();
-        let replaced = self.session.wakes().set_reader(Some(waker));
-        drop(replaced);
-        let filled = self.session.poll_fill(inlet);
+        let mut filled = self.session.poll_fill(inlet);
+        if filled.is_pending() {
+            self.wait(Some(cx.waker().clone()));
+            // What happened before the waker was there has woken nobody.
+            filled = self.session.poll_fill(inlet);
+        }
+        if filled.is_ready() && self.waits {
+            // The task may end while the session goes on: its memory is not kept for its waker.
+            self.wait(None);
+        }
         self.session.send_own();
         match (&filled, self.session.cause.get()) {
             (Poll::Ready(Err(error)), _) if self.session.has_failed() => {
@@ -55,11 +62,19 @@ impl Source for TlsSource {
     }
 }
 
+impl TlsSource {
+    fn wait(&mut self, waker: Option<Waker>) {
+        self.waits = waker.is_some();
+        let replaced = self.session.wakes().set_reader(waker);
+        drop(replaced);
+    }
+}
+
 impl Drop for TlsSource {
     fn drop(&mut self) {
-        // Its task need not live as long as the session does.
-        let waker = self.session.wakes().set_reader(None);
-        drop(waker);
+        if self.waits {
+            self.wait(None);
+        }
     }
 }
 
