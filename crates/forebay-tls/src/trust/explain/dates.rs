@@ -1,6 +1,7 @@
 //! What to say of dates.
 
 use forebay_io::TlsFault;
+use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
 use super::{Scene, refused};
@@ -9,10 +10,15 @@ use crate::text::utc;
 use crate::trust::words::who;
 
 impl Scene<'_> {
-    pub(super) fn expired(&self) -> Refusal {
-        let now = seconds(self.presented.now);
-        let late =
-            self.chain.certificates.iter().find(|c| c.validity().not_after.timestamp() < now);
+    /// The error tells which date it was, because others of the chain may be past, too, and do no
+    /// harm.
+    pub(super) fn expired(&self, error: &CertificateError) -> Refusal {
+        let is_late = |end: i64| match error {
+            CertificateError::ExpiredContext { not_after, .. } => end == seconds(*not_after),
+            _ => end < seconds(self.presented.now),
+        };
+        let mut certificates = self.chain.certificates.iter();
+        let late = certificates.find(|c| is_late(c.validity().not_after.timestamp()));
         let which = late.map_or_else(
             || "a certificate has expired".to_owned(),
             |c| format!("{} expired on {}", who(c), utc(c.validity().not_after.timestamp())),
@@ -20,10 +26,15 @@ impl Scene<'_> {
         self.dated(TlsFault::Expired, &which, "send a renewed certificate")
     }
 
-    pub(super) fn not_yet_valid(&self) -> Refusal {
-        let now = seconds(self.presented.now);
-        let early =
-            self.chain.certificates.iter().find(|c| c.validity().not_before.timestamp() > now);
+    pub(super) fn not_yet_valid(&self, error: &CertificateError) -> Refusal {
+        let is_early = |begin: i64| match error {
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                begin == seconds(*not_before)
+            }
+            _ => begin > seconds(self.presented.now),
+        };
+        let mut certificates = self.chain.certificates.iter();
+        let early = certificates.find(|c| is_early(c.validity().not_before.timestamp()));
         let which = early.map_or_else(
             || "a certificate is not valid yet".to_owned(),
             |c| format!("{} is valid from {} on", who(c), utc(c.validity().not_before.timestamp())),

@@ -131,8 +131,8 @@ impl Scene<'_> {
         let Some(leaf) = self.path.first() else { return self.malformed(0) };
         match (fault, error) {
             (TlsFault::Expired, E::Expired) => self.backward_dates(),
-            (TlsFault::Expired, _) => self.expired(),
-            (TlsFault::NotYetValid, _) => self.not_yet_valid(),
+            (TlsFault::Expired, error) => self.expired(error),
+            (TlsFault::NotYetValid, error) => self.not_yet_valid(error),
             (TlsFault::WrongName, _) => self.wrong_name(leaf),
             (TlsFault::UntrustedRoot, _) => self.unknown_issuer(),
             (TlsFault::WrongPurpose, E::Other(_)) => self.authority_as_peer(leaf),

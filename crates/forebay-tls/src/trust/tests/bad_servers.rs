@@ -25,6 +25,34 @@ fn an_expired_certificate() {
     );
 }
 
+/// What nobody needs may be as old as it likes.
+#[test]
+fn of_two_expired_certificates_the_one_that_matters_is_named() {
+    let root = Authority::new("the root");
+    let stranger =
+        root.authority_with("stranger", |params| params.not_after = date_time_ymd(2028, 1, 1));
+    let between =
+        root.authority_with("between", |params| params.not_after = date_time_ymd(2029, 1, 1));
+    refused(
+        ask(&root.trust(), HOST, &[between.leaf(&[HOST]), stranger.der, between.der.clone()]),
+        TlsFault::Expired,
+        "valid at 2030-01-01 00:00:00 UTC (this clock)",
+        "CN=between expired on 2029-01-01 00:00:00 UTC",
+        "send a renewed certificate, or set this clock",
+    );
+    let stranger =
+        root.authority_with("stranger", |params| params.not_before = date_time_ymd(2032, 1, 1));
+    let between =
+        root.authority_with("between", |params| params.not_before = date_time_ymd(2031, 1, 1));
+    refused(
+        ask(&root.trust(), HOST, &[between.leaf(&[HOST]), stranger.der, between.der.clone()]),
+        TlsFault::NotYetValid,
+        "valid at 2030-01-01 00:00:00 UTC (this clock)",
+        "CN=between is valid from 2031-01-01 00:00:00 UTC on",
+        "send one that is valid already",
+    );
+}
+
 #[test]
 fn a_certificate_of_tomorrow() {
     let root = Authority::new("the root");
