@@ -10,6 +10,7 @@ mod tests;
 use std::sync::Arc;
 
 use forebay_io::{Error, ErrorKind, Result};
+use rustls::crypto::hash::{Hash, HashAlgorithm};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::ProducesTickets;
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
@@ -54,6 +55,16 @@ impl Chosen {
 /// The provider, with what is on by default.
 pub(crate) fn provider() -> Result<Arc<CryptoProvider>> {
     Ok(Arc::new((Chosen::get()?.provider)()))
+}
+
+/// SHA-256. A provider has its digests in its suites, be they wanted or not.
+pub(crate) fn sha256() -> Result<&'static dyn Hash> {
+    let suites = Chosen::get()?.suites.iter().filter_map(SupportedCipherSuite::tls13);
+    let mut digests = suites.map(|suite| suite.common.hash_provider);
+    digests.find(|digest| digest.algorithm() == HashAlgorithm::SHA256).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "tls")
+            .with_detail("expected a provider that knows SHA-256, but this one does not")
+    })
 }
 
 /// Keys for tickets that hold the whole session: made at random, changed every six hours.

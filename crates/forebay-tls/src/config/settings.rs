@@ -201,8 +201,8 @@ macro_rules! shared_setters {
         /// Default: off.
         ///
         /// The closure is called in the middle of a handshake, while the connection is locked: it
-        /// should do no more than put the line somewhere, and a call on the same connection is an
-        /// error. If it panics, so does the call that drove the handshake.
+        /// should do no more than put the line somewhere, and a call on any TLS connection is an
+        /// error there. If it panics, so does the call that drove the handshake.
         pub fn key_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
             self.settings.key_log = Some(crate::config::key_log::KeyLogger::new(log));
             self

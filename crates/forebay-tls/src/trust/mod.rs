@@ -180,9 +180,9 @@ impl Trust {
     /// peer, and stands in the message and as the [`source`](std::error::Error::source).
     ///
     /// The function runs within the connection's handshake, under its lock and on the thread that
-    /// drives it: it must not block, and a call on that connection is an error. A resumed session
-    /// has been verified when it began, so the function is not asked again. If it panics, so does
-    /// the call that drove the handshake.
+    /// drives it: it must not block, and a call on any TLS connection is an error there. A resumed
+    /// session has been verified when it began, so the function is not asked again. If it panics, so
+    /// does the call that drove the handshake.
     ///
     /// # Examples
     ///
@@ -222,7 +222,7 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// `Unsupported` where the provider knows no SHA-256, which pins need.
+    /// `Unsupported` where there is no provider that knows SHA-256, which pins need.
     pub(crate) fn server_verifier(
         &self,
         provider: &Arc<CryptoProvider>,
@@ -237,7 +237,7 @@ impl Trust {
             Kind::Roots(roots) => Box::new(Roots::of_servers(roots, provider)?),
             #[cfg(feature = "webpki-roots")]
             Kind::Mozilla => Box::new(Roots::of_servers(&roots::mozilla(), provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins, provider)?),
+            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
             Kind::Program(program) => Box::new(program.clone()),
             Kind::Anybody(anybody) => Box::new(anybody.clone()),
         };
@@ -259,7 +259,7 @@ impl Trust {
             #[cfg(feature = "webpki-roots")]
             Kind::Mozilla => return Err(only_servers("Mozilla")),
             Kind::Roots(roots) => Box::new(Roots::of_clients(roots, provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins, provider)?),
+            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
             Kind::Program(program) => Box::new(program.clone()),
             Kind::Anybody(anybody) => Box::new(anybody.clone()),
         };

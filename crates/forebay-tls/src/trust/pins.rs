@@ -4,16 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
-use rustls::crypto::CryptoProvider;
-use rustls::crypto::hash::{Hash, HashAlgorithm};
-use rustls::{CertificateError, SupportedCipherSuite};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
+use rustls::CertificateError;
+use rustls::crypto::hash::Hash;
+use rustls::server::ParsedCertificate;
 
 use super::chain::Presented;
 use super::explain;
 use super::judge::{Judge, Refused};
 use crate::notes::Refusal;
+use crate::provider::sha256;
 
 /// The SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469, section 2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,49 +139,25 @@ pub(super) struct Pins {
 }
 
 impl Pins {
-    pub(super) fn new(pins: &Arc<[Pin]>, provider: &Arc<CryptoProvider>) -> Result<Self> {
-        let sha256 = sha256_of(provider).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "Trust::pinned")
-                .with_detail("expected a provider that knows SHA-256, but this one does not")
-        })?;
-        Ok(Self { pins: pins.clone(), sha256 })
+    pub(super) fn new(pins: &Arc<[Pin]>) -> Result<Self> {
+        Ok(Self { pins: pins.clone(), sha256: sha256()? })
     }
 
-    fn pin_of(&self, presented: &Presented<'_>) -> Option<Pin> {
-        let (_, certificate) = X509Certificate::from_der(presented.end_entity).ok()?;
-        let hash = self.sha256.hash(certificate.public_key().raw);
-        hash.as_ref().try_into().ok().map(Pin)
+    /// The key is read by what reads it to check the handshake's signature, so that no other can
+    /// stand in a certificate that two parsers understand differently.
+    fn pin_of(&self, presented: &Presented<'_>) -> std::result::Result<Pin, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(presented.end_entity)?;
+        let hash = self.sha256.hash(&certificate.subject_public_key_info());
+        hash.as_ref().try_into().map(Pin).map_err(|_| CertificateError::BadEncoding.into())
     }
-}
-
-/// A provider has its digests in its suites. Where a config has left it none with SHA-256, one of
-/// the crate's own features has.
-fn sha256_of(provider: &CryptoProvider) -> Option<&'static dyn Hash> {
-    provider
-        .cipher_suites
-        .iter()
-        .chain(compiled_in())
-        .filter_map(SupportedCipherSuite::tls13)
-        .map(|suite| suite.common.hash_provider)
-        .find(|hash| hash.algorithm() == HashAlgorithm::SHA256)
-}
-
-fn compiled_in() -> &'static [SupportedCipherSuite] {
-    #[cfg(feature = "aws-lc-rs")]
-    return rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
-    #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
-    return rustls::crypto::ring::ALL_CIPHER_SUITES;
-    #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
-    return &[];
 }
 
 impl Judge for Pins {
     fn judge(&self, presented: &Presented<'_>) -> std::result::Result<(), Refused> {
-        let Some(pin) = self.pin_of(presented) else {
-            let error = CertificateError::BadEncoding.into();
+        let pin = self.pin_of(presented).map_err(|error| {
             let refusal = explain::refusal(&error, presented, None);
-            return Err(Refused { error, refusal });
-        };
+            Refused { error, refusal }
+        })?;
         if self.pins.contains(&pin) {
             return Ok(());
         }

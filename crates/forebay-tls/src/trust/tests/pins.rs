@@ -66,3 +66,18 @@ fn garbage_is_not_a_pinned_key() {
         "issued anew",
     );
 }
+
+/// What cannot be read for its signature to be checked is refused for that, and not for its pin.
+#[test]
+fn a_pinned_key_in_a_certificate_that_contradicts_itself_is_refused() {
+    let (root, key) = (Authority::new("the root"), KeyPair::generate().unwrap());
+    let good = root.leaf_for(&key, &[HOST], |_| {});
+    let bad = root.leaf_for(&key, &[HOST], |params| {
+        let usage = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 1, 6]);
+        params.custom_extensions.extend([usage.clone(), usage]);
+    });
+    let trust = Trust::pinned([pin_of(&good)]).unwrap();
+    ask(&trust, HOST, &[good]).unwrap();
+    let error = ask(&trust, HOST, &[bad]).unwrap_err();
+    assert_eq!(error.tls_fault(), Some(TlsFault::InvalidCertificate), "{error}");
+}
