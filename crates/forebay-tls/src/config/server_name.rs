@@ -13,8 +13,11 @@ const NAME_MAX: usize = 253;
 pub(super) fn parse(text: &str, operation: &'static str) -> Result<ServerName<'static>> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.split_once('%').map_or(bare, |(address, _)| address);
-    if let Ok(address) = address.parse::<IpAddr>() {
-        return Ok(ServerName::IpAddress(address.into()));
+    match address.parse::<IpAddr>() {
+        // One of version 4 has neither brackets nor a zone.
+        Ok(IpAddr::V4(_)) if address != text => {}
+        Ok(address) => return Ok(ServerName::IpAddress(address.into())),
+        Err(_) => {}
     }
     ServerName::try_from(text).map(|name| name.to_owned()).map_err(|_| {
         Error::new(ErrorKind::InvalidInput, operation).with_detail(format!(

@@ -46,6 +46,9 @@ fn s8_what_is_no_name_says_why() {
         ("192.0.2.300", "could be read as an address"),
         ("192.0.2", "could be read as an address"),
         ("0x7f.1", "could be read as an address"),
+        ("[192.0.2.1]", "letters, digits"),
+        ("192.0.2.1%eth0", "letters, digits"),
+        ("[example.com]", "letters, digits"),
     ] {
         let error = server_name::parse(text, "tls").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
