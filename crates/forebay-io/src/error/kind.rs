@@ -73,9 +73,9 @@ pub enum ErrorKind {
         /// The limit, in bytes of content.
         limit: u64,
     },
-    /// An item is larger than a limit allows.
+    /// An item is larger, or there are more of something, than a limit allows.
     LimitExceeded {
-        /// The limit, in bytes.
+        /// The limit: in bytes for an item, in handshakes for those of TLS.
         limit: u64,
     },
     /// The local address is in use (`EADDRINUSE`).
@@ -160,7 +160,7 @@ impl fmt::Display for ErrorKind {
             Self::LineTooLong { limit } => {
                 write!(f, "the line is longer than {limit} bytes (LineOptions::limit sets this)")
             }
-            Self::LimitExceeded { limit } => write!(f, "larger than the limit of {limit} bytes"),
+            Self::LimitExceeded { limit } => write!(f, "above the limit of {limit}"),
             Self::AddressInUse => f.write_str("the address is in use"),
             Self::AddressNotAvailable => f.write_str("the address is not available"),
             Self::PermissionDenied => f.write_str("permission denied"),

@@ -102,3 +102,11 @@ fn an_end_without_notify_is_an_end_of_the_peers() {
     assert_eq!(error.to_string(), "read: the TLS input ended without close_notify");
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::UnexpectedEof);
 }
+
+/// Of handshakes there may be so many, and of an item so many bytes: the detail says of what.
+#[test]
+fn a_limit_that_was_exceeded_has_no_unit_of_its_own() {
+    let error = Error::new(ErrorKind::LimitExceeded { limit: 256 }, "tls handshake");
+    assert!(error.is_limit());
+    assert_eq!(error.to_string(), "tls handshake: above the limit of 256");
+}

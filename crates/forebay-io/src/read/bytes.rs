@@ -116,7 +116,8 @@ impl ByteReadChannel {
             }
         }
         let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
-        Err(Error::new(kind, "read_remaining"))
+        Err(Error::new(kind, "read_remaining")
+            .with_detail(format!("more than {limit} bytes came before the end")))
     }
 
     /// Discards up to `count` bytes and says how many it were: fewer only at the end.
