@@ -122,7 +122,7 @@ impl State {
         let mut sealed = 0;
         while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
             let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
-            self.with_traffic(below, &mut |traffic| {
+            let outcome = self.with_traffic(below, &mut |traffic| {
                 while parcel.space().len() > OVERHEAD_BYTES && !queue.is_empty() {
                     let count = seal_some(traffic, queue, &mut parcel, after)?;
                     if count == 0 {
@@ -131,12 +131,15 @@ impl State {
                     sealed += count;
                 }
                 Ok(())
-            })?;
-            if parcel.is_empty() {
+            });
+            let is_empty = parcel.is_empty();
+            // Also what was encrypted before it failed: it is taken from the queue already.
+            below.push(parcel);
+            outcome?;
+            if is_empty {
                 // It has closed by itself: too much was encrypted with these keys.
                 return Err(closed());
             }
-            below.push(parcel);
         }
         Ok(())
     }
