@@ -8,13 +8,12 @@ mod support;
 mod vocabulary;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use forebay::{Result, SelectorManager};
-use futures_lite::future::poll_once;
-use support::{dial, processor_time_here, report, settle, watched};
-use vocabulary::tls::{Configs, secure_pair};
+use support::{dial, processor_time_here, report, watched};
+use vocabulary::tls::{Configs, client_hello, secure_pair};
 
 /// The warning that says that no more comes, in the clear.
 const CLOSE_NOTIFY: &[u8] = &[21, 3, 3, 0, 2, 1, 0];
@@ -27,25 +26,10 @@ fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + '
     .unwrap();
 }
 
-/// What a client says first.
-async fn client_hello(selector: &SelectorManager, configs: &Configs) -> Result<Vec<u8>> {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let socket = selector.tcp().connect(listener.local_addr().unwrap()).await?;
-    let mut handshake = Box::pin(socket.tls(&configs.client));
-    assert!(poll_once(&mut handshake).await.is_none());
-    settle().await;
-    let (mut peer, _) = listener.accept().unwrap();
-    let mut header = [0; 5];
-    peer.read_exact(&mut header).unwrap();
-    let mut body = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
-    peer.read_exact(&mut body).unwrap();
-    Ok([&header[..], &body].concat())
-}
-
 #[test]
 fn rustsec_2024_0336_a_close_notify_in_the_handshake_keeps_nobody_busy() {
     run(async |selector, configs| {
-        let hello = client_hello(&selector, &configs).await?;
+        let hello = client_hello(&selector, &configs.client).await?;
         let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&configs.server)?;
         let mut peer = dial(server.port());
         peer.write_all(&[&hello[..], CLOSE_NOTIFY].concat()).unwrap();
@@ -70,7 +54,7 @@ fn rustsec_2024_0336_a_close_notify_in_the_handshake_keeps_nobody_busy() {
 #[test]
 fn rustsec_2024_0399_a_client_hello_byte_by_byte_is_answered() {
     run(async |selector, configs| {
-        let hello = client_hello(&selector, &configs).await?;
+        let hello = client_hello(&selector, &configs.client).await?;
         let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&configs.server)?;
         let mut peer = dial(server.port());
         peer.set_nodelay(true).unwrap();

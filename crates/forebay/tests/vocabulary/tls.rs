@@ -1,6 +1,8 @@
 //! Certificates of an authority of the test's own, configurations, and secure connections.
 
 use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -201,6 +203,26 @@ pub(crate) fn handle_next<T: Send + 'static, F: Future<Output = Result<T>> + Sen
 ) -> JoinHandle<Result<T>> {
     let listener = listener.clone();
     selector.spawn_value(async move { handler(listener.accept().await?).await })
+}
+
+/// What a client says first.
+pub(crate) async fn client_hello(
+    selector: &SelectorManager,
+    client: &TlsConfig,
+) -> Result<Vec<u8>> {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = selector.tcp().connect(listener.local_addr().unwrap()).await?;
+    let listening = selector.spawn_blocking(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut hello = vec![0; 5];
+        peer.read_exact(&mut hello).unwrap();
+        hello.resize(5 + usize::from(u16::from_be_bytes([hello[3], hello[4]])), 0);
+        peer.read_exact(&mut hello[5..]).unwrap();
+        hello
+    });
+    // It ends with the connection, which is gone when the hello has been read.
+    let (hello, _) = zip(listening, socket.tls(client)).await;
+    hello
 }
 
 const REFUSED: forebay::TlsFault = forebay::TlsFault::RefusedByPeer;
