@@ -4,24 +4,16 @@
 
 mod support;
 
-use forebay::{SelectorManager, Socket};
+use forebay::SelectorManager;
 
-use support::watched;
-
-/// A connection of `selector`, both ends.
-async fn connected(selector: &SelectorManager) -> (Socket, Socket) {
-    let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
-    let client = selector.tcp().connect(server.local_address()).await.unwrap();
-    (client, server.accept().await.unwrap())
-}
+use support::{Transport, on_each};
 
 #[test]
 fn a_socket_first_waited_for_on_a_worker_that_stops_still_hears_of_its_bytes() {
-    watched(|| {
+    on_each(|transport: Transport| {
         let owner = SelectorManager::new();
-        let (client, accepted) = owner.block_on(connected(&owner));
-        let mut input = accepted.open_read_channel().unwrap();
-        let mut output = client.open_write_channel().unwrap();
+        let (near, far) = owner.block_on(transport.pair(&owner)).unwrap();
+        let (mut input, mut output) = (far.input, near.output);
 
         let other = SelectorManager::new();
         let reading = other.block_on(async {
@@ -33,28 +25,29 @@ fn a_socket_first_waited_for_on_a_worker_that_stops_still_hears_of_its_bytes() {
             line.await.unwrap()
         });
         let (mut input, first) = reading;
-        assert_eq!(first.unwrap().as_deref(), Some("first"));
+        assert_eq!(first.unwrap().as_deref(), Some("first"), "over {transport}");
         other.block_on(other.close());
         drop(other);
 
         owner.block_on(async {
             let line = owner.spawn_value(async move { input.read_line().await });
             output.write_str("second\n").await.unwrap();
-            assert_eq!(line.await.unwrap().unwrap().as_deref(), Some("second"));
+            let line = line.await.unwrap().unwrap();
+            assert_eq!(line.as_deref(), Some("second"), "over {transport}");
         });
     });
 }
 
 #[test]
 fn a_wait_in_another_selectors_task_is_told_when_its_own_selector_closes() {
-    watched(|| {
+    on_each(|transport: Transport| {
         let owner = SelectorManager::new();
         let other = SelectorManager::new();
-        let (_client, accepted) = owner.block_on(connected(&owner));
-        let mut input = accepted.open_read_channel().unwrap();
+        let (_near, far) = owner.block_on(transport.pair(&owner)).unwrap();
+        let mut input = far.input;
         let waiting = other.spawn_value(async move { input.read_line().await });
         owner.block_on(owner.close());
         let outcome = other.block_on(waiting).unwrap();
-        assert!(outcome.is_err_and(|error| error.is_closed()));
+        assert!(outcome.is_err_and(|error| error.is_closed()), "over {transport}");
     });
 }
