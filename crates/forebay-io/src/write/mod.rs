@@ -186,7 +186,8 @@ impl ByteWriteChannel {
     #[doc(alias = "writeFully")]
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > ITEM_BYTES_MAX {
-            return self.write_pieces(bytes).await;
+            // Boxed, because it is rare: the usual write's future has no room for it.
+            return Box::pin(self.write_pieces(bytes)).await;
         }
         self.write_item(bytes).await
     }
@@ -288,9 +289,9 @@ impl ByteWriteChannel {
 
     /// Waits after an item was refused. The unlocked look of `has_room` does not see what another
     /// thread has staged, so this asks under the lock: a loop that trusted it would spin.
-    pub(crate) async fn wait_for_room(&self) -> Result<()> {
+    pub(crate) fn wait_for_room(&self) -> impl Future<Output = Result<()>> + Send + '_ {
         self.outbox.advance();
-        self.outbox.wait(Until::Room).await
+        self.outbox.wait(Until::Room)
     }
 
     /// Accepts a value for which there was room, taking it; false if there is none any more.
@@ -313,11 +314,12 @@ impl ByteWriteChannel {
     /// lock does it.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        if self.partial.is_none() && self.outbox.try_accept(self.auto_flush, item)? {
-            return Ok(());
-        }
         self.check_partial("write")?;
-        self.put_item(item).await
+        // As `put_item` does, which would lie in this future with copies of its own of both.
+        while !self.outbox.try_accept(self.auto_flush, item)? {
+            self.wait_for_room().await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn put_item(&mut self, item: impl Item) -> Result<()> {

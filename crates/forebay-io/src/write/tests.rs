@@ -108,3 +108,17 @@ fn a_write_behind_another_threads_stage_waits_and_does_not_spin() {
         assert_eq!(outbox.queued(), 3 * 3 + 4);
     }
 }
+
+/// A task is as large as the largest call that it may ever wait in, for as long as it lives. So the
+/// futures of the usual writes are kept small, with one machine word of slack.
+#[test]
+fn the_futures_of_writes_are_small() {
+    let (_, mut output) = pipe(4096);
+    let text = size_of_val(&output.write_str("text"));
+    let bytes = size_of_val(&output.write_all(b"bytes"));
+    let pieces = size_of_val(&output.write_strs(&["a", "b"]));
+    let sizes = [("write_str", text, 176), ("write_all", bytes, 144), ("write_strs", pieces, 136)];
+    for (name, bytes, most) in sizes {
+        assert!(bytes <= most, "{name}: {bytes} bytes, at most {most} were expected");
+    }
+}
