@@ -50,7 +50,8 @@ pub(super) async fn close(
         None => core.released().await,
         Some(limit) => {
             let timers = Arc::clone(core.selector().timers());
-            if within(timers, limit, core.released()).await.is_none() {
+            // Boxed, because it is rare: every task that closes would have room for it, all its life.
+            if Box::pin(within(timers, limit, core.released())).await.is_none() {
                 core.give_up("the time given to close it is over");
             }
         }
