@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -153,8 +154,8 @@ pub(super) fn hurry(outbox: &Arc<Outbox>) {
 }
 
 /// The turn this thread is in, if it has turns.
-pub(crate) fn turn() -> Option<u64> {
-    TURN.try_with(Cell::get).ok().filter(|turn| *turn > 0)
+pub(crate) fn turn() -> Option<NonZeroU64> {
+    TURN.try_with(Cell::get).ok().and_then(NonZeroU64::new)
 }
 
 /// Wakes the task in the next turn; at once on a thread without turns.

@@ -300,13 +300,11 @@ pub(crate) struct SelectorTurns(pub(crate) Arc<Shared>);
 
 impl Turns for SelectorTurns {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        if !current::defer(outbox) {
-            outbox.advance();
-        }
+        Self::defer_in_turn(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
-        current::hurry(outbox);
+        Self::hurry_in_turn(outbox);
     }
 
     fn is_closing(&self) -> bool {
@@ -319,6 +317,18 @@ impl Turns for SelectorTurns {
 }
 
 impl SelectorTurns {
+    /// Flushes the outbox at the end of this thread's turn, or now.
+    pub(crate) fn defer_in_turn(outbox: &Arc<Outbox>) {
+        if !current::defer(outbox) {
+            outbox.advance();
+        }
+    }
+
+    /// Flushes the outbox when the poll of this thread's task ends.
+    pub(crate) fn hurry_in_turn(outbox: &Arc<Outbox>) {
+        current::hurry(outbox);
+    }
+
     /// Keeps the outbox until it is finished, and gives it up after `limit`, unless somebody else has
     /// taken it over by then.
     pub(crate) fn see_off(

@@ -1,5 +1,6 @@
 //! How fast a listener accepts: its share of a turn, and its pauses.
 
+use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub(super) struct Pace(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    turn: Option<u64>,
+    turn: Option<NonZeroU64>,
     accepted: u32,
     pause: Option<Pause>,
     /// The length of the last pause, if nothing was accepted since.

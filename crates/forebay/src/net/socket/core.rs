@@ -53,7 +53,7 @@ pub(in crate::net) struct Core {
     /// That error says that the kernel has given the connection up.
     lost: AtomicBool,
     parts: CoreParts,
-    local: OnceLock<SocketAddress>,
+    local: OnceLock<Box<SocketAddress>>,
     reader_taken: AtomicBool,
     writer_taken: AtomicBool,
     /// A receive returned the peer's end mark.
@@ -361,10 +361,10 @@ impl Core {
 
     pub(super) fn local_address(&self) -> SocketAddress {
         if let Some(known) = self.local.get() {
-            return known.clone();
+            return SocketAddress::clone(known);
         }
         match self.link.local_address() {
-            Some(address) => self.local.get_or_init(|| address).clone(),
+            Some(address) => SocketAddress::clone(self.local.get_or_init(|| Box::new(address))),
             None => self.parts.local.clone(),
         }
     }
@@ -502,5 +502,27 @@ impl Core {
 
     pub(super) fn wake_waiters(&self, after: &mut Afterwards) {
         lock(&self.waiters).release(after, |()| true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Handle;
+    use super::super::source::SocketSource;
+    use super::super::turns::SocketTurns;
+    use super::Core;
+
+    /// What every connection holds for as long as it lives, with one machine word of slack.
+    #[test]
+    fn what_a_connection_holds_is_small() {
+        let sizes = [
+            ("Core", size_of::<Core>(), 368),
+            ("Handle", size_of::<Handle>(), 72),
+            ("SocketSource", size_of::<SocketSource>(), 48),
+            ("SocketTurns", size_of::<SocketTurns>(), 8),
+        ];
+        for (name, bytes, most) in sizes {
+            assert!(bytes <= most, "{name}: {bytes} bytes, at most {most} were expected");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Receiving.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -114,7 +115,8 @@ impl SocketSource {
 /// What one connection may take of a turn.
 #[derive(Debug, Default)]
 struct Share {
-    turn: Option<u64>,
+    /// Nothing where there are no turns.
+    turn: Option<NonZeroU64>,
     fills: u32,
     bytes: usize,
 }

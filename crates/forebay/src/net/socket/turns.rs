@@ -10,31 +10,31 @@ use crate::selector::SelectorTurns;
 /// Those of the selector, but a writer that was dropped has the connection's own drain timeout; and
 /// once the connection is being closed, the close decides for how long.
 pub(super) struct SocketTurns {
-    turns: SelectorTurns,
     core: Arc<Core>,
 }
 
 impl SocketTurns {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { turns: SelectorTurns(Arc::clone(core.selector())), core }
+        Self { core }
     }
 }
 
 impl Turns for SocketTurns {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        self.turns.defer(outbox);
+        SelectorTurns::defer_in_turn(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
-        self.turns.hurry(outbox);
+        SelectorTurns::hurry_in_turn(outbox);
     }
 
     fn is_closing(&self) -> bool {
-        self.turns.is_closing()
+        self.core.selector().is_closing()
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
         let core = Arc::clone(&self.core);
-        self.turns.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
+        let turns = SelectorTurns(Arc::clone(core.selector()));
+        turns.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
     }
 }
