@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::task::{Context, Poll};
 
@@ -34,6 +35,8 @@ pub(crate) struct Descriptor {
     ready: OnceLock<Arc<dyn Ready>>,
     /// Held while that happens, so that two directions do not do it twice.
     registering: Mutex<()>,
+    /// The last receive before the first wait took everything that was there.
+    drained: AtomicBool,
     selector: Arc<Shared>,
 }
 
@@ -44,6 +47,7 @@ impl Descriptor {
             fd: RwLock::new(Some(fd)),
             ready: OnceLock::new(),
             registering: Mutex::new(()),
+            drained: AtomicBool::new(false),
             selector,
         }
     }
@@ -68,7 +72,7 @@ impl Descriptor {
         };
         let ready = match self.ready.get() {
             Some(ready) => ready.as_ref(),
-            None => match uninterrupted(&mut call) {
+            None => match self.attempt_unwatched(direction, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register() {
                     // Who closed or released between the call and the registration has found
                     // nobody to wake. Now the call says so, without touching the system.
@@ -86,6 +90,24 @@ impl Descriptor {
             self.selector.ensure_driven();
         }
         progress
+    }
+
+    /// Most connections have something for their first receive, and nothing behind it before they
+    /// are answered: the second one waits without asking. Watching begins with a look at what is
+    /// there, so nothing is missed.
+    fn attempt_unwatched(
+        &self,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> io::Result<Progress> {
+        if direction == Direction::Read && self.drained.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let done = uninterrupted(call);
+        if direction == Direction::Read && done.as_ref().is_ok_and(|progress| progress.drained) {
+            self.drained.store(true, Ordering::Relaxed);
+        }
+        done
     }
 
     /// Tells how far the connection has ended once that differs from what is `known`. Where the
