@@ -69,7 +69,13 @@ fn the_oldest_ends_when_there_are_too_many() {
                 assert_eq!(selector.stats().unacknowledged, ended as u64);
                 assert_eq!(selector.stats().sockets, 1 + (number - ended) as u64);
             }
-            until(|| selector.stats().lingering == MOST as u64).await;
+            // Those that were ended are gone, and the last one's time has begun: each has a task that
+            // closes it, and one that sees its writer off.
+            until(|| {
+                let stats = selector.stats();
+                (stats.lingering, stats.tasks) == (MOST as u64, 2 * MOST)
+            })
+            .await;
             for (number, peer) in peers.iter().enumerate() {
                 assert_eq!(is_reset(end_of(peer)), number < PEERS - MOST, "peer {number}");
             }
