@@ -1,39 +1,84 @@
 //! Throwing away what arrives for nobody.
 
-use super::engine::Step;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use forebay_io::Error;
+use forebay_io::seam::{Afterwards, Inbox};
+
+use super::engine::{Engine, Failure, Step};
 use super::{ARRIVED_BYTES_MAX, Phase, Session, State};
+use crate::notes;
+
+/// What was thrown away so far.
+#[derive(Debug, Default)]
+pub(super) struct Discarded {
+    /// There was data in it.
+    data: AtomicBool,
+    /// Some of it was not given to rustls, so that nothing behind it can be.
+    unseen: AtomicBool,
+}
 
 impl Session {
     /// Takes ciphertext that arrives while the connection is being closed. True if there was data
-    /// in it, or that cannot be told: then the peer is still sending. False for what TLS itself
-    /// says behind the handshake, session tickets above all, which a peer that only writes never
-    /// reads.
+    /// in it or in what came before, if half a record was, or if that cannot be told: then the peer is
+    /// still sending. False for what TLS itself says behind the handshake, session tickets above all,
+    /// which a peer that only writes never reads.
     ///
-    /// What is wrong with it is the writer's to meet, and to tell the peer, at its next record.
+    /// What is wrong with it, and an alert of the peer's, ends the session: the writer says why.
     pub fn discard(&self, arrived: &[u8]) -> bool {
+        let discarded = &self.discarded;
+        if discarded.unseen.load(Relaxed) {
+            return true;
+        }
+        // Unless it is given to rustls below.
+        discarded.unseen.store(true, Relaxed);
         let Ok(mut state) = self.enter() else { return true };
         let State { phase: Phase::Open, inbox: Some(inbox), engine: Some(engine), .. } =
             &mut *state
         else {
+            // A reader on another thread has the inbox, or there is no session any more.
             return true;
         };
         if inbox.len() + arrived.len() > ARRIVED_BYTES_MAX {
             return true;
         }
         inbox.append(arrived);
-        let mut has_data = false;
-        let mut look = |plaintext: &[u8]| has_data |= !plaintext.is_empty();
-        let done = loop {
-            match engine.work(inbox, &mut look, &mut |_| Ok(())) {
-                Ok(Step::Plaintext) => {}
-                done => break done.is_ok(),
+        let outcome = discarded.look(engine, inbox);
+        let sends = discarded.data.load(Relaxed) || !inbox.is_empty();
+        let has_notified = engine.has_notified();
+        self.queue_own(engine);
+        let error = match outcome {
+            Ok(()) => {
+                discarded.unseen.store(false, Relaxed);
+                None
             }
+            // Behind our close_notify everything was said, and only a refusal is news.
+            Err(failure) if has_notified && !failure.is_told_by_peer() => None,
+            Err(failure) => Some(state.failed("close", failure, notes::take())),
         };
-        if done {
-            self.queue_own(engine);
-        }
         drop(state);
         self.send_own();
-        has_data || !done
+        if let Some(error) = error {
+            self.met_while_closing(error);
+        }
+        sends
+    }
+
+    fn met_while_closing(&self, error: Error) {
+        let error = self.cause.record(error);
+        let mut after = Afterwards::new();
+        self.wakes().all(&mut after);
+        after.run();
+        self.tell_upper(&error);
+    }
+}
+
+impl Discarded {
+    fn look(&self, engine: &mut Engine, inbox: &mut Inbox) -> Result<(), Failure> {
+        let mut look = |plaintext: &[u8]| {
+            self.data.fetch_or(!plaintext.is_empty(), Relaxed);
+        };
+        while engine.work(inbox, &mut look, &mut |_| Ok(()))? == Step::Plaintext {}
+        Ok(())
     }
 }

@@ -81,6 +81,10 @@ impl Engine {
         self.notified = true;
     }
 
+    pub(super) fn has_notified(&self) -> bool {
+        self.notified
+    }
+
     pub(super) fn state(&self) -> &CommonState {
         match &self.conn {
             Conn::Client(conn) => conn,
@@ -173,6 +177,13 @@ pub(super) enum Failure {
     Rustls(rustls::Error),
     /// No more can be encrypted.
     Sealing(EncryptError),
+}
+
+impl Failure {
+    /// An alert of the peer's.
+    pub(super) fn is_told_by_peer(&self) -> bool {
+        matches!(self, Self::Rustls(rustls::Error::AlertReceived(_)))
+    }
 }
 
 enum Met {

@@ -34,6 +34,7 @@ use std::task::{Wake, Waker};
 use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
 use forebay_io::{Error, Result};
 
+use self::discard::Discarded;
 use self::drain::TlsDrain;
 pub(crate) use self::engine::Conn;
 use self::engine::{Engine, Failure};
@@ -60,6 +61,8 @@ pub struct Session {
     below: Arc<Outbox>,
     /// Something was queued there that nobody has had sent.
     unsent: AtomicBool,
+    /// What nobody is to read any more; one thread closes.
+    discarded: Discarded,
     /// Wakes whoever reads; made once, and what the inbox is polled with.
     own_waker: Waker,
 }
@@ -162,6 +165,7 @@ impl Session {
             upper: OnceLock::new(),
             below,
             unsent: AtomicBool::new(false),
+            discarded: Discarded::default(),
             own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
         })
     }
