@@ -55,6 +55,25 @@ fn a_bad_record_that_is_met_while_closing_ends_the_writer_and_the_peer_is_told()
     });
 }
 
+/// Behind data that was thrown away, even an end that the peer has said is none to a reader.
+#[test]
+fn a_close_notify_that_is_met_while_closing_is_no_clean_end_to_a_reader() {
+    watched(|| async {
+        for version in BOTH {
+            let (mut side, mut raw, mut puppet) = led(version, false).await;
+            raw.output.write_all(&puppet.seal(DATA, b"read")).await.expect("room");
+            let mut read = [0; 4];
+            side.input.read_exact(&mut read).await.expect("it has arrived");
+            side.session.discard(&puppet.seal(DATA, b"thrown away"));
+            side.session.discard(&puppet.seal(ALERT, &[1, 0]));
+            let error = side.input.read_u8().await.expect_err("there was more");
+            assert!(error.is_closed(), "{version}: {error}");
+            side.output.write_str("whole").await.expect("the writer goes on");
+            side.output.finish().await.expect("the writer goes on");
+        }
+    });
+}
+
 /// The rest is still to come.
 #[test]
 fn half_a_record_says_that_the_peer_is_still_sending() {
@@ -135,7 +154,9 @@ fn what_is_thrown_away_beside_a_reader_harms_no_writer() {
             made.expect("a handshake");
 
             *meanwhile.lock().expect("no panic") = puppet.seal(DATA, b"thrown away");
-            assert!(poll_once(side.input.read_u8()).await.is_none(), "there is nothing else");
+            let read = poll_once(side.input.read_u8()).await.expect("no more comes");
+            let error = read.expect_err("nothing else had come");
+            assert!(error.is_closed(), "{version}: {error}");
             assert!(side.session.discard(&puppet.seal(DATA, b"and so is this")));
             side.output.write_str("whole").await.expect("the session is fine");
             side.output.finish().await.expect("the session is fine");

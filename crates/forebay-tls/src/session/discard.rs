@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use forebay_io::Error;
 use forebay_io::seam::{Afterwards, Inbox};
+use forebay_io::{Error, ErrorKind};
 
 use super::engine::{Engine, Failure, Step};
-use super::{ARRIVED_BYTES_MAX, Phase, Session, State};
+use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
 use crate::notes;
 
 /// What was thrown away so far.
@@ -33,6 +33,7 @@ impl Session {
         // Unless it is given to rustls below.
         discarded.unseen.store(true, Relaxed);
         let Ok(mut state) = self.enter() else { return true };
+        state.close_to_readers();
         let State { phase: Phase::Open, inbox: Some(inbox), engine: Some(engine), .. } =
             &mut *state
         else {
@@ -70,6 +71,18 @@ impl Session {
         self.wakes().all(&mut after);
         after.run();
         self.tell_upper(&error);
+    }
+}
+
+impl State {
+    /// What follows has a gap in front of it: whoever reads is told so, and of no clean end that comes
+    /// behind.
+    fn close_to_readers(&mut self) {
+        if self.end.is_none() {
+            let error = Error::new(ErrorKind::Closed, "read")
+                .with_detail("the connection was closed on this side");
+            self.end = Some(End::Failed(self.named(&error)));
+        }
     }
 }
 
