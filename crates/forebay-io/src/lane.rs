@@ -157,11 +157,25 @@ impl Lane {
     ///
     /// Why the writer gave up, once what it sent before is read.
     pub fn poll_receive(&self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<usize>> {
+        self.poll_receive_if(cx, inlet, &|| Ok(()))
+    }
+
+    /// The same, if `check` still allows it: it looks under the lock, and takes no other.
+    ///
+    /// # Errors
+    ///
+    /// What `check` says, and as [`poll_receive`](Self::poll_receive).
+    pub fn poll_receive_if(
+        &self,
+        cx: &mut Context<'_>,
+        inlet: &mut Inlet<'_>,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Poll<Result<usize>> {
         let mut after = Afterwards::new();
-        let (mut answer, _) = self.look(inlet, None, &mut after);
+        let (mut answer, _) = self.look(inlet, check, None, &mut after);
         if answer.is_pending() {
             // Cloned before locking, and looked at again under the same lock that keeps it.
-            let (again, replaced) = self.look(inlet, Some(cx.waker().clone()), &mut after);
+            let (again, replaced) = self.look(inlet, check, Some(cx.waker().clone()), &mut after);
             drop(replaced);
             answer = again;
         }
@@ -174,10 +188,14 @@ impl Lane {
     fn look(
         &self,
         inlet: &mut Inlet<'_>,
+        check: &dyn Fn() -> Result<()>,
         leave: Option<Waker>,
         after: &mut Afterwards,
     ) -> (Poll<Result<usize>>, Option<Waker>) {
         let mut state = lock(&self.state);
+        if let Err(refusal) = check() {
+            return (Poll::Ready(Err(refusal)), leave);
+        }
         if !state.queue.is_empty() {
             let space = inlet.space();
             let count = space.len().min(state.queue.first().len());

@@ -18,6 +18,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -76,7 +77,8 @@ fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>)
         return;
     }
     let limit = limit.unwrap_or_else(|| core.drain_timeout());
-    let closing = Closing { core: Arc::clone(core), outbox, limit };
+    let closing =
+        Closing { core: Arc::clone(core), outbox, limit, receives_alone: AtomicBool::default() };
     if closing.attempt() {
         return core.release();
     }
@@ -144,6 +146,8 @@ struct Closing {
     core: Arc<Core>,
     outbox: Option<Arc<Outbox>>,
     limit: Duration,
+    /// Nobody else receives any more.
+    receives_alone: AtomicBool,
 }
 
 impl Closing {
@@ -222,11 +226,16 @@ impl Closing {
 
     fn wants_input(&self) -> bool {
         // What a handshake needs is not thrown away: what was written waits for it.
-        !self.core.has_peer_ended()
+        let wants = !self.core.has_peer_ended()
             && !self.core.is_handshaking()
             && self.core.discarded() < self.core.drain_limit()
             && self.core.cause().get().is_none()
-            && !self.core.link().is_released()
+            && !self.core.link().is_released();
+        if wants && !self.receives_alone.swap(true, Ordering::Relaxed) {
+            // Readers are refused by now, except for those that had begun.
+            self.core.link().let_calls_end();
+        }
+        wants
     }
 
     fn discarded(&self, received: io::Result<usize>, sink: &[u8]) {

@@ -314,7 +314,19 @@ impl Core {
 
     /// What a call notes its error with.
     pub(super) fn noting(&self, operation: &'static str) -> Note<'_> {
-        Note { core: self, operation }
+        Note { core: self, operation, is_refused: |_| false }
+    }
+
+    /// The same for a reader: once the connection is being closed, only the close receives. What lies
+    /// on top of the connection reads until it is ready.
+    pub(super) fn reading(&self, is_layer: bool) -> Note<'_> {
+        let is_refused =
+            if is_layer { |core: &Self| core.refuses_layer() } else { Self::is_closing };
+        Note { core: self, operation: "read", is_refused }
+    }
+
+    fn refuses_layer(&self) -> bool {
+        self.is_closing() && !self.is_handshaking()
     }
 
     /// Asks the link for an error that no call has told yet.

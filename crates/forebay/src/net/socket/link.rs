@@ -52,9 +52,18 @@ pub(in crate::net) enum Protocol {
 pub(super) struct Note<'a> {
     pub(super) core: &'a Core,
     pub(super) operation: &'static str,
+    /// Whether a call may begin no more.
+    pub(super) is_refused: fn(&Core) -> bool,
 }
 
 impl Note<'_> {
+    /// Asked while the descriptor, or the lane, is held. Whoever closes has everybody else refused,
+    /// lets the calls end that are under way, and receives only then: so no reader gets what lay
+    /// behind something that was thrown away.
+    pub(super) fn check(self) -> forebay_io::Result<()> {
+        if (self.is_refused)(self.core) { Err(self.core.refusal(self.operation)) } else { Ok(()) }
+    }
+
     fn error_of<T>(self, outcome: rustix::io::Result<T>) -> io::Result<T> {
         outcome.map_err(|errno| match errno {
             Errno::AGAIN | Errno::INTR => errno.into(),
@@ -101,7 +110,7 @@ impl Link {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Kernel(stream) => stream.poll_receive(cx, waits, inlet, note),
-            Self::Memory(end) => end.poll_receive(cx, waits, inlet),
+            Self::Memory(end) => end.poll_receive(cx, waits, inlet, note),
         }
     }
 
@@ -109,7 +118,7 @@ impl Link {
     pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
         match self {
             Self::Kernel(stream) => stream.receive_now(inlet, note),
-            Self::Memory(end) => end.receive_now(inlet),
+            Self::Memory(end) => end.receive_now(inlet, note),
         }
     }
 
@@ -205,6 +214,7 @@ impl Stream {
         note: Note<'_>,
     ) -> Poll<io::Result<usize>> {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
+            note.check()?;
             let space = inlet.space();
             let (count, _) = note.error_of(recv(fd, &mut *space, RecvFlags::empty()))?;
             // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
@@ -216,7 +226,10 @@ impl Stream {
 
     fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
         let (count, _) = uninterrupted(|| {
-            self.io.call(|fd| note.error_of(recv(fd, inlet.space(), RecvFlags::empty())))
+            self.io.call(|fd| {
+                note.check()?;
+                note.error_of(recv(fd, inlet.space(), RecvFlags::empty()))
+            })
         })?;
         Ok(self.received(count, inlet))
     }

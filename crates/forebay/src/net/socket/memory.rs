@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
 use forebay_io::{Error, ErrorKind};
 
+use super::link::Note;
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
 use crate::selector::{Shared, closed};
@@ -51,11 +52,12 @@ impl MemoryEnd {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
+        note: Note<'_>,
     ) -> Poll<io::Result<usize>> {
         if let Err(refusal) = self.check(waits) {
             return Poll::Ready(Err(refusal));
         }
-        let received = self.inbound.poll_receive(cx, inlet);
+        let received = self.inbound.poll_receive_if(cx, inlet, &|| note.check());
         if received.is_pending()
             && let Err(refusal) = self.check(waits)
         {
@@ -65,9 +67,9 @@ impl MemoryEnd {
         received.map_err(Into::into)
     }
 
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>) -> io::Result<usize> {
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
-        match self.poll_receive(&mut cx, Waits::WayOut, inlet) {
+        match self.poll_receive(&mut cx, Waits::WayOut, inlet, note) {
             Poll::Ready(received) => received,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, Result};
 
+use super::link::Note;
 use super::{Core, Handle};
 use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
@@ -38,25 +39,29 @@ impl SocketSource {
         Self { core, handle: None, share: Share::default() }
     }
 
-    fn is_refused(&self) -> bool {
-        let is_layer = self.handle.is_none();
-        self.core.is_closing() && !(is_layer && self.core.is_handshaking())
+    fn note(&self) -> Note<'_> {
+        self.core.reading(self.handle.is_none())
     }
 }
 
 impl Source for SocketSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        if self.is_refused() {
-            return Poll::Ready(Err(self.core.refusal("read")));
-        }
+        self.note().check()?;
         ready!(self.share.poll_left(cx));
-        let (link, note) = (self.core.link(), self.core.noting("read"));
+        let (link, note) = (self.core.link(), self.note());
         let received = match link.poll_receive(cx, Waits::User, inlet, note) {
             Poll::Ready(received) => received,
             // The other half has met the end of the connection, and no event may come to tell this
             // one. What had arrived before can still be had.
             Poll::Pending if self.core.is_lost() => link.receive_now(inlet, note),
-            Poll::Pending => return self.poll_patience(),
+            Poll::Pending => {
+                if let Err(refusal) = note.check() {
+                    // Whoever closed meanwhile has found nobody to tell, and may have lost its place.
+                    self.wake();
+                    return Poll::Ready(Err(refusal));
+                }
+                return self.poll_patience();
+            }
         };
         let count = match received {
             Ok(count) => count,
@@ -86,6 +91,12 @@ impl SocketSource {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error.with_address(self.core.remote_address()))),
         }
+    }
+
+    fn wake(&self) {
+        let mut after = Afterwards::new();
+        self.core.link().wake(&mut after);
+        after.run();
     }
 
     /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
