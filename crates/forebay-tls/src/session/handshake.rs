@@ -61,24 +61,29 @@ impl Session {
             let state = checked.engine.as_ref().map(Engine::state);
             config.check_alpn(state.and_then(|state| state.alpn_protocol()))
         });
-        let outcome = outcome.map_err(|error| self.end_by(&error));
-        if outcome.is_ok() {
-            let mut after = Afterwards::new();
-            if let Ok(mut state) = self.enter()
-                && state.phase == Phase::Handshaking
-            {
-                state.phase = Phase::Open;
-                state.was_open = true;
-                // Nobody need read for long.
-                if let Some(inbox) = &mut state.inbox {
-                    inbox.settle();
-                }
-            }
-            self.wakes().all(&mut after);
-            after.run();
-        }
+        let outcome = outcome.and_then(|()| self.open()).map_err(|error| self.end_by(&error));
         drop(unfinished);
         outcome
+    }
+
+    /// The handshake is complete, unless somebody has given it up meanwhile.
+    fn open(&self) -> Result<()> {
+        let mut state = self.enter()?;
+        if state.phase != Phase::Handshaking {
+            drop(state);
+            return Err(self.why());
+        }
+        state.phase = Phase::Open;
+        state.was_open = true;
+        // Nobody need read for long.
+        if let Some(inbox) = &mut state.inbox {
+            inbox.settle();
+        }
+        drop(state);
+        let mut after = Afterwards::new();
+        self.wakes().all(&mut after);
+        after.run();
+        Ok(())
     }
 
     /// Nobody goes on with the handshake; if it is not complete, the connection is reset.
