@@ -188,14 +188,19 @@ impl Core {
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
-        self.handshaking.load(Ordering::Acquire)
+        self.handshaking.load(Ordering::SeqCst)
     }
 
-    /// Whoever closes the connection looks again.
+    /// Whoever closes the connection looks again; and so does who reads, because only the close reads
+    /// from now on.
     #[cfg(feature = "tls")]
     pub(super) fn set_handshaking(&self, handshaking: bool) {
-        self.handshaking.store(handshaking, Ordering::Release);
+        // Sequentially consistent with `begin_closing`: one of the two sees the other.
+        self.handshaking.store(handshaking, Ordering::SeqCst);
         let mut after = Afterwards::new();
+        if self.closing.load(Ordering::SeqCst) {
+            self.link.wake(&mut after);
+        }
         self.wake_waiters(&mut after);
         after.run();
     }
@@ -412,7 +417,7 @@ impl Core {
 
     /// Closing begins: whoever reads is told.
     pub(super) fn begin_closing(&self) {
-        if !self.closing.swap(true, Ordering::AcqRel) {
+        if !self.closing.swap(true, Ordering::SeqCst) {
             let mut after = Afterwards::new();
             self.link.wake(&mut after);
             after.run();
