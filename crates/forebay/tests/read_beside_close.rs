@@ -67,7 +67,7 @@ async fn close_beside_reader(
     let (read, end) = reading.await?;
     match end {
         Ok(()) => {
-            assert_eq!(read.len(), BYTES, "over {transport}: a clean end is behind everything")
+            assert_eq!(read.len(), BYTES, "over {transport}: a clean end is behind everything");
         }
         Err(error) => assert!(error.is_closed(), "over {transport}: {error}"),
     }
