@@ -117,8 +117,8 @@ impl Tool {
         let port = match self {
             Self::OpenSsl => server.hear_line("ACCEPT 127.0.0.1:").parse().unwrap(),
             Self::GnuTls => {
-                server.hear("listening on IPv4 0.0.0.0 port");
-                server.hear("done");
+                // Not the "done" of IPv6, which it says as well.
+                server.hear(&format!("listening on IPv4 0.0.0.0 port {wanted}...done"));
                 wanted
             }
             Self::Python | Self::Node => server.hear_line("listening ").parse().unwrap(),
