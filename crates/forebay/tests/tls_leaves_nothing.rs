@@ -23,6 +23,7 @@ use support::{
     until, until_at_rest, wait_for, watched, with_clock,
 };
 use vocabulary::tls::{Configs, secure_pair};
+use vocabulary::{counted_alone, descriptors};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The beginning of a record of 512 bytes with a `ClientHello` in it.
@@ -223,8 +224,8 @@ fn a_clone_that_closes_ends_the_handshake_of_another() {
 
 #[test]
 fn a_selector_closes_in_the_middle_of_handshakes_and_of_transfers() {
-    watched(|| {
-        let before = vocabulary::descriptors().len();
+    counted_alone("a_selector_closes_in_the_middle_of_handshakes_and_of_transfers", || {
+        let before = descriptors().len();
         let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
         let configs = Configs::new();
         let ends = selector.block_on(async {
@@ -268,7 +269,7 @@ fn a_selector_closes_in_the_middle_of_handshakes_and_of_transfers() {
         let stats = selector.stats();
         assert_eq!((stats.sockets, stats.tasks, stats.timers, stats.blocks), (0, 0, 0, 0));
         drop(selector);
-        assert!(vocabulary::descriptors().len() <= before);
+        assert!(descriptors().len() <= before);
     });
 }
 
