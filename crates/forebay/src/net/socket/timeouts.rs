@@ -20,6 +20,11 @@ use crate::lock::lock;
 use crate::net::options::Silence;
 use crate::time::{Alarm, Timers};
 
+const SILENCES: [Silence; 3] = [Silence::Reading, Silence::Writing, Silence::Idling];
+
+/// A deadline for each silence, where it has one.
+type Deadlines = [Option<u64>; 3];
+
 /// The limits of one connection, and when what they limit began.
 ///
 /// Moments are nanoseconds since `began`, counted from one; zero is never.
@@ -61,7 +66,7 @@ impl Timeouts {
         if silence == Silence::Idling {
             self.since[silence as usize].store(self.now(), Ordering::Relaxed);
         }
-        self.set_alarm(0);
+        self.set_alarm([None; 3]);
     }
 
     /// Waiting of this kind goes on, or begins now.
@@ -128,17 +133,23 @@ impl Timeouts {
     fn wake_at(self: &Arc<Self>, deadline: u64, now: u64) {
         let due = lock(&self.alarm).due;
         if due == 0 || deadline < due {
-            self.set_alarm(now);
+            self.set_alarm(self.passed(now));
         }
     }
 
-    /// Sets the alarm to the earliest moment that matters and comes after `told`.
-    fn set_alarm(self: &Arc<Self>, told: u64) {
+    /// The deadlines that have passed.
+    fn passed(&self, now: u64) -> Deadlines {
+        SILENCES.map(|silence| self.deadline(silence).filter(|deadline| *deadline <= now))
+    }
+
+    /// Sets the alarm to the earliest moment that matters and was not `told`. Which of them is compared,
+    /// and not when: another thread may be late to note a silence that began before.
+    fn set_alarm(self: &Arc<Self>, told: Deadlines) {
         // Looked at under the lock, so that of two that set it the second knows what the first knew.
         let mut pending = lock(&self.alarm);
-        let silences = [Silence::Reading, Silence::Writing, Silence::Idling];
-        let deadlines = silences.iter().filter_map(|silence| self.deadline(*silence));
-        let next = deadlines.filter(|deadline| *deadline > told).min();
+        let deadlines = SILENCES.map(|silence| self.deadline(silence));
+        let untold = deadlines.iter().zip(told).filter(|(deadline, told)| **deadline != *told);
+        let next = untold.filter_map(|(deadline, _)| *deadline).min();
         // A moment that no clock reaches needs no timer.
         let moment = next.and_then(|next| self.began.checked_add(Duration::from_nanos(next - 1)));
         let timer = moment.map(|moment| {
@@ -158,18 +169,17 @@ impl Timeouts {
         if core.link().is_released() {
             return;
         }
-        let now = self.now();
-        let is_due = |silence| self.deadline(silence).is_some_and(|deadline| deadline <= now);
-        if is_due(Silence::Idling) {
+        let passed = self.passed(self.now());
+        let [reading, writing, idling] = passed.map(|deadline| deadline.is_some());
+        if idling {
             return core.expire(self.error(Silence::Idling));
         }
-        if is_due(Silence::Reading) || is_due(Silence::Writing) {
+        if reading || writing {
             let mut after = Afterwards::new();
             core.link().wake(&mut after);
             after.run();
         }
-        // What is due has been told: the alarm is for what is not due yet.
-        self.set_alarm(now);
+        self.set_alarm(passed);
     }
 }
 

@@ -1,11 +1,13 @@
-//! How often the timers are touched, which nothing outside can see.
+//! When the timers are touched, which nothing outside can see.
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
 
+use super::Silence;
 use crate::testing::TestClock;
 use crate::{Error, SelectorManager};
 
@@ -40,4 +42,26 @@ fn a_busy_connection_hardly_touches_the_timers() {
     let added = added.unwrap();
     assert!(added > 0, "no timer at all");
     assert!(added <= u64::from(2 * BYTES / LIMIT), "{added} timers for {BYTES} bytes each way");
+}
+
+/// A thread may be late to note when its silence began, and the alarm rings meanwhile.
+#[test]
+fn a_silence_that_is_noted_late_has_its_alarm() {
+    let clock = TestClock::new();
+    let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
+    let (near, _far) = selector.duplex(64);
+    near.socket.set_read_timeout(SECOND);
+    near.socket.set_write_timeout(SECOND);
+    let timeouts = near.socket.0.core().timeouts().unwrap();
+    let note = |silence: Silence, since| {
+        timeouts.since[silence as usize].store(since, Ordering::Relaxed);
+    };
+    let began = timeouts.now();
+    note(Silence::Reading, began);
+    clock.advance(SECOND * 2);
+    // What ringing does, and between its two steps the other thread.
+    let told = timeouts.passed(timeouts.now());
+    note(Silence::Writing, began);
+    timeouts.set_alarm(told);
+    assert_eq!(selector.shared().timers().added(), 1, "nobody would end the writer's silence");
 }
