@@ -20,7 +20,8 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::thread_local;
 
 /// Bytes in a large block.
@@ -64,7 +65,8 @@ thread_local! {
 
 /// Counts the blocks that a worker's pool allocated and that are not freed yet.
 ///
-/// The counters are statistics: nothing is ordered by them, so all accesses are relaxed.
+/// The counters are statistics: nothing is ordered by them but, where a pool is freed, they by one
+/// another.
 #[derive(Debug, Default)]
 pub struct BlockLedger {
     allocated: AtomicUsize,
@@ -74,7 +76,9 @@ pub struct BlockLedger {
 impl BlockLedger {
     /// Blocks held by channels, queues and chunks at this moment.
     pub fn in_use(&self) -> usize {
-        self.allocated.load(Relaxed).saturating_sub(self.idle.load(Relaxed))
+        // First, so that nothing idle is taken for held while its pool is freed.
+        let idle = self.idle.load(Acquire);
+        self.allocated.load(Relaxed).saturating_sub(idle)
     }
 
     /// Blocks waiting in the pool.
@@ -217,7 +221,7 @@ impl Pool {
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
             ledger.allocated.fetch_sub(self.small.len() + self.large.len(), Relaxed);
-            ledger.idle.store(0, Relaxed);
+            ledger.idle.store(0, Release);
         }
         (self.small, self.large) = (Vec::new(), Vec::new());
         mem::replace(&mut self.ledger, ledger)

@@ -1,3 +1,4 @@
+use std::sync::atomic::fence;
 use std::thread;
 
 use super::*;
@@ -53,6 +54,38 @@ fn a_block_that_moves_to_another_worker_is_counted_there() {
     .expect("no panic");
     assert_eq!((ledger.in_use(), ledger.idle()), (0, 0));
     assert_eq!((other.in_use(), other.idle()), (0, 0));
+}
+
+#[test]
+fn idle_blocks_are_not_taken_for_held_ones_while_their_pool_is_freed() {
+    let rounds = if cfg!(miri) { 20 } else { 20_000 };
+    // Odd while a pool is freed.
+    let (stage, ledger) = (AtomicUsize::new(0), Arc::new(BlockLedger::default()));
+    thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut looks = 0;
+            loop {
+                let before = stage.load(Acquire);
+                if before == 2 * rounds {
+                    return looks;
+                }
+                let in_use = ledger.in_use();
+                fence(Acquire);
+                if before % 2 == 1 && stage.load(Relaxed) == before {
+                    assert_eq!(in_use, 0);
+                    looks += 1;
+                }
+            }
+        });
+        for _ in 0..rounds {
+            let pool = WorkerPool::enter(Arc::clone(&ledger));
+            drop([Block::take(Size::Small), Block::take(Size::Small)]);
+            stage.fetch_add(1, Release);
+            drop(pool);
+            stage.fetch_add(1, Release);
+        }
+        println!("{} looks at {rounds} pools being freed", looks.join().expect("no panic"));
+    });
 }
 
 #[test]
