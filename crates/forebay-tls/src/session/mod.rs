@@ -299,8 +299,12 @@ impl State {
         }
     }
 
-    /// Nothing more is decrypted or encrypted. What was decrypted before stays readable.
+    /// Nothing more is decrypted or encrypted. What was decrypted before stays readable, unless the
+    /// handshake has failed: whoever was not let in is not heard, either.
     fn fail(&mut self, error: Error, leave: Leave) {
+        if self.phase == Phase::Handshaking {
+            self.kept = Kept::default();
+        }
         if self.phase != Phase::Failed {
             self.phase = Phase::Failed;
             self.leave = leave;

@@ -1,0 +1,61 @@
+//! Nothing of a peer that is refused is delivered, even if it came together with its last words of the
+//! handshake.
+
+mod vocabulary;
+
+use std::pin::pin;
+
+use forebay_io::TlsFault;
+use futures_lite::future::poll_once;
+use vocabulary::{BOTH, Version, client_of, fault, handshake, server_of, watched, with_middle};
+
+/// One side insists on an application protocol, which the other does not have. That one ends its part
+/// of the handshake first, a client of TLS 1.3 and a server of TLS 1.2, and what it then says arrives
+/// together with the end of its handshake.
+async fn refused(version: Version) {
+    let (client, server) = (client_of(version), server_of(version));
+    let (left, middle, right) = with_middle();
+    let ((mut first, mut from_first, its), (mut second, mut from_second, insisting)) =
+        if version == "1.3" {
+            let insisting = server.alpn(["h2"]).require_alpn().build();
+            ((left, middle.client, client.build()), (right, middle.server, insisting))
+        } else {
+            let insisting = client.alpn(["h2"]).require_alpn().build();
+            ((right, middle.server, server.build()), (left, middle.client, insisting))
+        };
+    let (its, insisting) = (its.expect("a configuration"), insisting.expect("a configuration"));
+    let error = {
+        let mut refusing = pin!(handshake(&second, &insisting));
+        {
+            let mut shaking = pin!(handshake(&first, &its));
+            loop {
+                if let Some(done) = poll_once(&mut shaking).await {
+                    break done.expect("nothing is missing on this side");
+                }
+                assert!(poll_once(&mut refusing).await.is_none(), "its last words are missing");
+                let (there, back) = (from_first.arrived().await, from_second.arrived().await);
+                from_second.output.write_all(&there).await.expect("room");
+                from_first.output.write_all(&back).await.expect("room");
+            }
+        }
+        first.output.write_str("of a peer that is refused").await.expect("it is open here");
+        first.output.flush().await.expect("room");
+        let together = from_first.arrived().await;
+        from_second.output.write_all(&together).await.expect("room");
+        refusing.await.expect_err("nothing was agreed on")
+    };
+    assert_eq!(fault(&error), TlsFault::NoCommonProtocol, "TLS {version}: {error}");
+    let read = second.input.read_u8().await.expect_err("nothing is delivered");
+    assert_eq!(fault(&read), TlsFault::NoCommonProtocol, "TLS {version}: {read}");
+    let written = second.output.write_u8(1).await.expect_err("nothing is sent");
+    assert_eq!(fault(&written), TlsFault::NoCommonProtocol, "TLS {version}: {written}");
+}
+
+#[test]
+fn what_a_refused_peer_sent_with_its_handshake_is_not_delivered() {
+    watched(|| async {
+        for version in BOTH {
+            refused(version).await;
+        }
+    });
+}
