@@ -4,10 +4,15 @@
 mod vocabulary;
 
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
-use forebay_io::TlsFault;
+use forebay_io::{ByteReadChannel, Result, TlsFault};
+use forebay_tls::seam::Store;
 use futures_lite::future::poll_once;
-use vocabulary::{BOTH, Version, client_of, fault, handshake, server_of, watched, with_middle};
+use vocabulary::{
+    BOTH, Side, Version, client, client_of, fault, handshake, server_of, watched, with_middle,
+};
 
 /// One side insists on an application protocol, which the other does not have. That one ends its part
 /// of the handshake first, a client of TLS 1.3 and a server of TLS 1.2, and what it then says arrives
@@ -57,5 +62,57 @@ fn what_a_refused_peer_sent_with_its_handshake_is_not_delivered() {
         for version in BOTH {
             refused(version).await;
         }
+    });
+}
+
+/// A reader on another thread, as far as the session can tell: it reads when it is woken.
+struct Reader {
+    input: Mutex<ByteReadChannel>,
+    read: Mutex<Option<Poll<Result<u8>>>>,
+}
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        let mut input = self.input.lock().expect("nobody panics under it");
+        let read = pin!(input.read_u8()).poll(&mut Context::from_waker(Waker::noop()));
+        *self.read.lock().expect("nobody panics under it") = Some(read);
+    }
+}
+
+/// The server's tickets leave when it has heard the last of the handshake, which is before it knows
+/// whether it lets the client in; who is woken by that reads.
+#[test]
+fn what_came_with_a_handshake_is_not_read_before_it_counts() {
+    watched(|| async {
+        let insisting = server_of("1.3").ticket_count(1).alpn(["h2"]).require_alpn().build();
+        let insisting = insisting.expect("a server");
+        let (mut left, mut middle, right) = with_middle();
+        let Side { session, input, output } = right;
+        let reader = Arc::new(Reader { input: Mutex::new(input), read: Mutex::default() });
+        let (store, config) = (Store::default(), client("1.3"));
+        let mut refusing = pin!(session.handshake(&insisting, &store, None));
+        {
+            let mut shaking = pin!(handshake(&left, &config));
+            assert!(poll_once(&mut shaking).await.is_none(), "it waits for the server");
+            let hello = middle.sent_by_client().await;
+            middle.give_server(&hello).await;
+            assert!(poll_once(&mut refusing).await.is_none(), "it waits for the client");
+            let flight = middle.sent_by_server().await;
+            middle.give_client(&flight).await;
+            shaking.await.expect("nothing is missing on this side");
+        }
+        left.output.write_str("of a peer that is refused").await.expect("it is open here");
+        left.output.flush().await.expect("room");
+        let together = middle.sent_by_client().await;
+        let waker = Waker::from(Arc::clone(&reader));
+        let mut tickets = pin!(middle.server.input.read_chunk());
+        let waits = tickets.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(waits.is_pending(), "there are no tickets yet");
+        middle.server.output.write_all(&together).await.expect("room");
+        let error = refusing.await.expect_err("nothing was agreed on");
+        assert_eq!(fault(&error), TlsFault::NoCommonProtocol, "{error}");
+        let read = reader.read.lock().expect("nobody panics under it").take();
+        assert!(matches!(read, Some(Poll::Pending)), "{read:?}");
+        drop(output);
     });
 }

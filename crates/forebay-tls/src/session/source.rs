@@ -143,7 +143,8 @@ impl Session {
 impl State {
     /// What a read can be answered without asking the transport.
     fn known(&mut self, session: &Session, inlet: &mut Inlet<'_>) -> Option<Poll<Result<Filled>>> {
-        if self.kept.give(inlet) {
+        // What came with the end of a handshake counts when the peer is let in, and not before.
+        if self.phase != Phase::Handshaking && self.kept.give(inlet) {
             return Some(Poll::Ready(Ok(Filled::More)));
         }
         if self.end.is_none() {
