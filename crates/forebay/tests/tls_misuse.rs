@@ -110,6 +110,26 @@ fn the_configuration_of_the_other_side_is_refused_and_harms_nothing() {
 }
 
 #[test]
+fn an_upgrade_that_cannot_begin_harms_nothing() {
+    run(async |selector, configs| {
+        let (client, accepted) = plain(&selector).await?;
+        let (mut near, mut far) = (client.connection()?, accepted.connection()?);
+        let error = near.tls(&configs.server).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let error = far.accept_tls(&configs.client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let both = zip(near.tls(&configs.client), far.accept_tls(&configs.server));
+        let (upgraded, answered) = both.await;
+        upgraded.and(answered)?;
+        let error = near.tls(&configs.client).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        near.output.write_str("hello\n").await?;
+        assert_eq!(far.input.read_line().await?.as_deref(), Some("hello"));
+        Ok(())
+    });
+}
+
+#[test]
 fn of_two_clones_that_begin_at_once_one_makes_the_handshake() {
     run(async |selector, configs| {
         let (client, accepted) = plain(&selector).await?;

@@ -190,8 +190,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`Socket::tls`]; and [`InvalidInput`](ErrorKind::InvalidInput) for bytes that are
-    /// buffered. Whatever it is, the connection is reset.
+    /// As [`Socket::tls`], but for the open channels; and [`InvalidInput`](ErrorKind::InvalidInput) for
+    /// bytes that are buffered. A server's configuration, and TLS that is there already, are refused
+    /// before anything is changed. Whatever else it is, the connection is reset.
     ///
     /// # Cancel safety
     ///
@@ -233,7 +234,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// As [`tls`](Self::tls).
+    /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded), as [`Socket::accept_tls`].
     ///
     /// # Cancel safety
     ///
