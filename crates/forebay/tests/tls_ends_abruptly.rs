@@ -10,29 +10,39 @@ mod vocabulary;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use forebay::{EndWithoutNotify, ErrorKind, Result, SelectorManager, Socket, TlsConfig, TlsFault};
+use forebay::{
+    EndWithoutNotify, ErrorKind, Result, SelectorManager, Socket, TlsConfig, TlsFault, Trust,
+};
 use support::{MIB, report, watched};
 use vocabulary::foreign::{Foreign, Given, Place, Tool, free_port, piped};
 
 /// Longer than a test may take: an end that is noticed only by it would be one that hangs.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(600);
+/// So soon is a handshake over when nobody is there any more.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A program that accepts and closes, each connection of several.
 fn closes_at_once(test: &'static str, command: fn(u16) -> Command, connections: usize) {
     watched(move || {
         let (selector, port) = (SelectorManager::new(), free_port());
         let Some(mut peer) = Foreign::start(test, piped(&mut command(port))) else { return };
-        let config = TlsConfig::client().handshake_timeout(HANDSHAKE_TIMEOUT).build().unwrap();
+        // Without roots that had to be read first.
+        let trust = Trust::pinned([[7; 32]]).unwrap();
+        let config = TlsConfig::client().trust(trust).handshake_timeout(HANDSHAKE_TIMEOUT);
+        let config = config.build().unwrap();
+        let mut quickest = HANDSHAKE_TIMEOUT;
         for _ in 0..connections {
+            let plain = selector.block_on(peer.connect(&selector, port)).unwrap();
             let start = Instant::now();
-            let error: Result<Socket> = selector
-                .block_on(async { peer.connect(&selector, port).await?.tls(&config).await });
-            let (error, took) = (error.unwrap_err(), start.elapsed());
+            let secure: Result<Socket> = selector.block_on(plain.tls(&config));
+            let (error, took) = (secure.unwrap_err(), start.elapsed());
             let is_end = error.tls_fault() == Some(TlsFault::EndedInHandshake) || error.is_reset();
             assert!(is_end, "{error}");
-            assert!(took < HANDSHAKE_TIMEOUT / 10, "{took:?}");
+            quickest = quickest.min(took);
             report(&format!("{test}: after {took:.2?} of {HANDSHAKE_TIMEOUT:?}: {error}"));
         }
+        // Any of them may have had to wait for the processor.
+        assert!(quickest < AT_ONCE, "{quickest:?}");
     });
 }
 
