@@ -156,6 +156,10 @@ impl Identity {
     /// A session that is resumed shows no certificate, so that a peer may go on without having seen
     /// the new one for as long as its ticket is good.
     ///
+    /// Whether the new key goes with a configuration's cipher suites is looked at when that is built,
+    /// and not again: with a key of another kind, and only suites for the old one, its handshakes fail
+    /// with [`NoCommonSuite`](forebay_io::TlsFault::NoCommonSuite).
+    ///
     /// This reads files, and so may block for as long as they do: call it in `spawn_blocking`.
     ///
     /// # Errors
