@@ -64,7 +64,7 @@ pub enum ErrorKind {
         /// Bytes of the whole item.
         of: u64,
     },
-    /// This platform cannot do it.
+    /// This platform, or this build without some feature, cannot do it.
     Unsupported,
     /// The task panicked.
     Panicked,
@@ -155,7 +155,7 @@ impl fmt::Display for ErrorKind {
             Self::Incomplete { accepted, of } => {
                 write!(f, "an item was dropped half-way, after {accepted} of {of} bytes")
             }
-            Self::Unsupported => f.write_str("not supported on this platform"),
+            Self::Unsupported => f.write_str("not supported by this platform or build"),
             Self::Panicked => f.write_str("the task panicked"),
             Self::LineTooLong { limit } => {
                 write!(f, "the line is longer than {limit} bytes (LineOptions::limit sets this)")
