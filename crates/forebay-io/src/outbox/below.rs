@@ -145,9 +145,7 @@ impl Below {
 
 fn finish_locked<'a>(outbox: &'a Outbox, after: &mut Afterwards) -> MutexGuard<'a, State> {
     let mut state = lock(&outbox.state);
-    if state.phase == Phase::Open {
-        state.phase = Phase::Finishing;
-    }
+    outbox.begin_finishing(&mut state, after);
     // What it met is the cause of the phase that follows.
     outbox.advance_locked(&mut state, after).ok();
     state

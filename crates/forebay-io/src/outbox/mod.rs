@@ -6,6 +6,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod whole;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -18,6 +19,8 @@ use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
 use self::wait::Room;
 pub use self::wait::Until;
+pub(crate) use self::whole::Piece;
+use self::whole::Whole;
 use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
 use crate::cause::Cause;
 use crate::item::Item;
@@ -73,6 +76,8 @@ struct State {
     /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
     /// here.
     staged: bool,
+    /// Whether an end mark may follow.
+    whole: Whole,
     waiters: Waiters<Until>,
 }
 
@@ -139,6 +144,7 @@ impl Outbox {
                 deferred: false,
                 hurried: false,
                 staged: false,
+                whole: Whole::default(),
                 waiters: Waiters::default(),
             }),
             cause,
@@ -171,7 +177,9 @@ impl Outbox {
     /// Notes, under the lock, what `has_room` says to those who do not lock.
     #[inline]
     fn note_room(&self, state: &State) {
-        let room = state.phase == Phase::Open && state.queue.len() < self.high_water;
+        let room = state.phase == Phase::Open
+            && state.queue.len() < self.high_water
+            && !state.whole.is_partial();
         if self.has_room.load(Relaxed) != room {
             self.has_room.store(room, Relaxed);
         }
@@ -255,7 +263,7 @@ impl Outbox {
     /// Why an item cannot be accepted now.
     #[inline]
     fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
-        if state.phase != Phase::Open {
+        if state.phase != Phase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
         let full = needs_room && state.queue.len() >= self.high_water;
@@ -265,7 +273,7 @@ impl Outbox {
     fn answer(&self, hindrance: Hindrance) -> Result<bool> {
         match hindrance {
             Hindrance::ForNow => Ok(false),
-            Hindrance::ForGood => Err(self.refusal()),
+            Hindrance::ForGood => self.check_whole("write").and_then(|()| Err(self.refusal())),
         }
     }
 
@@ -357,15 +365,18 @@ impl Outbox {
         lock(&self.state).phase == Phase::Aborted
     }
 
-    /// No more items; the end mark follows what is queued. Idempotent.
+    /// Accepts no more items; the end mark follows what is queued, unless the last message is not
+    /// whole: then the connection is reset. Idempotent.
     pub fn finish(&self) {
         stage::settle();
+        let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        if state.phase == Phase::Open {
-            state.phase = Phase::Finishing;
-        }
+        self.begin_finishing(&mut state, &mut after);
+        // Dropped without the lock: a cause of it that came second.
+        let outcome = self.advance_locked(&mut state, &mut after);
         drop(state);
-        self.advance();
+        drop(outcome);
+        after.run();
     }
 
     /// Finishes without an owner: whatever cannot be sent at once is seen off in the background.

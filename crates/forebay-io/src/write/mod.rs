@@ -14,7 +14,7 @@ use bytes::Bytes;
 pub use self::format::{Staged, Staging};
 use crate::block::BlockPart;
 use crate::item::Item;
-use crate::outbox::{Outbox, Until};
+use crate::outbox::{Outbox, Piece, Until};
 use crate::seam::unwinding;
 use crate::{Error, ErrorKind, Packet, Result};
 
@@ -51,9 +51,6 @@ pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
 pub struct ByteWriteChannel {
     outbox: Arc<Outbox>,
     auto_flush: bool,
-    /// Set while a slice above the item limit is being accepted in pieces, and left so if that
-    /// call is dropped half-way.
-    partial: Option<Partial>,
     on_drop: OnDrop,
     /// The socket this half belongs to, as one of its handles.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
@@ -63,25 +60,17 @@ pub struct ByteWriteChannel {
 /// a task that unwinds, unless the channel is only lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnDrop {
-    /// The end mark follows what is queued.
+    /// The end mark follows what is queued, or a reset where the outbox says so.
     Finish,
-    /// The connection is reset, unless it was finished.
-    Abort,
-    /// Whoever lent the channel decides.
+    /// The owner that lent the channel decides.
     Leave,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Partial {
-    accepted: usize,
-    of: usize,
 }
 
 impl ByteWriteChannel {
     /// A channel that writes into this outbox and keeps `keep` alive.
     #[doc(hidden)]
     pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self { outbox, auto_flush: true, partial: None, on_drop: OnDrop::Finish, _keep: keep }
+        Self { outbox, auto_flush: true, on_drop: OnDrop::Finish, _keep: keep }
     }
 
     /// A channel that is lent: dropping it neither finishes nor aborts, its owner does.
@@ -102,6 +91,7 @@ impl ByteWriteChannel {
     /// had.
     #[doc(hidden)]
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
+        self.outbox.hand_over_to(&outbox);
         self.outbox = outbox;
     }
 
@@ -112,9 +102,13 @@ impl ByteWriteChannel {
         self.auto_flush = false;
     }
 
-    /// Has dropping this channel reset the connection instead of finishing it, unless
-    /// [`finish`](Self::finish) was called before: for a message that must be whole or not be at
-    /// all, whichever way its task is left.
+    /// Resets the connection, instead of ending it with the end mark, unless
+    /// [`finish`](Self::finish) is called first: for a message that must be whole or not be at all,
+    /// whichever way its task is left.
+    ///
+    /// This holds for every way to end that is not `finish`: dropping the channel, closing the socket
+    /// or its selector, dropping the last handle, a limit on silence. A socket's `close` then returns
+    /// the error with which the connection was reset.
     ///
     /// # Examples
     ///
@@ -128,7 +122,7 @@ impl ByteWriteChannel {
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn abort_on_drop(&mut self) {
-        self.on_drop = OnDrop::Abort;
+        self.outbox.require_finish();
     }
 
     /// Writes text.
@@ -232,7 +226,7 @@ impl ByteWriteChannel {
     ///
     /// Resumes: what is sent stays sent, and sending goes on.
     pub async fn flush(&mut self) -> Result<()> {
-        self.check_partial("flush")?;
+        self.outbox.check_whole("flush")?;
         self.outbox.flush().await
     }
 
@@ -247,8 +241,8 @@ impl ByteWriteChannel {
     /// Resumes: from the first poll on the channel is finishing, and goes on to do so.
     #[doc(alias = "flushAndClose")]
     pub async fn finish(&mut self) -> Result<()> {
-        self.check_partial("finish")?;
-        self.outbox.finish();
+        self.outbox.check_whole("finish")?;
+        self.outbox.finish_by_writer();
         self.outbox.wait(Until::Finished).await
     }
 
@@ -274,17 +268,17 @@ impl ByteWriteChannel {
 
     /// Waits until the queue is below its mark, sending what waits if it is not.
     pub(crate) async fn room(&mut self) -> Result<()> {
-        self.check_partial("write")?;
         if self.outbox.has_room() {
             return Ok(());
         }
+        self.outbox.check_whole("write")?;
         self.wait_for_room().await
     }
 
     /// True when nothing stands in the way of an item.
     #[inline]
     pub(crate) fn is_ready(&self) -> bool {
-        self.partial.is_none() && self.outbox.has_room()
+        self.outbox.has_room()
     }
 
     /// Waits after an item was refused. The unlocked look of `has_room` does not see what another
@@ -314,7 +308,6 @@ impl ByteWriteChannel {
     /// lock does it.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        self.check_partial("write")?;
         // As `put_item` does, which would lie in this future with copies of its own of both.
         while !self.outbox.try_accept(self.auto_flush, item)? {
             self.wait_for_room().await?;
@@ -329,17 +322,16 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    /// Accepts a slice above the item limit in pieces, remembering how far it got.
+    /// Accepts a slice above the item limit in pieces. While some are missing the outbox is not
+    /// whole, so that whatever ends the connection meanwhile resets it.
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
-        self.check_partial("write")?;
-        let mut accepted = 0;
-        for piece in bytes.chunks(ITEM_BYTES_MAX) {
-            // The mark of the pieces before stands while this one waits: here the future is dropped.
-            self.put_item(piece).await?;
-            accepted += piece.len();
-            self.partial = Some(Partial { accepted, of: bytes.len() });
+        let (mut before, of) = (0, bytes.len());
+        for bytes in bytes.chunks(ITEM_BYTES_MAX) {
+            while !self.outbox.try_accept_piece(self.auto_flush, Piece { bytes, before, of })? {
+                self.wait_for_room().await?;
+            }
+            before += bytes.len();
         }
-        self.partial = None;
         Ok(())
     }
 
@@ -351,36 +343,19 @@ impl ByteWriteChannel {
         let kind = ErrorKind::LimitExceeded { limit: ITEM_BYTES_MAX as u64 };
         Err(Error::new(kind, "write").with_detail(format!("one item of {bytes} bytes")))
     }
-
-    #[inline]
-    fn check_partial(&self, operation: &'static str) -> Result<()> {
-        match self.partial {
-            None => Ok(()),
-            Some(Partial { accepted, of }) => {
-                let kind = ErrorKind::Incomplete { accepted: accepted as u64, of: of as u64 };
-                Err(Error::new(kind, operation))
-            }
-        }
-    }
 }
 
 impl Drop for ByteWriteChannel {
     fn drop(&mut self) {
-        if let Err(incomplete) = self.check_partial("drop") {
+        if let Err(incomplete) = self.outbox.check_whole("drop") {
             self.outbox.abort(&incomplete);
-        } else if unwinding() && self.on_drop != OnDrop::Leave {
+        } else if self.on_drop == OnDrop::Leave {
+            // The owner decides.
+        } else if unwinding() {
             let cause = Error::new(ErrorKind::Panicked, "write");
             self.outbox.abort(&cause.with_detail("the writing task panicked"));
         } else {
-            match self.on_drop {
-                OnDrop::Finish => self.outbox.finish_unattended(),
-                OnDrop::Abort if self.outbox.is_open() => {
-                    let cause = Error::new(ErrorKind::Closed, "write");
-                    let detail = "the channel was dropped before it was finished";
-                    self.outbox.abort(&cause.with_detail(detail));
-                }
-                OnDrop::Abort | OnDrop::Leave => {}
-            }
+            self.outbox.finish_unattended();
         }
     }
 }

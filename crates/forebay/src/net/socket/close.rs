@@ -58,8 +58,9 @@ pub(super) async fn close(
         }
     }
     drop(attended);
+    let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
-        Some(cause) if !cause.is_closed() => Err(cause.clone()),
+        Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
         _ => Ok(()),
     }
 }

@@ -254,27 +254,26 @@ impl Core {
         after.run();
     }
 
-    /// Nothing has moved for too long. What is queued can never be whole, so it ends in a reset;
-    /// else in the end mark.
+    /// Ends a connection on which nothing has moved for too long: in order where everything that was
+    /// accepted is out and whole, by a reset otherwise.
     pub(super) fn expire(&self, cause: Error) {
-        let mut after = Afterwards::new();
+        let cause = cause.with_address(&self.parts.remote);
         let outbox = self.outbox();
-        let in_order = outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
-        if let (true, Some(outbox), Some(_)) = (in_order, &outbox, self.cause_above.get()) {
-            // What lies on top has an end mark of its own. It goes out first, because nothing is
-            // sent behind a cause.
-            outbox.finish();
-        }
-        let cause = self.cause.record(cause.with_address(&self.parts.remote));
+        // One step of the outbox: what is accepted beside it is either sent or told to be lost. The
+        // end mark goes out before the cause is there, because nothing is sent behind a cause.
+        let in_order = outbox.as_ref().is_none_or(|outbox| outbox.end_or_abort(&cause));
+        let cause = self.cause.record(cause);
         if let Some(above) = self.cause_above.get() {
             above.record(cause.clone());
         }
+        let mut after = Afterwards::new();
         if in_order {
             self.link.release(Leave::InOrder, &mut after);
         }
         self.wake_waiters(&mut after);
         after.run();
         if let Some(outbox) = outbox {
+            // It says why from now on, also where it has ended in order.
             outbox.abort(&cause);
         }
         self.release();
