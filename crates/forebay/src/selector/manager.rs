@@ -157,8 +157,11 @@ impl SelectorManager {
     /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits
     /// until everything is written and flushed, and drops the writer.
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
-        let turns = Arc::new(SelectorTurns(Arc::clone(self.shared())));
-        task::blocking_writer(self.shared().blocking(), turns, writer)
+        let turns = Arc::new(SelectorTurns::new(self.shared()));
+        let known = Arc::clone(&turns);
+        let output = task::blocking_writer(self.shared().blocking(), turns, writer);
+        known.close_with_selector(output.outbox());
+        output
     }
 
     /// Waits for this long by the selector's clock.
@@ -258,9 +261,17 @@ impl SelectorManager {
         })
     }
 
-    /// Closes the selector: refuses new work, closes its listeners, answers every wait to connect or
-    /// receive with `Closed`, waits for tasks and for what is being sent until the drain timeout,
-    /// cancels what is left then, and ends the worker's thread. Idempotent.
+    /// Closes the selector. Idempotent.
+    ///
+    /// 1. It refuses new work, closes its listeners, and answers every wait to connect or receive with
+    ///    [`Closed`](crate::ErrorKind::Closed).
+    /// 2. It waits for its tasks until the drain timeout, and cancels those that are left then. Until
+    ///    they have ended, what they write is accepted and sent.
+    /// 3. It closes every connection and every [`blocking_writer`](Self::blocking_writer) that is still
+    ///    open, whether it has an owner or not: what was accepted is sent, and then the end mark, within
+    ///    the limits that [`Socket::close`](crate::Socket::close) has. A write behind that is
+    ///    [`Closed`](crate::ErrorKind::Closed).
+    /// 4. It ends the worker's thread.
     ///
     /// From a task of this selector it waits for all the others.
     ///

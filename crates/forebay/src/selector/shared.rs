@@ -1,7 +1,7 @@
 //! A selector, as its workers, tasks and sockets see it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until};
@@ -11,10 +11,11 @@ use super::bounded::Bounded;
 use super::builder::Settings;
 use super::current;
 use super::freed::Freed;
+use super::remaining::{Remaining, Remains};
 use super::stats::{Counters, Stats};
 use super::worker::Worker;
 use crate::lock::lock;
-use crate::task::{self, BlockingPool, JoinHandle, Reporter, Tasks};
+use crate::task::{self, BlockingPool, JoinHandle, Kind, Reporter, Tasks};
 use crate::time::{Sleep, Timers, WakeUp, within};
 
 /// Everything is accepted.
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     tls: Arc<forebay_tls::seam::Store>,
     /// What no poll watches, but must be woken when the selector closes.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
+    remaining: Remaining,
     freed: Freed,
     settings: Settings,
     phase: AtomicU8,
@@ -66,6 +68,7 @@ impl Shared {
             #[cfg(feature = "tls")]
             tls: Arc::default(),
             unwatched: Mutex::default(),
+            remaining: Remaining::default(),
             freed: Freed::default(),
             settings,
             phase: AtomicU8::new(OPEN),
@@ -141,6 +144,11 @@ impl Shared {
         }
     }
 
+    /// What is still open when the selector closes.
+    pub(crate) fn remaining(&self) -> &Remaining {
+        &self.remaining
+    }
+
     pub(crate) fn freed(&self) -> &Freed {
         &self.freed
     }
@@ -176,10 +184,8 @@ impl Shared {
         report: bool,
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> JoinHandle<T> {
-        match self.check_open("spawn") {
-            Ok(()) => self.start(report, future, |result| result),
-            Err(error) => task::refused(error),
-        }
+        self.start(Kind::Users, report, future, |result| result)
+            .unwrap_or_else(|| task::refused(closed("spawn")))
     }
 
     /// The same, of a task that ends in a value.
@@ -187,34 +193,30 @@ impl Shared {
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        match self.check_open("spawn_value") {
-            Ok(()) => self.start(false, future, Ok),
-            Err(error) => task::refused(error),
-        }
+        self.start(Kind::Users, false, future, Ok)
+            .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
-    /// Starts a task of our own that ends by itself soon; also while closing. False when nothing
-    /// runs here any more.
+    /// Starts a task of the selector's own that ends by itself within a limit; also while closing.
+    /// False when nothing runs here any more.
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> bool {
-        let runs = !self.is_stopped();
-        if runs {
-            self.start(false, future, Ok).detach();
-        }
-        runs
+        let task = self.start(Kind::Own, false, future, Ok);
+        task.map(JoinHandle::detach).is_some()
     }
 
     fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
+        kind: Kind,
         report: bool,
         future: F,
         into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
-    ) -> JoinHandle<T> {
+    ) -> Option<JoinHandle<T>> {
         let shared = Arc::clone(self);
         let schedule = move |runnable| shared.schedule(runnable);
-        task::start(&self.tasks, &self.reporter, report, future, into_result, schedule)
+        task::start(&self.tasks, kind, &self.reporter, report, future, into_result, schedule)
     }
 
     /// Refuses new work and has every wait answered with `Closed`. True the first time.
@@ -222,6 +224,7 @@ impl Shared {
         let first =
             self.phase.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
+            self.tasks.refuse_users();
             self.wake_all_waits();
             // A listener that pauses waits for no readiness.
             let mut after = Afterwards::new();
@@ -231,15 +234,19 @@ impl Shared {
         first
     }
 
-    /// Waits for what is under way, cancels what is left at the deadline, and ends the worker. From
-    /// a task of this selector it waits for all the others, except for those that wait here too.
+    /// Waits for users' tasks and cancels those that are left at the deadline; then closes what is
+    /// still open, as it would be closed if its owner had dropped it, waits until that has ended by its
+    /// own limits, and ends the worker. From a task of this selector it waits for all the others,
+    /// except for those that wait here too.
     pub(super) async fn finish_close(self: &Arc<Self>) {
         let closer = self.tasks.closer();
-        let ended = closer.others_ended();
+        let ended = closer.users_ended();
         if within(Arc::clone(&self.timers), self.drain_timeout(), ended).await.is_none() {
-            closer.abort_others();
-            closer.others_ended().await;
+            closer.abort_users();
+            closer.users_ended().await;
         }
+        self.remaining.close_all();
+        closer.others_ended().await;
         self.stop();
     }
 
@@ -248,7 +255,7 @@ impl Shared {
         if !self.begin_close() {
             return;
         }
-        if self.tasks.len() == 0 {
+        if self.remaining.is_empty() && self.tasks.refuse_all() {
             return self.stop();
         }
         let shared = Arc::clone(self);
@@ -295,8 +302,12 @@ impl WakeUp for Doorbell {
     }
 }
 
-/// The turns of a selector's worker, as the outbox of one of its sockets knows them.
-pub(crate) struct SelectorTurns(pub(crate) Arc<Shared>);
+/// The turns of a selector's worker, as an outbox without a socket knows them: one that feeds a file.
+pub(crate) struct SelectorTurns {
+    selector: Arc<Shared>,
+    /// The outbox, among what is closed with the selector.
+    key: OnceLock<u64>,
+}
 
 impl Turns for SelectorTurns {
     fn defer(&self, outbox: &Arc<Outbox>) {
@@ -308,15 +319,25 @@ impl Turns for SelectorTurns {
     }
 
     fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.selector.is_closing()
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
-        self.see_off(&outbox, self.0.drain_timeout(), || false);
+        self.selector.see_off(&outbox, self.selector.drain_timeout(), || false);
     }
 }
 
 impl SelectorTurns {
+    pub(super) fn new(selector: &Arc<Shared>) -> Self {
+        Self { selector: Arc::clone(selector), key: OnceLock::new() }
+    }
+
+    /// Has the outbox, whose turns these are, finished when the selector closes.
+    pub(super) fn close_with_selector(&self, outbox: &Arc<Outbox>) {
+        let outbox = Arc::downgrade(outbox);
+        self.key.get_or_init(|| self.selector.remaining.add(outbox));
+    }
+
     /// Flushes the outbox at the end of this thread's turn, or now.
     pub(crate) fn defer_in_turn(outbox: &Arc<Outbox>) {
         if !current::defer(outbox) {
@@ -328,18 +349,34 @@ impl SelectorTurns {
     pub(crate) fn hurry_in_turn(outbox: &Arc<Outbox>) {
         current::hurry(outbox);
     }
+}
 
+impl Remains for Outbox {
+    fn close_with_selector(self: Arc<Self>) {
+        self.finish_unattended();
+    }
+}
+
+impl Drop for SelectorTurns {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.get() {
+            self.selector.remaining.remove(*key);
+        }
+    }
+}
+
+impl Shared {
     /// Keeps the outbox until it is finished, and gives it up after `limit`, unless somebody else has
     /// taken it over by then.
     pub(crate) fn see_off(
-        &self,
+        self: &Arc<Self>,
         outbox: &Arc<Outbox>,
         limit: Duration,
         is_taken_over: impl Fn() -> bool + Send + 'static,
     ) {
-        let selector = Arc::clone(&self.0);
+        let selector = Arc::clone(self);
         let seen_off = Arc::clone(outbox);
-        let accepted = self.0.spawn_own(async move {
+        let accepted = self.spawn_own(async move {
             let finished = seen_off.wait(Until::Finished);
             let in_time = within(Arc::clone(selector.timers()), limit, finished).await.is_some();
             if in_time || is_taken_over() {

@@ -94,7 +94,29 @@ impl Control {
     }
 }
 
+/// Whose a task is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A user's: refused from the moment in which its selector begins to close.
+    Users,
+    /// The selector's own, which ends by itself within a limit: it may begin while the selector
+    /// closes.
+    Own,
+}
+
+/// Which tasks may still begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Accepts {
+    #[default]
+    All,
+    Own,
+    Nothing,
+}
+
 /// The live tasks of a worker.
+///
+/// A task is let in and listed in one step, under the same lock under which closing refuses more:
+/// each task is either refused, or listed when the close looks for what is left.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     state: Mutex<State>,
@@ -102,8 +124,12 @@ pub(crate) struct Tasks {
 
 #[derive(Debug, Default)]
 struct State {
+    accepts: Accepts,
     live: Slab<Live>,
-    /// How many of them are closing the selector.
+    /// How many of them are users', and how many of those are closing the selector.
+    users: usize,
+    closing_users: usize,
+    /// How many of all are closing the selector.
     closers: usize,
     waiters: Waiters<Left>,
 }
@@ -111,37 +137,48 @@ struct State {
 #[derive(Debug)]
 struct Live {
     control: Arc<Control>,
+    kind: Kind,
     /// Calls of `close` that this task is in.
     closes: usize,
 }
 
-/// What a close waits for.
+/// What a close waits for: that none of these tasks is left.
 #[derive(Debug, Clone, Copy)]
-enum Left {
-    Nobody,
-    /// From a task: only tasks that wait for the same are left.
-    Closers,
+struct Left {
+    /// The selector's own count as well.
+    own_too: bool,
+    /// From a task: those that wait for the same do not count.
+    spares_closers: bool,
 }
 
 impl State {
     fn holds(&self, left: Left) -> bool {
-        match left {
-            Left::Nobody => self.live.is_empty(),
-            Left::Closers => self.live.len() <= self.closers,
-        }
+        let (live, closers) = if left.own_too {
+            (self.live.len(), self.closers)
+        } else {
+            (self.users, self.closing_users)
+        };
+        live <= if left.spares_closers { closers } else { 0 }
     }
 
     fn release_waiters(&mut self, after: &mut Afterwards) {
-        let (nobody, closers) = (self.holds(Left::Nobody), self.holds(Left::Closers));
-        self.waiters.release(after, |left| match left {
-            Left::Nobody => nobody,
-            Left::Closers => closers,
-        });
+        let mut waiters = std::mem::take(&mut self.waiters);
+        waiters.release(after, |left| self.holds(*left));
+        self.waiters = waiters;
+    }
+
+    /// Counts a task among those that close, or no longer.
+    fn count_closer(&mut self, kind: Kind, change: fn(usize, usize) -> usize) {
+        self.closers = change(self.closers, 1);
+        if kind == Kind::Users {
+            self.closing_users = change(self.closing_users, 1);
+        }
     }
 }
 
 impl Tasks {
-    pub(super) fn control(self: &Arc<Self>) -> Arc<Control> {
+    /// Lists a task that is about to begin; nothing where it is refused.
+    pub(super) fn control(self: &Arc<Self>, kind: Kind) -> Option<Arc<Control>> {
         let control = Arc::new(Control {
             aborted: AtomicBool::new(false),
             waker: OnceLock::new(),
@@ -150,9 +187,39 @@ impl Tasks {
             tasks: Arc::clone(self),
             key: OnceLock::new(),
         });
-        let key = lock(&self.state).live.insert(Live { control: Arc::clone(&control), closes: 0 });
+        let mut state = lock(&self.state);
+        match state.accepts {
+            Accepts::All => {}
+            Accepts::Own if kind == Kind::Own => {}
+            Accepts::Own | Accepts::Nothing => return None,
+        }
+        state.users += usize::from(kind == Kind::Users);
+        let key = state.live.insert(Live { control: Arc::clone(&control), kind, closes: 0 });
+        drop(state);
         control.key.get_or_init(|| key);
-        control
+        Some(control)
+    }
+
+    /// Refuses users' tasks from now on.
+    pub(crate) fn refuse_users(&self) {
+        let mut state = lock(&self.state);
+        if state.accepts == Accepts::All {
+            state.accepts = Accepts::Own;
+        }
+    }
+
+    /// Refuses every task from now on, if there is none; false if there is.
+    pub(crate) fn refuse_all(&self) -> bool {
+        self.refuse_all_if(Left { own_too: true, spares_closers: false })
+    }
+
+    fn refuse_all_if(&self, left: Left) -> bool {
+        let mut state = lock(&self.state);
+        let is_over = state.holds(left);
+        if is_over {
+            state.accepts = Accepts::Nothing;
+        }
+        is_over
     }
 
     /// The task can be woken from now on.
@@ -173,9 +240,9 @@ impl Tasks {
         let task = current.and_then(|(_, key)| {
             let live = state.live.get_mut(key)?;
             live.closes += 1;
-            let task = (key, Arc::clone(&live.control));
+            let (kind, task) = (live.kind, (key, Arc::clone(&live.control)));
             if live.closes == 1 {
-                state.closers += 1;
+                state.count_closer(kind, usize::saturating_add);
             }
             Some(task)
         });
@@ -190,8 +257,11 @@ impl Tasks {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         let live = state.live.try_remove(key);
-        if live.as_ref().is_some_and(|live| live.closes > 0) {
-            state.closers -= 1;
+        if let Some(live) = &live {
+            state.users -= usize::from(live.kind == Kind::Users);
+            if live.closes > 0 {
+                state.count_closer(live.kind, usize::saturating_sub);
+            }
         }
         state.release_waiters(&mut after);
         drop(state);
@@ -212,12 +282,24 @@ pub(crate) struct Closer<'a> {
 }
 
 impl Closer<'_> {
-    /// Waits until the others have ended.
+    /// Waits until the others that are users' have ended.
+    pub(crate) async fn users_ended(&self) {
+        self.ended(self.left(false)).await;
+    }
+
+    /// Waits until all the others have ended, and refuses every further one.
     pub(crate) async fn others_ended(&self) {
-        let left = match self.task {
-            Some(_) => Left::Closers,
-            None => Left::Nobody,
-        };
+        let left = self.left(true);
+        while !self.tasks.refuse_all_if(left) {
+            self.ended(left).await;
+        }
+    }
+
+    fn left(&self, own_too: bool) -> Left {
+        Left { own_too, spares_closers: self.task.is_some() }
+    }
+
+    async fn ended(&self, left: Left) {
         super::wait::wait_in(
             &self.tasks.state,
             |state| &mut state.waiters,
@@ -227,14 +309,14 @@ impl Closer<'_> {
         .await;
     }
 
-    /// Aborts them. Those that close as well are spared by one another, not by an outsider: they
-    /// may have more to do than to close.
-    pub(crate) fn abort_others(&self) {
+    /// Aborts the others that are users'. Those that close as well are spared by one another, not by an
+    /// outsider: they may have more to do than to close.
+    pub(crate) fn abort_users(&self) {
         let spares_closers = self.task.is_some();
         let others: Vec<_> = lock(&self.tasks.state)
             .live
             .iter()
-            .filter(|(_, live)| !(spares_closers && live.closes > 0))
+            .filter(|(_, live)| live.kind == Kind::Users && !(spares_closers && live.closes > 0))
             .map(|(_, live)| Arc::clone(&live.control))
             .collect();
         for control in others {
@@ -254,8 +336,9 @@ impl Drop for Closer<'_> {
             && Arc::ptr_eq(&live.control, &control)
         {
             live.closes -= 1;
-            if live.closes == 0 {
-                state.closers -= 1;
+            let (kind, is_last) = (live.kind, live.closes == 0);
+            if is_last {
+                state.count_closer(kind, usize::saturating_sub);
             }
         }
         drop(state);

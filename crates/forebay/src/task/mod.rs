@@ -17,34 +17,36 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{blocking_reader, blocking_writer};
-pub(crate) use self::control::Tasks;
+pub(crate) use self::control::{Kind, Tasks};
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
 use self::running::Running;
 
-/// Makes a task that `schedule` is given whenever it is to be polled, and schedules it.
+/// Makes a task that `schedule` is given whenever it is to be polled, and schedules it. Nothing is
+/// made once the selector refuses tasks of this kind.
 ///
 /// `into_result` makes its result of what the future gives. With `report`, an error that nobody
 /// awaits is reported.
 pub(crate) fn start<T, F>(
     tasks: &Arc<Tasks>,
+    kind: Kind,
     reporter: &Arc<Reporter>,
     report: bool,
     future: F,
     into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     schedule: impl Fn(Runnable) + Send + Sync + 'static,
-) -> JoinHandle<T>
+) -> Option<JoinHandle<T>>
 where
     T: Send + 'static,
     F: Future<Output: Send> + Send + 'static,
 {
-    let control = tasks.control();
+    let control = tasks.control(kind)?;
     let told = report.then(|| Arc::clone(reporter));
     let running = Running::new(future, into_result, Arc::clone(&control), told);
     let (runnable, task) = async_task::spawn(running, schedule);
     Tasks::started(&control, runnable.waker());
     runnable.schedule();
-    JoinHandle::new(task.fallible(), control, Arc::clone(reporter))
+    Some(JoinHandle::new(task.fallible(), control, Arc::clone(reporter)))
 }
 
 /// The handle of a task that could not be started.

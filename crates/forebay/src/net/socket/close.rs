@@ -27,7 +27,7 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::Core;
 use crate::net::descriptor::Waits;
-use crate::selector::Member;
+use crate::selector::{Member, Remains};
 use crate::time::{Sleep, within};
 
 /// The first look at what the peer has acknowledged comes at once; the next after this, then twice
@@ -108,6 +108,15 @@ fn enroll(core: &Arc<Core>) {
     // It may have ended before it was enrolled.
     if core.link().is_released() {
         core.set_ticket(0);
+    }
+}
+
+/// A closing selector closes what has an owner as it does what has none. It is not one of those that
+/// may be so many and no more: there are no more of them than there were connections.
+impl Remains for Core {
+    fn close_with_selector(self: Arc<Self>) {
+        let outbox = self.outbox();
+        begin(&self, outbox, None);
     }
 }
 
@@ -208,7 +217,11 @@ impl Closing {
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
             match self.core.link().receive_now(&mut inlet, note) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                received => self.discarded(received, &sink),
+                received => {
+                    if !self.discarded(received, &sink) {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -219,7 +232,11 @@ impl Closing {
             let mut sink = [0; DISCARD_BYTES];
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
             match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet, note) {
-                Poll::Ready(received) => self.discarded(received, &sink),
+                Poll::Ready(received) => {
+                    if !self.discarded(received, &sink) {
+                        return;
+                    }
+                }
                 Poll::Pending => return,
             }
         }
@@ -239,16 +256,26 @@ impl Closing {
         wants
     }
 
-    fn discarded(&self, received: io::Result<usize>, sink: &[u8]) {
+    /// Takes note of what was received to be thrown away. False when there is no point in receiving
+    /// more: an error need not become the connection's cause, as when its selector was closed.
+    fn discarded(&self, received: io::Result<usize>, sink: &[u8]) -> bool {
         let mut after = Afterwards::new();
-        match received {
-            Ok(0) => self.ended(&mut after),
-            Ok(count) => self.core.discard(&sink[..count]),
+        let goes_on = match received {
+            Ok(0) => {
+                self.ended(&mut after);
+                false
+            }
+            Ok(count) => {
+                self.core.discard(&sink[..count]);
+                true
+            }
             Err(error) => {
                 self.core.record("close", error, &mut after);
+                false
             }
-        }
+        };
         after.run();
+        goes_on
     }
 
     /// As for a reader, an empty receive is the end only if nothing went wrong before.

@@ -84,6 +84,8 @@ pub(in crate::net) struct Core {
     timeouts: OnceLock<Arc<Timeouts>>,
     watch: Watch,
     waiters: Mutex<Waiters<()>>,
+    /// Names it among what is closed with its selector.
+    key: OnceLock<u64>,
 }
 
 impl Core {
@@ -112,7 +114,10 @@ impl Core {
             timeouts: OnceLock::new(),
             watch: Watch::default(),
             waiters: Mutex::default(),
+            key: OnceLock::new(),
         });
+        let open = Arc::downgrade(&core);
+        core.key.get_or_init(|| core.selector().remaining().add(open));
         for (silence, limit) in core.parts.options.silences() {
             if limit.is_some() {
                 core.limit_silence(silence, limit);
@@ -521,6 +526,14 @@ impl Core {
     }
 }
 
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.get() {
+            self.selector().remaining().remove(*key);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Handle;
@@ -532,7 +545,7 @@ mod tests {
     #[test]
     fn what_a_connection_holds_is_small() {
         let sizes = [
-            ("Core", size_of::<Core>(), 368),
+            ("Core", size_of::<Core>(), 384),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
             ("SocketTurns", size_of::<SocketTurns>(), 8),

@@ -10,6 +10,9 @@ use forebay_io::{Error, Result};
 use super::Core;
 use crate::net::options::Silence;
 
+/// The system's own word, which a closed selector's refusal does not carry.
+const NOT_CONNECTED: i32 = rustix::io::Errno::NOTCONN.raw_os_error();
+
 /// The writing end of a connection.
 pub(super) struct SocketDrain {
     core: Arc<Core>,
@@ -50,7 +53,7 @@ impl Drain for SocketDrain {
             match self.core.link().end(after) {
                 Ok(()) => {}
                 // Reset meanwhile; what it was, the system tells once, to whoever asks first.
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                Err(error) if error.raw_os_error() == Some(NOT_CONNECTED) => {
                     return Poll::Ready(Err(self.reason(after)));
                 }
                 Err(error) => return Poll::Ready(Err(self.core.record("finish", error, after))),

@@ -34,7 +34,7 @@ impl Turns for SocketTurns {
 
     fn linger(&self, outbox: Arc<Outbox>) {
         let core = Arc::clone(&self.core);
-        let turns = SelectorTurns(Arc::clone(core.selector()));
-        turns.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
+        let selector = Arc::clone(core.selector());
+        selector.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
     }
 }
