@@ -75,7 +75,7 @@
 //! |---|---|---|
 //! | [`flush`](ByteWriteChannel::flush) | sends | the system has accepted what was written before |
 //! | [`finish`](ByteWriteChannel::finish) | sends, then the end mark; reading goes on | the same |
-//! | [`close`](Socket::close) | finishes, discards input, frees the socket | the peer has all, or the drain timeout |
+//! | [`close`](Socket::close) | finishes, discards input, frees the socket | the peer has all, or a limit of closing |
 //! | [`close_within`](Socket::close_within) | the same | for at most the time given |
 //! | [`abort`](Socket::abort) | throws away what is queued, and resets | nothing |
 //! | dropping the writer | finishes in the background | – |
@@ -95,7 +95,8 @@
 //! | what | at most | set by |
 //! |---|---|---|
 //! | connecting, in all | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
-//! | closing waits | 2 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
+//! | closing, while the peer acknowledges nothing | 10 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
+//! | closing, in all | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
 //! | closing throws input away | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
 //! | connections closing without an owner | 1,024 | [`lingering_max`](SelectorBuilder::lingering_max) |
 //! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |

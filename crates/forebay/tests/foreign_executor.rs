@@ -158,7 +158,10 @@ fn a_selector_that_stops_ends_a_flush() {
         fill(&mut near);
         let flushing = waiting(async move { near.output.flush().await });
         block_on(selector.close());
-        assert_closed("flush", flushing.join().unwrap());
+        // The close of its connection gave the peer up before the selector stopped; in memory that
+        // peer was closed first, with what it had not read.
+        let error = flushing.join().unwrap().unwrap_err();
+        assert!(error.is_timeout() || error.is_reset(), "over {transport}: {error}");
         drop(far);
     });
 }

@@ -453,6 +453,13 @@ impl Outbox {
         state.sent + state.queue.len() as u64
     }
 
+    /// Bytes handed on since the beginning, by this outbox and those below it: grows whenever
+    /// something moves.
+    pub fn sent(&self) -> u64 {
+        let here = lock(&self.state).sent;
+        here.wrapping_add(self.below.as_ref().map_or(0, |below| below.sent()))
+    }
+
     /// Why nothing is accepted any more.
     fn refusal(&self) -> Error {
         self.cause.get().cloned().unwrap_or_else(|| {

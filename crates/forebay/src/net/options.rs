@@ -44,6 +44,8 @@ pub(super) struct ConnectionOptions {
     /// `None`: the selector's.
     pub(super) drain_timeout: Option<Duration>,
     /// `None`: the selector's.
+    pub(super) drain_max: Option<Duration>,
+    /// `None`: the selector's.
     pub(super) drain_limit: Option<u64>,
     pub(super) read_timeout: Option<Duration>,
     pub(super) write_timeout: Option<Duration>,
@@ -64,10 +66,19 @@ impl ConnectionOptions {
 /// The setters of [`ConnectionOptions`], for a builder with a field `connection`.
 macro_rules! connection_setters {
     () => {
-        /// Sets how long closing or dropping a connection may wait for its peer. Default: what the
-        /// selector was made with, 2 seconds.
+        /// Sets how long the peer may be silent while a connection is closed or dropped: acknowledge
+        /// (where the system does not tell, take) nothing of what it is sent. A peer that reads slowly
+        /// but steadily gets everything. Default: what the selector was made with, 10 seconds.
         pub fn drain_timeout(mut self, timeout: Duration) -> Self {
             self.connection.drain_timeout = Some(timeout);
+            self
+        }
+
+        /// Sets how long closing or dropping a connection may take in all, however steadily its peer
+        /// reads. Default: what the selector was made with, 5 minutes, or the drain timeout where that
+        /// is longer.
+        pub fn drain_max(mut self, total: Duration) -> Self {
+            self.connection.drain_max = Some(total);
             self
         }
 

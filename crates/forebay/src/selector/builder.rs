@@ -17,6 +17,7 @@ pub(super) struct Settings {
     pub(super) clock: Clock,
     pub(super) spin: bool,
     pub(super) drain_timeout: Duration,
+    pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
     pub(super) lingering_max: usize,
     #[cfg(feature = "tls")]
@@ -50,7 +51,8 @@ impl SelectorBuilder {
             settings: Settings {
                 clock: Clock::default(),
                 spin: spin::machine_allows(),
-                drain_timeout: Duration::from_secs(2),
+                drain_timeout: Duration::from_secs(10),
+                drain_max: None,
                 drain_limit: 64 * 1024,
                 lingering_max: 1024,
                 #[cfg(feature = "tls")]
@@ -75,17 +77,34 @@ impl SelectorBuilder {
         self
     }
 
-    /// How long closing or dropping a socket may wait for its peer, and how many bytes of input it
-    /// throws away meanwhile. Default: 2 seconds, 64 KiB.
+    /// Sets how long a peer may be silent while its connection is closed or dropped, and how many bytes
+    /// of input closing throws away. Default: 10 seconds, 64 KiB.
+    ///
+    /// Silent is a peer that acknowledges nothing of what it is sent; where the system does not tell
+    /// what is acknowledged (Unix sockets, and systems other than Linux and Android), one that takes
+    /// nothing. A peer that reads slowly but steadily gets everything, for as long as
+    /// [`drain_max`](Self::drain_max) allows. A TCP that retransmits waits longer each time (RFC 6298,
+    /// section 5.5), past two seconds after a few losses: a much shorter silence gives up peers that are
+    /// behind a lossy link.
+    ///
+    /// [`SelectorManager::close`] waits so long for tasks, too.
     pub fn drain(mut self, timeout: Duration, limit_bytes: u64) -> Self {
         self.settings.drain_timeout = timeout;
         self.settings.drain_limit = limit_bytes;
         self
     }
 
-    /// How many connections may be closing at once without an owner: dropped, with something still
-    /// to be sent or acknowledged. When there are more, or the process runs out of descriptors, the
-    /// one that was dropped first ends as at the drain timeout. Default: 1,024.
+    /// Sets how long closing or dropping a connection may take in all, however steadily its peer reads.
+    /// Default: 5 minutes, or the drain timeout where that is longer.
+    pub fn drain_max(mut self, total: Duration) -> Self {
+        self.settings.drain_max = Some(total);
+        self
+    }
+
+    /// Sets how many connections may be closing at once without an owner: dropped, with something
+    /// still to be sent or acknowledged. When there are more, or the process runs out of descriptors,
+    /// the one that was dropped first ends as at the drain timeout, and is reported
+    /// ([`on_task_error`](Self::on_task_error)). Default: 1,024.
     pub fn lingering_max(mut self, connections: usize) -> Self {
         self.settings.lingering_max = connections;
         self
@@ -104,8 +123,9 @@ impl SelectorBuilder {
         self
     }
 
-    /// Is told of every error of a task that nobody awaits, and each time that accepting pauses
-    /// because the machine has no descriptors or memory left
+    /// Sets the function that is told of every error of a task that no handle awaits, of each
+    /// connection that was closed without an owner before its peer had everything, and each time that
+    /// accepting pauses because the machine has no descriptors or memory left
     /// ([`accept`](crate::ServerSocket::accept)). Without it, errors that are the caller's, a
     /// limit's or the system's are printed on standard error, one line per kind and second; what is
     /// the peer's doing is only counted ([`Stats::task_errors`](crate::Stats)).
@@ -149,6 +169,7 @@ impl fmt::Debug for SelectorBuilder {
             .field("clock", &self.settings.clock)
             .field("spin", &self.settings.spin)
             .field("drain_timeout", &self.settings.drain_timeout)
+            .field("drain_max", &self.settings.drain_max)
             .field("drain_limit", &self.settings.drain_limit)
             .finish_non_exhaustive()
     }

@@ -18,5 +18,5 @@ pub use self::builder::SelectorBuilder;
 pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;
-pub(crate) use self::shared::{SelectorTurns, Shared, closed};
+pub(crate) use self::shared::{SelectorTurns, Shared, closed, given_up};
 pub use self::stats::Stats;

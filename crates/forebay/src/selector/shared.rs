@@ -1,10 +1,13 @@
 //! A selector, as its workers, tasks and sockets see it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until};
+use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until, unwinding};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::bounded::Bounded;
@@ -16,7 +19,10 @@ use super::stats::{Counters, Stats};
 use super::worker::Worker;
 use crate::lock::lock;
 use crate::task::{self, BlockingPool, JoinHandle, Kind, Reporter, Tasks};
-use crate::time::{Sleep, Timers, WakeUp, within};
+use crate::time::{Limits, Over, Patience, Sleep, Timers, WakeUp, within};
+
+/// How long closing a connection may take in all, unless it was set.
+const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Everything is accepted.
 const OPEN: u8 = 0;
@@ -153,8 +159,17 @@ impl Shared {
         &self.freed
     }
 
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        self.settings.drain_timeout
+    /// How long closing may take, where a connection has no limits of its own.
+    pub(crate) fn drain(&self) -> Limits {
+        self.drain_of(None, None)
+    }
+
+    /// How long closing a connection may take that has these limits of its own. The default total is
+    /// no shorter than the silence: it would make a longer one say nothing.
+    pub(crate) fn drain_of(&self, silence: Option<Duration>, total: Option<Duration>) -> Limits {
+        let silence = silence.unwrap_or(self.settings.drain_timeout);
+        let total = total.or(self.settings.drain_max).unwrap_or(DRAIN_MAX.max(silence));
+        Limits { silence, total }
     }
 
     pub(crate) fn drain_limit(&self) -> u64 {
@@ -239,13 +254,21 @@ impl Shared {
     /// own limits, and ends the worker. From a task of this selector it waits for all the others,
     /// except for those that wait here too.
     pub(super) async fn finish_close(self: &Arc<Self>) {
+        self.finish_close_of(true).await;
+    }
+
+    /// The same. What is still open is left to its owners where they are being unwound by a panic: each
+    /// resets its connection, and the selector must not sign off half a message before that.
+    async fn finish_close_of(self: &Arc<Self>, closes_remaining: bool) {
         let closer = self.tasks.closer();
         let ended = closer.users_ended();
-        if within(Arc::clone(&self.timers), self.drain_timeout(), ended).await.is_none() {
+        if within(Arc::clone(&self.timers), self.drain().silence, ended).await.is_none() {
             closer.abort_users();
             closer.users_ended().await;
         }
-        self.remaining.close_all();
+        if closes_remaining {
+            self.remaining.close_all();
+        }
         closer.others_ended().await;
         self.stop();
     }
@@ -255,11 +278,13 @@ impl Shared {
         if !self.begin_close() {
             return;
         }
-        if self.remaining.is_empty() && self.tasks.refuse_all() {
+        let closes_remaining = !unwinding();
+        let is_idle = !closes_remaining || self.remaining.is_empty();
+        if is_idle && self.tasks.refuse_all() {
             return self.stop();
         }
         let shared = Arc::clone(self);
-        self.spawn_own(async move { shared.finish_close().await });
+        self.spawn_own(async move { shared.finish_close_of(closes_remaining).await });
     }
 
     fn stop(self: &Arc<Self>) {
@@ -323,7 +348,7 @@ impl Turns for SelectorTurns {
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
-        self.selector.see_off(&outbox, self.selector.drain_timeout(), || false);
+        self.selector.see_off(&outbox, self.selector.drain(), || 0, || false);
     }
 }
 
@@ -366,32 +391,51 @@ impl Drop for SelectorTurns {
 }
 
 impl Shared {
-    /// Keeps the outbox until it is finished, and gives it up after `limit`, unless somebody else has
-    /// taken it over by then.
+    /// Keeps the outbox until it is finished, and gives it up at a limit, unless a close has taken it
+    /// over by then. `acknowledged` tells how much the peer has acknowledged, where that is known.
     pub(crate) fn see_off(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,
-        limit: Duration,
+        limits: Limits,
+        acknowledged: impl Fn() -> u64 + Send + Sync + 'static,
         is_taken_over: impl Fn() -> bool + Send + 'static,
     ) {
         let selector = Arc::clone(self);
         let seen_off = Arc::clone(outbox);
         let accepted = self.spawn_own(async move {
-            let finished = seen_off.wait(Until::Finished);
-            let in_time = within(Arc::clone(selector.timers()), limit, finished).await.is_some();
-            if in_time || is_taken_over() {
-                return;
-            }
+            let mut finished = pin!(seen_off.wait(Until::Finished));
+            let mut patience = Patience::new(selector.timers(), limits);
+            let moved = || seen_off.sent().wrapping_add(acknowledged());
+            let over = poll_fn(|cx| match finished.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => patience.poll(cx, limits, moved).map(Some),
+            })
+            .await;
+            let Some(over) = over.filter(|_| !is_taken_over()) else { return };
             selector.counters().unacknowledged.add(1);
-            seen_off.abort(
-                &Error::new(ErrorKind::TimedOut, "drop a writer")
-                    .with_detail(format!("the peer took nothing for the last of {limit:?}")),
-            );
+            let error = given_up("drop a writer", over);
+            seen_off.abort(&error);
+            selector.reporter().report(Reporter::OF_A_CLOSE, &error);
         });
         if !accepted {
             outbox.abort(&closed("drop a writer"));
         }
     }
+}
+
+/// The peer was given up, because it did not take everything within the limits.
+pub(crate) fn given_up(operation: &'static str, over: Over) -> Error {
+    Error::new(ErrorKind::TimedOut, operation).with_detail(match over {
+        Over::Silence(silence) => format!(
+            "the peer has acknowledged nothing for {silence:?}, and not everything before that \
+             (drain_timeout sets this)"
+        ),
+        Over::Total(total) => {
+            format!(
+                "the peer has not acknowledged everything after {total:?} (drain_max sets this)"
+            )
+        }
+    })
 }
 
 /// The selector was closed.

@@ -81,8 +81,9 @@ pub struct Stats {
     pub sends: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Sockets released at the drain timeout with bytes that the peer had not acknowledged.
+    /// Sockets released at a limit of closing with bytes that the peer had not acknowledged.
     pub unacknowledged: u64,
-    /// Errors of tasks that nobody awaited, and pauses of accepting.
+    /// Errors of tasks that no handle awaited, connections without an owner that were closed before
+    /// their peer had everything, and pauses of accepting.
     pub task_errors: u64,
 }

@@ -28,6 +28,9 @@ impl Reporter {
     /// What is said of a task's error.
     pub(crate) const OF_A_TASK: &str = "a task ended in an error";
 
+    /// What is said of a connection that has no owner.
+    pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
+
     pub(crate) fn new(handler: Option<Handler>) -> Self {
         Self { handler, reported: AtomicU64::new(0), last_printed: Mutex::default() }
     }

@@ -3,6 +3,7 @@
 mod alarm;
 mod clock;
 mod interval;
+mod patience;
 mod queue;
 mod sleep;
 mod timeout;
@@ -12,6 +13,7 @@ pub(crate) use self::alarm::Alarm;
 pub use self::clock::Clock;
 pub(crate) use self::clock::{ManualTime, WakeUp};
 pub use self::interval::Interval;
+pub(crate) use self::patience::{Limits, Over, Patience};
 pub use self::sleep::Sleep;
 pub(crate) use self::timeout::{timeout, within};
 pub(crate) use self::timers::Timers;

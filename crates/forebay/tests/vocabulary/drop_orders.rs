@@ -195,12 +195,9 @@ fn panic_in_silence() {
 
 // ---- one round ----------------------------------------------------------------------------------
 
-/// What is due to the peer. A panic resets, so that nobody takes half a message for the whole. A
-/// selector that was closed with nothing under way sees off nobody who is dropped later.
-fn due(order: Order, place: Place, is_watched: bool) -> Arrival {
-    let at = |part| order.iter().position(|it| *it == part);
-    let seen_off = is_watched || place.is_a_task() || at(Part::Writer) < at(Part::Selector);
-    if seen_off && !place.panics() { Arrival::Everything } else { Arrival::Reset }
+/// What is due to the peer. A panic resets, so that half a message is not taken for the whole.
+fn due(place: Place) -> Arrival {
+    if place.panics() { Arrival::Reset } else { Arrival::Everything }
 }
 
 struct Round {
@@ -228,7 +225,7 @@ impl Round {
         drop(selector);
         parts.drop_from(self.place);
         let (bytes, arrival) = peer.read_to_end();
-        assert_eq!(arrival, due(self.order, self.place, self.is_watched), "{self}");
+        assert_eq!(arrival, due(self.place), "{self}");
         assert!(arrival == Arrival::Reset || bytes.len() == WRITTEN, "{self}: {}", bytes.len());
         assert!(data.starts_with(&bytes), "{self}: other bytes");
         drop((peer, bytes));
@@ -255,7 +252,7 @@ impl Round {
         drop(selector);
         parts.drop_from(self.place);
         let since = Instant::now();
-        let waits = due(self.order, self.place, self.is_watched) == Arrival::Everything;
+        let waits = due(self.place) == Arrival::Everything;
         if waits {
             // The worker still has its poll, its registry and its waker beside the socket.
             clock.advance(DRAIN.checked_sub(Duration::from_millis(1)).unwrap());

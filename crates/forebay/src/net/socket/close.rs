@@ -1,12 +1,17 @@
-//! The graceful end of a connection: nothing accepted is lost, and nobody waits for ever.
+//! The graceful end of a connection: nothing accepted is lost, and no wait lasts forever.
 //!
 //! ```text
 //!   send what is queued ─► end mark ─┐
 //!   discard input (to the limit) ────┴─► release when
 //!        the peer has ended too, or
 //!        the peer has acknowledged everything, and no data or the limit of input was discarded, or
-//!        the drain timeout is over
+//!        the peer has acknowledged nothing for the drain timeout, or
+//!        the total is over
 //! ```
+//!
+//! A peer that reads slowly but steadily gets everything: silence counts from when the peer last
+//! acknowledged something, and the total alone limits how long that may go on. Input is thrown away for
+//! no longer than either: behind the last acknowledgement it has the drain timeout.
 //!
 //! What TLS says behind its handshake (session tickets) is input, but no data: a peer that sent it is
 //! not sending on.
@@ -16,7 +21,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -27,19 +32,15 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::Core;
 use crate::net::descriptor::Waits;
-use crate::selector::{Member, Remains};
-use crate::time::{Sleep, within};
+use crate::selector::{Member, Remains, given_up};
+use crate::task::Reporter;
+use crate::time::{Limits, Over, Patience, within};
 
-/// The first look at what the peer has acknowledged comes at once; the next after this, then twice
-/// that, and so on.
-const FIRST_LOOK_AFTER: Duration = Duration::from_millis(1);
-/// Looks are never further apart than this.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Input is thrown away through a buffer of this size.
 const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
 
-/// Closes the connection and waits until its descriptor is released, for `limit` or the drain
-/// timeout.
+/// Closes the connection and waits until its descriptor is released, for `limit` or what the drain
+/// settings allow.
 pub(super) async fn close(
     core: &Arc<Core>,
     outbox: Option<Arc<Outbox>>,
@@ -77,9 +78,14 @@ fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>)
     if core.link().is_released() || !core.become_closer() {
         return;
     }
-    let limit = limit.unwrap_or_else(|| core.drain_timeout());
-    let closing =
-        Closing { core: Arc::clone(core), outbox, limit, receives_alone: AtomicBool::default() };
+    let closing = Closing {
+        core: Arc::clone(core),
+        outbox,
+        limits: limit.map_or_else(|| core.drain(), Limits::within),
+        given: limit,
+        over: None,
+        receives_alone: AtomicBool::default(),
+    };
     if closing.attempt() {
         return core.release();
     }
@@ -117,6 +123,10 @@ impl Remains for Core {
     fn close_with_selector(self: Arc<Self>) {
         let outbox = self.outbox();
         begin(&self, outbox, None);
+        // One that is being closed already has other limits from now on.
+        let mut after = Afterwards::new();
+        self.wake_waiters(&mut after);
+        after.run();
     }
 }
 
@@ -132,16 +142,28 @@ impl Core {
         if self.link().is_released() {
             return;
         }
-        let outbox = self.outbox();
-        let settled = outbox.as_ref().is_none_or(|outbox| outbox.is_settled());
-        if !(settled && self.is_acknowledged()) {
+        self.leave_early(self.outbox(), &Error::new(ErrorKind::TimedOut, "close").with_detail(why));
+    }
+
+    /// Releases a connection of which the peer may not have everything: that is counted, and reported
+    /// where the connection has no owner. It is reset if something accepted was not even handed to the
+    /// system; what was is still delivered by the system, if it can be.
+    fn leave_early(&self, outbox: Option<Arc<Outbox>>, error: &Error) {
+        let is_settled = outbox.as_ref().is_none_or(|outbox| outbox.is_settled());
+        let is_lost = !(is_settled && self.is_acknowledged());
+        let is_reported = is_lost && self.has_ticket();
+        if is_lost {
             self.selector().counters().unacknowledged.add(1);
         }
         if let Some(outbox) = outbox {
-            let cause = Error::new(ErrorKind::TimedOut, "close").with_detail(why);
-            outbox.abort(&cause);
+            // Nothing where it has settled.
+            outbox.abort(error);
         }
         self.release();
+        if is_reported {
+            let error = error.clone().with_address(self.remote_address());
+            self.selector().reporter().report(Reporter::OF_A_CLOSE, &error);
+        }
     }
 
     /// Where the system does not tell, what was handed to it counts.
@@ -155,7 +177,11 @@ impl Core {
 struct Closing {
     core: Arc<Core>,
     outbox: Option<Arc<Outbox>>,
-    limit: Duration,
+    limits: Limits,
+    /// The time that the caller gave, where it did.
+    given: Option<Duration>,
+    /// The limit that was reached.
+    over: Option<Over>,
     /// Nobody else receives any more.
     receives_alone: AtomicBool,
 }
@@ -285,11 +311,19 @@ impl Closing {
         }
     }
 
-    /// Goes on until the descriptor can be released, or until the drain timeout.
-    async fn run(self) {
+    /// Goes on until the descriptor can be released, or until a limit.
+    async fn run(mut self) {
         let selector = Arc::clone(self.core.selector());
         let _lingers = selector.counters().lingering.hold();
-        let mut deadline = pin!(selector.sleep(self.limit));
+        self.over = self.until_over().await;
+        if self.may_release() {
+            self.core.release();
+        }
+        // Otherwise a limit was reached, and dropping `self` gives up.
+    }
+
+    async fn until_over(&self) -> Option<Over> {
+        let mut patience = Patience::new(self.core.selector().timers(), self.limits);
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
                 // Why it failed, if it did, is the connection's cause.
@@ -299,68 +333,49 @@ impl Closing {
         // By somebody else: an abort, an idle timeout, too many that linger.
         let mut released = pin!(self.core.released());
         let mut is_settled = false;
-        let mut look = Look::new(&self);
         poll_fn(|cx| {
             is_settled = is_settled || settled.as_mut().poll(cx).is_ready();
             self.poll_input(cx);
-            let is_over = released.as_mut().poll(cx).is_ready();
-            if is_over || look.poll_acknowledged(cx, is_settled).is_ready() {
-                return Poll::Ready(());
+            if released.as_mut().poll(cx).is_ready() || self.may_release() {
+                return Poll::Ready(None);
             }
-            deadline.as_mut().poll(cx)
+            patience.poll(cx, self.limits_now(), || self.moved()).map(Some)
         })
-        .await;
-        if self.may_release() {
-            self.core.release();
-        }
-        // Otherwise the time is up, and dropping `self` gives up.
+        .await
+    }
+
+    /// A closing selector has no more patience than its own.
+    fn limits_now(&self) -> Limits {
+        let selector = self.core.selector();
+        if selector.is_closing() { self.limits.min(selector.drain()) } else { self.limits }
+    }
+
+    /// Grows whenever the peer, or the system for it, has taken something.
+    fn moved(&self) -> u64 {
+        let sent = self.outbox.as_ref().map_or(0, |outbox| outbox.sent());
+        sent.wrapping_add(self.core.link().acknowledged_bytes().unwrap_or_default())
+    }
+
+    /// Why the close ends before its time.
+    fn why(&self) -> Error {
+        let detail = match (self.given, self.over) {
+            (Some(given), Some(_)) => {
+                format!(
+                    "the peer has not acknowledged everything within the {given:?} given to close it"
+                )
+            }
+            (_, Some(over)) => return given_up("close", over),
+            (_, None) => "the selector was closed before the peer had everything".to_owned(),
+        };
+        Error::new(ErrorKind::TimedOut, "close").with_detail(detail)
     }
 }
 
 impl Drop for Closing {
     fn drop(&mut self) {
+        if !self.core.link().is_released() {
+            self.core.leave_early(self.outbox.clone(), &self.why());
+        }
         self.core.set_ticket(0);
-        if self.core.link().is_released() {
-            return;
-        }
-        if !(self.is_settled() && self.core.is_acknowledged()) {
-            self.core.selector().counters().unacknowledged.add(1);
-        }
-        if let Some(outbox) = &self.outbox
-            && !outbox.is_settled()
-        {
-            let limit = self.limit;
-            outbox.abort(&Error::new(ErrorKind::TimedOut, "close").with_detail(format!(
-                "the peer did not take everything within the drain timeout of {limit:?}"
-            )));
-        }
-        self.core.release();
-    }
-}
-
-/// Looks again and again whether the peer has acknowledged everything: no event tells.
-struct Look<'a> {
-    closing: &'a Closing,
-    sleep: Sleep,
-    pause: Duration,
-}
-
-impl<'a> Look<'a> {
-    fn new(closing: &'a Closing) -> Self {
-        let sleep = closing.core.selector().sleep(FIRST_LOOK_AFTER);
-        Self { closing, sleep, pause: FIRST_LOOK_AFTER }
-    }
-
-    fn poll_acknowledged(&mut self, cx: &mut Context<'_>, is_settled: bool) -> Poll<()> {
-        loop {
-            if self.closing.may_release() {
-                return Poll::Ready(());
-            }
-            if !is_settled || Pin::new(&mut self.sleep).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.pause = (self.pause * 2).min(LOOK_EVERY);
-            self.sleep = self.closing.core.selector().sleep(self.pause);
-        }
     }
 }

@@ -19,6 +19,7 @@ use crate::lock::lock;
 use crate::net::SocketAddress;
 use crate::net::options::{ConnectionOptions, Silence};
 use crate::selector::Shared;
+use crate::time::Limits;
 
 /// Why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -229,9 +230,9 @@ impl Core {
         self.writer_taken.store(false, Ordering::Release);
     }
 
-    /// How long closing or dropping may wait.
-    pub(super) fn drain_timeout(&self) -> Duration {
-        self.parts.options.drain_timeout.unwrap_or_else(|| self.selector().drain_timeout())
+    /// How long closing or dropping may take.
+    pub(super) fn drain(&self) -> Limits {
+        self.selector().drain_of(self.parts.options.drain_timeout, self.parts.options.drain_max)
     }
 
     /// How much input closing or dropping throws away.

@@ -167,6 +167,14 @@ impl Link {
         }
     }
 
+    /// Bytes that the peer has acknowledged, ever; `None` where that is not known.
+    pub(super) fn acknowledged_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Kernel(stream) => stream.acknowledged_bytes(),
+            Self::Memory(_) => None,
+        }
+    }
+
     /// True when leaving while the peer still sends makes it lose, or misread, what it has not read.
     pub(super) fn is_hurt_by_input(&self) -> bool {
         matches!(self, Self::Kernel(_))
@@ -285,6 +293,13 @@ impl Stream {
     fn unacknowledged(&self) -> Option<u32> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::unacknowledged(fd))).ok().flatten(),
+            Protocol::Unix => None,
+        }
+    }
+
+    fn acknowledged_bytes(&self) -> Option<u64> {
+        match self.protocol {
+            Protocol::Tcp => self.io.call(|fd| Ok(system::acknowledged_bytes(fd))).ok().flatten(),
             Protocol::Unix => None,
         }
     }

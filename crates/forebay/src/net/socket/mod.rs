@@ -129,16 +129,29 @@ impl Socket {
     /// also while channels are open: what they have buffered can still be read, then they say
     /// [`Closed`](ErrorKind::Closed).
     ///
-    /// It waits until the peer has ended too; or until the peer has acknowledged everything and no
-    /// input (or the drain limit of it) had to be thrown away; or until the drain timeout. Releasing
-    /// earlier would have the kernel answer further input with a reset, which overtakes data that
-    /// is still on its way (RFC 1122, section 4.2.2.13). Where the system does not tell what is
-    /// acknowledged (other than Linux and Android) the second case does not wait for it.
+    /// It waits
+    ///
+    /// - until the peer has ended too;
+    /// - or until the peer has acknowledged everything, and no input (or the drain limit of it) had to
+    ///   be thrown away;
+    /// - or until the peer has acknowledged nothing for the drain timeout, 10 seconds unless it was set
+    ///   ([`drain`](crate::SelectorBuilder::drain));
+    /// - or until it has taken 5 minutes in all ([`drain_max`](crate::SelectorBuilder::drain_max)).
+    ///
+    /// So a peer that reads slowly but steadily gets everything. Releasing earlier would have the kernel
+    /// answer further input with a reset, which overtakes data that is still on its way (RFC 1122,
+    /// section 4.2.2.13). Where the system does not tell what is acknowledged (Unix sockets, systems other
+    /// than Linux and Android), what it has taken counts as acknowledged.
     ///
     /// # Errors
     ///
-    /// What the connection met, a reset for instance; [`TimedOut`](ErrorKind::TimedOut) when the
-    /// peer did not even take what was queued.
+    /// - What the connection met, [`Reset`](ErrorKind::Reset) for instance.
+    /// - [`TimedOut`](ErrorKind::TimedOut) when a limit was reached before the system had taken
+    ///   everything that was queued; the connection is reset then. What the system has taken it goes on
+    ///   to deliver, and [`Stats::unacknowledged`](crate::Stats) counts the connection.
+    /// - [`Incomplete`](ErrorKind::Incomplete) when a slice above 1 MiB was accepted in part, and
+    ///   [`Closed`](ErrorKind::Closed) when a channel with
+    ///   [`abort_on_drop`](ByteWriteChannel::abort_on_drop) was not finished: half a message is reset.
     ///
     /// # Cancel safety
     ///
@@ -147,8 +160,8 @@ impl Socket {
         close::close(self.0.core(), self.0.outbox(), None).await
     }
 
-    /// Closes as [`close`](Self::close) does, but waits for the peer no longer than this, whatever
-    /// the drain timeout says. If the connection is being closed already, that goes on for no longer
+    /// Closes as [`close`](Self::close) does, but waits for the peer no longer than this in all, whatever
+    /// the drain settings say. If the connection is being closed already, that goes on for no longer
     /// than this.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use forebay_io::seam::{Outbox, Turns};
 use super::Core;
 use crate::selector::SelectorTurns;
 
-/// Those of the selector, but a writer that was dropped has the connection's own drain timeout; and
-/// once the connection is being closed, the close decides for how long.
+/// Those of the selector, but a writer that was dropped has the connection's own limits; and once the
+/// connection is being closed, the close decides for how long.
 pub(super) struct SocketTurns {
     core: Arc<Core>,
 }
@@ -35,6 +35,8 @@ impl Turns for SocketTurns {
     fn linger(&self, outbox: Arc<Outbox>) {
         let core = Arc::clone(&self.core);
         let selector = Arc::clone(core.selector());
-        selector.see_off(&outbox, core.drain_timeout(), move || core.is_closing());
+        let peer = Arc::clone(&core);
+        let acknowledged = move || peer.link().acknowledged_bytes().unwrap_or_default();
+        selector.see_off(&outbox, core.drain(), acknowledged, move || core.is_closing());
     }
 }

@@ -45,8 +45,11 @@ impl Core {
     pub(super) async fn closed(self: &Arc<Self>) -> CloseReason {
         self.begin_watching();
         let reason = |_: &mut Waiters<()>| {
-            let selector_closing = || self.selector().is_closing().then_some(CloseReason::Local);
-            self.close_reason().or_else(selector_closing)
+            // A closing selector ends both directions by and by, which is its own doing.
+            if self.selector().is_closing() && self.first_cause().is_none() {
+                return Some(CloseReason::Local);
+            }
+            self.close_reason()
         };
         wait_in(self.waiters(), |waiters| waiters, (), reason).await
     }
@@ -62,15 +65,15 @@ impl Core {
         if let Some(cause) = self.cause().get() {
             return Some(Err(cause.clone()));
         }
+        // Before the end that a closing selector may have brought about, where it has both sides.
+        if let Err(closing) = self.selector().check_open("wait for the peer's end") {
+            return Some(Err(closing));
+        }
         if self.has_peer_ended() || self.watch().has_peer_finished() {
             return Some(Ok(()));
         }
         let over = self.link().is_released() || self.is_closing();
-        if over {
-            return Some(Err(self.refusal("wait for the peer's end")));
-        }
-        let closing = self.selector().check_open("wait for the peer's end");
-        closing.err().map(Err)
+        over.then(|| Err(self.refusal("wait for the peer's end")))
     }
 
     /// Waits until the link is released.

@@ -121,6 +121,18 @@ pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> Option<u32> {
     None
 }
 
+/// Bytes that the peer has acknowledged, ever; `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn acknowledged_bytes(socket: BorrowedFd<'_>) -> Option<u64> {
+    Some(tcp_info::read(socket)?.bytes_acked())
+}
+
+/// Not known on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn acknowledged_bytes(_: BorrowedFd<'_>) -> Option<u64> {
+    None
+}
+
 /// Makes the coming close a reset: what is queued is dropped and the peer told so at once
 /// (RFC 9293, section 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {

@@ -6,7 +6,7 @@ use nix::libc;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::GetStruct;
 
-/// The first 148 bytes of the kernel's `struct tcp_info`, of which three fields are of use here.
+/// The first 148 bytes of the kernel's `struct tcp_info`, of which four fields are of use here.
 ///
 /// Not `libc::tcp_info`: `nix` panics when the kernel's struct is shorter than the type, and the
 /// type of `libc` grows with the newest kernel.
@@ -19,9 +19,20 @@ pub(super) struct TcpInfo {
     pub(super) unacked: u32,
     /// Of a listener: how many may wait.
     pub(super) sacked: u32,
-    _before_notsent: [u32; 28],
+    _before_acked: [u32; 22],
+    /// Bytes that the peer has acknowledged, ever. Two halves: a whole would have the type aligned to
+    /// eight bytes, and so longer than 148.
+    bytes_acked: [u32; 2],
+    _before_notsent: [u32; 4],
     /// Bytes not sent at all.
     pub(super) notsent_bytes: u32,
+}
+
+impl TcpInfo {
+    pub(super) fn bytes_acked(&self) -> u64 {
+        let [first, second] = self.bytes_acked.map(u64::from);
+        if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
+    }
 }
 
 /// The option that reads [`TcpInfo`].
@@ -50,6 +61,7 @@ mod tests {
         assert_eq!(size_of::<TcpInfo>(), 148);
         assert_eq!(offset_of!(TcpInfo, unacked), 24);
         assert_eq!(offset_of!(TcpInfo, sacked), 28);
+        assert_eq!(offset_of!(TcpInfo, bytes_acked), 120);
         assert_eq!(offset_of!(TcpInfo, notsent_bytes), 144);
     }
 
@@ -74,6 +86,9 @@ mod tests {
         let (_silent, _) = listener.accept().unwrap();
         let before = read(client.as_fd()).unwrap();
         assert_eq!((before.unacked, before.notsent_bytes), (0, 0));
+        client.write_all(b"twelve bytes").unwrap();
+        // The end mark of the handshake counts as a byte on some kernels.
+        while read(client.as_fd()).unwrap().bytes_acked() < before.bytes_acked() + 12 {}
 
         client.set_nonblocking(true).unwrap();
         let piece = vec![0; 64 * 1024];

@@ -1,0 +1,220 @@
+//! Closing and dropping behind a slow link: a peer that reads slowly but steadily gets everything, one
+//! that stops reading is given up after the silence, and one that goes on for too long at the total.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay::testing::TestClock;
+use forebay::{Connection, Error, Result, SelectorManager};
+use support::{
+    Cable, End, MIB, MOMENT, PLUG, from_environment, on_a_cable, pattern, role, say, settle, skip,
+    until, watched, watched_for,
+};
+
+const PORT: u16 = 9000;
+/// 4 MB, closed and dropped at once, take 42 seconds at this rate.
+const RATE: &str = "1600kbit";
+const WATCH: Duration = Duration::from_secs(240);
+
+/// The child that sends: it closes one connection, drops another with its writer, and on a third drops
+/// the writer alone, all at once.
+fn serve(role: &str) {
+    let bytes: usize = role.parse().unwrap();
+    watched_for(WATCH, move || {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&reported);
+        let builder = SelectorManager::builder().on_task_error(move |error: &Error| {
+            told.lock().unwrap().push(error.to_string());
+        });
+        builder.run(async move |selector: SelectorManager| {
+            let server = selector.tcp().bind((End::Left.address(), PORT)).await?;
+            say("listening");
+            let data = Bytes::from(pattern(bytes));
+            let mut closing = Vec::new();
+            for way in ["close", "drop"] {
+                let Connection { socket, mut output, input } =
+                    server.accept().await?.connection()?;
+                output.write_bytes(data.clone()).await?;
+                closing.push(selector.spawn(async move {
+                    if way == "close" {
+                        return socket.close().await;
+                    }
+                    drop((output, input, socket));
+                    Ok(())
+                }));
+            }
+            // A reader that is still there, behind a writer that is not.
+            let Connection { mut input, mut output, socket: _socket } =
+                server.accept().await?.connection()?;
+            output.write_bytes(data).await?;
+            drop(output);
+            let end = input.read_line().await;
+            for closing in closing {
+                closing.await?;
+            }
+            until(|| selector.stats().lingering == 0).await;
+            let lost = selector.stats().unacknowledged;
+            let reported = reported.lock().unwrap();
+            say(&format!("{end:?}, {lost} lost, reported: {reported:?}"));
+            Result::Ok(())
+        })
+    })
+    .unwrap();
+}
+
+/// The child that reads, three times at once.
+fn fetch() {
+    let reading: Vec<_> = (0..3)
+        .map(|_| {
+            let mut peer = TcpStream::connect((End::Left.address(), PORT)).unwrap();
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let end = peer.read_to_end(&mut bytes).map(drop).map_err(|error| error.kind());
+                (bytes.len(), end)
+            })
+        })
+        .collect();
+    let came: Vec<_> = reading.into_iter().map(|it| it.join().unwrap()).collect();
+    say(&format!("{came:?}"));
+}
+
+/// Has the left end send at a rate; false where the system cannot.
+fn slow_down(cable: &Cable) -> bool {
+    let shape = ["qdisc", "add", "dev", PLUG, "root", "tbf", "rate", RATE, "burst", "4kb"];
+    Command::new("ip")
+        .args(["netns", "exec", cable.name(End::Left), "tc"])
+        .args(shape)
+        .args(["limit", "40kb"])
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_slow_but_steady_peer_gets_everything() {
+    const NAME: &str = "a_slow_but_steady_peer_gets_everything";
+    match role().as_deref() {
+        Some("fetch") => return fetch(),
+        Some(bytes) => return serve(bytes),
+        None => {}
+    }
+    on_a_cable(NAME, WATCH, move |cable| {
+        if !slow_down(cable) {
+            return skip(NAME, "no tc with tbf");
+        }
+        let bytes: usize = from_environment("FOREBAY_SLOW_LINK_BYTES", 1_000_000);
+        let mut left = cable.start(End::Left, NAME, &bytes.to_string());
+        assert_eq!(left.hear().as_deref(), Some("listening"));
+        let mut right = cable.start(End::Right, NAME, "fetch");
+        let all = format!("({bytes}, Ok(()))");
+        assert_eq!(right.hear().unwrap(), format!("[{all}, {all}, {all}]"));
+        assert_eq!(left.hear().unwrap(), "Ok(None), 0 lost, reported: []");
+        left.end();
+        right.end();
+    });
+}
+
+// ---- by a clock that the test owns --------------------------------------------------------------
+
+const SILENCE: Duration = Duration::from_secs(10);
+const TOTAL: Duration = Duration::from_secs(300);
+/// A sixteenth of the largest buffer and more: what is read of it is announced to the other side.
+const PIECE_BYTES: usize = MIB;
+
+/// A selector with the default limits, and what it reports.
+fn with_defaults(
+    test: impl AsyncFnOnce(SelectorManager, TestClock, Arc<Mutex<Vec<String>>>) -> Result<()>
+    + Send
+    + 'static,
+) {
+    watched(|| {
+        let (clock, reported) = (TestClock::new(), Arc::new(Mutex::new(Vec::new())));
+        let told = Arc::clone(&reported);
+        let builder = SelectorManager::builder().clock(clock.clone());
+        let builder = builder.on_task_error(move |error: &Error| {
+            told.lock().unwrap().push(error.to_string());
+        });
+        builder.run(async |selector| test(selector, clock, reported).await)
+    })
+    .unwrap();
+}
+
+/// A dropped connection with far more to send than the kernel takes, and its peer.
+async fn dropped_pair(selector: &SelectorManager) -> Result<TcpStream> {
+    let (socket, peer) = support::pair(selector).await?;
+    let mut output = socket.open_write_channel()?;
+    output.write_bytes(pattern(64 * MIB).into()).await?;
+    drop((output, socket));
+    until(|| selector.stats().lingering == 1).await;
+    Ok(peer)
+}
+
+/// Lets the time go on in small steps, at each of which the close can look.
+async fn go_on(clock: &TestClock, time: Duration, step: Duration) {
+    let mut left = time;
+    while !left.is_zero() {
+        let step = step.min(left);
+        clock.advance(step);
+        settle().await;
+        left -= step;
+    }
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_given_up_after_the_silence_and_reported() {
+    with_defaults(async |selector, clock, reported| {
+        let mut peer = dropped_pair(&selector).await?;
+        // It reads for a while, and then no more.
+        for _ in 0..30 {
+            let mut piece = vec![0; PIECE_BYTES];
+            peer.read_exact(&mut piece).unwrap();
+            go_on(&clock, SILENCE / 2, SILENCE / 16).await;
+        }
+        assert_eq!(selector.stats().lingering, 1, "given up although it read");
+        assert_eq!(reported.lock().unwrap().len(), 0);
+        // What it had not taken yet may still be taken by its system.
+        go_on(&clock, SILENCE * 2, SILENCE / 16).await;
+        until(|| selector.stats().sockets == 0).await;
+        assert_eq!(selector.stats().unacknowledged, 1);
+        let reported = reported.lock().unwrap();
+        let expected = "the peer has acknowledged nothing for 10s, and not everything before that";
+        assert!(reported.iter().any(|it| it.contains(expected)), "{reported:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_peer_that_reads_for_ever_is_given_up_at_the_total() {
+    with_defaults(async |selector, clock, reported| {
+        let mut peer = dropped_pair(&selector).await?;
+        let began = selector.now();
+        // Every nine seconds it takes a little.
+        while selector.now() - began < TOTAL * 29 / 30 {
+            let mut piece = vec![0; PIECE_BYTES];
+            peer.read_exact(&mut piece).unwrap();
+            go_on(&clock, SILENCE * 9 / 10, SILENCE / 16).await;
+            assert_eq!(
+                selector.stats().lingering,
+                1,
+                "given up after {:?}",
+                selector.now() - began
+            );
+        }
+        let mut piece = vec![0; PIECE_BYTES];
+        peer.read_exact(&mut piece).unwrap();
+        go_on(&clock, SILENCE, MOMENT * 100).await;
+        until(|| selector.stats().sockets == 0).await;
+        let reported = reported.lock().unwrap();
+        let expected = "the peer has not acknowledged everything after 300s";
+        assert!(reported.iter().any(|it| it.contains(expected)), "{reported:?}");
+        Ok(())
+    });
+}
