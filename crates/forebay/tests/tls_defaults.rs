@@ -10,16 +10,20 @@ mod support;
 #[path = "vocabulary/mod.rs"]
 mod vocabulary;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use forebay::{ErrorKind, Identity, Result, SelectorManager, ServerSocket, TlsConfig};
 use futures_lite::future::zip;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Child, report, role, say, watched};
 use vocabulary::tls::{Authority, LOCAL, listen, write};
 use vocabulary::unix::Directory;
+
+/// Descriptors that a process may have which is to run out of them.
+const DESCRIPTORS_MAX: u64 = 64;
 
 /// How often a timer fires while the roots are read.
 const TICKS: usize = 10;
@@ -71,7 +75,7 @@ async fn is_resumed(selector: &SelectorManager, server: &ServerSocket) -> Result
         Ok(is_resumed)
     };
     let (done, resumed) = zip(serving, connecting).await;
-    done.and(resumed)
+    resumed.and_then(|resumed| done.map(|()| resumed))
 }
 
 #[test]
@@ -142,7 +146,7 @@ fn a_system_without_roots_is_an_error_that_says_what_to_do() {
             let plain = selector.tcp().connect(server.local_address()).await?;
             plain.tls(&TlsConfig::default()).await
         };
-        // Once, and again: what is kept is the error, and nothing worse.
+        // Once, and again: each connection looks for roots, and says the same.
         let errors = [(); 2].map(|()| selector.block_on(connect()).unwrap_err());
         for error in &errors {
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
@@ -158,4 +162,75 @@ fn a_system_without_roots_is_an_error_that_says_what_to_do() {
     with_roots(NAME, &directory, &file, "");
     with_roots(NAME, &directory, &file, empty.to_str().unwrap());
     with_roots(NAME, &directory, &directory.join("none"), "");
+}
+
+/// Connects, leaves the process only `left` descriptors, and returns what securing the connection
+/// met. They are free again afterwards.
+async fn secured_with_descriptors(
+    left: usize,
+    selector: &SelectorManager,
+    server: &ServerSocket,
+) -> Result<()> {
+    let connecting = selector.tcp().connect(server.local_address());
+    let (accepted, plain) = zip(server.accept(), connecting).await;
+    let (_accepted, plain) = (accepted?, plain?);
+    let limit = Rlimit { current: Some(DESCRIPTORS_MAX), maximum: Some(DESCRIPTORS_MAX) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    taken.truncate(taken.len() - left);
+    let outcome = plain.tls(&TlsConfig::default()).await;
+    drop(taken);
+    outcome.map(drop)
+}
+
+/// With none left the file cannot be opened. With one left the file is read, and of the directory
+/// only the list of its files: the root that this server needs stands in one of those.
+#[test]
+fn a_moment_without_descriptors_is_told_and_passes() {
+    const NAME: &str = "a_moment_without_descriptors_is_told_and_passes";
+    if let Some(role) = role() {
+        let mut told = String::new();
+        for left in [0, 1] {
+            let selector = SelectorManager::new();
+            let server = server(&selector, &role);
+            let met = selector.block_on(secured_with_descriptors(left, &selector, &server));
+            let error = met.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Exhausted, "{left} left: {error}");
+            for what in [&role, "Too many open files", "next connection"] {
+                assert!(error.to_string().contains(what), "{left} left: {error}");
+            }
+            let resumed = [(); 2].map(|()| selector.block_on(is_resumed(&selector, &server)));
+            assert_eq!(resumed.map(Result::unwrap), [false, true], "{left} left");
+            told = error.to_string();
+        }
+        return say(&told);
+    }
+    let (directory, authority) = place();
+    let roots = directory.join("directory");
+    fs::create_dir(&roots).unwrap();
+    fs::write(roots.join(ROOTS), authority.pem()).unwrap();
+    let file = write(&directory, ROOTS, &Authority::new().pem());
+    with_roots(NAME, &directory, &file, roots.to_str().unwrap());
+}
+
+#[test]
+fn roots_that_come_late_are_found_by_the_selector_that_missed_them() {
+    const NAME: &str = "roots_that_come_late_are_found_by_the_selector_that_missed_them";
+    if let Some(role) = role() {
+        let selector = SelectorManager::new();
+        let server = server(&selector, &role);
+        let missed = selector.block_on(is_resumed(&selector, &server)).unwrap_err();
+        // As while a directory is replaced by another.
+        let place = PathBuf::from(&role);
+        fs::rename(place.join("new"), place.join("directory")).unwrap();
+        let resumed = [(); 2].map(|()| selector.block_on(is_resumed(&selector, &server)));
+        assert_eq!(resumed.map(Result::unwrap), [false, true], "{missed}");
+        return say(&format!("first {missed}; then it is secure"));
+    }
+    let (directory, authority) = place();
+    let new = directory.join("new");
+    fs::create_dir(&new).unwrap();
+    fs::write(new.join(ROOTS), authority.pem()).unwrap();
+    let roots = directory.join("directory");
+    with_roots(NAME, &directory, &roots.join(ROOTS), roots.to_str().unwrap());
 }

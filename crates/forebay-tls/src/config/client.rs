@@ -1,7 +1,7 @@
 //! A client's configuration.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use forebay_io::Result;
 use rustls::ClientConfig;
@@ -9,6 +9,7 @@ use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
 use super::settings::{Settings, shared_setters};
+use super::success_cell::SuccessCell;
 use super::{Side, Store, TlsConfig, server_name};
 use crate::identity::ClientKey;
 use crate::provider::Cryptography;
@@ -115,7 +116,8 @@ impl TlsClientBuilder {
     /// Makes the configuration.
     ///
     /// Roots of the system are not read here, but when the first connection needs them. If that
-    /// fails, it has failed for good, for this configuration and for the selector.
+    /// fails, so does the connection, and the next one reads them again. Once read, they are kept
+    /// for as long as the selector lives.
     ///
     /// # Errors
     ///
@@ -137,8 +139,8 @@ impl TlsClientBuilder {
             Some(name) => Some(server_name::parse(name, BUILD)?),
             None => None,
         };
-        let client =
-            ClientSide { builder: self, cryptography, server_name, prepared: OnceLock::new() };
+        let prepared = SuccessCell::default();
+        let client = ClientSide { builder: self, cryptography, server_name, prepared };
         if !client.builder.trust.needs_loading() {
             client.prepare(&Store::default())?;
         }
@@ -151,7 +153,7 @@ pub(super) struct ClientSide {
     builder: TlsClientBuilder,
     cryptography: Cryptography,
     server_name: Option<ServerName<'static>>,
-    prepared: OnceLock<Result<Arc<ClientConfig>>>,
+    prepared: SuccessCell<Arc<ClientConfig>>,
 }
 
 impl ClientSide {
@@ -161,17 +163,18 @@ impl ClientSide {
             builder: TlsClientBuilder::new(),
             cryptography: Cryptography::of_default()?,
             server_name: None,
-            prepared: OnceLock::new(),
+            prepared: SuccessCell::default(),
         })
     }
 
-    /// Gets ready, once. Callers at the same time wait for the first.
+    /// Gets ready, once; after a failure the next caller tries again. Callers at the same time wait
+    /// for the first.
     pub(super) fn prepare(&self, store: &Store) -> Result<Arc<ClientConfig>> {
-        self.prepared.get_or_init(|| self.rustls(store)).clone()
+        self.prepared.get_or_try(|| self.rustls(store))
     }
 
-    pub(super) fn prepared(&self) -> Option<Result<Arc<ClientConfig>>> {
-        self.prepared.get().cloned()
+    pub(super) fn prepared(&self) -> Option<Arc<ClientConfig>> {
+        self.prepared.get()
     }
 
     pub(super) fn settings(&self) -> &Settings {

@@ -6,6 +6,7 @@ mod server;
 mod server_name;
 mod settings;
 mod store;
+mod success_cell;
 #[cfg(test)]
 mod tests;
 
@@ -112,22 +113,22 @@ impl TlsConfig {
         self.settings().is_some_and(|settings| settings.replay_buffered)
     }
 
-    /// True if there is nothing left to read from files, be it that reading has failed.
+    /// True if there is nothing left to read from files.
     #[doc(hidden)]
     pub fn is_loaded(&self, store: &Store) -> bool {
         match &self.0 {
-            Side::Default => store.has_default_client(),
+            Side::Default => store.loaded_default_client().is_some(),
             Side::Client(client) => client.prepared().is_some(),
             Side::Server(_) => true,
         }
     }
 
-    /// Reads what has to be read from files, which may block. Does so once, however often and from
-    /// however many threads it is called.
+    /// Reads what has to be read from files, which may block. Once that has succeeded, it does
+    /// nothing any more; of calls at the same time only one reads.
     ///
     /// # Errors
     ///
-    /// Whatever reading met, at this call and every later one.
+    /// Those of reading. A later call tries again.
     #[doc(hidden)]
     pub fn load(&self, store: &Store) -> Result<()> {
         match &self.0 {
@@ -169,7 +170,7 @@ impl TlsConfig {
             Side::Server(_) => return Err(of_a_server()),
         };
         let name = self.checked_name(host)?;
-        let config = prepared.ok_or_else(not_loaded)??;
+        let config = prepared.ok_or_else(not_loaded)?;
         UnbufferedClientConnection::new(config, name).map_err(not_begun)
     }
 

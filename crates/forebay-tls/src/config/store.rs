@@ -1,43 +1,41 @@
 //! What one selector keeps for all of its configurations.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use forebay_io::Result;
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 
 use super::client::ClientSide;
+use super::success_cell::SuccessCell;
 use crate::trust::SystemRoots;
 
 /// The roots of the system, and the configuration that is the default with its sessions: read when
 /// they are first needed, and once.
 ///
-/// A failure is kept like a success, so that a machine without roots does not look for them at
-/// every connection.
+/// A failure is not kept: it may pass, and a selector lives long. The next connection that needs
+/// them reads them again, and fails if that fails.
 #[derive(Default)]
 pub struct Store {
-    roots: OnceLock<Result<SystemRoots>>,
-    default_client: OnceLock<Result<Arc<ClientConfig>>>,
+    roots: SuccessCell<SystemRoots>,
+    default_client: SuccessCell<Arc<ClientConfig>>,
 }
 
 impl Store {
     /// The roots of the system. The first call reads them, and calls at the same time wait for it.
     pub(crate) fn roots(&self, provider: &Arc<CryptoProvider>) -> Result<SystemRoots> {
-        self.roots.get_or_init(|| SystemRoots::load(provider)).clone()
+        self.roots.get_or_try(|| SystemRoots::load(provider))
     }
 
     /// The default configuration. The first call makes it.
     pub(super) fn default_client(&self) -> Result<Arc<ClientConfig>> {
-        self.default_client.get_or_init(|| ClientSide::of_default()?.rustls(self)).clone()
+        self.default_client.get_or_try(|| ClientSide::of_default()?.rustls(self))
     }
 
-    pub(super) fn loaded_default_client(&self) -> Option<Result<Arc<ClientConfig>>> {
-        self.default_client.get().cloned()
-    }
-
-    pub(super) fn has_default_client(&self) -> bool {
-        self.default_client.get().is_some()
+    /// The default configuration, if it has been made.
+    pub(super) fn loaded_default_client(&self) -> Option<Arc<ClientConfig>> {
+        self.default_client.get()
     }
 }
 
@@ -45,7 +43,7 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store")
             .field("has_roots", &self.roots.get().is_some())
-            .field("has_default_client", &self.has_default_client())
+            .field("has_default_client", &self.loaded_default_client().is_some())
             .finish_non_exhaustive()
     }
 }

@@ -83,10 +83,15 @@ enum Kind {
 impl Trust {
     /// Trusts what the operating system trusts.
     ///
+    /// The first connection of a selector that needs the roots reads them, beside the loop; then they
+    /// are kept for as long as the selector lives. A failure is that connection's only, and the next
+    /// one reads again.
+    ///
     /// # Platform
     ///
     /// On Linux and the BSDs the roots are files, by `SSL_CERT_FILE` and `SSL_CERT_DIR` where these
-    /// are set. macOS, iOS, Android and Windows are asked through their own verifiers.
+    /// are set. A file that is missing, damaged or not readable costs its own roots only, as long as
+    /// there are others. macOS, iOS, Android and Windows are asked through their own verifiers.
     pub fn system() -> Self {
         Self(Kind::System)
     }

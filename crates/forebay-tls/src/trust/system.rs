@@ -1,13 +1,17 @@
 //! What the operating system trusts, and roots of one's own besides.
 
+#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
+mod files;
+
 use std::sync::Arc;
 
-use forebay_io::{Error, ErrorKind, Result};
+use forebay_io::Result;
 use rustls::CertificateError;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls_platform_verifier::Verifier as PlatformVerifier;
 
+#[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
+use self::files::verifier;
 use super::chain::{Presented, Role};
 use super::explain;
 use super::judge::{Judge, Refused};
@@ -15,26 +19,34 @@ use super::roots::Roots;
 
 /// The system's roots, loaded. Clones share them.
 #[derive(Debug, Clone)]
-#[doc(hidden)]
-pub(crate) struct SystemRoots(Arc<PlatformVerifier>);
+pub(crate) struct SystemRoots(Arc<dyn ServerCertVerifier>);
 
 impl SystemRoots {
     /// Reads the roots. Blocks: on most systems they are a file of some hundred kilobytes.
     ///
     /// # Errors
     ///
-    /// `NotFound` where the system has none.
+    /// - `NotFound` where the system has none.
+    /// - `Exhausted` where there was no descriptor or no memory to read all of them. A part of the
+    ///   roots is not taken for the whole: peers would be refused for what is a matter of ours.
     pub(crate) fn load(provider: &Arc<CryptoProvider>) -> Result<Self> {
-        match PlatformVerifier::new(provider.clone()) {
-            Ok(verifier) => Ok(Self(Arc::new(verifier))),
-            Err(error) => Err(Error::new(ErrorKind::NotFound, "Trust::system")
-                .with_detail(
-                    "expected root certificates of the system, but none could be loaded; install \
-                     the package ca-certificates, name a file in SSL_CERT_FILE, or use \
-                     Trust::roots_pem_file",
-                )
-                .with_cause(error)),
-        }
+        verifier(provider).map(Self)
+    }
+}
+
+/// The verifier of the operating system, which finds its roots by itself.
+#[cfg(not(all(unix, not(target_os = "android"), not(target_vendor = "apple"))))]
+fn verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
+    use forebay_io::{Error, ErrorKind};
+
+    match rustls_platform_verifier::Verifier::new(provider.clone()) {
+        Ok(verifier) => Ok(Arc::new(verifier)),
+        Err(error) => Err(Error::new(ErrorKind::NotFound, "Trust::system")
+            .with_detail(
+                "expected root certificates of the system, but none could be loaded; use \
+                 Trust::roots_pem_file",
+            )
+            .with_cause(error)),
     }
 }
 

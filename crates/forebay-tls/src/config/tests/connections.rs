@@ -100,7 +100,7 @@ fn what_should_be_off_is_off() {
     let (Side::Client(client), Side::Server(server)) = (&client.0, &server.0) else {
         panic!("a client's and a server's");
     };
-    let ours = client.prepared().unwrap().unwrap();
+    let ours = client.prepared().unwrap();
     assert!(!ours.enable_early_data);
     assert!(!ours.enable_secret_extraction);
     assert!(ours.enable_sni);

@@ -105,25 +105,41 @@ fn roots_are_read_when_they_are_needed_and_once() {
 }
 
 #[test]
-fn a_failure_is_kept_and_returned_again() {
-    let Some(roots) = inside("a_failure_is_kept_and_returned_again", "") else { return };
+fn a_failure_is_told_and_the_next_call_tries_again() {
+    let test = "a_failure_is_told_and_the_next_call_tries_again";
+    let Some(roots) = inside(test, "") else { return };
     let own = TlsConfig::client().build().unwrap();
     let store = Store::default();
     let all = [TlsConfig::default(), own];
-    let first: Vec<_> = all.iter().map(|config| config.load(&store).unwrap_err()).collect();
-    // Roots that come later come too late for this store.
-    let server = server(&roots);
-    for (config, first) in all.iter().zip(&first) {
-        assert_eq!(first.kind(), ErrorKind::NotFound, "{first}");
-        assert!(first.to_string().contains("SSL_CERT_FILE"), "{first}");
-        assert!(config.is_loaded(&store));
-        assert_eq!(config.load(&store).unwrap_err().to_string(), first.to_string());
-        let again = config.client_connection(&store, Some("localhost")).err().unwrap();
-        assert_eq!(again.to_string(), first.to_string());
+    for config in &all {
+        for _ in 0..2 {
+            let error = config.load(&store).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+            assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+            assert!(!config.is_loaded(&store));
+        }
     }
-    let fresh = Store::default();
-    TlsConfig::default().load(&fresh).unwrap();
-    assert_eq!(connect(&TlsConfig::default(), &fresh, &server), HandshakeKind::Full);
+    let server = server(&roots);
+    for config in &all {
+        config.load(&store).unwrap();
+        assert!(config.is_loaded(&store));
+        assert_eq!(connect(config, &store, &server), HandshakeKind::Full);
+        assert_eq!(connect(config, &store, &server), HandshakeKind::Resumed);
+    }
+}
+
+/// A section that is no certificate, in front of one that is.
+#[test]
+fn a_bad_file_among_the_roots_costs_its_own_only() {
+    let test = "a_bad_file_among_the_roots_costs_its_own_only";
+    let Some(roots) = inside(test, "") else { return };
+    let server = server(&roots);
+    let broken = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
+    let good = std::fs::read_to_string(&roots).unwrap();
+    std::fs::write(&roots, format!("{broken}{good}")).unwrap();
+    let store = Store::default();
+    TlsConfig::default().load(&store).unwrap();
+    assert_eq!(connect(&TlsConfig::default(), &store, &server), HandshakeKind::Full);
 }
 
 #[test]

@@ -22,7 +22,9 @@ impl Socket {
     ///   refuses. The message says what was expected, what came, and what to do.
     /// - [`TimedOut`](ErrorKind::TimedOut) after the configuration's
     ///   [`handshake_timeout`](forebay_tls::TlsClientBuilder::handshake_timeout), 10 s by default.
-    /// - [`NotFound`](ErrorKind::NotFound): the system's roots are to be trusted, and there are none.
+    /// - [`NotFound`](ErrorKind::NotFound): the system's roots are to be trusted, and there are none;
+    ///   [`Exhausted`](ErrorKind::Exhausted): there was no descriptor left to read them all. Neither is
+    ///   kept: the next connection reads them again.
     /// - [`AlreadyOpened`](ErrorKind::AlreadyOpened): a channel is open, and nothing was changed;
     ///   [`Connection::tls`] takes open ones over.
     /// - [`InvalidInput`](ErrorKind::InvalidInput): a server's configuration, no name to check, or
