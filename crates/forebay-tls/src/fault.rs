@@ -8,14 +8,36 @@ use forebay_io::{Error, ErrorKind, TlsFault};
 use rustls::unbuffered::EncryptError;
 use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
-use crate::notes::Notes;
+use crate::notes::{Answer, Notes};
 use crate::text::{NAME_MAX, clean};
 use crate::trust::fault_of;
+
+/// What a session knows of its connection when rustls gives up.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known<'a> {
+    pub(crate) side: Side,
+    /// The name that the client was to ask for, or has asked for.
+    pub(crate) server_name: Option<&'a str>,
+}
+
+/// Which side this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Side {
+    #[default]
+    Server,
+    /// With its answer to a server that asked for a certificate.
+    Client(Option<Answer>),
+}
 
 /// Translates an error of rustls; `operation` is the call it came from, as a user knows it.
 ///
 /// What a verifier left in the notes is preferred, for it saw the certificates.
-pub(crate) fn explained(operation: &'static str, error: Rustls, notes: Notes) -> Error {
+pub(crate) fn explained(
+    operation: &'static str,
+    error: Rustls,
+    notes: Notes,
+    known: Known<'_>,
+) -> Error {
     if let Some(refusal) = notes.refusal {
         let explained =
             Error::new(ErrorKind::Tls(refusal.fault), operation).with_detail(refusal.detail);
@@ -24,7 +46,7 @@ pub(crate) fn explained(operation: &'static str, error: Rustls, notes: Notes) ->
             None => explained.with_cause(error),
         };
     }
-    let (kind, detail) = described(&error, notes.server_name.as_deref());
+    let (kind, detail) = described(&error, known);
     Error::new(kind, operation).with_detail(detail).with_cause(error)
 }
 
@@ -49,10 +71,10 @@ pub(crate) fn not_sealed(operation: &'static str, error: EncryptError) -> Error 
 }
 
 /// A kind and a sentence for everything that rustls can say.
-fn described(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
+fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
     let tls = |fault, detail: String| (ErrorKind::Tls(fault), detail);
     match error {
-        Rustls::AlertReceived(alert) => tls(TlsFault::RefusedByPeer, alerts::text(*alert)),
+        Rustls::AlertReceived(alert) => tls(TlsFault::RefusedByPeer, alerts::text(*alert, known)),
         Rustls::InvalidMessage(message) => invalid_message(*message),
         Rustls::InappropriateMessage { expect_types, got_type } => tls(
             TlsFault::Misbehaved,
@@ -100,8 +122,18 @@ fn described(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
             TlsFault::Misbehaved,
             format!("expected a plain ClientHello, but its encryption failed: {why:?}; {REPORT}"),
         ),
-        error => ours(error, server_name),
+        error if has_no_scheme(error) => {
+            incompatible(&PeerIncompatible::NoSignatureSchemesInCommon)
+        }
+        error => ours(error, known.server_name),
     }
+}
+
+/// True for the error of a server whose key can make no signature that the client takes. Over TLS
+/// 1.3 rustls has an error of its own for that, and tells the peer; over TLS 1.2 it has this one, and
+/// tells nothing.
+pub(crate) fn has_no_scheme(error: &Rustls) -> bool {
+    matches!(error, Rustls::General(text) if text == "incompatible signing key")
 }
 
 const REPORT: &str = "if it happens again, the peer's TLS or something on the way is broken";
@@ -199,7 +231,13 @@ fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
         P::NoKxGroupsInCommon | P::KeyShareExtensionRequired => {
             suites("key exchange group", "`key_exchange_groups`")
         }
-        P::NoSignatureSchemesInCommon | P::NoCertificateRequestSignatureSchemesInCommon => {
+        P::NoSignatureSchemesInCommon => (
+            TlsFault::NoCommonSuite,
+            "expected a signature scheme that both sides know, but the peer takes no signatures of \
+             the kind of key that our identity has; use a key of ECDSA P-256 or RSA"
+                .to_owned(),
+        ),
+        P::NoCertificateRequestSignatureSchemesInCommon => {
             suites("signature scheme", "the kinds of keys in the identities")
         }
         P::EcPointsExtensionRequired

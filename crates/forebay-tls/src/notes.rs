@@ -2,7 +2,8 @@
 //!
 //! rustls calls resolvers and verifiers on the thread that drives it, and hands back of what they
 //! learnt only an alert and an error code. They leave the rest here, and the session takes it after
-//! each call: the name that a client asked for, and why a peer was refused.
+//! each call: the name that a client asked for, why a peer was refused, and how a client answered
+//! when it was asked for a certificate.
 
 use std::cell::Cell;
 
@@ -15,6 +16,22 @@ pub(crate) struct Notes {
     pub(crate) server_name: Option<Box<str>>,
     /// Why a verifier refused the peer.
     pub(crate) refusal: Option<Refusal>,
+    /// How this client answered; `None` while the server has not asked for a certificate.
+    pub(crate) answer: Option<Answer>,
+}
+
+/// How a client answers a server that asks for its certificate (RFC 8446, section 4.3.2).
+///
+/// Servers refuse a client with a bad certificate and one with none by the same alerts, and each by
+/// others, so an alert alone does not tell what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// With none: the configuration has no identity.
+    None,
+    /// With none: the server takes no signatures of the identity's kind of key.
+    Unfit,
+    /// With the identity's.
+    Shown,
 }
 
 /// Why a verifier refused the peer: the cause, the sentence, and the user's own error.
@@ -40,6 +57,13 @@ pub(crate) fn take() -> Notes {
 pub(crate) fn note_server_name(name: &str) {
     let mut notes = NOTES.take();
     notes.server_name = Some(name.into());
+    NOTES.set(notes);
+}
+
+/// Leaves how this client answered a server that asked for its certificate.
+pub(crate) fn note_answer(answer: Answer) {
+    let mut notes = NOTES.take();
+    notes.answer = Some(answer);
     NOTES.set(notes);
 }
 

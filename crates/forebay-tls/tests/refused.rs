@@ -7,11 +7,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use forebay_io::{ByteReadChannel, Result, TlsFault};
+use forebay_io::{ByteReadChannel, Error, ErrorKind, Result, TlsFault};
 use forebay_tls::seam::Store;
+use forebay_tls::{ClientAuth, Trust};
 use futures_lite::future::poll_once;
 use vocabulary::{
-    BOTH, Side, Version, client, client_of, fault, handshake, server_of, watched, with_middle,
+    BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, server_of,
+    watched, with_middle,
 };
 
 /// One side insists on an application protocol, which the other does not have. That one ends its part
@@ -114,5 +116,41 @@ fn what_came_with_a_handshake_is_not_read_before_it_counts() {
         let read = reader.read.lock().expect("nobody panics under it").take();
         assert!(matches!(read, Some(Poll::Pending)), "{read:?}");
         drop(output);
+    });
+}
+
+/// As servers of mbedTLS and wolfSSL refuse a client that shows no certificate: by no alert.
+#[test]
+fn a_silent_refusal_behind_a_request_for_a_certificate_says_so() {
+    watched(|| async {
+        let trust = Trust::roots_pem(identity_pem().0).expect("a root");
+        for (asks, resets) in [(true, false), (true, true), (false, false)] {
+            let server = server_of("1.2");
+            let auth = ClientAuth::Required(trust.clone());
+            let server = if asks { server.client_auth(auth) } else { server };
+            let (server, config) = (server.build().expect("a server"), client("1.2"));
+            let (left, mut middle, right) = with_middle();
+            let mut refusing = pin!(handshake(&right, &server));
+            let mut shaking = pin!(handshake(&left, &config));
+            assert!(poll_once(&mut shaking).await.is_none(), "it waits for the server");
+            let hello = middle.sent_by_client().await;
+            middle.give_server(&hello).await;
+            assert!(poll_once(&mut refusing).await.is_none(), "it waits for the client");
+            let flight = middle.sent_by_server().await;
+            middle.give_client(&flight).await;
+            assert!(poll_once(&mut shaking).await.is_none(), "the server has not finished");
+            let Raw { mut output, .. } = middle.client;
+            if resets {
+                output.abort_with(Error::new(ErrorKind::Reset, "write"));
+            } else {
+                output.finish().await.expect("room");
+            }
+            let error = shaking.await.expect_err("it was cut off");
+            let kind =
+                if resets { ErrorKind::Reset } else { ErrorKind::Tls(TlsFault::EndedInHandshake) };
+            assert_eq!(error.kind(), kind, "{error}");
+            let says_why = error.to_string().contains("this client has none: set `identity`");
+            assert_eq!(says_why, asks, "{error}");
+        }
     });
 }

@@ -8,10 +8,10 @@ mod support;
 mod vocabulary;
 
 use forebay::{ClientAuth, JoinHandle, Result, SelectorManager, TlsConfig, TlsFault, TlsVersion};
-use rcgen::{KeyPair, date_time_ymd};
+use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, SignatureAlgorithm, date_time_ymd};
 use support::{report, watched};
 use vocabulary::foreign::{Given, Insists, Place, Tool};
-use vocabulary::tls::{Authority, client_params, handle_next, listen, server_params};
+use vocabulary::tls::{Authority, LOCAL, client_params, handle_next, listen, server_params};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
@@ -179,14 +179,13 @@ fn s9_refuses_us(test: &'static str, tool: Tool) {
             let given = Given { version, client_auth, ..Given::default() };
             let Some((_server, port)) = tool.server(test, &place, &given) else { return };
             let config = TlsConfig::client().trust(place.authority.trust()).build().unwrap();
-            let read: Result<u8> = selector.block_on(async {
-                let plain = selector.tcp().connect(("localhost", port)).await?;
-                plain.tls(&config).await?.open_read_channel()?.read_u8().await
-            });
-            let error = read.unwrap_err();
+            let error = selector.block_on(read_one(&selector, port, &config)).unwrap_err();
             // Node's says nothing in TLS 1.3 but that it ends.
             let is_silent = tool == Tool::Node && error.tls_fault().is_none();
             assert!(is_silent || error.tls_fault() == Some(TlsFault::RefusedByPeer), "{error}");
+            // Whatever the alert: the server has asked, and we had nothing.
+            let says_why = error.to_string().contains("this client has none: set `identity`");
+            assert!(is_silent || says_why, "{error}");
             report(&format!("{test}: {given:?}: {error}", given = given.version));
         }
     });
@@ -210,6 +209,92 @@ fn s9_python_refuses_us_without_a_certificate() {
 #[test]
 fn s9_node_refuses_us_without_a_certificate() {
     s9_refuses_us("s9_node_refuses_us_without_a_certificate", Tool::Node);
+}
+
+/// As [`s9_refuses_us`] with a server that takes no signatures of the only key that we have, so that
+/// nothing is shown.
+#[test]
+fn openssl_refuses_us_with_a_key_that_it_does_not_take() {
+    const NAME: &str = "openssl_refuses_us_with_a_key_that_it_does_not_take";
+    watched(move || {
+        let (selector, place) = (SelectorManager::new(), Place::new());
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let identity = place.authority.issue(&key, &client_params("Ada")).identity();
+        let config = TlsConfig::client().trust(place.authority.trust()).identity(identity);
+        let config = config.build().unwrap();
+        for version in VERSIONS {
+            let (version, client_auth) = (Some(version), Some(Insists::Yes));
+            let more = &["-client_sigalgs", "ECDSA+SHA256"][..];
+            let given = Given { version, client_auth, more, ..Given::default() };
+            let Some((_server, port)) = Tool::OpenSsl.server(NAME, &place, &given) else { return };
+            let error = selector.block_on(read_one(&selector, port, &config)).unwrap_err();
+            assert_eq!(error.tls_fault(), Some(TlsFault::RefusedByPeer), "{error}");
+            assert!(error.to_string().contains("takes no signatures of the kind"), "{error}");
+            report(&format!("{NAME}: {given:?}: {error}", given = given.version));
+        }
+    });
+}
+
+async fn read_one(selector: &SelectorManager, port: u16, config: &TlsConfig) -> Result<u8> {
+    let plain = selector.tcp().connect(("localhost", port)).await?;
+    plain.tls(config).await?.open_read_channel()?.read_u8().await
+}
+
+/// The other way round: of our server's key a client takes no signatures, over each version. Both
+/// sides are told so.
+fn takes_no_signature_of(test: &'static str, key: &'static SignatureAlgorithm) {
+    watched(move || {
+        let (selector, place) = (SelectorManager::new(), Place::new());
+        let key = KeyPair::generate_for(key).unwrap();
+        let identity = place.authority.issue(&key, &server_params(LOCAL)).identity();
+        let config = TlsConfig::server(identity).build().unwrap();
+        for version in VERSIONS {
+            let listener = listen(&selector, &config);
+            let handled = handle_next(&selector, &listener, |socket| async move {
+                socket.open_read_channel()?.read_u8().await
+            });
+            let more = &["-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256"][..];
+            let given = Given { version: Some(version), more, ..Given::default() };
+            let client = Tool::OpenSsl.client(test, &place, listener.port(), &given);
+            let Some(client) = client else { return };
+            let error = selector.block_on(handled).unwrap().unwrap_err();
+            assert_eq!(error.tls_fault(), Some(TlsFault::NoCommonSuite), "{version}: {error}");
+            assert!(error.to_string().contains("signature scheme"), "{version}: {error}");
+            let said = client.end().1;
+            assert!(said.contains("SSL alert number 40"), "{version}: {said}");
+            report(&format!("{test}: {version}: {error}"));
+        }
+    });
+}
+
+#[test]
+fn a_client_takes_no_ed25519_of_ours() {
+    takes_no_signature_of("a_client_takes_no_ed25519_of_ours", &PKCS_ED25519);
+}
+
+#[test]
+fn a_client_takes_no_p521_of_ours() {
+    takes_no_signature_of("a_client_takes_no_p521_of_ours", &PKCS_ECDSA_P521_SHA512);
+}
+
+/// `GnuTLS` takes no name with an underscore (RFC 952), and says no more than "illegal parameter".
+#[test]
+fn gnutls_refuses_a_name_with_an_underscore_and_the_error_names_it() {
+    const NAME: &str = "gnutls_refuses_a_name_with_an_underscore_and_the_error_names_it";
+    watched(move || {
+        let (selector, place) = (SelectorManager::new(), Place::new());
+        let config = TlsConfig::client().trust(place.authority.trust());
+        let config = config.server_name("my_host.example").build().unwrap();
+        for version in VERSIONS {
+            let given = Given { version: Some(version), ..Given::default() };
+            let Some((_server, port)) = Tool::GnuTls.server(NAME, &place, &given) else { return };
+            let error = selector.block_on(read_one(&selector, port, &config)).unwrap_err();
+            assert_eq!(error.tls_fault(), Some(TlsFault::RefusedByPeer), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("my_host.example, which has an underscore"), "{error}");
+            report(&format!("{NAME}: {version}: {error}"));
+        }
+    });
 }
 
 // ---- each of them ---------------------------------------------------------------------------------

@@ -197,12 +197,8 @@ impl ClientSide {
             .map_err(|error| super::refused(BUILD, error))?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = match &self.builder.identity {
-            Some(identity) => {
-                builder.with_client_cert_resolver(Arc::new(ClientKey(identity.clone())))
-            }
-            None => builder.with_no_client_auth(),
-        };
+        let key = ClientKey(self.builder.identity.clone());
+        let mut config = builder.with_client_cert_resolver(Arc::new(key));
         config.alpn_protocols.clone_from(&settings.alpn.0);
         config.resumption = match settings.session_cache {
             0 => Resumption::disabled(),

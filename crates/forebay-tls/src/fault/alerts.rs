@@ -2,6 +2,10 @@
 
 use rustls::AlertDescription as Alert;
 
+use super::{Known, Side};
+use crate::notes::Answer;
+use crate::text::{NAME_MAX, clean};
+
 /// The alerts by their names in RFC 8446, section 6, and RFC 5246, section 7.2, with what they
 /// usually mean. What is never sent any more has the name of what is.
 const ALERTS: [(Alert, &str, &str); 35] = [
@@ -14,8 +18,8 @@ const ALERTS: [(Alert, &str, &str); 35] = [
     (
         Alert::HandshakeFailure,
         "handshake_failure",
-        "usually no cipher suite, group or signature scheme in common, or it wants a client \
-         certificate: compare `cipher_suites` and `key_exchange_groups`, or set an identity",
+        "usually no cipher suite, group or signature scheme in common: compare `cipher_suites` and \
+         `key_exchange_groups`, and see what kind of key the identity has",
     ),
     (Alert::NoCertificate, "certificate_required", "it wants a client certificate: set `identity`"),
     (
@@ -107,11 +111,64 @@ const ALERTS: [(Alert, &str, &str); 35] = [
 ];
 
 /// The peer's alert as a sentence.
-pub(super) fn text(alert: Alert) -> String {
-    let known = ALERTS.iter().find(|(known, ..)| *known == alert);
-    let (name, meaning) = known.map_or_else(
+pub(super) fn text(alert: Alert, known: Known<'_>) -> String {
+    let usual = ALERTS.iter().find(|(usual, ..)| *usual == alert);
+    let (name, meaning) = usual.map_or_else(
         || (u8::from(alert).to_string(), "see its log"),
         |(_, name, meaning)| ((*name).to_owned(), *meaning),
     );
+    let meaning = here(alert, known).unwrap_or_else(|| meaning.to_owned());
     format!("expected to be accepted, but its alert {name} came; {meaning}")
+}
+
+/// The meaning of an alert where what this side did tells more than the alert.
+fn here(alert: Alert, known: Known<'_>) -> Option<String> {
+    let Side::Client(answer) = known.side else { return None };
+    match answer {
+        Some(Answer::None) if may_miss_certificate(alert) => Some(
+            "it asked for a client certificate, and this client has none: set `identity`"
+                .to_owned(),
+        ),
+        Some(Answer::Unfit) if may_miss_certificate(alert) => Some(
+            "it asked for a client certificate, but takes no signatures of the kind of key that \
+             `identity` has: use a key of ECDSA P-256 or RSA"
+                .to_owned(),
+        ),
+        // What the handshake needs besides was agreed on before the server asked.
+        Some(Answer::Shown) if alert == Alert::HandshakeFailure => Some(
+            "it does not take the client certificate that it was shown: see its log".to_owned(),
+        ),
+        _ => known.server_name.filter(|_| alert == Alert::IllegalParameter).and_then(underscored),
+    }
+}
+
+/// Alerts by which servers refuse a client that shows no certificate (RFC 8446, section 4.4.2.4,
+/// asks for `certificate_required`): `OpenSSL` and Go over TLS 1.2 `handshake_failure`, JSSE and NSS
+/// `bad_certificate`, `GnuTLS` `decode_error`. The others would be of a certificate, and none was shown.
+fn may_miss_certificate(alert: Alert) -> bool {
+    matches!(
+        alert,
+        Alert::HandshakeFailure
+            | Alert::NoCertificate
+            | Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateRevoked
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecodeError
+    )
+}
+
+/// JSSE and `GnuTLS` take no name with an underscore, which is no host name by RFC 952.
+fn underscored(name: &str) -> Option<String> {
+    name.contains('_').then(|| {
+        format!(
+            "it was asked for the name {}, which has an underscore, and some servers refuse that: \
+             connect by another name, or set another `server_name`",
+            clean(name, NAME_MAX)
+        )
+    })
 }

@@ -10,11 +10,11 @@ use rustls::{
     PeerMisbehaved as Misbehaved,
 };
 
-use super::{explained, not_sealed};
-use crate::notes::{Notes, Refusal};
+use super::{Known, Side, explained, not_sealed};
+use crate::notes::{Answer, Notes, Refusal};
 
 fn told(error: impl Into<Rustls>) -> Error {
-    explained("tls", error.into(), Notes::default())
+    explained("tls", error.into(), Notes::default(), Known::default())
 }
 
 /// The sentence of every refusal that is the peer's has the same three parts.
@@ -77,6 +77,60 @@ fn every_alert_is_named_and_its_usual_meaning_told() {
         let text = is(Rustls::AlertReceived(alert), TlsFault::RefusedByPeer);
         assert!(text.contains(words), "{text}");
     }
+}
+
+/// What a client is told of an alert, given its answer to a server that asked for a certificate.
+fn alert_after(alert: Alert, answer: Option<Answer>, server_name: &str) -> String {
+    let known = Known { side: Side::Client(answer), server_name: Some(server_name) };
+    let told = explained("tls", Rustls::AlertReceived(alert), Notes::default(), known);
+    assert_eq!(told.tls_fault(), Some(TlsFault::RefusedByPeer), "{told}");
+    told.to_string()
+}
+
+#[test]
+fn an_alert_is_explained_by_what_the_client_had_to_show() {
+    let of_none = [
+        Alert::CertificateRequired,
+        Alert::BadCertificate,
+        Alert::HandshakeFailure,
+        Alert::DecodeError,
+        Alert::CertificateUnknown,
+    ];
+    for alert in of_none {
+        let none = alert_after(alert, Some(Answer::None), "a.example");
+        assert!(
+            none.contains("asked for a client certificate, and this client has none"),
+            "{none}"
+        );
+        let unfit = alert_after(alert, Some(Answer::Unfit), "a.example");
+        assert!(unfit.contains("takes no signatures of the kind of key"), "{unfit}");
+        for answer in [None, Some(Answer::Shown)] {
+            let text = alert_after(alert, answer, "a.example");
+            assert!(!text.contains("this client has none"), "{text}");
+            assert!(!text.contains("takes no signatures"), "{text}");
+        }
+    }
+    let shown = alert_after(Alert::HandshakeFailure, Some(Answer::Shown), "a.example");
+    assert!(shown.contains("does not take the client certificate that it was shown"), "{shown}");
+    let other = alert_after(Alert::NoApplicationProtocol, Some(Answer::None), "a.example");
+    assert!(other.contains("compare `alpn` of both"), "{other}");
+}
+
+#[test]
+fn a_name_with_an_underscore_is_named_where_a_value_makes_no_sense() {
+    let text = alert_after(Alert::IllegalParameter, None, "a_\u{7}.example");
+    assert!(text.contains("a_\\u{7}.example, which has an underscore"), "{text}");
+    let text = alert_after(Alert::IllegalParameter, None, "a.example");
+    assert!(text.contains("a value of ours made no sense to it"), "{text}");
+    let text = alert_after(Alert::InternalError, None, "a_b.example");
+    assert!(!text.contains("a_b"), "{text}");
+}
+
+#[test]
+fn a_key_that_a_client_takes_no_signatures_of_is_not_in_common_over_each_version() {
+    let over_12 = is(Rustls::General("incompatible signing key".into()), TlsFault::NoCommonSuite);
+    let over_13 = is(Incompatible::NoSignatureSchemesInCommon, TlsFault::NoCommonSuite);
+    assert_eq!(over_12, over_13);
 }
 
 #[test]
@@ -316,8 +370,8 @@ fn what_is_ours_is_not_blamed_on_the_peer() {
 #[test]
 fn s8_a_name_that_the_server_does_not_have_is_told() {
     let error = || Rustls::General("no server certificate chain resolved".to_owned());
-    let asked = Notes { server_name: Some("b\u{7}.example".into()), refusal: None };
-    let told = explained("accept_tls", error(), asked);
+    let asked = Known { side: Side::Server, server_name: Some("b\u{7}.example") };
+    let told = explained("accept_tls", error(), Notes::default(), asked);
     assert_eq!(told.tls_fault(), Some(TlsFault::UnknownServerName));
     assert!(told.to_string().contains("the client asked for b\\u{7}.example"), "{told}");
     let text = is(error(), TlsFault::UnknownServerName);
@@ -333,8 +387,9 @@ fn what_a_verifier_noted_wins() {
             detail: "expected this, but that came; do so".to_owned(),
             cause: cause.clone(),
         };
-        let notes = Notes { server_name: None, refusal: Some(refusal) };
-        let told = explained("tls", Certificate::ApplicationVerificationFailure.into(), notes);
+        let notes = Notes { refusal: Some(refusal), ..Notes::default() };
+        let error = Certificate::ApplicationVerificationFailure;
+        let told = explained("tls", error.into(), notes, Known::default());
         assert_eq!(told.tls_fault(), Some(TlsFault::PinMismatch));
         assert!(told.to_string().ends_with("expected this, but that came; do so"), "{told}");
         let source = std::error::Error::source(&told).map(ToString::to_string).unwrap();

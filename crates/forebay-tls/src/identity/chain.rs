@@ -31,11 +31,12 @@ pub(super) fn certified(
     certificates.retain(|certificate| seen.insert(certificate.clone()));
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
         // rustls' own words are about the formats it tried, and would send a person astray.
-        Problem::Key(
+        let curves =
+            if cfg!(feature = "aws-lc-rs") { "P-256, P-384 and P-521" } else { "P-256 and P-384" };
+        Problem::Key(format!(
             "the private key cannot be used: it is damaged, or of a kind that is not supported; \
-             supported are RSA of at least 2048 bits, ECDSA on P-256 and P-384, and Ed25519"
-                .into(),
-        )
+             supported are RSA of at least 2048 bits, ECDSA on {curves}, and Ed25519"
+        ))
     })?;
     let order = {
         let parsed = parse(&certificates)?;

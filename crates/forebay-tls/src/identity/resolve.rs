@@ -8,7 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::Identity;
-use crate::notes;
+use crate::notes::{self, Answer};
 
 /// A server's. Whatever name a client asks for, and if it asks for none, it is shown the one
 /// identity there is, as RFC 6066, section 3 allows; the client is who checks names.
@@ -29,18 +29,25 @@ impl ResolvesServerCert for ServerKey {
 /// server that wants another one says so, and that is easier to understand than a certificate that
 /// was silently kept back.
 #[derive(Debug)]
-pub(crate) struct ClientKey(pub(crate) Identity);
+pub(crate) struct ClientKey(pub(crate) Option<Identity>);
 
 impl ResolvesClientCert for ClientKey {
     fn resolve(
         &self,
         _root_hint_subjects: &[&[u8]],
-        _sigschemes: &[SignatureScheme],
+        sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.current())
+        let current = self.0.as_ref().map(Identity::current);
+        notes::note_answer(match &current {
+            None => Answer::None,
+            // rustls looks again, and shows nothing.
+            Some(current) if current.key.choose_scheme(sigschemes).is_none() => Answer::Unfit,
+            Some(_) => Answer::Shown,
+        });
+        current
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.0.is_some()
     }
 }

@@ -11,6 +11,7 @@ use rustls::unbuffered::{
 };
 
 use super::inside;
+use crate::fault;
 
 /// A connection of rustls: it does the arithmetic and knows neither channels nor sockets.
 pub(crate) enum Conn {
@@ -26,6 +27,10 @@ pub(super) struct Engine {
     peer_closed: bool,
     notified: bool,
 }
+
+/// The alert `handshake_failure` as a record of TLS 1.2, in plain text (RFC 5246, sections 6.2.1 and
+/// 7.2): rustls sends none where its answer to a `ClientHello` cannot be signed.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
 /// How far the work went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +90,10 @@ impl Engine {
         self.notified
     }
 
+    pub(super) fn is_client(&self) -> bool {
+        matches!(self.conn, Conn::Client(_))
+    }
+
     pub(super) fn state(&self) -> &CommonState {
         match &self.conn {
             Conn::Client(conn) => conn,
@@ -117,6 +126,9 @@ impl Engine {
                 Met::Sealing(error) => break Err(Failure::Sealing(error)),
                 Met::Failed(error) => {
                     self.gather_alert(inbox);
+                    if fault::has_no_scheme(&error) {
+                        self.own.extend_from_slice(&HANDSHAKE_FAILURE);
+                    }
                     break Err(Failure::Rustls(error));
                 }
             }

@@ -11,7 +11,7 @@ use super::engine::Step;
 use super::{Conn, Engine, Leave, Phase, Session, State};
 use crate::TlsConfig;
 use crate::config::Store;
-use crate::notes;
+use crate::notes::{self, Answer};
 
 impl Session {
     /// Waits until the peer has sent something.
@@ -61,7 +61,8 @@ impl Session {
             let state = checked.engine.as_ref().map(Engine::state);
             config.check_alpn(state.and_then(|state| state.alpn_protocol()))
         });
-        let outcome = outcome.and_then(|()| self.open()).map_err(|error| self.end_by(&error));
+        let outcome = outcome.and_then(|()| self.open());
+        let outcome = outcome.map_err(|error| self.hinted(self.end_by(&error)));
         drop(unfinished);
         outcome
     }
@@ -171,6 +172,7 @@ impl Session {
         if let Some(name) = notes.server_name.take() {
             state.server_name = Some(name);
         }
+        state.answer = notes.answer.or(state.answer);
         if let Some(cause) = self.cause.get() {
             // Of the writer, which a verifier or a key log has tried to use.
             return Some(Err(cause.clone()));
@@ -181,6 +183,22 @@ impl Session {
             Ok(Step::Handshaking) => None,
             Err(failure) => Some(Err(state.failed("tls handshake", failure, notes))),
         }
+    }
+
+    /// Adds what the peer has left unsaid. Some servers refuse a client without a certificate by an
+    /// end or a reset, and by no alert (mbedTLS, wolfSSL).
+    fn hinted(&self, error: Error) -> Error {
+        let is_silent =
+            matches!(error.kind(), ErrorKind::Reset | ErrorKind::Tls(TlsFault::EndedInHandshake));
+        let had_nothing =
+            is_silent && self.enter().is_ok_and(|state| state.answer == Some(Answer::None));
+        if !had_nothing {
+            return error;
+        }
+        error.with_detail(
+            "the peer ended the connection in the middle of the TLS handshake, without saying why, \
+             after it had asked for a client certificate, and this client has none: set `identity`",
+        )
     }
 
     /// The session is over by this error, or by one that came before it.

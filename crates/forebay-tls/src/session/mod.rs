@@ -42,9 +42,9 @@ use self::kept::Kept;
 use self::source::TlsSource;
 use self::wakes::Wakes;
 use crate::config::EndWithoutNotify;
-use crate::fault;
+use crate::fault::{self, Known, Side};
 use crate::info::TlsInfo;
-use crate::notes::Notes;
+use crate::notes::{Answer, Notes};
 
 /// The most ciphertext that may wait for the rest of its message: twice the longest handshake
 /// message there is (RFC 8446, section 4; rustls takes 64 KiB), because short records have headers.
@@ -86,6 +86,8 @@ struct State {
     /// Set in a handshake, used from then on.
     engine: Option<Engine>,
     server_name: Option<Box<str>>,
+    /// What a client answered when its server asked for a certificate.
+    answer: Option<Answer>,
     end_without_notify: EndWithoutNotify,
     /// What every read answers once everything before it was handed out.
     end: Option<End>,
@@ -155,6 +157,7 @@ impl Session {
                 was_open: false,
                 engine: None,
                 server_name: None,
+                answer: None,
                 end_without_notify: EndWithoutNotify::Error,
                 end: None,
                 lost: None,
@@ -324,8 +327,11 @@ impl State {
 
     /// Notes why rustls gives up, and what the peer is told.
     fn failed(&mut self, operation: &'static str, failure: Failure, notes: Notes) -> Error {
+        let is_client = self.engine.as_ref().is_some_and(Engine::is_client);
+        let side = if is_client { Side::Client(self.answer) } else { Side::Server };
+        let known = Known { side, server_name: self.server_name.as_deref() };
         let error = match failure {
-            Failure::Rustls(error) => fault::explained(operation, error, notes),
+            Failure::Rustls(error) => fault::explained(operation, error, notes, known),
             Failure::Sealing(error) => fault::not_sealed(operation, error),
         };
         let error = self.named(&error);

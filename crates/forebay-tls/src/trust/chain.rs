@@ -43,6 +43,9 @@ impl fmt::Display for Role<'_> {
 /// RSA keys shorter than this are broken too cheaply (NIST SP 800-57, part 1, table 2).
 pub(super) const RSA_BITS_MIN: usize = 2048;
 
+/// So many authorities may stand between a peer's certificate and a root: what `webpki` follows.
+pub(super) const AUTHORITIES_MAX: usize = 6;
+
 impl<'a> Presented<'a> {
     /// Every certificate, the peer's own first.
     pub(super) fn ders(&self) -> impl Iterator<Item = &'a CertificateDer<'a>> + use<'a> {

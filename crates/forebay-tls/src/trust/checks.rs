@@ -7,7 +7,7 @@ use rustls::{CertificateError, OtherError};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::chain::{Chain, Presented, RSA_BITS_MIN, rsa_bits};
+use super::chain::{AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, rsa_bits};
 use super::explain;
 use super::judge::Refused;
 use crate::notes::Refusal;
@@ -62,8 +62,8 @@ fn ways(certificates: &[X509Certificate<'_>]) -> usize {
         *first = 1;
     }
     let mut ways = 0_usize;
-    // The search does not go deeper: `webpki` takes at most six authorities between.
-    for _ in 0..6 {
+    // The search does not go deeper.
+    for _ in 0..AUTHORITIES_MAX {
         let mut next = vec![0_usize; certificates.len()];
         for (end, certificate) in ends.iter().zip(certificates).filter(|(end, _)| **end > 0) {
             for (index, issuer) in certificates.iter().enumerate().skip(1) {

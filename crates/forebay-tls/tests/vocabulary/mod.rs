@@ -21,8 +21,8 @@ pub(crate) use self::puppet::{Conn, Puppet, led, provider};
 pub(crate) use self::records::{ALERT, DATA, HANDSHAKE, alert, plain_record, records};
 pub(crate) use self::seeds::{Rng, pattern, seed, size};
 pub(crate) use self::sides::{
-    BOTH, Raw, Side, Version, client, client_of, fault, handshake, opened, opened_over, pair,
-    server, server_of, side, side_and_raw, side_and_raw_over,
+    BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, opened,
+    opened_over, pair, server, server_of, side, side_and_raw, side_and_raw_over,
 };
 
 /// How many seconds a test may hang before its watchdog calls it a deadlock or a lost wake-up, unless

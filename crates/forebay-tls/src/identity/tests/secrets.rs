@@ -21,7 +21,7 @@ fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
         shown,
         format!("{identity:#?}"),
         format!("{:?}", ServerKey(identity.clone())),
-        format!("{:?}", ClientKey(identity.clone())),
+        format!("{:?}", ClientKey(Some(identity.clone()))),
         format!("{client:?}{client:#?}"),
         format!("{server:?}{server:#?}"),
         format!("{:?}", client.build().unwrap()),

@@ -11,7 +11,9 @@ use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::chain::{Chain, Presented, RSA_BITS_MIN, Role, rsa_bits};
+use super::chain::{
+    AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits,
+};
 use super::words::{algorithm, constraints, is_weak, purposes, who};
 use crate::info::names_of;
 use crate::notes::Refusal;
@@ -255,6 +257,11 @@ impl Scene<'_> {
 
     fn rejected(&self, error: &webpki::Error) -> Refusal {
         use webpki::Error as E;
+        if matches!(error, E::MaximumPathDepthExceeded)
+            && let Some(refusal) = self.too_long()
+        {
+            return refusal;
+        }
         self.invalid(match error {
             E::EndEntityUsedAsCa => match self.path.iter().skip(1).find(|c| !c.is_ca()) {
                 Some(issuer) => format!(
@@ -275,6 +282,29 @@ impl Scene<'_> {
                 "one has a critical extension that is not known here".to_owned()
             }
             other => format!("a check failed: {other:?}"),
+        })
+    }
+
+    /// `None` where the path by names is no longer than it may be, so that something else was.
+    fn too_long(&self) -> Option<Refusal> {
+        let authorities = self.path.get(1..)?;
+        // A root that was sent along is not between.
+        let roots = usize::from(authorities.last().is_some_and(|last| is_self_issued(last)));
+        let count = authorities.len() - roots;
+        let role = self.role();
+        (count > AUTHORITIES_MAX).then(|| {
+            refused(
+                TlsFault::InvalidCertificate,
+                format!(
+                    "at most {AUTHORITIES_MAX} authorities between the {role}'s certificate and a \
+                     trusted root"
+                ),
+                format!("the chain has {count}"),
+                format!(
+                    "have the {role} use a certificate that is nearer to the root, or trust one of \
+                     them with Trust::roots_pem"
+                ),
+            )
         })
     }
 

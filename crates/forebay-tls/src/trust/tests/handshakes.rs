@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection};
 
 use super::{Authority, for_clients, named, provider};
-use crate::fault::explained;
+use crate::fault::{Known, explained};
 use crate::{TlsInfo, TlsVersion, Trust, notes};
 
 const HOST: &str = "www.example.com";
@@ -79,7 +79,7 @@ fn pass<A, B>(
         to.read_tls(&mut bytes).unwrap();
         notes::take();
         if let Err(error) = to.process_new_packets() {
-            return Err(explained(operation, error, notes::take()));
+            return Err(explained(operation, error, notes::take(), Known::default()));
         }
     }
     Ok(())
@@ -223,7 +223,7 @@ fn s5_plain_text_is_not_tls() {
         let mut server = server(pair(&root, &[HOST]), None, b"greeting");
         server.read_tls(&mut &*text).unwrap();
         let error = server.process_new_packets().unwrap_err();
-        let error = explained("accept_tls", error, notes::take());
+        let error = explained("accept_tls", error, notes::take(), Known::default());
         assert_eq!(error.tls_fault(), Some(TlsFault::NotTls), "{error}");
     }
 }

@@ -10,6 +10,7 @@ mod good;
 mod handshakes;
 mod hostile;
 mod hosts;
+mod long;
 mod pins;
 mod program;
 mod signatures;
@@ -25,7 +26,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{SystemRoots, Trust};
-use crate::fault::explained;
+use crate::fault::{Known, explained};
 use crate::notes;
 use crate::samples::{Authority, named, pem, self_signed};
 
@@ -60,7 +61,7 @@ fn ask_loaded(
     notes::take();
     match verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("tls", error, notes::take())),
+        Err(error) => Err(explained("tls", error, notes::take(), Known::default())),
     }
 }
 
@@ -70,7 +71,7 @@ fn ask_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> Result<(), Error> 
     notes::take();
     match verifier.verify_client_cert(&chain[0], &chain[1..], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("accept_tls", error, notes::take())),
+        Err(error) => Err(explained("accept_tls", error, notes::take(), Known::default())),
     }
 }
 

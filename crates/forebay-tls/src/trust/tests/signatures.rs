@@ -5,7 +5,7 @@ use rustls::internal::msgs::codec::{Codec, Reader};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use super::{Authority, provider, refused};
-use crate::fault::explained;
+use crate::fault::{Known, explained};
 use crate::{Trust, notes};
 
 const HOST: &str = "www.example.com";
@@ -22,14 +22,14 @@ fn a_signature_of_the_handshake_is_always_checked() {
         notes::take();
         let verifier = trust.server_verifier(&provider(), None).unwrap();
         let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("server", explained("tls", of_13, notes::take()));
+        not_signed("server", explained("tls", of_13, notes::take(), Known::default()));
         let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("server", explained("tls", of_12, notes::take()));
+        not_signed("server", explained("tls", of_12, notes::take(), Known::default()));
         let verifier = trust.client_verifier(&provider(), true).unwrap();
         let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("client", explained("accept_tls", of_13, notes::take()));
+        not_signed("client", explained("accept_tls", of_13, notes::take(), Known::default()));
         let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("client", explained("accept_tls", of_12, notes::take()));
+        not_signed("client", explained("accept_tls", of_12, notes::take(), Known::default()));
     }
 }
 
