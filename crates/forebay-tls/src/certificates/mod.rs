@@ -33,6 +33,9 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 
+use crate::text::{NAME_MAX, clean};
+use crate::trust::AUTHORITIES_MAX;
+
 pub use issued::Issued;
 pub use options::{KeyKind, Options};
 
@@ -49,6 +52,8 @@ pub struct Authority {
     /// The authorities above this one but for the root, the nearest first: what its certificates
     /// are sent with.
     above: String,
+    /// How many authorities below the root it is.
+    depth: usize,
 }
 
 impl Authority {
@@ -72,7 +77,7 @@ impl Authority {
         let (params, key) = (authority_params(name, options)?, options.generate_key()?);
         let certificate = params.self_signed(&key).map_err(failed)?;
         let (name, above) = (name.to_owned(), String::new());
-        Ok(Self { name, pem: certificate.pem(), params, key, above })
+        Ok(Self { name, pem: certificate.pem(), params, key, above, depth: 0 })
     }
 
     /// Makes an authority below this one, valid for 90 days. What it issues is sent with its own certificate, so that
@@ -80,25 +85,34 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Authority::new).
+    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) where six
+    /// authorities stand below the root already: what a seventh issued would not be believed.
     pub fn authority(&self, name: &str) -> Result<Self> {
+        if self.depth == AUTHORITIES_MAX {
+            return Err(invalid(format!(
+                "expected at most {AUTHORITIES_MAX} authorities below a root, which is as far as \
+                 clients follow, but this would be one more; issue from one that is nearer to the root"
+            )));
+        }
         let options = Options::default();
         let (params, key) = (authority_params(name, options)?, options.generate_key()?);
         let certificate = params.signed_by(&key, &self.issuer()).map_err(failed)?;
         let pem = certificate.pem();
         let above = format!("{pem}{}", self.above);
-        Ok(Self { name: name.to_owned(), pem, params, key, above })
+        Ok(Self { name: name.to_owned(), pem, params, key, above, depth: self.depth + 1 })
     }
 
     /// Issues a server's certificate for these DNS names and IP addresses, valid for 90 days.
     ///
     /// It lists the DNS names first, then the addresses, each in the given order; its common name
-    /// is the first of them. `*.example.com` stands for one label.
+    /// is the first of them. The asterisk of `*.example.com` stands for one label; two labels must
+    /// follow it, because clients believe no certificate for `*.com` or `*.localhost`.
     ///
     /// # Errors
     ///
     /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no name, or one that is neither a
-    /// DNS name nor an address.
+    /// DNS name nor an address, or that no client would match: one that ends in a dot, or an asterisk
+    /// in front of a single label.
     pub fn server(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Issued> {
         self.server_with(names, Options::default())
     }
@@ -205,14 +219,28 @@ fn alternative_names(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result
     Ok(hosts)
 }
 
-/// What no peer could ever match is refused here, where it can be mended.
+/// Refuses what no client of ours, and few others, could match: here it can be mended.
 fn dns_name(name: &str) -> Result<rcgen::string::Ia5String> {
-    let host = name.strip_prefix("*.").unwrap_or(name);
+    let shown = clean(name, NAME_MAX);
+    let wildcard = name.strip_prefix("*.");
+    let host = wildcard.unwrap_or(name);
+    if host.len() > 1 && host.ends_with('.') {
+        return Err(invalid(format!(
+            "expected a DNS name as certificates have it, but {shown:?} ends in a dot (RFC 5280, \
+             section 4.2.1.6); leave out the dot"
+        )));
+    }
+    // OpenSSL, GnuTLS and Node refuse it as well; Go and Java do not.
+    if wildcard.is_some_and(|host| !host.contains('.')) {
+        return Err(invalid(format!(
+            "expected a wildcard that is not for all names below {host:?}, but {shown:?} is, and \
+             clients do not believe it; two labels must follow the asterisk, as in \
+             \"*.app.{host}\"",
+            host = clean(host, NAME_MAX),
+        )));
+    }
     rustls_pki_types::DnsName::try_from(host).ok().and_then(|_| name.try_into().ok()).ok_or_else(
-        || {
-            let name = crate::text::clean(name, crate::text::NAME_MAX);
-            invalid(format!("expected a DNS name or an IP address, but {name:?} is neither"))
-        },
+        || invalid(format!("expected a DNS name or an IP address, but {shown:?} is neither")),
     )
 }
 

@@ -160,6 +160,54 @@ fn what_is_issued_is_believed_by_who_trusts_the_authority() {
     }
 }
 
+/// Whether our own client believes a server that shows this to be `host`.
+fn is_believed(authority: &Authority, issued: &Issued, host: &str) -> bool {
+    use rustls::pki_types::{ServerName, UnixTime};
+
+    let trust = crate::Trust::roots_pem(authority.pem()).unwrap();
+    let verifier = trust.server_verifier(&crate::provider::provider().unwrap(), None).unwrap();
+    let chain = ders(issued.certificate_pem());
+    let host = ServerName::try_from(host).unwrap();
+    verifier.verify_server_cert(&chain[0], &chain[1..], &host, &[], UnixTime::now()).is_ok()
+}
+
+/// A name is either refused when it is to be issued, or a server that has it is believed.
+#[test]
+fn a_name_that_no_client_would_take_is_not_issued() {
+    let authority = Authority::new("CA").unwrap();
+    let good =
+        ["localhost", "a.example", "A.Example", "*.a.example", "a_b.example", "x--y.example"];
+    for name in good {
+        let issued = authority.server([name]).unwrap();
+        let host = name.replace('*', "app");
+        assert!(is_believed(&authority, &issued, &host), "{name}");
+    }
+    for name in ["*.localhost", "*.com", "*.localhost.", "*.a.example.", "localhost.", "a.example."]
+    {
+        let refused = authority
+            .server([name])
+            .map(|issued| is_believed(&authority, &issued, &name.replace('*', "app")));
+        let error = refused.expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let remedy =
+            if name.ends_with('.') { "leave out the dot" } else { "two labels must follow" };
+        assert!(error.to_string().contains(remedy), "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_authority_stands_so_near_to_its_root_that_what_it_issues_is_believed() {
+    let root = Authority::new("root").unwrap();
+    let mut last = root.authority("1").unwrap();
+    for number in 2..=6 {
+        last = last.authority(&number.to_string()).unwrap();
+    }
+    assert!(is_believed(&root, &last.server(["a.example"]).unwrap(), "a.example"));
+    let error = last.authority("7").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("at most 6 authorities below a root"), "{error}");
+}
+
 #[test]
 fn what_is_issued_is_an_identity_whatever_its_key_is() {
     let authority = Authority::new("root").unwrap().authority("below").unwrap();

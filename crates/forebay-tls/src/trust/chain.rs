@@ -44,7 +44,7 @@ impl fmt::Display for Role<'_> {
 pub(super) const RSA_BITS_MIN: usize = 2048;
 
 /// So many authorities may stand between a peer's certificate and a root: what `webpki` follows.
-pub(super) const AUTHORITIES_MAX: usize = 6;
+pub(crate) const AUTHORITIES_MAX: usize = 6;
 
 impl<'a> Presented<'a> {
     /// Every certificate, the peer's own first.

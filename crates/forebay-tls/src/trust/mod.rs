@@ -25,6 +25,8 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 
+#[cfg(feature = "certificates")]
+pub(crate) use chain::AUTHORITIES_MAX;
 pub(crate) use explain::fault_of;
 pub use pins::ToPin;
 pub use program::PeerChain;
