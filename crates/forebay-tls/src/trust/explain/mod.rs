@@ -172,14 +172,21 @@ impl Scene<'_> {
                 format!("have one issued with subjectAltName {expected}"),
             );
         }
+        // RFC 5280, section 4.2.1.6, has no dot at the end of a name.
+        let is_dotted = names.iter().any(|name| name.strip_suffix('.') == Some(&*expected));
+        let remedy = if is_dotted {
+            "have it issued without the dot at the end of its name".to_owned()
+        } else {
+            format!(
+                "connect to such a name, say it with `server_name`, or have a certificate issued \
+                 for {expected}"
+            )
+        };
         refused(
             TlsFault::WrongName,
             format!("a certificate for {expected}"),
             format!("the server's is for {}", list(&names, NAMES_SHOWN)),
-            format!(
-                "connect to such a name, say it with `server_name`, or have a certificate issued \
-                 for {expected}"
-            ),
+            remedy,
         )
     }
 

@@ -140,3 +140,17 @@ fn a_dns_name_that_looks_like_an_address_is_none() {
         "have a certificate issued for 127.0.0.1",
     );
 }
+
+/// Such a name counts for nothing, and harms no other.
+#[test]
+fn a_certificate_whose_name_ends_in_a_dot_is_refused_for_that() {
+    let root = Authority::new("the root");
+    refused(
+        ask(&root.trust(), "www.example.com", &[root.leaf(&["a.example", "www.example.com."])]),
+        TlsFault::WrongName,
+        "a certificate for www.example.com",
+        "the server's is for a.example and www.example.com.",
+        "without the dot at the end of its name",
+    );
+    assert!(believed("www.example.com", &["www.example.com.", "www.example.com"]));
+}
