@@ -90,6 +90,9 @@
 //! itself, in both versions: a client that has finished still reads. Sending means that the system has
 //! accepted the records.
 //!
+//! Some servers do not answer a client that has finished, and some say no `close_notify`; which ones, and
+//! what else other software does differently, is listed in the repository, in `docs/foreign-peers.md`.
+//!
 //! # Limits
 //!
 //! | what | at most | set by |

@@ -232,6 +232,11 @@ impl ByteWriteChannel {
 
     /// Flushes and sends the end mark; reading goes on. Idempotent.
     ///
+    /// Not every server answers a client that has finished: of HTTP servers hyper, Node, uvicorn, aiohttp
+    /// and nginx as a proxy do not, and neither do TLS servers of Node (without `allowHalfOpen`), of JSSE
+    /// over TLS 1.2, and of Ktor; redis may cut what is still to come. Finish when the answers have been
+    /// read, unless the protocol has it otherwise. `docs/foreign-peers.md` in the repository has versions.
+    ///
     /// # Errors
     ///
     /// What the connection met.

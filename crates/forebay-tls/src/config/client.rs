@@ -80,8 +80,8 @@ impl TlsClientBuilder {
     ///
     /// Names are in ASCII: an international one is written `xn--...` (RFC 5890). Underscores are
     /// let pass here, but servers of JSSE and `GnuTLS` refuse a name with one (`illegal_parameter`, and
-    /// the error says so); a last label that is a number is not let pass, because it could be read as
-    /// an address. A certificate matches without a dot at the end: of its own names none has one.
+    /// the error says so). A last label that is a number is refused, because it could be read as an
+    /// address.
     #[doc(alias = "serverName")]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
         self.server_name = Some(name.into());

@@ -142,6 +142,9 @@ impl TlsServerBuilder {
     /// Sets how many tickets a connection is given with TLS 1.3, each good for one resumption (RFC
     /// 8446, section 4.6.1); 0 gives none. They are sent behind the handshake. At most 64. Default:
     /// 2.
+    ///
+    /// Clients of wolfSSL 5.5.4 fail when they get one (its nonce has 32 bytes, they take 8); they need
+    /// 0 here, or TLS 1.2.
     pub fn ticket_count(mut self, tickets: usize) -> Self {
         self.ticket_count = tickets;
         self

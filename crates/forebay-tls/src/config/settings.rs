@@ -210,6 +210,10 @@ macro_rules! shared_setters {
 
         /// Sets what it means when the input ends without the peer's `close_notify`. Default:
         /// [`EndWithoutNotify::Error`](crate::EndWithoutNotify::Error).
+        ///
+        /// Peers that leave it out without having cut anything: nginx as a proxy of streams with
+        /// `proxy_half_close on`, always; a server of Node over TLS 1.3, when a client's last message of
+        /// the handshake, more than 64 KiB and its `close_notify` arrive together.
         pub fn end_without_notify(mut self, end: crate::EndWithoutNotify) -> Self {
             self.settings.end_without_notify = end;
             self
