@@ -52,9 +52,10 @@ use crate::pem::Pem;
 /// With roots of any origin a certificate has to be in date, issued through an unbroken chain by a
 /// root that is trusted (RFC 5280, section 6), made for its use, signed without SHA-1 and by no RSA
 /// key below 2048 bits, and a server's for the very name that was connected to, by its subject
-/// alternative names (RFC 9525). Chains through which more than 100 ways lead are refused, because
-/// they are made to be searched for long. Whether it has been revoked is not checked, but by the verifiers of macOS, iOS, Android
-/// and Windows behind [`system`](Trust::system).
+/// alternative names (RFC 9525). At most six authorities may stand between a certificate and a root.
+/// Chains through which more than 100 ways lead are refused, because they are made to be searched for
+/// long. Whether it has been revoked is not checked, but by the verifiers of macOS, iOS, Android and
+/// Windows behind [`system`](Trust::system).
 ///
 /// # Examples
 ///
