@@ -33,14 +33,19 @@ ONLY_IN = {
     "mio": ["crates/forebay/src/host/worker", "crates/forebay/src/selector/"],
 }
 
-# What the models replace: shipped code of forebay-io takes these from its `sync.rs` alone.
+# What the models replace: shipped code of forebay-io, and what they include of forebay, takes these
+# from its crate's `sync.rs` alone.
 PRIMITIVES = [
     f"{crate}::sync::{name}"
     for crate in ("std", "loom", "shuttle")
     for name in ("Mutex", "MutexGuard", "RwLock", "Condvar", "Once", "OnceLock", "LazyLock",
                  "Barrier", "atomic", "mpsc")
 ] + ["core::sync::atomic", "std::thread_local", "std::thread::spawn", "std::thread::park"]
-PRIMITIVES_IN = "crates/forebay-io/src/"
+PRIMITIVES_IN = (
+    "crates/forebay-io/src/",
+    "crates/forebay/src/host/slot.rs",
+    "crates/forebay/src/net/registration.rs",
+)
 PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 
 # Folders of crates/forebay/src, and the ones above them, of which they know nothing.
@@ -115,7 +120,7 @@ def check_source(path):
             if begins_with(name, guarded) and not str(path).startswith(tuple(places)):
                 complain(f"{guarded} may stand only in {' and '.join(places)}")
         if takes_primitives(path) and any(begins_with(name, each) for each in PRIMITIVES):
-            complain(f"comes from {PRIMITIVES_FROM}, so that the models run this source")
+            complain("comes from the crate's sync.rs, so that the models run this source")
         if crate == "forebay":
             for above in FORBIDDEN_IN_FOLDER.get(folder, []):
                 if begins_with(name, f"crate::{above}"):
@@ -125,7 +130,7 @@ def check_source(path):
         used = re.search(r"\bthread_local\s*!", text)
         if used and not re.search(r"\buse\s+crate::sync::thread_local\b", text):
             complaints.append(f"{path}:{line_of(text, used.start())}: thread_local! is the prelude's,"
-                              f" not that of {PRIMITIVES_FROM}")
+                              " not that of the crate's sync.rs")
     return complaints
 
 

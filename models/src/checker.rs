@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-pub(crate) use self::chosen::{Condvar, Mutex, MutexGuard};
+pub(crate) use self::chosen::{
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 pub use self::chosen::{atomic, explore, mpsc, spawn};
 #[cfg(shuttle)]
 pub use self::chosen::{explore_widely, random};
@@ -23,7 +25,9 @@ mod chosen {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::time::Instant;
 
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub use loom::sync::{atomic, mpsc};
     pub use loom::thread::spawn;
 
@@ -54,7 +58,9 @@ mod chosen {
     use std::hash::{BuildHasher, RandomState};
     use std::time::{Duration, Instant};
 
-    pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use shuttle::sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub use shuttle::sync::{atomic, mpsc};
     pub use shuttle::thread::spawn;
 

@@ -13,6 +13,15 @@
 //!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
 //! ```
 //!
+//! The wait for a descriptor's readiness is `forebay`'s, and knows neither sockets nor a poll. Its
+//! sources are included here, so that they meet a `sync` that is the checker's: see [`readiness`].
+//!
+//! ```text
+//!   reader ──► Registration (shipped) ──► Slot (shipped)
+//!   closer ──────────┘                       ▲
+//!   kernel (the scenario) ───────────────────┘
+//! ```
+//!
 //! An outbox may lie over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
 //! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
@@ -28,7 +37,16 @@ compile_error!(
 #[cfg(any(loom, shuttle))]
 mod checker;
 #[cfg(any(loom, shuttle))]
+#[path = "../../crates/forebay/src/interrupted.rs"]
+mod interrupted;
+#[cfg(any(loom, shuttle))]
 mod layer;
+#[cfg(any(loom, shuttle))]
+mod lock;
+#[cfg(any(loom, shuttle))]
+pub mod readiness;
+#[cfg(any(loom, shuttle))]
+mod sync;
 #[cfg(any(loom, shuttle))]
 mod task;
 #[cfg(any(loom, shuttle))]

@@ -123,6 +123,7 @@ mod lock;
 mod net;
 mod root;
 mod selector;
+mod sync;
 mod task;
 pub mod testing;
 mod time;

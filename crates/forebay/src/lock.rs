@@ -1,6 +1,8 @@
 //! The one way to take a lock.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::sync::{Mutex, RwLock};
 
 /// Locks, ignoring poison: no user code runs under our locks, so a panic while one is held is a
 /// defect of ours that has been reported already.

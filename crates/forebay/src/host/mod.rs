@@ -7,6 +7,8 @@
 
 #[cfg(test)]
 mod plain;
+mod readiness;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -21,35 +23,8 @@ use forebay_io::seam::Afterwards;
 
 use crate::time::WakeUp;
 
+pub(crate) use self::readiness::{Direction, Hangup, Progress};
 pub(crate) use self::worker::Slots;
-
-/// The direction of a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// Receiving and accepting.
-    Read,
-    /// Sending and connecting.
-    Write,
-}
-
-/// What a system call did.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Progress {
-    /// Bytes moved.
-    pub(crate) count: usize,
-    /// The kernel has no more for now: it moved less than it was offered, on a kind of descriptor
-    /// where that says so, or nobody is left in a listener's backlog.
-    pub(crate) drained: bool,
-}
-
-/// How far a connection has ended, as the system told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Hangup {
-    /// The peer's end mark has arrived, perhaps behind bytes that nobody has read yet.
-    pub(crate) read_closed: bool,
-    /// There is an error to be asked for.
-    pub(crate) error: bool,
-}
 
 /// A watched descriptor. One task at a time waits in each direction.
 pub(crate) trait Ready: Send + Sync + WakeUp {

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::task::{Context, Poll};
 
 use forebay_io::seam::Afterwards;
 
+use super::registration::Registration;
 use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
-use crate::lock::{lock, read, write};
 use crate::selector::{Shared, closed};
 use crate::time::WakeUp;
 
@@ -26,15 +26,11 @@ pub(crate) enum Waits {
 
 /// An open descriptor, or what is left after it was released.
 ///
-/// Calls hold the lock for reading, for the length of one system call; releasing takes the
-/// descriptor out under the lock for writing. So a number is never reused under a call, and closing
-/// works while channels are alive.
+/// A call holds the descriptor for the length of one system call, and releasing waits for it. So a
+/// number is never reused under a call, and closing works while channels are alive.
 pub(crate) struct Descriptor {
-    fd: RwLock<Option<OwnedFd>>,
-    /// Set at the first wait, by the host of the thread that waits.
-    ready: OnceLock<Arc<dyn Ready>>,
-    /// Held while that happens, so that two directions do not do it twice.
-    registering: Mutex<()>,
+    /// Registered at the first wait, by the host of the thread that waits.
+    registration: Registration<OwnedFd, dyn Ready>,
     /// The last receive before the first wait took everything that was there.
     drained: AtomicBool,
     selector: Arc<Shared>,
@@ -43,13 +39,8 @@ pub(crate) struct Descriptor {
 impl Descriptor {
     pub(crate) fn new(fd: OwnedFd, selector: Arc<Shared>) -> Self {
         selector.counters().sockets.add(1);
-        Self {
-            fd: RwLock::new(Some(fd)),
-            ready: OnceLock::new(),
-            registering: Mutex::new(()),
-            drained: AtomicBool::new(false),
-            selector,
-        }
+        let registration = Registration::new(fd);
+        Self { registration, drained: AtomicBool::new(false), selector }
     }
 
     pub(crate) fn selector(&self) -> &Arc<Shared> {
@@ -70,15 +61,10 @@ impl Descriptor {
             }
             self.call(&mut call)
         };
-        let ready = match self.ready.get() {
-            Some(ready) => ready.as_ref(),
+        let ready = match self.registration.ready() {
+            Some(ready) => ready,
             None => match self.attempt_unwatched(direction, &mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register() {
-                    // Who closed or released between the call and the registration has found
-                    // nobody to wake. Now the call says so, without touching the system.
-                    Ok(_) if self.is_released() || self.is_refused(waits) => {
-                        return Poll::Ready(uninterrupted(call));
-                    }
                     Ok(ready) => ready,
                     Err(error) => return Poll::Ready(Err(error)),
                 },
@@ -87,6 +73,11 @@ impl Descriptor {
         };
         let progress = ready.poll_io(cx, direction, &mut call);
         if progress.is_pending() {
+            // Asked after the waker is kept, because a selector that closed before the descriptor
+            // was registered, or whose wake-up another wait has used up, does not wake again.
+            if self.is_refused(waits) {
+                return Poll::Ready(Err(closed("wait").into()));
+            }
             self.selector.ensure_driven();
         }
         progress
@@ -114,8 +105,8 @@ impl Descriptor {
     /// descriptor cannot be watched (it was released, or the system has no memory left), it never
     /// does: the calls that meet the end tell as well.
     pub(crate) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        let registered = match self.ready.get() {
-            Some(ready) => Ok(ready.as_ref()),
+        let registered = match self.registration.ready() {
+            Some(ready) => Ok(ready),
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
@@ -131,15 +122,12 @@ impl Descriptor {
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        match &*read(&self.fd) {
-            Some(fd) => call(fd.as_fd()),
-            None => Err(released()),
-        }
+        self.registration.call(|fd| call(fd.as_fd())).unwrap_or_else(|| Err(released()))
     }
 
     /// Returns once every call that was under way is over.
     pub(crate) fn let_calls_end(&self) {
-        drop(write(&self.fd));
+        self.registration.let_calls_end();
     }
 
     fn is_refused(&self, waits: Waits) -> bool {
@@ -150,24 +138,20 @@ impl Descriptor {
     }
 
     fn register(&self) -> io::Result<&dyn Ready> {
-        let _once = lock(&self.registering);
-        if let Some(ready) = self.ready.get() {
-            return Ok(ready.as_ref());
-        }
-        let ready = match host::current() {
+        let registered = self.registration.register(|fd| match host::current() {
             Some(host) => {
-                let ready = self.call(|fd| host.register(fd))?;
+                let ready = host.register(fd.as_fd())?;
                 let waits = Arc::clone(&ready) as Arc<dyn WakeUp>;
                 self.selector.on_closing(Arc::downgrade(&waits));
-                ready
+                Ok(ready)
             }
-            None => self.call(|fd| self.selector.register(fd))?,
-        };
-        Ok(self.ready.get_or_init(|| ready).as_ref())
+            None => self.selector.register(fd.as_fd()),
+        });
+        registered.unwrap_or_else(|| Err(released()))
     }
 
     pub(crate) fn is_released(&self) -> bool {
-        read(&self.fd).is_none()
+        self.registration.is_released()
     }
 
     /// Closes the descriptor and has every wait on it see that. True the first time.
@@ -176,8 +160,7 @@ impl Descriptor {
         before: impl FnOnce(BorrowedFd<'_>),
         after: &mut Afterwards,
     ) -> bool {
-        let taken = write(&self.fd).take();
-        let Some(fd) = taken else { return false };
+        let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
         drop(fd);
         self.selector.counters().sockets.remove_one();
@@ -188,7 +171,7 @@ impl Descriptor {
 
     /// Has every wait try its call again.
     pub(crate) fn wake(&self, after: &mut Afterwards) {
-        if let Some(ready) = self.ready.get() {
+        if let Some(ready) = self.registration.ready_after_registering() {
             ready.wake(after);
         }
     }

@@ -7,6 +7,7 @@ mod descriptor;
 mod duplex;
 mod options;
 mod path;
+mod registration;
 mod resolve;
 mod server;
 mod socket;

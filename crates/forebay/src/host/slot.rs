@@ -1,0 +1,209 @@
+//! The readiness of one descriptor: flags, a tick, and the wakers of its waits.
+//!
+//! The rules, each of which has a test that hangs without it:
+//!
+//! - The closed and error flags stay set forever: a hang-up is reported once, but the calls that must
+//!   see it come later.
+//! - A short receive clears readiness only on TCP, and only while none of those flags is set and no
+//!   urgent data was seen: behind each of them there is more to learn. An accept clears it when it
+//!   has taken the last of the backlog. Otherwise only `EAGAIN` clears.
+//! - A tick, counted up by every event, guards against clearing what a newer event set.
+//!
+//! `models/tests/registration.rs` runs this source in every order of the threads.
+
+use std::io;
+use std::task::{Context, Poll, Waker};
+
+use super::{Direction, Hangup, Progress};
+use crate::interrupted::uninterrupted;
+use crate::lock::lock;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+pub(super) const READABLE: usize = 1;
+pub(super) const WRITABLE: usize = 1 << 1;
+pub(super) const READ_CLOSED: usize = 1 << 2;
+pub(super) const WRITE_CLOSED: usize = 1 << 3;
+pub(super) const ERROR: usize = 1 << 4;
+pub(super) const URGENT: usize = 1 << 5;
+const TICK: usize = 1 << 6;
+
+/// Flags under which a short receive says nothing about what is left.
+const MORE_TO_LEARN: usize = READ_CLOSED | WRITE_CLOSED | ERROR | URGENT;
+
+impl Direction {
+    const fn ready_mask(self) -> usize {
+        match self {
+            Self::Read => READABLE | READ_CLOSED | ERROR | URGENT,
+            Self::Write => WRITABLE | WRITE_CLOSED | ERROR,
+        }
+    }
+
+    const fn clearable(self) -> usize {
+        match self {
+            Self::Read => READABLE,
+            Self::Write => WRITABLE,
+        }
+    }
+}
+
+/// The readiness of one descriptor, and the wakers that wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    /// Flags, and above them the tick. Written with release after the event was received, read
+    /// with acquire before the system call that relies on it.
+    state: AtomicUsize,
+    reader: Mutex<Option<Waker>>,
+    writer: Mutex<Option<Waker>>,
+    /// Waits for the end, without reading or writing.
+    watcher: Mutex<Option<Waker>>,
+    /// A wait to write may have begun. Set before the tick is looked at again, and looked at after the
+    /// tick was counted up, all four sequentially consistent: one of the two sees the other.
+    writer_waits: AtomicBool,
+}
+
+impl Slot {
+    /// Nothing is known yet. Until the first event tells, the descriptor is taken for one that can be
+    /// written to, which most can: the first write need not wait for the event.
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicUsize::new(WRITABLE), ..Self::default() }
+    }
+
+    /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
+    pub(crate) fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        let mut seen = self.state.load(Ordering::Acquire);
+        loop {
+            if seen & direction.ready_mask() != 0
+                && let Some(done) = self.attempt(direction, seen, call)
+            {
+                return Poll::Ready(done);
+            }
+            self.keep(direction, cx.waker());
+            // An event between the attempt and the keeping of the waker has counted up the tick. A
+            // flag that is set forever but brought EAGAIN has not: then only a new event helps.
+            let now = self.state.load(Ordering::SeqCst);
+            if now / TICK == seen / TICK {
+                return Poll::Pending;
+            }
+            seen = now;
+        }
+    }
+
+    /// Tells how far the connection has ended once that differs from what is `known`, and keeps the
+    /// waker until then.
+    pub(crate) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        let clone = cx.waker().clone();
+        let replaced = lock(&self.watcher).replace(clone);
+        drop(replaced);
+        // Looked at after the waker is kept: `note` sets a flag before it looks for the waker.
+        let state = self.state.load(Ordering::SeqCst);
+        let now = Hangup { read_closed: state & READ_CLOSED != 0, error: state & ERROR != 0 };
+        if now == known { Poll::Pending } else { Poll::Ready(now) }
+    }
+
+    /// Takes out all wakers, and has each wait try its call again.
+    pub(crate) fn take_all(&self, woken: &mut Vec<Waker>) {
+        self.note(READABLE | WRITABLE, woken);
+        woken.extend(lock(&self.watcher).take());
+    }
+
+    /// Notes flags that an event has set, and takes out the wakers of the waits that they concern.
+    pub(crate) fn note(&self, flags: usize, woken: &mut Vec<Waker>) {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while let Err(now) = self.state.compare_exchange_weak(
+            state,
+            (state | flags).wrapping_add(TICK),
+            Ordering::SeqCst,
+            Ordering::Relaxed,
+        ) {
+            state = now;
+        }
+        for direction in [Direction::Read, Direction::Write] {
+            if flags & direction.ready_mask() != 0 && self.may_wait(direction) {
+                self.take(direction, woken);
+            }
+        }
+        if flags & (READ_CLOSED | ERROR) != 0 {
+            woken.extend(lock(&self.watcher).take());
+        }
+    }
+
+    /// Runs the call once and clears readiness by the rules above.
+    fn attempt(
+        &self,
+        direction: Direction,
+        seen: usize,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Option<io::Result<Progress>> {
+        match uninterrupted(call) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.clear(direction, seen);
+                None
+            }
+            Ok(progress) => {
+                if progress.drained && seen & MORE_TO_LEARN == 0 {
+                    self.clear(direction, seen);
+                }
+                Some(Ok(progress))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Every event says that the descriptor can be written to, and hardly any wait is for that: a
+    /// flag saves the lock.
+    fn may_wait(&self, direction: Direction) -> bool {
+        direction == Direction::Read || self.writer_waits.load(Ordering::SeqCst)
+    }
+
+    fn waiter(&self, direction: Direction) -> &Mutex<Option<Waker>> {
+        match direction {
+            Direction::Read => &self.reader,
+            Direction::Write => &self.writer,
+        }
+    }
+
+    fn take(&self, direction: Direction, woken: &mut Vec<Waker>) {
+        let mut kept = lock(self.waiter(direction));
+        if direction == Direction::Write {
+            self.writer_waits.store(false, Ordering::SeqCst);
+        }
+        woken.extend(kept.take());
+    }
+
+    /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
+    fn keep(&self, direction: Direction, waker: &Waker) {
+        let clone = waker.clone();
+        let mut kept = lock(self.waiter(direction));
+        let unneeded = match &*kept {
+            Some(known) if known.will_wake(&clone) => Some(clone),
+            _ => kept.replace(clone),
+        };
+        if direction == Direction::Write {
+            self.writer_waits.store(true, Ordering::SeqCst);
+        }
+        drop(kept);
+        drop(unneeded);
+    }
+
+    /// Forgets that the direction was ready, unless an event has come since `seen`.
+    fn clear(&self, direction: Direction, seen: usize) {
+        let mut state = self.state.load(Ordering::Acquire);
+        while state / TICK == seen / TICK {
+            match self.state.compare_exchange_weak(
+                state,
+                state & !direction.clearable(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Locks of the checker's, as the included sources take them. A poisoned lock is a failed model, which
+//! says so itself.
+
+use std::sync::PoisonError;
+
+use crate::checker::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
+use crate::sync::{Mutex, RwLock};
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

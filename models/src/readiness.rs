@@ -1,0 +1,203 @@
+//! A descriptor whose kernel the scenario plays, under the shipped registration and slot.
+
+#[path = "../../crates/forebay/src/net/registration.rs"]
+mod registration;
+#[path = "../../crates/forebay/src/host/slot.rs"]
+mod slot;
+#[path = "../../crates/forebay/src/host/readiness.rs"]
+mod words;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use self::registration::Registration;
+use self::slot::Slot;
+use self::words::{Direction, Hangup, Progress};
+use crate::checker::{Mutex, lock};
+use crate::sync::atomic::{AtomicBool, Ordering};
+
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The call did what was asked for.
+    Done,
+    /// The descriptor was released.
+    Released,
+    /// The selector was closed.
+    Refused,
+}
+
+/// What `Descriptor` of `forebay` is, without system calls: it waits in the same steps, and is
+/// released in the same steps.
+pub struct Watched {
+    registration: Registration<Arc<Kernel>, Slot>,
+    kernel: Arc<Kernel>,
+    is_closing: AtomicBool,
+}
+
+/// The kernel's side of one descriptor, and the poll that watches it.
+#[derive(Default)]
+struct Kernel(Mutex<Side>);
+
+#[derive(Default)]
+struct Side {
+    readable: usize,
+    writable: usize,
+    watching: Option<Arc<Slot>>,
+}
+
+impl Kernel {
+    /// One unit of what a direction waits for, if it is there.
+    fn take(&self, direction: Direction) -> io::Result<Progress> {
+        let mut side = lock(&self.0);
+        let left = match direction {
+            Direction::Read => &mut side.readable,
+            Direction::Write => &mut side.writable,
+        };
+        *left = left.checked_sub(1).ok_or(io::ErrorKind::WouldBlock)?;
+        Ok(Progress { count: 1, drained: false })
+    }
+
+    /// Watching begins with an event for what is there already.
+    fn watch(&self) -> Arc<Slot> {
+        let slot = Arc::new(Slot::new());
+        let mut woken = Vec::new();
+        let mut side = lock(&self.0);
+        slot.note(side.flags(), &mut woken);
+        side.watching = Some(Arc::clone(&slot));
+        drop(side);
+        assert!(woken.is_empty(), "a waker in a slot that was made just now");
+        slot
+    }
+}
+
+impl Side {
+    fn flags(&self) -> usize {
+        let flag = |left, flag| if left > 0 { flag } else { 0 };
+        flag(self.readable, slot::READABLE) | flag(self.writable, slot::WRITABLE)
+    }
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        let kernel = Arc::<Kernel>::default();
+        let registration = Registration::new(Arc::clone(&kernel));
+        Self { registration, kernel, is_closing: AtomicBool::new(false) }
+    }
+}
+
+impl Watched {
+    /// Waits until there is something to be read, and takes it.
+    pub async fn read(&self) -> Outcome {
+        poll_fn(|cx| self.poll_io(cx, Direction::Read)).await
+    }
+
+    /// Waits until there is room, and takes it.
+    pub async fn write(&self) -> Outcome {
+        poll_fn(|cx| self.poll_io(cx, Direction::Write)).await
+    }
+
+    /// Begins to watch for the end of the connection.
+    pub fn watch_hangup(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Some(slot) = self.register() {
+            assert!(slot.poll_hangup(&mut cx, Hangup::default()).is_pending());
+        }
+    }
+
+    /// Something arrives to be read, and the poll tells.
+    pub fn arrive(&self) {
+        self.tell(|side| side.readable += 1, slot::READABLE);
+    }
+
+    /// There is room again, and the poll tells.
+    pub fn make_room(&self) {
+        self.tell(|side| side.writable += 1, slot::WRITABLE);
+    }
+
+    /// Releases the descriptor. True the first time.
+    pub fn release(&self) -> bool {
+        let released = self.registration.release().is_some();
+        if released && let Some(slot) = self.registration.ready_after_registering() {
+            wake(slot);
+        }
+        released
+    }
+
+    /// Closes the selector: what its poll watches is woken.
+    pub fn close_selector(&self) {
+        self.is_closing.store(true, Ordering::Release);
+        let watching = lock(&self.kernel.0).watching.clone();
+        if let Some(slot) = watching {
+            wake(&slot);
+        }
+    }
+
+    /// Where `release` must not come in between: true once it was released.
+    pub fn is_released(&self) -> bool {
+        // As `Core::settled_cause` does: what a call is about to note is noted then.
+        self.registration.let_calls_end();
+        self.registration.is_released()
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Side), flag: usize) {
+        let mut side = lock(&self.kernel.0);
+        change(&mut side);
+        let watching = side.watching.clone();
+        drop(side);
+        if let Some(slot) = watching {
+            let mut woken = Vec::new();
+            slot.note(flag, &mut woken);
+            woken.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn poll_io(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Outcome> {
+        let mut call = || {
+            if self.is_closing.load(Ordering::Acquire) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let done = self.registration.call(|kernel| kernel.take(direction));
+            done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
+        };
+        let slot = match self.registration.ready() {
+            Some(slot) => slot,
+            None => match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => match self.register() {
+                    Some(slot) => slot,
+                    None => return Poll::Ready(Outcome::Released),
+                },
+                done => return Poll::Ready(outcome(done)),
+            },
+        };
+        let polled = slot.poll_io(cx, direction, &mut call);
+        if polled.is_pending() && self.is_closing.load(Ordering::Acquire) {
+            return Poll::Ready(Outcome::Refused);
+        }
+        polled.map(outcome)
+    }
+
+    fn register(&self) -> Option<&Slot> {
+        let registered = self.registration.register(|kernel| Ok::<_, Infallible>(kernel.watch()));
+        registered.map(|slot| slot.unwrap_or_else(|never| match never {}))
+    }
+}
+
+fn wake(slot: &Slot) {
+    let mut woken = Vec::new();
+    slot.take_all(&mut woken);
+    woken.into_iter().for_each(Waker::wake);
+}
+
+fn outcome(done: io::Result<Progress>) -> Outcome {
+    match done {
+        Ok(Progress { count: 1, drained: false }) => Outcome::Done,
+        Ok(progress) => panic!("no call says {progress:?}"),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Outcome::Released,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Outcome::Refused,
+        Err(error) => panic!("a wait ended with {error}"),
+    }
+}
