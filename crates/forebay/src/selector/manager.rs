@@ -179,7 +179,9 @@ impl SelectorManager {
     /// # Errors
     ///
     /// The future's own; or [`TimedOut`](crate::ErrorKind::TimedOut), naming the duration. The
-    /// future is asked first, so one that is ready in the same moment counts.
+    /// future is asked first, so one that is ready in the same moment counts; and before the time is
+    /// up the sockets are looked at, so bytes that have arrived by then count, even if this process
+    /// was held up all that time.
     ///
     /// # Cancel safety
     ///

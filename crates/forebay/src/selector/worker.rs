@@ -1,12 +1,15 @@
-//! The worker: one loop that polls readiness, runs tasks, flushes what they wrote, fires timers.
+//! The worker: one loop that runs tasks, flushes what they wrote, polls readiness, fires timers.
 //!
 //! A turn:
 //!
 //! ```text
-//!   take injected ─► poll tasks (256, or 200 us) ─► flush deferred outboxes ─► fire timers
-//!        ▲                                                                        │
-//!        └── wake tasks ◄── note readiness ◄── poll the kernel (sleep if idle) ◄──┘
+//!   take injected ─► poll tasks (256, or 200 us) ─► flush deferred outboxes ──┐
+//!        ▲                                                                    ▼
+//!        └─ fire timers ◄─ note readiness, wake tasks ◄─ poll the kernel (sleep if idle)
 //! ```
+//!
+//! Timers fire behind the poll, and only those that were due before it: what has arrived by a
+//! deadline is noted before the timer fires, however long the thread was held up.
 //!
 //! The loop's engine (the poll) belongs to no thread: whoever drives the worker takes it. That is
 //! the thread inside `run` or `block_on`, or else a thread of the worker's own, started when there
@@ -270,9 +273,10 @@ impl Driver {
         self.poll_tasks();
         self.context.flush();
         self.context.end_turn();
-        self.fire_timers();
         let idle = !self.context.has_tasks() && !more();
-        self.poll_kernel(idle, more);
+        if let Some(moment) = self.poll_kernel(idle, more) {
+            self.fire_timers(moment);
+        }
     }
 
     fn take_injected(&mut self) {
@@ -298,47 +302,85 @@ impl Driver {
         }
     }
 
-    fn fire_timers(&mut self) {
-        self.context.selector.timers().take_due(&mut self.woken);
-        self.woken.drain(..).for_each(Waker::wake);
-    }
-
-    fn poll_kernel(&mut self, idle: bool, more: impl Fn() -> bool) {
+    /// Polls the kernel and notes what it says. Returns the moment up to which that is everything,
+    /// but for what one look has no room for; `None` where no timer waits for it.
+    fn poll_kernel(&mut self, idle: bool, more: impl Fn() -> bool) -> Option<Instant> {
         let selector = Arc::clone(&self.context.selector);
         let worker = selector.worker();
-        let Some(engine) = &mut self.engine else {
-            return;
-        };
+        let engine = self.engine.as_mut()?;
+        // Asked before the poll: a thread that is held up behind it does not know what came then.
+        let mut moment = selector.timers().now_if_awaited();
         if idle {
             let since = Instant::now();
             if !engine.spin_for_events(since, worker, &more) {
                 worker.sleeping.store(true, Ordering::SeqCst);
                 // Looked at after the store above: whoever adds to them before looks at it after.
-                let wait = if worker.has_injected() || more() {
-                    Some(Duration::ZERO)
+                let next = if worker.has_injected() || more() {
+                    engine.poll_for(Some(Duration::ZERO));
+                    None
                 } else {
-                    selector.timers().sleep_for()
+                    let next = selector.timers().next();
+                    let slept = engine.poll_for(next.and_then(|(_, wait)| wait));
+                    next.filter(|_| slept && engine.events.is_empty())
                 };
-                engine.poll_for(wait);
                 worker.sleeping.store(false, Ordering::SeqCst);
+                // A sleep that nothing has ended has looked at its end.
+                let slept_until = next.map(|(deadline, _)| deadline);
+                moment = moment.max(slept_until.filter(|end| *end <= selector.timers().now()));
             }
             engine.spin.note_gap(since.elapsed());
         } else {
             engine.poll_for(Some(Duration::ZERO));
         }
-        worker.slots.note(engine.events.iter(), &mut self.woken);
+        self.note_events();
+        moment
+    }
+
+    fn note_events(&mut self) {
+        if let Some(engine) = &self.engine {
+            let worker = self.context.selector.worker();
+            worker.slots.note(engine.events.iter(), &mut self.woken);
+        }
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+
+    /// Fires what was due at `moment`, up to which the kernel was looked at.
+    fn fire_timers(&mut self, moment: Instant) {
+        let selector = Arc::clone(&self.context.selector);
+        if !selector.timers().is_due(moment) {
+            return;
+        }
+        // The kernel tells each descriptor once until something new happens to it, so after as many
+        // events as there are descriptors it has told everything.
+        let mut untold = selector.worker().watched();
+        while untold > 0 && self.engine.as_ref().is_some_and(Engine::is_full) {
+            untold = untold.saturating_sub(EVENTS_COUNT);
+            if let Some(engine) = &mut self.engine {
+                engine.poll_for(Some(Duration::ZERO));
+            }
+            self.note_events();
+        }
+        selector.timers().take_due(moment, &mut self.woken);
         self.woken.drain(..).for_each(Waker::wake);
     }
 }
 
 impl Engine {
-    fn poll_for(&mut self, wait: Option<Duration>) {
-        if let Err(error) = self.poll.poll(&mut self.events, wait) {
-            // A signal ends a sleep early, and the next turn sleeps again. Anything else would mean
-            // that the poll's own descriptor is broken, which safe code cannot do to it.
+    /// False when a signal has ended the sleep early.
+    fn poll_for(&mut self, wait: Option<Duration>) -> bool {
+        let polled = self.poll.poll(&mut self.events, wait);
+        if let Err(error) = &polled {
+            // The next turn sleeps again. Anything but a signal would mean that the poll's own
+            // descriptor is broken, which safe code cannot do to it.
             debug_assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
             self.events.clear();
         }
+        polled.is_ok()
+    }
+
+    /// True when there may be more than the last poll had room for.
+    fn is_full(&self) -> bool {
+        self.events.iter().count() >= EVENTS_COUNT
     }
 
     /// Looks for events without sleeping for as long as that has lately paid; true if something

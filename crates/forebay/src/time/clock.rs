@@ -38,12 +38,12 @@ impl Clock {
         }
     }
 
-    /// How long a worker may sleep whose next timer is due at `deadline`: `None` is until woken.
+    /// How long a worker may sleep whose next timer is due at `deadline`; `None`: until it is woken.
     ///
     /// On a manual clock no sleep ends by itself, so a worker registers with
     /// [`on_advance`](Self::on_advance) before its first call of this.
-    pub(crate) fn sleep_for(&self, deadline: Option<Instant>) -> Option<Duration> {
-        let left = deadline?.saturating_duration_since(self.now());
+    pub(crate) fn sleep_for(&self, deadline: Instant) -> Option<Duration> {
+        let left = deadline.saturating_duration_since(self.now());
         match &self.0 {
             Origin::System => Some(left),
             Origin::Manual(_) => left.is_zero().then_some(left),

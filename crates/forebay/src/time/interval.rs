@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::queue::deadline_after;
@@ -32,13 +31,12 @@ use super::{Sleep, Timers};
 pub struct Interval {
     sleep: Sleep,
     period: Duration,
-    /// The last tick was due when it was asked for.
-    hurried: bool,
 }
 
 impl Interval {
     pub(crate) fn new(timers: Arc<Timers>, period: Duration) -> Self {
-        Self { sleep: Sleep::new(timers, period), period, hurried: false }
+        let first = deadline_after(timers.now(), period);
+        Self { sleep: Sleep::until(timers, first), period }
     }
 
     /// Waits for the next tick, and says for when it was due.
@@ -47,21 +45,9 @@ impl Interval {
     ///
     /// Lossless: a tick that was not returned comes again.
     pub async fn tick(&mut self) -> Instant {
-        let mut waited = false;
-        poll_fn(|cx| {
-            let tick = Pin::new(&mut self.sleep).poll(cx);
-            // A task that takes longer than the period finds every tick due. So that it still
-            // gives way, every second of those waits for the others.
-            if tick.is_ready() && std::mem::take(&mut self.hurried) {
-                waited = true;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            waited |= tick.is_pending();
-            tick
-        })
-        .await;
-        self.hurried = !waited;
+        // A tick that is due comes from the worker as well, so a task that takes longer than the
+        // period gives way before each.
+        poll_fn(|cx| Pin::new(&mut self.sleep).poll(cx)).await;
         let now = self.sleep.timers().now();
         let due = self.sleep.deadline().unwrap_or(now);
         let next = deadline_after(due, self.period).filter(|next| *next > now);

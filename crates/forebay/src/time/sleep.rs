@@ -20,20 +20,38 @@ pub struct Sleep {
     timers: Arc<Timers>,
     /// `None`: so far away that it never comes.
     deadline: Option<Instant>,
-    key: Option<TimerKey>,
+    phase: Phase,
+}
+
+/// How far a sleep has come.
+enum Phase {
+    /// It was not polled yet.
+    Begins,
+    /// The worker has its timer, or has fired it.
+    Waits(TimerKey),
+    Over,
 }
 
 impl Sleep {
+    /// A sleep of no time is over at once.
     pub(crate) fn new(timers: Arc<Timers>, duration: Duration) -> Self {
         let deadline = deadline_after(timers.now(), duration);
-        Self { timers, deadline, key: None }
+        let mut sleep = Self::until(timers, deadline);
+        if duration.is_zero() {
+            sleep.phase = Phase::Over;
+        }
+        sleep
+    }
+
+    /// A sleep that ends when the worker has seen everything that arrived until `deadline`, even if
+    /// that is past.
+    pub(super) fn until(timers: Arc<Timers>, deadline: Option<Instant>) -> Self {
+        Self { timers, deadline, phase: Phase::Begins }
     }
 
     /// Waits for another moment from now on.
     pub(super) fn reset(&mut self, deadline: Option<Instant>) {
-        if let Some(key) = self.key.take() {
-            self.timers.remove(&key);
-        }
+        self.take_timer_back();
         self.deadline = deadline;
     }
 
@@ -44,25 +62,30 @@ impl Sleep {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
+
+    fn take_timer_back(&mut self) {
+        if let Phase::Waits(key) = std::mem::replace(&mut self.phase, Phase::Begins) {
+            self.timers.remove(&key);
+        }
+    }
 }
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline else {
-            return Poll::Pending;
-        };
-        if self.timers.now() >= deadline {
-            return Poll::Ready(());
-        }
-        let kept = match &self.key {
-            Some(key) => self.timers.renew(key, cx.waker().clone()),
-            None => false,
-        };
-        if !kept {
-            let key = self.timers.add(deadline, cx.waker().clone());
-            self.key = Some(key);
+        // The worker says when the time is up, and not the clock: it looks at its sockets first, so
+        // that what has arrived by then is there for the call that this limits.
+        match (&self.phase, self.deadline) {
+            (Phase::Over, _) => return Poll::Ready(()),
+            (Phase::Waits(key), _) if !self.timers.renew(key, cx.waker().clone()) => {
+                self.phase = Phase::Over;
+                return Poll::Ready(());
+            }
+            (Phase::Begins, Some(deadline)) => {
+                self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()));
+            }
+            (Phase::Waits(_), _) | (Phase::Begins, None) => {}
         }
         Poll::Pending
     }
@@ -70,9 +93,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.timers.remove(&key);
-        }
+        self.take_timer_back();
     }
 }
 

@@ -3,11 +3,12 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use forebay_io::{Error, ErrorKind, Result};
 
+use super::queue::deadline_after;
 use super::{Sleep, Timers};
 
 /// The future's output, or `None` when the time is up first. The future is asked first, so that
@@ -18,10 +19,19 @@ pub(crate) async fn within<F: Future>(
     future: F,
 ) -> Option<F::Output> {
     let mut future = pin!(future);
-    let mut sleep = pin!(Sleep::new(timers, duration));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => sleep.as_mut().poll(cx).map(|()| None),
+    let deadline = deadline_after(timers.now(), duration);
+    let mut sleep = pin!(Sleep::until(timers, deadline));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        ready!(sleep.as_mut().poll(cx));
+        // On another thread than the worker's, the future may have been asked before the worker had
+        // looked at its sockets, and the sleep after that.
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
     })
     .await
 }

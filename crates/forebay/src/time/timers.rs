@@ -68,17 +68,24 @@ impl Timers {
         drop(removed);
     }
 
-    /// Moves what is due into `woken`, in order.
-    pub(crate) fn take_due(&self, woken: &mut Vec<Waker>) {
-        let mut queue = lock(&self.queue);
-        if queue.len() > 0 {
-            queue.take_due(self.clock.now(), woken);
-        }
+    /// Tells the time where a timer waits for it.
+    pub(crate) fn now_if_awaited(&self) -> Option<Instant> {
+        (self.len() > 0).then(|| self.clock.now())
     }
 
-    /// How long the worker may sleep; `None`: until it is woken.
-    pub(crate) fn sleep_for(&self) -> Option<Duration> {
+    /// True when a timer is due at `moment`.
+    pub(crate) fn is_due(&self, moment: Instant) -> bool {
+        lock(&self.queue).next_deadline().is_some_and(|deadline| deadline <= moment)
+    }
+
+    /// Moves what is due at `moment` into `woken`, in order.
+    pub(crate) fn take_due(&self, moment: Instant, woken: &mut Vec<Waker>) {
+        lock(&self.queue).take_due(moment, woken);
+    }
+
+    /// The next deadline, and how long the worker may sleep for it; `None`: until it is woken.
+    pub(crate) fn next(&self) -> Option<(Instant, Option<Duration>)> {
         let deadline = lock(&self.queue).next_deadline()?;
-        self.clock.sleep_for(Some(deadline))
+        Some((deadline, self.clock.sleep_for(deadline)))
     }
 }

@@ -35,13 +35,25 @@ impl Drain for SocketDrain {
             return Poll::Ready(Err(cause.clone()));
         }
         let before = queue.len();
+        let mut late = None;
         while !queue.is_empty() {
             match self.core.link().poll_send(cx, queue, after, self.core.noting("write")) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => late = None,
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(self.core.record("write", error, after)));
                 }
-                Poll::Pending => return self.poll_patience(queue.len() < before),
+                Poll::Pending => {
+                    if let Some(late) = late {
+                        return Poll::Ready(Err(late));
+                    }
+                    late = self.patience(queue.len() < before).err();
+                    if late.is_none() {
+                        return Poll::Pending;
+                    }
+                    // The limit has passed now. The worker may not have looked at the link for as
+                    // long, because something held it up: what the peer took meanwhile counts.
+                    self.core.link().wake(after);
+                }
             }
         }
         self.moved();
@@ -78,14 +90,13 @@ impl SocketDrain {
     }
 
     /// The peer takes no more for now. How long that may last is limited.
-    fn poll_patience(&self, moved: bool) -> Poll<Result<()>> {
+    fn patience(&self, moved: bool) -> Result<()> {
         if moved {
             self.moved();
         }
-        match self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Writing)) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error.with_address(self.core.remote_address()))),
-        }
+        let waits =
+            self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Writing));
+        waits.map_err(|error| error.with_address(self.core.remote_address()))
     }
 
     /// Why the socket is no longer connected.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Afterwards, Inlet, SendQueue};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
 use socket2::SockRef;
 
@@ -76,6 +76,16 @@ impl Note<'_> {
     }
 }
 
+/// The bytes on their way in each direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct OnTheWay {
+    /// Arrived, and not received yet.
+    unread: u64,
+    /// Handed over, and waiting for the peer to have room, as far as the system tells. What is in
+    /// flight does not count: a peer acknowledges it without having taken it.
+    unsent: u64,
+}
+
 /// How the kernel, or the other end in memory, is to be left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
@@ -93,6 +103,12 @@ macro_rules! either {
             Link::Memory($link) => $call,
         }
     };
+}
+
+impl OnTheWay {
+    pub(super) fn new(unread: usize, unsent: usize) -> Self {
+        Self { unread: unread as u64, unsent: unsent as u64 }
+    }
 }
 
 impl Link {
@@ -172,6 +188,17 @@ impl Link {
         match self {
             Self::Kernel(stream) => stream.acknowledged_bytes(),
             Self::Memory(_) => None,
+        }
+    }
+
+    /// The bytes on their way, by a look at the link itself: no event need have told of them.
+    pub(super) fn on_the_way(&self) -> OnTheWay {
+        match self {
+            Self::Kernel(stream) => OnTheWay {
+                unread: stream.io.call(|fd| Ok(ioctl_fionread(fd)?)).unwrap_or_default(),
+                unsent: stream.unsent().map_or(0, u64::from),
+            },
+            Self::Memory(end) => end.on_the_way(),
         }
     }
 
@@ -300,6 +327,13 @@ impl Stream {
     fn acknowledged_bytes(&self) -> Option<u64> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::acknowledged_bytes(fd))).ok().flatten(),
+            Protocol::Unix => None,
+        }
+    }
+
+    fn unsent(&self) -> Option<u32> {
+        match self.protocol {
+            Protocol::Tcp => self.io.call(|fd| Ok(system::unsent(fd))).ok().flatten(),
             Protocol::Unix => None,
         }
     }

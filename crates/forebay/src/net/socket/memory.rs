@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
 use forebay_io::{Error, ErrorKind};
 
-use super::link::Note;
+use super::link::{Note, OnTheWay};
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
 use crate::selector::{Shared, closed};
@@ -65,6 +65,10 @@ impl MemoryEnd {
             return Poll::Ready(Err(refusal));
         }
         received.map_err(Into::into)
+    }
+
+    pub(super) fn on_the_way(&self) -> OnTheWay {
+        OnTheWay::new(self.inbound.queued(), self.outbound.queued())
     }
 
     pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {

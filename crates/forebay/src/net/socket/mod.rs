@@ -252,7 +252,8 @@ impl Socket {
     ///
     /// The time counts from when a read first had to wait, and starts anew with every byte. It lives
     /// with the connection: a read that is dropped and repeated does not restart it. When it is over,
-    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable.
+    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable. A byte
+    /// that has arrived by then is read, even if this process was held up all that time.
     #[doc(alias = "socketTimeout")]
     pub fn set_read_timeout(&self, timeout: impl Into<Option<Duration>>) {
         self.0.core().limit_silence(Silence::Reading, timeout.into());
@@ -268,6 +269,10 @@ impl Socket {
     /// Sets how long no byte may go either way, or lifts that with `None`; it counts from this call
     /// on. When it is over, the connection is closed (reset if something is still queued), and every
     /// call says [`TimedOut`](ErrorKind::TimedOut).
+    ///
+    /// Bytes that have arrived and were not read yet, because this process was held up or because
+    /// nothing reads, count once: the time starts anew, and ends the connection if they lie there
+    /// still when it is over.
     pub fn set_idle_timeout(&self, timeout: impl Into<Option<Duration>>) {
         self.0.core().limit_silence(Silence::Idling, timeout.into());
     }

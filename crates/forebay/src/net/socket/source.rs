@@ -60,7 +60,14 @@ impl Source for SocketSource {
                     self.wake();
                     return Poll::Ready(Err(refusal));
                 }
-                return self.poll_patience();
+                let Err(late) = self.patience() else { return Poll::Pending };
+                // The limit has passed now. The worker may not have looked at the link for as long,
+                // because something held it up: what has arrived meanwhile counts.
+                self.wake();
+                match link.poll_receive(cx, Waits::User, inlet, note) {
+                    Poll::Ready(received) => received,
+                    Poll::Pending => return Poll::Ready(Err(late)),
+                }
             }
         };
         let count = match received {
@@ -86,11 +93,10 @@ impl Source for SocketSource {
 
 impl SocketSource {
     /// Nothing is there. How long that may last is the connection's business, not the call's.
-    fn poll_patience(&self) -> Poll<Result<Filled>> {
-        match self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Reading)) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error.with_address(self.core.remote_address()))),
-        }
+    fn patience(&self) -> Result<()> {
+        let waits =
+            self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Reading));
+        waits.map_err(|error| error.with_address(self.core.remote_address()))
     }
 
     fn wake(&self) {

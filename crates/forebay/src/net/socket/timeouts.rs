@@ -3,11 +3,15 @@
 //! One timer serves all three, and lazily: a byte that moves only notes when it did. The timer goes
 //! off at the earliest moment that could matter, looks at the notes, and sleeps again. A connection
 //! without such limits has none of this.
+//!
+//! This process may have been held up for as long as a limit. So none of them ends anything before the
+//! link was asked: a read and a send that are late are tried once more, and a connection is idle only if
+//! what is on its way is the same as at the last look.
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
@@ -16,6 +20,7 @@ use forebay_io::seam::Afterwards;
 use forebay_io::{Error, ErrorKind};
 
 use super::Core;
+use super::link::OnTheWay;
 use crate::lock::lock;
 use crate::net::options::Silence;
 use crate::time::{Alarm, Timers};
@@ -36,6 +41,9 @@ pub(super) struct Timeouts {
     limits: [AtomicU64; 3],
     since: [AtomicU64; 3],
     alarm: Mutex<Pending>,
+    /// What was on its way when the connection looked idle; of use while nothing has moved since.
+    looked: Mutex<OnTheWay>,
+    moved_since: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +64,8 @@ impl Timeouts {
             limits: Default::default(),
             since: Default::default(),
             alarm: Mutex::default(),
+            looked: Mutex::default(),
+            moved_since: AtomicBool::new(true),
         })
     }
 
@@ -96,6 +106,7 @@ impl Timeouts {
     pub(super) fn moved(&self, silence: Silence) {
         self.since[silence as usize].store(0, Ordering::Relaxed);
         self.since[Silence::Idling as usize].store(self.now(), Ordering::Relaxed);
+        self.moved_since.store(true, Ordering::Relaxed);
     }
 
     /// The connection is over: no timer is left behind.
@@ -169,17 +180,49 @@ impl Timeouts {
         if core.link().is_released() {
             return;
         }
-        let passed = self.passed(self.now());
-        let [reading, writing, idling] = passed.map(|deadline| deadline.is_some());
-        if idling {
+        if self.is_idle_for_too_long() && !self.has_stirred(&core) {
             return core.expire(self.error(Silence::Idling));
         }
+        let passed = self.passed(self.now());
+        let [reading, writing, _] = passed.map(|deadline| deadline.is_some());
         if reading || writing {
             let mut after = Afterwards::new();
             core.link().wake(&mut after);
             after.run();
         }
         self.set_alarm(passed);
+    }
+}
+
+impl Timeouts {
+    fn is_idle_for_too_long(&self) -> bool {
+        self.deadline(Silence::Idling).is_some_and(|deadline| deadline <= self.now())
+    }
+
+    /// Whether a connection that looks idle is not: the peer takes what is queued, or something is on
+    /// its way that was not there at the last look. This then counts as a byte that moved, so what
+    /// lies there and goes no further makes a connection idle one limit later.
+    fn has_stirred(&self, core: &Core) -> bool {
+        if let Some(outbox) = core.outbox()
+            && outbox.queued() > 0
+        {
+            let mut after = Afterwards::new();
+            core.link().wake(&mut after);
+            after.run();
+            outbox.advance();
+            if !self.is_idle_for_too_long() {
+                return true;
+            }
+        }
+        // Before the look, so that what another thread moves from here on makes it void.
+        let moved = self.moved_since.swap(false, Ordering::Relaxed);
+        let found = core.link().on_the_way();
+        let known = std::mem::replace(&mut *lock(&self.looked), found);
+        let stirred = found != if moved { OnTheWay::default() } else { known };
+        if stirred {
+            self.since[Silence::Idling as usize].store(self.now(), Ordering::Relaxed);
+        }
+        stirred
     }
 }
 

@@ -133,6 +133,18 @@ pub(super) fn acknowledged_bytes(_: BorrowedFd<'_>) -> Option<u64> {
     None
 }
 
+/// Bytes that wait in the system for the peer to have room; `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn unsent(socket: BorrowedFd<'_>) -> Option<u32> {
+    tcp_info::read(socket).map(|info| info.notsent_bytes)
+}
+
+/// Not known on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn unsent(_: BorrowedFd<'_>) -> Option<u32> {
+    None
+}
+
 /// Makes the coming close a reset: what is queued is dropped and the peer told so at once
 /// (RFC 9293, section 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {
