@@ -54,10 +54,28 @@ impl Inbox {
     ///
     /// What the source met.
     pub fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Filled>> {
+        self.poll_with(most, |source, inlet| source.poll_fill(cx, inlet))
+    }
+
+    /// The same, ahead of the reader ([`Source::poll_ahead`]).
+    ///
+    /// # Errors
+    ///
+    /// What the source met.
+    pub fn poll_ahead(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Filled>> {
+        self.poll_with(most, |source, inlet| source.poll_ahead(cx, inlet))
+    }
+
+    fn poll_with(
+        &mut self,
+        most: usize,
+        poll: impl FnOnce(&mut dyn Source, &mut Inlet<'_>) -> Poll<Result<Filled>>,
+    ) -> Poll<Result<Filled>> {
         if self.ended {
             return Poll::Ready(Ok(Filled::End));
         }
-        let filled = self.source.poll_fill(cx, &mut Inlet::buffer(&mut self.buffer, most));
+        let mut inlet = Inlet::buffer(&mut self.buffer, most);
+        let filled = poll(self.source.as_mut(), &mut inlet);
         if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
             self.buffer.settle();
         }

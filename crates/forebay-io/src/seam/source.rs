@@ -24,6 +24,17 @@ pub trait Source: Send + Sync {
     /// that happens once (a read timeout) is returned once, and the channel stays usable.
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>>;
 
+    /// As [`poll_fill`](Self::poll_fill), for a layer that looks further than its reader has asked for.
+    /// A source whose `poll_fill` gives way to other tasks, or limits how long a reader waits, does
+    /// neither here: `Pending` means that nothing is there.
+    ///
+    /// # Errors
+    ///
+    /// What the transport met.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        self.poll_fill(cx, inlet)
+    }
+
     /// The reader gave up for this cause: nobody will fill from here any more.
     fn abort(&mut self, cause: &Error);
 

@@ -35,11 +35,23 @@ impl Drop for Out<'_> {
 impl Session {
     /// Waits for more ciphertext, with the session's own waker. Never under the session's lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
+        self.poll_with(Inbox::poll_more)
+    }
+
+    /// The same, ahead of the reader: `Pending` means that nothing is there.
+    pub(super) fn poll_ahead(&self) -> Poll<Result<Filled>> {
+        self.poll_with(Inbox::poll_ahead)
+    }
+
+    fn poll_with(
+        &self,
+        poll: impl FnOnce(&mut Inbox, &mut Context<'_>, usize) -> Poll<Result<Filled>>,
+    ) -> Poll<Result<Filled>> {
         let mut out = Out { session: self, inbox: self.enter()?.take_inbox()? };
         // One at a time asks: who makes the handshake, then the reader.
         let Some(inbox) = &mut out.inbox else { return Poll::Pending };
         let mut cx = Context::from_waker(&self.own_waker);
-        inbox.poll_more(&mut cx, ARRIVED_BYTES_MAX)
+        poll(inbox, &mut cx, ARRIVED_BYTES_MAX)
     }
 }
 

@@ -38,6 +38,9 @@ impl Source for TlsSource {
             // What happened before the waker was there has woken nobody.
             filled = self.session.poll_fill(inlet);
         }
+        if filled.is_pending() {
+            filled = self.session.poll_loss();
+        }
         if filled.is_ready() && self.waits {
             // The task may end while the session goes on: its memory is not kept for its waker.
             self.wait(None);
@@ -91,14 +94,19 @@ impl Session {
             match self.poll_arrival()? {
                 Poll::Ready(Filled::More) => {}
                 Poll::Ready(Filled::End) => self.enter()?.ended_without_notify(),
-                Poll::Pending => {
-                    return self
-                        .enter()?
-                        .lost
-                        .clone()
-                        .map_or(Poll::Pending, |e| Poll::Ready(Err(e)));
-                }
+                Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// A reader has to wait. Where the transport is lost, that ends here, unless something is there
+    /// still: a transport also has its reader wait to give way to other tasks.
+    fn poll_loss(&self) -> Poll<Result<Filled>> {
+        let Some(error) = self.enter()?.lost.clone() else { return Poll::Pending };
+        match self.poll_ahead()? {
+            // The reader is woken for its next turn, and finds it.
+            Poll::Ready(Filled::More) => Poll::Pending,
+            Poll::Ready(Filled::End) | Poll::Pending => Poll::Ready(Err(error)),
         }
     }
 

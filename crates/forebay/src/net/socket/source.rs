@@ -48,6 +48,43 @@ impl Source for SocketSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         self.note().check()?;
         ready!(self.share.poll_left(cx));
+        let mut received = self.poll_receive(cx, inlet);
+        if received.is_pending()
+            && let Err(late) = self.patience()
+        {
+            // The limit has passed now. The worker may not have looked at the link for as long, because
+            // something held it up: what has arrived meanwhile counts.
+            self.wake();
+            received = self.poll_receive(cx, inlet);
+            if received.is_pending() {
+                return Poll::Ready(Err(late));
+            }
+        }
+        Poll::Ready(match ready!(received)? {
+            0 => Ok(Filled::End),
+            count => {
+                self.share.spend(count);
+                Ok(Filled::More)
+            }
+        })
+    }
+
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        self.note().check()?;
+        let received = self.poll_receive(cx, inlet);
+        received.map_ok(|count| if count == 0 { Filled::End } else { Filled::More })
+    }
+
+    fn abort(&mut self, _: &Error) {}
+
+    fn cause(&self) -> Option<Error> {
+        self.core.cause().get().cloned()
+    }
+}
+
+impl SocketSource {
+    /// Receives what is there; zero bytes are the end, and nothing is `Pending`.
+    fn poll_receive(&self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<usize>> {
         let (link, note) = (self.core.link(), self.note());
         let received = match link.poll_receive(cx, Waits::User, inlet, note) {
             Poll::Ready(received) => received,
@@ -60,14 +97,7 @@ impl Source for SocketSource {
                     self.wake();
                     return Poll::Ready(Err(refusal));
                 }
-                let Err(late) = self.patience() else { return Poll::Pending };
-                // The limit has passed now. The worker may not have looked at the link for as long,
-                // because something held it up: what has arrived meanwhile counts.
-                self.wake();
-                match link.poll_receive(cx, Waits::User, inlet, note) {
-                    Poll::Ready(received) => received,
-                    Poll::Pending => return Poll::Ready(Err(late)),
-                }
+                return Poll::Pending;
             }
         };
         let count = match received {
@@ -77,21 +107,9 @@ impl Source for SocketSource {
         if let Some(timeouts) = self.core.timeouts() {
             timeouts.moved(Silence::Reading);
         }
-        if count == 0 {
-            return Poll::Ready(self.end());
-        }
-        self.share.spend(count);
-        Poll::Ready(Ok(Filled::More))
+        Poll::Ready(if count == 0 { self.end().map(|()| 0) } else { Ok(count) })
     }
 
-    fn abort(&mut self, _: &Error) {}
-
-    fn cause(&self) -> Option<Error> {
-        self.core.cause().get().cloned()
-    }
-}
-
-impl SocketSource {
     /// Nothing is there. How long that may last is the connection's business, not the call's.
     fn patience(&self) -> Result<()> {
         let waits =
@@ -107,14 +125,14 @@ impl SocketSource {
 
     /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
     /// kernel says the same (`recv(2)`).
-    fn end(&self) -> Result<Filled> {
+    fn end(&self) -> Result<()> {
         if let Some(cause) = self.core.settled_cause() {
             return Err(cause.clone());
         }
         let mut after = Afterwards::new();
         self.core.peer_ended(&mut after);
         after.run();
-        Ok(Filled::End)
+        Ok(())
     }
 
     fn failed(&self, error: io::Error) -> Error {
