@@ -33,5 +33,5 @@ pub use trust::{PeerChain, ToPin, Trust};
 #[doc(hidden)]
 pub mod seam {
     pub use crate::config::Store;
-    pub use crate::session::{Peer, Session};
+    pub use crate::session::{Acknowledged, Peer, Session};
 }

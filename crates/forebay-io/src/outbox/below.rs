@@ -51,9 +51,14 @@ impl Parcel {
         self.0.end += count;
     }
 
+    /// How much was written.
+    pub fn len(&self) -> usize {
+        self.0.end - self.0.start
+    }
+
     /// True when nothing was written.
     pub fn is_empty(&self) -> bool {
-        self.0.start == self.0.end
+        self.len() == 0
     }
 }
 

@@ -343,7 +343,7 @@ impl Outbox {
 
     fn advance_locked(&self, state: &mut State, after: &mut Afterwards) -> Result<()> {
         (state.deferred, state.hurried) = (false, false);
-        let outcome = state.drive(&self.own_waker, after).and_then(|()| self.check_below(state));
+        let outcome = state.drive(&self.own_waker, self.is_below_aborted(), after);
         if let Err(error) = &outcome {
             let cause = self.cause.record(error.clone());
             state.give_up(&cause, after);
@@ -353,12 +353,9 @@ impl Outbox {
         outcome
     }
 
-    /// An outbox over one that was given up is given up, too, also when it has nothing to send.
-    fn check_below(&self, state: &State) -> Result<()> {
-        match &self.below {
-            Some(below) if !state.phase.is_settled() && below.is_aborted() => Err(below.refusal()),
-            _ => Ok(()),
-        }
+    /// An outbox over one that was given up is given up, too, unless its drain knows better.
+    fn is_below_aborted(&self) -> bool {
+        self.below.as_ref().is_some_and(|below| below.is_aborted())
     }
 
     fn is_aborted(&self) -> bool {
@@ -473,13 +470,19 @@ impl Outbox {
 }
 
 impl State {
-    /// Drives the drain as far as it goes without waiting.
-    fn drive(&mut self, own_waker: &Waker, after: &mut Afterwards) -> Result<()> {
+    /// Drives the drain as far as it goes without waiting. It is asked to send nothing, too, where the
+    /// outbox below was given up.
+    fn drive(
+        &mut self,
+        own_waker: &Waker,
+        below_aborted: bool,
+        after: &mut Afterwards,
+    ) -> Result<()> {
         if self.phase.is_settled() {
             return Ok(());
         }
         let mut cx = Context::from_waker(own_waker);
-        if !self.queue.is_empty() {
+        if !self.queue.is_empty() || below_aborted {
             let before = self.queue.len();
             let progress = self.drain.poll_send(&mut cx, &mut self.queue, after);
             self.sent += (before - self.queue.len()) as u64;

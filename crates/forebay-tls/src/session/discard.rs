@@ -6,6 +6,7 @@ use forebay_io::seam::{Afterwards, Inbox};
 use forebay_io::{Error, ErrorKind};
 
 use super::engine::{Engine, Failure, Step};
+use super::loss::Loss;
 use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
 use crate::notes;
 
@@ -34,12 +35,14 @@ impl Session {
         discarded.unseen.store(true, Relaxed);
         let Ok(mut state) = self.enter() else { return true };
         state.close_to_readers();
-        let State { phase: Phase::Open, inbox: Some(inbox), engine: Some(engine), .. } =
-            &mut *state
-        else {
-            // A reader on another thread has the inbox, or there is no session any more.
+        let may_look = state.phase == Phase::Open || matches!(state.loss, Loss::Met(_));
+        let State { inbox: Some(inbox), engine: Some(engine), .. } = &mut *state else {
             return true;
         };
+        if !may_look {
+            // A reader on another thread has the inbox, or there is no session any more.
+            return true;
+        }
         if inbox.len() + arrived.len() > ARRIVED_BYTES_MAX {
             return true;
         }
@@ -47,7 +50,7 @@ impl Session {
         let outcome = discarded.look(engine, inbox);
         let sends = discarded.data.load(Relaxed) || !inbox.is_empty();
         let has_notified = engine.has_notified();
-        self.queue_own(engine);
+        self.queue_own(&mut state);
         let error = match outcome {
             Ok(()) => {
                 discarded.unseen.store(false, Relaxed);

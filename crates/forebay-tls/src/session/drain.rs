@@ -8,7 +8,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustls::unbuffered::EncryptError;
 
 use super::engine::{Engine, Seal, Step};
-use super::{End, Leave, Phase, Session, State, push};
+use super::loss::{LookInto, Loss};
+use super::{End, Leave, Phase, Session, State};
 use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
@@ -42,15 +43,18 @@ impl TlsDrain {
         work: impl FnOnce(&mut State, &Below, &mut Afterwards) -> Result<()>,
     ) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
-        match (state.phase, &state.end) {
-            (Phase::Failed, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
-            (Phase::Failed, _) => Poll::Ready(Err(closed())),
-            (Phase::Open, _) if state.inbox.is_some() => {
+        match (state.phase, &state.loss, &state.end) {
+            // The upper outbox is told once what had arrived before it is read.
+            (Phase::Failed, Loss::Met(_), _) => Poll::Pending,
+            (Phase::Failed, Loss::Told(error), _)
+            | (Phase::Failed, _, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
+            (Phase::Failed, ..) => Poll::Ready(Err(closed())),
+            (Phase::Open, ..) if state.inbox.is_some() => {
                 work(&mut state, &self.below, after)?;
                 self.session.after_writing(&state, after);
                 Poll::Ready(Ok(()))
             }
-            (Phase::Open | Phase::Handshaking, _) => {
+            (Phase::Open | Phase::Handshaking, ..) => {
                 state.is_awaited |= state.phase == Phase::Open;
                 // The upper outbox's waker is no foreign one: it may be cloned and dropped under a
                 // lock.
@@ -61,6 +65,28 @@ impl TlsDrain {
     }
 }
 
+impl TlsDrain {
+    /// The transport takes nothing any more. What had arrived is read before that is believed, and not
+    /// under the locks that are held here.
+    fn poll_lost(&self, error: &Error, after: &mut Afterwards) -> Poll<Result<()>> {
+        let mut state = self.session.enter()?;
+        self.session.note_loss(&mut state, error);
+        match &state.loss {
+            Loss::Met(_) => {
+                LookInto::later(&self.session, after);
+                Poll::Pending
+            }
+            Loss::Harmless => Poll::Ready(Ok(())),
+            Loss::Told(cause) => Poll::Ready(Err(cause.clone())),
+            Loss::None => Poll::Ready(Err(error.clone())),
+        }
+    }
+
+    fn is_harmless(&self) -> Result<bool> {
+        Ok(matches!(self.session.enter()?.loss, Loss::Harmless))
+    }
+}
+
 impl Drain for TlsDrain {
     fn poll_send(
         &mut self,
@@ -68,11 +94,16 @@ impl Drain for TlsDrain {
         queue: &mut SendQueue,
         after: &mut Afterwards,
     ) -> Poll<Result<()>> {
+        if queue.is_empty() && self.is_harmless()? {
+            return Poll::Ready(Ok(()));
+        }
         ready!(self.poll_open(cx, after, |_, _, _| Ok(())))?;
         loop {
             // Records are made when they can be sent: what waits here can still be dropped, and
             // takes no more memory than it did.
-            ready!(self.below.poll_empty(cx, after))?;
+            if let Err(error) = ready!(self.below.poll_empty(cx, after)) {
+                return self.poll_lost(&error, after);
+            }
             if queue.is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -83,19 +114,24 @@ impl Drain for TlsDrain {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+        if self.is_harmless()? {
+            return Poll::Ready(Ok(()));
+        }
         if !self.notified {
             ready!(self.poll_open(cx, after, |state, below, _| state.notify(below)))?;
             self.notified = true;
         }
-        self.below.poll_end(cx, after)
+        match ready!(self.below.poll_end(cx, after)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => self.poll_lost(&error, after),
+        }
     }
 
     fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
         let leave = match self.session.enter() {
             Ok(mut state) => {
-                if self.below.is_aborted() {
-                    state.lose(cause.clone());
-                } else {
+                // A reader of a lost transport still gets what had arrived.
+                if matches!(state.loss, Loss::None) {
                     state.fail(cause.clone(), Leave::Reset);
                 }
                 state.leave
@@ -134,7 +170,7 @@ impl State {
             });
             let is_empty = parcel.is_empty();
             // Also what was encrypted before it failed: it is taken from the queue already.
-            below.push(parcel);
+            self.push_parcel(below, parcel);
             outcome?;
             if is_empty {
                 // It has closed by itself: too much was encrypted with these keys.
@@ -152,7 +188,8 @@ impl State {
             parcel.fill(count);
             Ok(())
         })?;
-        below.push(parcel);
+        self.sealed_before_end = Some(self.sealed);
+        self.push_parcel(below, parcel);
         if let Some(engine) = &mut self.engine {
             engine.set_notified();
         }
@@ -176,7 +213,7 @@ impl State {
             }
         };
         let own = engine.take_own();
-        push(below, &own);
+        self.push(below, &own);
         outcome.map_err(|failure| self.failed("write", failure, notes::take()))?;
         if self.engine.as_ref().is_some_and(Engine::has_peer_closed) {
             self.end.get_or_insert(End::Clean);

@@ -8,6 +8,7 @@ use forebay_io::seam::{Afterwards, Filled, WaiterKey, unwinding};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::engine::Step;
+use super::loss::Loss;
 use super::{Conn, Engine, Leave, Phase, Session, State};
 use crate::TlsConfig;
 use crate::config::Store;
@@ -74,7 +75,9 @@ impl Session {
             drop(state);
             return Err(self.why());
         }
-        state.phase = Phase::Open;
+        // Where the transport is lost already, what had arrived is read still.
+        let is_lost = matches!(state.loss, Loss::Met(_));
+        state.phase = if is_lost { Phase::Failed } else { Phase::Open };
         state.was_open = true;
         // Nobody need read for long.
         if let Some(inbox) = &mut state.inbox {
@@ -84,6 +87,7 @@ impl Session {
         let mut after = Afterwards::new();
         self.wakes().all(&mut after);
         after.run();
+        self.look_into_loss();
         Ok(())
     }
 
@@ -120,6 +124,7 @@ impl Session {
         state.server_name = name;
         state.engine = Some(Engine::new(conn));
         state.end_without_notify = config.ends_without_notify();
+        state.begin_counting(self.below.accepted());
         Ok(())
     }
 
@@ -147,8 +152,22 @@ impl Session {
             match self.poll_arrival()? {
                 Poll::Ready(Filled::More) => {}
                 Poll::Ready(Filled::End) => return Poll::Ready(Err(ended())),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    return match self.enter()?.loss.clone() {
+                        Loss::Met(error) => self.poll_rest(error),
+                        _ => Poll::Pending,
+                    };
+                }
             }
+        }
+    }
+
+    /// The transport is lost and has nothing for now: it is over, unless something is there still.
+    fn poll_rest(&self, error: Error) -> Poll<Result<()>> {
+        match self.poll_ahead()? {
+            // The driver is woken for its next turn, and finds it.
+            Poll::Ready(Filled::More) => Poll::Pending,
+            Poll::Ready(Filled::End) | Poll::Pending => Poll::Ready(Err(error)),
         }
     }
 
@@ -167,7 +186,7 @@ impl Session {
         // Of a session that panicked on this thread.
         drop(notes::take());
         let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
-        self.queue_own(engine);
+        self.queue_own(state);
         let mut notes = notes::take();
         if let Some(name) = notes.server_name.take() {
             state.server_name = Some(name);

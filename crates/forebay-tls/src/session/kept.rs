@@ -15,6 +15,11 @@ impl Kept {
         self.bytes.is_empty()
     }
 
+    /// How much that is.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

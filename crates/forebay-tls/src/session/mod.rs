@@ -20,6 +20,7 @@ mod engine;
 mod handshake;
 mod inside;
 mod kept;
+mod loss;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ use self::drain::TlsDrain;
 pub(crate) use self::engine::Conn;
 use self::engine::{Engine, Failure};
 use self::kept::Kept;
+pub use self::loss::Acknowledged;
+use self::loss::Loss;
 use self::source::TlsSource;
 use self::wakes::Wakes;
 use crate::config::EndWithoutNotify;
@@ -61,6 +64,8 @@ pub struct Session {
     below: Arc<Outbox>,
     /// Something was queued there that nobody has had sent.
     unsent: AtomicBool,
+    /// A loss of the transport was met and is not told: what `state` says, without its lock.
+    met_loss: AtomicBool,
     /// What nobody is to read any more; one thread closes.
     discarded: Discarded,
     /// Wakes whoever reads; made once, and what the inbox is polled with.
@@ -71,6 +76,20 @@ pub struct Session {
 pub trait Peer: Send + Sync {
     /// The address.
     fn address(&self) -> String;
+
+    /// How much of what was sent it has acknowledged.
+    fn acknowledged(&self) -> Acknowledged {
+        Acknowledged::WhatWasTaken
+    }
+
+    /// True while the connection is being closed: from then on that reads, past the session.
+    fn is_closing(&self) -> bool {
+        false
+    }
+
+    /// The session tells from now on of the loss of its transport; or, where that was harmless, that
+    /// both sides have ended.
+    fn loss_told(&self, _is_harmless: bool, _after: &mut Afterwards) {}
 }
 
 struct State {
@@ -91,8 +110,13 @@ struct State {
     end_without_notify: EndWithoutNotify,
     /// What every read answers once everything before it was handed out.
     end: Option<End>,
-    /// Why the transport sends no more: what a read answers as soon as it would have to wait.
-    lost: Option<Error>,
+    loss: Loss,
+    /// Bytes of records given to the transport.
+    sealed: u64,
+    /// Those of them in front of our end mark, once that was given to it.
+    sealed_before_end: Option<u64>,
+    /// What the transport counted before the first of them: acknowledged, and taken.
+    counted_from: (Acknowledged, u64),
     /// How the transport is left when the session fails.
     leave: Leave,
 }
@@ -160,7 +184,10 @@ impl Session {
                 answer: None,
                 end_without_notify: EndWithoutNotify::Error,
                 end: None,
-                lost: None,
+                loss: Loss::None,
+                sealed: 0,
+                sealed_before_end: None,
+                counted_from: (Acknowledged::Unknown, 0),
                 leave: Leave::Reset,
             }),
             wakes: Mutex::default(),
@@ -168,6 +195,7 @@ impl Session {
             upper: OnceLock::new(),
             below,
             unsent: AtomicBool::new(false),
+            met_loss: AtomicBool::new(false),
             discarded: Discarded::default(),
             own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
         })
@@ -210,7 +238,14 @@ impl Session {
 
     /// The session is over: both halves are told, and what carries it is left.
     fn fail(&self, error: &Error, leave: Leave) {
-        let named = self.enter().map_or_else(|_| error.clone(), |state| state.named(error));
+        let named = self.enter().map_or_else(
+            |_| error.clone(),
+            |state| match &state.loss {
+                // Closed because it was lost.
+                Loss::Met(loss) if error.is_closed() => state.named(loss),
+                _ => state.named(error),
+            },
+        );
         let error = self.cause.record(named);
         let mut after = Afterwards::new();
         if let Ok(mut state) = self.enter() {
@@ -262,10 +297,10 @@ impl Session {
 
     /// Queues what rustls wants to have sent by itself; it leaves with
     /// [`send_own`](Self::send_own).
-    fn queue_own(&self, engine: &mut Engine) {
-        let own = engine.take_own();
+    fn queue_own(&self, state: &mut State) {
+        let own = state.engine.as_mut().map(Engine::take_own).unwrap_or_default();
         if !own.is_empty() {
-            push(&Below::new(Arc::clone(&self.below)), &own);
+            state.push(&Below::new(Arc::clone(&self.below)), &own);
             self.unsent.store(true, Ordering::Relaxed);
         }
     }
@@ -280,20 +315,26 @@ impl Session {
     }
 }
 
-/// Copies bytes into a lower outbox.
-fn push(below: &Below, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        let mut parcel = Parcel::new(bytes.len());
-        let space = parcel.space();
-        let count = bytes.len().min(space.len());
-        space[..count].copy_from_slice(&bytes[..count]);
-        parcel.fill(count);
-        below.push(parcel);
-        bytes = &bytes[count..];
-    }
-}
-
 impl State {
+    /// Gives records to the transport.
+    fn push_parcel(&mut self, below: &Below, parcel: Parcel) {
+        self.sealed += parcel.len() as u64;
+        below.push(parcel);
+    }
+
+    /// Copies records for the transport.
+    fn push(&mut self, below: &Below, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let mut parcel = Parcel::new(bytes.len());
+            let space = parcel.space();
+            let count = bytes.len().min(space.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            parcel.fill(count);
+            self.push_parcel(below, parcel);
+            bytes = &bytes[count..];
+        }
+    }
+
     /// With the peer's address, unless it has one.
     fn named(&self, error: &Error) -> Error {
         match (&self.peer, error.address()) {
@@ -313,16 +354,6 @@ impl State {
             self.leave = leave;
         }
         self.end.get_or_insert(End::Failed(error));
-    }
-
-    /// The transport sends no more. What has arrived is still decrypted: a peer that reads no more has
-    /// often said why.
-    fn lose(&mut self, error: Error) {
-        if self.phase != Phase::Open {
-            return self.fail(error, Leave::Reset);
-        }
-        self.phase = Phase::Failed;
-        self.lost = Some(error);
     }
 
     /// Notes why rustls gives up, and what the peer is told.

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::engine::Step;
+use super::engine::{Engine, Failure, Step};
+use super::loss::Loss;
 use super::{End, Phase, Session, State};
 use crate::config::EndWithoutNotify;
 use crate::notes;
@@ -41,6 +42,15 @@ impl Source for TlsSource {
         if filled.is_pending() {
             filled = self.session.poll_loss();
         }
+        if self.session.has_met_loss() {
+            // It was met in this call, or while this call had what is to be read first.
+            self.session.look_into_loss();
+        }
+        if let Poll::Ready(Ok(Filled::End) | Err(_)) = filled
+            && let Some(cause) = self.session.told()
+        {
+            filled = Poll::Ready(Err(cause));
+        }
         if filled.is_ready() && self.waits {
             // The task may end while the session goes on: its memory is not kept for its waker.
             self.wait(None);
@@ -60,8 +70,7 @@ impl Source for TlsSource {
     fn abort(&mut self, _: &Error) {}
 
     fn cause(&self) -> Option<Error> {
-        let noted = self.session.cause.get().cloned();
-        noted.or_else(|| self.session.enter().ok()?.inbox.as_ref()?.cause())
+        self.session.cause.get().cloned()
     }
 }
 
@@ -102,7 +111,9 @@ impl Session {
     /// A reader has to wait. Where the transport is lost, that ends here, unless something is there
     /// still: a transport also has its reader wait to give way to other tasks.
     fn poll_loss(&self) -> Poll<Result<Filled>> {
-        let Some(error) = self.enter()?.lost.clone() else { return Poll::Pending };
+        let (Loss::Met(error) | Loss::Told(error)) = self.enter()?.loss.clone() else {
+            return Poll::Pending;
+        };
         match self.poll_ahead()? {
             // The reader is woken for its next turn, and finds it.
             Poll::Ready(Filled::More) => Poll::Pending,
@@ -136,15 +147,20 @@ impl Session {
                 Err(failure) => break Some(failure),
             }
         };
-        self.queue_own(engine);
-        let peer_closed = engine.has_peer_closed();
+        self.met(state, failure);
+        filled
+    }
+
+    /// Takes note of what decrypting has met.
+    pub(super) fn met(&self, state: &mut State, failure: Option<Failure>) {
+        self.queue_own(state);
         if let Some(failure) = failure {
             let error = state.failed("read", failure, notes::take());
-            self.cause.record(error);
-        } else if peer_closed {
+            // If something else was told before, that is told here, too.
+            state.end = Some(End::Failed(self.cause.record(error)));
+        } else if state.engine.as_ref().is_some_and(Engine::has_peer_closed) {
             state.end.get_or_insert(End::Clean);
         }
-        filled
     }
 }
 
@@ -172,10 +188,10 @@ impl State {
 
     /// The transport has ended, and the peer has not said so: somebody else may have cut it.
     fn ended_without_notify(&mut self) {
-        let end = match (&self.lost, self.end_without_notify) {
-            (Some(error), _) => End::Failed(error.clone()),
-            (None, EndWithoutNotify::AsEnd) => End::Clean,
-            (None, _) => End::Failed(self.named(&without_notify())),
+        let end = match (&self.loss, self.end_without_notify) {
+            (Loss::Met(error) | Loss::Told(error), _) => End::Failed(error.clone()),
+            (_, EndWithoutNotify::AsEnd) => End::Clean,
+            _ => End::Failed(self.named(&without_notify())),
         };
         self.end.get_or_insert(end);
     }

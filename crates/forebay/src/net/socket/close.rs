@@ -59,6 +59,7 @@ pub(super) async fn close(
         }
     }
     drop(attended);
+    core.settle_loss();
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
         Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
@@ -202,6 +203,10 @@ impl Closing {
             self.core.end_by_release();
         }
         self.finish();
+        if self.core.cause().get().is_some() {
+            // Met by the end mark, perhaps: what had arrived before it says more.
+            self.discard_now();
+        }
         self.may_release()
     }
 
@@ -224,7 +229,7 @@ impl Closing {
 
     /// The rule at the top of this file, except for the time.
     fn may_release(&self) -> bool {
-        if self.core.cause().get().is_some() || self.core.link().is_released() {
+        if self.core.has_failed() || self.core.link().is_released() {
             return true;
         }
         if !self.is_settled() {
@@ -238,6 +243,12 @@ impl Closing {
 
     /// Throws away what has arrived, up to the limit, without waiting.
     fn discard_now(&self) {
+        self.discard_all_now();
+        // Behind an error nothing more arrives.
+        self.core.settle_loss();
+    }
+
+    fn discard_all_now(&self) {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
@@ -254,6 +265,11 @@ impl Closing {
 
     /// Throws input away until there is none for now.
     fn poll_input(&self, cx: &mut Context<'_>) {
+        self.poll_all_input(cx);
+        self.core.settle_loss();
+    }
+
+    fn poll_all_input(&self, cx: &mut Context<'_>) {
         while self.wants_input() {
             let mut sink = [0; DISCARD_BYTES];
             let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
@@ -273,7 +289,7 @@ impl Closing {
         let wants = !self.core.has_peer_ended()
             && !self.core.is_handshaking()
             && self.core.discarded() < self.core.drain_limit()
-            && self.core.cause().get().is_none()
+            && !self.core.has_failed()
             && !self.core.link().is_released();
         if wants && !self.receives_alone.swap(true, Ordering::Relaxed) {
             // Readers are refused by now, except for those that had begun.
@@ -287,6 +303,7 @@ impl Closing {
     fn discarded(&self, received: io::Result<usize>, sink: &[u8]) -> bool {
         let mut after = Afterwards::new();
         let goes_on = match received {
+            // After an error the kernel says the same.
             Ok(0) => {
                 self.ended(&mut after);
                 false
@@ -301,6 +318,9 @@ impl Closing {
             }
         };
         after.run();
+        if !goes_on {
+            self.core.settle_loss();
+        }
         goes_on
     }
 

@@ -162,9 +162,9 @@ impl Core {
         Ok(())
     }
 
-    /// The first error of the link, or of what lies on top of it.
-    pub(super) fn first_cause(&self) -> Option<&Error> {
-        self.cause.get().or_else(|| self.cause_above.get()?.get())
+    /// The cause of what lies on top of the link.
+    pub(super) fn cause_above(&self) -> Option<&Cause> {
+        self.cause_above.get()
     }
 
     /// Why nothing goes any more: the first error, else our own close.
@@ -191,6 +191,11 @@ impl Core {
     pub(super) fn set_session(&self, session: &Arc<Session>) {
         self.cause_above.get_or_init(|| session.cause().clone());
         self.session.get_or_init(|| Arc::downgrade(session));
+    }
+
+    #[cfg(feature = "tls")]
+    pub(super) fn session(&self) -> Option<Arc<Session>> {
+        self.session.get()?.upgrade()
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -367,14 +372,6 @@ impl Core {
         lock(&self.outbox).upgrade()
     }
 
-    /// The connection has failed: the writer says so from its next call on, and does not first
-    /// accept something that can never be sent. Never under the outbox's lock.
-    pub(super) fn tell_writer(&self) {
-        if let (Some(outbox), Some(cause)) = (self.outbox(), self.cause.get()) {
-            outbox.abort(cause);
-        }
-    }
-
     // ---- addresses
 
     pub(super) fn remote_address(&self) -> SocketAddress {
@@ -447,7 +444,7 @@ impl Core {
     pub(super) fn discard(&self, bytes: &[u8]) {
         self.discarded.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         #[cfg(feature = "tls")]
-        let is_data = match self.session.get().and_then(Weak::upgrade) {
+        let is_data = match self.session() {
             Some(session) => session.discard(bytes),
             None => true,
         };

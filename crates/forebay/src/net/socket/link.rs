@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Afterwards, Inlet, SendQueue};
+#[cfg(feature = "tls")]
+use forebay_tls::seam::Acknowledged;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
 use socket2::SockRef;
@@ -199,6 +201,21 @@ impl Link {
                 unsent: stream.unsent().map_or(0, u64::from),
             },
             Self::Memory(end) => end.on_the_way(),
+        }
+    }
+
+    /// How much of what was sent the peer has acknowledged. In memory, and on Unix sockets, nothing that
+    /// was handed over can be lost on its way.
+    #[cfg(feature = "tls")]
+    pub(super) fn acknowledged(&self) -> Acknowledged {
+        match self {
+            Self::Kernel(stream) if stream.protocol == Protocol::Tcp => {
+                match stream.io.call(|fd| Ok(system::acknowledged(fd))) {
+                    Ok(Some((count, in_flight))) => Acknowledged::Bytes { count, in_flight },
+                    _ => Acknowledged::Unknown,
+                }
+            }
+            Self::Kernel(_) | Self::Memory(_) => Acknowledged::WhatWasTaken,
         }
     }
 

@@ -7,6 +7,7 @@ mod credentials;
 mod drain;
 mod handle;
 mod link;
+mod loss;
 mod memory;
 #[cfg(feature = "tls")]
 mod secure;
@@ -145,7 +146,8 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// - What the connection met, [`Reset`](ErrorKind::Reset) for instance.
+    /// - What the connection met, [`Reset`](ErrorKind::Reset) for instance. Over TLS a reset is none when
+    ///   the peer had ended before and had acknowledged everything but our own end.
     /// - [`TimedOut`](ErrorKind::TimedOut) when a limit was reached before the system had taken
     ///   everything that was queued; the connection is reset then. What the system has taken it goes on
     ///   to deliver, and [`Stats::unacknowledged`](crate::Stats) counts the connection.

@@ -8,10 +8,10 @@ use std::any::Any;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
-use forebay_io::seam::{Inbox, Outbox, Source};
+use forebay_io::seam::{Afterwards, Inbox, Outbox, Source};
 use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::TlsConfig;
-use forebay_tls::seam::{Peer, Session};
+use forebay_tls::seam::{Acknowledged, Peer, Session};
 
 use super::Core;
 use super::source::SocketSource;
@@ -73,6 +73,21 @@ pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
 impl Peer for Core {
     fn address(&self) -> String {
         self.remote_address().to_string()
+    }
+
+    fn acknowledged(&self) -> Acknowledged {
+        self.link().acknowledged()
+    }
+
+    fn is_closing(&self) -> bool {
+        Core::is_closing(self) && !self.is_handshaking()
+    }
+
+    fn loss_told(&self, is_harmless: bool, after: &mut Afterwards) {
+        if is_harmless {
+            self.we_ended(after);
+        }
+        self.wake_waiters(after);
     }
 }
 

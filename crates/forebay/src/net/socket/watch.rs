@@ -62,7 +62,7 @@ impl Core {
     }
 
     fn has_peer_finished(&self) -> Option<Result<()>> {
-        if let Some(cause) = self.cause().get() {
+        if let Some(cause) = self.first_cause() {
             return Some(Err(cause.clone()));
         }
         // Before the end that a closing selector may have brought about, where it has both sides.

@@ -145,6 +145,20 @@ pub(super) fn unsent(_: BorrowedFd<'_>) -> Option<u32> {
     None
 }
 
+/// How many bytes the peer has acknowledged, and one or two that are none but always the same, and
+/// whether there are some that it has not; `None` where the system does not tell.
+#[cfg(all(feature = "tls", any(target_os = "linux", target_os = "android")))]
+pub(super) fn acknowledged(socket: BorrowedFd<'_>) -> Option<(u64, bool)> {
+    let info = tcp_info::read(socket)?;
+    Some((info.bytes_acked(), info.unacked > 0 || info.notsent_bytes > 0))
+}
+
+/// Not known on this system.
+#[cfg(all(feature = "tls", not(any(target_os = "linux", target_os = "android"))))]
+pub(super) fn acknowledged(_: BorrowedFd<'_>) -> Option<(u64, bool)> {
+    None
+}
+
 /// Makes the coming close a reset: what is queued is dropped and the peer told so at once
 /// (RFC 9293, section 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {

@@ -20,8 +20,9 @@ pub(super) struct TcpInfo {
     /// Of a listener: how many may wait.
     pub(super) sacked: u32,
     _before_acked: [u32; 22],
-    /// Bytes that the peer has acknowledged, ever. Two halves: a whole would have the type aligned to
-    /// eight bytes, and so longer than 148.
+    /// Bytes that the other side has acknowledged since the beginning, and what counts like a byte: the
+    /// end mark, and on the side that connected the beginning. In halves, because a field of 64 bits
+    /// would have this type end where not every kernel's does.
     bytes_acked: [u32; 2],
     _before_notsent: [u32; 4],
     /// Bytes not sent at all.
@@ -29,6 +30,7 @@ pub(super) struct TcpInfo {
 }
 
 impl TcpInfo {
+    /// Bytes that the other side has acknowledged, and perhaps one or two that are none.
     pub(super) fn bytes_acked(&self) -> u64 {
         let [first, second] = self.bytes_acked.map(u64::from);
         if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
@@ -48,7 +50,7 @@ pub(super) fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::mem::{offset_of, size_of};
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
@@ -77,6 +79,30 @@ mod tests {
             assert_eq!(read(listener.as_fd()).unwrap().unacked, left);
         }
         assert!(is_backlog_empty(listener.as_fd()));
+    }
+
+    /// Also on a connection that is reset: what it says then is how far the peer has come.
+    #[test]
+    fn bytes_that_the_peer_has_acknowledged_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        for (mut from, mut to) in [(&client, &server), (&server, &client)] {
+            let before = read(from.as_fd()).unwrap();
+            from.write_all(&[0; 1000]).unwrap();
+            to.read_exact(&mut [0; 999]).unwrap();
+            while read(from.as_fd()).unwrap().unacked > 0 {
+                std::thread::yield_now();
+            }
+            let now = read(from.as_fd()).unwrap();
+            assert_eq!(now.bytes_acked() - before.bytes_acked(), 1000);
+        }
+        // The server leaves a byte unread, so it resets.
+        let before = read(client.as_fd()).unwrap();
+        drop(server);
+        (&client).write_all(b"to nobody").unwrap_err();
+        let now = read(client.as_fd()).unwrap();
+        assert_eq!(now.bytes_acked(), before.bytes_acked());
     }
 
     #[test]
