@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use forebay::{
-    ByteReadChannel, ClientAuth, JoinHandle, Result, SelectorManager, ServerSocket, Socket,
-    TlsConfig, TlsFault, TlsInfo,
+    ByteReadChannel, ClientAuth, JoinHandle, Result, SelectorManager, ServerSocket, TlsConfig,
+    TlsFault, TlsInfo,
 };
 use support::{MIB, Random, from_environment, report, seed, watched};
 use vocabulary::foreign::{Foreign, Place, piped};
@@ -42,18 +42,9 @@ fn serve(
         );
         connection.output.write_str(&head).await?;
         connection.output.write_all(&page).await?;
-        see_off(socket).await?;
+        socket.close().await?;
         Ok(Asked { line, info })
     })
-}
-
-/// Closes the connection. curl, which has been told the length, may be gone before it has heard that
-/// no more comes, and its system answers that with a reset.
-async fn see_off(socket: Socket) -> Result<()> {
-    match socket.close().await {
-        Err(error) if error.is_reset() => Ok(()),
-        outcome => outcome,
-    }
 }
 
 /// Reads a request up to its body: its first line, and how long the body is.
@@ -148,7 +139,7 @@ fn serve_much(
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
         connection.output.write_str(&head).await?;
         connection.output.write_all(&data).await?;
-        see_off(socket).await
+        socket.close().await
     })
 }
 
