@@ -128,7 +128,7 @@ impl TcpBuilder {
         let selector = self.selector.shared();
         selector.check_open("bind")?;
         let mut last = None;
-        for candidate in resolve(selector.blocking(), &address).await? {
+        for candidate in resolve(selector.own_calls(), &address).await? {
             match self.listen(selector, candidate) {
                 Ok(server) => return Ok(server),
                 Err(error) => last = Some(error.with_address(candidate)),

@@ -33,7 +33,7 @@ pub(super) async fn connect(
     address: &Address,
     wanted: &Wanted,
 ) -> Result<Socket> {
-    let candidates = resolve(selector.blocking(), address).await?;
+    let candidates = resolve(selector.own_calls(), address).await?;
     let only = candidates.len() == 1;
     let mut failed = Vec::new();
     for candidate in candidates {

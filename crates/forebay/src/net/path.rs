@@ -85,16 +85,20 @@ fn raw(mode: u32) -> rustix::fs::RawMode {
     (mode & 0o7777) as rustix::fs::RawMode
 }
 
-/// Keeps other servers of forebay from replacing in this directory, until it is dropped.
-pub(super) fn lock_directory(path: &Path) -> Result<fs::File> {
+/// Keeps other servers of forebay from replacing in this directory, until it is dropped. `None` where
+/// another one, or another program, has locked it.
+pub(super) fn lock_directory(path: &Path) -> Result<Option<fs::File>> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
     let failed = |error| Error::from_io("bind", error).context("locking the directory");
     let file = fs::File::open(directory).map_err(failed)?;
-    uninterrupted(|| Ok(flock(&file, FlockOperation::LockExclusive)?)).map_err(failed)?;
-    Ok(file)
+    match uninterrupted(|| Ok(flock(&file, FlockOperation::NonBlockingLockExclusive)?)) {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Removes a socket of this user's at which nobody listens; anything else stays, and is an error

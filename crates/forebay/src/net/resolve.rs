@@ -32,7 +32,7 @@ pub(crate) async fn resolve(pool: &BlockingPool, address: &Address) -> Result<Ve
         Host::Name(name) => name.to_owned(),
     };
     let port = address.port();
-    let found = run_blocking(pool, move || look_up(&name, port)).await;
+    let found = run_blocking(pool, "resolve", move || look_up(&name, port)).await;
     answer(address, found.map_err(|error| error.with_address(address))?)
 }
 

@@ -109,8 +109,9 @@ impl UnixBuilder {
 
     /// Has [`bind`](Self::bind) replace a path that a server left behind when it died. Nothing is
     /// removed but a socket, of this user's, at which nobody listens. Servers that ask for this and
-    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`). One
-    /// that does not ask is as good as dead to them between its `bind(2)` and its `listen(2)`.
+    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and
+    /// wait while another program has it locked. One that does not ask is as good as dead to them
+    /// between its `bind(2)` and its `listen(2)`.
     pub fn replace_stale(mut self) -> Self {
         self.replace_stale = true;
         self
@@ -150,8 +151,7 @@ impl UnixBuilder {
             backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
         };
         let made = if self.replace_stale {
-            // Waiting for the directory's lock would stop the loop.
-            task::run_blocking(selector.blocking(), move || listening.listen()).await?
+            listen_alone(&selector, listening).await
         } else {
             listening.listen()
         };
@@ -224,6 +224,27 @@ async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSo
     }
 }
 
+/// Listens while no other server of forebay does in this directory. The lock is another program's for
+/// as long as that likes, so it is tried for, again and again: waiting for it would hold a thread that
+/// others wait for.
+async fn listen_alone(
+    selector: &Arc<Shared>,
+    listening: Listening,
+) -> Result<(SystemSocket, Option<OwnPath>)> {
+    let listening = Arc::new(listening);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let listening = Arc::clone(&listening);
+        let attempt = move || listening.listen_if_alone();
+        if let Some(made) = task::run_blocking(selector.own_calls(), "bind", attempt).await?? {
+            return Ok(made);
+        }
+        selector.sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        selector.check_open("bind")?;
+    }
+}
+
 /// What is to be listened at, and how.
 struct Listening {
     address: UnixAddress,
@@ -234,11 +255,21 @@ struct Listening {
 }
 
 impl Listening {
+    /// `None` while the directory is locked.
+    fn listen_if_alone(&self) -> Result<Option<(SystemSocket, Option<OwnPath>)>> {
+        let Some(path) = self.address.as_path() else {
+            return self.listen_by_name().map(Some);
+        };
+        match path::lock_directory(path)? {
+            Some(_lock) => self.listen().map(Some),
+            None => Ok(None),
+        }
+    }
+
     fn listen(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
         let Some(path) = self.address.as_path() else {
             return self.listen_by_name();
         };
-        let _lock = if self.replace_stale { Some(path::lock_directory(path)?) } else { None };
         let socket = self.open()?;
         match socket.bind(&self.system) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.replace_stale => {

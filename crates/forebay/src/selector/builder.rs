@@ -22,7 +22,7 @@ pub(super) struct Settings {
     pub(super) lingering_max: usize,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
-    pub(super) blocking_threads: usize,
+    pub(super) blocking_max: usize,
     pub(super) reporter: Arc<Reporter>,
 }
 
@@ -57,7 +57,7 @@ impl SelectorBuilder {
                 lingering_max: 1024,
                 #[cfg(feature = "tls")]
                 handshakes_max: 256,
-                blocking_threads: 16,
+                blocking_max: 512,
                 reporter: Arc::new(Reporter::new(None)),
             },
         }
@@ -107,6 +107,18 @@ impl SelectorBuilder {
     /// ([`on_task_error`](Self::on_task_error)). Default: 1,024.
     pub fn lingering_max(mut self, connections: usize) -> Self {
         self.settings.lingering_max = connections;
+        self
+    }
+
+    /// Sets how many calls that may block forever may be under way at once: functions of
+    /// [`spawn_blocking`](SelectorManager::spawn_blocking), reads of
+    /// [`blocking_reader`](SelectorManager::blocking_reader), writes of
+    /// [`blocking_writer`](SelectorManager::blocking_writer). Each has a thread of its own, and one
+    /// more is [`Exhausted`](crate::ErrorKind::Exhausted) at once: it does not wait for those, which
+    /// may never end. Calls of the selector's own (look-ups, a handshake's roots, stale paths) have
+    /// 16 other threads, and wait for none of these. Default: 512.
+    pub fn blocking_max(mut self, calls: usize) -> Self {
+        self.settings.blocking_max = calls;
         self
     }
 

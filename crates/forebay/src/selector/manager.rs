@@ -111,11 +111,28 @@ impl SelectorManager {
         self.shared().spawn_value(task)
     }
 
-    /// Runs a function that blocks on one of at most 16 threads kept for that. The handle gives its
+    /// Runs a function that blocks, on a thread of its own until it returns. The handle gives its
     /// value; a panic in it is an error with `is_panicked()`.
     ///
     /// Aborting the handle, or closing the selector, does not interrupt a function that has begun;
     /// it goes on, and its value is dropped. Such a thread never keeps the process alive.
+    ///
+    /// A function may block forever, so none waits for the end of others: with as many under way as
+    /// [`SelectorBuilder::blocking_max`] allows (512), the handle gives
+    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once. Await some of a large number of functions
+    /// before starting the next ones. Where they compute rather than wait, start no more at once than
+    /// there are processors: their threads compete with the selector's worker.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let hosts = selector.spawn_blocking(|| std::fs::read_to_string("/etc/hosts"));
+    ///     println!("{}", hosts.await??);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     #[doc(alias = "Dispatchers.IO")]
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
@@ -123,19 +140,22 @@ impl SelectorManager {
     ) -> JoinHandle<T> {
         match self.shared().check_open("spawn_blocking") {
             Ok(()) => {
-                let value = task::run_blocking(self.shared().blocking(), function);
+                let value =
+                    task::run_blocking(self.shared().user_calls(), "spawn_blocking", function);
                 self.shared().spawn(false, value)
             }
             Err(error) => task::refused(error),
         }
     }
 
-    /// A channel that is fed by reading from `reader` on a thread kept for blocking calls: a file,
-    /// standard input.
+    /// Makes a channel that is fed by reading from `reader` on a thread: a file, standard input.
     ///
-    /// It reads only when the channel is empty and somebody waits, up to 64 KiB at a time. A read
-    /// that has begun cannot be interrupted: it occupies one of 16 threads until it returns, and
-    /// what it brings after the channel is dropped is lost. It never keeps the process alive.
+    /// It reads only when the channel is empty and a call waits for bytes, up to 64 KiB at a time. A
+    /// read that has begun cannot be interrupted: it occupies its thread until it returns, and what
+    /// it brings after the channel is dropped is lost. It never keeps the process alive.
+    ///
+    /// While as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a read is
+    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once; the next one tries again.
     ///
     /// # Examples
     ///
@@ -148,18 +168,22 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
-        task::blocking_reader(self.shared().blocking(), reader)
+        task::blocking_reader(self.shared().user_calls(), reader)
     }
 
-    /// A channel whose bytes are written to `writer` on a thread kept for blocking calls, and
-    /// flushed after each batch: a file, standard output.
+    /// Makes a channel whose bytes are written to `writer` on a thread, and flushed after each batch:
+    /// a file, standard output.
     ///
     /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits
     /// until everything is written and flushed, and drops the writer.
+    ///
+    /// While as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a batch finds no
+    /// thread, and the channel fails: every later call, and a flush under way, is
+    /// [`Exhausted`](crate::ErrorKind::Exhausted).
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
         let turns = Arc::new(SelectorTurns::new(self.shared()));
         let known = Arc::clone(&turns);
-        let output = task::blocking_writer(self.shared().blocking(), turns, writer);
+        let output = task::blocking_writer(self.shared().user_calls(), turns, writer);
         known.close_with_selector(output.outbox());
         output
     }

@@ -39,7 +39,8 @@ pub(crate) struct Shared {
     timers: Arc<Timers>,
     tasks: Arc<Tasks>,
     reporter: Arc<Reporter>,
-    blocking: Arc<BlockingPool>,
+    own_calls: BlockingPool,
+    user_calls: Arc<BlockingPool>,
     blocks: Arc<BlockLedger>,
     counters: Counters,
     lingering: Bounded,
@@ -65,7 +66,8 @@ impl Shared {
             timers: Arc::new(Timers::new(settings.clock.clone())),
             tasks: Arc::default(),
             reporter: Arc::clone(&settings.reporter),
-            blocking: Arc::new(BlockingPool::new(settings.blocking_threads)),
+            own_calls: BlockingPool::for_own_calls(),
+            user_calls: Arc::new(BlockingPool::for_user_calls(settings.blocking_max)),
             blocks: Arc::default(),
             counters: Counters::default(),
             lingering: Bounded::new(settings.lingering_max),
@@ -100,8 +102,14 @@ impl Shared {
         &self.reporter
     }
 
-    pub(crate) fn blocking(&self) -> &Arc<BlockingPool> {
-        &self.blocking
+    /// Threads for look-ups, files and paths: calls of the selector's own, which end by themselves.
+    pub(crate) fn own_calls(&self) -> &BlockingPool {
+        &self.own_calls
+    }
+
+    /// Threads for the calls that users hand over, which may block forever.
+    pub(super) fn user_calls(&self) -> &Arc<BlockingPool> {
+        &self.user_calls
     }
 
     pub(super) fn blocks(&self) -> &Arc<BlockLedger> {
@@ -289,7 +297,8 @@ impl Shared {
 
     fn stop(self: &Arc<Self>) {
         self.phase.store(STOPPED, Ordering::Release);
-        self.blocking.close();
+        self.own_calls.close();
+        self.user_calls.close();
         // What still waits, waits in somebody else's executor; nothing here would ever end it.
         self.wake_all_waits();
         self.worker.rouse();

@@ -12,21 +12,21 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
 use crate::interrupted::uninterrupted;
-use crate::lock::get_mut;
+use crate::lock::{get_mut, lock};
+
+/// The calls that make these channels, for their errors.
+const READER: &str = "blocking_reader";
+const WRITER: &str = "blocking_writer";
 
 /// A channel fed by `reader`.
 pub(crate) fn blocking_reader(
     pool: &Arc<BlockingPool>,
     reader: impl Read + Send + 'static,
 ) -> ByteReadChannel {
+    let batch = ReadBatch { reader, bytes: Vec::new(), start: 0, end: 0 };
     ByteReadChannel::from_source(Box::new(Reading {
         pool: Arc::clone(pool),
-        state: Mutex::new(ReadState::Idle(Box::new(ReadBatch {
-            reader,
-            bytes: Vec::new(),
-            start: 0,
-            end: 0,
-        }))),
+        state: Mutex::new(ReadState::Idle(Box::new(batch))),
     }))
 }
 
@@ -43,8 +43,43 @@ pub(crate) fn blocking_writer(
     ByteWriteChannel::new(Outbox::new(Box::new(drain), Cause::default(), turns), None)
 }
 
-/// A call on a thread of the pool that hands its working set back.
-type Call<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
+/// A call on a thread of the pool, with what it works on.
+struct Call<T, R> {
+    result: Pin<Box<dyn Future<Output = Result<R>> + Send>>,
+    /// Taken out by the call, and put back when it returns. A call that was refused, or skipped, has
+    /// never taken it; one that panicked has lost it.
+    batch: Arc<Mutex<Option<Box<T>>>>,
+}
+
+impl<T: Send + 'static, R: Send + 'static> Call<T, R> {
+    fn begin(
+        pool: &BlockingPool,
+        operation: &'static str,
+        batch: Box<T>,
+        work: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Self {
+        let batch = Arc::new(Mutex::new(Some(batch)));
+        let lent = Arc::clone(&batch);
+        let call = move || {
+            let mut batch = lock(&lent).take()?;
+            let result = work(&mut batch);
+            *lock(&lent) = Some(batch);
+            Some(result)
+        };
+        let result = run_blocking(pool, operation, call);
+        // The batch is taken by one call only, which is this one.
+        let taken = async move {
+            let nothing = || Error::new(ErrorKind::Closed, operation);
+            result.await.and_then(|result| result.ok_or_else(nothing))
+        };
+        Self { result: Box::pin(taken), batch }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Option<Box<T>>, Result<R>)> {
+        let result = ready!(self.result.as_mut().poll(cx));
+        Poll::Ready((lock(&self.batch).take(), result))
+    }
+}
 
 struct Reading<R> {
     pool: Arc<BlockingPool>,
@@ -54,7 +89,7 @@ struct Reading<R> {
 
 enum ReadState<R> {
     Idle(Box<ReadBatch<R>>),
-    Busy(Call<(Box<ReadBatch<R>>, io::Result<usize>)>),
+    Busy(Call<ReadBatch<R>, io::Result<usize>>),
     Over(Option<Error>),
 }
 
@@ -66,10 +101,18 @@ struct ReadBatch<R> {
 }
 
 impl<R: Read> ReadBatch<R> {
-    fn read(mut self: Box<Self>) -> (Box<Self>, io::Result<usize>) {
+    fn read(&mut self) -> io::Result<usize> {
         self.bytes.resize(BLOCK_BYTES, 0);
-        let received = uninterrupted(|| self.reader.read(&mut self.bytes));
-        (self, received)
+        uninterrupted(|| self.reader.read(&mut self.bytes))
+    }
+
+    /// Moves as much as fits of what was read, which is something, into the inlet.
+    fn hand_out(&mut self, inlet: &mut Inlet<'_>) {
+        let space = inlet.space();
+        let count = space.len().min(self.end - self.start);
+        space[..count].copy_from_slice(&self.bytes[self.start..self.start + count]);
+        inlet.fill(count);
+        self.start += count;
     }
 }
 
@@ -79,38 +122,34 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
         loop {
             match std::mem::replace(state, ReadState::Over(None)) {
                 ReadState::Idle(mut batch) if batch.start < batch.end => {
-                    let space = inlet.space();
-                    let count = space.len().min(batch.end - batch.start);
-                    space[..count].copy_from_slice(&batch.bytes[batch.start..batch.start + count]);
-                    inlet.fill(count);
-                    batch.start += count;
+                    batch.hand_out(inlet);
                     *state = ReadState::Idle(batch);
                     return Poll::Ready(Ok(Filled::More));
                 }
                 ReadState::Idle(batch) => {
-                    *state = ReadState::Busy(Box::pin(run_blocking(&self.pool, || batch.read())));
+                    let call = Call::begin(&self.pool, READER, batch, ReadBatch::read);
+                    *state = ReadState::Busy(call);
                 }
                 ReadState::Busy(mut call) => {
-                    let Poll::Ready(outcome) = call.as_mut().poll(cx) else {
+                    let Poll::Ready((batch, outcome)) = call.poll(cx) else {
                         *state = ReadState::Busy(call);
                         return Poll::Pending;
                     };
-                    let (mut batch, received) = match outcome {
-                        Ok(outcome) => outcome,
-                        Err(error) => {
-                            *state = ReadState::Over(Some(error.clone()));
-                            return Poll::Ready(Err(error));
-                        }
+                    let Some(mut batch) = batch else {
+                        // The reader has panicked.
+                        *state = ReadState::Over(outcome.err());
+                        continue;
                     };
-                    match received {
+                    match outcome.and_then(|read| read.map_err(|it| Error::from_io(READER, it))) {
                         Ok(0) => {}
                         Ok(count) => {
                             (batch.start, batch.end) = (0, count.min(BLOCK_BYTES));
                             *state = ReadState::Idle(batch);
                         }
+                        // The next read tries again, also for a thread.
                         Err(error) => {
                             *state = ReadState::Idle(batch);
-                            return Poll::Ready(Err(Error::from_io("blocking_reader", error)));
+                            return Poll::Ready(Err(error));
                         }
                     }
                 }
@@ -136,8 +175,9 @@ struct Writing<W> {
 
 enum WriteState<W> {
     Idle(Box<WriteBatch<W>>),
-    Busy(Call<(Box<WriteBatch<W>>, io::Result<()>)>),
-    Ending(Call<io::Result<()>>),
+    Busy(Call<WriteBatch<W>, io::Result<()>>),
+    /// The writer is flushed and dropped on the pool's thread.
+    Ending(Pin<Box<dyn Future<Output = Result<io::Result<()>>> + Send>>),
     Over,
 }
 
@@ -147,9 +187,8 @@ struct WriteBatch<W> {
 }
 
 impl<W: Write> WriteBatch<W> {
-    fn write(mut self: Box<Self>) -> (Box<Self>, io::Result<()>) {
-        let written = self.writer.write_all(&self.bytes).and_then(|()| self.writer.flush());
-        (self, written)
+    fn write(&mut self) -> io::Result<()> {
+        self.writer.write_all(&self.bytes).and_then(|()| self.writer.flush())
     }
 }
 
@@ -165,19 +204,11 @@ impl<W: Write + Send + 'static> Writing<W> {
         let WriteState::Busy(call) = state else {
             return Poll::Ready(Ok(()));
         };
-        let (batch, written) = match ready!(call.as_mut().poll(cx)) {
-            Ok(outcome) => outcome,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        let count = batch.bytes.len();
-        *state = WriteState::Idle(batch);
-        Poll::Ready(match written {
-            Ok(()) => {
-                queue.sent(count, after);
-                Ok(())
-            }
-            Err(error) => Err(Error::from_io("blocking_writer", error)),
-        })
+        let (batch, outcome) = ready!(call.poll(cx));
+        let count = batch.as_ref().map_or(0, |batch| batch.bytes.len());
+        *state = batch.map_or(WriteState::Over, WriteState::Idle);
+        let written = outcome.and_then(|it| it.map_err(|it| Error::from_io(WRITER, it)));
+        Poll::Ready(written.map(|()| queue.sent(count, after)))
     }
 }
 
@@ -199,11 +230,12 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
                     batch.bytes.clear();
                     let first = queue.first();
                     batch.bytes.extend_from_slice(&first[..first.len().min(BLOCK_BYTES)]);
-                    *state = WriteState::Busy(Box::pin(run_blocking(&self.pool, || batch.write())));
+                    let call = Call::begin(&self.pool, WRITER, batch, WriteBatch::write);
+                    *state = WriteState::Busy(call);
                 }
                 other => {
                     *state = other;
-                    return Poll::Ready(Err(Error::new(ErrorKind::Closed, "blocking_writer")));
+                    return Poll::Ready(Err(Error::new(ErrorKind::Closed, WRITER)));
                 }
             }
         }
@@ -213,9 +245,8 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         let state = get_mut(&mut self.state);
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
-                // The writer is flushed and dropped on the pool's thread.
                 let end = move || batch.writer.flush();
-                *state = WriteState::Ending(Box::pin(run_blocking(&self.pool, end)));
+                *state = WriteState::Ending(Box::pin(run_blocking(&self.pool, WRITER, end)));
             }
             other => *state = other,
         }
@@ -224,7 +255,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         };
         let ended = ready!(call.as_mut().poll(cx));
         Poll::Ready(match ended {
-            Ok(flushed) => flushed.map_err(|error| Error::from_io("blocking_writer", error)),
+            Ok(flushed) => flushed.map_err(|error| Error::from_io(WRITER, error)),
             Err(error) => Err(error),
         })
     }

@@ -11,7 +11,7 @@ fn address(text: &str) -> Address {
 
 #[test]
 fn a_literal_touches_neither_the_resolver_nor_the_pool() {
-    let pool = BlockingPool::new(1);
+    let pool = BlockingPool::for_own_calls();
     pool.close();
     for text in ["127.0.0.1:80", "[::1]:80", "[fe80::1%7]:0"] {
         let found = block_on(resolve(&pool, &address(text))).expect("a literal");
@@ -22,7 +22,7 @@ fn a_literal_touches_neither_the_resolver_nor_the_pool() {
 
 #[test]
 fn localhost_resolves_on_the_pool_to_loopback() {
-    let pool = BlockingPool::new(1);
+    let pool = BlockingPool::for_own_calls();
     let found = block_on(resolve(&pool, &address("localhost:80"))).expect("every host has it");
     assert!(!found.is_empty());
     for address in found {
@@ -52,7 +52,7 @@ fn an_empty_answer_is_an_error() {
 
 #[test]
 fn a_closed_pool_refuses_the_look_up_and_names_the_host() {
-    let pool = BlockingPool::new(1);
+    let pool = BlockingPool::for_own_calls();
     pool.close();
     let error = block_on(resolve(&pool, &address("localhost:80"))).expect_err("closed");
     assert!(error.is_closed());
@@ -62,5 +62,5 @@ fn a_closed_pool_refuses_the_look_up_and_names_the_host() {
 #[test]
 fn the_future_is_send() {
     fn is_send(_: &impl Send) {}
-    is_send(&resolve(&BlockingPool::new(1), &address("localhost:80")));
+    is_send(&resolve(&BlockingPool::for_own_calls(), &address("localhost:80")));
 }

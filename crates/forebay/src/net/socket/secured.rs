@@ -124,7 +124,8 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
     }
     if !config.is_loaded(store) {
         let (loading, into) = (config.clone(), Arc::clone(store));
-        let loaded = run_blocking(selector.blocking(), move || loading.load(&into)).await;
+        let load = move || loading.load(&into);
+        let loaded = run_blocking(selector.own_calls(), "tls handshake", load).await;
         if let Err(error) = loaded.and_then(|loaded| loaded) {
             session.abort(&error);
             return Err(error);

@@ -13,7 +13,8 @@ use crate::task::contain::caught;
 
 /// Runs `f` on a thread of the pool; the future gives its value.
 ///
-/// The job is queued by this call, not by the first poll.
+/// The job is queued by this call, not by the first poll. `operation` is the user's call that it
+/// belongs to, for the errors.
 ///
 /// # Errors
 ///
@@ -21,7 +22,7 @@ use crate::task::contain::caught;
 ///
 /// - [`ErrorKind::Panicked`]: `f` panicked.
 /// - [`ErrorKind::Closed`]: the pool was closed before `f` could run.
-/// - [`ErrorKind::Exhausted`]: 1024 jobs wait already, or no thread could be started.
+/// - [`ErrorKind::Exhausted`]: the pool has no place for it, or no thread could be started.
 ///
 /// # Cancel safety
 ///
@@ -29,6 +30,7 @@ use crate::task::contain::caught;
 /// waits for a thread is skipped.
 pub(crate) fn run<T, F>(
     pool: &BlockingPool,
+    operation: &'static str,
     f: F,
 ) -> impl Future<Output = Result<T>> + Send + use<T, F>
 where
@@ -36,8 +38,9 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let outcome = Arc::new(Outcome(Mutex::new(Progress::Pending(None))));
-    let reporter = Reporter(Arc::clone(&outcome));
-    let refused = pool.0.enqueue(Box::new(move || reporter.call(f))).err().map(|(error, job)| {
+    let job =
+        Box::new(Calling { outcome: Arc::clone(&outcome), operation, f: Some(f), result: None });
+    let refused = pool.0.enqueue(operation, job).err().map(|(error, job)| {
         drop(outcome.replace(Progress::Done(Err(error))));
         job
     });
@@ -87,7 +90,7 @@ struct Call<T> {
     outcome: Arc<Outcome<T>>,
     /// A job that the pool did not take. It owns what is the user's, and the call may be made under
     /// a lock: so it is dropped with the future.
-    _refused: Option<Job>,
+    _refused: Option<Box<dyn Job>>,
 }
 
 impl<T> Future for Call<T> {
@@ -118,19 +121,34 @@ impl<T> Drop for Call<T> {
 }
 
 /// The job's side. One that is dropped without having run reports that the pool was closed.
-struct Reporter<T>(Arc<Outcome<T>>);
+struct Calling<T, F> {
+    outcome: Arc<Outcome<T>>,
+    operation: &'static str,
+    f: Option<F>,
+    result: Option<Result<T>>,
+}
 
-impl<T> Reporter<T> {
-    fn call(self, f: impl FnOnce() -> T) {
-        if self.0.is_over() {
-            return;
+impl<T: Send, F: FnOnce() -> T + Send> Job for Calling<T, F> {
+    fn call(&mut self) {
+        let Some(f) = self.f.take() else { return };
+        if self.outcome.is_over() {
+            return drop(f);
         }
-        self.0.settle(caught(f));
+        self.result = Some(caught(f));
+        if self.outcome.is_over() {
+            self.result = None;
+        }
+    }
+
+    fn hand_over(mut self: Box<Self>) {
+        if let Some(result) = self.result.take() {
+            self.outcome.settle(result);
+        }
     }
 }
 
-impl<T> Drop for Reporter<T> {
+impl<T, F> Drop for Calling<T, F> {
     fn drop(&mut self) {
-        self.0.settle(Err(Error::new(ErrorKind::Closed, "spawn_blocking")));
+        self.outcome.settle(Err(Error::new(ErrorKind::Closed, self.operation)));
     }
 }

@@ -7,11 +7,43 @@ use futures_lite::future::block_on;
 
 use super::*;
 
-impl BlockingPool {
-    /// Queues a job that nobody waits for.
-    fn submit(&self, job: Job) -> Result<()> {
-        self.0.enqueue(job).map_err(|(error, _)| error)
+const TEST: &str = "test";
+
+/// A job that nobody waits for.
+struct Alone<F>(Option<F>);
+
+impl<F: FnOnce() + Send> Job for Alone<F> {
+    fn call(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
     }
+
+    fn hand_over(self: Box<Self>) {}
+}
+
+impl BlockingPool {
+    /// A pool for calls that may wait for each other.
+    fn new(threads_max: usize) -> Self {
+        Self::with(threads_max, OWN_WAITING_MAX, IDLE_LIMIT, start_detached)
+    }
+
+    /// Queues a job that nobody waits for.
+    fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.0.enqueue(TEST, Box::new(Alone(Some(job)))).map_err(|(error, _)| error)
+    }
+}
+
+fn is_idle(pool: &BlockingPool) -> bool {
+    let state = lock(&pool.0.state);
+    state.idle() == state.threads
+}
+
+fn run<T: Send + 'static>(
+    pool: &BlockingPool,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T>> + Send + 'static {
+    super::run(pool, TEST, f)
 }
 
 /// A job that says when it runs and then holds its thread until the gate opens.
@@ -29,7 +61,7 @@ impl Gate {
             // An error is the test that ended: the gate is open then too.
             opened.recv().unwrap_or_default();
         };
-        pool.submit(Box::new(job)).expect("there is room");
+        pool.submit(job).expect("there is room");
         Self { entered, open }
     }
 
@@ -53,7 +85,7 @@ fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
 
 #[test]
 fn no_thread_is_started_before_the_first_job() {
-    assert_eq!(BlockingPool::default().stats(), BlockingStats { threads: 0, waiting: 0 });
+    assert_eq!(BlockingPool::for_own_calls().stats(), BlockingStats { threads: 0, waiting: 0 });
 }
 
 #[test]
@@ -68,7 +100,7 @@ fn an_idle_thread_is_used_again() {
     let pool = BlockingPool::new(16);
     for _ in 0..100 {
         block_on(run(&pool, || ())).expect("it runs");
-        await_that("the thread is idle", || lock(&pool.0.state).busy == 0);
+        await_that("the thread is idle", || is_idle(&pool));
     }
     assert_eq!(pool.stats().threads, 1);
 }
@@ -82,7 +114,7 @@ fn threads_are_bounded_and_jobs_wait_in_order() {
     for number in 0..8 {
         let send = send.clone();
         let job = move || send.send(number).expect("the test listens");
-        pool.submit(Box::new(job)).expect("there is room");
+        pool.submit(job).expect("there is room");
     }
     assert_eq!(pool.stats(), BlockingStats { threads: 2, waiting: 8 });
     let [first, second] = gates;
@@ -90,7 +122,7 @@ fn threads_are_bounded_and_jobs_wait_in_order() {
     let order: Vec<i32> = order.iter().take(8).collect();
     assert_eq!(order, (0..8).collect::<Vec<_>>());
     second.open();
-    await_that("all are idle", || lock(&pool.0.state).busy == 0);
+    await_that("all are idle", || is_idle(&pool));
 }
 
 #[test]
@@ -104,7 +136,7 @@ fn a_job_never_waits_behind_a_blocked_one_while_a_thread_may_start() {
 
 #[test]
 fn an_idle_thread_ends_and_the_next_job_starts_another() {
-    let pool = BlockingPool::with(4, Duration::ZERO, start_detached);
+    let pool = BlockingPool::with(4, OWN_WAITING_MAX, Duration::ZERO, start_detached);
     for _ in 0..3 {
         block_on(run(&pool, || ())).expect("it runs");
         await_that("the idle thread ends", || pool.stats().threads == 0);
@@ -116,10 +148,10 @@ fn a_full_queue_refuses_and_names_the_bound() {
     let pool = BlockingPool::new(1);
     let gate = Gate::hold(&pool);
     gate.wait_until_entered();
-    for _ in 0..WAITING_MAX {
-        pool.submit(Box::new(|| ())).expect("there is room");
+    for _ in 0..OWN_WAITING_MAX {
+        pool.submit(|| ()).expect("there is room");
     }
-    let refused = pool.submit(Box::new(|| ())).expect_err("there is no room");
+    let refused = pool.submit(|| ()).expect_err("there is no room");
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert!(refused.to_string().contains("1024"), "{refused}");
     let refused = block_on(run(&pool, || ())).expect_err("there is no room");
@@ -128,13 +160,88 @@ fn a_full_queue_refuses_and_names_the_bound() {
     await_that("the queue runs empty", || pool.stats().waiting == 0);
 }
 
-fn start_none(_: String, _: Job) -> io::Result<()> {
+#[test]
+fn a_call_that_may_never_end_has_a_thread_or_is_refused() {
+    let pool = BlockingPool::for_user_calls(2);
+    let gates = [Gate::hold(&pool), Gate::hold(&pool)];
+    gates.iter().for_each(Gate::wait_until_entered);
+    let refused = block_on(run(&pool, || ())).expect_err("both threads block");
+    assert_eq!(refused.kind(), ErrorKind::Exhausted);
+    assert_eq!(
+        refused.to_string(),
+        "test: the system has none left: 2 calls that may block forever are under way already \
+         (SelectorBuilder::blocking_max sets this)"
+    );
+    assert_eq!(pool.stats(), BlockingStats { threads: 2, waiting: 0 });
+    let [first, second] = gates;
+    first.open();
+    await_that("it has ended", || lock(&pool.0.state).busy == 1);
+    assert_eq!(block_on(run(&pool, || 7)).expect("one is free"), 7);
+    second.open();
+}
+
+#[test]
+fn a_call_behind_another_is_not_refused() {
+    let pool = BlockingPool::for_user_calls(1);
+    for number in 0..10_000 {
+        assert_eq!(block_on(run(&pool, move || number)).expect("the last one has ended"), number);
+    }
+}
+
+#[test]
+fn a_bound_of_zero_refuses_every_call() {
+    let pool = BlockingPool::for_user_calls(0);
+    let refused = block_on(run(&pool, || ())).expect_err("none may block");
+    assert_eq!(refused.kind(), ErrorKind::Exhausted);
+    assert_eq!(pool.stats(), BlockingStats { threads: 0, waiting: 0 });
+}
+
+#[test]
+fn a_call_that_may_never_end_waits_for_no_other_when_no_thread_can_be_started() {
+    let pool = BlockingPool::with(2, 0, IDLE_LIMIT, start_none);
+    *lock(&pool.0.state) = State { threads: 1, busy: 1, ..State::default() };
+    let refused = block_on(run(&pool, || ())).expect_err("it would wait for the other");
+    assert_eq!(refused.kind(), ErrorKind::Exhausted);
+    assert!(refused.to_string().contains("no thread could be started"), "{refused}");
+    assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 0 });
+}
+
+#[test]
+fn an_abandoned_value_is_dropped_before_its_thread_is_free() {
+    struct Blocks(mpsc::Sender<()>, mpsc::Receiver<()>);
+    impl Drop for Blocks {
+        fn drop(&mut self) {
+            self.0.send(()).expect("the test waits for it");
+            self.1.recv().unwrap_or_default();
+        }
+    }
+    let pool = BlockingPool::for_user_calls(1);
+    let (enter, entered) = mpsc::channel();
+    let (dropping, dropped) = mpsc::channel();
+    let ((open, opened), (go, gone)) = (mpsc::channel::<()>(), mpsc::channel());
+    let abandoned = run(&pool, move || {
+        enter.send(()).expect("the test waits for it");
+        opened.recv().unwrap_or_default();
+        Blocks(dropping, gone)
+    });
+    entered.recv().expect("it runs");
+    drop(abandoned);
+    open.send(()).expect("it waits");
+    dropped.recv().expect("the value is dropped");
+    let refused = block_on(run(&pool, || ())).expect_err("the only thread is still in it");
+    assert_eq!(refused.kind(), ErrorKind::Exhausted);
+    go.send(()).expect("it waits");
+    await_that("the thread is free", || lock(&pool.0.state).busy == 0);
+    block_on(run(&pool, || ())).expect("it is free");
+}
+
+fn start_none(_: String, _: Body) -> io::Result<()> {
     Err(io::Error::from_raw_os_error(11))
 }
 
 #[test]
 fn a_job_is_refused_when_no_thread_runs_and_none_can_be_started() {
-    let pool = BlockingPool::with(2, IDLE_LIMIT, start_none);
+    let pool = BlockingPool::with(2, OWN_WAITING_MAX, IDLE_LIMIT, start_none);
     let refused = block_on(run(&pool, || ())).expect_err("nobody would run it");
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert!(std::error::Error::source(&refused).is_some());
@@ -143,10 +250,10 @@ fn a_job_is_refused_when_no_thread_runs_and_none_can_be_started() {
 
 #[test]
 fn a_job_waits_for_a_running_thread_when_no_other_can_be_started() {
-    let pool = BlockingPool::with(2, IDLE_LIMIT, start_none);
+    let pool = BlockingPool::with(2, OWN_WAITING_MAX, IDLE_LIMIT, start_none);
     // One thread that started before the system ran out.
     *lock(&pool.0.state) = State { threads: 1, busy: 1, ..State::default() };
-    pool.submit(Box::new(|| ())).expect("the running thread will come to it");
+    pool.submit(|| ()).expect("the running thread will come to it");
     assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 1 });
 }
 
@@ -159,10 +266,10 @@ fn a_panicking_job_costs_no_thread() {
         }
     }
     let pool = BlockingPool::new(1);
-    pool.submit(Box::new(|| panic!("a job's panic"))).expect("there is room");
-    pool.submit(Box::new(|| std::panic::panic_any(PanicsAgain))).expect("there is room");
+    pool.submit(|| panic!("a job's panic")).expect("there is room");
+    pool.submit(|| std::panic::panic_any(PanicsAgain)).expect("there is room");
     assert_eq!(block_on(run(&pool, || 7)).expect("the thread lives"), 7);
-    await_that("it is idle", || lock(&pool.0.state).busy == 0);
+    await_that("it is idle", || is_idle(&pool));
     assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 0 });
     assert_eq!(lock(&pool.0.state).started, 1);
 }
@@ -189,7 +296,7 @@ fn close_refuses_new_jobs_and_drops_waiting_ones() {
     pool.close();
     pool.close();
     assert!(block_on(waiting).expect_err("it never ran").is_closed());
-    assert!(pool.submit(Box::new(|| ())).expect_err("closed").is_closed());
+    assert!(pool.submit(|| ()).expect_err("closed").is_closed());
     assert!(block_on(run(&pool, || ())).expect_err("closed").is_closed());
     gate.open();
     await_that("the thread ends", || pool.stats().threads == 0);
@@ -198,9 +305,9 @@ fn close_refuses_new_jobs_and_drops_waiting_ones() {
 
 #[test]
 fn close_ends_idle_threads_at_once() {
-    let pool = BlockingPool::with(1, Duration::from_secs(3600), start_detached);
+    let pool = BlockingPool::with(1, OWN_WAITING_MAX, Duration::from_secs(3600), start_detached);
     block_on(run(&pool, || ())).expect("it runs");
-    await_that("the thread is idle", || lock(&pool.0.state).busy == 0);
+    await_that("the thread is idle", || is_idle(&pool));
     pool.close();
     await_that("the thread ends", || pool.stats().threads == 0);
 }
@@ -238,10 +345,10 @@ fn what_a_refused_or_waiting_job_owns_is_dropped_without_a_lock() {
     let (send, dropped) = mpsc::channel();
     let owned = || AsksWhenDropped(Arc::clone(&pool), send.clone());
     let (waiting, late) = (owned(), owned());
-    pool.submit(Box::new(move || drop(waiting))).expect("there is room");
+    pool.submit(move || drop(waiting)).expect("there is room");
     pool.close();
     dropped.try_recv().expect("the waiting job was dropped");
-    assert!(pool.submit(Box::new(move || drop(late))).is_err());
+    assert!(pool.submit(move || drop(late)).is_err());
     dropped.try_recv().expect("the refused job was dropped");
     gate.open();
 }
