@@ -6,9 +6,12 @@ mod vocabulary;
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
 
+use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, Result, SelectorManager};
 use futures_lite::future::{self, poll_once, yield_now, zip};
 use vocabulary::ends::{Scratch, Sink, Told, pattern};
@@ -313,5 +316,72 @@ fn giving_up_a_channel_drops_its_reader() {
             Result::Ok(())
         })
         .unwrap();
+    });
+}
+
+// ---- a selector that closes ----------------------------------------------------------------------------
+
+/// A selector whose drain timeout never passes.
+fn patient() -> SelectorManager {
+    let builder = SelectorManager::builder().clock(TestClock::new());
+    builder.drain(Duration::from_secs(3600), 64 * 1024).build().unwrap()
+}
+
+fn assert_closed<T>(result: Result<T>) {
+    let error = result.map(drop).unwrap_err();
+    assert!(error.is_closed(), "{error}");
+}
+
+#[test]
+fn a_closing_selector_answers_a_waiting_read_with_closed() {
+    watched(|| {
+        let selector = patient();
+        let (reader, chunks, reads) = Told::new();
+        let (second, _silent, reads_of_second) = Told::new();
+        selector.block_on(async {
+            let mut input = selector.blocking_reader(reader);
+            chunks.send(Ok(b"a line\nhalf a l".to_vec())).unwrap();
+            let reading = selector.spawn_value(async move {
+                assert_eq!(input.read_line().await?.as_deref(), Some("a line"));
+                assert_closed(input.read_line().await);
+                // What had arrived stays readable, and nothing more is read.
+                assert_eq!(input.buffered(), 8);
+                assert_closed(input.read_line().await);
+                Result::Ok(input)
+            });
+            let mut input = selector.blocking_reader(second);
+            let copying = selector.spawn_value(async move {
+                let mut into = forebay::pipe(1).1;
+                input.copy_to(&mut into).await
+            });
+            let both = || reads.load(SeqCst) == 2 && reads_of_second.load(SeqCst) == 1;
+            until("both read", both).await;
+            selector.close().await;
+            let input = reading.await.unwrap().unwrap();
+            assert_closed(copying.await.unwrap());
+            assert_eq!(reads.load(SeqCst), 2);
+            drop(input);
+        });
+    });
+}
+
+#[test]
+fn a_read_beside_a_close_is_answered_in_any_executor() {
+    watched(|| {
+        for _ in 0..1000 {
+            let selector = patient();
+            let (reader, _silent, _) = Told::new();
+            let mut input = selector.blocking_reader(reader);
+            let start = Arc::new(Barrier::new(2));
+            let started = Arc::clone(&start);
+            let foreign = thread::spawn(move || {
+                started.wait();
+                future::block_on(input.read_line()).map(drop)
+            });
+            start.wait();
+            // Before, while or after the wait begins.
+            future::block_on(selector.close());
+            assert_closed(foreign.join().unwrap());
+        }
     });
 }

@@ -6,11 +6,14 @@ mod vocabulary;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
+use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, Error, Result, SelectorManager};
 use futures_lite::future::{self, poll_once};
 use vocabulary::ends::{Gate, Sink, SinkWriter, pattern};
-use vocabulary::{alone, await_that, lock, until, watched};
+use vocabulary::{Signal, alone, await_that, lock, until, watched};
 
 // ---- writing -------------------------------------------------------------------------------------------
 
@@ -256,6 +259,67 @@ fn a_writer_waits_for_room() {
             Result::Ok(())
         })
         .unwrap();
+    });
+}
+
+/// A pipe that is full until its gate opens.
+struct Full(Gate);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.pass();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_in_another_executor_ends_with_its_selector() {
+    watched(|| {
+        for end in [false, true] {
+            let builder = SelectorManager::builder();
+            let selector = builder.drain(Duration::from_millis(5), 0).build().unwrap();
+            let gate = Gate::default();
+            let mut output = selector.blocking_writer(Full(gate.clone()));
+            future::block_on(output.write_str("never written")).unwrap();
+            let flushing = thread::spawn(move || {
+                future::block_on(async {
+                    if end { output.finish().await } else { output.flush().await }
+                })
+            });
+            future::block_on(selector.close());
+            let ended = flushing.join().unwrap().unwrap_err();
+            assert!(ended.is_closed(), "{ended}");
+            gate.open(usize::MAX);
+        }
+    });
+}
+
+#[test]
+fn a_closing_selector_answers_a_wait_for_room_with_closed() {
+    watched(|| {
+        let builder = SelectorManager::builder().clock(TestClock::new());
+        let selector = builder.drain(Duration::from_secs(3600), 0).build().unwrap();
+        let gate = Gate::default();
+        selector.block_on(async {
+            let mut output = selector.blocking_writer(Full(gate.clone()));
+            let waits = Signal::new();
+            let begun = waits.clone();
+            let writing = selector.spawn_value(async move {
+                while poll_once(output.write_all(&[0; 16 * 1024])).await.is_some() {}
+                begun.set();
+                let refused = output.write_str("one more").await;
+                gate.open(usize::MAX);
+                refused
+            });
+            waits.await;
+            selector.close().await;
+            let refused = writing.await.unwrap().unwrap_err();
+            assert!(refused.is_closed(), "{refused}");
+        });
     });
 }
 

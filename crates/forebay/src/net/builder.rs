@@ -128,7 +128,8 @@ impl TcpBuilder {
         let selector = self.selector.shared();
         selector.check_open("bind")?;
         let mut last = None;
-        for candidate in resolve(selector.own_calls(), &address).await? {
+        let resolving = resolve(selector.own_calls(), &address);
+        for candidate in selector.until_closing("bind", resolving).await? {
             match self.listen(selector, candidate) {
                 Ok(server) => return Ok(server),
                 Err(error) => last = Some(error.with_address(candidate)),

@@ -33,7 +33,8 @@ pub(super) async fn connect(
     address: &Address,
     wanted: &Wanted,
 ) -> Result<Socket> {
-    let candidates = resolve(selector.own_calls(), address).await?;
+    let resolving = resolve(selector.own_calls(), address);
+    let candidates = selector.until_closing("connect", resolving).await?;
     let only = candidates.len() == 1;
     let mut failed = Vec::new();
     for candidate in candidates {

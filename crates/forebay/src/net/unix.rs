@@ -236,7 +236,8 @@ async fn listen_alone(
     loop {
         let listening = Arc::clone(&listening);
         let attempt = move || listening.listen_if_alone();
-        if let Some(made) = task::run_blocking(selector.own_calls(), "bind", attempt).await?? {
+        let attempt = task::run_blocking(selector.own_calls(), "bind", attempt);
+        if let Some(made) = selector.until_closing("bind", attempt).await?? {
             return Ok(made);
         }
         selector.sleep(pause).await;

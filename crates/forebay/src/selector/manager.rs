@@ -5,9 +5,11 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use forebay_io::seam::{Cause, Outbox};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
 use super::builder::{SelectorBuilder, Settings};
+use super::closing::{UntilClosing, UntilStopped};
 use super::shared::{SelectorTurns, Shared};
 use super::stats::Stats;
 use crate::task::{self, JoinHandle};
@@ -168,7 +170,9 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
-        task::blocking_reader(self.shared().user_calls(), reader)
+        let source = task::blocking_source(self.shared().user_calls(), reader);
+        let source = UntilClosing::new(self.shared(), task::READER, source);
+        ByteReadChannel::from_source(Box::new(source))
     }
 
     /// Makes a channel whose bytes are written to `writer` on a thread, and flushed after each batch:
@@ -183,9 +187,11 @@ impl SelectorManager {
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
         let turns = Arc::new(SelectorTurns::new(self.shared()));
         let known = Arc::clone(&turns);
-        let output = task::blocking_writer(self.shared().user_calls(), turns, writer);
-        known.close_with_selector(output.outbox());
-        output
+        let drain = task::blocking_drain(self.shared().user_calls(), writer);
+        let drain = UntilStopped::new(self.shared(), task::WRITER, drain);
+        let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
+        known.close_with_selector(&outbox);
+        ByteWriteChannel::new(outbox, None)
     }
 
     /// Waits for this long by the selector's clock.
@@ -289,7 +295,8 @@ impl SelectorManager {
 
     /// Closes the selector. Idempotent.
     ///
-    /// 1. It refuses new work, closes its listeners, and answers every wait to connect or receive with
+    /// 1. It refuses new work, closes its listeners, and answers every wait to look up a name, to
+    ///    connect, to receive or to read from a [`blocking_reader`](Self::blocking_reader) with
     ///    [`Closed`](crate::ErrorKind::Closed).
     /// 2. It waits for its tasks until the drain timeout, and cancels those that are left then. Until
     ///    they have ended, what they write is accepted and sent.

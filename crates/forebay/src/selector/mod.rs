@@ -4,6 +4,7 @@ mod beside;
 mod bounded;
 mod builder;
 mod channel_tasks;
+mod closing;
 mod current;
 mod freed;
 mod manager;

@@ -12,6 +12,7 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::bounded::Bounded;
 use super::builder::Settings;
+use super::closing::ClosingWaits;
 use super::current;
 use super::freed::Freed;
 use super::remaining::{Remaining, Remains};
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     /// What no poll watches, but must be woken when the selector closes.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
     remaining: Remaining,
+    closing_waits: ClosingWaits,
     freed: Freed,
     settings: Settings,
     phase: AtomicU8,
@@ -77,6 +79,7 @@ impl Shared {
             tls: Arc::default(),
             unwatched: Mutex::default(),
             remaining: Remaining::default(),
+            closing_waits: ClosingWaits::default(),
             freed: Freed::default(),
             settings,
             phase: AtomicU8::new(OPEN),
@@ -156,6 +159,12 @@ impl Shared {
         for waits in unwatched {
             waits.wake_up();
         }
+        self.closing_waits.wake_all();
+    }
+
+    /// Waits for what no poll watches.
+    pub(super) fn closing_waits(&self) -> &ClosingWaits {
+        &self.closing_waits
     }
 
     /// What is still open when the selector closes.

@@ -1,46 +1,37 @@
-//! Files and standard streams as channels, on the threads kept for blocking calls.
+//! Sources and drains of files and standard streams, on the threads for calls that block.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{
-    Afterwards, BLOCK_BYTES, Cause, Drain, Filled, Inlet, Outbox, SendQueue, Source, Turns,
-};
-use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
+use forebay_io::seam::{Afterwards, BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source};
+use forebay_io::{Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
 use crate::interrupted::uninterrupted;
 use crate::lock::{get_mut, lock};
 
-/// The calls that make these channels, for their errors.
-const READER: &str = "blocking_reader";
-const WRITER: &str = "blocking_writer";
+/// The calls that make channels of these, for their errors.
+pub(crate) const READER: &str = "blocking_reader";
+pub(crate) const WRITER: &str = "blocking_writer";
 
-/// A channel fed by `reader`.
-pub(crate) fn blocking_reader(
+/// A source that reads from `reader`.
+pub(crate) fn blocking_source(
     pool: &Arc<BlockingPool>,
     reader: impl Read + Send + 'static,
-) -> ByteReadChannel {
+) -> impl Source + 'static {
     let batch = ReadBatch { reader, bytes: Vec::new(), start: 0, end: 0 };
-    ByteReadChannel::from_source(Box::new(Reading {
-        pool: Arc::clone(pool),
-        state: Mutex::new(ReadState::Idle(Box::new(batch))),
-    }))
+    Reading { pool: Arc::clone(pool), state: Mutex::new(ReadState::Idle(Box::new(batch))) }
 }
 
-/// A channel that feeds `writer`.
-pub(crate) fn blocking_writer(
+/// A drain that writes to `writer`.
+pub(crate) fn blocking_drain(
     pool: &Arc<BlockingPool>,
-    turns: Arc<dyn Turns>,
     writer: impl Write + Send + 'static,
-) -> ByteWriteChannel {
-    let drain = Writing {
-        pool: Arc::clone(pool),
-        state: Mutex::new(WriteState::Idle(Box::new(WriteBatch { writer, bytes: Vec::new() }))),
-    };
-    ByteWriteChannel::new(Outbox::new(Box::new(drain), Cause::default(), turns), None)
+) -> impl Drain + 'static {
+    let batch = WriteBatch { writer, bytes: Vec::new() };
+    Writing { pool: Arc::clone(pool), state: Mutex::new(WriteState::Idle(Box::new(batch))) }
 }
 
 /// A call on a thread of the pool, with what it works on.

@@ -1,8 +1,12 @@
 use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use futures_lite::future::block_on;
 
 use super::*;
+use crate::SelectorManager;
 use crate::net::address::ToAddress;
 
 fn address(text: &str) -> Address {
@@ -57,6 +61,40 @@ fn a_closed_pool_refuses_the_look_up_and_names_the_host() {
     let error = block_on(resolve(&pool, &address("localhost:80"))).expect_err("closed");
     assert!(error.is_closed());
     assert_eq!(error.address(), Some("localhost:80"));
+}
+
+#[test]
+fn a_closing_selector_answers_a_wait_for_a_look_up_with_closed() {
+    let builder = SelectorManager::builder().drain(Duration::from_secs(20), 0);
+    let selector = builder.build().expect("a selector");
+    let pool = selector.shared().own_calls();
+    let (open, gate) = (0..16).map(|_| mpsc::channel::<()>()).unzip::<_, _, Vec<_>, Vec<_>>();
+    // Every thread is in a look-up whose name server is silent.
+    let silent = gate.into_iter().map(|gate| run_blocking(pool, "test", move || gate.recv()));
+    let silent: Vec<_> = silent.collect();
+    selector.block_on(async {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let waiting = [true, false].map(|connects| {
+            let (selector, begun) = (selector.clone(), Arc::clone(&begun));
+            selector.clone().spawn(async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                if connects {
+                    selector.tcp().connect("localhost:1").await.map(drop)
+                } else {
+                    selector.tcp().bind("localhost:0").await.map(drop)
+                }
+            })
+        });
+        while begun.load(Ordering::SeqCst) < 2 {
+            futures_lite::future::yield_now().await;
+        }
+        selector.close().await;
+        for wait in waiting {
+            let error = wait.await.expect_err("closed");
+            assert!(error.is_closed(), "{error}");
+        }
+    });
+    drop((open, silent));
 }
 
 #[test]
