@@ -1,14 +1,16 @@
 //! Binding and connecting Unix sockets, where that waits.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use forebay::UnixAddress;
 use forebay::testing::TestClock;
+use rustix::fs::{FlockOperation, flock};
 use socket2::{Domain, SockAddr, Type};
 
 use crate::ledger::Ledger;
-use crate::sockets::{Busy, assert_nothing_left, until_idle};
+use crate::sockets::until_idle;
 use crate::support::{Alarm, Driven, Event, Still, Trial, World};
 use crate::table::{Row, Scene, Word};
 use crate::unix::unused_name;
@@ -29,28 +31,32 @@ pub(crate) fn rows() -> Vec<Row> {
     .into()
 }
 
-/// A path of its own.
+/// A directory of its own.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
+        std::fs::remove_dir_all(&self.0).ok();
     }
 }
 
-/// It waits for a thread of the pool, on which the directory is locked.
+/// It waits for a thread, and then until another program unlocks the directory.
 fn binding(trial: &Trial) {
     trial.on_a_selector(async |selector| {
-        let path = Scratch(std::env::temp_dir().join(unused_name()));
-        drop(std::os::unix::net::UnixListener::bind(&path.0).unwrap());
-        let mut busy = Busy::new(&selector);
+        let directory = Scratch(std::env::temp_dir().join(unused_name()));
+        std::fs::create_dir(&directory.0).unwrap();
+        let path = directory.0.join("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let lock = File::open(&directory.0).unwrap();
+        flock(&lock, FlockOperation::LockExclusive).unwrap();
         let before = Ledger::of(&selector);
-        let bind = || Box::pin(selector.unix().replace_stale().bind(path.0.as_path()));
-        let mut world = Event::new(|| busy.let_go());
+        let bind = || Box::pin(selector.unix().replace_stale().bind(path.as_path()));
+        let mut world = Event::new(|| flock(&lock, FlockOperation::Unlock).unwrap());
         let server = match trial.drive(bind(), &mut world).await {
             Driven::Ready(server) => server,
             Driven::Cut => {
-                assert_nothing_left(trial, &selector, &before, &mut busy).await;
+                trial.assert_released(&selector, &before);
+                world.happen();
                 if trial.forgets() {
                     // What was made for it listens as long as it is remembered: for ever.
                     return;
@@ -58,9 +64,9 @@ fn binding(trial: &Trial) {
                 trial.complete(bind(), &mut Still).await
             }
         };
-        drop(std::os::unix::net::UnixStream::connect(&path.0).unwrap());
+        drop(std::os::unix::net::UnixStream::connect(&path).unwrap());
         drop(server.unwrap());
-        assert!(!path.0.exists(), "the path is left behind");
+        assert!(!path.exists(), "the path is left behind");
         until_idle(&selector).await;
     });
 }
