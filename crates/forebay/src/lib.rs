@@ -97,7 +97,7 @@
 //!
 //! | what | at most | set by |
 //! |---|---|---|
-//! | connecting, in all | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
+//! | connecting, in all; a name's addresses share it | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
 //! | closing, while the peer acknowledges nothing | 10 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
 //! | closing, in all | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
 //! | closing throws input away | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |

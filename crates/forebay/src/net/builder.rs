@@ -7,6 +7,7 @@ use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
 use super::address::ToAddress;
+use super::attempts::Attempts;
 use super::connect;
 use super::descriptor::Descriptor;
 use super::options::{ConnectionOptions, KeepAlive, StreamOptions, connection_setters, named};
@@ -82,7 +83,9 @@ impl TcpBuilder {
         self
     }
 
-    /// Sets how long connecting may take in all, with the name look-up and every address tried.
+    /// Sets how long connecting may take in all, with the name's look-up and every address tried.
+    /// Each address has an equal share of what is left: of two, a silent first one leaves half of the
+    /// time to the second.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -127,15 +130,15 @@ impl TcpBuilder {
         let address = address.to_address()?;
         let selector = self.selector.shared();
         selector.check_open("bind")?;
-        let mut last = None;
+        let mut attempts = Attempts::default();
         let resolving = resolve(selector.own_calls(), &address);
         for candidate in selector.until_closing("bind", resolving).await? {
             match self.listen(selector, candidate) {
                 Ok(server) => return Ok(server),
-                Err(error) => last = Some(error.with_address(candidate)),
+                Err(error) => attempts.failed(error, candidate),
             }
         }
-        Err(last.unwrap_or_else(|| Error::new(crate::ErrorKind::NotFound, "bind")))
+        Err(attempts.into_error("bind", &address))
     }
 
     fn listen(
@@ -157,13 +160,16 @@ impl TcpBuilder {
         Ok(ServerSocket::new(io, local.into(), accepted, connection, None))
     }
 
-    /// Connects to an address. A name's addresses are tried one after the other.
+    /// Connects to an address. A name's addresses are tried one after the other, in the order of the
+    /// system's preference (RFC 6724), and share [`connect_timeout`](Self::connect_timeout).
     ///
     /// # Errors
     ///
     /// - [`Refused`](crate::ErrorKind::Refused), [`Unreachable`](crate::ErrorKind::Unreachable), …:
-    ///   the last address's error; the message holds every attempt.
-    /// - [`TimedOut`](crate::ErrorKind::TimedOut) after [`connect_timeout`](Self::connect_timeout).
+    ///   the last address's error; the message tells of every attempt: the number, the first four and
+    ///   the last.
+    /// - [`TimedOut`](crate::ErrorKind::TimedOut): the look-up took all of
+    ///   [`connect_timeout`](Self::connect_timeout), or the last address all of its share.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), [`NotFound`](crate::ErrorKind::NotFound),
     ///   [`Closed`](crate::ErrorKind::Closed): as for [`bind`](Self::bind).
     ///
@@ -180,15 +186,6 @@ impl TcpBuilder {
             connection: Arc::new(self.connection),
             host_name: address.host_name().map(Into::into),
         };
-        let attempts = connect::connect(selector, &address, &wanted);
-        match self.selector.within(self.connect_timeout, attempts).await {
-            Some(outcome) => outcome,
-            None => Err(Error::new(crate::ErrorKind::TimedOut, "connect")
-                .with_address(&address)
-                .with_detail(format!(
-                    "not connected after {:?} (connect_timeout sets this)",
-                    self.connect_timeout
-                ))),
-        }
+        connect::connect(selector, &address, &wanted, self.connect_timeout).await
     }
 }

@@ -1,15 +1,20 @@
 //! Connecting, address by address.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, SockRef};
 
 use super::address::Address;
+use super::attempts::Attempts;
 use super::descriptor::{Descriptor, Waits};
 use super::options::{ConnectionOptions, StreamOptions, named};
 use super::resolve::resolve;
@@ -17,6 +22,7 @@ use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
 use super::system;
 use crate::host::{Direction, Progress};
 use crate::selector::Shared;
+use crate::time::{Timers, within};
 
 /// What a connection is made with.
 pub(super) struct Wanted {
@@ -27,32 +33,72 @@ pub(super) struct Wanted {
     pub(super) host_name: Option<Box<str>>,
 }
 
-/// Tries the address's candidates in order.
+/// Looks the address up, and tries what it stands for, one after the other, within `limit` in all.
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
     wanted: &Wanted,
+    limit: Duration,
 ) -> Result<Socket> {
+    let deadline = Deadline { timers: selector.timers(), began: selector.timers().now(), limit };
     let resolving = resolve(selector.own_calls(), address);
-    let candidates = selector.until_closing("connect", resolving).await?;
-    let only = candidates.len() == 1;
-    let mut failed = Vec::new();
-    for candidate in candidates {
-        match attempt(selector, candidate, wanted).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) if error.is_closed() => return Err(error),
-            Err(error) => failed.push(error.with_address(candidate)),
-        }
-    }
-    let Some(last) = failed.pop() else {
-        return Err(Error::new(ErrorKind::NotFound, "connect").with_address(address));
+    let resolving = selector.until_closing("connect", resolving);
+    let Some(found) = deadline.within(limit, resolving).await else {
+        let late = deadline.passed("the name's look-up has no answer");
+        return Err(late.with_address(address));
     };
-    if only {
-        return Err(last);
+    connect_to_any(selector, address, &found?, wanted, &deadline).await
+}
+
+/// Tries the candidates in order. Each has an equal share of the time that is left, and so what one
+/// does not need is the others'.
+async fn connect_to_any(
+    selector: &Arc<Shared>,
+    address: &Address,
+    candidates: &[SocketAddr],
+    wanted: &Wanted,
+    deadline: &Deadline<'_>,
+) -> Result<Socket> {
+    let mut attempts = Attempts::default();
+    for (tried, &candidate) in candidates.iter().enumerate() {
+        let share = deadline.share(candidates.len() - tried);
+        let attempt = attempt(selector, candidate, wanted);
+        let error = match deadline.within(share, attempt).await {
+            Some(Ok(socket)) => return Ok(socket),
+            Some(Err(error)) if error.is_closed() => return Err(error),
+            Some(Err(error)) => error,
+            None if candidates.len() == 1 => deadline.passed("not connected"),
+            None => Error::new(ErrorKind::TimedOut, "connect")
+                .with_detail(format!("no answer within {share:.1?}, its share of connect_timeout")),
+        };
+        attempts.failed(error, candidate);
     }
-    failed.push(last.clone());
-    let attempts: Vec<_> = failed.iter().map(ToString::to_string).collect();
-    Err(last.with_address(address).with_detail(attempts.join("; ")))
+    Err(attempts.into_error("connect", address))
+}
+
+/// How long connecting may take, and since when it does.
+struct Deadline<'a> {
+    timers: &'a Arc<Timers>,
+    began: Instant,
+    limit: Duration,
+}
+
+impl Deadline<'_> {
+    /// One of so many equal shares of what is left.
+    fn share(&self, shares: usize) -> Duration {
+        let passed = self.timers.now().saturating_duration_since(self.began);
+        let left = self.limit.saturating_sub(passed);
+        u32::try_from(shares).ok().and_then(|shares| left.checked_div(shares)).unwrap_or_default()
+    }
+
+    async fn within<F: Future>(&self, share: Duration, future: F) -> Option<F::Output> {
+        within(Arc::clone(self.timers), share, future).await
+    }
+
+    fn passed(&self, so_far: &str) -> Error {
+        Error::new(ErrorKind::TimedOut, "connect")
+            .with_detail(format!("{so_far} after {:?} (connect_timeout sets this)", self.limit))
+    }
 }
 
 async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -> Result<Socket> {

@@ -1,6 +1,7 @@
 //! Sockets: addresses, options, listening, connecting, and the connection itself.
 
 mod address;
+mod attempts;
 mod builder;
 mod connect;
 mod descriptor;

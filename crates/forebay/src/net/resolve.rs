@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -46,8 +47,15 @@ fn answer(address: &Address, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<S
         Ok(addresses) if addresses.is_empty() => {
             Err(error().with_detail("the name has no address"))
         }
-        Ok(addresses) => Ok(addresses),
+        Ok(addresses) => Ok(without_repetition(addresses)),
         // The system's text tells "no such name" from "no answer at present"; its kind does not.
         Err(cause) => Err(error().with_detail(cause.to_string()).with_cause(cause)),
     }
+}
+
+/// Where a name has 127.0.0.1 and `::1`, glibc gives the first of them twice.
+fn without_repetition(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut seen = HashSet::with_capacity(addresses.len());
+    addresses.retain(|address| seen.insert(*address));
+    addresses
 }
