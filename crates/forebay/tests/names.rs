@@ -11,7 +11,7 @@ use std::process::{self, Command, Stdio};
 use std::time::Duration;
 use std::{fs, io, thread};
 
-use forebay::{Result, SelectorManager};
+use forebay::{Error, ErrorKind, Result, SelectorManager};
 use socket2::{Domain, SockAddr, Socket, Type};
 use support::{Child, report, role, say, skip, watched};
 
@@ -104,6 +104,30 @@ fn serve_names() {
             message[6..12].fill(0);
             server.send_to(&message[..length], client)?;
         }
+    });
+}
+
+/// How a look-up fails, and in which words.
+async fn look_up(selector: &SelectorManager, name: &str) -> Error {
+    let error = selector.tcp().connect((name, 80)).await.unwrap_err();
+    say(&error.to_string());
+    error
+}
+
+#[test]
+fn a_name_server_that_fails_says_nothing_about_a_name() {
+    const NAME: &str = "a_name_server_that_fails_says_nothing_about_a_name";
+    in_a_namespace(NAME, async |selector| {
+        for name in ["missing.test", "empty.test"] {
+            let error = look_up(&selector, name).await;
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+        }
+        for name in ["failing.test", "refused.test", "silent.test"] {
+            let error = look_up(&selector, name).await;
+            assert_eq!(error.kind(), ErrorKind::LookUpFailed, "{error}");
+            assert_eq!(error.address(), Some(format!("{name}:80").as_str()));
+        }
+        Ok(())
     });
 }
 

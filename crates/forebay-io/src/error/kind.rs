@@ -86,6 +86,9 @@ pub enum ErrorKind {
     PermissionDenied,
     /// A name does not resolve, or a path does not exist.
     NotFound,
+    /// Whether a name exists could not be found out: its name servers failed, refused or were silent
+    /// (`EAI_AGAIN`, `EAI_FAIL`). A later look-up may succeed.
+    LookUpFailed,
     /// No route leads there (`ENETUNREACH`, `EHOSTUNREACH`).
     Unreachable,
     /// The machine has none left: descriptors, memory, buffers (`EMFILE`, `ENFILE`, `ENOBUFS`,
@@ -130,6 +133,7 @@ impl ErrorKind {
             | Self::AddressNotAvailable
             | Self::PermissionDenied
             | Self::NotFound
+            | Self::LookUpFailed
             | Self::Unreachable
             | Self::Exhausted
             | Self::System => Fault::System,
@@ -165,6 +169,7 @@ impl fmt::Display for ErrorKind {
             Self::AddressNotAvailable => f.write_str("the address is not available"),
             Self::PermissionDenied => f.write_str("permission denied"),
             Self::NotFound => f.write_str("not found"),
+            Self::LookUpFailed => f.write_str("the name could not be looked up"),
             Self::Unreachable => f.write_str("no route to the address"),
             Self::Exhausted => f.write_str("the system has none left"),
             Self::System => f.write_str("system error"),

@@ -120,7 +120,8 @@ impl TcpBuilder {
     ///   [`AddressNotAvailable`](crate::ErrorKind::AddressNotAvailable),
     ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied): naming the address.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the address does not parse;
-    ///   [`NotFound`](crate::ErrorKind::NotFound): the name does not resolve.
+    ///   [`NotFound`](crate::ErrorKind::NotFound): the name does not exist, or has no address;
+    ///   [`LookUpFailed`](crate::ErrorKind::LookUpFailed): its name servers failed or were silent.
     /// - [`Closed`](crate::ErrorKind::Closed): the selector is closed.
     ///
     /// # Cancel safety
@@ -171,7 +172,8 @@ impl TcpBuilder {
     /// - [`TimedOut`](crate::ErrorKind::TimedOut): the look-up took all of
     ///   [`connect_timeout`](Self::connect_timeout), or the last address all of its share.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), [`NotFound`](crate::ErrorKind::NotFound),
-    ///   [`Closed`](crate::ErrorKind::Closed): as for [`bind`](Self::bind).
+    ///   [`LookUpFailed`](crate::ErrorKind::LookUpFailed), [`Closed`](crate::ErrorKind::Closed): as for
+    ///   [`bind`](Self::bind).
     ///
     /// # Cancel safety
     ///

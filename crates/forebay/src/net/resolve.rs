@@ -4,9 +4,9 @@
 mod tests;
 
 use std::collections::HashSet;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::address::{Address, Host};
@@ -21,7 +21,9 @@ use crate::task::{BlockingPool, run_blocking};
 ///
 /// # Errors
 ///
-/// - [`ErrorKind::NotFound`]: the name does not resolve, or has no address. The error names it.
+/// - [`ErrorKind::NotFound`]: the name does not exist, or has no address.
+/// - [`ErrorKind::LookUpFailed`]: its name servers failed, refused or were silent.
+/// - [`ErrorKind::Exhausted`], [`ErrorKind::System`]: the system could not look it up.
 /// - Those of [`run_blocking`]: too many look-ups wait, or the pool was closed.
 ///
 /// # Cancel safety
@@ -37,20 +39,48 @@ pub(crate) async fn resolve(pool: &BlockingPool, address: &Address) -> Result<Ve
     answer(address, found.map_err(|error| error.with_address(address))?)
 }
 
-fn look_up(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    Ok((name, port).to_socket_addrs()?.collect())
+/// Asks for both families at once, and without flags: glibc asked for one of them looks in DNS for what
+/// the hosts file has of the other, and `AI_ADDRCONFIG` hides 127.0.0.1 on some hosts.
+fn look_up(name: &str, port: u16) -> std::result::Result<Vec<SocketAddr>, LookupError> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(name), None, Some(hints))?;
+    // An address of another family than these two is none of a TCP socket's.
+    let addresses = found.filter_map(|entry| Some(entry.ok()?.sockaddr));
+    Ok(addresses.map(|address| with_port(address, port)).collect())
 }
 
-fn answer(address: &Address, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<SocketAddr>> {
-    let error = || Error::new(ErrorKind::NotFound, "resolve").with_address(address);
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
+fn answer(
+    address: &Address,
+    found: std::result::Result<Vec<SocketAddr>, LookupError>,
+) -> Result<Vec<SocketAddr>> {
     match found {
         Ok(addresses) if addresses.is_empty() => {
-            Err(error().with_detail("the name has no address"))
+            Err(Error::new(ErrorKind::NotFound, "resolve").with_detail("the name has no address"))
         }
         Ok(addresses) => Ok(without_repetition(addresses)),
-        // The system's text tells "no such name" from "no answer at present"; its kind does not.
-        Err(cause) => Err(error().with_detail(cause.to_string()).with_cause(cause)),
+        Err(error) => Err(failed(error)),
     }
+    .map_err(|error| error.with_address(address))
+}
+
+/// A name that does not exist is told from one that could not be looked up (RFC 3493, section 6.1).
+fn failed(error: LookupError) -> Error {
+    let kind = match error.kind() {
+        LookupErrorKind::NoName | LookupErrorKind::NoData => ErrorKind::NotFound,
+        LookupErrorKind::Again | LookupErrorKind::Fail => ErrorKind::LookUpFailed,
+        LookupErrorKind::Memory => ErrorKind::Exhausted,
+        // The number of a call that failed, of which the kind follows.
+        LookupErrorKind::System => return Error::from_io("resolve", error.into()),
+        _ => ErrorKind::System,
+    };
+    let text = error.to_string();
+    let words = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    Error::new(kind, "resolve").with_detail(words.to_owned()).with_cause(error)
 }
 
 /// Where a name has 127.0.0.1 and `::1`, glibc gives the first of them twice.

@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_lite::future::block_on;
+use nix::libc;
 
 use super::*;
 use crate::SelectorManager;
@@ -37,14 +38,27 @@ fn localhost_resolves_on_the_pool_to_loopback() {
 
 #[test]
 fn a_failed_look_up_names_the_host_and_keeps_the_cause() {
-    let cause = io::Error::other("Name or service not known");
-    let error = answer(&address("missing.example:80"), Err(cause)).expect_err("it failed");
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert_eq!(
-        error.to_string(),
-        "resolve missing.example:80: not found: Name or service not known"
-    );
-    assert!(error.source().is_some());
+    let missing = address("missing.example:80");
+    for (code, kind) in [
+        (libc::EAI_NONAME, ErrorKind::NotFound),
+        (libc::EAI_AGAIN, ErrorKind::LookUpFailed),
+        (libc::EAI_FAIL, ErrorKind::LookUpFailed),
+        (libc::EAI_MEMORY, ErrorKind::Exhausted),
+        (libc::EAI_FAMILY, ErrorKind::System),
+    ] {
+        let error = answer(&missing, Err(LookupError::new(code))).expect_err("it failed");
+        assert_eq!(error.kind(), kind);
+        let cause = error.source().expect("the system's").to_string();
+        let words = cause.rsplit(": ").next().expect("some");
+        assert_eq!(error.to_string(), format!("resolve missing.example:80: {kind}: {words}"));
+    }
+}
+
+#[test]
+fn an_address_is_tried_once() {
+    let [one, two] = ["127.0.0.1:80", "[::1]:80"].map(|it| it.parse().expect("an address"));
+    let found = answer(&address("localhost:80"), Ok(vec![one, two, one])).expect("addresses");
+    assert_eq!(found, [one, two]);
 }
 
 #[test]
