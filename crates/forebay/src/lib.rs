@@ -80,11 +80,19 @@
 //! | [`abort`](Socket::abort) | throws away what is queued, and resets | nothing |
 //! | dropping the writer | finishes in the background | – |
 //! | dropping the last handle | closes in the background | – |
+//! | leaving a handler by `?` | the same: half a reply has a clean end | – |
+//! | dropping the writer, or leaving by `?`, after [`abort_on_drop`](ByteWriteChannel::abort_on_drop) | resets, unless it has finished | – |
 //! | dropping either while the task panics | resets | – |
 //!
 //! What a write has accepted is sent, or an error says that it was not: half a message is never
 //! signed off with an end mark. One exception is the system's: a Unix socket knows no reset
 //! (`unix(7)`), so there the peer of an abort sees an end, unless input was left unread here.
+//!
+//! A handler that leaves by `?` in the middle of a reply drops its writer, and its peer cannot tell what
+//! it got from a complete reply, unless the protocol has a length or a closing line. Where the end of
+//! the stream is the end of the message, say `abort_on_drop` first and `finish` last; there is an
+//! example at [`SelectorManager::spawn`]. A block of [`SelectorManager::writer`] needs neither: the
+//! error that it leaves by is what its reader gets.
 //!
 //! Over TLS the end mark is `close_notify` and, behind it, the transport's own. Each direction ends by
 //! itself, in both versions: a client that has finished still reads. Sending means that the system has

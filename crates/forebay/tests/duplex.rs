@@ -195,6 +195,43 @@ fn abort_on_drop_resets_unless_it_was_finished() {
 
 /// In memory nothing is in flight that a reset could overtake, so a close with unread input need not
 /// wait for a peer that goes on; the clock stands still, so it does not.
+/// What a user does whose replies have no length.
+async fn relay(mut backend: Connection, mut client: Connection, resets: bool) -> Result<()> {
+    if resets {
+        client.output.abort_on_drop();
+    }
+    backend.input.copy_to(&mut client.output).await?;
+    client.output.finish().await
+}
+
+/// The backend goes in the middle of a reply, and the handler leaves by `?`.
+#[test]
+fn half_a_reply_ends_cleanly_unless_its_handler_asked_for_a_reset() {
+    where_resets_are_known(async |selector, transport| {
+        for (is_whole, resets) in [(false, false), (false, true), (true, true)] {
+            let (mut server, backend) = transport.pair(&selector).await?;
+            let (client, mut user) = transport.pair(&selector).await?;
+            let relaying = selector.spawn(relay(backend, client, resets));
+            server.output.write_str("half a rep").await?;
+            server.output.flush().await?;
+            assert_eq!(user.input.read_packet(10).await?.len(), 10);
+            if is_whole {
+                server.output.finish().await?;
+            } else {
+                server.socket.abort();
+            }
+            let end = user.input.read_line().await;
+            if is_whole || !resets {
+                assert_eq!(end?, None, "over {transport}");
+            } else {
+                assert_reset(transport, end);
+            }
+            assert_eq!(relaying.await.is_ok(), is_whole, "over {transport}");
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_close_in_memory_with_unread_input_ends_at_once() {
     with_clock(async |selector, _| {

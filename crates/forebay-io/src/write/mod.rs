@@ -104,7 +104,7 @@ impl ByteWriteChannel {
 
     /// Resets the connection, instead of ending it with the end mark, unless
     /// [`finish`](Self::finish) is called first: for a message that must be whole or not be at all,
-    /// whichever way its task is left.
+    /// whichever way its task is left (by `?`, cancelled, at a time limit).
     ///
     /// This holds for every way to end that is not `finish`: dropping the channel, closing the socket
     /// or its selector, dropping the last handle, a limit on silence. A socket's `close` then returns

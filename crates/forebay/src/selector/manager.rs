@@ -89,6 +89,12 @@ impl SelectorManager {
     /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed nothing is started, and
     /// the handle gives `Closed`.
     ///
+    /// A task that leaves by `?` drops its writer, which finishes in the background: its peer sees a
+    /// clean end behind half a reply. Where that would pass for a whole one (a relay, a download
+    /// without a length), call [`abort_on_drop`](ByteWriteChannel::abort_on_drop) as soon as the
+    /// channel is open and [`finish`](ByteWriteChannel::finish) when the reply is complete. Where a
+    /// reply tells its length or has a closing line, the peer notices by itself.
+    ///
     /// # Examples
     ///
     /// ```
@@ -96,6 +102,30 @@ impl SelectorManager {
     ///     let task = selector.spawn(async { Err(forebay::Error::other("no")) });
     ///     assert_eq!(task.await.map_err(|error| error.to_string()), Err("no".to_owned()));
     ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    ///
+    /// A relay whose client is told that the rest is missing:
+    ///
+    /// ```
+    /// use forebay::{Connection, Error, Result};
+    ///
+    /// async fn relay(mut backend: Connection, mut client: Connection) -> Result<()> {
+    ///     client.output.abort_on_drop();
+    ///     backend.input.copy_to(&mut client.output).await?; // leaving here resets
+    ///     client.output.finish().await
+    /// }
+    ///
+    /// forebay::run(async |selector| {
+    ///     let (mut server, backend) = selector.duplex(4096);
+    ///     let (client, mut user) = selector.duplex(4096);
+    ///     selector.spawn(relay(backend, client)).detach();
+    ///     server.output.write_str("half a rep").await?;
+    ///     assert_eq!(user.input.read_packet(10).await?.len(), 10);
+    ///     server.socket.abort();
+    ///     assert!(user.input.read_line().await.is_err_and(|error| error.is_reset()));
+    ///     Result::Ok(())
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
