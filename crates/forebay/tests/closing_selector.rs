@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::testing::TestClock;
-use forebay::{Error, SelectorManager};
+use forebay::{Error, JoinHandle, SelectorManager};
 use futures_lite::future::{block_on, yield_now};
 use support::{on_every_transport_with_clock, pair, run, watched};
 
@@ -121,25 +121,36 @@ fn a_closing_selector_sends_what_a_blocking_writer_accepted() {
 /// A task that is spawned beside `close` is refused, or has ended when `close` returns.
 #[test]
 fn a_task_spawned_beside_a_close_does_not_outlive_it() {
-    let rounds: usize = support::from_environment("FOREBAY_SPAWN_ROUNDS", 3000);
+    let rounds: usize = support::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
     watched(move || {
         for round in 0..rounds {
             let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
             let start = Barrier::new(2);
-            let outlived = thread::scope(|scope| {
+            thread::scope(|scope| {
+                // It spawns until it is refused, so that the close comes in the middle of a spawn.
                 let spawning = scope.spawn(|| {
                     start.wait();
-                    for _ in 0..round % 32 {
-                        std::hint::spin_loop();
+                    let mut tasks = Vec::new();
+                    loop {
+                        tasks.push(selector.spawn_value(std::future::pending::<()>()));
+                        if tasks.last().is_some_and(JoinHandle::is_finished) {
+                            return tasks;
+                        }
                     }
-                    selector.spawn_value(std::future::pending::<()>())
                 });
                 start.wait();
+                for _ in 0..round % 64 * 8 {
+                    std::hint::spin_loop();
+                }
                 block_on(selector.close());
-                // The spawn may come behind the close: then it is refused.
-                !spawning.join().unwrap().is_finished() && selector.stats().tasks > 0
+                assert_eq!(selector.stats().tasks, 0, "round {round}");
+                // A task that was neither refused nor ended never ends: then this hangs.
+                for task in spawning.join().unwrap() {
+                    let error = block_on(task).unwrap_err();
+                    assert!(error.is_closed() || error.is_cancelled(), "{error}");
+                }
+                assert_eq!(selector.stats().tasks, 0, "round {round}");
             });
-            assert!(!outlived, "a task outlived the close in round {round}");
         }
     });
 }
