@@ -20,7 +20,7 @@ use super::stats::{Counters, Stats};
 use super::worker::Worker;
 use crate::lock::lock;
 use crate::task::{self, BlockingPool, JoinHandle, Kind, Reporter, Tasks};
-use crate::time::{Limits, Over, Patience, Sleep, Timers, WakeUp, within};
+use crate::time::{Limits, Look, Over, Patience, Sleep, Timers, WakeUp, within};
 
 /// How long closing a connection may take in all, unless it was set.
 const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
@@ -366,7 +366,8 @@ impl Turns for SelectorTurns {
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
-        self.selector.see_off(&outbox, self.selector.drain(), || 0, || false);
+        let moved = |outbox: &Outbox, _| outbox.sent();
+        self.selector.see_off(&outbox, self.selector.drain(), moved, || false);
     }
 }
 
@@ -410,12 +411,12 @@ impl Drop for SelectorTurns {
 
 impl Shared {
     /// Keeps the outbox until it is finished, and gives it up at a limit, unless a close has taken it
-    /// over by then. `acknowledged` tells how much the peer has acknowledged, where that is known.
+    /// over by then. `moved` grows whenever something has moved.
     pub(crate) fn see_off(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,
         limits: Limits,
-        acknowledged: impl Fn() -> u64 + Send + Sync + 'static,
+        moved: impl Fn(&Outbox, Look) -> u64 + Send + Sync + 'static,
         is_taken_over: impl Fn() -> bool + Send + 'static,
     ) {
         let selector = Arc::clone(self);
@@ -423,7 +424,7 @@ impl Shared {
         let accepted = self.spawn_own(async move {
             let mut finished = pin!(seen_off.wait(Until::Finished));
             let mut patience = Patience::new(selector.timers(), limits);
-            let moved = || seen_off.sent().wrapping_add(acknowledged());
+            let moved = |look| moved(&seen_off, look);
             let over = poll_fn(|cx| match finished.as_mut().poll(cx) {
                 Poll::Ready(_) => Poll::Ready(None),
                 Poll::Pending => patience.poll(cx, limits, moved).map(Some),

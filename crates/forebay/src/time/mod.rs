@@ -13,7 +13,7 @@ pub(crate) use self::alarm::Alarm;
 pub use self::clock::Clock;
 pub(crate) use self::clock::{ManualTime, WakeUp};
 pub use self::interval::Interval;
-pub(crate) use self::patience::{Limits, Over, Patience};
+pub(crate) use self::patience::{Limits, Look, Over, Patience};
 pub use self::sleep::Sleep;
 pub(crate) use self::timeout::{timeout, within};
 pub(crate) use self::timers::Timers;

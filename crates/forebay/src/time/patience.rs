@@ -43,6 +43,15 @@ pub(crate) enum Over {
     Total(Duration),
 }
 
+/// One look at whether something has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// On the way.
+    Usual,
+    /// A limit on silence is reached unless this one finds something.
+    Last,
+}
+
 /// Looks again and again at a mark, for as long as the limits allow: no event tells that a peer has
 /// acknowledged something.
 #[derive(Debug)]
@@ -69,7 +78,7 @@ impl Patience {
         &mut self,
         cx: &mut Context<'_>,
         limits: Limits,
-        mark: impl Fn() -> u64,
+        mark: impl Fn(Look) -> u64,
     ) -> Poll<Over> {
         if limits != self.limits {
             self.limits = limits;
@@ -77,11 +86,11 @@ impl Patience {
         }
         loop {
             let now = self.timers.now();
-            let mark = mark();
-            if mark != self.mark {
-                (self.mark, self.moved) = (mark, now);
-            }
+            self.look(mark(Look::Usual), now);
             let Limits { silence, total } = limits;
+            if now - self.moved >= silence {
+                self.look(mark(Look::Last), now);
+            }
             let (gone, still) = (now - self.began, now - self.moved);
             // The total first: where both are the same, it is the total that was given.
             if gone >= total {
@@ -96,6 +105,12 @@ impl Patience {
             let next = (gone / LOOK_PART).min(silence / LOOK_PART).clamp(LOOK_MIN, LOOK_MAX);
             let next = next.min(silence.saturating_sub(still)).min(total.saturating_sub(gone));
             self.sleep = Sleep::new(Arc::clone(&self.timers), next);
+        }
+    }
+
+    fn look(&mut self, mark: u64, now: Instant) {
+        if mark != self.mark {
+            (self.mark, self.moved) = (mark, now);
         }
     }
 }

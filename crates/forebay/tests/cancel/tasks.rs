@@ -12,7 +12,7 @@ use crate::support::{Driven, Event, Still, Trial, now, until};
 use crate::table::{Row, Scene, Word};
 
 /// How long a closing selector waits for its tasks unless it is told otherwise.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn rows() -> Vec<Row> {
     let close = [("while a task ends", false), ("while a task does not end", true)]

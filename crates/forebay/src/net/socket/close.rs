@@ -34,7 +34,7 @@ use super::Core;
 use crate::net::descriptor::Waits;
 use crate::selector::{Member, Remains, given_up};
 use crate::task::Reporter;
-use crate::time::{Limits, Over, Patience, within};
+use crate::time::{Limits, Look, Over, Patience, within};
 
 /// Input is thrown away through a buffer of this size.
 const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
@@ -165,6 +165,19 @@ impl Core {
             let error = error.clone().with_address(self.remote_address());
             self.selector().reporter().report(Reporter::OF_A_CLOSE, &error);
         }
+    }
+
+    /// Grows whenever the peer, or the system for it, has taken something. A last look has the link
+    /// tried again: this process may have been held up while there was room, and a system with less than
+    /// a third of its buffer free may not say so.
+    pub(super) fn moved(&self, outbox: &Outbox, look: Look) -> u64 {
+        if look == Look::Last {
+            let mut after = Afterwards::new();
+            self.link().wake(&mut after);
+            after.run();
+            outbox.advance();
+        }
+        outbox.sent().wrapping_add(self.link().acknowledged_bytes().unwrap_or_default())
     }
 
     /// Where the system does not tell, what was handed to it counts.
@@ -359,7 +372,7 @@ impl Closing {
             if released.as_mut().poll(cx).is_ready() || self.may_release() {
                 return Poll::Ready(None);
             }
-            patience.poll(cx, self.limits_now(), || self.moved()).map(Some)
+            patience.poll(cx, self.limits_now(), |look| self.moved(look)).map(Some)
         })
         .await
     }
@@ -371,9 +384,8 @@ impl Closing {
     }
 
     /// Grows whenever the peer, or the system for it, has taken something.
-    fn moved(&self) -> u64 {
-        let sent = self.outbox.as_ref().map_or(0, |outbox| outbox.sent());
-        sent.wrapping_add(self.core.link().acknowledged_bytes().unwrap_or_default())
+    fn moved(&self, look: Look) -> u64 {
+        self.outbox.as_ref().map_or(0, |outbox| self.core.moved(outbox, look))
     }
 
     /// Why the close ends before its time.

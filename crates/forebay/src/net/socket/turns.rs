@@ -36,7 +36,7 @@ impl Turns for SocketTurns {
         let core = Arc::clone(&self.core);
         let selector = Arc::clone(core.selector());
         let peer = Arc::clone(&core);
-        let acknowledged = move || peer.link().acknowledged_bytes().unwrap_or_default();
-        selector.see_off(&outbox, core.drain(), acknowledged, move || core.is_closing());
+        let moved = move |outbox: &Outbox, look| peer.moved(outbox, look);
+        selector.see_off(&outbox, core.drain(), moved, move || core.is_closing());
     }
 }
