@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 use forebay_io::{Error, ErrorKind, Result};
+use rustix::io::Errno;
 use socket2::SockRef;
 
 pub use self::incoming::Incoming;
@@ -27,7 +28,7 @@ use super::options::{ConnectionOptions, StreamOptions};
 use super::path::OwnPath;
 use super::socket::{CoreParts, Link, Promise, Protocol, Socket, Stream};
 use super::system;
-use crate::host::{Direction, Progress};
+use crate::host::{Direction, Hangup, Progress};
 use crate::lock::lock;
 use crate::time::{Sleep, WakeUp};
 
@@ -139,6 +140,8 @@ impl ServerSocket {
     /// # Errors
     ///
     /// [`Closed`](ErrorKind::Closed) when this socket or its selector is closed;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when another handle of the listener, in another
+    /// process for instance, has shut it down (`shutdown(2)`);
     /// [`System`](ErrorKind::System) for what the system does not explain.
     ///
     /// # Cancel safety
@@ -256,6 +259,27 @@ impl Listener {
 
     /// One attempt; keeps the crowd's waker when there is nothing.
     fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        let attempt = self.poll_attempt();
+        if attempt.is_ready() || !self.is_shut_down() {
+            return attempt;
+        }
+        // One that came between the attempt and the shutdown is still there, and nothing comes later.
+        match self.poll_attempt() {
+            Poll::Pending => Poll::Ready(Err(Errno::INVAL.into())),
+            accepted @ Poll::Ready(_) => accepted,
+        }
+    }
+
+    /// Whether another handle of the listener has shut it down (`shutdown(2)`). On TCP accepting says
+    /// so itself; on a Unix socket it says `EAGAIN` forever, and only this one event tells.
+    fn is_shut_down(&self) -> bool {
+        let mut cx = Context::from_waker(&self.waker);
+        let told = matches!(self.accepted, Accepted::Unix)
+            .then(|| self.io.poll_hangup(&mut cx, Hangup::default()));
+        matches!(told, Some(Poll::Ready(hangup)) if hangup.read_closed)
+    }
+
+    fn poll_attempt(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
         let mut accepted = None;
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
@@ -367,6 +391,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                 Poll::Ready(Err(error)) => {
                     let error = Error::from_io("accept", error).with_address(&self.listener.local);
                     match error.kind() {
+                        ErrorKind::InvalidInput => return Poll::Ready(Err(was_shut_down(error))),
                         _ if is_of_one_peer(&error) => self.listener.pace.passed_one_over(),
                         ErrorKind::Exhausted if self.listener.has_ended_one() => {}
                         ErrorKind::Exhausted => self.listener.ran_out(error),
@@ -441,6 +466,11 @@ impl<L: Deref<Target = Listener>> Drop for Accepting<L> {
     }
 }
 
+/// `EINVAL`: it is a listener no more (`accept(2)`).
+fn was_shut_down(error: Error) -> Error {
+    error.with_detail("the listener was shut down, by shutdown(2) on another handle of it")
+}
+
 /// The peer's address, where accepting did not tell it.
 fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddress> {
     let peer = socket.peer_addr()?;
@@ -453,7 +483,7 @@ fn is_of_one_peer(error: &Error) -> bool {
     let raw = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .and_then(io::Error::raw_os_error);
-    let of_one_peer = [rustix::io::Errno::PROTO, rustix::io::Errno::HOSTDOWN];
+    let of_one_peer = [Errno::PROTO, Errno::HOSTDOWN];
     error.is_reset()
         || error.kind() == ErrorKind::Unreachable
         || of_one_peer.iter().any(|errno| raw == Some(errno.raw_os_error()))
