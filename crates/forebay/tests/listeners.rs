@@ -1,20 +1,28 @@
-//! What becomes of a listener that is shut down through another handle of it.
+//! What becomes of a listener: shut down through another handle of it, and out of descriptors while
+//! peers that say nothing hold them all.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod vocabulary;
 
+use std::fs::File;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager, ServerSocket};
 use futures_lite::future::yield_now;
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::process::{
+    PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, pidfd_getfd, pidfd_open, setrlimit,
+};
+use vocabulary::tls::Configs;
 use vocabulary::unix::Directory;
-use vocabulary::{alone, descriptors, watched};
+use vocabulary::{alone, descriptors, lock, until, watched};
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()> + Send + 'static) {
     watched(|| forebay::run(test)).unwrap();
@@ -122,5 +130,83 @@ fn connections_from_before_the_shutdown_are_accepted() {
             assert_says_it([error.clone(), error]);
             Ok(())
         });
+    });
+}
+
+// ---- out of descriptors -------------------------------------------------------------------------
+
+/// Descriptors that the process may have.
+const LIMIT: u64 = 96;
+/// Peers that connect to a TLS server and say nothing.
+const SILENT: usize = 24;
+/// Connections that the server has descriptors for.
+const ROOM: usize = 8;
+
+/// Leaves descriptors for so many.
+fn leave_descriptors(count: usize) -> Vec<File> {
+    let limit = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let mut others: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    others.truncate(others.len() - count);
+    others
+}
+
+#[test]
+fn silent_peers_with_every_descriptor_keep_nobody_out() {
+    alone("silent_peers_with_every_descriptor_keep_nobody_out", || {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let reports = Arc::clone(&reported);
+        let builder = SelectorManager::builder().on_task_error(move |error| {
+            lock(&reports).push((error.kind(), error.to_string()));
+        });
+        let test = async move |selector: SelectorManager| {
+            let hour = Duration::from_secs(3600);
+            let configs = Configs::with(|it| it, |it| it.handshake_timeout(hour));
+            let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&configs.server)?;
+            let dial = |_| TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+            let _silent: Vec<_> = (0..SILENT).map(dial).collect();
+            // The last in the backlog, behind all the others.
+            let honest = selector.tcp().connect(server.local_address()).await?;
+            let _others = leave_descriptors(ROOM);
+            let handling = selector.clone();
+            selector
+                .spawn(async move {
+                    let mut incoming = server.incoming();
+                    while let Some(socket) = incoming.next().await {
+                        let socket = socket?;
+                        let echo = async move {
+                            socket.handshake().await?;
+                            let mut it = socket.connection()?;
+                            it.input.copy_to(&mut it.output).await?;
+                            socket.close().await
+                        };
+                        handling.spawn(echo).detach();
+                    }
+                    Ok(())
+                })
+                .detach();
+            let talk = async {
+                let mut it = honest.tls(&configs.client).await?.connection()?;
+                it.output.write_str("hello\n").await?;
+                assert_eq!(it.input.read_line().await?.as_deref(), Some("hello"));
+                Ok(())
+            };
+            selector.timeout(Duration::from_secs(10), talk).await?;
+            // As many as had to: the others are waited for still. (Accepting pauses, too, until the
+            // tasks of those it has just accepted have run.)
+            let ended = || {
+                let reported = lock(&reported).clone();
+                let is_pause = |it: &(_, String)| it.1.contains("trying again");
+                reported.into_iter().filter(|it| !is_pause(it)).collect::<Vec<_>>()
+            };
+            until("they are told", || ended().len() >= SILENT + 1 - ROOM).await;
+            assert_eq!(ended().len(), SILENT + 1 - ROOM);
+            for (kind, text) in ended() {
+                assert_eq!(kind, ErrorKind::Exhausted, "{text}");
+                assert!(text.contains("no descriptor") && text.contains("oldest"), "{text}");
+            }
+            Ok::<_, Error>(())
+        };
+        watched(move || builder.run(test)).unwrap();
     });
 }

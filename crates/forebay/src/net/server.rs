@@ -135,7 +135,10 @@ impl ServerSocket {
     /// machine has no descriptors or memory left, accepting pauses, 5 milliseconds doubling up to a
     /// second, and goes on by itself: at the latest when the pause is over, and at once when a
     /// socket of the same selector gives its descriptor back. Connections wait in the backlog
-    /// meanwhile. Each pause is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// meanwhile. Before it pauses, a connection gives its descriptor back: the oldest
+    /// that is being closed without an owner, or else the oldest TLS connection that was accepted and
+    /// whose handshake is not complete, first of those whose peers have said nothing. That handshake
+    /// ends with [`Exhausted`](ErrorKind::Exhausted). Each pause is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Errors
     ///
@@ -331,11 +334,6 @@ impl Listener {
         if inherited { Ok(()) } else { options.apply(socket) }
     }
 
-    /// Has a connection that lingers without an owner give up its descriptor.
-    fn has_ended_one(&self) -> bool {
-        self.io.selector().lingering().end_oldest()
-    }
-
     /// Pauses, or has the call tried again at once.
     fn ran_out(&self, error: Error) {
         let selector = self.io.selector();
@@ -393,7 +391,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                     match error.kind() {
                         ErrorKind::InvalidInput => return Poll::Ready(Err(was_shut_down(error))),
                         _ if is_of_one_peer(&error) => self.listener.pace.passed_one_over(),
-                        ErrorKind::Exhausted if self.listener.has_ended_one() => {}
+                        ErrorKind::Exhausted if self.listener.io.selector().end_one() => {}
                         ErrorKind::Exhausted => self.listener.ran_out(error),
                         ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
                         _ => return Poll::Ready(Err(error)),

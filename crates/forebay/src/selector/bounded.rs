@@ -1,18 +1,24 @@
-//! What there may be so much of at once, and no more: the oldest ends first.
+//! Lists of connections of which the oldest ends first: when there are too many, or when the process
+//! has no descriptor left.
 //!
-//! Connections that are being closed without an owner, and handshakes that a peer has begun: nobody
-//! here would miss them if they piled up.
+//! Connections that are being closed without an owner, and handshakes that are not complete: no task
+//! of the program limits how many there are.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use crate::lock::lock;
 
 /// One of them.
 pub(crate) trait Member: Send + Sync {
-    /// Ends it now, whatever is lost.
+    /// Ends it now, whatever is lost, because there are too many.
     fn end(&self);
+
+    /// Ends it now, because no descriptor or memory is left for another connection.
+    fn end_for_descriptor(&self) {
+        self.end();
+    }
 }
 
 /// All of a kind.
@@ -59,18 +65,24 @@ impl Bounded {
         drop(left);
     }
 
-    /// Ends the oldest; false when there is none.
-    pub(crate) fn end_oldest(&self) -> bool {
+    /// Ends the oldest, so that its descriptor is free; false when there is none.
+    pub(crate) fn end_for_descriptor(&self) -> bool {
+        let oldest = self.take_oldest();
+        oldest.inspect(|oldest| oldest.end_for_descriptor()).is_some()
+    }
+
+    fn end_oldest(&self) {
+        if let Some(oldest) = self.take_oldest() {
+            oldest.end();
+        }
+    }
+
+    fn take_oldest(&self) -> Option<Arc<dyn Member>> {
         loop {
-            let oldest = lock(&self.list).members.pop_first();
-            match oldest.map(|(_, member)| Weak::upgrade(&member)) {
-                Some(Some(member)) => {
-                    member.end();
-                    return true;
-                }
-                // It is gone already.
-                Some(None) => {}
-                None => return false,
+            let (_, oldest) = lock(&self.list).members.pop_first()?;
+            // Otherwise it is gone already.
+            if let Some(oldest) = oldest.upgrade() {
+                return Some(oldest);
             }
         }
     }

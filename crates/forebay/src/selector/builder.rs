@@ -127,7 +127,8 @@ impl SelectorBuilder {
     /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not go on cannot
     /// keep out one that does. A peer that has sent nothing yet does not count, and neither do
     /// handshakes that this side began: those have the configuration's
-    /// [`handshake_timeout`](crate::TlsServerBuilder::handshake_timeout) alone. Default:
+    /// [`handshake_timeout`](crate::TlsServerBuilder::handshake_timeout) alone. Where descriptors run
+    /// out, the oldest handshake ends as well, of those first whose peers have said nothing. Default:
     /// 256.
     #[cfg(feature = "tls")]
     pub fn handshakes_max(mut self, handshakes: usize) -> Self {

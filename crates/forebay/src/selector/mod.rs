@@ -14,6 +14,8 @@ mod spin;
 mod stats;
 mod worker;
 
+#[cfg(feature = "tls")]
+pub(crate) use self::bounded::Bounded;
 pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
 pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     #[cfg(feature = "tls")]
     handshakes: Bounded,
     #[cfg(feature = "tls")]
+    silent: Bounded,
+    #[cfg(feature = "tls")]
     tls: Arc<forebay_tls::seam::Store>,
     /// What no poll watches, but must be woken when the selector closes.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
@@ -75,6 +77,8 @@ impl Shared {
             lingering: Bounded::new(settings.lingering_max),
             #[cfg(feature = "tls")]
             handshakes: Bounded::new(settings.handshakes_max),
+            #[cfg(feature = "tls")]
+            silent: Bounded::new(usize::MAX),
             #[cfg(feature = "tls")]
             tls: Arc::default(),
             unwatched: Mutex::default(),
@@ -132,6 +136,26 @@ impl Shared {
     #[cfg(feature = "tls")]
     pub(crate) fn handshakes(&self) -> &Bounded {
         &self.handshakes
+    }
+
+    /// TLS handshakes whose peers have said nothing yet. There is no limit but the descriptors.
+    #[cfg(feature = "tls")]
+    pub(crate) fn silent(&self) -> &Bounded {
+        &self.silent
+    }
+
+    /// Has a connection give its descriptor back that would be missed least: the oldest that is being
+    /// closed without an owner, else the oldest whose peer has said nothing, else the oldest whose
+    /// handshake is not complete. False where there is none.
+    pub(crate) fn end_one(&self) -> bool {
+        let lists = [
+            &self.lingering,
+            #[cfg(feature = "tls")]
+            &self.silent,
+            #[cfg(feature = "tls")]
+            &self.handshakes,
+        ];
+        lists.into_iter().any(Bounded::end_for_descriptor)
     }
 
     /// What all TLS connections of this selector share.

@@ -62,7 +62,9 @@ impl Socket {
     ///
     /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
     /// [`LimitExceeded`](ErrorKind::LimitExceeded) when too many peers had begun a handshake, and
-    /// this one was the oldest ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)).
+    /// this one was the oldest ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)), or
+    /// [`Exhausted`](ErrorKind::Exhausted) when it was and no descriptor was left for another
+    /// connection.
     ///
     /// # Cancel safety
     ///

@@ -15,7 +15,7 @@ use forebay_tls::seam::{Acknowledged, Peer, Session};
 
 use super::Core;
 use super::source::SocketSource;
-use crate::selector::{Member, closed};
+use crate::selector::{Bounded, Member, closed};
 use crate::task::run_blocking;
 use crate::time::within;
 
@@ -119,8 +119,10 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
     let mut begun = None;
     if !config.is_client() {
         // A peer that says nothing costs nothing but its descriptor.
+        let silent = Listed::new(selector.silent(), core, session);
         session.heard().await?;
-        begun = Some(Begun::new(core, session));
+        drop(silent);
+        begun = Some(Listed::new(selector.handshakes(), core, session));
     }
     if !config.is_loaded(store) {
         let (loading, into) = (config.clone(), Arc::clone(store));
@@ -150,44 +152,64 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A handshake that a peer has begun.
-struct Begun<'a> {
-    core: &'a Arc<Core>,
+/// A handshake in a list of the selector's, for as long as this lives.
+struct Listed<'a> {
+    list: &'a Bounded,
     ticket: u64,
     _member: Arc<Oldest>,
 }
 
-/// What ends it when there are too many.
+/// Ends a handshake that is the oldest of its list.
 struct Oldest {
+    core: Weak<Core>,
     session: Weak<Session>,
     most: usize,
 }
 
-impl<'a> Begun<'a> {
-    fn new(core: &'a Arc<Core>, session: &Arc<Session>) -> Self {
-        let handshakes = core.selector().handshakes();
-        let member = Arc::new(Oldest { session: Arc::downgrade(session), most: handshakes.most() });
+impl<'a> Listed<'a> {
+    fn new(list: &'a Bounded, core: &Arc<Core>, session: &Arc<Session>) -> Self {
+        let (core, session) = (Arc::downgrade(core), Arc::downgrade(session));
+        let member = Arc::new(Oldest { core, session, most: list.most() });
         let listed = Arc::clone(&member) as Arc<dyn Member>;
-        let ticket = handshakes.enroll(Arc::downgrade(&listed));
-        Self { core, ticket, _member: member }
+        let ticket = list.enroll(Arc::downgrade(&listed));
+        Self { list, ticket, _member: member }
     }
 }
 
-impl Drop for Begun<'_> {
+impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        self.core.selector().handshakes().leave(self.ticket);
+        self.list.leave(self.ticket);
+    }
+}
+
+impl Oldest {
+    fn fail(&self, kind: ErrorKind, why: String) {
+        let error = Error::new(kind, "tls handshake").with_detail(why);
+        if let Some(session) = self.session.upgrade() {
+            session.abort(&error);
+        }
+        if let Some(core) = self.core.upgrade() {
+            // Already so, unless another thread is in the middle of a call on the session.
+            core.abort_whole(error);
+        }
     }
 }
 
 impl Member for Oldest {
     fn end(&self) {
-        if let Some(session) = self.session.upgrade() {
-            let most = self.most;
-            let kind = ErrorKind::LimitExceeded { limit: most as u64 };
-            session.abort(&Error::new(kind, "tls handshake").with_detail(format!(
+        let most = self.most;
+        self.fail(
+            ErrorKind::LimitExceeded { limit: most as u64 },
+            format!(
                 "more than {most} peers had begun a handshake, and this was the oldest \
                  (SelectorBuilder::handshakes_max sets this)"
-            )));
-        }
+            ),
+        );
+    }
+
+    fn end_for_descriptor(&self) {
+        let why = "no descriptor or memory was left for another connection, and this handshake was \
+                   the oldest";
+        self.fail(ErrorKind::Exhausted, why.to_owned());
     }
 }

@@ -38,14 +38,14 @@ fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Makes a descriptor. Where the process has none left, a connection that lingers without an owner
-/// gives its own, and it is tried once more.
+/// Makes a descriptor. Where the process has none left, a connection that would not be missed gives
+/// its own, and it is tried once more.
 pub(super) fn or_after_ending_one<T>(
     selector: &Shared,
     mut open: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     match open() {
-        Err(error) if is_out_of_descriptors(&error) && selector.lingering().end_oldest() => open(),
+        Err(error) if is_out_of_descriptors(&error) && selector.end_one() => open(),
         opened => opened,
     }
 }
