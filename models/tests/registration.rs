@@ -56,13 +56,13 @@ fn two_waits_register_once_and_a_release_is_told_to_both() {
             let watched = Arc::clone(&watched);
             move || read(&watched)
         });
-        let watcher = spawn({
+        let other = spawn({
             let watched = Arc::clone(&watched);
             move || watched.watch_hangup()
         });
         watched.release();
         assert_eq!(reader.join().expect("no panic"), Outcome::Released);
-        watcher.join().expect("no panic");
+        other.join().expect("no panic");
     });
 }
 

@@ -257,6 +257,23 @@ fn all_that_arrived_during_a_stall_is_read_from_very_many_connections() {
     });
 }
 
+/// The worker is held up by the very task that asks whether the time is up.
+#[test]
+fn a_task_that_never_gives_way_sees_the_end_of_its_sleep() {
+    with_clock(async |selector, clock| {
+        let mut sleep = pin!(selector.sleep(LIMIT));
+        assert!(poll_once(sleep.as_mut()).await.is_none());
+        clock.advance(just_before(LIMIT));
+        for _ in 0..1000 {
+            assert!(poll_once(sleep.as_mut()).await.is_none());
+        }
+        clock.advance(LIMIT);
+        while poll_once(sleep.as_mut()).await.is_none() {}
+        assert_eq!(selector.stats().timers, 0);
+        Ok(())
+    });
+}
+
 /// The thread that waits is not the worker's: it may look at its read before the worker has.
 #[test]
 fn what_arrived_during_a_stall_is_read_by_another_thread_in_time() {

@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use super::Timers;
 use super::queue::{TimerKey, deadline_after};
 
+/// So often a sleep whose time is up leaves the answer to the worker. A task that asks again and again
+/// without giving way would otherwise wait for the worker's turn, which waits for the task.
+const ASKS_MAX: u32 = 64;
+
 /// Ready at a moment of the selector's clock; see
 /// [`SelectorManager::sleep`](crate::SelectorManager::sleep).
 ///
@@ -27,8 +31,8 @@ pub struct Sleep {
 enum Phase {
     /// It was not polled yet.
     Begins,
-    /// The worker has its timer, or has fired it.
-    Waits(TimerKey),
+    /// The worker has its timer, or has fired it. It was asked so often when its time was up already.
+    Waits(TimerKey, u32),
     Over,
 }
 
@@ -64,7 +68,7 @@ impl Sleep {
     }
 
     fn take_timer_back(&mut self) {
-        if let Phase::Waits(key) = std::mem::replace(&mut self.phase, Phase::Begins) {
+        if let Phase::Waits(key, _) = std::mem::replace(&mut self.phase, Phase::Begins) {
             self.timers.remove(&key);
         }
     }
@@ -76,16 +80,30 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // The worker says when the time is up, and not the clock: it looks at its sockets first, so
         // that what has arrived by then is there for the call that this limits.
-        match (&self.phase, self.deadline) {
-            (Phase::Over, _) => return Poll::Ready(()),
-            (Phase::Waits(key), _) if !self.timers.renew(key, cx.waker().clone()) => {
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        match &self.phase {
+            Phase::Over => return Poll::Ready(()),
+            Phase::Begins => {
+                self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
+            }
+            Phase::Waits(key, _) if !self.timers.renew(key, cx.waker().clone()) => {
                 self.phase = Phase::Over;
                 return Poll::Ready(());
             }
-            (Phase::Begins, Some(deadline)) => {
-                self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()));
+            Phase::Waits(_, ASKS_MAX) => {
+                self.take_timer_back();
+                self.phase = Phase::Over;
+                return Poll::Ready(());
             }
-            (Phase::Waits(_), _) | (Phase::Begins, None) => {}
+            Phase::Waits(..) => {}
+        }
+        let is_due = self.timers.now() >= deadline;
+        if let Phase::Waits(_, asked) = &mut self.phase
+            && is_due
+        {
+            *asked += 1;
         }
         Poll::Pending
     }
