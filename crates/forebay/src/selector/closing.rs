@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Drain, Filled, Inlet, SendQueue, Source, WaiterKey, Waiters};
 use forebay_io::{Error, Result};
 
-use super::shared::{Shared, closed};
+use super::shared::Shared;
 use crate::lock::lock;
 
-/// The waits of a selector that are to be told when it begins to close, and when it stops.
+/// The waits of a selector that are to be told when it begins to close.
 #[derive(Debug, Default)]
 pub(super) struct ClosingWaits(Mutex<Waiters<()>>);
 
@@ -137,41 +137,36 @@ impl<S: Source> Source for UntilClosing<S> {
     }
 }
 
-/// A drain that sends until its selector stops. Its outbox is woken when that begins to close, as
-/// well: writers do not wait for room any longer.
-pub(super) struct UntilStopped<D> {
+/// A drain whose outbox is woken when its selector begins to close, so that its writers do not wait
+/// for room any longer. Sending goes on, within the limits of closing.
+pub(super) struct WokenByClosing<D> {
     drain: D,
-    operation: &'static str,
     wait: Wait,
 }
 
-impl<D> UntilStopped<D> {
-    pub(super) fn new(selector: &Arc<Shared>, operation: &'static str, drain: D) -> Self {
-        Self { drain, operation, wait: Wait::new(selector) }
-    }
-
-    fn check(operation: &'static str) -> impl FnOnce(&Shared) -> Result<()> {
-        move |selector| if selector.is_stopped() { Err(closed(operation)) } else { Ok(()) }
+impl<D> WokenByClosing<D> {
+    pub(super) fn new(selector: &Arc<Shared>, drain: D) -> Self {
+        Self { drain, wait: Wait::new(selector) }
     }
 }
 
-impl<D: Drain> Drain for UntilStopped<D> {
+impl<D: Drain> Drain for WokenByClosing<D> {
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
         after: &mut Afterwards,
     ) -> Poll<Result<()>> {
-        let Self { drain, operation, wait } = self;
-        wait.poll(cx, |cx| drain.poll_send(cx, queue, after), Self::check(operation))
+        let Self { drain, wait } = self;
+        wait.poll(cx, |cx| drain.poll_send(cx, queue, after), |_| Ok(()))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
-        let Self { drain, operation, wait } = self;
-        wait.poll(cx, |cx| drain.poll_end(cx, after), Self::check(operation))
+        self.drain.poll_end(cx, after)
     }
 
     fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+        self.wait.leave();
         self.drain.abort(cause, after);
     }
 }

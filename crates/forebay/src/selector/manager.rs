@@ -9,7 +9,7 @@ use forebay_io::seam::{Cause, Outbox};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
 use super::builder::{SelectorBuilder, Settings};
-use super::closing::{UntilClosing, UntilStopped};
+use super::closing::{UntilClosing, WokenByClosing};
 use super::shared::{SelectorTurns, Shared};
 use super::stats::Stats;
 use crate::task::{self, JoinHandle};
@@ -218,7 +218,7 @@ impl SelectorManager {
         let turns = Arc::new(SelectorTurns::new(self.shared()));
         let known = Arc::clone(&turns);
         let drain = task::blocking_drain(self.shared().user_calls(), writer);
-        let drain = UntilStopped::new(self.shared(), task::WRITER, drain);
+        let drain = WokenByClosing::new(self.shared(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
         ByteWriteChannel::new(outbox, None)

@@ -14,7 +14,7 @@ use crate::lock::{get_mut, lock};
 
 /// The calls that make channels of these, for their errors.
 pub(crate) const READER: &str = "blocking_reader";
-pub(crate) const WRITER: &str = "blocking_writer";
+const WRITER: &str = "blocking_writer";
 
 /// A source that reads from `reader`.
 pub(crate) fn blocking_source(

@@ -16,7 +16,7 @@ use forebay_io::{Error, Result};
 
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
-pub(crate) use self::blocking_io::{READER, WRITER, blocking_drain, blocking_source};
+pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
 pub(crate) use self::control::{Kind, Tasks};
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
