@@ -18,6 +18,10 @@ thread_local! {
     static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
+/// An empty queue of tasks keeps room for so many, and gives back what a peak has taken above that. At
+/// least half as many have gone through it as it has room for.
+pub(super) const QUEUE_KEPT: usize = 4096;
+
 /// What a thread that runs a selector's tasks keeps to itself.
 ///
 /// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a
@@ -50,7 +54,12 @@ impl Context {
     }
 
     pub(super) fn pop(&self) -> Option<Runnable> {
-        self.queue.borrow_mut().pop_front()
+        let mut queue = self.queue.borrow_mut();
+        let next = queue.pop_front();
+        if next.is_none() && queue.capacity() > QUEUE_KEPT {
+            *queue = VecDeque::new();
+        }
+        next
     }
 
     pub(super) fn extend(&self, runnables: &mut Vec<Runnable>) {

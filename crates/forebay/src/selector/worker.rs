@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use async_task::Runnable;
 use forebay_io::seam::{WorkerPool, WorkerStage};
 
-use super::current::{self, Context};
+use super::current::{self, Context, QUEUE_KEPT};
 use super::shared::Shared;
 use super::spin::Spin;
 use crate::host::{Host, Ready, Slots};
@@ -283,6 +283,9 @@ impl Driver {
         let worker = self.context.selector.worker();
         std::mem::swap(&mut *lock(&worker.injected), &mut self.injected);
         self.context.extend(&mut self.injected);
+        if self.injected.capacity() > QUEUE_KEPT {
+            self.injected = Vec::new();
+        }
     }
 
     fn poll_tasks(&self) {

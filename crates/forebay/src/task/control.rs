@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
 use forebay_io::Error;
-use slab::Slab;
-
-use crate::lock::lock;
 use forebay_io::seam::{Afterwards, Waiters};
+
+use super::live::Live;
+use crate::lock::lock;
 
 /// The error of this task, if it ends in one, is still its handle's to give.
 const HELD: u8 = 0;
@@ -21,8 +21,8 @@ const DETACHED: u8 = 2;
 const SETTLED: u8 = 3;
 
 thread_local! {
-    /// The task that is being polled on this thread: its list, by address, and its key there.
-    static CURRENT: Cell<Option<(usize, usize)>> = const { Cell::new(None) };
+    /// The task that is being polled on this thread: its list, by address, and its number there.
+    static CURRENT: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
 }
 
 /// Shared by a task, its handle and the worker's list.
@@ -33,13 +33,13 @@ pub(crate) struct Control {
     fate: AtomicU8,
     error: OnceLock<Error>,
     tasks: Arc<Tasks>,
-    key: OnceLock<usize>,
+    number: OnceLock<u64>,
 }
 
 impl Control {
     /// Polls this task's future: meanwhile it is the current one.
     pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
-        let here = self.key.get().map(|key| (self.tasks.address(), *key));
+        let here = self.number.get().map(|number| (self.tasks.address(), *number));
         let before = CURRENT.replace(here);
         let polled = poll();
         CURRENT.set(before);
@@ -88,8 +88,8 @@ impl Control {
 
     /// The future is gone: the task leaves the list.
     pub(super) fn ended(&self) {
-        if let Some(&key) = self.key.get() {
-            self.tasks.remove(key);
+        if let Some(&number) = self.number.get() {
+            self.tasks.remove(number);
         }
     }
 }
@@ -125,7 +125,7 @@ pub(crate) struct Tasks {
 #[derive(Debug, Default)]
 struct State {
     accepts: Accepts,
-    live: Slab<Live>,
+    live: Live<Listed>,
     /// How many of them are users', and how many of those are closing the selector.
     users: usize,
     closing_users: usize,
@@ -135,11 +135,11 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Live {
+struct Listed {
     control: Arc<Control>,
     kind: Kind,
     /// Calls of `close` that this task is in.
-    closes: usize,
+    closes: u32,
 }
 
 /// What a close waits for: that none of these tasks is left.
@@ -185,7 +185,7 @@ impl Tasks {
             fate: AtomicU8::new(HELD),
             error: OnceLock::new(),
             tasks: Arc::clone(self),
-            key: OnceLock::new(),
+            number: OnceLock::new(),
         });
         let mut state = lock(&self.state);
         match state.accepts {
@@ -194,9 +194,9 @@ impl Tasks {
             Accepts::Own | Accepts::Nothing => return None,
         }
         state.users += usize::from(kind == Kind::Users);
-        let key = state.live.insert(Live { control: Arc::clone(&control), kind, closes: 0 });
+        let number = state.live.insert(Listed { control: Arc::clone(&control), kind, closes: 0 });
         drop(state);
-        control.key.get_or_init(|| key);
+        control.number.get_or_init(|| number);
         Some(control)
     }
 
@@ -237,14 +237,14 @@ impl Tasks {
         let current = CURRENT.get().filter(|(tasks, _)| *tasks == self.address());
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        let task = current.and_then(|(_, key)| {
-            let live = state.live.get_mut(key)?;
-            live.closes += 1;
-            let (kind, task) = (live.kind, (key, Arc::clone(&live.control)));
-            if live.closes == 1 {
+        let task = current.and_then(|(_, number)| {
+            let listed = state.live.get_mut(number)?;
+            listed.closes += 1;
+            let (kind, is_first) = (listed.kind, listed.closes == 1);
+            if is_first {
                 state.count_closer(kind, usize::saturating_add);
             }
-            Some(task)
+            Some(number)
         });
         // Others may have waited for nobody but this one.
         state.release_waiters(&mut after);
@@ -253,20 +253,20 @@ impl Tasks {
         Closer { tasks: self, task }
     }
 
-    fn remove(&self, key: usize) {
+    fn remove(&self, number: u64) {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        let live = state.live.try_remove(key);
-        if let Some(live) = &live {
-            state.users -= usize::from(live.kind == Kind::Users);
-            if live.closes > 0 {
-                state.count_closer(live.kind, usize::saturating_sub);
+        let listed = state.live.remove(number);
+        if let Some(listed) = &listed {
+            state.users -= usize::from(listed.kind == Kind::Users);
+            if listed.closes > 0 {
+                state.count_closer(listed.kind, usize::saturating_sub);
             }
         }
         state.release_waiters(&mut after);
         drop(state);
         // The last reference may drop the task's waker, and with it the task's memory.
-        drop(live);
+        drop(listed);
         after.run();
     }
 
@@ -278,7 +278,9 @@ impl Tasks {
 /// A call of `close`: it waits for all tasks to end, or, from one of them, for all the others.
 pub(crate) struct Closer<'a> {
     tasks: &'a Tasks,
-    task: Option<(usize, Arc<Control>)>,
+    /// The number of the task that it is made in, which may have ended: a close can be carried
+    /// elsewhere.
+    task: Option<u64>,
 }
 
 impl Closer<'_> {
@@ -315,9 +317,9 @@ impl Closer<'_> {
         let spares_closers = self.task.is_some();
         let others: Vec<_> = lock(&self.tasks.state)
             .live
-            .iter()
-            .filter(|(_, live)| live.kind == Kind::Users && !(spares_closers && live.closes > 0))
-            .map(|(_, live)| Arc::clone(&live.control))
+            .values()
+            .filter(|task| task.kind == Kind::Users && !(spares_closers && task.closes > 0))
+            .map(|task| Arc::clone(&task.control))
             .collect();
         for control in others {
             control.abort();
@@ -327,21 +329,14 @@ impl Closer<'_> {
 
 impl Drop for Closer<'_> {
     fn drop(&mut self) {
-        let Some((key, control)) = self.task.take() else {
-            return;
-        };
+        let Some(number) = self.task else { return };
         let mut state = lock(&self.tasks.state);
-        // The task may have ended, and its key be another's: a close can be carried elsewhere.
-        if let Some(live) = state.live.get_mut(key)
-            && Arc::ptr_eq(&live.control, &control)
-        {
-            live.closes -= 1;
-            let (kind, is_last) = (live.kind, live.closes == 0);
+        if let Some(listed) = state.live.get_mut(number) {
+            listed.closes -= 1;
+            let (kind, is_last) = (listed.kind, listed.closes == 0);
             if is_last {
                 state.count_closer(kind, usize::saturating_sub);
             }
         }
-        drop(state);
-        drop(control);
     }
 }

@@ -5,6 +5,7 @@ mod blocking_io;
 mod contain;
 mod control;
 mod join;
+mod live;
 mod report;
 mod running;
 pub(crate) mod wait;

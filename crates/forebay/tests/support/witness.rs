@@ -170,7 +170,7 @@ fn held(stats: &Stats) -> [u64; 5] {
     [sockets, tasks as u64, timers as u64, blocks as u64, lingering]
 }
 
-fn live_bytes() -> i64 {
+pub(crate) fn live_bytes() -> i64 {
     let stats = MEMORY.stats();
     // Reallocations are in both sums already.
     let (more, less) = (stats.bytes_allocated, stats.bytes_deallocated);

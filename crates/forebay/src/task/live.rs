@@ -1,0 +1,67 @@
+//! A list whose memory follows the number of its entries.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+/// Room for so many entries is never given back.
+const ROOM_MIN: usize = 64;
+/// Room is given back when fewer than one in so many entries is left.
+const SPARSE: usize = 8;
+
+/// Entries, each under a number that no other entry ever had.
+///
+/// A slab would keep room for the peak: its entries cannot move, because their places are their names.
+/// Here they can, and do when fewer than an eighth of the most are left: so at least three times as many
+/// entries have come or gone since the last time as are moved, and each costs a constant time on average.
+///
+/// The numbers are our own and cannot be chosen by a peer, so the hash needs no secret, and the order of
+/// the entries is the same in every run.
+///
+/// `len <= room`
+#[derive(Debug)]
+pub(super) struct Live<T> {
+    entries: HashMap<u64, T, BuildHasherDefault<DefaultHasher>>,
+    last: u64,
+    /// The most entries since room was given back. (The map's capacity would not tell: it counts the
+    /// places of removed entries as taken.)
+    room: usize,
+}
+
+impl<T> Default for Live<T> {
+    fn default() -> Self {
+        Self { entries: HashMap::default(), last: 0, room: 0 }
+    }
+}
+
+impl<T> Live<T> {
+    pub(super) fn insert(&mut self, entry: T) -> u64 {
+        self.last += 1;
+        self.entries.insert(self.last, entry);
+        self.room = self.room.max(self.len());
+        self.last
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+        self.entries.get_mut(&number)
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<T> {
+        let removed = self.entries.remove(&number);
+        if self.room > ROOM_MIN && self.len() < self.room / SPARSE {
+            self.room = 2 * self.len();
+            self.entries.shrink_to(self.room);
+        }
+        removed
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.entries.values()
+    }
+}
