@@ -71,7 +71,7 @@ impl Session {
     fn met_while_closing(&self, error: Error) {
         let error = self.cause.record(error);
         let mut after = Afterwards::new();
-        self.wakes().all(&mut after);
+        self.wake_all(&mut after);
         after.run();
         self.tell_upper(&error);
     }

@@ -138,7 +138,7 @@ impl Drain for TlsDrain {
             }
             Err(_) => Leave::Reset,
         };
-        self.session.wakes().all(after);
+        self.session.wake_all(after);
         self.session.leave_below(leave, cause, after);
     }
 }
@@ -147,7 +147,7 @@ impl Session {
     /// What the writer has met is the reader's.
     fn after_writing(&self, state: &State, after: &mut Afterwards) {
         if !state.kept.is_empty() || state.end.is_some() {
-            self.wakes().input(after);
+            self.wake_input(after);
         }
     }
 }

@@ -85,7 +85,7 @@ impl Session {
         }
         drop(state);
         let mut after = Afterwards::new();
-        self.wakes().all(&mut after);
+        self.wake_all(&mut after);
         after.run();
         self.look_into_loss();
         Ok(())

@@ -21,6 +21,11 @@ impl Kept {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.taken > self.len() {
+            // A reader that never takes all of it does not have it grow.
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 

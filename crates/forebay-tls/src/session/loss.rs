@@ -20,7 +20,8 @@ use forebay_io::seam::{Afterwards, Filled};
 use super::engine::Step;
 use super::{Engine, Phase, Session, State};
 
-/// The most plaintext that is decrypted ahead of its reader.
+/// So much plaintext is kept for the reader before nothing more is decrypted ahead of it; what one
+/// receive brings, at most a block, may come on top.
 pub(super) const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Whether the transport is lost, and whether its rest has been read.
@@ -105,7 +106,7 @@ impl Session {
             if state.phase == Phase::Handshaking {
                 drop(state);
                 let mut after = Afterwards::new();
-                self.wakes().all(&mut after);
+                self.wake_all(&mut after);
                 return after.run();
             }
             let is_read_elsewhere = state.inbox.is_none() || state.is_closing();
@@ -152,6 +153,8 @@ impl Session {
         // Before the session's lock: the outbox's comes first.
         let upper = self.upper.get().and_then(Weak::upgrade);
         let is_sent = upper.as_ref().is_none_or(|upper| upper.queued_here() == 0);
+        let queued = self.below.queued_here() as u64;
+        let taken = self.below.accepted().saturating_sub(queued);
         let is_finishing = upper.as_ref().is_none_or(|upper| !upper.is_open());
         let Ok(mut state) = self.enter() else { return };
         let Loss::Met(error) = &state.loss else { return };
@@ -163,7 +166,7 @@ impl Session {
             && is_ending
             && is_sent
             && state.has_peer_closed()
-            && state.is_all_acknowledged(self.below.accepted());
+            && state.is_all_acknowledged(taken);
         let told = if is_harmless {
             state.loss = Loss::Harmless;
             None
@@ -173,11 +176,10 @@ impl Session {
             Some(cause)
         };
         self.met_loss.store(false, Relaxed);
-        let peer = state.peer.clone();
         drop(state);
         let mut after = Afterwards::new();
-        self.wakes().all(&mut after);
-        if let Some(peer) = peer {
+        self.wake_all(&mut after);
+        if let Some(peer) = &self.peer {
             peer.loss_told(told.is_none(), &mut after);
         }
         after.run();
@@ -200,7 +202,7 @@ impl Session {
 
 impl State {
     /// Input is read past the session, by a close of the connection.
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.peer.as_ref().is_some_and(|peer| peer.is_closing())
     }
 

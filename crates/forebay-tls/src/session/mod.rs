@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod wakes;
+mod watch;
 
 use std::any::Any;
 use std::fmt;
@@ -66,6 +67,11 @@ pub struct Session {
     unsent: AtomicBool,
     /// A loss of the transport was met and is not told: what `state` says, without its lock.
     met_loss: AtomicBool,
+    /// Whom to tell when looking for the peer's end may tell more, once it has been looked for.
+    peer: Option<Arc<dyn Peer>>,
+    watched: AtomicBool,
+    /// It could not be looked for: a reader had the inbox, or had too much in front of it.
+    is_obstructed: AtomicBool,
     /// What nobody is to read any more; one thread closes.
     discarded: Discarded,
     /// Wakes whoever reads; made once, and what the inbox is polled with.
@@ -90,6 +96,10 @@ pub trait Peer: Send + Sync {
     /// The session tells from now on of the loss of its transport; or, where that was harmless, that
     /// both sides have ended.
     fn loss_told(&self, _is_harmless: bool, _after: &mut Afterwards) {}
+
+    /// Something has changed for who looks for the peer's end
+    /// ([`look_for_end`](Session::look_for_end)). It may be called under the session's lock.
+    fn changed(&self, _after: &mut Afterwards) {}
 }
 
 struct State {
@@ -152,7 +162,7 @@ impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         if let Some(session) = self.0.upgrade() {
             let mut after = Afterwards::new();
-            session.wakes().input(&mut after);
+            session.wake_input(&mut after);
             after.run();
         }
     }
@@ -172,6 +182,7 @@ impl Session {
 
     fn make(inbox: Inbox, below: Arc<Outbox>, peer: Option<Arc<dyn Peer>>) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
+            peer: peer.clone(),
             state: Mutex::new(State {
                 peer,
                 inbox: Some(inbox),
@@ -196,6 +207,8 @@ impl Session {
             below,
             unsent: AtomicBool::new(false),
             met_loss: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
+            is_obstructed: AtomicBool::new(false),
             discarded: Discarded::default(),
             own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
         })
@@ -251,7 +264,7 @@ impl Session {
         if let Ok(mut state) = self.enter() {
             state.fail(error.clone(), leave);
         }
-        self.wakes().all(&mut after);
+        self.wake_all(&mut after);
         after.run();
         self.tell_upper(&error);
     }

@@ -56,6 +56,9 @@ impl Source for TlsSource {
             self.wait(None);
         }
         self.session.send_own();
+        if filled.is_ready() {
+            self.session.after_reading(!matches!(filled, Poll::Ready(Ok(Filled::More))));
+        }
         match (&filled, self.session.cause.get()) {
             (Poll::Ready(Err(error)), _) if self.session.has_failed() => {
                 self.session.tell_upper(error);
@@ -187,7 +190,7 @@ impl State {
     }
 
     /// The transport has ended, and the peer has not said so: somebody else may have cut it.
-    fn ended_without_notify(&mut self) {
+    pub(super) fn ended_without_notify(&mut self) {
         let end = match (&self.loss, self.end_without_notify) {
             (Loss::Met(error) | Loss::Told(error), _) => End::Failed(error.clone()),
             (_, EndWithoutNotify::AsEnd) => End::Clean,

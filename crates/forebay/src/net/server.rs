@@ -156,7 +156,7 @@ impl ServerSocket {
     }
 
     /// Makes a handle of this listener whose connections are TLS connections. Each makes its
-    /// handshake at its first use (when a channel is opened, or by [`Socket::handshake`]), in a task
+    /// handshake at its first use (a channel, [`Socket::handshake`], or a wait for its end), in a task
     /// of its own: accepting never waits for one, and a peer that does not go on keeps nobody else
     /// waiting. How long one may take, the configuration says
     /// ([`handshake_timeout`](forebay_tls::TlsServerBuilder::handshake_timeout)); how many there may

@@ -31,7 +31,8 @@ pub enum CloseReason {
     Ended,
     /// The peer reset the connection.
     Reset,
-    /// Another error: the peer was silent for too long, or is not reachable any more.
+    /// Another error: the peer was silent for too long, is not reachable any more, or has ended a
+    /// connection with TLS without `close_notify`.
     Failed,
 }
 
@@ -514,9 +515,10 @@ impl Core {
         if self.link.is_released() {
             return Some(CloseReason::Local);
         }
-        let peer_finished = self.has_peer_ended() || self.watch.has_peer_finished();
-        let both = peer_finished && self.we_ended.load(Ordering::Acquire);
-        both.then_some(CloseReason::Ended)
+        if !self.we_ended.load(Ordering::Acquire) {
+            return None;
+        }
+        self.peer_end().map(|end| end.map_or(CloseReason::Failed, |()| CloseReason::Ended))
     }
 
     pub(super) fn wake_waiters(&self, after: &mut Afterwards) {

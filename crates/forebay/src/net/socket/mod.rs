@@ -205,12 +205,15 @@ impl Socket {
     /// because both directions have ended. An error counts once a call has met it, or while
     /// somebody waits in [`closed`](Self::closed) or [`peer_finished`](Self::peer_finished).
     pub fn is_closed(&self) -> bool {
+        // An error of the link counts when it is known what is told of it.
+        self.0.core().tell_writer();
         self.0.core().close_reason().is_some()
     }
 
     /// Waits until the connection has ended, and says why. Nobody needs to read or write: a reset is
     /// noticed when it arrives, and the writer's next call says so as well. A closing selector counts
-    /// as [`CloseReason::Local`].
+    /// as [`CloseReason::Local`]. Over TLS the peer's end is its `close_notify`, as for
+    /// [`peer_finished`](Self::peer_finished).
     ///
     /// # Cancel safety
     ///
@@ -232,21 +235,28 @@ impl Socket {
     /// ```
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
+        self.0.begin_promised();
         self.0.core().closed().await
     }
 
     /// Waits until the peer has sent its end mark, without reading: what it sent before stays
     /// readable.
     ///
+    /// Over TLS that is `close_notify`, whether the connection below it ends or not. It is sealed, so
+    /// while this waits, up to 128 KiB are decrypted ahead of the reader; an end further behind is seen
+    /// when the reader comes near.
+    ///
     /// # Errors
     ///
     /// What the connection met instead, [`Reset`](ErrorKind::Reset) for instance;
-    /// [`Closed`](ErrorKind::Closed) when this side or the selector is closed first.
+    /// [`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify) when a connection with TLS ends without it
+    /// (`end_without_notify` of its configuration sets how that is taken); [`Closed`](ErrorKind::Closed) when this side or the selector is closed first.
     ///
     /// # Cancel safety
     ///
     /// Releases: nothing is left behind.
     pub async fn peer_finished(&self) -> Result<()> {
+        self.0.begin_promised();
         self.0.core().peer_finished().await
     }
 
@@ -288,7 +298,7 @@ impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket")
             .field("remote_address", &self.0.core().remote_address())
-            .field("is_closed", &self.is_closed())
+            .field("is_closed", &self.0.core().close_reason().is_some())
             .finish_non_exhaustive()
     }
 }

@@ -89,6 +89,10 @@ impl Peer for Core {
         }
         self.wake_waiters(after);
     }
+
+    fn changed(&self, after: &mut Afterwards) {
+        self.wake_waiters(after);
+    }
 }
 
 /// Makes the handshake, within the time that the configuration allows for it.

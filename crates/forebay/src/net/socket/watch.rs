@@ -3,11 +3,12 @@
 //! The link tells once that the peer's end mark or an error has arrived. Nobody watches before
 //! somebody asks: most connections end under the hands of their reader.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
-use forebay_io::seam::{Afterwards, Waiters};
+use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 
 use super::{CloseReason, Core};
 use crate::host::Hangup;
@@ -29,6 +30,36 @@ impl Watch {
     }
 }
 
+/// Waits, in the connection's list, until `answer` has one. Over TLS that takes the session's lock, so
+/// it is asked without the list's.
+struct Ending<'a, A> {
+    core: &'a Core,
+    key: Option<WaiterKey>,
+    answer: A,
+}
+
+impl<R, A: Fn(&Core) -> Option<R> + Unpin> Future for Ending<'_, A> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
+        // Before looking, so that whatever happens after the look wakes this.
+        let (core, waker) = (self.core, cx.waker().clone());
+        let replaced = lock(core.waiters()).put(&mut self.key, (), waker);
+        drop(replaced);
+        core.look_for_end();
+        (self.answer)(core).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl<A> Drop for Ending<'_, A> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            let removed = lock(self.core.waiters()).remove(key);
+            drop(removed);
+        }
+    }
+}
+
 /// The watch's own waker.
 struct Look(Weak<Core>);
 
@@ -44,21 +75,44 @@ impl Core {
     /// Waits until there is a reason.
     pub(super) async fn closed(self: &Arc<Self>) -> CloseReason {
         self.begin_watching();
-        let reason = |_: &mut Waiters<()>| {
+        let reason = |core: &Self| {
             // A closing selector ends both directions by and by, which is its own doing.
-            if self.selector().is_closing() && self.first_cause().is_none() {
+            if core.selector().is_closing() && core.first_cause().is_none() {
                 return Some(CloseReason::Local);
             }
-            self.close_reason()
+            core.close_reason()
         };
-        wait_in(self.waiters(), |waiters| waiters, (), reason).await
+        Ending { core: self, key: None, answer: reason }.await
     }
 
     /// Waits until the peer's end mark is there.
     pub(super) async fn peer_finished(self: &Arc<Self>) -> Result<()> {
         self.begin_watching();
-        let answer = |_: &mut Waiters<()>| self.has_peer_finished();
-        wait_in(self.waiters(), |waiters| waiters, (), answer).await
+        Ending { core: self, key: None, answer: Self::has_peer_finished }.await
+    }
+
+    /// Learns what can be learned about the end without a reader. Never under a lock.
+    pub(super) fn look_for_end(&self) {
+        // An error of the link that no reader has met is believed once what had arrived is read.
+        self.tell_writer();
+        #[cfg(feature = "tls")]
+        if let Some(session) = self.session() {
+            session.look_for_end();
+        }
+    }
+
+    /// How the peer has ended, where that is known. Over TLS that is what the session says; while the
+    /// connection is being closed, nothing that comes is read to its end, and the link's end counts.
+    pub(super) fn peer_end(&self) -> Option<Result<()>> {
+        let link_has_ended = self.has_peer_ended() || self.watch().has_peer_finished();
+        #[cfg(feature = "tls")]
+        if let Some(session) = self.session() {
+            match session.peer_end() {
+                Some(Err(error)) if error.is_closed() => {}
+                end => return end,
+            }
+        }
+        link_has_ended.then_some(Ok(()))
     }
 
     fn has_peer_finished(&self) -> Option<Result<()>> {
@@ -69,8 +123,8 @@ impl Core {
         if let Err(closing) = self.selector().check_open("wait for the peer's end") {
             return Some(Err(closing));
         }
-        if self.has_peer_ended() || self.watch().has_peer_finished() {
-            return Some(Ok(()));
+        if let Some(end) = self.peer_end() {
+            return Some(end);
         }
         let over = self.link().is_released() || self.is_closing();
         over.then(|| Err(self.refusal("wait for the peer's end")))

@@ -1,0 +1,117 @@
+//! Looking for the peer's end before a reader comes to it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use forebay_io::Result;
+use forebay_io::seam::{Afterwards, Filled};
+
+use super::loss::AHEAD_BYTES_MAX;
+use super::{End, Phase, Session};
+
+/// What looking for the end has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// The end, which was not known before.
+    End,
+    /// A reader asks the transport right now, or too much is in front of it: it tells when it is done.
+    Obstructed,
+    /// Nothing new; what arrives next wakes whoever looks.
+    Nothing,
+}
+
+impl Session {
+    /// How the peer has ended, where that is known: by its `close_notify`, or with this error.
+    pub fn peer_end(&self) -> Option<Result<()>> {
+        match self.enter().ok()?.end.as_ref()? {
+            End::Clean => Some(Ok(())),
+            End::Failed(error) => Some(Err(error.clone())),
+        }
+    }
+
+    /// Looks for the peer's end, as far as what has arrived tells, and has
+    /// [`Peer::changed`](super::Peer::changed) called once looking again may tell more. For that it
+    /// decrypts ahead of the reader, up to a limit; what is in front of the end stays readable. Never
+    /// under a lock.
+    pub fn look_for_end(&self) {
+        self.watched.store(true, Relaxed);
+        let seen = loop {
+            if let Some(seen) = self.look_once() {
+                break seen;
+            }
+        };
+        self.send_own();
+        if self.has_met_loss() {
+            self.look_into_loss();
+        }
+        if seen != Seen::Obstructed {
+            // Another thread may have come by meanwhile, and been in this one's way.
+            self.after_reading(seen == Seen::End);
+        }
+    }
+
+    /// Looks at what has arrived. None when more has arrived for it, so that there may be more to see.
+    fn look_once(&self) -> Option<Seen> {
+        let Ok(mut state) = self.enter() else { return Some(Seen::Nothing) };
+        let is_over = state.end.is_some() || self.cause.get().is_some() || state.is_closing();
+        if is_over || state.phase == Phase::Handshaking {
+            return Some(Seen::Nothing);
+        }
+        self.look_ahead(&mut state);
+        if state.end.is_some() {
+            return Some(Seen::End);
+        }
+        if state.inbox.is_none() || state.kept.len() >= AHEAD_BYTES_MAX {
+            self.is_obstructed.store(true, Relaxed);
+            return Some(Seen::Obstructed);
+        }
+        drop(state);
+        match self.poll_ahead() {
+            Poll::Ready(Ok(Filled::More)) => None,
+            Poll::Ready(Ok(Filled::End)) => {
+                self.enter().ok()?.ended_without_notify();
+                Some(Seen::End)
+            }
+            // What it met has come to the session, or will; else the arrival of more wakes it.
+            Poll::Ready(Err(_)) | Poll::Pending => Some(Seen::Nothing),
+        }
+    }
+
+    /// A reader has its answer: what was in the way of looking for the end may be gone, or the end may be
+    /// there.
+    pub(super) fn after_reading(&self, has_ended: bool) {
+        if !self.watched.load(Relaxed) {
+            return;
+        }
+        let may_look = self.is_obstructed.load(Relaxed)
+            && self.enter().is_ok_and(|state| state.kept.is_empty());
+        if may_look {
+            self.is_obstructed.store(false, Relaxed);
+        }
+        if may_look || has_ended {
+            let mut after = Afterwards::new();
+            self.tell_watchers(&mut after);
+            after.run();
+        }
+    }
+
+    /// The reader, the driver of the handshake and whoever looks for the end try again.
+    pub(super) fn wake_input(&self, after: &mut Afterwards) {
+        self.wakes().input(after);
+        self.tell_watchers(after);
+    }
+
+    /// Everything that waits for the session tries again.
+    pub(super) fn wake_all(&self, after: &mut Afterwards) {
+        self.wakes().all(after);
+        self.tell_watchers(after);
+    }
+
+    fn tell_watchers(&self, after: &mut Afterwards) {
+        if self.watched.load(Relaxed)
+            && let Some(peer) = &self.peer
+        {
+            peer.changed(after);
+        }
+    }
+}
