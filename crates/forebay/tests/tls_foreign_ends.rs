@@ -13,7 +13,7 @@ mod vocabulary;
 use std::path::Path;
 use std::process::Command;
 
-use forebay::{Result, SelectorManager, ServerSocket, Socket, TlsConfig, TlsFault};
+use forebay::{CloseReason, Result, SelectorManager, ServerSocket, Socket, TlsConfig, TlsFault};
 use support::{connection_between, from_environment, report, until, watched};
 use vocabulary::foreign::{Foreign, Given, Insists, Place, Tool, piped};
 use vocabulary::tls::listen;
@@ -114,6 +114,33 @@ fn a_close_behind_go_is_no_error() {
         let mut command = Command::new(&peer);
         command.args(["client", &port.to_string(), &place.path("ca.crt"), &count.to_string()]);
         command
+    });
+}
+
+/// Go's `CloseWrite` sends a `close_notify`, and TCP's end mark only with ours.
+#[test]
+fn go_that_says_close_notify_has_finished() {
+    let test = "go_that_says_close_notify_has_finished";
+    let place = Place::new();
+    let Some(peer) = go(test, &place) else { return };
+    watched(move || {
+        let selector = SelectorManager::new();
+        let files = ["server.crt", "server.key", "ca.crt"].map(|name| place.path(name));
+        let mut command = Command::new(&peer);
+        let started = Foreign::start(test, piped(command.arg("half").args(files)));
+        let Some(mut server) = started else { return };
+        let port = server.hear_line("listening ").parse().unwrap();
+        let config = TlsConfig::client().trust(place.authority.trust()).build().unwrap();
+        let reason: Result<CloseReason> = selector.block_on(async {
+            let socket = server.connect(&selector, port).await?.tls(&config).await?;
+            socket.peer_finished().await?;
+            let mut output = socket.open_write_channel()?;
+            output.write_str("after its end").await?;
+            output.finish().await?;
+            Ok(socket.closed().await)
+        });
+        assert_eq!(reason.unwrap(), CloseReason::Ended);
+        server.must_say("heard after its end <nil>");
     });
 }
 

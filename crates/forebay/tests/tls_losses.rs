@@ -9,21 +9,23 @@ mod vocabulary;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use forebay::{
     ByteReadChannel, ClientAuth, CloseReason, Connection, Error, Result, SelectorManager, Socket,
     TlsFault,
 };
-use futures_lite::future::zip;
+use futures_lite::future::{block_on, zip};
 use support::{
-    KIB, MIB, Transport, connection_between, is_gone, on_transports, report, reset, run, settle,
-    until, wait_for,
+    KIB, MIB, Transport, connection_between, from_environment, is_gone, on_transports, report,
+    reset, run, settle, until, wait_for,
 };
 use vocabulary::tls::{Authority, Configs};
 
+/// Connections that are lost under two threads; `FOREBAY_RACES` sets another number.
+const RACES: usize = 30;
 /// What is read before the loss, so that the receive window has grown to a megabyte or so.
 const GROWING: usize = 16 * MIB;
 /// What the peer sends behind that, as far as the window lets it.
@@ -235,6 +237,47 @@ fn a_refusal_in_front_of_a_reset_is_what_every_call_tells() {
             assert_eq!(it.socket.closed().await, CloseReason::Failed, "{deed:?}");
             assert_refused(deed, &it.output.write_u8(1).await.unwrap_err());
             assert_refused(deed, &it.input.closed_cause().unwrap());
+        }
+        Ok(())
+    });
+}
+
+/// A reader on another thread meets the reset in the same moment as the writer.
+#[test]
+fn two_threads_are_told_one_cause() {
+    let races = from_environment("FOREBAY_RACES", RACES);
+    let authority = Authority::new();
+    let auth = ClientAuth::Required(authority.trust());
+    let configs = Configs::by(&authority, |client| client, |server| server.client_auth(auth));
+    run(async move |selector| {
+        for race in 0..races {
+            let (it, relay, _) = through_relay(&selector, &configs).await?;
+            until(|| unread(&it) > 0).await;
+            let Connection { mut input, mut output, socket } = it;
+            let start = Arc::new(Barrier::new(2));
+            let reader = thread::spawn({
+                let start = Arc::clone(&start);
+                move || {
+                    start.wait();
+                    block_on(input.read_u8())
+                }
+            });
+            relay.reset();
+            start.wait();
+            for _ in 0..race % 4 {
+                thread::yield_now();
+            }
+            output.write_str("to nobody").await.ok();
+            let written = output.flush().await.map(|()| 0);
+            let closed = socket.close().await.map(|()| 0);
+            until(|| reader.is_finished()).await;
+            for outcome in [reader.join().unwrap(), written, closed] {
+                let error = outcome.expect_err("it was refused");
+                assert!(
+                    error.is_closed() || error.tls_fault() == Some(TlsFault::RefusedByPeer),
+                    "{race}: {error}"
+                );
+            }
         }
         Ok(())
     });

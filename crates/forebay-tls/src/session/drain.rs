@@ -171,6 +171,7 @@ impl State {
             let is_empty = parcel.is_empty();
             // Also what was encrypted before it failed: it is taken from the queue already.
             self.push_parcel(below, parcel);
+            self.sealed_data = self.sealed;
             outcome?;
             if is_empty {
                 // It has closed by itself: too much was encrypted with these keys.
@@ -188,7 +189,6 @@ impl State {
             parcel.fill(count);
             Ok(())
         })?;
-        self.sealed_before_end = Some(self.sealed);
         self.push_parcel(below, parcel);
         if let Some(engine) = &mut self.engine {
             engine.set_notified();

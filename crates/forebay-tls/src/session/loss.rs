@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   None ──► Met ──► Told      the peer's alert, if one had arrived; else the transport's error
-//!                └─► Harmless  the peer had ended, and nothing of ours but the end mark was open
+//!                └─► Harmless  the peer had ended, and has acknowledged all data of ours
 //! ```
 //!
 //! A transport is often lost because the peer has refused something and said so: its alert lies in the
@@ -219,11 +219,10 @@ impl State {
         self.peer.as_ref().map_or(Acknowledged::WhatWasTaken, |peer| peer.acknowledged())
     }
 
-    /// True when the peer has acknowledged all records in front of our end mark. `taken` is how much the
-    /// transport has taken so far.
+    /// True when the peer has acknowledged all records with data. `taken` is how much the transport has
+    /// taken so far.
     fn is_all_acknowledged(&self, taken: u64) -> bool {
         let (before, taken_before) = self.counted_from;
-        let wanted = self.sealed_before_end.unwrap_or(self.sealed);
         let acknowledged = match (before, self.acknowledged()) {
             (
                 Acknowledged::Bytes { count: before, in_flight: false },
@@ -234,7 +233,7 @@ impl State {
             }
             _ => return false,
         };
-        acknowledged >= wanted
+        acknowledged >= self.sealed_data
     }
 }
 

@@ -123,8 +123,9 @@ struct State {
     loss: Loss,
     /// Bytes of records given to the transport.
     sealed: u64,
-    /// Those of them in front of our end mark, once that was given to it.
-    sealed_before_end: Option<u64>,
+    /// Those of them up to the end of the last record with data: what a writer has to lose. Behind it are
+    /// tickets and our end mark.
+    sealed_data: u64,
     /// What the transport counted before the first of them: acknowledged, and taken.
     counted_from: (Acknowledged, u64),
     /// How the transport is left when the session fails.
@@ -197,7 +198,7 @@ impl Session {
                 end: None,
                 loss: Loss::None,
                 sealed: 0,
-                sealed_before_end: None,
+                sealed_data: 0,
                 counted_from: (Acknowledged::Unknown, 0),
                 leave: Leave::Reset,
             }),

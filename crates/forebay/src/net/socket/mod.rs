@@ -147,7 +147,7 @@ impl Socket {
     /// # Errors
     ///
     /// - What the connection met, [`Reset`](ErrorKind::Reset) for instance. Over TLS a reset is none when
-    ///   the peer had ended before and had acknowledged everything but our own end.
+    ///   the peer had ended before and had acknowledged all that was written.
     /// - [`TimedOut`](ErrorKind::TimedOut) when a limit was reached before the system had taken
     ///   everything that was queued; the connection is reset then. What the system has taken it goes on
     ///   to deliver, and [`Stats::unacknowledged`](crate::Stats) counts the connection.

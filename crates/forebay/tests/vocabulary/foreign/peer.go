@@ -2,6 +2,7 @@
 //
 //	peer client PORT CA COUNT    makes so many requests, one a connection, and closes each
 //	peer server CERT KEY CA      insists on a certificate of its clients, and closes at once
+//	peer half CERT KEY CA        says close_notify at once, and reads on to its client's end
 package main
 
 import (
@@ -55,6 +56,15 @@ func main() {
 		c, err := l.Accept()
 		if err != nil {
 			return
+		}
+		if os.Args[1] == "half" {
+			t := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})
+			t.Handshake()
+			t.CloseWrite()
+			b, err := io.ReadAll(t)
+			fmt.Println("heard", string(b), err)
+			t.Close()
+			continue
 		}
 		t := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
 		t.Handshake()
