@@ -14,7 +14,8 @@ use forebay::testing::TestClock;
 use forebay::{CloseReason, ErrorKind, Result, SelectorManager, Socket, Stats};
 use socket2::{Domain, Type};
 use support::{
-    KIB, MIB, TcpState, listener, other_end, pattern, read_to_end, until, until_at_rest, watched,
+    KIB, MIB, TcpState, just_before_silence, listener, other_end, past_silence, pattern,
+    read_to_end, until, until_at_rest, until_given_up, watched,
 };
 
 const TIMEOUT: Duration = Duration::from_millis(700);
@@ -51,13 +52,10 @@ async fn until_end_mark_arrived(peer: &TcpStream) {
 /// Lets the time go on to just before the timeout, sees that it still waits, and then past it.
 async fn see_it_time_out(selector: &SelectorManager, clock: &TestClock) -> Stats {
     until(|| selector.stats().lingering == 1).await;
-    clock.advance(TIMEOUT.checked_sub(MOMENT).unwrap());
-    for _ in 0..100 {
-        futures_lite::future::yield_now().await;
-    }
+    just_before_silence(clock, TIMEOUT).await;
     assert_eq!(selector.stats().lingering, 1);
     assert_eq!(selector.stats().sockets, 1);
-    clock.advance(MOMENT);
+    past_silence(clock);
     until_at_rest(selector, 0).await;
     selector.stats()
 }
@@ -73,12 +71,9 @@ fn a_peer_that_never_reads_is_released() {
 
         let closing = selector.spawn(async move { socket.close().await });
         until(|| selector.stats().lingering == 1).await;
-        clock.advance(TIMEOUT.checked_sub(MOMENT).unwrap());
-        for _ in 0..100 {
-            futures_lite::future::yield_now().await;
-        }
+        just_before_silence(&clock, TIMEOUT).await;
         assert!(!closing.is_finished());
-        clock.advance(MOMENT);
+        past_silence(&clock);
         // Everything was handed to the kernel, which goes on to deliver it.
         closing.await?;
         until_at_rest(&selector, 0).await;
@@ -100,7 +95,7 @@ fn a_peer_that_never_reads_is_reset_if_the_kernel_had_not_everything() {
             async move { socket.close().await }
         });
         until(|| selector.stats().lingering == 1).await;
-        clock.advance(TIMEOUT);
+        until_given_up(&selector, &clock, TIMEOUT).await;
         let error = closing.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert!(error.to_string().contains("acknowledged nothing for 700ms"), "{error}");
@@ -142,7 +137,8 @@ fn after_the_drop_of_the_writer_as_well() {
         drop(output);
         let reading = selector.spawn_value(async move { input.read_line().await });
         until(|| selector.stats().tasks == 2 && selector.stats().timers == 1).await;
-        clock.advance(TIMEOUT);
+        just_before_silence(&clock, TIMEOUT).await;
+        past_silence(&clock);
         assert!(reading.await?.unwrap_err().is_timeout());
         assert_eq!(socket.closed().await, CloseReason::Failed);
         until_at_rest(&selector, 0).await;

@@ -13,8 +13,8 @@ use forebay::{
 };
 use futures_lite::future::{poll_once, yield_now, zip};
 use support::{
-    DRAIN_TIMEOUT, MOMENT, Transport, just_before, on_each, on_every_transport,
-    on_every_transport_with_clock, pattern, report, settle, until, until_at_rest,
+    DRAIN_TIMEOUT, Transport, just_before_silence, on_each, on_every_transport,
+    on_every_transport_with_clock, past_silence, pattern, report, until, until_at_rest,
 };
 
 const WRITTEN: usize = 200_000;
@@ -268,17 +268,9 @@ async fn never_read(
         async move { socket.close().await }
     });
     until(|| selector.stats().lingering == 1).await;
-    // The close looks at what was acknowledged when the time goes on, and not before: from the last of
-    // these looks on nothing moves.
-    let looked = 10 * MOMENT;
-    for _ in 0..10 {
-        clock.advance(MOMENT);
-        settle().await;
-    }
-    clock.advance(just_before(DRAIN_TIMEOUT).saturating_sub(looked));
-    settle().await;
+    just_before_silence(&clock, DRAIN_TIMEOUT).await;
     assert!(!closing.is_finished());
-    clock.advance(looked + MOMENT);
+    past_silence(&clock);
     let error = closing.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(error.to_string().contains("acknowledged nothing for 2s"), "{error}");

@@ -18,7 +18,8 @@ use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, Result, SelectorManager, ServerSocket, Socket};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{
-    KIB, MIB, MOMENT, just_before, listener, pattern, settle, until, until_at_rest, watched,
+    KIB, MIB, MOMENT, just_before_silence, listener, past_silence, pattern, settle, until,
+    until_at_rest, until_given_up, watched,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -80,11 +81,10 @@ fn the_oldest_ends_when_there_are_too_many() {
                 assert_eq!(is_reset(end_of(peer)), number < PEERS - MOST, "peer {number}");
             }
             // The others have all their time.
-            clock.advance(just_before(TIMEOUT));
-            settle().await;
+            just_before_silence(&clock, TIMEOUT).await;
             assert!(peers[PEERS - MOST..].iter().all(|peer| end_of(peer).is_none()));
             assert_eq!(selector.stats().sockets, 1 + MOST as u64);
-            clock.advance(MOMENT);
+            past_silence(&clock);
             drop(server);
             until_at_rest(&selector, 0).await;
             assert!(peers[PEERS - MOST..].iter().all(|peer| is_reset(end_of(peer))));
@@ -154,7 +154,7 @@ fn only_those_without_an_owner_count() {
             }
             until(|| selector.stats().unacknowledged == 3).await;
             assert!(is_reset(end_of(&last)));
-            clock.advance(TIMEOUT);
+            until_given_up(&selector, &clock, TIMEOUT).await;
             Ok::<_, forebay::Error>(())
         })
     })
@@ -194,7 +194,7 @@ fn a_lack_of_descriptors_ends_the_oldest() {
                 assert_ended(&peers, 4);
                 assert_eq!(selector.stats().unacknowledged, 4);
                 drop((fillers, early, kept));
-                clock.advance(TIMEOUT);
+                until_given_up(&selector, &clock, TIMEOUT).await;
                 Ok::<_, forebay::Error>(())
             })
         })

@@ -19,8 +19,8 @@ use forebay::{
 };
 use futures_lite::future::{poll_once, yield_now, zip};
 use support::{
-    DRAIN_TIMEOUT, MOMENT, connection_between, dial, just_before, other_end, read_to_end, settle,
-    until, until_at_rest, wait_for, watched, with_clock,
+    DRAIN_TIMEOUT, MOMENT, connection_between, dial, just_before, just_before_silence, other_end,
+    past_silence, read_to_end, settle, until, until_at_rest, wait_for, watched, with_clock,
 };
 use vocabulary::tls::{Configs, secure_pair};
 use vocabulary::{counted_alone, descriptors};
@@ -283,11 +283,9 @@ fn a_close_in_the_handshake_waits_for_what_was_written_and_not_for_ever() {
         output.write_str("whom nobody hears\n").await?;
         let closing = selector.spawn(async move { socket.close().await });
         until(|| selector.stats().lingering == 1).await;
-        settle().await;
-        clock.advance(just_before(DRAIN_TIMEOUT));
-        settle().await;
+        just_before_silence(&clock, DRAIN_TIMEOUT).await;
         assert!(!closing.is_finished());
-        clock.advance(MOMENT);
+        past_silence(&clock);
         assert_eq!(closing.await.unwrap_err().kind(), ErrorKind::TimedOut);
         assert_reset(&mut peer);
         drop(output);

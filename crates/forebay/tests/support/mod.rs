@@ -35,8 +35,9 @@ pub(crate) use self::known::Known;
 pub(crate) use self::netns::{Cable, End, PLUG, on_a_cable};
 pub(crate) use self::seed::{Random, from_environment, seed};
 pub(crate) use self::transports::{
-    DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, on_each, on_every_transport,
-    on_every_transport_with_clock, on_transports, settle, with_clock,
+    DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,
+    on_every_transport, on_every_transport_with_clock, on_transports, past_silence, settle,
+    until_given_up, with_clock,
 };
 
 pub(crate) const KIB: usize = 1024;

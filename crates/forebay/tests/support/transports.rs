@@ -213,6 +213,34 @@ pub(crate) fn just_before(limit: Duration) -> Duration {
     limit.checked_sub(MOMENT).unwrap()
 }
 
+/// Lets the time go on to just before a peer was silent for `limit`. A close looks at what was
+/// acknowledged when the time goes on, and not before: the silence begins within the first steps.
+pub(crate) async fn just_before_silence(clock: &TestClock, limit: Duration) {
+    for _ in 0..LOOKS_COUNT {
+        clock.advance(MOMENT);
+        settle().await;
+    }
+    clock.advance(just_before(limit).saturating_sub(LOOKS_COUNT * MOMENT));
+    settle().await;
+}
+
+/// Lets the time go on from there to behind it.
+pub(crate) fn past_silence(clock: &TestClock) {
+    clock.advance((LOOKS_COUNT + 1) * MOMENT);
+}
+
+/// Lets the time go on until no connection is being closed any more.
+pub(crate) async fn until_given_up(selector: &SelectorManager, clock: &TestClock, limit: Duration) {
+    while selector.stats().lingering > 0 {
+        just_before_silence(clock, limit).await;
+        past_silence(clock);
+        settle().await;
+    }
+}
+
+/// Looks at the beginning of a silence, a moment apart.
+const LOOKS_COUNT: u32 = 10;
+
 /// Lets the worker go round so often that whatever is ready to happen has happened; for seeing that
 /// something does not.
 pub(crate) async fn settle() {
