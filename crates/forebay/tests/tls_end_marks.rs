@@ -11,7 +11,7 @@ use forebay::{
     CloseReason, Connection, EndWithoutNotify, Error, ErrorKind, Result, SelectorManager, Socket,
     TlsConfig,
 };
-use futures_lite::future::{poll_once, zip};
+use futures_lite::future::{block_on, poll_once, zip};
 use support::{KIB, report, run, settle, watched};
 use vocabulary::foreign::{Given, Place, Tool};
 use vocabulary::tls::{Configs, secure_pair};
@@ -220,6 +220,8 @@ fn nothing_is_lost_or_doubled_beside_a_wait_for_the_end() {
     run(async move |selector| {
         for piece in [1, 100, 5_000, 70_000] {
             let (mut it, far) = secure_pair(&selector, &configs).await?;
+            let socket = it.socket.clone();
+            let beside = std::thread::spawn(move || block_on(socket.peer_finished()));
             let waiting: Vec<_> = (0..3)
                 .map(|_| {
                     let socket = it.socket.clone();
@@ -247,6 +249,8 @@ fn nothing_is_lost_or_doubled_beside_a_wait_for_the_end() {
             for finished in waiting {
                 finished.await??;
             }
+            support::until(|| beside.is_finished()).await;
+            beside.join().unwrap()?;
         }
         Ok(())
     });

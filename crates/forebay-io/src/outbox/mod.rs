@@ -437,10 +437,22 @@ impl Outbox {
             }
             let mark = outbox.accepted();
             outbox.advance();
-            outbox.wait(Until::Sent(mark)).await?;
+            if let Err(error) = outbox.wait(Until::Sent(mark)).await {
+                return self.why_not_sent(outbox, error).await;
+            }
             next = outbox.below.as_deref();
         }
         Ok(())
+    }
+
+    /// Why an outbox has not sent. What is told of one below is for the upper one's drain to say: it may
+    /// know more, or know that nothing was lost.
+    async fn why_not_sent(&self, failed: &Self, error: Error) -> Result<()> {
+        if std::ptr::eq(self, failed) {
+            return Err(error);
+        }
+        self.advance();
+        self.wait(Until::Finished).await
     }
 
     /// Everything accepted so far, counted from the beginning: what a flush waits for.

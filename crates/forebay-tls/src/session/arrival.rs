@@ -35,23 +35,28 @@ impl Drop for Out<'_> {
 impl Session {
     /// Waits for more ciphertext, with the session's own waker. Never under the session's lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
-        self.poll_with(Inbox::poll_more)
+        // One at a time asks. Whoever does now wakes this one if there is something for it.
+        self.poll_with(Inbox::poll_more).unwrap_or(Poll::Pending)
     }
 
-    /// The same, ahead of the reader: `Pending` means that nothing is there.
-    pub(super) fn poll_ahead(&self) -> Poll<Result<Filled>> {
+    /// The same, ahead of the reader: `Pending` means that nothing is there. None while another thread
+    /// asks the transport.
+    pub(super) fn poll_ahead(&self) -> Option<Poll<Result<Filled>>> {
         self.poll_with(Inbox::poll_ahead)
     }
 
     fn poll_with(
         &self,
         poll: impl FnOnce(&mut Inbox, &mut Context<'_>, usize) -> Poll<Result<Filled>>,
-    ) -> Poll<Result<Filled>> {
-        let mut out = Out { session: self, inbox: self.enter()?.take_inbox()? };
-        // One at a time asks: who makes the handshake, then the reader.
-        let Some(inbox) = &mut out.inbox else { return Poll::Pending };
+    ) -> Option<Poll<Result<Filled>>> {
+        let taken = self.enter().and_then(|mut state| state.take_inbox());
+        let mut out = match taken {
+            Ok(inbox) => Out { session: self, inbox },
+            Err(error) => return Some(Poll::Ready(Err(error))),
+        };
+        let inbox = out.inbox.as_mut()?;
         let mut cx = Context::from_waker(&self.own_waker);
-        poll(inbox, &mut cx, ARRIVED_BYTES_MAX)
+        Some(poll(inbox, &mut cx, ARRIVED_BYTES_MAX))
     }
 }
 

@@ -82,10 +82,13 @@ impl State {
     /// behind.
     fn close_to_readers(&mut self) {
         if self.end.is_none() {
-            let error = Error::new(ErrorKind::Closed, "read")
-                .with_detail("the connection was closed on this side");
-            self.end = Some(End::Failed(self.named(&error)));
+            self.end = Some(End::Failed(self.closed_here()));
         }
+    }
+
+    pub(super) fn closed_here(&self) -> Error {
+        let error = Error::new(ErrorKind::Closed, "read");
+        self.named(&error.with_detail("the connection was closed on this side"))
     }
 }
 

@@ -164,10 +164,11 @@ impl Session {
 
     /// The transport is lost and has nothing for now: it is over, unless something is there still.
     fn poll_rest(&self, error: Error) -> Poll<Result<()>> {
-        match self.poll_ahead()? {
-            // The driver is woken for its next turn, and finds it.
-            Poll::Ready(Filled::More) => Poll::Pending,
-            Poll::Ready(Filled::End) | Poll::Pending => Poll::Ready(Err(error)),
+        match self.poll_ahead() {
+            // The driver is woken for its next turn, and finds it. Nothing else asks in a handshake.
+            Some(Poll::Ready(Ok(Filled::More))) | None => Poll::Pending,
+            Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
         }
     }
 

@@ -120,12 +120,17 @@ impl Session {
             if is_full || is_known {
                 return self.tell();
             }
-            let arrival = self.poll_ahead();
+            let Some(arrival) = self.poll_ahead() else { continue };
             if self.enter().is_ok_and(|state| state.is_closing()) {
                 return;
             }
             if !matches!(arrival, Poll::Ready(Ok(Filled::More))) {
-                return self.tell();
+                // Another thread may have received the last of it meanwhile, and come here with it.
+                let is_here = self.enter().is_ok_and(|state| state.inbox.is_some());
+                if is_here {
+                    self.tell();
+                }
+                return;
             }
         }
     }
@@ -157,10 +162,12 @@ impl Session {
         let taken = self.below.accepted().saturating_sub(queued);
         let is_finishing = upper.as_ref().is_none_or(|upper| !upper.is_open());
         let Ok(mut state) = self.enter() else { return };
-        let Loss::Met(error) = &state.loss else { return };
         if state.phase == Phase::Handshaking {
             return;
         }
+        // What was received last, and by another thread perhaps.
+        self.look_ahead(&mut state);
+        let Loss::Met(error) = &state.loss else { return };
         let is_ending = is_finishing || state.is_closing();
         let is_harmless = self.cause.get().is_none()
             && is_ending

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Filled, Inlet, Source};
+use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::engine::{Engine, Failure, Step};
@@ -42,15 +42,7 @@ impl Source for TlsSource {
         if filled.is_pending() {
             filled = self.session.poll_loss();
         }
-        if self.session.has_met_loss() {
-            // It was met in this call, or while this call had what is to be read first.
-            self.session.look_into_loss();
-        }
-        if let Poll::Ready(Ok(Filled::End) | Err(_)) = filled
-            && let Some(cause) = self.session.told()
-        {
-            filled = Poll::Ready(Err(cause));
-        }
+        filled = self.believed(cx, filled);
         if filled.is_ready() && self.waits {
             // The task may end while the session goes on: its memory is not kept for its waker.
             self.wait(None);
@@ -60,7 +52,9 @@ impl Source for TlsSource {
             self.session.after_reading(!matches!(filled, Poll::Ready(Ok(Filled::More))));
         }
         match (&filled, self.session.cause.get()) {
-            (Poll::Ready(Err(error)), _) if self.session.has_failed() => {
+            (Poll::Ready(Err(error)), _)
+                if self.session.has_failed() && !self.session.has_met_loss() =>
+            {
                 self.session.tell_upper(error);
             }
             // Met behind what this call brought, and the reader may never call again.
@@ -78,6 +72,34 @@ impl Source for TlsSource {
 }
 
 impl TlsSource {
+    /// What is answered where the transport may be lost: what is told of it, in place of what this call
+    /// has met and of a clean end.
+    fn believed(&mut self, cx: &Context<'_>, filled: Poll<Result<Filled>>) -> Poll<Result<Filled>> {
+        if self.session.has_met_loss() {
+            // It was met in this call, or while this call had what is to be read first.
+            self.session.look_into_loss();
+        }
+        if !matches!(filled, Poll::Ready(Ok(Filled::End) | Err(_))) {
+            return filled;
+        }
+        if filled.is_ready() && self.session.has_met_loss() {
+            if let Some(closed) = self.session.closed_here() {
+                // The close reads the rest, and tells.
+                return Poll::Ready(Err(closed));
+            }
+            self.wait(Some(cx.waker().clone()));
+            if self.session.has_met_loss() {
+                // Another thread reads the rest, tells and wakes.
+                return Poll::Pending;
+            }
+        }
+        let told = match filled {
+            Poll::Ready(Err(_)) => self.session.told().or_else(|| self.session.known_error()),
+            _ => self.session.told(),
+        };
+        told.map_or(filled, |cause| Poll::Ready(Err(cause)))
+    }
+
     fn wait(&mut self, waker: Option<Waker>) {
         self.waits = waker.is_some();
         let replaced = self.session.wakes().set_reader(waker);
@@ -94,6 +116,20 @@ impl Drop for TlsSource {
 }
 
 impl Session {
+    /// The answer to a reader while a close reads; none while there is no close.
+    fn closed_here(&self) -> Option<Error> {
+        let state = self.enter().ok()?;
+        state.is_closing().then(|| state.closed_here())
+    }
+
+    /// What another call has met in front of what this one has.
+    fn known_error(&self) -> Option<Error> {
+        match &self.enter().ok()?.end {
+            Some(End::Failed(error)) => Some(error.clone()),
+            _ => self.cause.get().cloned(),
+        }
+    }
+
     fn has_failed(&self) -> bool {
         self.enter().is_ok_and(|state| state.phase == Phase::Failed)
     }
@@ -117,10 +153,18 @@ impl Session {
         let (Loss::Met(error) | Loss::Told(error)) = self.enter()?.loss.clone() else {
             return Poll::Pending;
         };
-        match self.poll_ahead()? {
+        match self.poll_ahead() {
             // The reader is woken for its next turn, and finds it.
-            Poll::Ready(Filled::More) => Poll::Pending,
-            Poll::Ready(Filled::End) | Poll::Pending => Poll::Ready(Err(error)),
+            Some(Poll::Ready(Ok(Filled::More))) => Poll::Pending,
+            Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+            Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
+            None => {
+                // What another thread finds is to be read first.
+                let mut after = Afterwards::new();
+                self.wakes().input(&mut after);
+                after.run();
+                Poll::Pending
+            }
         }
     }
 

@@ -41,6 +41,7 @@ impl Session {
             }
         };
         self.send_own();
+        self.wake_reader_for_kept();
         if self.has_met_loss() {
             self.look_into_loss();
         }
@@ -67,13 +68,25 @@ impl Session {
         }
         drop(state);
         match self.poll_ahead() {
-            Poll::Ready(Ok(Filled::More)) => None,
-            Poll::Ready(Ok(Filled::End)) => {
+            // With None another thread has come first, which the next look sees.
+            Some(Poll::Ready(Ok(Filled::More))) | None => None,
+            Some(Poll::Ready(Ok(Filled::End))) => {
                 self.enter().ok()?.ended_without_notify();
                 Some(Seen::End)
             }
             // What it met has come to the session, or will; else the arrival of more wakes it.
-            Poll::Ready(Err(_)) | Poll::Pending => Some(Seen::Nothing),
+            Some(Poll::Ready(Err(_)) | Poll::Pending) => Some(Seen::Nothing),
+        }
+    }
+
+    /// A reader that has come by meanwhile has found nothing, and waits.
+    fn wake_reader_for_kept(&self) {
+        let has_answer =
+            self.enter().is_ok_and(|state| !state.kept.is_empty() || state.end.is_some());
+        if has_answer {
+            let mut after = Afterwards::new();
+            self.wakes().input(&mut after);
+            after.run();
         }
     }
 

@@ -127,6 +127,8 @@ impl SocketSource {
     /// kernel says the same (`recv(2)`).
     fn end(&self) -> Result<()> {
         if let Some(cause) = self.core.settled_cause() {
+            // The call that has met it may not have come so far.
+            self.core.tell_writer();
             return Err(cause.clone());
         }
         let mut after = Afterwards::new();
