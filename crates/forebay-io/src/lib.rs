@@ -18,6 +18,10 @@
 //! - **Poisons**: only slices above 1 MiB, read or written in pieces. The channel remembers that an
 //!   item is incomplete and says so on every later call.
 //!
+//! A call that could go on, or answer, without ever waiting gives way now and then: it returns
+//! `Pending` and has its task polled again, in the next turn of its worker. Every promise holds for
+//! that as well.
+//!
 //! The promise is per call. A timeout around three reads may lose what the first two returned;
 //! put the timeout around each read, or keep their results outside of it.
 //!
@@ -51,6 +55,7 @@ pub mod seam;
 #[path = "../tests/support/seeds.rs"]
 mod seeds;
 mod sync;
+mod turn;
 mod unwinding;
 mod waiters;
 mod write;

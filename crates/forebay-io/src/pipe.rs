@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::cause::Cause;
 use crate::lane::Lane;
@@ -11,7 +11,11 @@ use crate::outbox::Outbox;
 use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Filled, Inlet, Source, Turns};
 use crate::sync::Mutex;
+use crate::turn::Share;
 use crate::{ByteReadChannel, ByteWriteChannel, Error, Result};
+
+/// Fills in a turn before a reading task gives way; each is a move in memory.
+const FILLS_MAX: u16 = 256;
 
 /// Makes a channel in memory: what is written to the second comes out of the first.
 ///
@@ -46,8 +50,8 @@ pub fn ends(capacity: usize) -> (PipeSource, Arc<Outbox>) {
     let drain = Box::new(PipeDrain(Arc::clone(&pipe)));
     let turns = Arc::clone(&pipe) as Arc<dyn Turns>;
     // The pipe holds `capacity` bytes; the outbox before it accepts only while it is empty.
-    let outbox = Outbox::with_high_water(drain, cause, turns, 1);
-    (PipeSource(pipe), outbox)
+    let outbox = Outbox::of_pipe(drain, cause, turns);
+    (PipeSource { pipe, share: Share::of_calls(FILLS_MAX) }, outbox)
 }
 
 struct Pipe {
@@ -103,29 +107,32 @@ impl Drop for PipeDrain {
 }
 
 /// The reading end of a pipe.
-pub struct PipeSource(Arc<Pipe>);
+pub struct PipeSource {
+    pipe: Arc<Pipe>,
+    share: Share,
+}
 
 impl PipeSource {
     /// True when the writer has sent its end mark, read or not.
     pub fn has_ended(&self) -> bool {
-        self.0.lane.has_ended()
+        self.pipe.lane.has_ended()
     }
 
     /// The writing end's last word, for whoever lent its channel.
     pub fn ending(&self) -> PipeEnding {
-        PipeEnding(Arc::clone(&self.0))
+        PipeEnding(Arc::clone(&self.pipe))
     }
 
     fn gone(&self, cause: Option<&Error>) {
         let mut after = Afterwards::new();
-        let reader = self.0.lane.reader_gone(cause, &mut after);
+        let reader = self.pipe.lane.reader_gone(cause, &mut after);
         drop(reader);
         after.run();
         self.let_go();
     }
 
     fn let_go(&self) {
-        let lingering = lock(&self.0.lingering).take();
+        let lingering = lock(&self.pipe.lingering).take();
         drop(lingering);
     }
 }
@@ -149,8 +156,10 @@ impl fmt::Debug for PipeEnding {
 
 impl Source for PipeSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        self.0.lane.poll_receive(cx, inlet).map_ok(|count| {
+        ready!(self.share.poll_left(cx));
+        self.pipe.lane.poll_receive(cx, inlet).map_ok(|count| {
             if count > 0 {
+                self.share.spend(count);
                 return Filled::More;
             }
             self.let_go();
@@ -163,7 +172,7 @@ impl Source for PipeSource {
     }
 
     fn cause(&self) -> Option<Error> {
-        self.0.lane.cause().cloned()
+        self.pipe.lane.cause().cloned()
     }
 }
 
@@ -175,6 +184,6 @@ impl Drop for PipeSource {
 
 impl fmt::Debug for PipeSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PipeSource").field("lane", &self.0.lane).finish_non_exhaustive()
+        f.debug_struct("PipeSource").field("lane", &self.pipe.lane).finish_non_exhaustive()
     }
 }

@@ -66,27 +66,44 @@ impl Segment {
 /// The queue of an [`Outbox`](crate::seam::Outbox): what was accepted and not sent yet.
 ///
 /// Small items are copied behind each other into pooled blocks, so that one turn's writes lie in
-/// one piece; large [`Bytes`] are queued as they are. Invariant: `len` is the sum of the segments'
-/// lengths, and no segment is empty.
+/// one piece; large [`Bytes`] are queued as they are.
+///
+/// What is more than may be sent in a turn is withheld: a drain sees the queue without it.
+///
+/// Invariants: `len` is the sum of the segments' lengths; no segment is empty; `withheld <= len`.
 #[derive(Debug, Default)]
 pub struct SendQueue {
     /// The first segment stands here, so that the usual queue of one allocates nothing.
     front: Option<Segment>,
     rest: VecDeque<Segment>,
     len: usize,
+    /// Bytes at the end that are not offered now.
+    withheld: usize,
 }
 
 impl SendQueue {
     /// Bytes waiting.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        self.len - self.withheld
     }
 
     /// True when nothing waits.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == self.withheld
+    }
+
+    /// Offers `most` bytes and withholds the others, until [`offer_all`](Self::offer_all).
+    #[inline]
+    pub(crate) fn offer(&mut self, most: usize) {
+        self.withheld = self.len.saturating_sub(most);
+    }
+
+    /// Withholds nothing.
+    #[inline]
+    pub(crate) fn offer_all(&mut self) {
+        self.withheld = 0;
     }
 
     /// Copies bytes behind what waits.
@@ -122,20 +139,27 @@ impl SendQueue {
 
     /// The first piece; empty when nothing waits.
     pub fn first(&self) -> &[u8] {
-        self.front.as_ref().map_or(&[], Segment::as_slice)
+        let front = self.front.as_ref().map_or(&[][..], Segment::as_slice);
+        &front[..front.len().min(self.len())]
     }
 
     /// True when everything that waits is one piece.
     pub fn is_one_piece(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() || self.first().len() == self.len()
     }
 
     /// The first pieces, for a vectored send.
     pub fn slices(&self) -> ([IoSlice<'_>; SLICES_COUNT], usize) {
         let mut slices = [IoSlice::new(&[]); SLICES_COUNT];
-        let mut count = 0;
+        let (mut count, mut left) = (0, self.len());
         for (slot, segment) in slices.iter_mut().zip(self.front.iter().chain(&self.rest)) {
-            *slot = IoSlice::new(segment.as_slice());
+            if left == 0 {
+                break;
+            }
+            let segment = segment.as_slice();
+            let offered = segment.len().min(left);
+            *slot = IoSlice::new(&segment[..offered]);
+            left -= offered;
             count += 1;
         }
         (slices, count)
@@ -147,7 +171,7 @@ impl SendQueue {
     ///
     /// If that is more than waits: a defect of the drain.
     pub fn sent(&mut self, mut count: usize, after: &mut Afterwards) {
-        assert!(count <= self.len, "a drain sent more than it was offered");
+        assert!(count <= self.len(), "a drain sent more than it was offered");
         self.len -= count;
         while count > 0 {
             let Some(front) = &mut self.front else { return };
@@ -164,9 +188,10 @@ impl SendQueue {
 
     /// Moves up to `most` bytes behind another queue's, whole pieces without a copy.
     pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut Afterwards) {
-        let mut left = most;
-        while left > 0 && !self.is_empty() {
-            let length = self.first().len();
+        let mut left = most.min(self.len());
+        while left > 0 {
+            // The whole piece, of which a part may be withheld.
+            let length = self.front.as_ref().map_or(0, |front| front.as_slice().len());
             if length > left || length < SHARE_BYTES {
                 let count = length.min(left);
                 other.push_slice(&self.first()[..count]);

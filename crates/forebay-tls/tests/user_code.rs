@@ -10,10 +10,10 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, ErrorKind};
 use forebay_tls::seam::{Session, Store};
 use forebay_tls::{TlsConfig, Trust};
 use futures_lite::FutureExt as _;
-use futures_lite::future::{block_on, poll_once, zip};
+use futures_lite::future::{block_on, zip};
 use vocabulary::{
     BOTH, Conn, Side, Version, client, client_of, handshake, opened, opened_over, pair, server,
-    server_of, side_and_raw, watched,
+    server_of, side_and_raw, soon, watched,
 };
 
 /// What user code finds of its own connection.
@@ -37,17 +37,17 @@ fn misuse(found: &Found, what: Misuse) {
             assert!(input.closed_cause().is_none());
         }
         Misuse::Read => {
-            let read = block_on(poll_once(input.read_u8())).expect("an answer at once");
+            let read = block_on(soon(input.read_u8())).expect("an answer at once");
             assert_eq!(read.expect_err("not from inside").kind(), ErrorKind::InvalidInput);
         }
         Misuse::Write => {
             // It may be accepted, but cannot be sent.
-            block_on(poll_once(output.write_str("from inside"))).expect("an answer at once").ok();
-            let flushed = block_on(poll_once(output.flush())).expect("an answer at once");
+            block_on(soon(output.write_str("from inside"))).expect("an answer at once").ok();
+            let flushed = block_on(soon(output.flush())).expect("an answer at once");
             assert_eq!(flushed.expect_err("not from inside").kind(), ErrorKind::InvalidInput);
         }
         Misuse::Finish => {
-            let finished = block_on(poll_once(output.finish())).expect("an answer at once");
+            let finished = block_on(soon(output.finish())).expect("an answer at once");
             finished.expect_err("not from inside");
         }
     }

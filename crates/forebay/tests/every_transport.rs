@@ -7,7 +7,7 @@ mod support;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, CloseReason, Connection, Result};
 use futures_lite::future::{poll_once, yield_now, zip};
-use support::{MIB, on_every_transport, pattern, report, until};
+use support::{MIB, on_every_transport, pattern, report, settle, until};
 
 /// Each direction of the echo.
 const ECHOED: usize = 10_000_000;
@@ -218,7 +218,11 @@ fn queued_counts_what_was_accepted_and_not_handed_over() {
 
         // A peer that does not read: more and more is queued, up to the mark and one item.
         let item = vec![0; 16 * 1024];
-        while poll_once(client.output.write_all(&item)).await.is_some() {}
+        // A write that gives way, its share of the turn used up, does not wait for the peer.
+        while client.output.queued() < 64 * 1024 {
+            while poll_once(client.output.write_all(&item)).await.is_some() {}
+            settle().await;
+        }
         let queued = client.output.queued();
         let most = 64 * 1024 + item.len() + transport.queued_besides();
         assert!((64 * 1024..most).contains(&queued), "{queued}");

@@ -14,7 +14,7 @@ use forebay::{
 use futures_lite::future::{poll_once, yield_now, zip};
 use support::{
     DRAIN_TIMEOUT, Transport, just_before_silence, on_each, on_every_transport,
-    on_every_transport_with_clock, past_silence, pattern, report, until, until_at_rest,
+    on_every_transport_with_clock, past_silence, pattern, report, settle, until, until_at_rest,
 };
 
 const WRITTEN: usize = 200_000;
@@ -255,10 +255,14 @@ async fn never_read(
     let mut accepted = 0;
     loop {
         // The kernel makes room for a while, as the turns go by.
-        match poll_once(connection.output.write_all(&item)).await {
-            Some(written) => accepted += written.map(|()| item.len())?,
-            None if poll_once(connection.output.flush()).await.is_none() => break,
-            None => {}
+        if let Some(written) = poll_once(connection.output.write_all(&item)).await {
+            accepted += written.map(|()| item.len())?;
+            continue;
+        }
+        // Full for as long as nothing is read; or it only gave way, its share of the turn used up.
+        settle().await;
+        if connection.output.queued() >= 64 * 1024 {
+            break;
         }
     }
     let most = 64 * 1024 + item.len() + transport.queued_besides();

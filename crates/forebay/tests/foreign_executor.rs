@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Result, SelectorManager};
 use futures_lite::future::{block_on, poll_once};
-use support::{KIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched};
+use support::{KIB, MIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -36,10 +36,10 @@ fn pair(transport: Transport, selector: &SelectorManager) -> (Connection, Connec
     block_on(transport.pair(selector)).unwrap()
 }
 
-/// Fills the connection: the next write waits for room.
+/// Fills the connection with more than any system takes for a peer that does not read: the next write
+/// waits for room.
 fn fill(it: &mut Connection) {
-    let piece = pattern(256 * KIB);
-    while block_on(poll_once(it.output.write_all(&piece))).transpose().unwrap().is_some() {}
+    block_on(it.output.write_bytes(vec![0; 64 * MIB].into())).unwrap();
 }
 
 #[track_caller]

@@ -10,6 +10,7 @@
 mod support;
 
 use std::hint::spin_loop;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -73,9 +74,15 @@ async fn pair(selector: &SelectorManager, transport: Transport) -> (Connection, 
 
 /// Everything is over by now, so a read that is not answered at once never is.
 fn is_answered(it: &mut Connection) -> bool {
-    let read: Option<Result<u8>> = block_on(poll_once(it.input.read_u8()));
+    let read: Option<Result<u8>> = soon(it.input.read_u8());
     assert!(read.as_ref().is_none_or(Result::is_err), "{read:?}");
     read.is_some()
+}
+
+/// The answer of a call that has nothing to wait for, but may give way first.
+fn soon<T>(call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    (0..2).find_map(|_| block_on(poll_once(call.as_mut())))
 }
 
 /// Counts the rounds after which a read waits that nothing will ever end.
@@ -152,6 +159,6 @@ fn an_accept_beside_a_close_is_answered_and_so_is_the_next() {
                 block_on(server.accept()).unwrap_err();
             },
         );
-        block_on(poll_once(server.accept())).is_some()
+        soon(server.accept()).is_some()
     });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::phase::Phase;
-use super::{Outbox, State, Until};
+use super::{Limit, Outbox, State, Until};
 use crate::block::{Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::lock::lock;
 use crate::seam::Afterwards;
@@ -77,7 +77,7 @@ impl Below {
         let mut state = lock(&self.outbox.state);
         if !state.queue.is_empty() {
             // What it met is the cause of the phase that follows.
-            self.outbox.advance_locked(&mut state, after).ok();
+            self.outbox.advance_locked(&mut state, Limit::Above, after).ok();
         }
         if state.phase != Phase::Open {
             drop(state);
@@ -152,7 +152,7 @@ fn finish_locked<'a>(outbox: &'a Outbox, after: &mut Afterwards) -> MutexGuard<'
     let mut state = lock(&outbox.state);
     outbox.begin_finishing(&mut state, after);
     // What it met is the cause of the phase that follows.
-    outbox.advance_locked(&mut state, after).ok();
+    outbox.advance_locked(&mut state, Limit::Above, after).ok();
     state
 }
 

@@ -1,6 +1,7 @@
 //! The shared write side: a queue, the drain behind it, and the phase they are in.
 
 mod below;
+mod drive;
 mod phase;
 mod stage;
 #[cfg(test)]
@@ -10,15 +11,17 @@ mod whole;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
 use bytes::Bytes;
 
 pub use self::below::{Below, Parcel};
+use self::drive::Limit;
 use self::phase::Phase;
 pub use self::stage::{WorkerStage, end_poll};
 use self::wait::Room;
 pub use self::wait::Until;
+pub(crate) use self::wait::WriterPace;
 pub(crate) use self::whole::Piece;
 use self::whole::Whole;
 use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
@@ -29,11 +32,15 @@ use crate::queue::SendQueue;
 use crate::seam::{Afterwards, Drain, Turns};
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::sync::{Mutex, MutexGuard};
+use crate::turn::Share;
 use crate::waiters::Waiters;
 use crate::{Error, ErrorKind, Result};
 
 /// A writer waits while this many bytes are queued: 64 KiB.
 pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
+
+/// Items that a pipe passes on in a turn; each is moved in memory, without a system call.
+const PIPE_CALLS_MAX: u16 = 256;
 
 /// What a channel writes into, shared with whoever flushes, finishes or closes it.
 ///
@@ -42,7 +49,8 @@ pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
 ///
 /// ```text
 ///   write ──► queue ──► advance(): Drain::poll_send ──► transport
-///               │            └─ queue empty and Finishing: Drain::poll_end
+///               │            ├─ queue empty and Finishing: Drain::poll_end
+///               │            └─ share of the turn used up: on in the next turn
 ///   waiters: a number (sent, queued) or a phase
 /// ```
 ///
@@ -61,6 +69,9 @@ pub struct Outbox {
     /// Open and below the mark, as the last holder of the lock left it. A writer that sees it set
     /// composes its item without having locked; accepting looks again under the lock.
     has_room: AtomicBool,
+    /// Another thread wants to abort. Whoever holds the lock in order to send stops behind the call
+    /// it is in, and accepts nothing more, so that the two do not race for the lock.
+    aborting: AtomicBool,
 }
 
 struct State {
@@ -69,22 +80,33 @@ struct State {
     phase: Phase,
     /// Bytes handed to the transport since the beginning.
     sent: u64,
-    /// A flush is due at the end of this turn.
-    deferred: bool,
-    /// A flush is due even at the end of this task's poll.
-    hurried: bool,
+    due: Due,
     /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
     /// here.
     staged: bool,
     /// Whether an end mark may follow.
     whole: Whole,
+    share: Share,
+    /// Its share went through a pipe on a thread without turns: the writer comes to where it gives
+    /// way before it finds room again.
+    pauses: bool,
     waiters: Waiters<Until>,
+}
+
+/// When the next flush is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Never,
+    /// At the end of this turn.
+    Turn,
+    /// Even at the end of this task's poll.
+    Poll,
 }
 
 /// What keeps an item from being accepted.
 #[derive(Clone, Copy)]
 enum Hindrance {
-    /// The queue is full, or bytes are on another thread's stage.
+    /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
     ForNow,
     /// Nothing is accepted any more.
     ForGood,
@@ -108,7 +130,7 @@ impl Wake for Advance {
 impl Outbox {
     /// An outbox in front of `drain`. Writers wait at 64 KiB.
     pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
-        Self::with_high_water(drain, cause, turns, HIGH_WATER_BYTES)
+        Self::make(drain, cause, turns, HIGH_WATER_BYTES, None, Share::default())
     }
 
     /// An outbox whose drain writes into another one, through [`Below`]. It has that one's turns, so
@@ -116,16 +138,13 @@ impl Outbox {
     /// lower one has sent it as well.
     pub fn over(drain: Box<dyn Drain>, cause: Cause, below: Arc<Self>) -> Arc<Self> {
         let turns = Arc::clone(&below.turns);
-        Self::make(drain, cause, turns, HIGH_WATER_BYTES, Some(below))
+        Self::make(drain, cause, turns, HIGH_WATER_BYTES, Some(below), Share::default())
     }
 
-    pub(crate) fn with_high_water(
-        drain: Box<dyn Drain>,
-        cause: Cause,
-        turns: Arc<dyn Turns>,
-        high_water: usize,
-    ) -> Arc<Self> {
-        Self::make(drain, cause, turns, high_water, None)
+    /// An outbox in front of memory. It accepts only while it is empty, because what is behind it
+    /// holds bytes enough.
+    pub(crate) fn of_pipe(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+        Self::make(drain, cause, turns, 1, None, Share::of_calls(PIPE_CALLS_MAX))
     }
 
     fn make(
@@ -134,6 +153,7 @@ impl Outbox {
         turns: Arc<dyn Turns>,
         high_water: usize,
         below: Option<Arc<Self>>,
+        share: Share,
     ) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             state: Mutex::new(State {
@@ -141,10 +161,11 @@ impl Outbox {
                 queue: SendQueue::default(),
                 phase: Phase::Open,
                 sent: 0,
-                deferred: false,
-                hurried: false,
+                due: Due::Never,
                 staged: false,
                 whole: Whole::default(),
+                share,
+                pauses: false,
                 waiters: Waiters::default(),
             }),
             cause,
@@ -153,6 +174,7 @@ impl Outbox {
             own_waker: Waker::from(Arc::new(Advance(weak.clone()))),
             high_water,
             has_room: AtomicBool::new(true),
+            aborting: AtomicBool::new(false),
         })
     }
 
@@ -178,6 +200,7 @@ impl Outbox {
     #[inline]
     fn note_room(&self, state: &State) {
         let room = state.phase == Phase::Open
+            && !state.pauses
             && state.queue.len() < self.high_water
             && !state.whole.is_partial();
         if self.has_room.load(Relaxed) != room {
@@ -266,14 +289,20 @@ impl Outbox {
         if state.phase != Phase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
-        let full = needs_room && state.queue.len() >= self.high_water;
-        (full || state.staged).then_some(Hindrance::ForNow)
+        self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
+    }
+
+    /// True when something has to be waited for before anything is accepted.
+    #[inline]
+    fn is_in_the_way(&self, state: &State, needs_room: bool) -> bool {
+        let full = needs_room && (state.pauses || state.queue.len() >= self.high_water);
+        full || state.staged || self.aborting.load(Relaxed)
     }
 
     fn answer(&self, hindrance: Hindrance) -> Result<bool> {
         match hindrance {
             Hindrance::ForNow => Ok(false),
-            Hindrance::ForGood => self.check_whole("write").and_then(|()| Err(self.refusal())),
+            Hindrance::ForGood => Err(self.refusal()),
         }
     }
 
@@ -281,13 +310,21 @@ impl Outbox {
     #[inline]
     fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
         self.note_room(&state);
-        let due = flush && !state.deferred && !state.queue.is_empty();
-        state.deferred |= due;
+        let due = flush && state.due == Due::Never && !state.queue.is_empty();
+        if due {
+            state.due = Due::Turn;
+        }
         // A flush is due at the end of this turn, which is when a stage is settled at the latest.
-        let burst = flush && stage::note_item(self) && !due && state.deferred;
+        let burst = flush
+            && stage::note_item(self)
+            && !due
+            && state.due != Due::Never
+            && state.has_room_for_stage(self.high_water);
         state.staged = burst;
-        let hurry = flush && !state.hurried && state.queue.len() > SMALL_BLOCK_BYTES;
-        state.hurried |= hurry;
+        let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
+        if hurry {
+            state.due = Due::Poll;
+        }
         drop(state);
         if burst {
             stage::begin(self);
@@ -312,8 +349,10 @@ impl Outbox {
         state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
         let finishing = state.phase == Phase::Finishing;
         self.note_room(&state);
-        let due = !state.deferred && !state.queue.is_empty();
-        state.deferred |= due;
+        let due = state.due == Due::Never && !state.queue.is_empty();
+        if due {
+            state.due = Due::Turn;
+        }
         drop(state);
         after.run();
         if finishing {
@@ -328,22 +367,27 @@ impl Outbox {
         self.turns.defer(self);
     }
 
-    /// Sends what can be sent, goes on to the end mark when that is due, and wakes whoever waited
-    /// for either. The one hand on the drain.
+    /// Sends what can be sent in this turn, goes on to the end mark when that is due, and wakes the
+    /// waiters for either. Ensures exclusive use of the drain.
     pub fn advance(&self) {
         stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         // Dropped without the lock: a cause of it that came second.
-        let outcome = self.advance_locked(&mut state, &mut after);
+        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
         drop(state);
         drop(outcome);
         after.run();
     }
 
-    fn advance_locked(&self, state: &mut State, after: &mut Afterwards) -> Result<()> {
-        (state.deferred, state.hurried) = (false, false);
-        let outcome = state.drive(&self.own_waker, self.is_below_aborted(), after);
+    fn advance_locked(
+        &self,
+        state: &mut State,
+        limit: Limit,
+        after: &mut Afterwards,
+    ) -> Result<()> {
+        state.due = Due::Never;
+        let outcome = self.drive(state, limit, after);
         if let Err(error) = &outcome {
             let cause = self.cause.record(error.clone());
             state.give_up(&cause, after);
@@ -370,7 +414,7 @@ impl Outbox {
         let mut state = lock(&self.state);
         self.begin_finishing(&mut state, &mut after);
         // Dropped without the lock: a cause of it that came second.
-        let outcome = self.advance_locked(&mut state, &mut after);
+        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
         drop(state);
         drop(outcome);
         after.run();
@@ -392,6 +436,9 @@ impl Outbox {
     }
 
     fn abort_with(&self, cause: &Error, after: &mut Afterwards) {
+        // Seen by a thread that sends in between, perhaps a call later than this; nothing else hangs
+        // on it, because what it forbids is forbidden for good below.
+        self.aborting.store(true, Relaxed);
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
             return;
@@ -471,6 +518,9 @@ impl Outbox {
 
     /// Why nothing is accepted any more.
     fn refusal(&self) -> Error {
+        if let Err(incomplete) = self.check_whole("write") {
+            return incomplete;
+        }
         self.cause.get().cloned().unwrap_or_else(|| {
             Error::new(ErrorKind::Closed, "write").with_detail(if self.is_open() {
                 "the selector was closed"
@@ -482,44 +532,15 @@ impl Outbox {
 }
 
 impl State {
-    /// Drives the drain as far as it goes without waiting. It is asked to send nothing, too, where the
-    /// outbox below was given up.
-    fn drive(
-        &mut self,
-        own_waker: &Waker,
-        below_aborted: bool,
-        after: &mut Afterwards,
-    ) -> Result<()> {
-        if self.phase.is_settled() {
-            return Ok(());
-        }
-        let mut cx = Context::from_waker(own_waker);
-        if !self.queue.is_empty() || below_aborted {
-            let before = self.queue.len();
-            let progress = self.drain.poll_send(&mut cx, &mut self.queue, after);
-            self.sent += (before - self.queue.len()) as u64;
-            match progress {
-                Poll::Ready(result) => result?,
-                Poll::Pending => {
-                    self.queue.settle();
-                    return Ok(());
-                }
-            }
-        }
-        if self.phase == Phase::Finishing
-            && !self.staged
-            && let Poll::Ready(result) = self.drain.poll_end(&mut cx, after)
-        {
-            result?;
-            self.phase = Phase::Finished;
-        }
-        Ok(())
-    }
-
     fn give_up(&mut self, cause: &Error, after: &mut Afterwards) {
         self.phase = Phase::Aborted;
         self.queue.clear(after);
         self.drain.abort(cause, after);
+    }
+
+    /// True when whatever fits a stage would stay below the mark.
+    fn has_room_for_stage(&self, high_water: usize) -> bool {
+        self.queue.len() < high_water.saturating_sub(stage::BYTES_MAX)
     }
 
     fn room(&self, high_water: usize, turns: &dyn Turns) -> Room {

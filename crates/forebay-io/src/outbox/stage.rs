@@ -27,11 +27,14 @@ use std::sync::Arc;
 use super::Outbox;
 use crate::item::Item;
 use crate::sync::thread_local;
+use crate::turn;
 
 /// A stage that holds this much is settled before more is added.
 const STAGE_BYTES_MAX: usize = 8 * 1024;
 /// Larger items go to the queue: copying them twice would cost more than the lock.
 const ITEM_BYTES_MAX: usize = 1024;
+/// The most that a stage may come to hold.
+pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + ITEM_BYTES_MAX;
 
 thread_local! {
     static STAGE: Stage = const { Stage::new() };
@@ -124,6 +127,7 @@ fn settle_taken(owner: &Arc<Outbox>, mut bytes: Vec<u8>) {
 pub fn end_poll() {
     settle();
     STAGE.with(|stage| stage.last.set(0));
+    turn::end_poll();
 }
 
 /// Gives this thread a stage until the guard drops; its owner promises to call [`end_poll`] after

@@ -1,9 +1,11 @@
 mod below;
+mod share;
 mod stage;
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use super::drive::Limit;
 use super::phase::Phase;
 use super::{Hindrance, Outbox, State, stage};
 use crate::lock::lock;
@@ -82,7 +83,7 @@ impl Outbox {
             drop(state);
             return self.answer(Hindrance::ForGood);
         }
-        if state.queue.len() >= self.high_water || state.staged {
+        if self.is_in_the_way(&state, true) {
             return Ok(false);
         }
         state.queue.push_slice(piece.bytes);
@@ -134,7 +135,7 @@ impl Outbox {
         let mut outcome = Ok(());
         if state.queue.is_empty() && !state.staged {
             self.begin_finishing(&mut state, &mut after);
-            outcome = self.advance_locked(&mut state, &mut after);
+            outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
         }
         if !state.phase.is_settled() {
             let first = self.cause.record(cause.clone());

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seeds::{KIB, pattern, property, sizes};
+use crate::seeds::{KIB, MIB, pattern, property, sizes};
 
 fn all(queue: &SendQueue) -> Vec<u8> {
     let segments = queue.front.iter().chain(&queue.rest);
@@ -209,4 +209,28 @@ fn a_peer_that_takes_nothing_does_not_collect_pieces() {
         assert!(pieces(&queue) <= 2);
     }
     assert_eq!(queue.len(), 10 * KIB);
+}
+
+/// What is withheld is no part of what a drain sees, and is there again afterwards.
+#[test]
+fn a_drain_sees_what_is_offered() {
+    let bytes = pattern(200 * KIB, 0);
+    for most in [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 150 * KIB, 200 * KIB, MIB] {
+        let (mut queue, mut other) = (SendQueue::default(), SendQueue::default());
+        let mut after = Afterwards::new();
+        queue.push_slice(&bytes[..80 * KIB]);
+        queue.push_bytes(Bytes::copy_from_slice(&bytes[80 * KIB..]), &mut after);
+        queue.offer(most);
+        let offered = most.min(bytes.len());
+        assert_eq!((queue.len(), queue.is_empty()), (offered, offered == 0));
+        let (slices, count) = queue.slices();
+        let seen = slices[..count].iter().map(|slice| &**slice).collect::<Vec<_>>().concat();
+        assert!(seen == bytes[..offered]);
+        assert_eq!(queue.is_one_piece(), count < 2);
+        queue.move_to(&mut other, usize::MAX, &mut after);
+        assert!(queue.is_empty() && all(&other) == bytes[..offered]);
+        queue.offer_all();
+        assert!(all(&queue) == bytes[offered..]);
+        after.run();
+    }
 }

@@ -8,9 +8,11 @@
 //!
 //! Invariants: `head <= tail <= storage.len()`; empty storage has `head == tail == 0`.
 //!
-//! A block is taken when bytes arrive and given back before the channel sleeps
-//! ([`Buffer::settle`]): a remainder below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own,
-//! more stays where it is. So a sleeping channel never pins more than four times what it holds.
+//! A block is taken when bytes arrive, and given back as soon as a call leaves little in it
+//! ([`Buffer::end_call`]), because its task may wait for something else than this channel: a remainder
+//! below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own, more stays where it is. Before the
+//! channel itself sleeps ([`Buffer::settle`]) that buffer shrinks to what it holds. So a sleeping
+//! channel never pins more than four times what it holds.
 //!
 //! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Both
 //! directions cost O(1) per byte received, however small the pieces in which a peer sends.
@@ -20,6 +22,7 @@ mod tests;
 
 use bytes::Bytes;
 
+use super::remainder::Remainder;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
 /// A sleeping channel keeps a block only for this many bytes or more.
@@ -37,7 +40,7 @@ enum Storage {
     Empty,
     Block(Block),
     /// The remainder of a block that was given back; every byte up to its length is in use.
-    Kept(Vec<u8>),
+    Kept(Remainder),
     /// An item that does not fit a block; initialised up to its length.
     Grown(Vec<u8>),
 }
@@ -48,7 +51,8 @@ impl Storage {
         match self {
             Self::Empty => &[],
             Self::Block(block) => block.as_slice(),
-            Self::Kept(bytes) | Self::Grown(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
+            Self::Grown(bytes) => bytes,
         }
     }
 
@@ -56,7 +60,8 @@ impl Storage {
         match self {
             Self::Empty => &mut [],
             Self::Block(block) => block.as_mut_slice(),
-            Self::Kept(bytes) | Self::Grown(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
+            Self::Grown(bytes) => bytes,
         }
     }
 }
@@ -92,12 +97,30 @@ impl Buffer {
         &mut storage.as_mut_slice()[*head..*tail]
     }
 
-    /// Nobody may come back for a long time: an empty buffer gives its block back at once.
+    /// The task may not come back for a long time. So at the end of a call an empty buffer gives its
+    /// block back, and one with little in it moves that to a buffer of its own size: once for each
+    /// block that arrived, however many calls take from it.
     #[inline]
-    pub(crate) fn release_if_empty(&mut self) {
+    pub(crate) fn end_call(&mut self) {
         if self.is_empty() {
             self.release();
+        } else {
+            self.settle_block();
         }
+    }
+
+    /// Little is left of a block, what is to be lent next included: it moves to a remainder.
+    #[inline]
+    pub(crate) fn settle_block(&mut self) {
+        if self.len() < KEEP_BLOCK_BYTES && matches!(self.storage, Storage::Block(_)) {
+            self.keep(Remainder::of(self.readable()));
+        }
+    }
+
+    fn keep(&mut self, left: Remainder) {
+        self.head = 0;
+        self.tail = left.len();
+        self.storage = if left.is_empty() { Storage::Empty } else { Storage::Kept(left) };
     }
 
     /// Takes the next `count` bytes and lends them.
@@ -180,13 +203,14 @@ impl Buffer {
         }
         match &self.storage {
             Storage::Block(_) | Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => {
-                let left = self.readable().to_vec();
-                self.replace(left, Storage::Kept);
+                self.keep(Remainder::exact(self.readable()));
             }
             // What an item once needed, or what was consumed since: memory without bytes in it.
-            Storage::Kept(bytes) | Storage::Grown(bytes) if 4 * self.len() < bytes.capacity() => {
-                let left = self.readable().to_vec();
-                self.replace(left, Storage::Kept);
+            Storage::Kept(bytes) if 4 * self.len() < bytes.capacity() => {
+                self.keep(Remainder::exact(self.readable()));
+            }
+            Storage::Grown(bytes) if 4 * self.len() < bytes.capacity() => {
+                self.keep(Remainder::exact(self.readable()));
             }
             _ => {}
         }
@@ -200,13 +224,14 @@ impl Buffer {
             return Bytes::copy_from_slice(self.take(count));
         }
         let (start, end) = (self.head, self.head + count);
-        let rest = self.storage.as_slice()[end..self.tail].to_vec();
+        let rest = Remainder::exact(&self.storage.as_slice()[end..self.tail]);
         let frozen = match std::mem::take(&mut self.storage) {
             Storage::Block(block) => Bytes::from_owner(block),
-            Storage::Kept(bytes) | Storage::Grown(bytes) => Bytes::from(bytes),
+            Storage::Kept(bytes) => Bytes::from(bytes.into_vec()),
+            Storage::Grown(bytes) => Bytes::from(bytes),
             Storage::Empty => Bytes::new(),
         };
-        self.replace(rest, Storage::Kept);
+        self.keep(rest);
         frozen.slice(start..end)
     }
 
@@ -242,7 +267,7 @@ impl Buffer {
         let mut joined = Vec::with_capacity(bytes.len() + self.len());
         joined.extend_from_slice(bytes);
         joined.extend_from_slice(self.readable());
-        self.replace(joined, Storage::Kept);
+        self.keep(Remainder::from(joined));
     }
 
     /// Forgets everything.
@@ -266,18 +291,14 @@ impl Buffer {
         self.tail = 0;
     }
 
-    fn replace(&mut self, bytes: Vec<u8>, storage: fn(Vec<u8>) -> Storage) {
-        self.head = 0;
-        self.tail = bytes.len();
-        self.storage = if bytes.is_empty() { Storage::Empty } else { storage(bytes) };
-    }
-
     /// Moves what is readable into a block, or into a larger buffer where it does not fit.
     fn move_to_block(&mut self) {
         let left = self.len();
         if left >= BLOCK_BYTES {
             let bytes = self.readable().to_vec();
-            return self.replace(bytes, Storage::Grown);
+            (self.head, self.tail) = (0, left);
+            self.storage = Storage::Grown(bytes);
+            return;
         }
         let mut block = Block::take(Size::Large);
         block.as_mut_slice()[..left].copy_from_slice(self.readable());
@@ -305,7 +326,8 @@ impl Buffer {
     fn grow(&mut self, most: usize) {
         let size = (self.tail * 2).min(most).max(self.tail + 1);
         let mut bytes = match std::mem::take(&mut self.storage) {
-            Storage::Kept(bytes) | Storage::Grown(bytes) => bytes,
+            Storage::Kept(bytes) => bytes.into_vec(),
+            Storage::Grown(bytes) => bytes,
             Storage::Block(block) => block.as_slice().to_vec(),
             Storage::Empty => Vec::new(),
         };

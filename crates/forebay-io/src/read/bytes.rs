@@ -1,11 +1,12 @@
 //! Bytes as they come: available, chunks, packets, all that remains.
 
 use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
 use super::{ByteReadChannel, PACKET_BYTES_MAX};
-use crate::seam::{Filled, Inlet};
+use crate::seam::Inlet;
 use crate::{Error, ErrorKind, Packet, Result};
 
 /// A slice of this size or more is filled straight from the source when nothing is buffered;
@@ -27,8 +28,9 @@ impl ByteReadChannel {
     /// Lossless: bytes reach the slice only in the poll that returns them.
     #[doc(alias = "readAvailable")]
     pub async fn read(&mut self, slice: &mut [u8]) -> Result<usize> {
-        self.check_lent("read")?;
+        self.lent("read").await?;
         if slice.is_empty() {
+            self.answer().await;
             return Ok(0);
         }
         if self.buffer.is_empty() {
@@ -65,7 +67,7 @@ impl ByteReadChannel {
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn read_chunk(&mut self) -> Result<Option<Bytes>> {
-        self.check_lent("read_chunk")?;
+        self.lent("read_chunk").await?;
         if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
             return Ok(None);
         }
@@ -85,14 +87,16 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are gathered in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
+        if count == 0 || count > PACKET_BYTES_MAX {
+            self.answer().await;
+        }
         if count > PACKET_BYTES_MAX {
             let kind = ErrorKind::LimitExceeded { limit: PACKET_BYTES_MAX as u64 };
             return Err(Error::new(kind, "read_packet")
                 .with_detail(format!("asked for {count} bytes; a packet has at most 1 MiB")));
         }
         self.need("read_packet", count).await?;
-        self.line.restart();
-        Ok(Packet::from(self.buffer.freeze(count)))
+        Ok(Packet::from(self.take_bytes(count)))
     }
 
     /// Reads everything up to the end, which must come within `limit` bytes.
@@ -106,15 +110,14 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are gathered in the channel and leave it together.
     pub async fn read_remaining(&mut self, limit: usize) -> Result<Packet> {
-        self.check_lent("read_remaining")?;
+        self.lent("read_remaining").await?;
         while self.buffer.len() <= limit {
             let most = limit.saturating_add(1);
             if !poll_fn(|cx| self.poll_more(cx, most)).await? {
-                self.line.restart();
-                let all = self.buffer.len();
-                return Ok(Packet::from(self.buffer.freeze(all)));
+                return Ok(Packet::from(self.take_chunk()));
             }
         }
+        self.answer().await;
         let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
         Err(Error::new(kind, "read_remaining")
             .with_detail(format!("more than {limit} bytes came before the end")))
@@ -130,8 +133,11 @@ impl ByteReadChannel {
     ///
     /// Resumes: what was discarded stays discarded, but a dropped call does not say how much.
     pub async fn discard(&mut self, count: u64) -> Result<u64> {
-        self.check_lent("discard")?;
+        self.lent("discard").await?;
         let mut left = count;
+        if left == 0 {
+            self.answer().await;
+        }
         while left > 0 {
             if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 break;
@@ -151,44 +157,51 @@ impl ByteReadChannel {
 
     pub(super) fn poll_slice(
         &mut self,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
         slice: &mut [u8],
-    ) -> std::task::Poll<Result<usize>> {
-        self.check_open_for_fill()?;
-        if matches!(self.state, super::State::Ended) {
-            return std::task::Poll::Ready(Ok(0));
+    ) -> Poll<Result<usize>> {
+        if ready!(self.poll_over(cx))? {
+            return Poll::Ready(Ok(0));
         }
         // The caller's memory is received into: a block of ours would only be held while it waits.
         self.buffer.settle();
         let mut inlet = Inlet::slice(slice);
-        self.source.poll_fill(cx, &mut inlet).map_ok(|filled| match filled {
-            Filled::More => inlet.filled(),
-            Filled::End => {
-                self.state = super::State::Ended;
-                0
-            }
-        })
+        let filled = self.source.poll_fill(cx, &mut inlet);
+        let count = inlet.filled();
+        self.note(&filled);
+        filled.map_ok(|_| count)
     }
 
     /// Copies what is buffered into the slice, as much as fits.
     pub(super) fn copy_buffered(&mut self, slice: &mut [u8]) -> usize {
         let count = slice.len().min(self.buffer.len());
         slice[..count].copy_from_slice(self.buffer.take(count));
-        self.buffer.release_if_empty();
+        self.buffer.end_call();
         self.line.restart();
         count
     }
 
     pub(super) fn discard_buffered(&mut self, count: usize) {
         self.buffer.consume(count);
-        self.buffer.release_if_empty();
-        self.line.restart();
+        self.buffer.end_call();
+        if count > 0 {
+            self.line.restart();
+        }
     }
 
     /// All that is buffered, as one value.
     pub(super) fn take_chunk(&mut self) -> Bytes {
-        self.line.restart();
-        let count = self.buffer.len();
-        self.buffer.freeze(count)
+        self.take_bytes(self.buffer.len())
+    }
+
+    /// So much of what is buffered, as one value.
+    fn take_bytes(&mut self, count: usize) -> Bytes {
+        // To take nothing is no progress: a loop over it gives way.
+        if count > 0 {
+            self.line.restart();
+        }
+        let bytes = self.buffer.freeze(count);
+        self.buffer.end_call();
+        bytes
     }
 }

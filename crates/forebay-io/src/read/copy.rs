@@ -36,7 +36,7 @@ impl ByteReadChannel {
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn copy_to(&mut self, output: &mut ByteWriteChannel) -> Result<u64> {
-        self.check_lent("copy_to")?;
+        self.lent("copy_to").await?;
         let mut copied = 0;
         loop {
             // Room first: while the output is full nothing is read, and nothing is held.
@@ -45,7 +45,10 @@ impl ByteReadChannel {
                 return Ok(copied);
             }
             match self.hand_over(output)? {
-                0 => output.wait_for_room().await?,
+                0 => {
+                    self.buffer.end_call();
+                    output.wait_for_room().await?;
+                }
                 count => copied += count as u64,
             }
         }

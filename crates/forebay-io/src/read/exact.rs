@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use super::bytes::STRAIGHT_BYTES;
 use super::{ByteReadChannel, Lent, unexpected_end};
 use crate::Result;
+use crate::turn::Answers;
 use crate::write::ITEM_BYTES_MAX;
 
 impl ByteReadChannel {
@@ -28,7 +29,7 @@ impl ByteReadChannel {
     /// [`Incomplete`](crate::ErrorKind::Incomplete), and nothing is lost in silence.
     #[doc(alias = "readFully")]
     pub fn read_exact<'a>(&'a mut self, slice: &'a mut [u8]) -> ReadExact<'a> {
-        ReadExact { channel: self, slice, filled: 0, done: false }
+        ReadExact { channel: self, slice, filled: 0, done: false, answers: Answers::default() }
     }
 }
 
@@ -43,6 +44,8 @@ pub struct ReadExact<'a> {
     slice: &'a mut [u8],
     filled: usize,
     done: bool,
+    /// The channel's count before this took anything, for the case that it gives it back.
+    answers: Answers,
 }
 
 impl Future for ReadExact<'_> {
@@ -51,11 +54,19 @@ impl Future for ReadExact<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
         if this.filled == 0 {
-            this.channel.check_lent("read_exact")?;
+            ready!(this.channel.poll_lent(cx, "read_exact"))?;
+        }
+        if this.filled == 0 {
+            ready!(this.channel.line.answers.poll_more(cx));
+            this.answers = this.channel.line.answers;
         }
         let outcome = ready!(this.poll_filled(cx));
         if outcome.is_err() {
             this.give_back();
+        }
+        if outcome.is_err() || this.slice.is_empty() {
+            this.answers.count();
+            this.channel.line.answers = this.answers;
         }
         this.channel.lent = Lent::default();
         this.done = true;

@@ -9,13 +9,11 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 
 use super::ByteReadChannel;
+use crate::turn::Answers;
 use crate::{Error, ErrorKind, Result};
 
 /// The most content a line may have unless [`LineOptions::limit`] says otherwise: 64 KiB.
 const LINE_BYTES_MAX: usize = 64 * 1024;
-
-/// Equal answers that a loop may get without giving way to other tasks.
-const EQUAL_ANSWERS_COUNT: u8 = 2;
 
 /// How a channel reads lines; set with
 /// [`set_line_options`](ByteReadChannel::set_line_options) and obeyed by every line call.
@@ -67,8 +65,8 @@ pub(super) struct LineScan {
     scanned: usize,
     /// An answer that stands until bytes are consumed.
     fault: Option<ErrorKind>,
-    /// How often that answer was given.
-    told: u8,
+    /// Answers since anything was consumed or has arrived: that one, ends, errors.
+    pub(super) answers: Answers,
 }
 
 impl LineScan {
@@ -77,7 +75,7 @@ impl LineScan {
     pub(super) fn restart(&mut self) {
         self.scanned = 0;
         self.fault = None;
-        self.told = 0;
+        self.answers.restart();
     }
 }
 
@@ -126,8 +124,11 @@ impl ByteReadChannel {
     #[doc(alias = "readUTF8Line")]
     #[doc(alias = "readLine")]
     pub async fn read_line(&mut self) -> Result<Option<String>> {
-        let line = self.read_line_ref().await?.map(str::to_owned);
-        self.buffer.release_if_empty();
+        let Some(found) = self.next_line().await? else {
+            return Ok(None);
+        };
+        let line = self.lend_line(&found)?.map(str::to_owned);
+        self.buffer.end_call();
         Ok(line)
     }
 
@@ -141,13 +142,11 @@ impl ByteReadChannel {
     ///
     /// Lossless, as [`read_line`](Self::read_line).
     pub async fn read_line_ref(&mut self) -> Result<Option<&str>> {
-        let found = match self.find_line() {
-            Some(found) => found,
-            None => match poll_fn(|cx| self.poll_line(cx)).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
+        let Some(found) = self.next_line().await? else {
+            return Ok(None);
         };
+        // Before it is lent: afterwards it could not be moved, and the task may keep it for long.
+        self.buffer.settle_block();
         self.lend_line(&found)
     }
 
@@ -162,14 +161,14 @@ impl ByteReadChannel {
     /// Lossless, as [`read_line`](Self::read_line): nothing is appended before the line is whole.
     #[doc(alias = "readUTF8LineTo")]
     pub async fn read_line_into(&mut self, line: &mut String) -> Result<bool> {
-        match self.read_line_ref().await? {
-            Some(content) => {
-                line.push_str(content);
-                self.buffer.release_if_empty();
-                Ok(true)
-            }
-            None => Ok(false),
+        let Some(found) = self.next_line().await? else {
+            return Ok(false);
+        };
+        if let Some(content) = self.lend_line(&found)? {
+            line.push_str(content);
         }
+        self.buffer.end_call();
+        Ok(true)
     }
 
     /// Discards everything up to and including the next LF, in bounded memory; false when there was
@@ -183,7 +182,7 @@ impl ByteReadChannel {
     ///
     /// Resumes: what was discarded stays discarded, and calling it again goes on to the same LF.
     pub async fn skip_line(&mut self) -> Result<bool> {
-        self.check_lent("skip_line")?;
+        self.lent("skip_line").await?;
         let mut skipped = false;
         loop {
             if let Some(at) = memchr(b'\n', self.buffer.readable()) {
@@ -195,6 +194,15 @@ impl ByteReadChannel {
             if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 return Ok(skipped);
             }
+        }
+    }
+
+    /// Waits for a line, which stays in the buffer; `None` at the end.
+    #[inline]
+    async fn next_line(&mut self) -> Result<Option<Found>> {
+        match self.find_line() {
+            Some(found) => Ok(Some(found)),
+            None => poll_fn(|cx| self.poll_line(cx)).await,
         }
     }
 
@@ -210,7 +218,7 @@ impl ByteReadChannel {
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
-        self.check_lent("read_line")?;
+        ready!(self.poll_lent(cx, "read_line"))?;
         if let Some(fault) = self.line.fault {
             return self.poll_fault(cx, fault);
         }
@@ -281,11 +289,7 @@ impl ByteReadChannel {
     /// The same answer again, without looking at the line again. A loop that ignores it gives way
     /// to other tasks.
     fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
-        if self.line.told >= EQUAL_ANSWERS_COUNT {
-            self.line.told = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
+        ready!(self.line.answers.poll_more(cx));
         Poll::Ready(Err(self.line.tell(fault)))
     }
 
@@ -311,7 +315,7 @@ impl LineScan {
     #[cold]
     fn tell(&mut self, fault: ErrorKind) -> Error {
         self.fault = Some(fault);
-        self.told = self.told.saturating_add(1);
+        self.answers.count();
         Error::new(fault, "read_line")
     }
 }

@@ -1,30 +1,36 @@
 //! A channel over bytes that are all there already.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
 use super::ByteReadChannel;
 use crate::seam::{Filled, Inlet, Source};
+use crate::turn::Share;
 use crate::{Error, Result};
 
-struct Memory(Bytes);
+struct Memory {
+    bytes: Bytes,
+    share: Share,
+}
 
 impl Source for Memory {
-    fn poll_fill(&mut self, _: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        if self.0.is_empty() {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        if self.bytes.is_empty() {
             return Poll::Ready(Ok(Filled::End));
         }
+        ready!(self.share.poll_left(cx));
         let space = inlet.space();
-        let count = space.len().min(self.0.len());
-        space[..count].copy_from_slice(&self.0[..count]);
+        let count = space.len().min(self.bytes.len());
+        space[..count].copy_from_slice(&self.bytes[..count]);
         inlet.fill(count);
-        self.0.advance(count);
+        self.bytes.advance(count);
+        self.share.spend(count);
         Poll::Ready(Ok(Filled::More))
     }
 
     fn abort(&mut self, _: &Error) {
-        self.0 = Bytes::new();
+        self.bytes = Bytes::new();
     }
 }
 
@@ -46,7 +52,7 @@ impl ByteReadChannel {
 
 impl From<Bytes> for ByteReadChannel {
     fn from(bytes: Bytes) -> Self {
-        Self::from_source(Box::new(Memory(bytes)))
+        Self::from_source(Box::new(Memory { bytes, share: Share::default() }))
     }
 }
 

@@ -8,6 +8,7 @@ mod inbox;
 mod line;
 mod memory;
 mod numbers;
+mod remainder;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +60,8 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line: line::LineScan,
+    /// The source has told an error that lasts.
+    has_failed: bool,
     /// What an unfinished `read_exact` took into its caller's slice. Nothing whenever no such read
     /// is in flight; a leaked one (`mem::forget`) is noticed by the next call.
     lent: Lent,
@@ -87,6 +90,7 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line: line::LineScan::default(),
+            has_failed: false,
             lent: Lent::default(),
         }
     }
@@ -122,40 +126,61 @@ impl ByteReadChannel {
         self.buffer.len()
     }
 
-    /// True when nothing is left to read and nothing will come: at the end, or after
-    /// [`abort_with`](Self::abort_with). An error of the connection is told by the next read.
+    /// True when nothing is left to read and nothing will come: at the end, after
+    /// [`abort_with`](Self::abort_with), and once a read has told an error of the connection that
+    /// lasts.
     #[doc(alias = "isClosedForRead")]
     pub fn is_closed_for_read(&self) -> bool {
-        self.buffer.is_empty() && !matches!(self.state, State::Open)
+        self.buffer.is_empty() && (self.has_failed || !matches!(self.state, State::Open))
     }
 
     /// Waits for more bytes behind the buffered ones, of which there may be up to `most` in all.
     /// False at the end.
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
-        self.check_open_for_fill()?;
-        if matches!(self.state, State::Ended) {
+        if ready!(self.poll_over(cx))? {
             // What was buffered when the end came may have been read since.
             self.buffer.settle();
             return Poll::Ready(Ok(false));
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
         let filled = self.source.poll_fill(cx, &mut inlet);
+        if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
+            self.buffer.settle();
+        }
+        self.note(&filled);
+        filled.map_ok(|filled| filled == Filled::More)
+    }
+
+    /// True at the end, an error when nothing can be received any more. Gives way first when that,
+    /// or an error of the source, was the answer a few times in a row.
+    fn poll_over(&mut self, cx: &Context<'_>) -> Poll<Result<bool>> {
+        ready!(self.line.answers.poll_more(cx));
+        let is_over = self.check_open_for_fill().map(|()| matches!(self.state, State::Ended));
+        if !matches!(is_over, Ok(false)) {
+            self.line.answers.count();
+        }
+        Poll::Ready(is_over)
+    }
+
+    /// What the source has answered.
+    fn note(&mut self, filled: &Poll<Result<Filled>>) {
         match filled {
-            Poll::Ready(Ok(Filled::More)) => Poll::Ready(Ok(true)),
+            Poll::Pending | Poll::Ready(Ok(Filled::More)) => self.line.answers.restart(),
             Poll::Ready(Ok(Filled::End)) => {
-                self.buffer.settle();
+                self.line.answers.count();
                 self.state = State::Ended;
-                Poll::Ready(Ok(false))
             }
             Poll::Ready(Err(error)) => {
-                self.buffer.settle();
-                Poll::Ready(Err(error))
-            }
-            Poll::Pending => {
-                self.buffer.settle();
-                Poll::Pending
+                self.line.answers.count();
+                // Others, like a read timeout, are told once, and the channel stays usable.
+                self.has_failed |= error.is_closed() || self.source.cause().is_some();
             }
         }
+    }
+
+    /// Gives way when a few calls in a row had their answer at once, about nothing.
+    async fn answer(&mut self) {
+        poll_fn(|cx| self.line.answers.poll_one(cx)).await;
     }
 
     /// Waits until `count` bytes are buffered; says how many there are at the end if it is fewer.
@@ -170,7 +195,7 @@ impl ByteReadChannel {
 
     /// Waits for exactly `count` bytes, or fails and leaves what there is.
     async fn need(&mut self, operation: &'static str, count: usize) -> Result<()> {
-        self.check_lent(operation)?;
+        self.lent(operation).await?;
         if self.buffer.len() >= count {
             return Ok(());
         }
@@ -186,6 +211,19 @@ impl ByteReadChannel {
             State::Failed(cause) => Err(cause.clone()),
             State::Open | State::Ended => Ok(()),
         }
+    }
+
+    /// As [`check_lent`](Self::check_lent), which gives way when it is told again and again.
+    fn poll_lent(&mut self, cx: &Context<'_>, operation: &'static str) -> Poll<Result<()>> {
+        let lent = self.check_lent(operation);
+        if lent.is_err() {
+            ready!(self.line.answers.poll_one(cx));
+        }
+        Poll::Ready(lent)
+    }
+
+    fn lent(&mut self, operation: &'static str) -> impl Future<Output = Result<()>> + Send + '_ {
+        poll_fn(move |cx| self.poll_lent(cx, operation))
     }
 
     /// Every reading call begins here: bytes that a leaked `read_exact` took are gone, and going on

@@ -81,7 +81,7 @@ impl ByteReadChannel {
         self.need(operation, N).await?;
         let mut array = [0; N];
         array.copy_from_slice(self.buffer.take(N));
-        self.buffer.release_if_empty();
+        self.buffer.end_call();
         self.line.restart();
         Ok(array)
     }

@@ -8,7 +8,8 @@ use crate::{Error, Result};
 /// The writing end of a transport. Everything about *when* belongs to the
 /// [`Outbox`](super::Outbox), which calls these under its lock.
 pub trait Drain: Send + Sync {
-    /// Sends from the front of the queue until it is empty, or keeps the waker and waits.
+    /// Sends from the front of the queue until it is empty, or keeps the waker and waits. The queue
+    /// shows no more than may be sent in this turn.
     ///
     /// # Errors
     ///

@@ -22,5 +22,6 @@ pub use crate::outbox::{Below, Outbox, Parcel, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
 pub use crate::read::Inbox;
+pub use crate::turn::{Answers, Share, ThreadTurns, giving_way, poll_answer, turn, wake_next_turn};
 pub use crate::unwinding::{torn_down, unwinding};
 pub use crate::waiters::{WaiterKey, Waiters};

@@ -1,6 +1,7 @@
 //! When an outbox is flushed, and who sees it off.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::Outbox;
 
@@ -21,6 +22,14 @@ pub trait Turns: Send + Sync {
     /// True when nobody is to wait for room any more, because what drives the outbox is closing.
     /// The outbox's own waker is woken when this becomes true.
     fn is_closing(&self) -> bool {
+        false
+    }
+
+    /// Has `waker`, the outbox's own, woken soon on a thread that has turns. Called under the
+    /// outbox's lock, on a thread that has none, when the outbox has sent its share and more waits.
+    /// False where no such thread exists (a pipe): the outbox goes on at once.
+    fn wake_in_turn(&self, waker: &Waker) -> bool {
+        let _ = waker;
         false
     }
 

@@ -7,6 +7,7 @@ mod tests;
 
 use std::any::Any;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use bytes::Bytes;
 pub use self::format::{Staged, Staging};
 use crate::block::BlockPart;
 use crate::item::Item;
-use crate::outbox::{Outbox, Piece, Until};
+use crate::outbox::{Outbox, Piece, Until, WriterPace};
 use crate::seam::unwinding;
 use crate::{Error, ErrorKind, Packet, Result};
 
@@ -52,6 +53,7 @@ pub struct ByteWriteChannel {
     outbox: Arc<Outbox>,
     auto_flush: bool,
     on_drop: OnDrop,
+    pace: WriterPace,
     /// The socket this half belongs to, as one of its handles.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -70,7 +72,13 @@ impl ByteWriteChannel {
     /// A channel that writes into this outbox and keeps `keep` alive.
     #[doc(hidden)]
     pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
-        Self { outbox, auto_flush: true, on_drop: OnDrop::Finish, _keep: keep }
+        Self {
+            outbox,
+            auto_flush: true,
+            on_drop: OnDrop::Finish,
+            pace: WriterPace::default(),
+            _keep: keep,
+        }
     }
 
     /// A channel that is lent: dropping it neither finishes nor aborts, its owner does.
@@ -92,6 +100,7 @@ impl ByteWriteChannel {
     #[doc(hidden)]
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
         self.outbox.hand_over_to(&outbox);
+        self.pace.counted = outbox.accepted();
         self.outbox = outbox;
     }
 
@@ -197,7 +206,10 @@ impl ByteWriteChannel {
     /// Lossless: dropped before it returned, it has written nothing.
     pub async fn write_bytes(&mut self, mut bytes: Bytes) -> Result<()> {
         self.room().await?;
-        while !self.accept_bytes(&mut bytes)? {
+        if bytes.is_empty() {
+            return Box::pin(self.answer()).await;
+        }
+        while !self.accept_bytes(&mut bytes).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
@@ -227,6 +239,8 @@ impl ByteWriteChannel {
     /// Resumes: what is sent stays sent, and sending goes on.
     pub async fn flush(&mut self) -> Result<()> {
         self.outbox.check_whole("flush")?;
+        self.pace.share.spend(0);
+        poll_fn(|cx| self.pace.share.poll_room(cx, 0)).await;
         self.outbox.flush().await
     }
 
@@ -247,6 +261,7 @@ impl ByteWriteChannel {
     #[doc(alias = "flushAndClose")]
     pub async fn finish(&mut self) -> Result<()> {
         self.outbox.check_whole("finish")?;
+        poll_fn(|cx| self.pace.answers.poll_one(cx)).await;
         self.outbox.finish_by_writer();
         self.outbox.wait(Until::Finished).await
     }
@@ -276,7 +291,6 @@ impl ByteWriteChannel {
         if self.outbox.has_room() {
             return Ok(());
         }
-        self.outbox.check_whole("write")?;
         self.wait_for_room().await
     }
 
@@ -288,9 +302,12 @@ impl ByteWriteChannel {
 
     /// Waits after an item was refused. The unlocked look of `has_room` does not see what another
     /// thread has staged, so this asks under the lock: a loop that trusted it would spin.
-    pub(crate) fn wait_for_room(&self) -> impl Future<Output = Result<()>> + Send + '_ {
-        self.outbox.advance();
-        self.outbox.wait(Until::Room)
+    ///
+    /// Gives way to the next turn first when this one's share does not hold another full queue, or
+    /// the refusal was given a few times already: a writer to a fast reader, or one that ignores its
+    /// errors, would never wait otherwise.
+    pub(crate) fn wait_for_room(&mut self) -> impl Future<Output = Result<()>> + Send + '_ {
+        self.outbox.wait_for_room(Until::Room, &mut self.pace)
     }
 
     /// Accepts a value for which there was room, taking it; false if there is none any more.
@@ -313,15 +330,29 @@ impl ByteWriteChannel {
     /// lock does it.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
+        if item.len() == 0 {
+            return Box::pin(self.answer()).await;
+        }
         // As `put_item` does, which would lie in this future with copies of its own of both.
-        while !self.outbox.try_accept(self.auto_flush, item)? {
+        while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
     }
 
+    /// Accepts nothing, at once, and gives way when that was the answer a few times in a row.
+    async fn answer(&mut self) -> Result<()> {
+        if !self.outbox.has_room() {
+            return self.wait_for_room().await;
+        }
+        poll_fn(|cx| self.pace.answers.poll_one(cx)).await;
+        Ok(())
+    }
+
+    /// Waits for room and accepts one item. A refusal is left to the wait, which gives it, and gives
+    /// way where it is given again and again.
     pub(crate) async fn put_item(&mut self, item: impl Item) -> Result<()> {
-        while !self.outbox.try_accept(self.auto_flush, item)? {
+        while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
@@ -332,8 +363,11 @@ impl ByteWriteChannel {
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
         let (mut before, of) = (0, bytes.len());
         for bytes in bytes.chunks(ITEM_BYTES_MAX) {
-            while !self.outbox.try_accept_piece(self.auto_flush, Piece { bytes, before, of })? {
-                self.wait_for_room().await?;
+            // The first piece is refused like any item, those behind it wait as pieces.
+            let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
+            let piece = Piece { bytes, before, of };
+            while !self.outbox.try_accept_piece(self.auto_flush, piece).unwrap_or(false) {
+                self.outbox.wait_for_room(until, &mut self.pace).await?;
             }
             before += bytes.len();
         }

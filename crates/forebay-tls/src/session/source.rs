@@ -194,6 +194,8 @@ impl Session {
                 Err(failure) => break Some(failure),
             }
         };
+        // The reader may wait for something else from here on.
+        inbox.settle();
         self.met(state, failure);
         filled
     }

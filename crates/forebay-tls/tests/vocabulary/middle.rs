@@ -1,5 +1,7 @@
 //! Whoever sits between two sides, and passes on what he likes.
 
+use std::pin::pin;
+
 use forebay_io::{ByteReadChannel, ByteWriteChannel};
 use forebay_tls::TlsConfig;
 use futures_lite::future::{or, poll_once, zip};
@@ -86,9 +88,18 @@ async fn pass(input: &mut ByteReadChannel, output: &mut ByteWriteChannel, piece:
     output.finish().await.ok();
 }
 
+/// The answer of a call that does not wait for something to happen, also where it gives way first.
+pub(crate) async fn soon<T>(call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    match poll_once(call.as_mut()).await {
+        None => poll_once(call).await,
+        answer => answer,
+    }
+}
+
 async fn arrived(input: &mut ByteReadChannel) -> Vec<u8> {
     let mut bytes = Vec::new();
-    while let Some(Ok(Some(chunk))) = poll_once(input.read_chunk()).await {
+    while let Some(Ok(Some(chunk))) = soon(input.read_chunk()).await {
         bytes.extend_from_slice(&chunk);
     }
     bytes

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-pub(crate) use self::middle::{Middle, opened_with_middle, with_middle};
+pub(crate) use self::middle::{Middle, opened_with_middle, soon, with_middle};
 pub(crate) use self::puppet::{Conn, Puppet, led, provider};
 pub(crate) use self::records::{ALERT, DATA, HANDSHAKE, alert, plain_record, records};
 pub(crate) use self::seeds::{Rng, pattern, seed, size};

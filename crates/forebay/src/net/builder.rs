@@ -1,8 +1,10 @@
 //! Making TCP sockets.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
@@ -128,6 +130,8 @@ impl TcpBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn bind(self, address: impl ToAddress) -> Result<ServerSocket> {
+        // Where nothing is far away it never waits, and a loop over it would not either.
+        poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_address()?;
         let selector = self.selector.shared();
         selector.check_open("bind")?;
@@ -179,6 +183,8 @@ impl TcpBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
+        // Where nothing is far away it never waits, and a loop over it would not either.
+        poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_address()?;
         let selector = self.selector.shared();
         selector.check_open("connect")?;

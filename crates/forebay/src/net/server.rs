@@ -12,10 +12,10 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{Afterwards, WaiterKey, Waiters, giving_way, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -234,7 +234,8 @@ impl ServerSocket {
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) {
         let check = |_: &mut Waiters<()>| self.is_closed().then_some(());
-        crate::task::wait::wait_in(&self.listener.crowd.0, |waiters| waiters, (), check).await;
+        let crowd = &self.listener.crowd.0;
+        giving_way(crate::task::wait::wait_in(crowd, |waiters| waiters, (), check)).await;
     }
 }
 
@@ -370,6 +371,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Socket>> {
         loop {
             if self.listener.closed.load(Ordering::Acquire) {
+                ready!(poll_answer(cx));
                 return Poll::Ready(Err(self.listener.closed()));
             }
             if self.poll_pause(cx).is_pending() || self.listener.pace.poll_share(cx).is_pending() {

@@ -1,9 +1,11 @@
 //! Making Unix sockets.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_io::seam::poll_answer;
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, Socket as SystemSocket};
 
@@ -135,6 +137,8 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
     pub async fn bind(self, address: impl ToUnixAddress) -> Result<ServerSocket> {
+        // Where nothing is far away it never waits, and a loop over it would not either.
+        poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_unix_address()?;
         let selector = Arc::clone(self.selector.shared());
         selector.check_open("bind")?;
@@ -178,6 +182,8 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToUnixAddress) -> Result<Socket> {
+        // Where nothing is far away it never waits, and a loop over it would not either.
+        poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_unix_address()?;
         let selector = self.selector.shared();
         selector.check_open("connect")?;

@@ -1,21 +1,18 @@
 //! The worker that the current thread is, if it is one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
 use async_task::Runnable;
-use forebay_io::seam::{Outbox, end_poll};
+use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
 
 use super::shared::Shared;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
-    /// The turn a driving thread is in, counted from one; zero on every other thread.
-    static TURN: Cell<u64> = const { Cell::new(0) };
 }
 
 /// An empty queue of tasks keeps room for so many, and gives back what a peak has taken above that. At
@@ -34,7 +31,6 @@ pub(crate) struct Context {
     deferred: RefCell<Vec<Arc<Outbox>>>,
     /// Those of them that hold large blocks; flushed when the task's poll ends.
     hurried: RefCell<Vec<Arc<Outbox>>>,
-    yielded: RefCell<Vec<Waker>>,
 }
 
 impl Context {
@@ -45,7 +41,6 @@ impl Context {
             queue: RefCell::default(),
             deferred: RefCell::default(),
             hurried: RefCell::default(),
-            yielded: RefCell::default(),
         })
     }
 
@@ -66,8 +61,11 @@ impl Context {
         self.queue.borrow_mut().extend(runnables.drain(..));
     }
 
-    pub(super) fn has_tasks(&self) -> bool {
-        !self.queue.borrow().is_empty() || !self.deferred.borrow().is_empty()
+    /// True when the next turn has something to do already.
+    pub(super) fn has_work(&self) -> bool {
+        !self.queue.borrow().is_empty()
+            || !self.deferred.borrow().is_empty()
+            || ThreadTurns::is_next_due()
     }
 
     /// The poll of a task is over: what it staged joins its queue, and a large queue is sent.
@@ -97,17 +95,16 @@ impl Context {
         }
     }
 
-    /// The turn is over: those who yielded go on in the next.
+    /// The tasks of this turn were polled. What gave way goes on in the next, which begins with the
+    /// flush of this one: so that no outbox sends more than its share between two polls of a task.
     pub(super) fn end_turn(&self) {
-        TURN.with(|turn| turn.set(turn.get() + 1));
-        let yielded = self.yielded.take();
-        yielded.into_iter().for_each(Waker::wake);
+        ThreadTurns::end_turn().into_iter().for_each(Waker::wake);
+        self.flush();
     }
 
     /// Empties the queues; what was in them is dropped with no borrow held.
     pub(super) fn clear(&self) {
-        drop((self.queue.take(), self.deferred.take()));
-        drop((self.hurried.take(), self.yielded.take()));
+        drop((self.queue.take(), self.deferred.take(), self.hurried.take()));
     }
 }
 
@@ -162,20 +159,6 @@ pub(super) fn hurry(outbox: &Arc<Outbox>) {
     }
 }
 
-/// The turn this thread is in, if it has turns.
-pub(crate) fn turn() -> Option<NonZeroU64> {
-    TURN.try_with(Cell::get).ok().and_then(NonZeroU64::new)
-}
-
-/// Wakes the task in the next turn; at once on a thread without turns.
-pub(crate) fn wake_next_turn(waker: &Waker) {
-    let waker = waker.clone();
-    match current() {
-        Some(context) if context.drives => context.yielded.borrow_mut().push(waker),
-        _ => waker.wake(),
-    }
-}
-
 /// Asked before anything is taken that a panic would lose.
 ///
 /// # Panics
@@ -191,18 +174,19 @@ pub(super) fn assert_none() {
 
 /// Makes `context` the current thread's, which has none, until the guard drops.
 pub(super) fn enter(context: Rc<Context>) -> Entered {
-    TURN.with(|turn| turn.set(u64::from(context.drives)));
+    let turns = context.drives.then(ThreadTurns::enter);
     let before = CURRENT.with(|current| current.borrow_mut().replace(context));
     debug_assert!(before.is_none(), "a context within a context");
-    Entered
+    Entered { _turns: turns }
 }
 
 /// See [`enter`].
-pub(super) struct Entered;
+pub(super) struct Entered {
+    _turns: Option<ThreadTurns>,
+}
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        TURN.with(|turn| turn.set(0));
         let context = CURRENT.with(|current| current.borrow_mut().take());
         drop(context);
     }

@@ -18,7 +18,7 @@ mod worker;
 pub(crate) use self::bounded::Bounded;
 pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
-pub(crate) use self::current::{selector as current_selector, turn, wake_next_turn};
+pub(crate) use self::current::selector as current_selector;
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;
 pub(crate) use self::shared::{SelectorTurns, Shared, closed, given_up};

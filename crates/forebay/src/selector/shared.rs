@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use forebay_io::seam::{Afterwards, BlockLedger, Outbox, Turns, Until, unwinding};
@@ -275,6 +275,12 @@ impl Shared {
         task::start(&self.tasks, kind, &self.reporter, report, future, into_result, schedule)
     }
 
+    /// Wakes an outbox's waker, which is one of ours, on a thread that has turns: that of the driver,
+    /// which fires a timer that is due. May be called under the outbox's lock.
+    pub(crate) fn wake_in_turn(&self, waker: Waker) {
+        self.timers.add(self.timers.now(), waker);
+    }
+
     /// Refuses new work and has every wait answered with `Closed`. True the first time.
     pub(super) fn begin_close(self: &Arc<Self>) -> bool {
         let first =
@@ -387,6 +393,11 @@ impl Turns for SelectorTurns {
 
     fn is_closing(&self) -> bool {
         self.selector.is_closing()
+    }
+
+    fn wake_in_turn(&self, waker: &Waker) -> bool {
+        self.selector.wake_in_turn(waker.clone());
+        true
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {

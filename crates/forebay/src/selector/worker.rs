@@ -24,7 +24,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use async_task::Runnable;
-use forebay_io::seam::{WorkerPool, WorkerStage};
+use forebay_io::seam::{ThreadTurns, WorkerPool, WorkerStage};
 
 use super::current::{self, Context, QUEUE_KEPT};
 use super::shared::Shared;
@@ -271,9 +271,8 @@ impl Driver {
     fn turn(&mut self, more: impl Fn() -> bool) {
         self.take_injected();
         self.poll_tasks();
-        self.context.flush();
         self.context.end_turn();
-        let idle = !self.context.has_tasks() && !more();
+        let idle = !self.context.has_work() && !more();
         if let Some(moment) = self.poll_kernel(idle, more) {
             self.fire_timers(moment);
         }
@@ -411,8 +410,11 @@ impl Drop for Driver {
         // First what may wake tasks, so that none is left in the queue of a thread that drives no
         // more.
         self.context.end_poll();
-        self.context.flush();
         self.context.end_turn();
+        // Outboxes that gave way again: a timer that is due has the next driver wake them.
+        for waker in ThreadTurns::end_turn() {
+            selector.wake_in_turn(waker);
+        }
         while let Some(runnable) = self.context.pop() {
             selector.worker().inject(runnable);
         }

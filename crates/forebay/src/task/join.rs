@@ -3,9 +3,10 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_task::FallibleTask;
+use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 
 use super::contain::{Kept, cancelled};
@@ -88,7 +89,10 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         match &mut self.0 {
-            Inner::Refused(error) => Poll::Ready(Err(error.take().unwrap_or_else(cancelled))),
+            Inner::Refused(error) => {
+                ready!(poll_answer(cx));
+                Poll::Ready(Err(error.take().unwrap_or_else(cancelled)))
+            }
             Inner::Task { task: None, .. } => Poll::Ready(Err(cancelled())),
             Inner::Task { task: Some(running), .. } => {
                 let Poll::Ready(output) = Pin::new(running).poll(cx) else {

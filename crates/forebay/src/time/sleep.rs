@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use forebay_io::seam::poll_answer;
+
 use super::Timers;
 use super::queue::{TimerKey, deadline_after};
 
@@ -33,6 +35,8 @@ enum Phase {
     Begins,
     /// The worker has its timer, or has fired it. It was asked so often when its time was up already.
     Waits(TimerKey, u32),
+    /// It was to take no time: one of a loop, perhaps.
+    AtOnce,
     Over,
 }
 
@@ -42,7 +46,7 @@ impl Sleep {
         let deadline = deadline_after(timers.now(), duration);
         let mut sleep = Self::until(timers, deadline);
         if duration.is_zero() {
-            sleep.phase = Phase::Over;
+            sleep.phase = Phase::AtOnce;
         }
         sleep
     }
@@ -85,6 +89,7 @@ impl Future for Sleep {
         };
         match &self.phase {
             Phase::Over => return Poll::Ready(()),
+            Phase::AtOnce => return poll_answer(cx),
             Phase::Begins => {
                 self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
             }

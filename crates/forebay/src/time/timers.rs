@@ -44,7 +44,7 @@ impl Timers {
     }
 
     /// Adds a timer.
-    pub(super) fn add(&self, deadline: Instant, waker: Waker) -> TimerKey {
+    pub(crate) fn add(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let mut queue = lock(&self.queue);
         let key = queue.insert(deadline, waker);
         let first = queue.next_deadline() == Some(deadline);

@@ -50,7 +50,8 @@ pub(crate) fn rows() -> Vec<Row> {
         Source::Tls,
         Source::Blocking,
     ];
-    let wide = [Source::Pipe(64 * KIB), Source::Tcp, Source::Blocking];
+    // The pipe has room for more than a reader takes before it gives way.
+    let wide = [Source::Pipe(1024 * KIB), Source::Tcp, Source::Blocking];
     let mut all = scenes(small, &byte_by_byte);
     all.extend(scenes(straight, &in_pieces));
     all.extend(scenes(poisons, &wide));

@@ -1,11 +1,12 @@
 //! Reads from a peer that sends byte by byte.
 
 use std::sync::Arc;
+use std::thread;
 
 use forebay::{ByteReadChannel, Error, ErrorKind, Result, SelectorManager};
 
 use crate::incoming::{Incoming, Source, single};
-use crate::support::{Driven, Operation, Trial, assert_same, now};
+use crate::support::{Driven, Operation, Trial, assert_same, at_last, now};
 use crate::table::{Row, Scene, Word};
 use crate::yields;
 
@@ -75,13 +76,18 @@ pub(crate) fn scenes(read: Read, sources: &[Source]) -> Vec<Scene> {
     scenes
 }
 
-/// What the call gives, and what it leaves, where everything is there at once.
+/// The value of the call, and what it leaves, where everything is there at once. It gives way when it
+/// takes much.
 fn uncut(read: &Read) -> (Vec<u8>, Vec<u8>) {
-    let mut input = ByteReadChannel::from(read.pieces.concat());
-    let mut scratch = Scratch::new();
-    let value = now((read.call)(&mut input, &mut scratch)).unwrap();
-    let rest = now(input.read_remaining(usize::MAX)).unwrap();
-    (value, rest.as_slice().to_vec())
+    let read_all = || {
+        let mut input = ByteReadChannel::from(read.pieces.concat());
+        let mut scratch = Scratch::new();
+        let value = at_last((read.call)(&mut input, &mut scratch)).unwrap();
+        let rest = at_last(input.read_remaining(usize::MAX)).unwrap();
+        (value, rest.as_slice().to_vec())
+    };
+    // On a thread without turns, where it is enough to poll again.
+    thread::scope(|scope| scope.spawn(read_all).join().unwrap())
 }
 
 async fn attempt(
@@ -111,7 +117,7 @@ async fn attempt(
         }
         assert_eq!(scratch, lent, "what the caller lent");
         if is_incomplete(read, trial, world.seen, &mut input) {
-            return assert_incomplete(&mut input);
+            return assert_incomplete(&mut input).await;
         }
         let mut kept = read.pieces.concat();
         if read.word == Word::Resumes {
@@ -156,20 +162,20 @@ fn is_incomplete(read: &Read, trial: &Trial, seen: usize, input: &mut ByteReadCh
     false
 }
 
-/// Every call says it, for ever.
-fn assert_incomplete(input: &mut ByteReadChannel) {
+/// Every call says it, forever, and gives way now and then.
+async fn assert_incomplete(input: &mut ByteReadChannel) {
     let (_kept, mut output) = forebay::pipe(1);
     let answers = [
-        ("read_u8", now(input.read_u8()).map(drop)),
-        ("read_line", now(input.read_line()).map(drop)),
-        ("read", now(input.read(&mut [0])).map(drop)),
-        ("read_exact", now(input.read_exact(&mut [0]))),
-        ("read_chunk", now(input.read_chunk()).map(drop)),
-        ("read_packet", now(input.read_packet(1)).map(drop)),
-        ("read_remaining", now(input.read_remaining(1)).map(drop)),
-        ("skip_line", now(input.skip_line()).map(drop)),
-        ("discard", now(input.discard(1)).map(drop)),
-        ("copy_to", now(input.copy_to(&mut output)).map(drop)),
+        ("read_u8", input.read_u8().await.map(drop)),
+        ("read_line", input.read_line().await.map(drop)),
+        ("read", input.read(&mut [0]).await.map(drop)),
+        ("read_exact", input.read_exact(&mut [0]).await),
+        ("read_chunk", input.read_chunk().await.map(drop)),
+        ("read_packet", input.read_packet(1).await.map(drop)),
+        ("read_remaining", input.read_remaining(1).await.map(drop)),
+        ("skip_line", input.skip_line().await.map(drop)),
+        ("discard", input.discard(1).await.map(drop)),
+        ("copy_to", input.copy_to(&mut output).await.map(drop)),
     ];
     for (call, answer) in answers {
         let kind = answer.as_ref().map_err(Error::kind);

@@ -347,6 +347,19 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// The output of a future that has nothing to wait for, but may give way.
+#[track_caller]
+pub(crate) fn at_last<T>(future: impl Future<Output = T>) -> T {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut future = pin!(future);
+    for _ in 0..1000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+    }
+    panic!("it waits, where nothing is to be waited for");
+}
+
 /// The output of a future, unless it has to wait; it is dropped then.
 pub(crate) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut cx = Context::from_waker(Waker::noop());

@@ -42,20 +42,30 @@ impl Transport {
 
     /// Both ends of a connection, the one that connected first. Whoever listened for it is gone.
     pub(crate) async fn pair(self, selector: &SelectorManager) -> Result<(Connection, Connection)> {
+        self.pair_between(selector, selector).await
+    }
+
+    /// As [`pair`](Self::pair), the end that connects on one selector and the other on another; a
+    /// pair in memory is on the first.
+    pub(crate) async fn pair_between(
+        self,
+        connecting: &SelectorManager,
+        listening: &SelectorManager,
+    ) -> Result<(Connection, Connection)> {
         let (near, far) = match self {
             Self::Tcp => {
-                let server = selector.tcp().bind("127.0.0.1:0").await?;
-                let connecting = selector.tcp().connect(server.local_address());
+                let server = listening.tcp().bind("127.0.0.1:0").await?;
+                let connecting = connecting.tcp().connect(server.local_address());
                 zip(connecting, server.accept()).await
             }
             Self::Unix => {
-                let (server, name) = abstract_listener(selector).await?;
-                zip(selector.unix().connect(name), server.accept()).await
+                let (server, name) = abstract_listener(listening).await?;
+                zip(connecting.unix().connect(name), server.accept()).await
             }
-            Self::Memory => return Ok(selector.duplex(MEMORY_BYTES)),
+            Self::Memory => return Ok(connecting.duplex(MEMORY_BYTES)),
             Self::Tls => {
-                let server = selector.tcp().bind("127.0.0.1:0").await?;
-                let connecting = selector.tcp().connect(server.local_address());
+                let server = listening.tcp().bind("127.0.0.1:0").await?;
+                let connecting = connecting.tcp().connect(server.local_address());
                 let (near, far) = zip(connecting, server.accept()).await;
                 let (near, far) = (near?, far?);
                 let (client, server) = &*TLS;

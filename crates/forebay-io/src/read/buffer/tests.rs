@@ -14,7 +14,8 @@ fn pinned(buffer: &Buffer) -> usize {
     let storage = match &buffer.storage {
         Storage::Empty => 0,
         Storage::Block(_) => BLOCK_BYTES,
-        Storage::Kept(bytes) | Storage::Grown(bytes) => bytes.capacity(),
+        Storage::Kept(bytes) => bytes.capacity(),
+        Storage::Grown(bytes) => bytes.capacity(),
     };
     storage + buffer.arriving.as_ref().map_or(0, |_| BLOCK_BYTES)
 }
@@ -38,7 +39,8 @@ fn extent(buffer: &Buffer) -> usize {
     match &buffer.storage {
         Storage::Empty => 0,
         Storage::Block(_) => BLOCK_BYTES,
-        Storage::Kept(bytes) | Storage::Grown(bytes) => bytes.capacity(),
+        Storage::Kept(bytes) => bytes.capacity(),
+        Storage::Grown(bytes) => bytes.capacity(),
     }
 }
 

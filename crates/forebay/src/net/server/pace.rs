@@ -1,17 +1,16 @@
 //! How fast a listener accepts: its share of a turn, and its pauses.
 
-use std::num::NonZeroU64;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use forebay_io::seam::WaiterKey;
+use forebay_io::seam::{Share, WaiterKey, wake_next_turn};
 
 use crate::lock::lock;
-use crate::selector::{Shared, turn, wake_next_turn};
+use crate::selector::Shared;
 
 /// Connections accepted in one turn before an accepting task gives way.
-const ACCEPTS_MAX: u32 = 64;
+const ACCEPTS_MAX: u16 = 64;
 /// The first pause after the machine ran out of something.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Pauses double up to this.
@@ -21,14 +20,20 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    turn: Option<NonZeroU64>,
-    accepted: u32,
+    share: Share,
     pause: Option<Pause>,
     /// The length of the last pause, if nothing was accepted since.
     last: Option<Duration>,
     watching: Option<WaiterKey>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let share = Share::of_calls(ACCEPTS_MAX);
+        Self { share, pause: None, last: None, watching: None }
+    }
 }
 
 /// The machine ran out of something: no attempt before it is over.
@@ -43,32 +48,24 @@ struct Pause {
 impl Pace {
     /// Gives way once this turn's share is used up.
     pub(super) fn poll_share(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = turn();
-        let mut state = lock(&self.0);
-        if now != state.turn {
-            (state.turn, state.accepted) = (now, 0);
-        }
-        if state.accepted < ACCEPTS_MAX {
+        if lock(&self.0).share.has_room(1) {
             return Poll::Ready(());
         }
-        if now.is_none() {
-            state.accepted = 0;
-        }
-        drop(state);
+        // Unlocked, because a foreign waker is cloned or woken.
         wake_next_turn(cx.waker());
         Poll::Pending
     }
 
     pub(super) fn accepted_one(&self) {
         let mut state = lock(&self.0);
-        state.accepted += 1;
+        state.share.spend(0);
         (state.pause, state.last) = (None, None);
     }
 
     /// One was taken from the backlog that was gone already. It counts for the share, so that a
     /// flood of them leaves room for other tasks.
     pub(super) fn passed_one_over(&self) {
-        lock(&self.0).accepted += 1;
+        lock(&self.0).share.spend(0);
     }
 
     /// The machine ran out of something: begins a pause and says how long it is at most. `None`

@@ -23,6 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_io::seam::giving_way;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 pub use self::connection::Connection;
@@ -159,7 +160,7 @@ impl Socket {
     ///
     /// Resumes: from the first poll on the connection is closing, and goes on to do so.
     pub async fn close(&self) -> Result<()> {
-        close::close(self.0.core(), self.0.outbox(), None).await
+        giving_way(close::close(self.0.core(), self.0.outbox(), None)).await
     }
 
     /// Closes as [`close`](Self::close) does, but waits for the peer no longer than this in all, whatever
@@ -187,7 +188,7 @@ impl Socket {
     /// # forebay::Result::Ok(())
     /// ```
     pub async fn close_within(&self, duration: Duration) -> Result<()> {
-        close::close(self.0.core(), self.0.outbox(), Some(duration)).await
+        giving_way(close::close(self.0.core(), self.0.outbox(), Some(duration))).await
     }
 
     /// Resets the connection at once: what is queued is dropped, and the peer gets an error.
@@ -236,7 +237,7 @@ impl Socket {
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
         self.0.begin_promised();
-        self.0.core().closed().await
+        giving_way(self.0.core().closed()).await
     }
 
     /// Waits until the peer has sent its end mark, without reading: what it sent before stays
@@ -257,7 +258,7 @@ impl Socket {
     /// Releases: nothing is left behind.
     pub async fn peer_finished(&self) -> Result<()> {
         self.0.begin_promised();
-        self.0.core().peer_finished().await
+        giving_way(self.0.core().peer_finished()).await
     }
 
     /// Sets how long a read may wait for a byte, or lifts that with `None`.

@@ -1,23 +1,16 @@
 //! Receiving.
 
 use std::io;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
+use forebay_io::seam::{Afterwards, Filled, Inlet, Share, Source};
 use forebay_io::{Error, Result};
 
 use super::link::Note;
 use super::{Core, Handle};
 use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
-use crate::selector::{turn, wake_next_turn};
-
-/// Receives in one turn before a reading task gives way.
-const FILLS_MAX: u32 = 16;
-/// Bytes in one turn before a reading task gives way.
-const FILL_BYTES_MAX: usize = 256 * 1024;
 
 /// The reading end of a connection.
 pub(super) struct SocketSource {
@@ -146,44 +139,5 @@ impl SocketSource {
         after.run();
         self.core.tell_writer();
         cause
-    }
-}
-
-/// What one connection may take of a turn.
-#[derive(Debug, Default)]
-struct Share {
-    /// Nothing where there are no turns.
-    turn: Option<NonZeroU64>,
-    fills: u32,
-    bytes: usize,
-}
-
-impl Share {
-    /// Gives way to the next turn once this one's share is used up.
-    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.fills < FILLS_MAX && self.bytes < FILL_BYTES_MAX {
-            return Poll::Ready(());
-        }
-        let now = turn();
-        let used_up = now.is_none() || now == self.turn;
-        *self = Self { turn: now, ..Self::default() };
-        if !used_up {
-            return Poll::Ready(());
-        }
-        if now.is_some() {
-            // Still used up until the turn has changed.
-            self.fills = FILLS_MAX;
-        }
-        wake_next_turn(cx.waker());
-        Poll::Pending
-    }
-
-    fn spend(&mut self, bytes: usize) {
-        let now = turn();
-        if now.is_some() && now != self.turn {
-            *self = Self { turn: now, ..Self::default() };
-        }
-        self.fills += 1;
-        self.bytes += bytes;
     }
 }

@@ -1,6 +1,7 @@
 //! The turns of a worker, as the write side of a connection knows them.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use forebay_io::seam::{Outbox, Turns};
 
@@ -30,6 +31,11 @@ impl Turns for SocketTurns {
 
     fn is_closing(&self) -> bool {
         self.core.selector().is_closing()
+    }
+
+    fn wake_in_turn(&self, waker: &Waker) -> bool {
+        self.core.selector().wake_in_turn(waker.clone());
+        true
     }
 
     fn linger(&self, outbox: Arc<Outbox>) {
