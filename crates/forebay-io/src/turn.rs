@@ -24,30 +24,21 @@ const BYTES_MAX: u32 = 256 * 1024;
 /// Answers in a row that a call may give at once.
 const ANSWERS_MAX: u8 = 2;
 
+// Three, and not one with three fields: those that need no destructor are reached without a look at
+// whether it is registered, and they are reached by every call.
 thread_local! {
-    static LOCAL: Local = const { Local::new() };
-}
-
-struct Local {
     /// The turn this thread is in, counted from one; zero where there are no turns.
-    turn: Cell<u64>,
-    /// Woken when the turn ends.
-    next: RefCell<Vec<Waker>>,
+    static TURN: Cell<u64> = const { Cell::new(0) };
     /// Of calls that have no object to keep them, in this poll of a task.
-    answers: Cell<Answers>,
-}
-
-impl Local {
-    const fn new() -> Self {
-        let answers = Cell::new(Answers(0));
-        Self { turn: Cell::new(0), next: RefCell::new(Vec::new()), answers }
-    }
+    static ANSWERS: Cell<Answers> = const { Cell::new(Answers(0)) };
+    /// Woken when the turn ends.
+    static NEXT: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Returns the turn this thread is in, if it has turns.
 #[inline]
 pub fn turn() -> Option<NonZeroU64> {
-    LOCAL.try_with(|local| local.turn.get()).ok().and_then(NonZeroU64::new)
+    TURN.try_with(Cell::get).ok().and_then(NonZeroU64::new)
 }
 
 /// Wakes the task in the next turn; at once on a thread without turns.
@@ -56,16 +47,16 @@ pub fn wake_next_turn(waker: &Waker) {
     if turn().is_none() {
         return waker.wake();
     }
-    LOCAL.with(|local| local.next.borrow_mut().push(waker));
+    NEXT.with(|next| next.borrow_mut().push(waker));
 }
 
 /// Gives way when this poll of a task has had a few answers at once already: for calls that have no
 /// object to count them, as [`Answers`] does for those that have.
 pub fn poll_answer(cx: &Context<'_>) -> Poll<()> {
-    let given = LOCAL.try_with(|local| {
-        let mut answers = local.answers.take();
+    let given = ANSWERS.try_with(|kept| {
+        let mut answers = kept.take();
         let given = answers.poll_one(cx);
-        local.answers.set(answers);
+        kept.set(answers);
         given
     });
     // Without the thread's locals (its end has begun) nothing is counted.
@@ -92,7 +83,7 @@ pub async fn giving_way<F: Future>(future: F) -> F::Output {
 /// The poll of a task is over: the next one counts its answers anew.
 #[inline]
 pub(crate) fn end_poll() {
-    LOCAL.with(|local| local.answers.set(Answers(0)));
+    ANSWERS.with(|answers| answers.set(Answers(0)));
 }
 
 /// Gives this thread turns until the guard drops.
@@ -102,30 +93,26 @@ pub struct ThreadTurns(());
 impl ThreadTurns {
     /// Begins the first turn.
     pub fn enter() -> Self {
-        LOCAL.with(|local| local.turn.set(1));
+        TURN.with(|turn| turn.set(1));
         Self(())
     }
 
     /// True when the next turn is waited for, so that the driver must not sleep before it.
     pub fn is_next_due() -> bool {
-        LOCAL.with(|local| !local.next.borrow().is_empty())
+        NEXT.with(|next| !next.borrow().is_empty())
     }
 
     /// Ends the turn and begins the next: takes out what is to be woken in it.
     pub fn end_turn() -> Vec<Waker> {
-        LOCAL.with(|local| {
-            local.turn.set(local.turn.get() + 1);
-            local.next.take()
-        })
+        TURN.with(|turn| turn.set(turn.get() + 1));
+        NEXT.with(RefCell::take)
     }
 }
 
 impl Drop for ThreadTurns {
     fn drop(&mut self) {
-        let left = LOCAL.with(|local| {
-            local.turn.set(0);
-            local.next.take()
-        });
+        TURN.with(|turn| turn.set(0));
+        let left = NEXT.with(RefCell::take);
         // Whoever drives hands them on before; a wake-up is not lost in any case.
         left.into_iter().for_each(Waker::wake);
     }
@@ -211,6 +198,12 @@ impl Share {
         if now != self.turn && now.is_some() {
             *self = Self { turn: now, ..Self::of_calls(self.calls_max) };
         }
+        self.take(bytes);
+    }
+
+    /// One call of a share that was [renewed](Self::renew) for it.
+    #[inline]
+    pub(crate) fn take(&mut self, bytes: usize) {
         self.calls_left = self.calls_left.saturating_sub(1);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes_left = self.bytes_left.saturating_sub(bytes);

@@ -21,6 +21,7 @@ pub(super) enum Limit {
 impl Outbox {
     /// Drives the drain as far as it goes without waiting, and as the share of this turn allows. It is
     /// asked to send nothing, too, where the outbox below was given up.
+    #[inline]
     pub(super) fn drive(
         &self,
         state: &mut State,
@@ -74,6 +75,7 @@ impl Outbox {
 
 impl State {
     /// Has the drain send what it may.
+    #[inline]
     fn send(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,7 +91,7 @@ impl State {
         self.queue.offer_all();
         self.sent += sent as u64;
         if limit == Limit::Share {
-            self.share.spend(sent);
+            self.share.take(sent);
         }
         match progress {
             Poll::Ready(result) => result.map(Poll::Ready),

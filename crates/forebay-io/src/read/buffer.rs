@@ -277,7 +277,11 @@ impl Buffer {
     }
 
     fn release(&mut self) {
-        self.storage = Storage::Empty;
+        match std::mem::take(&mut self.storage) {
+            // The usual case by itself: a block goes back to its pool without a call.
+            Storage::Block(block) => drop(block),
+            other => drop(other),
+        }
         self.head = 0;
         self.tail = 0;
     }

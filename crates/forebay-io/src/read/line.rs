@@ -124,10 +124,7 @@ impl ByteReadChannel {
     #[doc(alias = "readUTF8Line")]
     #[doc(alias = "readLine")]
     pub async fn read_line(&mut self) -> Result<Option<String>> {
-        let Some(found) = self.next_line().await? else {
-            return Ok(None);
-        };
-        let line = self.lend_line(&found)?.map(str::to_owned);
+        let line = self.read_line_ref().await?.map(str::to_owned);
         self.buffer.end_call();
         Ok(line)
     }
@@ -142,8 +139,13 @@ impl ByteReadChannel {
     ///
     /// Lossless, as [`read_line`](Self::read_line).
     pub async fn read_line_ref(&mut self) -> Result<Option<&str>> {
-        let Some(found) = self.next_line().await? else {
-            return Ok(None);
+        // Not in a future of its own: that is polled by a call, at every line.
+        let found = match self.find_line() {
+            Some(found) => found,
+            None => match poll_fn(|cx| self.poll_line(cx)).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
         };
         // Before it is lent: afterwards it could not be moved, and the task may keep it for long.
         self.buffer.settle_block();
@@ -161,12 +163,10 @@ impl ByteReadChannel {
     /// Lossless, as [`read_line`](Self::read_line): nothing is appended before the line is whole.
     #[doc(alias = "readUTF8LineTo")]
     pub async fn read_line_into(&mut self, line: &mut String) -> Result<bool> {
-        let Some(found) = self.next_line().await? else {
+        let Some(content) = self.read_line_ref().await? else {
             return Ok(false);
         };
-        if let Some(content) = self.lend_line(&found)? {
-            line.push_str(content);
-        }
+        line.push_str(content);
         self.buffer.end_call();
         Ok(true)
     }
@@ -194,15 +194,6 @@ impl ByteReadChannel {
             if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 return Ok(skipped);
             }
-        }
-    }
-
-    /// Waits for a line, which stays in the buffer; `None` at the end.
-    #[inline]
-    async fn next_line(&mut self) -> Result<Option<Found>> {
-        match self.find_line() {
-            Some(found) => Ok(Some(found)),
-            None => poll_fn(|cx| self.poll_line(cx)).await,
         }
     }
 

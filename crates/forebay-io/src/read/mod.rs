@@ -163,6 +163,7 @@ impl ByteReadChannel {
     }
 
     /// What the source has answered.
+    #[inline]
     fn note(&mut self, filled: &Poll<Result<Filled>>) {
         match filled {
             Poll::Pending | Poll::Ready(Ok(Filled::More)) => self.line.answers.restart(),

@@ -173,7 +173,11 @@ impl ByteWriteChannel {
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
-        Self::check_item(pieces.iter().map(|piece| piece.len()).sum())?;
+        let bytes = pieces.iter().map(|piece| piece.len()).sum();
+        Self::check_item(bytes)?;
+        if bytes == 0 {
+            return Box::pin(self.answer()).await;
+        }
         self.write_item(pieces).await
     }
 
@@ -191,6 +195,9 @@ impl ByteWriteChannel {
         if bytes.len() > ITEM_BYTES_MAX {
             // Boxed, because it is rare: the usual write's future has no room for it.
             return Box::pin(self.write_pieces(bytes)).await;
+        }
+        if bytes.is_empty() {
+            return Box::pin(self.answer()).await;
         }
         self.write_item(bytes).await
     }
@@ -330,9 +337,6 @@ impl ByteWriteChannel {
     /// lock does it.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        if item.len() == 0 {
-            return Box::pin(self.answer()).await;
-        }
         // As `put_item` does, which would lie in this future with copies of its own of both.
         while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
