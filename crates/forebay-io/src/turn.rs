@@ -29,8 +29,12 @@ const ANSWERS_MAX: u8 = 2;
 thread_local! {
     /// The turn this thread is in, counted from one; zero where there are no turns.
     static TURN: Cell<u64> = const { Cell::new(0) };
+}
+thread_local! {
     /// Of calls that have no object to keep them, in this poll of a task.
     static ANSWERS: Cell<Answers> = const { Cell::new(Answers(0)) };
+}
+thread_local! {
     /// Woken when the turn ends.
     static NEXT: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
 }

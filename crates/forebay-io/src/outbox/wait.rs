@@ -7,6 +7,7 @@ use super::phase::Phase;
 use super::{HIGH_WATER_BYTES, Outbox, State};
 use crate::lock::lock;
 use crate::seam::Turns;
+use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{Answers, Share};
 use crate::waiters::WaiterKey;
 use crate::{Error, Result};
@@ -110,6 +111,12 @@ impl Outbox {
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
         let room = state.room(self.high_water, self.turns.as_ref());
+        let for_room = matches!(until, Until::Room | Until::RoomForPiece);
+        if for_room && state.phase == Phase::Open && self.aborting.load(Relaxed) {
+            // The abort has not come under the lock yet. It wakes this wait; an answer now would have
+            // the writer ask again and again.
+            return Poll::Pending;
+        }
         if until == Until::Room && state.whole.is_partial() {
             return Poll::Ready(Err(None));
         }

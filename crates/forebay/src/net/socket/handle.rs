@@ -86,13 +86,6 @@ impl Handle {
         Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self)))
     }
 
-    /// Begins the handshake that the listener has promised, if there is one that has not begun: without
-    /// it nothing of the peer's is read, its end included.
-    pub(super) fn begin_promised(&self) {
-        #[cfg(feature = "tls")]
-        self.secured_or_promised();
-    }
-
     /// The connection's own write side; from now on there is one.
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
@@ -107,6 +100,12 @@ impl Handle {
 
 #[cfg(feature = "tls")]
 impl Handle {
+    /// Begins the handshake that the listener has promised, if there is one that has not begun: without
+    /// it nothing of the peer's is read, its end included.
+    pub(super) fn begin_promised(&self) {
+        self.secured_or_promised();
+    }
+
     pub(super) fn secured(&self) -> Option<&Secured> {
         self.secured.get()
     }

@@ -236,6 +236,7 @@ impl Socket {
     /// ```
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
+        #[cfg(feature = "tls")]
         self.0.begin_promised();
         giving_way(self.0.core().closed()).await
     }
@@ -257,6 +258,7 @@ impl Socket {
     ///
     /// Releases: nothing is left behind.
     pub async fn peer_finished(&self) -> Result<()> {
+        #[cfg(feature = "tls")]
         self.0.begin_promised();
         giving_way(self.0.core().peer_finished()).await
     }
