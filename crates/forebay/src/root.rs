@@ -11,8 +11,9 @@ use crate::task::JoinHandle;
 use crate::time::{self, Interval, Sleep};
 
 /// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it
-/// returns: tasks still running get `Closed` from what they wait for, then a drain timeout of two
-/// seconds to end, and are cancelled after that.
+/// returns ([`SelectorManager::close`]): tasks that still run get `Closed` from what they wait for, then
+/// the drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted
+/// is sent.
 ///
 /// No signal is handled and none is blocked: one that the program handles disturbs nothing, and one
 /// that it does not handle, `SIGTERM` for instance, does what it always does (`signal(7)`).
