@@ -174,3 +174,16 @@ fn the_two_directions_of_a_duplex_end_apart() {
     let line = at_once(left.input.read_line()).expect("a line");
     assert_eq!(line.as_deref(), Some("still there"));
 }
+
+/// An error that lasts is final, as the end is, once a read has told it.
+#[test]
+fn a_channel_that_has_failed_for_good_is_closed_for_reading() {
+    ledgered(|_| {
+        let (mut input, mut output) = pipe(KIB);
+        at_once(output.write_str("before\n")).expect("room");
+        output.abort_with(disk_full());
+        assert!(!input.is_closed_for_read(), "nothing was told yet");
+        assert_cause(at_once(input.read_line()), "the disk is full");
+        assert!(input.is_closed_for_read(), "it says the same forever");
+    });
+}
