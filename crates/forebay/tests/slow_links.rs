@@ -153,7 +153,7 @@ fn with_defaults(
 /// because there what the peer reads makes room at once: TCP's own timers are those of the system.
 async fn dropped_pair(selector: &SelectorManager, name: &str) -> Result<UnixStream> {
     let path = std::env::temp_dir().join(format!("forebay-{name}-{}", std::process::id()));
-    let server = selector.unix().replace_stale().bind(&path).await?;
+    let server = selector.unix().bind(&path).await?;
     let peer = UnixStream::connect(&path).unwrap();
     let socket = server.accept().await?;
     let mut output = socket.open_write_channel()?;
@@ -202,7 +202,7 @@ fn a_peer_that_stops_reading_is_given_up_after_the_silence_and_reported() {
 fn a_stall_of_our_own_is_not_the_peers_silence() {
     with_defaults(async |selector, clock, _| {
         let path = std::env::temp_dir().join(format!("forebay-stall-{}", std::process::id()));
-        let server = selector.unix().replace_stale().bind(&path).await?;
+        let server = selector.unix().bind(&path).await?;
         for dropped in ["the writer", "the connection"] {
             let mut peer = UnixStream::connect(&path).unwrap();
             let Connection { socket, mut output, input: _input } =
