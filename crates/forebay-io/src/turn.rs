@@ -117,7 +117,7 @@ impl Drop for ThreadTurns {
     fn drop(&mut self) {
         TURN.with(|turn| turn.set(0));
         let left = NEXT.with(RefCell::take);
-        // Whoever drives hands them on before; a wake-up is not lost in any case.
+        // A driver hands them on before; a wake-up is not lost in any case.
         left.into_iter().for_each(Waker::wake);
     }
 }

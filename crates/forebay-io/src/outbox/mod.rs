@@ -69,7 +69,7 @@ pub struct Outbox {
     /// Open and below the mark, as the last holder of the lock left it. A writer that sees it set
     /// composes its item without having locked; accepting looks again under the lock.
     has_room: AtomicBool,
-    /// Another thread wants to abort. Whoever holds the lock in order to send stops behind the call
+    /// Another thread wants to abort. A thread that holds the lock to send stops behind the call
     /// it is in, and accepts nothing more, so that the two do not race for the lock.
     aborting: AtomicBool,
 }

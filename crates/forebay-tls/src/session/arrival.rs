@@ -35,7 +35,7 @@ impl Drop for Out<'_> {
 impl Session {
     /// Waits for more ciphertext, with the session's own waker. Never under the session's lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
-        // One at a time asks. Whoever does now wakes this one if there is something for it.
+        // One at a time asks. The one that does now wakes this one if there is something for it.
         self.poll_with(Inbox::poll_more).unwrap_or(Poll::Pending)
     }
 

@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Decrypts what has arrived for whoever reads later, up to a limit.
+    /// Decrypts what has arrived for a later reader, up to a limit.
     pub(super) fn look_ahead(&self, state: &mut State) {
         let State { inbox: Some(inbox), kept, engine: Some(engine), end: None, .. } = state else {
             return;

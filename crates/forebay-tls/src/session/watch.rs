@@ -16,7 +16,7 @@ enum Seen {
     End,
     /// A reader asks the transport right now, or too much is in front of it: it tells when it is done.
     Obstructed,
-    /// Nothing new; what arrives next wakes whoever looks.
+    /// Nothing new; what arrives next wakes the task that looks.
     Nothing,
 }
 
@@ -108,7 +108,7 @@ impl Session {
         }
     }
 
-    /// The reader, the driver of the handshake and whoever looks for the end try again.
+    /// The reader, the driver of the handshake and the tasks that look for the end try again.
     pub(super) fn wake_input(&self, after: &mut Afterwards) {
         self.wakes().input(after);
         self.tell_watchers(after);
