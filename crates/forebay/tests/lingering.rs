@@ -68,6 +68,7 @@ fn the_oldest_ends_when_there_are_too_many() {
                 peers.push(lingering_peer(&server).await?);
                 let ended = number.saturating_sub(MOST);
                 assert_eq!(selector.stats().unacknowledged, ended as u64);
+                assert_eq!(selector.stats().task_errors, ended as u64, "each of them is reported");
                 assert_eq!(selector.stats().sockets, 1 + (number - ended) as u64);
             }
             // Those that were ended are gone, and the last one's time has begun: each has a task that
