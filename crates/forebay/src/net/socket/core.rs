@@ -31,7 +31,7 @@ pub(in crate::net) struct CoreParts {
 }
 
 /// The state of a connection.
-pub(in crate::net) struct Core {
+pub(super) struct Core {
     link: Link,
     /// The first error of any call on the link. Everything later is read in its light.
     cause: Cause,
