@@ -1,4 +1,4 @@
-//! Driving the drain, as the share of the turn allows.
+//! Drives the drain, as far as the share of the turn allows.
 
 use std::task::{Context, Poll};
 
@@ -9,18 +9,19 @@ use crate::seam::Afterwards;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{turn, wake_next_turn};
 
-/// How much is sent before the next turn.
+/// The amount that may be sent before the next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
     /// This outbox's share of the turn.
     Share,
-    /// All that waits: the outbox above has its share, and queues no more than that here.
+    /// Everything that waits. The outbox above has a share of its own, and queues no more than that here.
     Above,
 }
 
 impl Outbox {
-    /// Drives the drain as far as it goes without waiting, and as the share of this turn allows. It is
-    /// asked to send nothing, too, where the outbox below was given up.
+    /// Drives the drain as far as it goes without waiting and as this turn's share allows. If the outbox
+    /// below has been aborted, the drain is called once even with an empty queue, so that it can report
+    /// that.
     #[inline]
     pub(super) fn drive(
         &self,
@@ -42,6 +43,7 @@ impl Outbox {
                 state.queue.settle();
                 return Ok(());
             }
+            // Another thread wants to abort: stop here, so that it gets the lock.
             if self.aborting.load(Relaxed) {
                 return Ok(());
             }
@@ -56,16 +58,17 @@ impl Outbox {
         Ok(())
     }
 
-    /// Has the outbox advanced in the next turn. False where none will come: there only a writer
-    /// gives way, and the outbox goes on.
+    /// Schedules `advance` for the next turn. Returns `false` where there is no next turn: there only the
+    /// writer gives way, and the outbox goes on.
     fn give_way(&self, state: &mut State) -> bool {
         if turn().is_some() {
-            // Under the lock: only this outbox's own waker is cloned, and it is woken later.
+            // Allowed under the lock: only this outbox's own waker is cloned, and it is woken later.
             wake_next_turn(&self.own_waker);
             return true;
         }
         let is_arranged = self.turns.wake_in_turn(&self.own_waker);
         if !is_arranged {
+            // Nothing would wake the outbox again, so it takes a new share, and makes its writer give way.
             state.share.renew();
             state.pauses = true;
         }
@@ -74,7 +77,7 @@ impl Outbox {
 }
 
 impl State {
-    /// Has the drain send what it may.
+    /// Calls the drain with as much of the queue as it may send.
     #[inline]
     fn send(
         &mut self,
@@ -83,6 +86,7 @@ impl State {
         after: &mut Afterwards,
     ) -> Result<Poll<()>> {
         if limit == Limit::Share {
+            // The drain sees no more of the queue than this.
             self.queue.offer(self.share.bytes_left());
         }
         let before = self.queue.len();
