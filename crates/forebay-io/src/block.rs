@@ -226,8 +226,8 @@ impl Pool {
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
             ledger.allocated.fetch_sub(self.small.len() + self.large.len(), Relaxed);
-            // Before the Release store, so that a reader of the zero also sees this (see
-            // `BlockLedger::in_use`).
+            // Release, paired with the Acquire in `in_use`: a thread that reads this zero also sees
+            // `allocated` reduced.
             ledger.idle.store(0, Release);
         }
         (self.small, self.large) = (Vec::new(), Vec::new());

@@ -102,8 +102,8 @@ impl Lane {
     /// everything that was sent before. Returns `false` if the lane has already ended or failed, so that
     /// the reader cannot be told any more.
     pub fn fail_at_end(&self, failure: &Error) -> bool {
-        let failure = failure.clone();
         // Cloned before locking, so that a clone that is not needed is dropped after the lock is released.
+        let failure = failure.clone();
         let mut state = lock(&self.state);
         let is_over = state.ended || state.reader_gone || self.cause.get().is_some();
         if is_over || state.failure.is_some() {

@@ -121,7 +121,7 @@
 //!
 //! Those of channels are [here](forebay_io#memory).
 //!
-//! Every asynchronous call says what happens when its future is dropped: the four words are defined
+//! Every asynchronous call says what happens when its future is dropped: the five words are defined
 //! [here](forebay_io#cancel-safety).
 
 #![forbid(unsafe_code)]

@@ -158,7 +158,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidInput => f.write_str("invalid argument"),
             Self::AlreadyOpened => f.write_str("already opened; a channel can be opened once"),
             Self::Incomplete { accepted, of } => {
-                write!(f, "an item was dropped half-way, after {accepted} of {of} bytes")
+                write!(f, "the item is incomplete: dropped after {accepted} of {of} bytes")
             }
             Self::Unsupported => f.write_str("not supported by this platform or build"),
             Self::Panicked => f.write_str("the task panicked"),
@@ -172,7 +172,7 @@ impl fmt::Display for ErrorKind {
             Self::NotFound => f.write_str("not found"),
             Self::LookUpFailed => f.write_str("the name could not be looked up"),
             Self::Unreachable => f.write_str("no route to the address"),
-            Self::Exhausted => f.write_str("the system has none left"),
+            Self::Exhausted => f.write_str("a resource is exhausted"),
             Self::System => f.write_str("system error"),
             Self::Closed => f.write_str("closed"),
             Self::Cancelled => f.write_str("cancelled"),

@@ -85,7 +85,7 @@ impl fmt::Display for TlsFault {
             Self::Expired => "a certificate of the peer has expired",
             Self::NotYetValid => "a certificate of the peer is not valid yet",
             Self::WrongName => "the peer's certificate is for another name",
-            Self::NoName => "the peer's certificate names nobody",
+            Self::NoName => "the peer's certificate has no subject alternative name",
             Self::SelfSigned => "the peer's certificate is self-signed",
             Self::UntrustedRoot => "the peer's chain ends in a root that is not trusted",
             Self::IncompleteChain => "the peer's chain is incomplete or its issuer is not trusted",

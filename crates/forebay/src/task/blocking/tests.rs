@@ -169,7 +169,7 @@ fn a_call_that_may_never_end_has_a_thread_or_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert_eq!(
         refused.to_string(),
-        "test: the system has none left: 2 calls that may block forever are under way already \
+        "test: a resource is exhausted: 2 calls that may block forever are under way already \
          (SelectorBuilder::blocking_max sets this)"
     );
     assert_eq!(pool.stats(), BlockingStats { threads: 2, waiting: 0 });
