@@ -81,7 +81,7 @@ const ALERTS: [(Alert, &str, &str); 35] = [
         "inappropriate_fallback",
         "it speaks a newer version than the one that was tried",
     ),
-    (Alert::UserCanceled, "user_canceled", "somebody there called it off"),
+    (Alert::UserCanceled, "user_canceled", "the user there cancelled it"),
     (Alert::NoRenegotiation, "no_renegotiation", "it does not renegotiate"),
     (
         Alert::MissingExtension,
@@ -118,7 +118,7 @@ pub(super) fn text(alert: Alert, known: Known<'_>) -> String {
         |(_, name, meaning)| ((*name).to_owned(), *meaning),
     );
     let meaning = here(alert, known).unwrap_or_else(|| meaning.to_owned());
-    format!("expected to be accepted, but its alert {name} came; {meaning}")
+    format!("expected the peer to accept the connection, but received its alert {name}; {meaning}")
 }
 
 /// Returns the meaning of an alert that follows from what this side did, if that tells more than the alert.

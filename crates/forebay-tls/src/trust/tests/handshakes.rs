@@ -140,7 +140,7 @@ fn refused_by_the_client(trust: &Trust, chain: Pair, fault: TlsFault, alert: &st
     assert_eq!(of_client.tls_fault(), Some(fault), "{of_client}");
     assert!(of_client.to_string().starts_with("tls: "), "{of_client}");
     assert_eq!(of_server.tls_fault(), Some(TlsFault::RefusedByPeer), "{of_server}");
-    let alert = format!("its alert {alert} came; ");
+    let alert = format!("received its alert {alert}; ");
     assert!(of_server.to_string().contains(&alert), "{of_server}");
 }
 
@@ -201,7 +201,7 @@ fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
         assert_eq!(of_server.tls_fault(), Some(fault), "{of_server}");
         assert!(of_server.to_string().starts_with("accept_tls: "), "{of_server}");
         assert_eq!(of_client.tls_fault(), Some(TlsFault::RefusedByPeer));
-        assert!(of_client.to_string().contains(&format!("alert {alert} came; ")), "{of_client}");
+        assert!(of_client.to_string().contains(&format!("alert {alert}; ")), "{of_client}");
     }
 }
 
@@ -213,7 +213,7 @@ fn s8_no_protocol_in_common_is_told_on_both_sides() {
     let (of_client, of_server) = shake(&mut client, &mut server);
     assert_eq!(of_server.unwrap_err().tls_fault(), Some(TlsFault::NoCommonProtocol));
     let of_client = of_client.unwrap_err().to_string();
-    assert!(of_client.contains("no_application_protocol came; "), "{of_client}");
+    assert!(of_client.contains("no_application_protocol; "), "{of_client}");
 }
 
 #[test]
@@ -247,6 +247,6 @@ fn a_stolen_certificate_without_its_key_is_refused() {
         let of_client = of_client.unwrap_err();
         assert_eq!(of_client.tls_fault(), Some(TlsFault::InvalidCertificate), "{of_client}");
         assert!(of_client.to_string().contains("the signature does not fit"), "{of_client}");
-        assert!(of_server.unwrap_err().to_string().contains("decrypt_error came; "));
+        assert!(of_server.unwrap_err().to_string().contains("decrypt_error; "));
     }
 }
