@@ -109,7 +109,7 @@ fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
         Rustls::InvalidCertRevocationList(why) => tls(
             TlsFault::InvalidCertificate,
             format!(
-                "expected a usable revocation list, but it is not: {why:?}; see who publishes it"
+                "expected a usable revocation list, but this one is not: {why:?}; ask its publisher"
             ),
         ),
         Rustls::NoApplicationProtocol => tls(

@@ -17,7 +17,7 @@ fn told(error: impl Into<Rustls>) -> Error {
     explained("tls", error.into(), Notes::default(), Known::default())
 }
 
-/// The sentence of every refusal that is the peer's has the same three parts.
+/// The sentence of every refusal by the peer has the same three parts.
 #[track_caller]
 fn is(error: impl Into<Rustls>, fault: TlsFault) -> String {
     let error = told(error);
@@ -79,7 +79,7 @@ fn every_alert_is_named_and_its_usual_meaning_told() {
     }
 }
 
-/// What a client is told of an alert, given its answer to a server that asked for a certificate.
+/// Returns a client's error for an alert, given its answer to a server that asked for a certificate.
 fn alert_after(alert: Alert, answer: Option<Answer>, server_name: &str) -> String {
     let known = Known { side: Side::Client(answer), server_name: Some(server_name) };
     let told = explained("tls", Rustls::AlertReceived(alert), Notes::default(), known);
@@ -397,7 +397,7 @@ fn what_a_verifier_noted_wins() {
     }
 }
 
-/// That keys wear out is told where sessions have them wear out.
+/// The limit of a key is reported by the sessions that reach it.
 #[test]
 fn a_record_without_room_is_a_mistake_of_ours() {
     let error = InsufficientSizeError { required_size: 22 };

@@ -207,7 +207,7 @@ enum Met {
     Failed(rustls::Error),
 }
 
-/// Does what rustls demands. Returns the number of input bytes to consume, and how to go on.
+/// Carries out what rustls demands. Returns the number of input bytes to consume, and how to go on.
 fn handle<Side>(
     status: UnbufferedStatus<'_, '_, Side>,
     own: &mut Vec<u8>,

@@ -73,7 +73,7 @@ pub struct Session {
     watched: AtomicBool,
     /// Looking for the peer's end was not possible: a reader had the inbox, or too much lay in front of it.
     is_obstructed: AtomicBool,
-    /// What a close has discarded; only one thread closes.
+    /// The input that a close has discarded; only one thread closes.
     discarded: Discarded,
     /// Wakes the reader and the driver of the handshake. Made once; the inbox is polled with it.
     own_waker: Waker,
