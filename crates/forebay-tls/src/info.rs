@@ -5,11 +5,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer;
 
 use crate::text::clean;
+use crate::x509::{Certificate, GeneralName};
 
 /// A version of TLS. Older versions are refused: RFC 8996 forbids them.
 ///
@@ -168,9 +166,9 @@ const NAMES_MAX: usize = 256;
 impl PeerCertificate {
     /// Parses a certificate; one that does not parse keeps its bytes only.
     pub(crate) fn parse(der: &[u8]) -> Self {
-        let parts = match X509Certificate::from_der(der) {
-            Ok((_, certificate)) => Parts::of(&certificate),
-            Err(_) => Parts::default(),
+        let parts = match Certificate::read_first(der) {
+            Some((certificate, _)) => Parts::of(&certificate),
+            None => Parts::default(),
         };
         Self { der: der.into(), parts }
     }
@@ -204,12 +202,12 @@ impl PeerCertificate {
         &self.parts.serial
     }
 
-    /// Returns the time from which it is valid; `None` if it does not parse.
+    /// Returns the time from which it is valid; `None` if it does not parse, or is before 1970.
     pub fn not_before(&self) -> Option<SystemTime> {
         self.parts.not_before
     }
 
-    /// Returns the time at which it expires; `None` if it does not parse.
+    /// Returns the time at which it expires; `None` if it does not parse, or is before 1970.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.parts.not_after
     }
@@ -222,37 +220,36 @@ impl PeerCertificate {
 }
 
 impl Parts {
-    fn of(certificate: &X509Certificate<'_>) -> Self {
-        let validity = certificate.validity();
+    fn of(certificate: &Certificate<'_>) -> Self {
         Self {
-            subject: clean(&certificate.subject().to_string(), TEXT_MAX),
-            issuer: clean(&certificate.issuer().to_string(), TEXT_MAX),
+            subject: clean(&certificate.subject.to_string(), TEXT_MAX),
+            issuer: clean(&certificate.issuer.to_string(), TEXT_MAX),
             names: names_of(certificate),
-            serial: clean(&certificate.raw_serial_as_string(), TEXT_MAX),
-            not_before: system_time(validity.not_before.timestamp()),
-            not_after: system_time(validity.not_after.timestamp()),
-            public_key: certificate.public_key().raw.into(),
+            serial: clean(&certificate.serial(), TEXT_MAX),
+            not_before: certificate.not_before.and_then(system_time),
+            not_after: certificate.not_after.and_then(system_time),
+            public_key: certificate.public_key.der.into(),
         }
     }
 }
 
 /// Returns the alternative names of a certificate as text; none if the extension is missing or malformed.
-pub(crate) fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    extension.value.general_names.iter().take(NAMES_MAX).map(name_text).collect()
+pub(crate) fn names_of(certificate: &Certificate<'_>) -> Vec<String> {
+    let names = certificate.alternative_names().unwrap_or_default();
+    names.iter().take(NAMES_MAX).map(name_text).collect()
 }
 
 pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::DNSName(name) if is_taken_for_another(name) => {
+        GeneralName::Dns(name) if is_taken_for_another(name) => {
             format!("DNS:{}", clean(name, TEXT_MAX))
         }
-        GeneralName::DNSName(name) => clean(name, TEXT_MAX),
-        GeneralName::IPAddress(bytes) => address_text(bytes),
-        GeneralName::RFC822Name(name) => format!("email:{}", clean(name, TEXT_MAX)),
-        GeneralName::URI(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
-        GeneralName::DirectoryName(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
-        _ => "(a name of another kind)".to_owned(),
+        GeneralName::Dns(name) => clean(name, TEXT_MAX),
+        GeneralName::Address(bytes) => address_text(bytes),
+        GeneralName::Email(name) => format!("email:{}", clean(name, TEXT_MAX)),
+        GeneralName::Uri(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
+        GeneralName::Directory(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
+        GeneralName::Other => "(a name of another kind)".to_owned(),
     }
 }
 

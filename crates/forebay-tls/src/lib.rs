@@ -23,6 +23,7 @@ mod seeds;
 mod session;
 mod text;
 mod trust;
+mod x509;
 
 pub use config::{ClientAuth, EndWithoutNotify, TlsClientBuilder, TlsConfig, TlsServerBuilder};
 pub use identity::Identity;

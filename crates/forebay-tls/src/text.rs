@@ -1,8 +1,9 @@
 //! Makes a peer's text fit for a message: no control characters, and a limited length.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use x509_parser::time::ASN1Time;
+use der::DateTime;
 
 /// The longest part of a message that one name may take. The longest DNS name has 253 characters.
 pub(crate) const NAME_MAX: usize = 256;
@@ -64,20 +65,18 @@ pub(crate) fn list(names: &[impl AsRef<str>], max: usize) -> String {
 
 /// Formats seconds since 1970 as a date and time in UTC.
 pub(crate) fn utc(seconds: i64) -> String {
-    match ASN1Time::from_timestamp(seconds) {
-        Ok(time) => {
-            let time = time.to_datetime();
-            format!(
-                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-                time.year(),
-                u8::from(time.month()),
-                time.day(),
-                time.hour(),
-                time.minute(),
-                time.second()
-            )
-        }
-        Err(_) => format!("{seconds} s after 1970"),
+    let since_1970 = u64::try_from(seconds).ok().map(Duration::from_secs);
+    match since_1970.and_then(|time| DateTime::from_unix_duration(time).ok()) {
+        Some(time) => format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minutes(),
+            time.seconds()
+        ),
+        None => format!("{seconds} s after 1970"),
     }
 }
 

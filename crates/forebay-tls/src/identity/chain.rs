@@ -5,11 +5,10 @@ use std::collections::HashSet;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::pem;
 use crate::text::{NAME_MAX, clean, list};
+use crate::x509::Certificate;
 
 /// Subjects in a message.
 const SUBJECTS_MAX: usize = 8;
@@ -52,28 +51,24 @@ pub(super) fn certified(
     Ok(CertifiedKey::new(chain, key))
 }
 
-fn parse<'a>(
-    certificates: &'a [CertificateDer<'static>],
-) -> Result<Vec<X509Certificate<'a>>, Problem> {
+fn parse<'a>(certificates: &'a [CertificateDer<'static>]) -> Result<Vec<Certificate<'a>>, Problem> {
     let count = certificates.len();
     let parse = |(index, certificate): (usize, &'a CertificateDer<'static>)| {
-        match X509Certificate::from_der(certificate) {
-            Ok(([], parsed)) => Ok(parsed),
-            _ => Err(Problem::Certificate(pem::malformed(index, count, certificate))),
-        }
+        Certificate::read(certificate)
+            .ok_or_else(|| Problem::Certificate(pem::malformed(index, count, certificate)))
     };
     certificates.iter().enumerate().map(parse).collect()
 }
 
 /// The certificate of a public key: the one that is valid longest, where a renewed one stands
 /// beside its predecessor.
-fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
-    let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key().raw == public);
-    let longest = own.max_by_key(|(_, one)| one.validity().not_after.timestamp());
+fn leaf(certificates: &[Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
+    let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key.der == public);
+    let longest = own.max_by_key(|(_, one)| one.not_after);
     longest.map(|(index, _)| index).ok_or_else(|| {
         let subjects: Vec<_> = certificates
             .iter()
-            .map(|one| format!("\"{}\"", clean(&one.subject().to_string(), NAME_MAX)))
+            .map(|one| format!("\"{}\"", clean(&one.subject.to_string(), NAME_MAX)))
             .collect();
         Problem::Pair(format!(
             "the private key does not belong to the certificate: its public half is not in that of \
@@ -86,7 +81,7 @@ fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Pr
 /// Each behind one that it issued. What issued none of them is left out: TLS 1.2 peers may refuse
 /// a chain with a stranger in it (RFC 5246, section 7.4.2).
 fn in_order(
-    certificates: &[X509Certificate<'_>],
+    certificates: &[Certificate<'_>],
     leaf: usize,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Vec<usize> {
@@ -95,7 +90,7 @@ fn in_order(
     while let Some(issued) = order.get(at).and_then(|index| certificates.get(*index)) {
         let others = certificates.iter().enumerate().filter(|(index, _)| !order.contains(index));
         let named: Vec<_> = others.filter(|(_, one)| may_be_issuer(one, issued)).collect();
-        let signed = |one: &X509Certificate<'_>| has_signed(one, issued, algorithms);
+        let signed = |one: &Certificate<'_>| has_signed(one, issued, algorithms);
         // The provider may not know the kind of signature. Then a name has to do.
         let is_known = named.len() > 1 && named.iter().any(|(_, one)| signed(one));
         let issuers = named.into_iter().filter(|(_, one)| !is_known || signed(one));
@@ -107,9 +102,9 @@ fn in_order(
 
 /// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
 /// renewed authority keeps its name.
-fn may_be_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
-    let names_match = authority.subject().as_raw() == issued.issuer().as_raw();
-    let keys_match = match (authority_key(issued), subject_key(authority)) {
+fn may_be_issuer(authority: &Certificate<'_>, issued: &Certificate<'_>) -> bool {
+    let names_match = authority.subject == issued.issuer;
+    let keys_match = match (issued.authority_key(), authority.subject_key()) {
         (Some(wanted), Some(has)) => wanted == has,
         _ => true,
     };
@@ -119,27 +114,10 @@ fn may_be_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) 
 /// Whether the signature is of this authority's key. Each algorithm reads its own kind of key and
 /// signature only, so that they need not be told apart before.
 fn has_signed(
-    authority: &X509Certificate<'_>,
-    issued: &X509Certificate<'_>,
+    authority: &Certificate<'_>,
+    issued: &Certificate<'_>,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> bool {
-    let key = &authority.public_key().subject_public_key.data;
-    let (text, signature) = (issued.tbs_certificate.as_ref(), &issued.signature_value.data);
+    let (key, text, signature) = (authority.public_key.bits, issued.signed, issued.signature);
     algorithms.all.iter().any(|one| one.verify_signature(key, text, signature).is_ok())
-}
-
-fn authority_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(authority) => {
-            authority.key_identifier.as_ref().map(|key| key.0)
-        }
-        _ => None,
-    })
-}
-
-fn subject_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
-        _ => None,
-    })
 }

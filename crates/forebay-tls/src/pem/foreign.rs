@@ -1,9 +1,6 @@
 //! Recognises formats that are often mistaken for a certificate or a key in PEM.
 
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::revocation_list::CertificateRevocationList;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use crate::x509::{Certificate, PublicKey, is_request, is_revocation_list};
 
 /// A certificate that only has the wrong form.
 pub(super) const CERTIFICATE: &str = "a certificate in DER";
@@ -53,10 +50,9 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
     const PKCS7: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
     const PBES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
     const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
-    let is_whole = |rest: &[u8]| rest.is_empty();
     let inside = content(bytes).unwrap_or_default();
     let algorithm = content(inside).and_then(content).unwrap_or_default();
-    if X509Certificate::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+    if Certificate::read(bytes).is_some() {
         (CERTIFICATE, "`openssl x509 -inform der -in FILE -out NEW` makes PEM of it")
     } else if inside.starts_with(&[2, 1, 3]) {
         ("a PKCS#12 store", "`openssl pkcs12 -in FILE -noenc -out NEW` makes PEM of it")
@@ -72,11 +68,11 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
             "an encrypted private key in DER",
             "`openssl pkey -inform der -in FILE -out NEW` writes it unencrypted in PEM",
         )
-    } else if X509CertificationRequest::from_der(bytes).is_ok() {
+    } else if is_request(bytes) {
         ("a certificate request in DER", REQUEST)
-    } else if CertificateRevocationList::from_der(bytes).is_ok() {
+    } else if is_revocation_list(bytes) {
         ("a revocation list in DER", REVOCATION)
-    } else if SubjectPublicKeyInfo::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+    } else if PublicKey::read(bytes).is_some() {
         ("a public key in DER", "take the certificate or the private key")
     } else {
         ("something else in DER", "certificates and keys are wanted in PEM")

@@ -3,12 +3,8 @@
 use std::fmt;
 
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
-use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
+
+use crate::x509::{Certificate, PublicKey};
 
 /// A peer's chain, in which capacity it is sent, and when.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +52,7 @@ impl<'a> Presented<'a> {
 /// The certificates of a chain that can be read.
 pub(super) struct Chain<'a> {
     /// In the order they came; the first is the peer's own, unless it is the malformed one.
-    pub(super) certificates: Vec<X509Certificate<'a>>,
+    pub(super) certificates: Vec<Certificate<'a>>,
     /// The place of the first that cannot be read.
     pub(super) malformed: Option<usize>,
 }
@@ -65,25 +61,24 @@ impl<'a> Chain<'a> {
     pub(super) fn of(presented: &Presented<'a>) -> Self {
         let mut chain = Self { certificates: Vec::new(), malformed: None };
         for (index, der) in presented.ders().enumerate() {
-            match X509Certificate::from_der(der) {
-                Ok(([], certificate)) => chain.certificates.push(certificate),
-                _ => chain.malformed = chain.malformed.or(Some(index)),
+            match Certificate::read(der) {
+                Some(certificate) => chain.certificates.push(certificate),
+                None => chain.malformed = chain.malformed.or(Some(index)),
             }
         }
         chain
     }
 
     /// Follows the issuers by name from the peer's certificate, as far as they were sent.
-    pub(super) fn path(&self) -> Vec<&X509Certificate<'a>> {
-        let mut left: Vec<&X509Certificate<'a>> = self.certificates.iter().collect();
+    pub(super) fn path(&self) -> Vec<&Certificate<'a>> {
+        let mut left: Vec<&Certificate<'a>> = self.certificates.iter().collect();
         if left.is_empty() {
             return Vec::new();
         }
         let mut path = vec![left.remove(0)];
         while let Some(last) = path.last()
             && !is_self_issued(last)
-            && let Some(next) =
-                left.iter().position(|c| c.subject().as_raw() == last.issuer().as_raw())
+            && let Some(next) = left.iter().position(|c| c.subject == last.issuer)
         {
             path.push(left.remove(next));
         }
@@ -94,25 +89,13 @@ impl<'a> Chain<'a> {
 /// Whether a certificate is its own issuer, as far as can be told without its key: an authority and
 /// its server may both be called `localhost`, and then the identifiers of their keys differ (RFC
 /// 5280, sections 4.2.1.1 and 4.2.1.2).
-pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
-    let (mut own, mut issuers) = (None, None);
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(key) => own = Some(key),
-            ParsedExtension::AuthorityKeyIdentifier(key) => issuers = key.key_identifier.as_ref(),
-            _ => {}
-        }
-    }
-    certificate.subject().as_raw() == certificate.issuer().as_raw()
-        && (issuers.is_none() || issuers == own)
+pub(super) fn is_self_issued(certificate: &Certificate<'_>) -> bool {
+    let issuers = certificate.authority_key();
+    certificate.subject == certificate.issuer
+        && (issuers.is_none() || issuers == certificate.subject_key())
 }
 
 /// The length of an RSA key as cryptographers and providers count it: whole bytes.
-pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
-    if key.algorithm.algorithm != OID_PKCS1_RSAENCRYPTION {
-        return None;
-    }
-    let Ok(PublicKey::RSA(key)) = key.parsed() else { return None };
-    let zeroes = key.modulus.iter().take_while(|byte| **byte == 0).count();
-    Some((key.modulus.len() - zeroes) * 8)
+pub(super) fn rsa_bits(key: &PublicKey<'_>) -> Option<usize> {
+    Some(key.rsa_modulus()?.len() * 8)
 }

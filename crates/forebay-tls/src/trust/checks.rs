@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use forebay_io::TlsFault;
 use rustls::{CertificateError, OtherError};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 use super::chain::{AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, rsa_bits};
 use super::explain;
 use super::judge::Refused;
 use crate::notes::Refusal;
+use crate::x509::Certificate;
 
 /// Chains of up to so many certificates cannot be arranged in too many ways.
 const FEW: usize = 4;
@@ -22,8 +21,8 @@ const WAYS_MAX: usize = 100;
 impl Presented<'_> {
     /// Refuses a key that no signature of a handshake would be believed with, whoever judges.
     pub(super) fn check_key(&self) -> Result<(), Refused> {
-        if let Ok((_, certificate)) = X509Certificate::from_der(self.end_entity)
-            && let Some(bits) = rsa_bits(certificate.public_key())
+        if let Some((certificate, _)) = Certificate::read_first(self.end_entity)
+            && let Some(bits) = rsa_bits(&certificate.public_key)
             && bits < RSA_BITS_MIN
         {
             return Err(refused_here(explain::weak_key(&certificate, bits, self.role)));
@@ -56,7 +55,7 @@ impl Presented<'_> {
 }
 
 /// How many times a search from the first certificate comes to another, by names.
-fn ways(certificates: &[X509Certificate<'_>]) -> usize {
+fn ways(certificates: &[Certificate<'_>]) -> usize {
     let mut ends = vec![0_usize; certificates.len()];
     if let Some(first) = ends.first_mut() {
         *first = 1;
@@ -67,7 +66,7 @@ fn ways(certificates: &[X509Certificate<'_>]) -> usize {
         let mut next = vec![0_usize; certificates.len()];
         for (end, certificate) in ends.iter().zip(certificates).filter(|(end, _)| **end > 0) {
             for (index, issuer) in certificates.iter().enumerate().skip(1) {
-                if issuer.subject().as_raw() == certificate.issuer().as_raw() {
+                if issuer.subject == certificate.issuer {
                     next[index] = next[index].saturating_add(*end);
                 }
             }

@@ -8,8 +8,6 @@ use std::fmt::Display;
 use forebay_io::TlsFault;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, RootCertStore};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 use super::chain::{
     AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits,
@@ -18,6 +16,7 @@ use super::words::{algorithm, constraints, is_weak, purposes, who};
 use crate::info::names_of;
 use crate::notes::Refusal;
 use crate::text::{NAME_MAX, clean, list};
+use crate::x509::{CLIENT_AUTHENTICATION, Certificate, SERVER_AUTHENTICATION};
 
 /// So many names of a certificate stand in a message; a certificate may have thousands.
 const NAMES_SHOWN: usize = 8;
@@ -43,8 +42,8 @@ pub(super) fn signature(
     role: Role<'_>,
 ) -> Option<Refusal> {
     let Error::InvalidCertificate(error) = error else { return None };
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    if let Some(bits) = rsa_bits(certificate.public_key()).filter(|bits| *bits < RSA_BITS_MIN) {
+    let (certificate, _) = Certificate::read_first(certificate)?;
+    if let Some(bits) = rsa_bits(&certificate.public_key).filter(|bits| *bits < RSA_BITS_MIN) {
         return Some(weak_key(&certificate, bits, role));
     }
     Some(match fault_of(error) {
@@ -100,7 +99,7 @@ pub(in crate::trust) fn refused(
 }
 
 pub(in crate::trust) fn weak_key(
-    certificate: &X509Certificate<'_>,
+    certificate: &Certificate<'_>,
     bits: usize,
     role: Role<'_>,
 ) -> Refusal {
@@ -116,7 +115,7 @@ pub(in crate::trust) fn weak_key(
 struct Scene<'a> {
     presented: &'a Presented<'a>,
     chain: &'a Chain<'a>,
-    path: Vec<&'a X509Certificate<'a>>,
+    path: Vec<&'a Certificate<'a>>,
     roots: Option<&'a RootCertStore>,
 }
 
@@ -158,7 +157,7 @@ impl Scene<'_> {
         self.presented.role
     }
 
-    fn wrong_name(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn wrong_name(&self, leaf: &Certificate<'_>) -> Refusal {
         let Role::Server(name) = self.role() else {
             return self.invalid("its names do not fit".to_owned());
         };
@@ -209,18 +208,16 @@ impl Scene<'_> {
     }
 
     /// A certificate without the extension serves every purpose (RFC 5280, section 4.2.1.12).
-    fn serves_another_purpose(&self, certificate: &X509Certificate<'_>) -> bool {
-        match certificate.extended_key_usage() {
-            Ok(Some(usage)) => match self.role() {
-                Role::Client => !usage.value.client_auth,
-                Role::Server(_) | Role::SomeServer => !usage.value.server_auth,
-            },
-            _ => false,
-        }
+    fn serves_another_purpose(&self, certificate: &Certificate<'_>) -> bool {
+        let needed = match self.role() {
+            Role::Client => CLIENT_AUTHENTICATION,
+            Role::Server(_) | Role::SomeServer => SERVER_AUTHENTICATION,
+        };
+        certificate.purposes().is_some_and(|purposes| !purposes.contains(&needed.as_bytes()))
     }
 
     fn signature_algorithm(&self) -> Refusal {
-        let weak = self.path.iter().find(|c| is_weak(&c.signature_algorithm));
+        let weak = self.path.iter().find(|c| is_weak(c));
         if let Some(certificate) = weak {
             return refused(
                 TlsFault::WeakSignature,
@@ -239,7 +236,7 @@ impl Scene<'_> {
         )
     }
 
-    fn name_constraints(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn name_constraints(&self, leaf: &Certificate<'_>) -> Refusal {
         let rules: Vec<String> = self.path.iter().skip(1).filter_map(|c| constraints(c)).collect();
         let rules = match rules.as_slice() {
             [] => "its root may not vouch for all of these".to_owned(),
@@ -253,7 +250,7 @@ impl Scene<'_> {
         )
     }
 
-    fn revoked(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn revoked(&self, leaf: &Certificate<'_>) -> Refusal {
         refused(
             TlsFault::Revoked,
             "certificates that are still good",
