@@ -45,6 +45,11 @@ PRIMITIVES_IN = (
     "crates/forebay-io/src/",
     "crates/forebay/src/host/slot.rs",
     "crates/forebay/src/net/registration.rs",
+    "crates/forebay/src/net/socket/discard.rs",
+    "crates/forebay/src/task/control.rs",
+    "crates/forebay/src/task/group.rs",
+    "crates/forebay/src/task/live.rs",
+    "crates/forebay/src/task/wait.rs",
 )
 PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 
@@ -128,7 +133,7 @@ def check_source(path):
     if takes_primitives(path):
         text = strip(path.read_text())
         used = re.search(r"\bthread_local\s*!", text)
-        if used and not re.search(r"\buse\s+crate::sync::thread_local\b", text):
+        if used and not re.search(r"\buse\s+crate::sync::(\{[^}]*\b)?thread_local\b", text):
             complaints.append(f"{path}:{line_of(text, used.start())}: thread_local! is the prelude's,"
                               " not that of the crate's sync.rs")
     return complaints

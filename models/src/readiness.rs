@@ -1,5 +1,7 @@
 //! A descriptor whose kernel the scenario plays, under the shipped registration and slot.
 
+#[path = "../../crates/forebay/src/net/socket/discard.rs"]
+mod discard;
 #[path = "../../crates/forebay/src/net/registration.rs"]
 mod registration;
 #[path = "../../crates/forebay/src/host/slot.rs"]
@@ -13,6 +15,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use self::discard::discard;
 use self::registration::Registration;
 use self::slot::Slot;
 use self::words::{Direction, Hangup, Progress};
@@ -143,6 +146,21 @@ impl Watched {
         self.registration.is_released()
     }
 
+    /// Throws away what is there to be read, as the last drop of a connection does; it says how often
+    /// something was. An error is not the connection's cause here, as that of a closed selector is not.
+    pub fn discard(&self) -> usize {
+        let mut taken = 0;
+        discard(
+            || !self.is_released(),
+            |_| match self.call(Direction::Read) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                received => Poll::Ready(received.map(|progress| progress.count)),
+            },
+            |received| taken += usize::from(received.is_ok_and(|bytes| !bytes.is_empty())),
+        );
+        taken
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Side), flag: usize) {
         let mut side = lock(&self.kernel.0);
         change(&mut side);
@@ -156,13 +174,7 @@ impl Watched {
     }
 
     fn poll_io(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Outcome> {
-        let mut call = || {
-            if self.is_closing.load(Ordering::Acquire) {
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-            let done = self.registration.call(|kernel| kernel.take(direction));
-            done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
-        };
+        let mut call = || self.call(direction);
         let slot = match self.registration.ready() {
             Some(slot) => slot,
             None => match call() {
@@ -178,6 +190,14 @@ impl Watched {
             return Poll::Ready(Outcome::Refused);
         }
         polled.map(outcome)
+    }
+
+    fn call(&self, direction: Direction) -> io::Result<Progress> {
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let done = self.registration.call(|kernel| kernel.take(direction));
+        done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 
     fn register(&self) -> Option<&Slot> {

@@ -2,3 +2,4 @@
 //! these names are the checker's.
 
 pub(crate) use std::sync::{Mutex, OnceLock, RwLock, atomic};
+pub(crate) use std::thread_local;

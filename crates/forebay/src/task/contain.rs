@@ -4,14 +4,13 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::torn_down;
 use forebay_io::{Error, ErrorKind, Result};
 use pin_project_lite::pin_project;
 
-use super::control::Control;
+use super::group::Listing;
 
 pin_project! {
     /// Polls a future inside `catch_unwind` and drops it itself, so that the wreck of a panicked
@@ -19,23 +18,23 @@ pin_project! {
     pub(super) struct Contained<F> {
         #[pin]
         future: Option<F>,
-        control: Arc<Control>,
+        // Dropped behind the future: a task is listed for as long as that is there.
+        listing: Listing,
     }
 
     impl<F> PinnedDrop for Contained<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // Only a task that was never polled again still has its future here; and whoever drops
-            // it so answers a panic by ending the process.
+            // Only a task that was never polled again still has its future here. The task's machinery
+            // answers a panic in this drop by ending the process, so it is contained.
             drop(caught(|| this.future.set(None)));
-            this.control.ended();
         }
     }
 }
 
 impl<F> Contained<F> {
-    pub(super) fn new(future: F, control: Arc<Control>) -> Self {
-        Self { future: Some(future), control }
+    pub(super) fn new(future: F, listing: Listing) -> Self {
+        Self { future: Some(future), listing }
     }
 }
 
@@ -44,14 +43,14 @@ impl<F: Future> Future for Contained<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if this.control.is_aborted() {
+        if this.listing.control().is_aborted() {
             let dropped = caught(|| this.future.set(None));
             return Poll::Ready(Err(dropped.err().unwrap_or_else(cancelled)));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(cancelled()));
         };
-        match this.control.poll(|| caught(|| future.poll(cx))) {
+        match this.listing.poll(|| caught(|| future.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
                 let output = Kept::new(Ok(output));

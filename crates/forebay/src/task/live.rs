@@ -1,15 +1,12 @@
 //! A list whose memory follows the number of its entries.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 /// Room for so many entries is never given back.
-const ROOM_MIN: usize = 64;
+pub(super) const ROOM_MIN: usize = 64;
 /// Room is given back when fewer than one in so many entries is left.
-const SPARSE: usize = 8;
+pub(super) const SPARSE: usize = 8;
 
 /// Entries, each under a number that no other entry ever had.
 ///
@@ -23,11 +20,11 @@ const SPARSE: usize = 8;
 /// `len <= room`
 #[derive(Debug)]
 pub(super) struct Live<T> {
-    entries: HashMap<u64, T, BuildHasherDefault<DefaultHasher>>,
+    pub(super) entries: HashMap<u64, T, BuildHasherDefault<DefaultHasher>>,
     last: u64,
     /// The most entries since room was given back. (The map's capacity would not tell: it counts the
     /// places of removed entries as taken.)
-    room: usize,
+    pub(super) room: usize,
 }
 
 impl<T> Default for Live<T> {

@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 
 use super::contain::{Contained, Kept};
 use super::control::Control;
+use super::group::Listing;
 use super::report::Reporter;
 
 pin_project! {
@@ -31,10 +32,11 @@ impl<F, I> Running<F, I> {
     pub(super) fn new(
         future: F,
         into_result: I,
-        control: Arc<Control>,
+        listing: Listing,
         reporter: Option<Arc<Reporter>>,
     ) -> Self {
-        let contained = Contained::new(future, Arc::clone(&control));
+        let control = Arc::clone(listing.control());
+        let contained = Contained::new(future, listing);
         Self { contained, into_result, control, reporter }
     }
 }

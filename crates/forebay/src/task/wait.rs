@@ -1,12 +1,12 @@
-//! Waiting on a list that lives inside somebody's locked state.
+//! Waiting on a list of waiters that is part of a locked state.
 
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::{WaiterKey, Waiters};
 
 use crate::lock::lock;
+use crate::sync::Mutex;
 
 /// Waits until `check` answers, as a waiter for `until` in the list that `waiters` finds.
 ///

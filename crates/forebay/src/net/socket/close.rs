@@ -27,17 +27,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, BLOCK_BYTES, Inlet, Outbox, Until};
+use forebay_io::seam::{Afterwards, Inlet, Outbox, Until};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::Core;
+use super::discard::discard;
+use super::link::Note;
 use crate::net::descriptor::Waits;
 use crate::selector::{Member, Remains, given_up};
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Over, Patience, within};
-
-/// Input is thrown away through a buffer of this size.
-const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
 
 /// Closes the connection and waits until its descriptor is released, for `limit` or what the drain
 /// settings allow.
@@ -256,45 +255,28 @@ impl Closing {
 
     /// Throws away what has arrived, up to the limit, without waiting.
     fn discard_now(&self) {
-        self.discard_all_now();
-        // Behind an error nothing more arrives.
-        self.core.settle_loss();
-    }
-
-    fn discard_all_now(&self) {
-        while self.wants_input() {
-            let mut sink = [0; DISCARD_BYTES];
-            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
-            match self.core.link().receive_now(&mut inlet, note) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                received => {
-                    if !self.discarded(received, &sink) {
-                        return;
-                    }
-                }
-            }
-        }
+        self.discard(|inlet, note| match self.core.link().receive_now(inlet, note) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            received => Poll::Ready(received),
+        });
     }
 
     /// Throws input away until there is none for now.
     fn poll_input(&self, cx: &mut Context<'_>) {
-        self.poll_all_input(cx);
-        self.core.settle_loss();
+        self.discard(|inlet, note| self.core.link().poll_receive(cx, Waits::WayOut, inlet, note));
     }
 
-    fn poll_all_input(&self, cx: &mut Context<'_>) {
-        while self.wants_input() {
-            let mut sink = [0; DISCARD_BYTES];
-            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
-            match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet, note) {
-                Poll::Ready(received) => {
-                    if !self.discarded(received, &sink) {
-                        return;
-                    }
-                }
-                Poll::Pending => return,
-            }
-        }
+    fn discard(
+        &self,
+        mut receive: impl FnMut(&mut Inlet<'_>, Note<'_>) -> Poll<io::Result<usize>>,
+    ) {
+        discard(
+            || self.wants_input(),
+            |inlet| receive(inlet, self.core.noting("close")),
+            |received| self.take(received),
+        );
+        // Behind an error nothing more arrives.
+        self.core.settle_loss();
     }
 
     fn wants_input(&self) -> bool {
@@ -311,30 +293,17 @@ impl Closing {
         wants
     }
 
-    /// Takes note of what was received to be thrown away. False when there is no point in receiving
-    /// more: an error need not become the connection's cause, as when its selector was closed.
-    fn discarded(&self, received: io::Result<usize>, sink: &[u8]) -> bool {
+    /// Takes note of what was received to be thrown away.
+    fn take(&self, received: io::Result<&[u8]>) {
         let mut after = Afterwards::new();
-        let goes_on = match received {
-            // After an error the kernel says the same.
-            Ok(0) => {
-                self.ended(&mut after);
-                false
-            }
-            Ok(count) => {
-                self.core.discard(&sink[..count]);
-                true
-            }
+        match received {
+            Ok([]) => self.ended(&mut after),
+            Ok(bytes) => self.core.discard(bytes),
             Err(error) => {
                 self.core.record("close", error, &mut after);
-                false
             }
-        };
-        after.run();
-        if !goes_on {
-            self.core.settle_loss();
         }
-        goes_on
+        after.run();
     }
 
     /// As for a reader, an empty receive is the end only if nothing went wrong before.

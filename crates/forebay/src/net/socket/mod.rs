@@ -4,6 +4,7 @@ mod close;
 mod connection;
 mod core;
 mod credentials;
+mod discard;
 mod drain;
 mod handle;
 mod link;

@@ -1,4 +1,6 @@
-use super::*;
+//! The list of live tasks.
+
+use super::live::{Live, ROOM_MIN, SPARSE};
 
 #[test]
 fn the_memory_of_a_peak_is_given_back() {
