@@ -1,4 +1,4 @@
-//! What is read here, judged by `x509-parser`, which reads everything there is.
+//! Compares this parser with `x509-parser`, which parses complete certificates.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::{Certificate, GeneralName, Name, PublicKey, is_request, is_revocation_list};
 use crate::samples::{Authority, named};
 
-/// Certificates with everything that is read, in every form that rcgen can write.
+/// Certificates with every field that is read, in every form that rcgen can write.
 fn certificates() -> Vec<Vec<u8>> {
     let root = Authority::root_with("the root", |params| {
         let names = |name: &str| vec![GeneralSubtree::DnsName(name.to_owned())];
@@ -91,7 +91,7 @@ fn a_certificate_is_read_as_it_was_made() {
     }
 }
 
-/// What two parsers make of bytes that both can read.
+/// Checks that two parsers agree about bytes that both can read.
 fn assert_same(own: &Certificate<'_>, judge: &X509Certificate<'_>) {
     assert_eq!(own.signed, judge.tbs_certificate.as_ref());
     assert_eq!(own.signature, &*judge.signature_value.data);
@@ -152,7 +152,7 @@ fn a_certificate_may_be_followed_by_something_where_that_is_allowed() {
     assert_eq!(Certificate::read_first(&der).unwrap().1, b"more");
 }
 
-/// An attribute that is no text is shown in hexadecimal, and one of an unknown kind by its number.
+/// Attributes that are not text are shown in hexadecimal, and those of an unknown kind with their number.
 #[test]
 fn every_name_has_a_text() {
     for (der, text) in [
@@ -166,7 +166,7 @@ fn every_name_has_a_text() {
     }
 }
 
-/// One change to bytes: one altered, some taken out, or some put in twice.
+/// One change to bytes: one byte altered, some removed, or some repeated.
 #[derive(Debug, Clone)]
 enum Change {
     Set(Index, u8),
@@ -208,7 +208,7 @@ fn change() -> impl Strategy<Value = Change> {
 }
 
 proptest! {
-    /// Whatever is altered: nothing panics, and what both parsers read they read alike.
+    /// After any change nothing panics, and what both parsers read they read alike.
     #[test]
     fn altered_certificates_are_read_alike_or_not_at_all(
         which in any::<Index>(),
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-/// Asks for everything.
+/// Reads every field.
 fn look(certificate: &Certificate<'_>) {
     let texts = [certificate.subject.to_string(), certificate.issuer.to_string()];
     drop((texts, certificate.subject_key(), certificate.authority_key()));

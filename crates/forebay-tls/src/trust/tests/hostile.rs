@@ -25,8 +25,8 @@ fn a_chain_that_is_made_to_be_searched_is_given_up_quickly() {
     refused(
         ask(&root.trust(), HOST, &hostile),
         TlsFault::InvalidCertificate,
-        "a chain with few ways through it",
-        "came 61 certificates that make many",
+        "a chain with few possible paths",
+        "received 61 certificates with too many",
         "have the server send only its own chain",
     );
     let hostile = began.elapsed();
@@ -42,7 +42,7 @@ fn among_many_all_have_to_be_readable() {
     refused(
         ask(&root.trust(), HOST, &chain),
         TlsFault::InvalidCertificate,
-        "a chain with few ways through it",
+        "a chain with few possible paths",
         "certificate 2 of the chain is malformed",
         "have the server send only its own chain",
     );
