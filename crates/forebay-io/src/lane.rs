@@ -203,6 +203,7 @@ impl Lane {
         if let Err(refusal) = check() {
             return (Poll::Ready(Err(refusal)), leave);
         }
+        // One piece at a time; the reader comes back for the rest.
         if !state.queue.is_empty() {
             let space = inlet.space();
             let count = space.len().min(state.queue.first().len());
@@ -212,7 +213,7 @@ impl Lane {
             state.wake_writer(after);
             return (Poll::Ready(Ok(count)), leave);
         }
-        // Behind the queue: what was sent before the writer gave up is read first.
+        // Only behind the queue: what was sent before the writer gave up is read first.
         if let Some(cause) = self.cause.get() {
             return (Poll::Ready(Err(cause.clone())), leave);
         }

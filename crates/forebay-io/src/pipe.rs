@@ -126,6 +126,7 @@ impl PipeSource {
     fn gone(&self, cause: Option<&Error>) {
         let mut after = Afterwards::new();
         let reader = self.pipe.lane.reader_gone(cause, &mut after);
+        // Foreign code, which must not run under the lane's lock.
         drop(reader);
         after.run();
         self.let_go();

@@ -153,6 +153,7 @@ impl SendQueue {
         let mut slices = [IoSlice::new(&[]); SLICES_COUNT];
         let (mut count, mut left) = (0, self.len());
         for (slot, segment) in slices.iter_mut().zip(self.front.iter().chain(&self.rest)) {
+            // What is left is withheld.
             if left == 0 {
                 break;
             }
@@ -192,6 +193,7 @@ impl SendQueue {
         while left > 0 {
             // The length of the whole piece, part of which may be withheld.
             let length = self.front.as_ref().map_or(0, |front| front.as_slice().len());
+            // A small piece is copied: moved, it would keep a whole block in use for few bytes.
             if length > left || length < SHARE_BYTES {
                 let count = length.min(left);
                 other.push_slice(&self.first()[..count]);

@@ -47,6 +47,7 @@ pub fn turn() -> Option<NonZeroU64> {
 
 /// Wakes the task in the next turn, or at once on a thread without turns.
 pub fn wake_next_turn(waker: &Waker) {
+    // Cloned and woken outside the borrow of the thread-local: a waker is foreign code.
     let waker = waker.clone();
     if turn().is_none() {
         return waker.wake();
@@ -109,6 +110,7 @@ impl ThreadTurns {
     /// Ends the turn and begins the next, returning the wakers to wake in it.
     pub fn end_turn() -> Vec<Waker> {
         TURN.with(|turn| turn.set(turn.get() + 1));
+        // The driver wakes them, outside the borrow of the thread-local.
         NEXT.with(RefCell::take)
     }
 }
@@ -201,6 +203,7 @@ impl Share {
     #[inline]
     pub fn spend(&mut self, bytes: usize) {
         let now = turn();
+        // Without turns a used-up share stays so until the caller has given way (see `has_room`).
         if now != self.turn && now.is_some() {
             *self = Self { turn: now, ..Self::of_calls(self.calls_max) };
         }

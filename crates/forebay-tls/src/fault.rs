@@ -38,6 +38,7 @@ pub(crate) fn explained(
     notes: Notes,
     known: Known<'_>,
 ) -> Error {
+    // rustls' own error has no certificate, and so nothing to explain it with.
     if let Some(refusal) = notes.refusal {
         let explained =
             Error::new(ErrorKind::Tls(refusal.fault), operation).with_detail(refusal.detail);

@@ -181,6 +181,7 @@ impl fmt::Display for Error {
         for context in inner.context.iter().rev() {
             write!(f, "{context}: ")?;
         }
+        // Errors of the user's own have no operation, and many have no address.
         match (inner.operation, &inner.address) {
             ("", None) => {}
             ("", Some(address)) => write!(f, "{address}: ")?,

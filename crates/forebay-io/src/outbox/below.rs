@@ -79,6 +79,7 @@ impl Below {
             // The error is recorded as the cause, which `refusal` below returns.
             self.outbox.advance_locked(&mut state, Limit::Above, after).ok();
         }
+        // This includes an outbox that is finishing: records behind its end mark would be lost.
         if state.phase != Phase::Open {
             drop(state);
             return Poll::Ready(Err(self.outbox.refusal()));

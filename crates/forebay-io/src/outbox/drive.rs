@@ -36,10 +36,12 @@ impl Outbox {
         state.share.renew();
         let mut cx = Context::from_waker(&self.own_waker);
         let mut asks_below = self.is_below_aborted();
+        // The second condition holds once: the drain is called a single time with an empty queue.
         while !state.queue.is_empty() || std::mem::take(&mut asks_below) {
             let gives_way =
                 limit == Limit::Share && state.share.is_used_up() && self.give_way(state);
             if gives_way || state.send(&mut cx, limit, after)?.is_pending() {
+                // The queue has to wait, so its mostly empty blocks go back to the pool.
                 state.queue.settle();
                 return Ok(());
             }
@@ -48,6 +50,7 @@ impl Outbox {
                 return Ok(());
             }
         }
+        // Accepted bytes that are on a stage come before the end mark.
         if state.phase == Phase::Finishing
             && !state.staged
             && let Poll::Ready(result) = state.drain.poll_end(&mut cx, after)

@@ -215,6 +215,8 @@ impl Outbox {
     /// Accepts one whole item if the queue is below its mark. `false`: wait for [`Until::Room`] first.
     #[inline]
     pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        // Without the lock: the stage was begun under it, and an end mark that another thread asks for
+        // meanwhile waits for the stage.
         if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
@@ -325,11 +327,13 @@ impl Outbox {
             && state.due != Due::Never
             && state.has_room_for_stage(self.high_water);
         state.staged = burst;
+        // More than the small block that a queue begins with.
         let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
         if hurry {
             state.due = Due::Poll;
         }
         drop(state);
+        // Unlocked by now: without turns, `schedule` advances at once, which locks.
         if burst {
             stage::begin(self);
         }
@@ -347,10 +351,12 @@ impl Outbox {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         state.staged = false;
+        // After an abort nothing is sent any more: these bytes are dropped, as the queue was.
         if !state.phase.is_settled() {
             state.queue.push_slice(bytes);
         }
         state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
+        // The end mark has waited for these bytes.
         let finishing = state.phase == Phase::Finishing;
         self.note_room(&state);
         let due = state.due == Due::Never && !state.queue.is_empty();
@@ -485,6 +491,7 @@ impl Outbox {
     pub async fn flush(&self) -> Result<()> {
         let mut next = Some(self);
         while let Some(outbox) = next {
+            // Bytes on another thread's stage are not part of `accepted` yet.
             while outbox.is_staged_elsewhere() && outbox.is_open() {
                 outbox.wait(Until::Room).await?;
             }
@@ -505,6 +512,7 @@ impl Outbox {
             return Err(error);
         }
         self.advance();
+        // The drain finishes the outbox if nothing was lost, and aborts it otherwise.
         self.wait(Until::Finished).await
     }
 

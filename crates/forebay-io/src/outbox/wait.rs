@@ -75,6 +75,7 @@ impl WriterPace {
     fn poll(&mut self, cx: &Context<'_>, has_room: bool) -> Poll<()> {
         if has_room {
             self.answers.restart();
+            // A writer that finds room may fill the whole queue before it is asked again.
             self.share.poll_room(cx, HIGH_WATER_BYTES)
         } else {
             self.answers.poll_one(cx)
@@ -168,6 +169,7 @@ impl Future for Wait<'_> {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Usually the condition holds already, and no waker need be cloned.
         let (mut answer, _) = self.look(None);
         if answer.is_pending() {
             // The waker is cloned before locking, and the condition is examined again under the lock that
@@ -187,6 +189,7 @@ impl Future for Wait<'_> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
+            // The lock is released at the end of this statement, before the foreign waker is dropped.
             let removed = lock(&self.outbox.state).waiters.remove(key);
             drop(removed);
         }

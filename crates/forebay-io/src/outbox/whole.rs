@@ -79,6 +79,7 @@ impl Outbox {
         let mut state = lock(&self.state);
         let expected = (piece.before > 0).then_some((piece.before, piece.of));
         let partial = state.whole.partial.map(|partial| (partial.accepted, partial.of));
+        // Pieces must follow each other without a gap; a first piece finds no other slice under way.
         if partial != expected || state.phase != Phase::Open {
             drop(state);
             return self.answer(Hindrance::ForGood);

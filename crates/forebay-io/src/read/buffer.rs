@@ -187,6 +187,8 @@ impl Buffer {
     fn join(&mut self, mut block: Block, count: usize) {
         let left = self.len();
         assert!(count <= BLOCK_BYTES - left, "a source filled more than it was offered");
+        // Copying the smaller part keeps the cost per received byte constant, even if a peer sends single
+        // bytes.
         if let (Storage::Kept(bytes), true) = (&mut self.storage, count < left) {
             bytes.drain(..self.head);
             bytes.extend_from_slice(&block.as_slice()[left..left + count]);

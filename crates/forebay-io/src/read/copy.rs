@@ -57,6 +57,7 @@ impl ByteReadChannel {
     /// Moves buffered bytes to the output, as a block if there are many, and returns their number. Bytes
     /// that the output did not accept stay here.
     fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<usize> {
+        // At most a block at a time, so that the output's queue stays bounded.
         let count = self.buffer.len().min(BLOCK_BYTES);
         let mut part = self.buffer.take_block(SMALL_BLOCK_BYTES);
         if part.is_none() {

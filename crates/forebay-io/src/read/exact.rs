@@ -53,6 +53,7 @@ impl Future for ReadExact<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
+        // Later polls find `lent` set by this very call.
         if this.filled == 0 {
             ready!(this.channel.poll_lent(cx, "read_exact"))?;
         }

@@ -157,6 +157,7 @@ impl ByteWriteChannel {
         // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
         let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
         let mut out = Staging { bytes, failed: false };
+        // The scratch still holds the thread's previous item.
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
         let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {

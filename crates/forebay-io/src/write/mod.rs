@@ -337,6 +337,7 @@ impl ByteWriteChannel {
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
         // Same loop as `put_item`, whose future would hold another copy of both arguments in this one.
+        // An error is left to the wait, which finds it again, returns it, and gives way if it is ignored.
         while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
         }

@@ -55,6 +55,7 @@ impl<T: Clone> SuccessCell<T> {
         if let Some(made) = self.get() {
             return Ok(made);
         }
+        // An attempt has ended since this caller came, and has failed: it shares that outcome.
         if let Some(failure) = failure.as_ref()
             && self.ended() != ended
         {

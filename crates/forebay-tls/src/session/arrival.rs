@@ -56,6 +56,7 @@ impl Session {
             Ok(inbox) => Out { session: self, inbox },
             Err(error) => return Some(Poll::Ready(Err(error))),
         };
+        // Taken out by another thread, which asks the transport right now.
         let inbox = out.inbox.as_mut()?;
         let mut cx = Context::from_waker(&self.own_waker);
         Some(poll(inbox, &mut cx, ARRIVED_BYTES_MAX))

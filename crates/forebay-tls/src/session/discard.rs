@@ -43,6 +43,7 @@ impl Session {
             // A reader on another thread has the inbox, or the session is over.
             return true;
         }
+        // More than any message has: what cannot be decrypted so far is taken for data.
         if inbox.len() + arrived.len() > ARRIVED_BYTES_MAX {
             return true;
         }
@@ -98,6 +99,7 @@ impl Discarded {
         let mut look = |plaintext: &[u8]| {
             self.data.fetch_or(!plaintext.is_empty(), Relaxed);
         };
+        // One step may stop at each record with data.
         while engine.work(inbox, &mut look, &mut |_| Ok(()))? == Step::Plaintext {}
         Ok(())
     }

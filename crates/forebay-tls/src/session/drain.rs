@@ -161,6 +161,7 @@ impl State {
         while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
             let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
             let outcome = self.with_traffic(below, &mut |traffic| {
+                // Room for a record with at least one byte of plaintext.
                 while parcel.space().len() > OVERHEAD_BYTES && !queue.is_empty() {
                     let count = seal_some(traffic, queue, &mut parcel, after)?;
                     if count == 0 {
@@ -234,12 +235,14 @@ fn seal_some(
 ) -> std::result::Result<usize, EncryptError> {
     let space = parcel.space();
     let first = queue.first();
+    // As many full records as fit; each takes up to OVERHEAD_BYTES more than its plaintext.
     let whole = (space.len() / (RECORD_BYTES + OVERHEAD_BYTES)) * RECORD_BYTES;
     let most = if whole > 0 { whole } else { space.len().saturating_sub(OVERHEAD_BYTES) };
     if whole == 0 && queue.len() > most {
         // The rest of this block does not hold a whole record; the next block does.
         return Ok(0);
     }
+    // Encrypted straight from the queue, without joining pieces first.
     if first.len() >= RECORD_BYTES || queue.is_one_piece() {
         let count = if first.len() > most || !queue.is_one_piece() {
             (first.len().min(most) / RECORD_BYTES) * RECORD_BYTES

@@ -240,9 +240,11 @@ fn handle<Side>(
             message.done();
             Met::Again
         }
+        // Not the end of the work: this side may still send.
         ConnectionState::PeerClosed => Met::PeerClosed,
         ConnectionState::Closed => Met::Stop(Step::Closed),
         ConnectionState::BlockedHandshake => Met::Stop(Step::Handshaking),
+        // rustls returns this state only when nothing is left to be read or sent by itself.
         ConnectionState::WriteTraffic(mut traffic) => match sealing(&mut traffic) {
             Ok(()) => Met::Stop(Step::Traffic),
             Err(error) => Met::Sealing(error),
@@ -263,6 +265,7 @@ fn encode<Side>(mut message: EncodeTlsData<'_, Side>, own: &mut Vec<u8>) {
         match message.encode(&mut own[start..]) {
             Ok(count) => return own.truncate(start + count),
             Err(EncodeError::InsufficientSize(size)) => wanted = size.required_size,
+            // Cannot happen with a fresh message; nothing is to be added then.
             Err(EncodeError::AlreadyEncoded) => return own.truncate(start),
         }
     }

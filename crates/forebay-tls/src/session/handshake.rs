@@ -52,6 +52,7 @@ impl Session {
         store: &Store,
         host: Option<&str>,
     ) -> Result<()> {
+        // Before the first step, so that dropping this future at any point resets the connection.
         let unfinished = Unfinished(self);
         let outcome = match self.begin(config, store, host) {
             Ok(()) => poll_fn(|cx| self.drive(cx, Self::shake)).await,
@@ -71,6 +72,7 @@ impl Session {
     /// Opens the session after a complete handshake, unless it has failed meanwhile.
     fn open(&self) -> Result<()> {
         let mut state = self.enter()?;
+        // A close or a time limit has ended the handshake meanwhile.
         if state.phase != Phase::Handshaking {
             drop(state);
             return Err(self.why());

@@ -87,6 +87,7 @@ impl Session {
     pub(super) fn note_loss(&self, state: &mut State, error: &Error) {
         if matches!(state.loss, Loss::None) && state.phase != Phase::Failed {
             state.loss = Loss::Met(error.clone());
+            // A handshake goes on with what had arrived, and fails by itself.
             if state.phase == Phase::Open {
                 state.phase = Phase::Failed;
             }
@@ -118,6 +119,7 @@ impl Session {
             let is_full = state.kept.len() >= AHEAD_BYTES_MAX;
             let is_known = state.end.is_some() || self.cause.get().is_some();
             drop(state);
+            // The limit is reached, or the peer's end or an error is known: no reason to wait any longer.
             if is_full || is_known {
                 return self.tell();
             }
@@ -159,6 +161,7 @@ impl Session {
     fn tell(&self) {
         // Before the session's lock is taken: an outbox's lock comes first.
         let upper = self.upper.get().and_then(Weak::upgrade);
+        // Without an upper outbox there is no data of this side.
         let is_sent = upper.as_ref().is_none_or(|upper| upper.queued_here() == 0);
         let queued = self.below.queued_here() as u64;
         let taken = self.below.accepted().saturating_sub(queued);

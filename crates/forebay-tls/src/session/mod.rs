@@ -274,6 +274,7 @@ impl Session {
     /// Aborts the upper outbox, so that the writer's next call returns the error. Must not be called under
     /// the session's lock.
     fn tell_upper(&self, error: &Error) {
+        // The upper outbox's drain leaves the transport. Without an outbox, this call does.
         if let Some(upper) = self.upper.get().and_then(Weak::upgrade) {
             upper.abort(error);
         } else {
@@ -362,6 +363,7 @@ impl State {
     /// Stops decrypting and encrypting. What was decrypted before stays readable, unless the handshake has
     /// failed: data of a peer that was not authenticated is dropped.
     fn fail(&mut self, error: Error, leave: Leave) {
+        // Data that came with the handshake was kept for a peer that is not accepted now.
         if self.phase == Phase::Handshaking {
             self.kept = Kept::default();
         }
@@ -369,6 +371,7 @@ impl State {
             self.phase = Phase::Failed;
             self.leave = leave;
         }
+        // An end that was found before stands: it lies in front of this error.
         self.end.get_or_insert(End::Failed(error));
     }
 

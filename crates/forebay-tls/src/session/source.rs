@@ -81,6 +81,7 @@ impl TlsSource {
             // first.
             self.session.look_into_loss();
         }
+        // Data, or a wait, is not affected by a loss: it lies in front of it.
         if !matches!(filled, Poll::Ready(Ok(Filled::End) | Err(_))) {
             return filled;
         }
