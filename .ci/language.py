@@ -157,7 +157,8 @@ class Source:
     def take(self, match, start, end):
         text, line = self.text[start:end], self.text.count("\n", 0, start) + 1
         if match["string"]:
-            content = re.sub(r'^[^"]*"|"#*$', "", text)
+            # A variable in a format string is no word of the message.
+            content = re.sub(r'^[^"]*"|"#*$|\{\w*[:}]', "", text)
             if DOC_ATTRIBUTE.search(self.text[max(0, start - 40):start]):
                 self.add("doc", line, content.split("\n"), end)
             else:
