@@ -30,7 +30,7 @@ FORBIDDEN_IN_CRATE = {
 
 # Where alone these names may stand.
 ONLY_IN = {
-    "mio": ["crates/forebay/src/host/worker", "crates/forebay/src/selector/"],
+    "mio": ["crates/forebay/src/worker/"],
 }
 
 # What the models replace: shipped code of forebay-io, and what they include of forebay, takes these
@@ -56,9 +56,10 @@ PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 # Folders of crates/forebay/src, and the ones above them, of which they know nothing.
 FORBIDDEN_IN_FOLDER = {
     "selector": ["net"],
-    "host": ["net", "selector"],
-    "task": ["net", "selector", "host", "time"],
-    "time": ["net", "selector", "host", "task"],
+    "worker": ["net", "selector"],
+    "host": ["net", "selector", "worker"],
+    "task": ["net", "selector", "worker", "host", "time"],
+    "time": ["net", "selector", "worker", "host", "task"],
 }
 
 
@@ -149,9 +150,9 @@ def begins_with(name, prefix):
     return name == prefix or name.startswith(prefix + "::")
 
 
-def paths_named_in(path):
+def paths_named_in(path, text=None):
     """Every path in a source as (line, path), with `use` trees spread out and `super` resolved."""
-    text = strip(path.read_text())
+    text = strip(path.read_text()) if text is None else text
     here = module_of(path)
     for use in re.finditer(r"\buse\b([^;]*);", text):
         for name in spread(re.sub(r"\bas\s+\w+", "", use.group(1)).replace(" ", "").replace("\n", "")):

@@ -136,6 +136,7 @@ mod sync;
 mod task;
 pub mod testing;
 mod time;
+mod worker;
 
 pub use forebay_io::{
     ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,

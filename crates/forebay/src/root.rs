@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use forebay_io::{Error, Result};
 
 use crate::net::{self, Connection};
-use crate::selector::{SelectorManager, current_selector};
+use crate::selector::{SelectorManager, Shared};
 use crate::task::JoinHandle;
 use crate::time::{self, Interval, Sleep};
 
@@ -63,7 +63,7 @@ pub fn run<T, E: From<Error>>(
 /// # forebay::Result::Ok(())
 /// ```
 pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
-    current_selector("spawn").spawn(true, task)
+    Shared::current("spawn").spawn(true, task)
 }
 
 /// Starts a task that ends in a value; see [`SelectorManager::spawn_value`].
@@ -74,7 +74,7 @@ pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHan
 pub fn spawn_value<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
-    current_selector("spawn_value").spawn_value(task)
+    Shared::current("spawn_value").spawn_value(task)
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].
@@ -99,7 +99,7 @@ pub fn spawn_value<T: Send + 'static>(
 /// # forebay::Result::Ok(())
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    current_selector("sleep").sleep(duration)
+    Shared::current("sleep").sleep(duration)
 }
 
 /// Runs a future, but no longer than `duration`; see [`SelectorManager::timeout`].
@@ -116,7 +116,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// Releases its timer; for the rest, what the future promises when it is dropped.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
-    let timers = Arc::clone(current_selector("timeout").timers());
+    let timers = Arc::clone(Shared::current("timeout").timers());
     time::timeout(timers, duration, future).await
 }
 
@@ -131,7 +131,7 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<
 ///
 /// As [`timeout`].
 pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    let timers = Arc::clone(current_selector("within").timers());
+    let timers = Arc::clone(Shared::current("within").timers());
     time::within(timers, duration, future).await
 }
 
@@ -141,7 +141,7 @@ pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Outpu
 ///
 /// On a thread that is not a selector's.
 pub fn interval(period: Duration) -> Interval {
-    Interval::new(Arc::clone(current_selector("interval").timers()), period)
+    Interval::new(Arc::clone(Shared::current("interval").timers()), period)
 }
 
 /// A connection in memory, for the current thread's selector; see [`SelectorManager::duplex`].
@@ -162,7 +162,7 @@ pub fn interval(period: Duration) -> Interval {
 /// # forebay::Result::Ok(())
 /// ```
 pub fn duplex(capacity: usize) -> (Connection, Connection) {
-    net::duplex(&current_selector("duplex"), capacity)
+    net::duplex(&Shared::current("duplex"), capacity)
 }
 
 /// The time by the selector's clock; see [`SelectorManager::now`].
@@ -171,5 +171,5 @@ pub fn duplex(capacity: usize) -> (Connection, Connection) {
 ///
 /// On a thread that is not a selector's.
 pub fn now() -> Instant {
-    current_selector("now").timers().now()
+    Shared::current("now").timers().now()
 }

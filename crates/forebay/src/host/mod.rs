@@ -8,10 +8,9 @@
 #[cfg(test)]
 mod plain;
 mod readiness;
-mod slot;
+pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::cell::RefCell;
 use std::io;
@@ -24,7 +23,6 @@ use forebay_io::seam::Afterwards;
 use crate::time::WakeUp;
 
 pub(crate) use self::readiness::{Direction, Hangup, Progress};
-pub(crate) use self::worker::Slots;
 
 /// A watched descriptor. One task at a time waits in each direction.
 pub(crate) trait Ready: Send + Sync + WakeUp {

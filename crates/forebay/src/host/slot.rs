@@ -20,12 +20,12 @@ use crate::lock::lock;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-pub(super) const READABLE: usize = 1;
-pub(super) const WRITABLE: usize = 1 << 1;
-pub(super) const READ_CLOSED: usize = 1 << 2;
-pub(super) const WRITE_CLOSED: usize = 1 << 3;
-pub(super) const ERROR: usize = 1 << 4;
-pub(super) const URGENT: usize = 1 << 5;
+pub(crate) const READABLE: usize = 1;
+pub(crate) const WRITABLE: usize = 1 << 1;
+pub(crate) const READ_CLOSED: usize = 1 << 2;
+pub(crate) const WRITE_CLOSED: usize = 1 << 3;
+pub(crate) const ERROR: usize = 1 << 4;
+pub(crate) const URGENT: usize = 1 << 5;
 const TICK: usize = 1 << 6;
 
 /// The flags with which a short receive does not mean that the kernel is empty.

@@ -38,7 +38,7 @@ pub(crate) struct Descriptor {
 
 impl Descriptor {
     pub(crate) fn new(fd: OwnedFd, selector: Arc<Shared>) -> Self {
-        selector.counters().sockets.add(1);
+        selector.sockets().counters.sockets.add(1);
         let registration = Registration::new(fd);
         Self { registration, drained: AtomicBool::new(false), selector }
     }
@@ -78,7 +78,7 @@ impl Descriptor {
             if self.is_refused(waits) {
                 return Poll::Ready(Err(closed("wait").into()));
             }
-            self.selector.ensure_driven();
+            self.selector.worker().ensure_driven();
         }
         progress
     }
@@ -112,7 +112,7 @@ impl Descriptor {
         let Ok(ready) = registered else { return Poll::Pending };
         let hangup = ready.poll_hangup(cx, known);
         if hangup.is_pending() {
-            self.selector.ensure_driven();
+            self.selector.worker().ensure_driven();
         }
         hangup
     }
@@ -133,7 +133,7 @@ impl Descriptor {
     fn is_refused(&self, waits: Waits) -> bool {
         match waits {
             Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.is_stopped(),
+            Waits::WayOut => self.selector.closing().has_stopped(),
         }
     }
 
@@ -142,10 +142,10 @@ impl Descriptor {
             Some(host) => {
                 let ready = host.register(fd.as_fd())?;
                 let waits = Arc::clone(&ready) as Arc<dyn WakeUp>;
-                self.selector.on_closing(Arc::downgrade(&waits));
+                self.selector.closing().on_change(Arc::downgrade(&waits));
                 Ok(ready)
             }
-            None => self.selector.register(fd.as_fd()),
+            None => self.selector.worker().register(fd.as_fd()),
         });
         registered.unwrap_or_else(|| Err(released()))
     }
@@ -163,8 +163,8 @@ impl Descriptor {
         let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
         drop(fd);
-        self.selector.counters().sockets.remove_one();
-        self.selector.freed().note(after);
+        self.selector.sockets().counters.sockets.remove_one();
+        self.selector.sockets().freed.note(after);
         self.wake(after);
         true
     }

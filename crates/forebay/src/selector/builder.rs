@@ -7,24 +7,9 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
-use super::spin;
+use super::settings::Settings;
 use crate::task::Reporter;
 use crate::time::Clock;
-
-/// What a selector was told when it was made.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) clock: Clock,
-    pub(super) spin: bool,
-    pub(super) drain_timeout: Duration,
-    pub(super) drain_max: Option<Duration>,
-    pub(super) drain_limit: u64,
-    pub(super) lingering_max: usize,
-    #[cfg(feature = "tls")]
-    pub(super) handshakes_max: usize,
-    pub(super) blocking_max: usize,
-    pub(super) reporter: Arc<Reporter>,
-}
 
 /// Makes a [`SelectorManager`] with other settings than the defaults.
 ///
@@ -45,24 +30,14 @@ pub struct SelectorBuilder {
     settings: Settings,
 }
 
-impl SelectorBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            settings: Settings {
-                clock: Clock::default(),
-                spin: spin::machine_allows(),
-                drain_timeout: Duration::from_secs(10),
-                drain_max: None,
-                drain_limit: 64 * 1024,
-                lingering_max: 1024,
-                #[cfg(feature = "tls")]
-                handshakes_max: 256,
-                blocking_max: 512,
-                reporter: Arc::new(Reporter::new(None)),
-            },
-        }
+impl SelectorManager {
+    /// Makes a selector with other settings.
+    pub fn builder() -> SelectorBuilder {
+        SelectorBuilder { settings: Settings::default() }
     }
+}
 
+impl SelectorBuilder {
     /// Takes the time from this clock. Default: the system's monotonic clock.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.settings.clock = clock.into();

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::{Cause, Outbox};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
-use super::builder::{SelectorBuilder, Settings};
 use super::closing::{UntilClosing, WokenByClosing};
-use super::shared::{SelectorTurns, Shared};
+use super::flush_schedule::SelectorTurns;
+use super::settings::Settings;
+use super::shared::Shared;
 use super::stats::Stats;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
@@ -59,17 +60,12 @@ impl SelectorManager {
     /// # Panics
     ///
     /// When the process has no descriptors left for the selector's poll;
-    /// [`builder().build()`](SelectorBuilder::build) gives that as an error.
+    /// [`builder().build()`](crate::SelectorBuilder::build) gives that as an error.
     pub fn new() -> Self {
         match Self::builder().build() {
             Ok(selector) => selector,
             Err(error) => panic!("{error}; SelectorManager::builder().build() returns this"),
         }
-    }
-
-    /// Makes a selector with other settings.
-    pub fn builder() -> SelectorBuilder {
-        SelectorBuilder::new()
     }
 
     pub(super) fn with(settings: Settings) -> Result<Self> {
@@ -201,7 +197,7 @@ impl SelectorManager {
     /// ```
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
         let source = task::blocking_source(self.shared().user_calls(), reader);
-        let source = UntilClosing::new(self.shared(), task::READER, source);
+        let source = UntilClosing::new(self.shared().closing(), task::READER, source);
         ByteReadChannel::from_source(Box::new(source))
     }
 
@@ -218,7 +214,7 @@ impl SelectorManager {
         let turns = Arc::new(SelectorTurns::new(self.shared()));
         let known = Arc::clone(&turns);
         let drain = task::blocking_drain(self.shared().user_calls(), writer);
-        let drain = WokenByClosing::new(self.shared(), drain);
+        let drain = WokenByClosing::new(self.shared().closing(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
         ByteWriteChannel::new(outbox, None)
@@ -307,7 +303,7 @@ impl SelectorManager {
     /// Inside `run`, `block_on` or a task: the thread would wait for itself.
     #[doc(alias = "runBlocking")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.shared().block_on(future)
+        self.shared().worker().block_on(future)
     }
 
     /// Runs `main` on this thread and closes the selector before it returns.
@@ -316,7 +312,7 @@ impl SelectorManager {
         main: impl AsyncFnOnce(Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let shared = Arc::clone(self.shared());
-        shared.block_on(async {
+        shared.worker().block_on(async {
             let result = main(self.clone()).await;
             self.close().await;
             result

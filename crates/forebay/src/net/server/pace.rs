@@ -75,8 +75,8 @@ impl Pace {
     pub(super) fn pause(&self, selector: &Shared, waker: &Waker) -> Option<Duration> {
         let mut state = lock(&self.0);
         // Asked before watching, so that what is freed from here on ends the pause.
-        let freed = selector.freed().count();
-        if !selector.freed().watch(&mut state.watching, waker) {
+        let freed = selector.sockets().freed.count();
+        if !selector.sockets().freed.watch(&mut state.watching, waker) {
             return None;
         }
         let pause = state.last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
@@ -92,7 +92,7 @@ impl Pace {
         let pause = state.pause.as_ref()?;
         let now = selector.timers().now();
         let left = pause.until.map_or(LONGEST_PAUSE, |until| until.saturating_duration_since(now));
-        if left.is_zero() || pause.freed != selector.freed().count() {
+        if left.is_zero() || pause.freed != selector.sockets().freed.count() {
             state.pause = None;
             return None;
         }

@@ -110,7 +110,7 @@ fn enroll(core: &Arc<Core>) {
         return;
     }
     let member = Arc::clone(core) as Arc<dyn Member>;
-    core.set_ticket(core.selector().lingering().enroll(Arc::downgrade(&member)));
+    core.set_ticket(core.selector().sockets().lingering.enroll(Arc::downgrade(&member)));
     // It may have ended before it was enrolled.
     if core.link().is_released() {
         core.set_ticket(0);
@@ -153,7 +153,7 @@ impl Core {
         let is_lost = !(is_settled && self.is_acknowledged());
         let is_reported = is_lost && self.has_ticket();
         if is_lost {
-            self.selector().counters().unacknowledged.add(1);
+            self.selector().sockets().counters.unacknowledged.add(1);
         }
         if let Some(outbox) = outbox {
             // Nothing where it has settled.
@@ -316,7 +316,7 @@ impl Closing {
     /// Goes on until the descriptor can be released, or until a limit.
     async fn run(mut self) {
         let selector = Arc::clone(self.core.selector());
-        let _lingers = selector.counters().lingering.hold();
+        let _lingers = selector.sockets().counters.lingering.hold();
         self.over = self.until_over().await;
         if self.may_release() {
             self.core.release();

@@ -465,7 +465,7 @@ impl Core {
     pub(super) fn set_ticket(&self, ticket: u64) {
         let before = self.ticket.swap(ticket, Ordering::AcqRel);
         if before != 0 {
-            self.selector().lingering().leave(before);
+            self.selector().sockets().lingering.leave(before);
         }
     }
 

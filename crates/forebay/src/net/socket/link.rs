@@ -287,7 +287,7 @@ impl Stream {
     }
 
     fn received(&self, count: usize, inlet: &mut Inlet<'_>) -> usize {
-        let counters = self.selector().counters();
+        let counters = &self.selector().sockets().counters;
         counters.receives.add(1);
         if count > 0 {
             counters.received_bytes.add(count as u64);
@@ -315,7 +315,7 @@ impl Stream {
             Ok(Progress { count: note.error_of(sent)?, drained: false })
         });
         sent.map_ok(|progress| {
-            let counters = self.selector().counters();
+            let counters = &self.selector().sockets().counters;
             counters.sends.add(1);
             counters.sent_bytes.add(progress.count as u64);
             queue.sent(progress.count, after);

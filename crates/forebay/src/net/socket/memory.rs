@@ -39,7 +39,7 @@ impl MemoryEnd {
         let end = Arc::new(Self { inbound, outbound, released, selector: Arc::clone(selector) });
         // No poll watches it.
         let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
-        selector.on_closing(Arc::downgrade(&waits));
+        selector.closing().on_change(Arc::downgrade(&waits));
         end
     }
 
@@ -141,7 +141,7 @@ impl MemoryEnd {
     fn check(&self, waits: Waits) -> io::Result<()> {
         let refused = match waits {
             Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.is_stopped(),
+            Waits::WayOut => self.selector.closing().has_stopped(),
         };
         if self.is_released() {
             Err(released())

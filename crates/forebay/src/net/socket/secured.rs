@@ -119,14 +119,14 @@ pub(super) async fn shake(
 
 async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
     let selector = core.selector();
-    let store = selector.tls();
+    let store = &selector.sockets().tls;
     let mut begun = None;
     if !config.is_client() {
         // A peer that says nothing costs nothing but its descriptor.
-        let silent = Listed::new(selector.silent(), core, session);
+        let silent = Listed::new(&selector.sockets().silent, core, session);
         session.heard().await?;
         drop(silent);
-        begun = Some(Listed::new(selector.handshakes(), core, session));
+        begun = Some(Listed::new(&selector.sockets().handshakes, core, session));
     }
     if !config.is_loaded(store) {
         let (loading, into) = (config.clone(), Arc::clone(store));

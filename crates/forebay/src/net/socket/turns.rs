@@ -34,7 +34,7 @@ impl Turns for SocketTurns {
     }
 
     fn wake_in_turn(&self, waker: &Waker) -> bool {
-        self.core.selector().wake_in_turn(waker.clone());
+        self.core.selector().worker().wake_in_turn(waker.clone());
         true
     }
 

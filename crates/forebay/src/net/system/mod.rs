@@ -45,7 +45,7 @@ pub(super) fn or_after_ending_one<T>(
     mut open: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     match open() {
-        Err(error) if is_out_of_descriptors(&error) && selector.end_one() => open(),
+        Err(error) if is_out_of_descriptors(&error) && selector.sockets().end_one() => open(),
         opened => opened,
     }
 }

@@ -25,9 +25,9 @@ use self::pace::Pace;
 use super::SocketAddress;
 use super::descriptor::{Descriptor, Waits};
 use super::options::{ConnectionOptions, StreamOptions};
-use super::path::OwnPath;
 use super::socket::{CoreParts, Link, Promise, Protocol, Socket, Stream};
 use super::system;
+use super::unix::OwnPath;
 use crate::host::{Direction, Hangup, Progress};
 use crate::lock::lock;
 use crate::time::{Sleep, WakeUp};
@@ -123,7 +123,7 @@ impl ServerSocket {
             pace: Pace::default(),
         });
         let closes = Arc::clone(&listener) as Arc<dyn WakeUp>;
-        selector.on_closing(Arc::downgrade(&closes));
+        selector.closing().on_change(Arc::downgrade(&closes));
         // Whoever closed the selector meanwhile has found nobody to tell.
         closes.wake_up();
         Self { listener, promise: Promise::default() }
@@ -316,7 +316,7 @@ impl Listener {
             host_name: None,
         };
         let selector = self.io.selector();
-        selector.counters().accepted.add(1);
+        selector.sockets().counters.accepted.add(1);
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Socket::promised(Link::Kernel(Stream { io, protocol }), parts, promise))
     }
@@ -393,7 +393,8 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                     match error.kind() {
                         ErrorKind::InvalidInput => return Poll::Ready(Err(was_shut_down(error))),
                         _ if is_of_one_peer(&error) => self.listener.pace.passed_one_over(),
-                        ErrorKind::Exhausted if self.listener.io.selector().end_one() => {}
+                        ErrorKind::Exhausted if self.listener.io.selector().sockets().end_one() => {
+                        }
                         ErrorKind::Exhausted => self.listener.ran_out(error),
                         ErrorKind::Closed => return Poll::Ready(Err(self.listener.closed())),
                         _ => return Poll::Ready(Err(error)),

@@ -8,15 +8,15 @@ use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
-use super::address::ToAddress;
 use super::attempts::Attempts;
 use super::connect;
-use super::descriptor::Descriptor;
-use super::options::{ConnectionOptions, KeepAlive, StreamOptions, connection_setters, named};
-use super::resolve::resolve;
-use super::server::{Accepted, ServerSocket};
-use super::socket::Socket;
-use super::system;
+use crate::net::address::ToAddress;
+use crate::net::descriptor::Descriptor;
+use crate::net::options::{ConnectionOptions, KeepAlive, StreamOptions, connection_setters, named};
+use crate::net::resolve::resolve;
+use crate::net::server::{Accepted, ServerSocket};
+use crate::net::socket::Socket;
+use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 
 /// Connections that may wait to be accepted.
@@ -137,7 +137,7 @@ impl TcpBuilder {
         selector.check_open("bind")?;
         let mut attempts = Attempts::default();
         let resolving = resolve(selector.own_calls(), &address);
-        for candidate in selector.until_closing("bind", resolving).await? {
+        for candidate in selector.closing().until_begun("bind", resolving).await? {
             match self.listen(selector, candidate) {
                 Ok(server) => return Ok(server),
                 Err(error) => attempts.failed(error, candidate),

@@ -40,7 +40,7 @@ impl Spin {
 
 /// True when another processor can do the work that is waited for: two are online, and no quota
 /// below two is set. A process pinned to one of them still profits.
-pub(super) fn machine_allows() -> bool {
+pub(crate) fn machine_allows() -> bool {
     online_count() >= 2 && quota().is_none_or(|processors| processors >= 2.0)
 }
 

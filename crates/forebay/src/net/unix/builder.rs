@@ -9,14 +9,14 @@ use forebay_io::seam::poll_answer;
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, Socket as SystemSocket};
 
-use super::SocketAddress;
-use super::address::{ToUnixAddress, UnixAddress};
-use super::descriptor::Descriptor;
-use super::options::{ConnectionOptions, connection_setters};
 use super::path::{self, OwnPath};
-use super::server::{Accepted, ServerSocket};
-use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
-use super::system;
+use crate::net::SocketAddress;
+use crate::net::address::{ToUnixAddress, UnixAddress};
+use crate::net::descriptor::Descriptor;
+use crate::net::options::{ConnectionOptions, connection_setters};
+use crate::net::server::{Accepted, ServerSocket};
+use crate::net::socket::{CoreParts, Link, Protocol, Socket, Stream};
+use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 use crate::task;
 
@@ -204,7 +204,7 @@ impl UnixBuilder {
             options: Arc::new(self.connection),
             host_name: None,
         };
-        selector.counters().connected.add(1);
+        selector.sockets().counters.connected.add(1);
         Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Unix }), parts))
     }
 }
@@ -243,7 +243,7 @@ async fn listen_alone(
         let listening = Arc::clone(&listening);
         let attempt = move || listening.listen_if_alone();
         let attempt = task::run_blocking(selector.own_calls(), "bind", attempt);
-        if let Some(made) = selector.until_closing("bind", attempt).await?? {
+        if let Some(made) = selector.closing().until_begun("bind", attempt).await?? {
             return Ok(made);
         }
         selector.sleep(pause).await;

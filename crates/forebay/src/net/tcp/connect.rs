@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, SockRef};
 
-use super::address::Address;
 use super::attempts::Attempts;
-use super::descriptor::{Descriptor, Waits};
-use super::options::{ConnectionOptions, StreamOptions, named};
-use super::resolve::resolve;
-use super::socket::{CoreParts, Link, Protocol, Socket, Stream};
-use super::system;
 use crate::host::{Direction, Progress};
+use crate::net::address::Address;
+use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::options::{ConnectionOptions, StreamOptions, named};
+use crate::net::resolve::resolve;
+use crate::net::socket::{CoreParts, Link, Protocol, Socket, Stream};
+use crate::net::system;
 use crate::selector::Shared;
 use crate::time::{Timers, within};
 
@@ -42,7 +42,7 @@ pub(super) async fn connect(
 ) -> Result<Socket> {
     let deadline = Deadline { timers: selector.timers(), began: selector.timers().now(), limit };
     let resolving = resolve(selector.own_calls(), address);
-    let resolving = selector.until_closing("connect", resolving);
+    let resolving = selector.closing().until_begun("connect", resolving);
     let Some(found) = deadline.within(limit, resolving).await else {
         let late = deadline.passed("the name's look-up has no answer");
         return Err(late.with_address(address));
@@ -128,7 +128,7 @@ async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -
         options: Arc::clone(&wanted.connection),
         host_name: wanted.host_name.clone(),
     };
-    selector.counters().connected.add(1);
+    selector.sockets().counters.connected.add(1);
     Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Tcp }), parts))
 }
 

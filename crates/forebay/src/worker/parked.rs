@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use std::thread::Thread;
 
+use super::Worker;
 use super::current::{self, Context};
-use super::shared::Shared;
 
 /// The waker of the future that a driving thread runs between its tasks.
 pub(super) struct MainWaker {
     woken: AtomicBool,
-    selector: Arc<Shared>,
+    worker: Arc<Worker>,
 }
 
 impl MainWaker {
     /// The flag, set at first, and the waker that sets it.
-    pub(super) fn new(selector: Arc<Shared>) -> (Arc<Self>, Waker) {
-        let main = Arc::new(Self { woken: AtomicBool::new(true), selector });
+    pub(super) fn new(worker: Arc<Worker>) -> (Arc<Self>, Waker) {
+        let main = Arc::new(Self { woken: AtomicBool::new(true), worker });
         (Arc::clone(&main), Waker::from(main))
     }
 
@@ -40,7 +40,7 @@ impl Wake for MainWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.woken.swap(true, Ordering::SeqCst) {
-            self.selector.notify();
+            self.worker.notify();
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::net::system;
 
 /// A path that a listener has made, removed with it.
 #[derive(Debug)]
-pub(super) struct OwnPath {
+pub(in crate::net) struct OwnPath {
     path: PathBuf,
     /// Until it was removed. A file system gives the number of a file that is gone to the next one,
     /// so a second look could take a successor for it.
@@ -47,7 +47,7 @@ impl OwnPath {
     /// Removes it, if it is still the same, and the first time. What cannot be removed stays, as
     /// after a crash. To be called while the socket is open: it keeps its file's number from being
     /// given to another.
-    pub(super) fn remove(&self) {
+    pub(in crate::net) fn remove(&self) {
         let mut known = lock(&self.identity);
         let Some(identity) = known.take() else { return };
         let same = fs::symlink_metadata(&self.path)

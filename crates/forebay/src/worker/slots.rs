@@ -14,8 +14,8 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WRITE_CLOSED};
-use super::{Direction, Hangup, Progress, Ready};
+use crate::host::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WRITE_CLOSED};
+use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::lock::lock;
 
 /// The half of a token that identifies the entry; the other half is its generation.

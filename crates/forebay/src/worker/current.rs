@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use async_task::Runnable;
 use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
 
-use super::shared::Shared;
+use super::{Owner, Worker};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
@@ -19,12 +19,14 @@ thread_local! {
 /// least half as many have gone through it as it has room for.
 pub(super) const QUEUE_KEPT: usize = 4096;
 
-/// What a thread that runs a selector's tasks keeps to itself.
+/// The state that a thread which runs a worker's tasks, or a `block_on` beside it, keeps to itself.
 ///
 /// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a
 /// drop runs.
-pub(crate) struct Context {
-    pub(crate) selector: Arc<Shared>,
+pub(super) struct Context {
+    pub(super) worker: Arc<Worker>,
+    /// Kept for as long as the thread may ask for it.
+    owner: Option<Arc<Owner>>,
     /// True when this thread drives the worker; false when it only runs a `block_on` beside it.
     drives: bool,
     queue: RefCell<VecDeque<Runnable>>,
@@ -34,9 +36,10 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(selector: Arc<Shared>, drives: bool) -> Rc<Self> {
+    pub(super) fn new(worker: Arc<Worker>, drives: bool) -> Rc<Self> {
         Rc::new(Self {
-            selector,
+            owner: worker.owner.get().and_then(Weak::upgrade),
+            worker,
             drives,
             queue: RefCell::default(),
             deferred: RefCell::default(),
@@ -108,30 +111,19 @@ impl Context {
     }
 }
 
-/// The current thread's context.
-pub(crate) fn current() -> Option<Rc<Context>> {
+fn current() -> Option<Rc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// The selector of the current thread.
-///
-/// # Panics
-///
-/// On a thread that is not a worker and not inside `run` or `block_on`.
-pub(crate) fn selector(function: &str) -> Arc<Shared> {
-    match current() {
-        Some(context) => Arc::clone(&context.selector),
-        None => panic!(
-            "forebay::{function}() works on a thread of a selector: inside forebay::run, \
-             SelectorManager::block_on or a task; elsewhere call {function}() on a SelectorManager"
-        ),
-    }
+/// Returns what the worker of this thread works for; nothing on any other thread.
+pub(crate) fn owner() -> Option<Arc<Owner>> {
+    current()?.owner.clone()
 }
 
 /// Pushes a task to the current thread's queue if this thread drives that worker.
-pub(super) fn push_here(selector: &Arc<Shared>, runnable: Runnable) -> Result<(), Runnable> {
+pub(super) fn push_here(worker: &Arc<Worker>, runnable: Runnable) -> Result<(), Runnable> {
     match current() {
-        Some(context) if context.drives && Arc::ptr_eq(&context.selector, selector) => {
+        Some(context) if context.drives && Arc::ptr_eq(&context.worker, worker) => {
             context.push(runnable);
             Ok(())
         }
@@ -140,7 +132,7 @@ pub(super) fn push_here(selector: &Arc<Shared>, runnable: Runnable) -> Result<()
 }
 
 /// Has the outbox flushed at the end of this turn; false on a thread without turns.
-pub(super) fn defer(outbox: &Arc<Outbox>) -> bool {
+pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
     match current() {
         Some(context) if context.drives => {
             context.deferred.borrow_mut().push(Arc::clone(outbox));
@@ -151,7 +143,7 @@ pub(super) fn defer(outbox: &Arc<Outbox>) -> bool {
 }
 
 /// Has a deferred outbox flushed when this poll ends; on a thread without turns it was already.
-pub(super) fn hurry(outbox: &Arc<Outbox>) {
+pub(crate) fn hurry(outbox: &Arc<Outbox>) {
     if let Some(context) = current()
         && context.drives
     {
