@@ -4,7 +4,7 @@
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
 //! [`ByteWriteChannel`]. Ktor's names find their counterparts in a search, and stand side by side with
-//! them in the repository, in `docs/coming-from-ktor.md`.
+//! them in the repository, in `docs/coming-from-ktor.md`. Programs to run are in its folder `examples`.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
