@@ -76,7 +76,7 @@ impl SelectorManager {
     }
 
     /// Starts a task that returns a result. Dropping the handle detaches the task; an error that is not
-    /// awaited is reported ([`SelectorBuilder::on_task_error`]).
+    /// awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// The task runs on the selector's worker and stays there. A panic ends only this task: its connections
     /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
@@ -145,9 +145,9 @@ impl SelectorManager {
     /// continues, and its value is dropped. Its thread never keeps the process alive.
     ///
     /// A function may block forever, so no function waits for the end of others. When as many are running
-    /// as [`SelectorBuilder::blocking_max`] allows (512), the handle returns
-    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once. With a large number of functions, await some
-    /// before starting more. If they compute rather than wait, start no more at once than there are
+    /// as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max) allows (512), the handle
+    /// returns [`Exhausted`](crate::ErrorKind::Exhausted) at once. With a large number of functions, await
+    /// some before starting more. If they compute rather than wait, start no more at once than there are
     /// processors: their threads compete with the selector's worker.
     ///
     /// # Examples
@@ -181,8 +181,9 @@ impl SelectorManager {
     /// that has begun cannot be interrupted: it occupies its thread until it returns, and the bytes it
     /// reads after the channel is dropped are lost. It never keeps the process alive.
     ///
-    /// If as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a read returns
-    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once; the next read tries again.
+    /// If as many calls block as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max)
+    /// allows (512), a read returns [`Exhausted`](crate::ErrorKind::Exhausted) at once; the next read tries
+    /// again.
     ///
     /// # Examples
     ///
@@ -206,9 +207,9 @@ impl SelectorManager {
     /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits until
     /// everything is written and flushed, and drops the writer.
     ///
-    /// If as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a batch gets no thread,
-    /// and the channel fails: every later call, and a flush in progress, returns
-    /// [`Exhausted`](crate::ErrorKind::Exhausted).
+    /// If as many calls block as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max)
+    /// allows (512), a batch gets no thread, and the channel fails: every later call, and a flush in
+    /// progress, returns [`Exhausted`](crate::ErrorKind::Exhausted).
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
         let turns = Arc::new(SelectorTurns::new(self.shared()));
         let known = Arc::clone(&turns);
