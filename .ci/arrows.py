@@ -47,6 +47,7 @@ PRIMITIVES_IN = (
     "crates/forebay/src/host/slot.rs",
     "crates/forebay/src/net/registration.rs",
     "crates/forebay/src/net/socket/discard.rs",
+    "crates/forebay/src/net/socket/life.rs",
     "crates/forebay/src/task/control.rs",
     "crates/forebay/src/task/group.rs",
     "crates/forebay/src/task/live.rs",

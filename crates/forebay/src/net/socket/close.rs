@@ -30,9 +30,9 @@ use std::time::Duration;
 use forebay_io::seam::{Afterwards, Inlet, Outbox, Until};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::Core;
+use super::core::Core;
 use super::discard::discard;
-use super::link::Note;
+use super::errors::CoreNote;
 use crate::net::descriptor::Waits;
 use crate::selector::{Member, Remains, given_up};
 use crate::task::Reporter;
@@ -74,8 +74,10 @@ pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
 }
 
 fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>) {
-    core.begin_closing();
-    if core.link().is_released() || !core.become_closer() {
+    let mut after = Afterwards::new();
+    core.announce(core.life().begin_closing(), &mut after);
+    after.run();
+    if core.link().is_released() || !core.life().attend() {
         return;
     }
     let closing = Closing {
@@ -211,8 +213,8 @@ impl Closing {
         }
         self.discard_now();
         let nothing_queued = self.outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
-        if self.core.has_peer_ended() && nothing_queued {
-            self.core.end_by_release();
+        if self.core.life().state().has_peer_ended() && nothing_queued {
+            self.core.life().end_by_release();
         }
         self.finish();
         if self.core.cause().get().is_some() {
@@ -225,7 +227,7 @@ impl Closing {
     fn finish(&self) {
         match &self.outbox {
             Some(outbox) => outbox.finish(),
-            None if self.core.ends_by_release() => {}
+            None if self.core.life().state().ends_by_release() => {}
             None => {
                 let mut after = Afterwards::new();
                 // A socket that is no longer connected has nothing to be ended.
@@ -248,9 +250,9 @@ impl Closing {
             return false;
         }
         let still_sending = self.core.link().is_hurt_by_input()
-            && self.core.has_discarded_data()
+            && self.core.life().state().has_discarded_data()
             && self.core.discarded() < self.core.drain_limit();
-        self.core.has_peer_ended() || (!still_sending && self.core.is_acknowledged())
+        self.core.life().state().has_peer_ended() || (!still_sending && self.core.is_acknowledged())
     }
 
     /// Throws away what has arrived, up to the limit, without waiting.
@@ -268,7 +270,7 @@ impl Closing {
 
     fn discard(
         &self,
-        mut receive: impl FnMut(&mut Inlet<'_>, Note<'_>) -> Poll<io::Result<usize>>,
+        mut receive: impl FnMut(&mut Inlet<'_>, CoreNote<'_>) -> Poll<io::Result<usize>>,
     ) {
         discard(
             || self.wants_input(),
@@ -281,7 +283,7 @@ impl Closing {
 
     fn wants_input(&self) -> bool {
         // What a handshake needs is not thrown away: what was written waits for it.
-        let wants = !self.core.has_peer_ended()
+        let wants = !self.core.life().state().has_peer_ended()
             && !self.core.is_handshaking()
             && self.core.discarded() < self.core.drain_limit()
             && !self.core.has_failed()
@@ -309,7 +311,7 @@ impl Closing {
     /// As for a reader, an empty receive is the end only if nothing went wrong before.
     fn ended(&self, after: &mut Afterwards) {
         if self.core.settled_cause().is_none() {
-            self.core.peer_ended(after);
+            self.core.announce(self.core.life().peer_ended(), after);
         }
     }
 

@@ -43,7 +43,7 @@ impl Socket {
 
     /// Opens both channels of a new socket that has no other handle.
     pub(in crate::net) fn into_connection(self) -> Connection {
-        self.0.core().take_halves();
+        self.0.core().halves().take_both();
         let (input, output) = (self.read_channel(), self.write_channel());
         Connection { input, output, socket: self }
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use forebay_io::seam::{Afterwards, Drain, SendQueue};
 use forebay_io::{Error, Result};
 
-use super::Core;
+use super::core::Core;
 use crate::net::options::Silence;
 
 /// The system's own word, which a closed selector's refusal does not carry.
@@ -61,7 +61,7 @@ impl Drain for SocketDrain {
     }
 
     fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
-        if !self.core.ends_by_release() {
+        if !self.core.life().state().ends_by_release() {
             match self.core.link().end(after) {
                 Ok(()) => {}
                 // Reset meanwhile; what it was, the system tells once, to whoever asks first.
@@ -71,7 +71,7 @@ impl Drain for SocketDrain {
                 Err(error) => return Poll::Ready(Err(self.core.record("finish", error, after))),
             }
         }
-        self.core.we_ended(after);
+        self.core.announce(self.core.life().we_ended(), after);
         Poll::Ready(Ok(()))
     }
 

@@ -7,12 +7,13 @@ use forebay_io::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 use forebay_tls::TlsConfig;
 
+use super::close;
+use super::core::Core;
 use super::drain::SocketDrain;
 #[cfg(feature = "tls")]
 use super::secured::{self, Secured};
 use super::source::SocketSource;
 use super::turns::SocketTurns;
-use super::{Core, close};
 
 /// What a listener has promised for its connections: TLS, at their first use.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +84,7 @@ impl Handle {
         if let Some(secured) = self.secured_or_promised() {
             return secured.source(Arc::clone(self) as _);
         }
-        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self)))
+        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self) as _))
     }
 
     /// The connection's own write side; from now on there is one.

@@ -15,8 +15,9 @@ use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
 use socket2::SockRef;
 
-use super::Core;
 use super::memory::MemoryEnd;
+use super::note::Note;
+use super::on_the_way::OnTheWay;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
@@ -45,49 +46,6 @@ pub(in crate::net) enum Protocol {
     Unix,
 }
 
-/// Where a call's error is noted while the descriptor is still held.
-///
-/// The kernel tells an error once, to whichever call comes first, and an end to all that follow. So
-/// whoever meets an end waits until no call is under way ([`Link::let_calls_end`]) and knows then
-/// whether there was an error before it.
-#[derive(Clone, Copy)]
-pub(super) struct Note<'a> {
-    pub(super) core: &'a Core,
-    pub(super) operation: &'static str,
-    /// Whether a call may begin no more.
-    pub(super) is_refused: fn(&Core) -> bool,
-}
-
-impl Note<'_> {
-    /// Asked while the descriptor, or the lane, is held. Whoever closes has everybody else refused,
-    /// lets the calls end that are under way, and receives only then: so no reader gets what lay
-    /// behind something that was thrown away.
-    pub(super) fn check(self) -> forebay_io::Result<()> {
-        if (self.is_refused)(self.core) { Err(self.core.refusal(self.operation)) } else { Ok(()) }
-    }
-
-    fn error_of<T>(self, outcome: rustix::io::Result<T>) -> io::Result<T> {
-        outcome.map_err(|errno| match errno {
-            Errno::AGAIN | Errno::INTR => errno.into(),
-            errno => self.error(errno.into()),
-        })
-    }
-
-    fn error(self, error: io::Error) -> io::Error {
-        self.core.note(self.operation, error).into()
-    }
-}
-
-/// The bytes on their way in each direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct OnTheWay {
-    /// Arrived, and not received yet.
-    unread: u64,
-    /// Handed over, and waiting for the peer to have room, as far as the system tells. What is in
-    /// flight does not count: a peer acknowledges it without having taken it.
-    unsent: u64,
-}
-
 /// How the kernel, or the other end in memory, is to be left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
@@ -107,12 +65,6 @@ macro_rules! either {
     };
 }
 
-impl OnTheWay {
-    pub(super) fn new(unread: usize, unsent: usize) -> Self {
-        Self { unread: unread as u64, unsent: unsent as u64 }
-    }
-}
-
 impl Link {
     pub(super) fn selector(&self) -> &Arc<Shared> {
         either!(self, link => link.selector())
@@ -124,7 +76,7 @@ impl Link {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Kernel(stream) => stream.poll_receive(cx, waits, inlet, note),
@@ -133,7 +85,7 @@ impl Link {
     }
 
     /// Receives what is there, and `WouldBlock` when there is nothing.
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         match self {
             Self::Kernel(stream) => stream.receive_now(inlet, note),
             Self::Memory(end) => end.receive_now(inlet, note),
@@ -146,7 +98,7 @@ impl Link {
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
         after: &mut Afterwards,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Kernel(stream) => stream.poll_send(cx, queue, after, note),
@@ -160,7 +112,7 @@ impl Link {
     }
 
     /// The error that was not told yet. Asking takes it.
-    pub(super) fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+    pub(super) fn take_error(&self, note: impl Note) -> Option<io::Error> {
         match self {
             Self::Kernel(stream) => stream.take_error(note),
             Self::Memory(end) => end.take_error(),
@@ -263,12 +215,12 @@ impl Stream {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
             note.check()?;
             let space = inlet.space();
-            let (count, _) = note.error_of(recv(fd, &mut *space, RecvFlags::empty()))?;
+            let (count, _) = noted(note, recv(fd, &mut *space, RecvFlags::empty()))?;
             // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
             let drained = self.protocol == Protocol::Tcp && count < space.len();
             Ok(Progress { count, drained })
@@ -276,11 +228,11 @@ impl Stream {
         received.map_ok(|progress| self.received(progress.count, inlet))
     }
 
-    fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         let (count, _) = uninterrupted(|| {
             self.io.call(|fd| {
                 note.check()?;
-                note.error_of(recv(fd, inlet.space(), RecvFlags::empty()))
+                noted(note, recv(fd, inlet.space(), RecvFlags::empty()))
             })
         })?;
         Ok(self.received(count, inlet))
@@ -301,10 +253,10 @@ impl Stream {
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
         after: &mut Afterwards,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-            let flags = if note.core.ends_by_release() { SEND_LAST_FLAGS } else { SEND_FLAGS };
+            let flags = if note.is_last() { SEND_LAST_FLAGS } else { SEND_FLAGS };
             let sent = if queue.is_one_piece() {
                 send(fd, queue.first(), flags)
             } else {
@@ -312,7 +264,7 @@ impl Stream {
                 let mut control = SendAncillaryBuffer::default();
                 sendmsg(fd, &slices[..count], &mut control, flags)
             };
-            Ok(Progress { count: note.error_of(sent)?, drained: false })
+            Ok(Progress { count: noted(note, sent)?, drained: false })
         });
         sent.map_ok(|progress| {
             let counters = &self.selector().sockets().counters;
@@ -326,7 +278,7 @@ impl Stream {
         self.io.call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
     }
 
-    fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+    fn take_error(&self, note: impl Note) -> Option<io::Error> {
         let told = self.io.call(|fd| {
             let error = SockRef::from(&fd).take_error()?;
             Ok(error.map(|error| note.error(error)))
@@ -377,4 +329,12 @@ impl Stream {
     fn wake(&self, after: &mut Afterwards) {
         self.io.wake(after);
     }
+}
+
+/// Notes the error of a call, unless it means only that the call is to be tried again.
+fn noted<T>(note: impl Note, outcome: rustix::io::Result<T>) -> io::Result<T> {
+    outcome.map_err(|errno| match errno {
+        Errno::AGAIN | Errno::INTR => errno.into(),
+        errno => note.error(errno.into()),
+    })
 }

@@ -5,7 +5,7 @@
 
 use forebay_io::Error;
 
-use super::Core;
+use super::core::Core;
 
 impl Core {
     /// The first error, once it is known which one is told.

@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
 use forebay_io::{Error, ErrorKind};
 
-use super::link::{Note, OnTheWay};
+use super::note::Note;
+use super::on_the_way::OnTheWay;
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
 use crate::selector::{Shared, closed};
@@ -52,7 +53,7 @@ impl MemoryEnd {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         if let Err(refusal) = self.check(waits) {
             return Poll::Ready(Err(refusal));
@@ -68,10 +69,10 @@ impl MemoryEnd {
     }
 
     pub(super) fn on_the_way(&self) -> OnTheWay {
-        OnTheWay::new(self.inbound.queued(), self.outbound.queued())
+        OnTheWay { unread: self.inbound.queued() as u64, unsent: self.outbound.queued() as u64 }
     }
 
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_receive(&mut cx, Waits::WayOut, inlet, note) {
             Poll::Ready(received) => received,

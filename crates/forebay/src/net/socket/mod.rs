@@ -1,20 +1,30 @@
 //! A connection.
 
 mod close;
+mod close_reason;
 mod connection;
 mod core;
 mod credentials;
 mod discard;
 mod drain;
+mod errors;
+mod halves;
 mod handle;
+mod layer;
+mod life;
 mod link;
 mod loss;
 mod memory;
+mod note;
+mod on_the_way;
 #[cfg(feature = "tls")]
 mod secure;
 #[cfg(feature = "tls")]
 mod secured;
+mod silence;
 mod source;
+#[cfg(test)]
+mod tests;
 mod timeouts;
 mod turns;
 mod watch;
@@ -27,8 +37,8 @@ use std::time::Duration;
 use forebay_io::seam::giving_way;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
+pub use self::close_reason::CloseReason;
 pub use self::connection::Connection;
-pub use self::core::CloseReason;
 pub(super) use self::core::{Core, CoreParts};
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
@@ -86,7 +96,7 @@ impl Socket {
     pub fn open_read_channel(&self) -> Result<ByteReadChannel> {
         let core = self.0.core();
         core.check_open("open_read_channel")?;
-        if !core.take_reader() {
+        if !core.halves().take_reader() {
             return Err(already_opened("open_read_channel"));
         }
         Ok(self.read_channel())
@@ -106,7 +116,7 @@ impl Socket {
     pub fn open_write_channel(&self) -> Result<ByteWriteChannel> {
         let core = self.0.core();
         core.check_open("open_write_channel")?;
-        if !core.take_writer() {
+        if !core.halves().take_writer() {
             return Err(already_opened("open_write_channel"));
         }
         Ok(self.write_channel())

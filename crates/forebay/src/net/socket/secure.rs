@@ -168,7 +168,7 @@ impl Socket {
         if self.0.is_secure() {
             return Err(secure_already(operation));
         }
-        if !core.take_halves() {
+        if !core.halves().take_both() {
             return Err(Error::new(ErrorKind::AlreadyOpened, operation)
                 .with_detail("a channel of this socket is open: Connection::tls takes it over"));
         }
@@ -177,7 +177,7 @@ impl Socket {
         let secured = secured.ok_or_else(|| secure_already(operation))?;
         let outcome = shake(core, secured.session(), config).await;
         // Also when it failed: then they say why.
-        core.give_halves_back();
+        core.halves().give_back();
         outcome.map(|()| self.clone())
     }
 }

@@ -13,7 +13,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::TlsConfig;
 use forebay_tls::seam::{Acknowledged, Peer, Session};
 
-use super::Core;
+use super::core::Core;
 use super::source::SocketSource;
 use crate::selector::{Bounded, Member, closed};
 use crate::task::run_blocking;
@@ -39,7 +39,6 @@ impl Secured {
         let outbox = session.make_outbox();
         core.set_outbox(&outbox);
         core.set_session(&session);
-        core.set_handshaking(true);
         Self { session, outbox }
     }
 
@@ -85,7 +84,7 @@ impl Peer for Core {
 
     fn loss_told(&self, is_harmless: bool, after: &mut Afterwards) {
         if is_harmless {
-            self.we_ended(after);
+            self.announce(self.life().we_ended(), after);
         }
         self.wake_waiters(after);
     }
@@ -152,7 +151,7 @@ struct Over<'a> {
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.session.abandon();
-        self.core.set_handshaking(false);
+        self.core.end_handshake();
     }
 }
 

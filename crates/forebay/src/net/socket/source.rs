@@ -1,5 +1,6 @@
 //! Receiving.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -7,21 +8,23 @@ use std::task::{Context, Poll, ready};
 use forebay_io::seam::{Afterwards, Filled, Inlet, Share, Source};
 use forebay_io::{Error, Result};
 
-use super::link::Note;
-use super::{Core, Handle};
+use super::core::Core;
+use super::errors::CoreNote;
+use super::note::Note;
 use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
 
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    /// Keeps the connection; nothing where a layer reads, which the handles themselves keep.
-    handle: Option<Arc<Handle>>,
+    /// The handle that keeps the connection; nothing where a layer reads, which the handles themselves
+    /// keep.
+    handle: Option<Arc<dyn Any + Send + Sync>>,
     share: Share,
 }
 
 impl SocketSource {
-    pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
+    pub(super) fn new(core: Arc<Core>, handle: Arc<dyn Any + Send + Sync>) -> Self {
         Self { core, handle: Some(handle), share: Share::default() }
     }
 
@@ -32,7 +35,7 @@ impl SocketSource {
         Self { core, handle: None, share: Share::default() }
     }
 
-    fn note(&self) -> Note<'_> {
+    fn note(&self) -> CoreNote<'_> {
         self.core.reading(self.handle.is_none())
     }
 }
@@ -134,7 +137,7 @@ impl SocketSource {
             return Err(cause.clone());
         }
         let mut after = Afterwards::new();
-        self.core.peer_ended(&mut after);
+        self.core.announce(self.core.life().peer_ended(), &mut after);
         after.run();
         Ok(())
     }

@@ -16,11 +16,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::{Afterwards, Outbox};
 use forebay_io::{Error, ErrorKind};
 
-use super::Core;
-use super::link::OnTheWay;
+use super::on_the_way::OnTheWay;
 use crate::lock::lock;
 use crate::net::options::Silence;
 use crate::time::{Alarm, Timers};
@@ -30,12 +29,28 @@ const SILENCES: [Silence; 3] = [Silence::Reading, Silence::Writing, Silence::Idl
 /// A deadline for each silence, where it has one.
 type Deadlines = [Option<u64>; 3];
 
+/// The connection that the limits are for.
+pub(super) trait Limited: Send + Sync {
+    /// True when the connection is over.
+    fn is_released(&self) -> bool;
+
+    /// Makes every wait on the link try its call again.
+    fn wake(&self, after: &mut Afterwards);
+
+    fn outbox(&self) -> Option<Arc<Outbox>>;
+
+    /// The bytes on their way, by a look at the link itself: no event need have told of them.
+    fn on_the_way(&self) -> OnTheWay;
+
+    /// Ends a connection on which nothing has moved for too long.
+    fn expire(&self, cause: Error);
+}
+
 /// The limits of one connection, and when what they limit began.
 ///
 /// Moments are nanoseconds since `began`, counted from one; zero is never.
-#[derive(Debug)]
 pub(super) struct Timeouts {
-    core: Weak<Core>,
+    core: Weak<dyn Limited>,
     timers: Arc<Timers>,
     began: Instant,
     limits: [AtomicU64; 3],
@@ -55,7 +70,7 @@ struct Pending {
 }
 
 impl Timeouts {
-    pub(super) fn new(core: Weak<Core>, timers: Arc<Timers>) -> Arc<Self> {
+    pub(super) fn new(core: Weak<dyn Limited>, timers: Arc<Timers>) -> Arc<Self> {
         let began = timers.now();
         Arc::new(Self {
             core,
@@ -177,17 +192,17 @@ impl Timeouts {
     /// is ended here.
     fn ring(self: &Arc<Self>) {
         let Some(core) = self.core.upgrade() else { return };
-        if core.link().is_released() {
+        if core.is_released() {
             return;
         }
-        if self.is_idle_for_too_long() && !self.has_stirred(&core) {
+        if self.is_idle_for_too_long() && !self.has_stirred(&*core) {
             return core.expire(self.error(Silence::Idling));
         }
         let passed = self.passed(self.now());
         let [reading, writing, _] = passed.map(|deadline| deadline.is_some());
         if reading || writing {
             let mut after = Afterwards::new();
-            core.link().wake(&mut after);
+            core.wake(&mut after);
             after.run();
         }
         self.set_alarm(passed);
@@ -202,12 +217,12 @@ impl Timeouts {
     /// Whether a connection that looks idle is not: the peer takes what is queued, or something is on
     /// its way that was not there at the last look. This then counts as a byte that moved, so what
     /// lies there and goes no further makes a connection idle one limit later.
-    fn has_stirred(&self, core: &Core) -> bool {
+    fn has_stirred(&self, core: &dyn Limited) -> bool {
         if let Some(outbox) = core.outbox()
             && outbox.queued() > 0
         {
             let mut after = Afterwards::new();
-            core.link().wake(&mut after);
+            core.wake(&mut after);
             after.run();
             outbox.advance();
             if !self.is_idle_for_too_long() {
@@ -216,7 +231,7 @@ impl Timeouts {
         }
         // Before the look, so that what another thread moves from here on makes it void.
         let moved = self.moved_since.swap(false, Ordering::Relaxed);
-        let found = core.link().on_the_way();
+        let found = core.on_the_way();
         let known = std::mem::replace(&mut *lock(&self.looked), found);
         let stirred = found != if moved { OnTheWay::default() } else { known };
         if stirred {

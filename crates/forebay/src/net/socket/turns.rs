@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use forebay_io::seam::{Outbox, Turns};
 
-use super::Core;
+use super::core::Core;
 use crate::selector::SelectorTurns;
 
 /// Those of the selector, but a writer that was dropped has the connection's own limits; and once the

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use forebay_io::Result;
 use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 
-use super::{CloseReason, Core};
+use super::close_reason::CloseReason;
+use super::core::Core;
 use crate::host::Hangup;
 use crate::lock::lock;
 use crate::task::wait::wait_in;
@@ -104,7 +105,8 @@ impl Core {
     /// How the peer has ended, where that is known. Over TLS that is what the session says; while the
     /// connection is being closed, nothing that comes is read to its end, and the link's end counts.
     pub(super) fn peer_end(&self) -> Option<Result<()>> {
-        let link_has_ended = self.has_peer_ended() || self.watch().has_peer_finished();
+        let link_has_ended =
+            self.life().state().has_peer_ended() || self.watch().has_peer_finished();
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
             match session.peer_end() {
