@@ -16,6 +16,7 @@ CRATES = {
     "forebay-io": set(),
     "forebay-tls": {"forebay-io"},
     "forebay": {"forebay-io", "forebay-tls"},
+    "forebay-examples": {"forebay"},
 }
 
 # What the sources of a crate may not name at all.

@@ -1,4 +1,4 @@
-//! Driving the drain, as the share of the turn allows.
+//! Drives the drain, as far as the share of the turn allows.
 
 use std::task::{Context, Poll};
 
@@ -9,18 +9,19 @@ use crate::seam::Afterwards;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{turn, wake_next_turn};
 
-/// How much is sent before the next turn.
+/// The amount that may be sent before the next turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
     /// This outbox's share of the turn.
     Share,
-    /// All that waits: the outbox above has its share, and queues no more than that here.
+    /// Everything that waits. The outbox above has a share of its own, and queues no more than that here.
     Above,
 }
 
 impl Outbox {
-    /// Drives the drain as far as it goes without waiting, and as the share of this turn allows. It is
-    /// asked to send nothing, too, where the outbox below was given up.
+    /// Drives the drain as far as it goes without waiting and as this turn's share allows. If the outbox
+    /// below has been aborted, the drain is called once even with an empty queue, so that it can report
+    /// that.
     #[inline]
     pub(super) fn drive(
         &self,
@@ -35,17 +36,21 @@ impl Outbox {
         state.share.renew();
         let mut cx = Context::from_waker(&self.own_waker);
         let mut asks_below = self.is_below_aborted();
+        // The second condition holds once: the drain is called a single time with an empty queue.
         while !state.queue.is_empty() || std::mem::take(&mut asks_below) {
             let gives_way =
                 limit == Limit::Share && state.share.is_used_up() && self.give_way(state);
             if gives_way || state.send(&mut cx, limit, after)?.is_pending() {
+                // The queue has to wait, so its mostly empty blocks go back to the pool.
                 state.queue.settle();
                 return Ok(());
             }
+            // Another thread wants to abort: stop here, so that it gets the lock.
             if self.aborting.load(Relaxed) {
                 return Ok(());
             }
         }
+        // Accepted bytes that are on a stage come before the end mark.
         if state.phase == Phase::Finishing
             && !state.staged
             && let Poll::Ready(result) = state.drain.poll_end(&mut cx, after)
@@ -56,16 +61,17 @@ impl Outbox {
         Ok(())
     }
 
-    /// Has the outbox advanced in the next turn. False where none will come: there only a writer
-    /// gives way, and the outbox goes on.
+    /// Schedules `advance` for the next turn. Returns `false` where there is no next turn: there only the
+    /// writer gives way, and the outbox goes on.
     fn give_way(&self, state: &mut State) -> bool {
         if turn().is_some() {
-            // Under the lock: only this outbox's own waker is cloned, and it is woken later.
+            // Allowed under the lock: only this outbox's own waker is cloned, and it is woken later.
             wake_next_turn(&self.own_waker);
             return true;
         }
         let is_arranged = self.turns.wake_in_turn(&self.own_waker);
         if !is_arranged {
+            // Nothing would wake the outbox again, so it takes a new share, and makes its writer give way.
             state.share.renew();
             state.pauses = true;
         }
@@ -74,7 +80,7 @@ impl Outbox {
 }
 
 impl State {
-    /// Has the drain send what it may.
+    /// Calls the drain with as much of the queue as it may send.
     #[inline]
     fn send(
         &mut self,
@@ -83,6 +89,7 @@ impl State {
         after: &mut Afterwards,
     ) -> Result<Poll<()>> {
         if limit == Limit::Share {
+            // The drain sees no more of the queue than this.
             self.queue.offer(self.share.bytes_left());
         }
         let before = self.queue.len();

@@ -1,4 +1,4 @@
-//! The shared write side: a queue, the drain behind it, and the phase they are in.
+//! The write side of a connection: a queue, the drain behind it, and the phase they are in.
 
 mod below;
 mod drive;
@@ -36,41 +36,43 @@ use crate::turn::Share;
 use crate::waiters::Waiters;
 use crate::{Error, ErrorKind, Result};
 
-/// A writer waits while this many bytes are queued: 64 KiB.
+/// A writer waits while at least this many bytes are queued: 64 KiB.
 pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
 
-/// Items that a pipe passes on in a turn; each is moved in memory, without a system call.
+/// The number of items that a pipe passes on in one turn. Each is moved in memory, without a system call.
 const PIPE_CALLS_MAX: u16 = 256;
 
-/// What a channel writes into, shared with whoever flushes, finishes or closes it.
+/// The write side of a channel, shared with the tasks that flush, finish or close it.
 ///
-/// The channel, the socket and the worker each hold a handle, so the end-of-turn flush, the
-/// background drain of a dropped writer and a close from anywhere all find it.
+/// The channel, the socket and the worker each hold a handle, so that the flush at the end of a turn, the
+/// background close of a dropped writer and a close from any task all reach it.
 ///
 /// ```text
 ///   write ──► queue ──► advance(): Drain::poll_send ──► transport
 ///               │            ├─ queue empty and Finishing: Drain::poll_end
-///               │            └─ share of the turn used up: on in the next turn
-///   waiters: a number (sent, queued) or a phase
+///               │            └─ share of the turn used up: continues in the next turn
+///   waiters: for a number (sent, queued) or a phase
 /// ```
 ///
-/// Only [`advance`](Self::advance) and [`abort`](Self::abort) touch the drain, under the lock, and
-/// with the outbox's own waker, which holds it weakly. Everybody else waits for a number or a
-/// phase. No foreign waker is cloned, woken or dropped and no user value dropped under the lock.
+/// Only [`advance`](Self::advance) and [`abort`](Self::abort) call the drain. They do so under the lock and
+/// with the outbox's own waker, which holds the outbox weakly. All other code waits for a number or a
+/// phase. No foreign waker is cloned, woken or dropped under the lock, and no user value is dropped under
+/// it.
 pub struct Outbox {
     state: Mutex<State>,
     cause: Cause,
     turns: Arc<dyn Turns>,
-    /// What the drain writes into, where that is another outbox.
+    /// The outbox that the drain writes into, if it writes into one.
     below: Option<Arc<Self>>,
-    /// Wakes this outbox: advances it. Made once; holds it weakly, because the drain keeps a clone.
+    /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
+    /// a clone of it.
     own_waker: Waker,
     high_water: usize,
-    /// Open and below the mark, as the last holder of the lock left it. A writer that sees it set
-    /// composes its item without having locked; accepting looks again under the lock.
+    /// Open and below the high-water mark, as the last holder of the lock left it. A writer that reads
+    /// `true` composes its item without locking; accepting the item checks again under the lock.
     has_room: AtomicBool,
-    /// Another thread wants to abort. A thread that holds the lock to send stops behind the call
-    /// it is in, and accepts nothing more, so that the two do not race for the lock.
+    /// Set by a thread that wants to abort. A thread that is sending under the lock stops after its current
+    /// call and accepts nothing more, so that the two do not compete for the lock.
     aborting: AtomicBool,
 }
 
@@ -81,29 +83,29 @@ struct State {
     /// Bytes handed to the transport since the beginning.
     sent: u64,
     due: Due,
-    /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
-    /// here.
+    /// Accepted bytes are on a thread's stage. `stage.rs` lists what must wait until they have joined the
+    /// queue.
     staged: bool,
-    /// Whether an end mark may follow.
+    /// Decides whether an end mark may follow.
     whole: Whole,
     share: Share,
-    /// Its share went through a pipe on a thread without turns: the writer comes to where it gives
-    /// way before it finds room again.
+    /// The outbox's share went through a pipe on a thread without turns. There is no free room until the
+    /// writer has given way.
     pauses: bool,
     waiters: Waiters<Until>,
 }
 
-/// When the next flush is due.
+/// The time at which the next flush is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Never,
     /// At the end of this turn.
     Turn,
-    /// Even at the end of this task's poll.
+    /// At the end of the current task's poll, which is earlier.
     Poll,
 }
 
-/// What keeps an item from being accepted.
+/// A reason why an item is not accepted.
 #[derive(Clone, Copy)]
 enum Hindrance {
     /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
@@ -128,21 +130,21 @@ impl Wake for Advance {
 }
 
 impl Outbox {
-    /// An outbox in front of `drain`. Writers wait at 64 KiB.
+    /// Makes an outbox in front of `drain`. Writers wait at 64 KiB.
     pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
         Self::make(drain, cause, turns, HIGH_WATER_BYTES, None, Share::default())
     }
 
-    /// An outbox whose drain writes into another one, through [`Below`]. It has that one's turns, so
-    /// that it is the upper one that is flushed at their end; and what it has sent is sent once the
-    /// lower one has sent it as well.
+    /// Makes an outbox whose drain writes into another outbox, through [`Below`]. It uses the lower
+    /// outbox's turns, so it is the upper one that is flushed when a turn ends. A flush of the upper outbox
+    /// waits until the lower one has sent the bytes as well.
     pub fn over(drain: Box<dyn Drain>, cause: Cause, below: Arc<Self>) -> Arc<Self> {
         let turns = Arc::clone(&below.turns);
         Self::make(drain, cause, turns, HIGH_WATER_BYTES, Some(below), Share::default())
     }
 
-    /// An outbox in front of memory. It accepts only while it is empty, because what is behind it
-    /// holds bytes enough.
+    /// Makes an outbox in front of memory. It accepts an item only while it is empty, because the pipe
+    /// behind it already holds enough bytes.
     pub(crate) fn of_pipe(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
         Self::make(drain, cause, turns, 1, None, Share::of_calls(PIPE_CALLS_MAX))
     }
@@ -178,40 +180,43 @@ impl Outbox {
         })
     }
 
-    /// Bytes accepted and not yet handed to the transport.
+    /// Returns the number of bytes accepted and not yet handed to the transport.
     pub fn queued(&self) -> usize {
         self.queued_here() + self.below.as_ref().map_or(0, |below| below.queued())
     }
 
-    /// Those of them that wait in this outbox, and in none below it.
+    /// Returns the number of those bytes that wait in this outbox, without the outboxes below it.
     pub fn queued_here(&self) -> usize {
         stage::settle();
         lock(&self.state).queue.len()
     }
 
-    /// True when an item may be composed: open and below the mark, as far as one can tell without
-    /// the lock.
+    /// Returns `true` if an item may be composed: the outbox is open and below its mark, as far as this can
+    /// be known without the lock.
     #[inline]
     pub(crate) fn has_room(&self) -> bool {
+        // Relaxed: a hint. Accepting decides under the lock.
         self.has_room.load(Relaxed)
     }
 
-    /// Notes, under the lock, what `has_room` says to those who do not lock.
+    /// Updates, under the lock, what `has_room` returns without it.
     #[inline]
     fn note_room(&self, state: &State) {
         let room = state.phase == Phase::Open
             && !state.pauses
             && state.queue.len() < self.high_water
             && !state.whole.is_partial();
+        // Stored only when it changes, so that the cache line stays shared with the writers that read it.
         if self.has_room.load(Relaxed) != room {
             self.has_room.store(room, Relaxed);
         }
     }
 
-    /// Accepts one item whole, if the queue is below its mark. True: accepted. False: wait for
-    /// [`Until::Room`] first.
+    /// Accepts one whole item if the queue is below its mark. `false`: wait for [`Until::Room`] first.
     #[inline]
     pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        // Without the lock: the stage was begun under it, and an end mark that another thread asks for
+        // meanwhile waits for the stage.
         if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
@@ -226,8 +231,8 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Accepts one item for which room was waited for already. False only while bytes of this
-    /// outbox are on another thread's stage: wait for [`Until::Room`] again then.
+    /// Accepts one item for which room was waited for already. `false` only while bytes of this outbox are
+    /// on another thread's stage: wait for [`Until::Room`] again.
     #[inline]
     pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
         if flush && self.has_room() && stage::push(self, item) {
@@ -244,8 +249,8 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Accepts a value of the caller's, as [`accept`](Self::accept) does, taking it from `bytes`.
-    /// It is dropped outside the lock if it was copied.
+    /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value
+    /// that was copied is dropped outside the lock.
     pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
         let mut after = Afterwards::new();
         let accepted =
@@ -254,7 +259,7 @@ impl Outbox {
         accepted
     }
 
-    /// Accepts a block with what arrived in it, as [`accept`](Self::accept) does, taking it.
+    /// Accepts a block with the bytes that arrived in it as [`accept`](Self::accept) does, taking it.
     pub(crate) fn accept_block(
         self: &Arc<Self>,
         flush: bool,
@@ -283,7 +288,7 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Why an item cannot be accepted now.
+    /// Returns the reason why an item cannot be accepted now, if there is one.
     #[inline]
     fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
         if state.phase != Phase::Open || state.whole.is_partial() {
@@ -292,7 +297,7 @@ impl Outbox {
         self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
     }
 
-    /// True when something has to be waited for before anything is accepted.
+    /// Returns `true` if something has to be waited for before an item is accepted.
     #[inline]
     fn is_in_the_way(&self, state: &State, needs_room: bool) -> bool {
         let full = needs_room && (state.pauses || state.queue.len() >= self.high_water);
@@ -306,7 +311,7 @@ impl Outbox {
         }
     }
 
-    /// Arranges one flush per turn, however many items the turn brings, and a stage for a burst.
+    /// Schedules one flush per turn, however many items the turn brings, and starts a stage for a burst.
     #[inline]
     fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
         self.note_room(&state);
@@ -314,18 +319,21 @@ impl Outbox {
         if due {
             state.due = Due::Turn;
         }
-        // A flush is due at the end of this turn, which is when a stage is settled at the latest.
+        // The stage is settled at the end of the task's poll at the latest, which is before the flush that
+        // is due already.
         let burst = flush
             && stage::note_item(self)
             && !due
             && state.due != Due::Never
             && state.has_room_for_stage(self.high_water);
         state.staged = burst;
+        // More than the small block that a queue begins with.
         let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
         if hurry {
             state.due = Due::Poll;
         }
         drop(state);
+        // Unlocked by now: without turns, `schedule` advances at once, which locks.
         if burst {
             stage::begin(self);
         }
@@ -337,16 +345,18 @@ impl Outbox {
         }
     }
 
-    /// Takes what was staged behind the queue. What is staged has been accepted, so a channel that
-    /// is finishing takes it as well.
+    /// Appends the staged bytes to the queue. They have been accepted before, so a finishing outbox takes
+    /// them too.
     fn settle(self: &Arc<Self>, bytes: &[u8]) {
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         state.staged = false;
+        // After an abort nothing is sent any more: these bytes are dropped, as the queue was.
         if !state.phase.is_settled() {
             state.queue.push_slice(bytes);
         }
         state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
+        // The end mark has waited for these bytes.
         let finishing = state.phase == Phase::Finishing;
         self.note_room(&state);
         let due = state.due == Due::Never && !state.queue.is_empty();
@@ -362,18 +372,18 @@ impl Outbox {
         }
     }
 
-    /// Has this outbox advanced by the end of the turn, or at once where there is none.
+    /// Schedules `advance` for the end of the turn, or runs it at once on a thread without turns.
     fn schedule(self: &Arc<Self>) {
         self.turns.defer(self);
     }
 
-    /// Sends what can be sent in this turn, goes on to the end mark when that is due, and wakes the
-    /// waiters for either. Ensures exclusive use of the drain.
+    /// Sends what this turn's share allows, sends the end mark if it is due, and wakes the waiters of
+    /// either. The lock ensures exclusive use of the drain.
     pub fn advance(&self) {
         stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
-        // Dropped without the lock: a cause of it that came second.
+        // Dropped after unlocking: an error that is not the first one may hold a user's value.
         let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
         drop(state);
         drop(outcome);
@@ -397,7 +407,8 @@ impl Outbox {
         outcome
     }
 
-    /// An outbox over one that was given up is given up, too, unless its drain knows better.
+    /// Returns `true` if the outbox below has been aborted. This outbox is then aborted too, unless its
+    /// drain knows that nothing was lost.
     fn is_below_aborted(&self) -> bool {
         self.below.as_ref().is_some_and(|below| below.is_aborted())
     }
@@ -406,21 +417,21 @@ impl Outbox {
         lock(&self.state).phase == Phase::Aborted
     }
 
-    /// Accepts no more items; the end mark follows what is queued, unless the last message is not
-    /// whole: then the connection is reset. Idempotent.
+    /// Accepts no more items. The end mark follows what is queued; if the last message is not whole, the
+    /// connection is reset instead. Idempotent.
     pub fn finish(&self) {
         stage::settle();
         let mut after = Afterwards::new();
         let mut state = lock(&self.state);
         self.begin_finishing(&mut state, &mut after);
-        // Dropped without the lock: a cause of it that came second.
+        // Dropped after unlocking: an error that is not the first one may hold a user's value.
         let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
         drop(state);
         drop(outcome);
         after.run();
     }
 
-    /// Finishes without an owner: whatever cannot be sent at once is seen off in the background.
+    /// Finishes without an owner: what cannot be sent at once is sent in the background.
     pub fn finish_unattended(self: &Arc<Self>) {
         self.finish();
         if !self.is_settled() {
@@ -428,7 +439,7 @@ impl Outbox {
         }
     }
 
-    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
+    /// Aborts: drops the queue, resets the transport and wakes all waiters.
     pub fn abort(&self, cause: &Error) {
         let mut after = Afterwards::new();
         self.abort_with(cause, &mut after);
@@ -436,38 +447,39 @@ impl Outbox {
     }
 
     fn abort_with(&self, cause: &Error, after: &mut Afterwards) {
-        // Seen by a thread that sends in between, perhaps a call later than this; nothing else hangs
-        // on it, because what it forbids is forbidden for good below.
+        // Relaxed: a thread that is sending sees this after its current call or one later. Nothing else
+        // depends on it, because the phase that is set under the lock below forbids the same for good.
         self.aborting.store(true, Relaxed);
         let mut state = lock(&self.state);
         if state.phase.is_settled() {
             return;
         }
-        // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
+        // A clone is recorded: if there is a cause already, the argument is dropped here, and dropping a
+        // clone runs no user code.
         let first = self.cause.record(cause.clone());
         state.give_up(&first, after);
         state.release_waiters(self.high_water, self.turns.as_ref(), after);
         self.note_room(&state);
     }
 
-    /// True when nothing more will happen: finished, or given up.
+    /// Returns `true` once nothing more will happen: the outbox is finished or aborted.
     pub fn is_settled(&self) -> bool {
         lock(&self.state).phase.is_settled()
     }
 
-    /// True while nobody has finished or given up.
+    /// Returns `true` until the outbox is finished or aborted.
     pub fn is_open(&self) -> bool {
         lock(&self.state).phase == Phase::Open
     }
 
-    /// True while accepted bytes are on another thread's stage.
+    /// Returns `true` while accepted bytes are on another thread's stage.
     fn is_staged_elsewhere(&self) -> bool {
         stage::settle();
         lock(&self.state).staged
     }
 
-    /// Sends everything accepted so far, and waits until it has been handed to the transport: through
-    /// every outbox below this one.
+    /// Sends everything accepted so far, and waits until it has been handed to the transport, through every
+    /// outbox below this one.
     ///
     /// # Errors
     ///
@@ -479,6 +491,7 @@ impl Outbox {
     pub async fn flush(&self) -> Result<()> {
         let mut next = Some(self);
         while let Some(outbox) = next {
+            // Bytes on another thread's stage are not part of `accepted` yet.
             while outbox.is_staged_elsewhere() && outbox.is_open() {
                 outbox.wait(Until::Room).await?;
             }
@@ -492,31 +505,32 @@ impl Outbox {
         Ok(())
     }
 
-    /// Why an outbox has not sent. What is told of one below is for the upper one's drain to say: it may
-    /// know more, or know that nothing was lost.
+    /// Waits for the reason why an outbox has not sent. If the outbox below failed, the upper one's drain
+    /// decides: it may know more, or know that nothing was lost.
     async fn why_not_sent(&self, failed: &Self, error: Error) -> Result<()> {
         if std::ptr::eq(self, failed) {
             return Err(error);
         }
         self.advance();
+        // The drain finishes the outbox if nothing was lost, and aborts it otherwise.
         self.wait(Until::Finished).await
     }
 
-    /// Everything accepted so far, counted from the beginning: what a flush waits for.
+    /// Returns the number of bytes accepted since the beginning. A flush waits until all of them are sent.
     pub fn accepted(&self) -> u64 {
         stage::settle();
         let state = lock(&self.state);
         state.sent + state.queue.len() as u64
     }
 
-    /// Bytes handed on since the beginning, by this outbox and those below it: grows whenever
-    /// something moves.
+    /// Returns the number of bytes handed on since the beginning, by this outbox and those below it. It
+    /// grows whenever something moves.
     pub fn sent(&self) -> u64 {
         let here = lock(&self.state).sent;
         here.wrapping_add(self.below.as_ref().map_or(0, |below| below.sent()))
     }
 
-    /// Why nothing is accepted any more.
+    /// Returns the error for an item that is not accepted any more.
     fn refusal(&self) -> Error {
         if let Err(incomplete) = self.check_whole("write") {
             return incomplete;
@@ -538,7 +552,7 @@ impl State {
         self.drain.abort(cause, after);
     }
 
-    /// True when whatever fits a stage would stay below the mark.
+    /// Returns `true` if everything that fits a stage would stay below the mark.
     fn has_room_for_stage(&self, high_water: usize) -> bool {
         self.queue.len() < high_water.saturating_sub(stage::BYTES_MAX)
     }

@@ -11,7 +11,7 @@ fn all(queue: &SendQueue) -> Vec<u8> {
     segments.map(Segment::as_slice).collect::<Vec<_>>().concat()
 }
 
-/// Memory of the queue's own (values of the caller's are the caller's).
+/// The memory that the queue owns; the caller's values do not count.
 fn pinned(queue: &SendQueue) -> usize {
     let segments = queue.front.iter().chain(&queue.rest);
     segments
@@ -118,7 +118,7 @@ fn a_queue_gives_what_it_was_given() {
     });
 }
 
-/// Bytes that know how many owners they have left.
+/// Bytes whose number of owners can be asked for.
 fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
     struct Owner(Arc<Vec<u8>>);
     impl AsRef<[u8]> for Owner {
@@ -211,7 +211,7 @@ fn a_peer_that_takes_nothing_does_not_collect_pieces() {
     assert_eq!(queue.len(), 10 * KIB);
 }
 
-/// What is withheld is no part of what a drain sees, and is there again afterwards.
+/// A drain does not see what is withheld; afterwards it is there again.
 #[test]
 fn a_drain_sees_what_is_offered() {
     let bytes = pattern(200 * KIB, 0);

@@ -1,8 +1,8 @@
-//! The seams: where a channel's bytes come from and go to.
+//! The interfaces at which a channel's bytes come in and go out.
 //!
-//! Sockets, TLS and pipes are each a [`Source`] and a [`Drain`]; half-close, limits, errors and
-//! cancel safety are written once, above them. These traits are for the crates of forebay: they
-//! are not re-exported by `forebay` and may change in any release until 1.0.
+//! Sockets, TLS and pipes are each a [`Source`] and a [`Drain`]; half-close, limits, errors and cancel
+//! safety are implemented once, above them. These traits are for the crates of forebay: `forebay` does not
+//! re-export them, and they may change in any release before 1.0.
 
 mod afterwards;
 mod drain;

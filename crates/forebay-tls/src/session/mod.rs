@@ -6,9 +6,9 @@
 //!   reader ──────── TlsSource ─┘    one lock          └── inbox ◄───────── records in
 //! ```
 //!
-//! One lock owns rustls *and* the ciphertext that it has not consumed, because rustls keeps its
-//! place in an unfinished message by where it lies there. It is never held over a wait, nor while
-//! the transport is asked for more. What a writer's call meets in that ciphertext (plaintext, the
+//! One lock protects rustls *and* the ciphertext that it has not consumed, because rustls remembers its
+//! position in an unfinished message as an offset into that ciphertext. The lock is never held over a wait,
+//! nor while the transport is asked for more. What a writer's call finds in that ciphertext (plaintext, the
 //! peer's end, an error) is kept for the reader.
 //!
 //! Locks are taken in this order: upper outbox, session, lower outbox.
@@ -50,85 +50,86 @@ use crate::fault::{self, Known, Side};
 use crate::info::TlsInfo;
 use crate::notes::{Answer, Notes};
 
-/// The most ciphertext that may wait for the rest of its message: twice the longest handshake
-/// message there is (RFC 8446, section 4; rustls takes 64 KiB), because short records have headers.
+/// The largest amount of ciphertext that may wait for the rest of its message: twice the longest handshake
+/// message (RFC 8446, section 4; rustls accepts 64 KiB), because short records have headers.
 const ARRIVED_BYTES_MAX: usize = 128 * 1024;
 
-/// A TLS session: what both of its channels share.
+/// A TLS session: the state that its two channels share.
 pub struct Session {
     state: Mutex<State>,
     wakes: Mutex<Wakes>,
-    /// The first error, of both directions.
+    /// The first error of either direction.
     cause: Cause,
-    /// The outbox whose drain encrypts into `below`; it holds the session.
+    /// The outbox whose drain encrypts into `below`. The drain holds the session, so this is weak.
     upper: OnceLock<Weak<Outbox>>,
     below: Arc<Outbox>,
-    /// Something was queued there that nobody has had sent.
+    /// Records were queued in `below`, and sending them has not been scheduled yet.
     unsent: AtomicBool,
-    /// A loss of the transport was met and is not told: what `state` says, without its lock.
+    /// `state.loss` is `Met`; read without the lock.
     met_loss: AtomicBool,
-    /// Whom to tell when looking for the peer's end may tell more, once it has been looked for.
+    /// Notified when looking for the peer's end may tell more, once `watched` is set.
     peer: Option<Arc<dyn Peer>>,
+    /// `look_for_end` was called.
     watched: AtomicBool,
-    /// It could not be looked for: a reader had the inbox, or had too much in front of it.
+    /// Looking for the peer's end was not possible: a reader had the inbox, or too much lay in front of it.
     is_obstructed: AtomicBool,
-    /// What nobody is to read any more; one thread closes.
+    /// The input that a close has discarded; only one thread closes.
     discarded: Discarded,
-    /// Wakes whoever reads; made once, and what the inbox is polled with.
+    /// Wakes the reader and the driver of the handshake. Made once; the inbox is polled with it.
     own_waker: Waker,
 }
 
-/// Who is on the other side, as far as errors name them.
+/// The other side of the connection, as far as errors and ends need it.
 pub trait Peer: Send + Sync {
-    /// The address.
+    /// Returns the peer's address.
     fn address(&self) -> String;
 
-    /// How much of what was sent it has acknowledged.
+    /// Returns how much of what was sent the peer has acknowledged.
     fn acknowledged(&self) -> Acknowledged {
         Acknowledged::WhatWasTaken
     }
 
-    /// True while the connection is being closed: from then on that reads, past the session.
+    /// Returns `true` while the connection is being closed: the close then reads past the session.
     fn is_closing(&self) -> bool {
         false
     }
 
-    /// The session tells from now on of the loss of its transport; or, where that was harmless, that
-    /// both sides have ended.
+    /// Called when the session begins to report the loss of its transport or, if the loss was harmless,
+    /// that both sides have ended.
     fn loss_told(&self, _is_harmless: bool, _after: &mut Afterwards) {}
 
-    /// Something has changed for who looks for the peer's end
-    /// ([`look_for_end`](Session::look_for_end)). It may be called under the session's lock.
+    /// Called when a task that looks for the peer's end ([`look_for_end`](Session::look_for_end)) should
+    /// look again. This may happen under the session's lock.
     fn changed(&self, _after: &mut Afterwards) {}
 }
 
 struct State {
     peer: Option<Arc<dyn Peer>>,
-    /// Nothing while the transport fills it.
+    /// `None` while the transport fills it.
     inbox: Option<Inbox>,
-    /// Somebody waits until it is back.
+    /// A writer waits until the inbox is back.
     is_awaited: bool,
     kept: Kept,
     phase: Phase,
-    /// The handshake was complete once, whatever came of it.
+    /// The handshake was complete once, whether or not the session has failed since.
     was_open: bool,
-    /// Set in a handshake, used from then on.
+    /// Set when the handshake begins, and used from then on.
     engine: Option<Engine>,
     server_name: Option<Box<str>>,
-    /// What a client answered when its server asked for a certificate.
+    /// The client's answer to a server that asked for a certificate.
     answer: Option<Answer>,
     end_without_notify: EndWithoutNotify,
-    /// What every read answers once everything before it was handed out.
+    /// The answer to every read, once everything before the end has been read.
     end: Option<End>,
     loss: Loss,
-    /// Bytes of records given to the transport.
+    /// Bytes of records handed to the transport.
     sealed: u64,
-    /// Those of them up to the end of the last record with data: what a writer has to lose. Behind it are
-    /// tickets and our end mark.
+    /// Bytes of records handed to the transport up to the end of the last record with data. Behind it are
+    /// only session tickets and the `close_notify`, which no writer can lose.
     sealed_data: u64,
-    /// What the transport counted before the first of them: acknowledged, and taken.
+    /// The transport's counters before the first record: acknowledged, and accepted.
     counted_from: (Acknowledged, u64),
-    /// How the transport is left when the session fails.
+    /// The way in which the transport is left when the session fails.
     leave: Leave,
 }
 
@@ -141,18 +142,18 @@ enum Phase {
 
 #[derive(Clone)]
 enum End {
-    /// The peer has said so.
+    /// The peer has sent `close_notify`.
     Clean,
-    /// It has not, or something else went wrong.
+    /// The input ended without it, or the session failed.
     Failed(Error),
 }
 
-/// How the transport is left.
+/// The way in which the transport is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Leave {
-    /// Behind what is queued there, an alert for instance, with its end mark.
+    /// Its queue (an alert, for instance) is sent, then its end mark.
     InOrder,
-    /// At once.
+    /// It is reset at once.
     Reset,
 }
 
@@ -170,13 +171,13 @@ impl Wake for Bell {
 }
 
 impl Session {
-    /// A session that has not begun its handshake, over what arrives in `inbox` and is sent by
-    /// `below`.
+    /// Makes a session over the bytes that arrive in `inbox`, which sends through `below`. The handshake
+    /// has not begun.
     pub fn new(inbox: Inbox, below: Arc<Outbox>) -> Arc<Self> {
         Self::make(inbox, below, None)
     }
 
-    /// The same, with somebody on the other side whom its errors name.
+    /// Makes a session as [`new`](Self::new) does, with a peer that its errors name.
     pub fn with_peer(inbox: Inbox, below: Arc<Outbox>, peer: Arc<dyn Peer>) -> Arc<Self> {
         Self::make(inbox, below, Some(peer))
     }
@@ -215,7 +216,7 @@ impl Session {
         })
     }
 
-    /// What the session's writer writes into; made once.
+    /// Makes the outbox that the session's writer writes into. Called once.
     pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
         let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
         let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
@@ -223,39 +224,39 @@ impl Session {
         upper
     }
 
-    /// What the session's reader reads from. It keeps `keep` alive.
+    /// Makes the source that the session's reader reads from. It keeps `keep` alive.
     pub fn make_source(self: &Arc<Self>, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
         Box::new(TlsSource::new(Arc::clone(self), keep))
     }
 
-    /// The first error.
+    /// Returns the first error, if there was one.
     pub fn cause(&self) -> &Cause {
         &self.cause
     }
 
-    /// What was agreed on; nothing before the handshake is complete, nor if it never was.
+    /// Returns what was negotiated, once the handshake has been complete.
     pub fn info(&self) -> Option<TlsInfo> {
         let state = self.enter().ok()?;
         let engine = state.engine.as_ref().filter(|_| state.was_open)?;
         Some(TlsInfo::new(engine.state(), state.server_name.as_deref()))
     }
 
-    /// True until the handshake is complete or has failed.
+    /// Returns `true` until the handshake is complete or has failed.
     pub fn is_handshaking(&self) -> bool {
         self.enter().is_ok_and(|state| state.phase == Phase::Handshaking)
     }
 
-    /// Ends the session, and resets what carries it.
+    /// Ends the session and resets its transport.
     pub fn abort(&self, error: &Error) {
         self.fail(error, Leave::Reset);
     }
 
-    /// The session is over: both halves are told, and what carries it is left.
+    /// Ends the session: wakes both halves and leaves the transport.
     fn fail(&self, error: &Error, leave: Leave) {
         let named = self.enter().map_or_else(
             |_| error.clone(),
             |state| match &state.loss {
-                // Closed because it was lost.
+                // The selector or socket was closed because of this loss, so the loss is the cause.
                 Loss::Met(loss) if error.is_closed() => state.named(loss),
                 _ => state.named(error),
             },
@@ -270,8 +271,10 @@ impl Session {
         self.tell_upper(&error);
     }
 
-    /// The writer says why from its next call on. Never under the session's lock.
+    /// Aborts the upper outbox, so that the writer's next call returns the error. Must not be called under
+    /// the session's lock.
     fn tell_upper(&self, error: &Error) {
+        // The upper outbox's drain leaves the transport. Without an outbox, this call does.
         if let Some(upper) = self.upper.get().and_then(Weak::upgrade) {
             upper.abort(error);
         } else {
@@ -282,20 +285,21 @@ impl Session {
         }
     }
 
-    /// Leaves what carries the session.
+    /// Leaves the transport.
     fn leave_below(&self, leave: Leave, error: &Error, after: &mut Afterwards) {
         let below = Below::new(Arc::clone(&self.below));
         match leave {
             Leave::Reset => below.abort(error, after),
             Leave::InOrder => {
                 if !below.finish(after) {
+                    // Not finished yet: the rest is sent in the background, started when no lock is held.
                     after.wake(Waker::from(Arc::new(SeeOff(Arc::clone(&self.below)))));
                 }
             }
         }
     }
 
-    /// Locks the session, unless this thread is in the middle of its work.
+    /// Locks the session. Fails if this thread is inside rustls, and so holds the lock already.
     fn enter(&self) -> Result<MutexGuard<'_, State>> {
         inside::check()?;
         Ok(self.locked())
@@ -309,8 +313,7 @@ impl Session {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues what rustls wants to have sent by itself; it leaves with
-    /// [`send_own`](Self::send_own).
+    /// Queues rustls' own messages; [`send_own`](Self::send_own) sends them.
     fn queue_own(&self, state: &mut State) {
         let own = state.engine.as_mut().map(Engine::take_own).unwrap_or_default();
         if !own.is_empty() {
@@ -319,8 +322,8 @@ impl Session {
         }
     }
 
-    /// Has that sent by the end of the turn. Never under the session's lock: where there is no
-    /// turn, it is sent at once, and whoever waits for that is woken.
+    /// Schedules sending rustls' own messages for the end of the turn. Must not be called under the
+    /// session's lock: on a thread without turns they are sent at once, and waiters are woken.
     fn send_own(&self) {
         if self.unsent.load(Ordering::Relaxed) {
             self.unsent.store(false, Ordering::Relaxed);
@@ -330,13 +333,13 @@ impl Session {
 }
 
 impl State {
-    /// Gives records to the transport.
+    /// Hands records to the transport.
     fn push_parcel(&mut self, below: &Below, parcel: Parcel) {
         self.sealed += parcel.len() as u64;
         below.push(parcel);
     }
 
-    /// Copies records for the transport.
+    /// Copies records and hands them to the transport.
     fn push(&mut self, below: &Below, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let mut parcel = Parcel::new(bytes.len());
@@ -349,7 +352,7 @@ impl State {
         }
     }
 
-    /// With the peer's address, unless it has one.
+    /// Adds the peer's address to an error that has none.
     fn named(&self, error: &Error) -> Error {
         match (&self.peer, error.address()) {
             (Some(peer), None) => error.clone().with_address(peer.address()),
@@ -357,9 +360,10 @@ impl State {
         }
     }
 
-    /// Nothing more is decrypted or encrypted. What was decrypted before stays readable, unless the
-    /// handshake has failed: whoever was not let in is not heard, either.
+    /// Stops decrypting and encrypting. What was decrypted before stays readable, unless the handshake has
+    /// failed: data of a peer that was not authenticated is dropped.
     fn fail(&mut self, error: Error, leave: Leave) {
+        // Data that came with the handshake was kept for a peer that is not accepted now.
         if self.phase == Phase::Handshaking {
             self.kept = Kept::default();
         }
@@ -367,10 +371,11 @@ impl State {
             self.phase = Phase::Failed;
             self.leave = leave;
         }
+        // An end that was found before stands: it lies in front of this error.
         self.end.get_or_insert(End::Failed(error));
     }
 
-    /// Notes why rustls gives up, and what the peer is told.
+    /// Records why rustls gives up, and returns the error to report.
     fn failed(&mut self, operation: &'static str, failure: Failure, notes: Notes) -> Error {
         let is_client = self.engine.as_ref().is_some_and(Engine::is_client);
         let side = if is_client { Side::Client(self.answer) } else { Side::Server };
@@ -385,7 +390,7 @@ impl State {
     }
 }
 
-/// Woken, sees an outbox off that has no owner any more.
+/// Finishes, when woken, an outbox that has no owner any more.
 struct SeeOff(Arc<Outbox>);
 
 impl Wake for SeeOff {

@@ -1,7 +1,7 @@
-//! How far a selector's end has come, and the waits that are answered with it.
+//! The phase of a selector's end, and the waits that it answers.
 //!
 //! ```text
-//!   open ──► closing: no new work, waits are answered with `Closed`, what is under way may end
+//!   open ──► closing: no new work, waits return `Closed`, what has begun may end
 //!              └──► stopped: no task is left, and nothing is watched any more
 //! ```
 
@@ -19,17 +19,17 @@ use crate::time::{Over, WakeUp};
 
 /// Everything is accepted.
 const OPEN: u8 = 0;
-/// No new work; waits are answered with `Closed`; what is under way may end.
+/// No new work is accepted; waits return `Closed`; what has begun may end.
 const CLOSING: u8 = 1;
-/// Nothing goes on here any more.
+/// Nothing runs here any more.
 const STOPPED: u8 = 2;
 
-/// The phase of a selector's end, with all waits that no poll of its workers watches: each is told
+/// The phase of a selector's end, with all waits that no poll of its workers watches. Each of them is woken
 /// when the phase changes.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
     phase: AtomicU8,
-    /// Waits for what has no waker here, such as a listener that another host watches.
+    /// Waits without a waker here, such as those of a listener that another host watches.
     unwatched: Mutex<Vec<Weak<dyn WakeUp>>>,
     /// Waits for a thread.
     waits: Mutex<Waiters<()>>,
@@ -49,7 +49,7 @@ impl Closing {
         if self.has_begun() { Err(closed(operation)) } else { Ok(()) }
     }
 
-    /// Begins the end. True the first time.
+    /// Begins the end. Returns `true` the first time.
     pub(super) fn begin(&self) -> bool {
         let begun = self.phase.compare_exchange(OPEN, CLOSING, Ordering::AcqRel, Ordering::Acquire);
         begun.is_ok()
@@ -63,8 +63,8 @@ impl Closing {
     pub(crate) fn on_change(&self, waits: Weak<dyn WakeUp>) {
         let mut unwatched = lock(&self.unwatched);
         if unwatched.len() == unwatched.capacity() {
-            // Those that are gone leave when the list would have to grow, which happens the next time
-            // only after as many more as there are now.
+            // Entries that are gone are removed when the list would have to grow. The next time is only
+            // after as many additions as there are entries now.
             unwatched.retain(|waits| waits.strong_count() > 0);
             let live = unwatched.len();
             unwatched.reserve(live.max(16));
@@ -72,7 +72,7 @@ impl Closing {
         unwatched.push(waits);
     }
 
-    /// Makes each wait look at the phase, which has changed.
+    /// Makes each wait check the phase, which has changed.
     pub(super) fn wake_all_waits(&self) {
         let unwatched: Vec<_> = lock(&self.unwatched).iter().filter_map(Weak::upgrade).collect();
         for waits in unwatched {
@@ -83,7 +83,7 @@ impl Closing {
         after.run();
     }
 
-    /// Runs a future until it has its result or the selector closes, whichever is first.
+    /// Runs a future until it is ready or the selector closes, whichever is first.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Closing {
     }
 }
 
-/// One place in a selector's list; it is left when the wait is answered or dropped.
+/// An entry in a selector's list, removed when the wait is answered or dropped.
 struct Wait {
     closing: Arc<Closing>,
     key: Option<WaiterKey>,
@@ -113,7 +113,7 @@ impl Wait {
         Self { closing: Arc::clone(closing), key: None }
     }
 
-    /// Polls, and looks whether the selector still lets wait what is pending.
+    /// Polls, and checks whether the selector still allows a pending call to wait.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -126,8 +126,8 @@ impl Wait {
             return polled;
         }
         self.enter(cx.waker().clone());
-        // Behind the lock that keeps the waker: a selector whose phase has changed before has not
-        // found it there.
+        // Checked after the lock that stores the waker: if the phase has changed before that, the selector
+        // has not found the waker there.
         if let Err(refusal) = check(&self.closing) {
             self.leave();
             return Poll::Ready(Err(refusal));
@@ -180,7 +180,7 @@ impl<S: Source> Source for UntilClosing<S> {
         if let Poll::Ready(Err(error)) = &filled
             && wait.closing.has_begun()
         {
-            // Nothing is read from here any more: what is under way keeps no waker.
+            // The source is not read any more, so that a call in progress keeps no waker.
             source.abort(error);
         }
         filled
@@ -195,8 +195,8 @@ impl<S: Source> Source for UntilClosing<S> {
     }
 }
 
-/// A drain whose outbox is woken when its selector begins to close, so that its writers do not wait
-/// for room any longer. Sending goes on, within the limits of closing.
+/// A drain whose outbox is woken when its selector begins to close, so that its writers stop waiting for
+/// room. Sending continues, within the limits of closing.
 pub(super) struct WokenByClosing<D> {
     drain: D,
     wait: Wait,
@@ -229,7 +229,7 @@ impl<D: Drain> Drain for WokenByClosing<D> {
     }
 }
 
-/// The peer was given up, because it did not take everything within the limits.
+/// The error of a peer that was given up because it did not take everything within the limits.
 pub(crate) fn given_up(operation: &'static str, over: Over) -> Error {
     Error::new(ErrorKind::TimedOut, operation).with_detail(match over {
         Over::Silence(silence) => format!(
@@ -244,7 +244,7 @@ pub(crate) fn given_up(operation: &'static str, over: Over) -> Error {
     })
 }
 
-/// The selector was closed.
+/// The error of a closed selector.
 pub(crate) fn closed(operation: &'static str) -> Error {
     Error::new(ErrorKind::Closed, operation).with_detail("the selector was closed")
 }

@@ -1,4 +1,4 @@
-//! When an outbox without a socket is flushed, and how it is closed without its owner.
+//! The flush schedule of an outbox without a socket, and its close without an owner.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,10 +14,10 @@ use crate::task::Reporter;
 use crate::time::{Limits, Look, Patience};
 use crate::worker;
 
-/// The turns of a selector's worker, as an outbox without a socket knows them: one that feeds a file.
+/// The turns of a selector's worker, for an outbox without a socket, such as one that feeds a file.
 pub(crate) struct SelectorTurns {
     selector: Arc<Shared>,
-    /// The outbox, among what is closed with the selector.
+    /// The outbox's entry among what is closed with the selector.
     key: OnceLock<u64>,
 }
 
@@ -50,7 +50,7 @@ impl SelectorTurns {
         Self { selector: Arc::clone(selector), key: OnceLock::new() }
     }
 
-    /// Has the outbox, whose turns these are, finished when the selector closes.
+    /// Finishes the outbox, whose turns these are, when the selector closes.
     pub(super) fn close_with_selector(&self, outbox: &Arc<Outbox>) {
         let outbox = Arc::downgrade(outbox);
         self.key.get_or_init(|| self.selector.remaining().add(outbox));
@@ -84,8 +84,8 @@ impl Drop for SelectorTurns {
 }
 
 impl Shared {
-    /// Keeps the outbox until it is finished, and gives it up at a limit, unless a close has taken it
-    /// over by then. `moved` grows whenever something has moved.
+    /// Keeps the outbox until it is finished, and aborts it at a limit unless a close has taken it over by
+    /// then. `moved` grows whenever progress is made.
     pub(crate) fn see_off(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,

@@ -7,7 +7,7 @@ use crate::task::Reporter;
 use crate::time::{Clock, Limits};
 use crate::worker::spin;
 
-/// What a selector was told when it was made.
+/// The settings that a selector was made with.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) clock: Clock,
@@ -22,12 +22,12 @@ pub(super) struct Settings {
     pub(super) reporter: Arc<Reporter>,
 }
 
-/// How long closing a connection may take in all, unless it was set.
+/// The default limit for closing a connection in total.
 const DRAIN_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl Settings {
-    /// How long closing a connection may take that has these limits of its own. The default total is
-    /// no shorter than the silence: it would make a longer one say nothing.
+    /// Returns the limits for closing a connection with these limits of its own. The default total is not
+    /// shorter than the silence, which would otherwise have no effect.
     pub(super) fn drain_of(&self, silence: Option<Duration>, total: Option<Duration>) -> Limits {
         let silence = silence.unwrap_or(self.drain_timeout);
         let total = total.or(self.drain_max).unwrap_or(DRAIN_MAX.max(silence));

@@ -1,4 +1,4 @@
-//! A selector, as its tasks and sockets see it.
+//! The selector, as its tasks and sockets see it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -57,11 +57,11 @@ impl Shared {
         Ok(shared)
     }
 
-    /// The selector of the current thread.
+    /// Returns the selector of the current thread.
     ///
     /// # Panics
     ///
-    /// On a thread that is not a worker and not inside `run` or `block_on`.
+    /// Panics on a thread that is neither a worker nor inside `run` or `block_on`.
     pub(crate) fn current(function: &str) -> Arc<Self> {
         let owner = worker::owner().and_then(|owner| Arc::downcast(owner as Arc<_>).ok());
         owner.unwrap_or_else(|| {
@@ -73,7 +73,7 @@ impl Shared {
         })
     }
 
-    /// The worker that polls a new task, and watches a new socket.
+    /// Returns the worker that polls a new task, and watches a new socket.
     pub(crate) fn worker(&self) -> &Arc<Worker> {
         &self.workers[0]
     }
@@ -86,37 +86,38 @@ impl Shared {
         &self.reporter
     }
 
-    /// Threads for look-ups, files and paths: calls of the selector's own, which end by themselves.
+    /// Returns the threads for the selector's own calls (look-ups, files and paths), which end by
+    /// themselves.
     pub(crate) fn own_calls(&self) -> &BlockingPool {
         &self.own_calls
     }
 
-    /// Threads for the calls that users hand over, which may block forever.
+    /// Returns the threads for calls that users provide, which may block forever.
     pub(super) fn user_calls(&self) -> &Arc<BlockingPool> {
         &self.user_calls
     }
 
-    /// What all sockets share.
+    /// Returns the state that all sockets share.
     pub(crate) fn sockets(&self) -> &Sockets {
         &self.sockets
     }
 
-    /// How far the selector's end has come.
+    /// Returns the phase of the selector's end.
     pub(crate) fn closing(&self) -> &Arc<Closing> {
         &self.closing
     }
 
-    /// What is still open when the selector closes.
+    /// Returns the objects that are closed with the selector.
     pub(crate) fn remaining(&self) -> &Remaining {
         &self.remaining
     }
 
-    /// How long closing may take, where a connection has no limits of its own.
+    /// Returns the limits for closing a connection without limits of its own.
     pub(crate) fn drain(&self) -> Limits {
         self.settings.drain_of(None, None)
     }
 
-    /// How long closing a connection may take that has these limits of its own.
+    /// Returns the limits for closing a connection with these limits of its own.
     pub(crate) fn drain_of(&self, silence: Option<Duration>, total: Option<Duration>) -> Limits {
         self.settings.drain_of(silence, total)
     }
@@ -149,7 +150,7 @@ impl Shared {
             .unwrap_or_else(|| task::refused(closed("spawn")))
     }
 
-    /// The same, of a task that ends in a value.
+    /// Starts a user's task that returns a value, unless the selector is being closed.
     pub(crate) fn spawn_value<T: Send + 'static>(
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
@@ -159,8 +160,8 @@ impl Shared {
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
-    /// Starts a task of the selector's own that ends by itself within a limit; also while closing.
-    /// False when nothing runs here any more.
+    /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
+    /// closes. Returns `false` if nothing runs here any more.
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
@@ -169,13 +170,13 @@ impl Shared {
         task.map(JoinHandle::detach).is_some()
     }
 
-    /// Refuses new work and has every wait answered with `Closed`. True the first time.
+    /// Refuses new work and makes every wait return `Closed`. Returns `true` the first time.
     pub(super) fn begin_close(self: &Arc<Self>) -> bool {
         let first = self.closing.begin();
         if first {
             self.tasks.refuse_users();
             self.wake_all_waits();
-            // A listener that pauses waits for no readiness.
+            // A listener that pauses does not wait for readiness.
             let mut after = Afterwards::new();
             self.sockets.freed.note(&mut after);
             after.run();
@@ -188,16 +189,17 @@ impl Shared {
         self.closing.wake_all_waits();
     }
 
-    /// Waits for users' tasks and cancels those that are left at the deadline; then closes what is
-    /// still open, as it would be closed if its owner had dropped it, waits until that has ended by its
-    /// own limits, and ends the worker. From a task of this selector it waits for all the others,
-    /// except for those that wait here too.
+    /// Waits for users' tasks and cancels the remaining ones at the deadline. Then closes what is still
+    /// open, as if its owner had dropped it, waits until that has ended by its own limits, and stops the
+    /// worker. If it is called from a task of this selector, it waits for all the others, except for those
+    /// that wait here too.
     pub(super) async fn finish_close(self: &Arc<Self>) {
         self.finish_close_of(true).await;
     }
 
-    /// The same. What is still open is left to its owners where they are being unwound by a panic: each
-    /// resets its connection, and the selector must not sign off half a message before that.
+    /// Closes as [`finish_close`](Self::finish_close) does. If a panic is unwinding the owners, open
+    /// connections are left to them: each owner resets its connection, and the selector must not end half a
+    /// message in order before that.
     async fn finish_close_of(self: &Arc<Self>, closes_remaining: bool) {
         let closer = self.tasks.closer();
         let ended = closer.users_ended();
@@ -212,7 +214,7 @@ impl Shared {
         self.stop();
     }
 
-    /// The last user is gone: closes, without anybody to wait for it.
+    /// Closes the selector after its last user has gone, without a task that waits for it.
     pub(super) fn close_unattended(self: &Arc<Self>) {
         if !self.begin_close() {
             return;
@@ -230,7 +232,7 @@ impl Shared {
         self.closing.stop();
         self.own_calls.close();
         self.user_calls.close();
-        // What still waits, waits in another executor; nothing here would ever end it.
+        // A wait that is left is in another executor, and nothing here would ever end it.
         self.closing.wake_all_waits();
         self.workers.iter().for_each(|worker| worker.stop());
     }

@@ -15,7 +15,7 @@ pub(crate) struct Sockets {
     /// TLS handshakes that peers have begun.
     #[cfg(feature = "tls")]
     pub(crate) handshakes: Bounded,
-    /// TLS handshakes whose peers have said nothing yet. There is no limit but the descriptors.
+    /// TLS handshakes whose peers have sent nothing yet. Only descriptors limit their number.
     #[cfg(feature = "tls")]
     pub(crate) silent: Bounded,
     /// The roots and the sessions of TLS connections.
@@ -38,9 +38,9 @@ impl Sockets {
         }
     }
 
-    /// Makes a connection give its descriptor back that would be missed least: the oldest that is being
-    /// closed without an owner, else the oldest whose peer has said nothing, else the oldest whose
-    /// handshake is not complete. False where there is none.
+    /// Makes the connection that would be missed least release its descriptor: the oldest that is being
+    /// closed without an owner; if there is none, the oldest whose peer has sent nothing; otherwise the
+    /// oldest whose handshake is not complete. Returns `false` if there is none.
     pub(crate) fn end_one(&self) -> bool {
         let lists = [
             &self.lingering,

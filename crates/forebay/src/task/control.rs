@@ -1,4 +1,4 @@
-//! One task, seen from outside: it can be aborted, and its error is reported once.
+//! Control of one task from outside: aborting it, and reporting its error once.
 
 use std::task::Waker;
 
@@ -7,15 +7,15 @@ use forebay_io::Error;
 use crate::sync::OnceLock;
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-// Whose the error is in which a task may end: the states of its `fate`.
+// The states of `fate`, which decide what becomes of the error with which a task ends.
 
-/// The handle is there, and gives the error if the task ends in one.
+/// The handle exists, and returns the error if the task fails.
 const HELD: u8 = 0;
-/// The task ended in an error while its handle was there.
+/// The task failed while its handle existed.
 const FAILED: u8 = 1;
-/// The handle is gone; the error is to be reported.
+/// The handle is gone, so an error must be reported.
 const DETACHED: u8 = 2;
-/// The handle has given the result, or the error has been reported.
+/// The handle has returned the result, or the error has been reported.
 const SETTLED: u8 = 3;
 
 /// Shared by a task, its handle and the worker's list.
@@ -37,13 +37,13 @@ impl Control {
         }
     }
 
-    /// Gives the waker of a task that is about to be polled for the first time.
+    /// Sets the waker of a task that is about to be polled for the first time.
     pub(super) fn started(&self, waker: Waker) {
         self.waker.get_or_init(|| waker);
-        // One of two read-modify-writes of the same flag is the second, and has seen what was done
-        // before the first: an abort before this one is seen by the task's first poll, one behind it
-        // finds the waker. A plain store and a load behind it would not do: a processor may take the
-        // load first.
+        // Pairs with the `fetch_or` in `abort`. One of the two read-modify-writes of the same flag is the
+        // second, and sees what happened before the first. So an abort before this is seen by the task's
+        // first poll, and an abort after it finds the waker. A plain store followed by a load would not be
+        // enough: a processor may execute the load first.
         self.aborted.fetch_or(false, Ordering::AcqRel);
     }
 
@@ -53,25 +53,25 @@ impl Control {
 
     /// Makes the task drop its future at its next poll, and wakes it.
     pub(crate) fn abort(&self) {
-        // The other one: see `started`.
+        // Pairs with the `fetch_or` in `started`.
         self.aborted.fetch_or(true, Ordering::AcqRel);
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
     }
 
-    /// Notes that the task ended in this error. Returns the error if it is to be reported, because the
+    /// Records that the task ended with this error. Returns the error if it must be reported, because the
     /// handle is gone.
     pub(super) fn failed(&self, error: &Error) -> Option<Error> {
         self.error.get_or_init(|| error.clone());
-        // Pairs with the swap in `detached`: the second of the two reports.
+        // Pairs with the swap in `detached`: the second of the two reports the error.
         match self.fate.swap(FAILED, Ordering::AcqRel) {
             DETACHED => self.report_once(),
             _ => None,
         }
     }
 
-    /// Notes that the handle is gone. Returns the error if it is to be reported.
+    /// Records that the handle is gone. Returns the error if it must be reported.
     pub(super) fn detached(&self) -> Option<Error> {
         match self.fate.swap(DETACHED, Ordering::AcqRel) {
             FAILED => self.report_once(),
@@ -79,7 +79,7 @@ impl Control {
         }
     }
 
-    /// Notes that the handle has given the result away.
+    /// Records that the handle has returned the result.
     pub(super) fn delivered(&self) {
         self.fate.store(SETTLED, Ordering::Release);
     }

@@ -16,17 +16,17 @@ thread_local! {
     static CURRENT: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
 }
 
-/// Whose a task is.
+/// The owner of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A user's: refused from the moment in which its selector begins to close.
+    /// A user's task, refused as soon as its selector begins to close.
     Users,
-    /// The selector's own, which ends by itself within a limit: it may begin while the selector
+    /// A task of the selector itself, which ends by itself within a limit. It may begin while the selector
     /// closes.
     Own,
 }
 
-/// Which tasks may still begin.
+/// The kinds of tasks that may still begin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Accepts {
     #[default]
@@ -37,8 +37,8 @@ enum Accepts {
 
 /// The live tasks of a worker.
 ///
-/// A task is let in and listed in one step, under the same lock under which closing refuses more:
-/// each task is either refused, or listed when the close looks for what is left.
+/// A task is accepted and listed in one step, under the lock under which a close refuses more. So each task
+/// is either refused, or listed when the close looks for what is left.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     state: Mutex<State>,
@@ -48,10 +48,10 @@ pub(crate) struct Tasks {
 struct State {
     accepts: Accepts,
     live: Live<Listed>,
-    /// How many of them are users', and how many of those are closing the selector.
+    /// The number of users' tasks, and of those among them that are closing the selector.
     users: usize,
     closing_users: usize,
-    /// How many of all are closing the selector.
+    /// The number of all tasks that are closing the selector.
     closers: usize,
     waiters: Waiters<Left>,
 }
@@ -60,16 +60,16 @@ struct State {
 struct Listed {
     control: Arc<Control>,
     kind: Kind,
-    /// Calls of `close` that this task is in.
+    /// The number of calls of `close` that this task is in.
     closes: u32,
 }
 
-/// What a close waits for: that none of these tasks is left.
+/// The condition that a close waits for: none of these tasks is left.
 #[derive(Debug, Clone, Copy)]
 struct Left {
-    /// The selector's own count as well.
+    /// The selector's own tasks count too.
     own_too: bool,
-    /// From a task: those that wait for the same do not count.
+    /// For a close that is called from a task: tasks that wait for the same do not count.
     spares_closers: bool,
 }
 
@@ -89,7 +89,7 @@ impl State {
         self.waiters = waiters;
     }
 
-    /// Counts a task among those that close, or no longer.
+    /// Counts a task among those that close the selector, or removes it from the count.
     fn count_closer(&mut self, kind: Kind, change: fn(usize, usize) -> usize) {
         self.closers = change(self.closers, 1);
         if kind == Kind::Users {
@@ -99,7 +99,7 @@ impl State {
 }
 
 impl Tasks {
-    /// Lists a task that is about to begin; nothing where it is refused.
+    /// Lists a task that is about to begin. Returns `None` if it is refused.
     pub(super) fn list(self: &Arc<Self>, kind: Kind) -> Option<Listing> {
         let control = Arc::new(Control::new());
         let mut state = lock(&self.state);
@@ -122,7 +122,7 @@ impl Tasks {
         }
     }
 
-    /// Refuses every task from now on, if there is none; false if there is.
+    /// Refuses every task from now on, if there is none. Returns `false` if there is one.
     pub(crate) fn refuse_all(&self) -> bool {
         self.refuse_all_if(Left { own_too: true, spares_closers: false })
     }
@@ -136,12 +136,12 @@ impl Tasks {
         is_over
     }
 
-    /// Live tasks.
+    /// Returns the number of live tasks.
     pub(crate) fn len(&self) -> usize {
         lock(&self.state).live.len()
     }
 
-    /// Notes that the current task, if it is one of these, waits for the others to end.
+    /// Records that the current task, if it is one of these, waits for the others to end.
     pub(crate) fn closer(&self) -> Closer<'_> {
         let current = CURRENT.with(Cell::get).filter(|(tasks, _)| *tasks == self.address());
         let mut after = Afterwards::new();
@@ -155,7 +155,7 @@ impl Tasks {
             }
             Some(number)
         });
-        // Others may have waited for nobody but this one.
+        // Others may have waited only for this task.
         state.release_waiters(&mut after);
         drop(state);
         after.run();
@@ -184,7 +184,7 @@ impl Tasks {
     }
 }
 
-/// A task's place among the live ones, which it leaves when this is dropped.
+/// A task's entry among the live ones, removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Listing {
     control: Arc<Control>,
@@ -197,7 +197,7 @@ impl Listing {
         &self.control
     }
 
-    /// Polls this task's future: meanwhile it is the current task.
+    /// Polls this task's future, during which it is the current task.
     pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
         let here = (self.tasks.address(), self.number);
         let before = CURRENT.with(|current| current.replace(Some(here)));
@@ -213,11 +213,11 @@ impl Drop for Listing {
     }
 }
 
-/// A call of `close`: it waits for all tasks to end, or, from one of them, for all the others.
+/// A call of `close`. It waits for all tasks to end or, if called from one of them, for all the others.
 pub(crate) struct Closer<'a> {
     tasks: &'a Tasks,
-    /// The number of the task that it is made in, which may have ended: a close can be carried
-    /// elsewhere.
+    /// The number of the task that made the call. The task may have ended, because a close can be moved to
+    /// another one.
     task: Option<u64>,
 }
 
@@ -227,7 +227,7 @@ impl Closer<'_> {
         self.ended(self.left(false)).await;
     }
 
-    /// Waits until all the others have ended, and refuses every further one.
+    /// Waits until all the others have ended, and refuses every further task.
     pub(crate) async fn others_ended(&self) {
         let left = self.left(true);
         while !self.tasks.refuse_all_if(left) {
@@ -249,8 +249,8 @@ impl Closer<'_> {
         .await;
     }
 
-    /// Aborts the others that are users'. Those that close as well are spared by one another, not by an
-    /// outsider: they may have more to do than to close.
+    /// Aborts the other tasks that are users'. Tasks that close the selector too are spared if this call
+    /// comes from a task, and not otherwise: they may have more to do than to close.
     pub(crate) fn abort_users(&self) {
         let spares_closers = self.task.is_some();
         let others: Vec<_> = lock(&self.tasks.state)

@@ -26,11 +26,11 @@ pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
 use self::running::Running;
 
-/// Makes a task that `schedule` is given whenever it is to be polled, and schedules it. Nothing is
-/// made once the selector refuses tasks of this kind.
+/// Makes a task and schedules it, by passing it to `schedule` whenever it is to be polled. Makes none if
+/// the selector refuses tasks of this kind.
 ///
-/// `into_result` makes its result of what the future gives. With `report`, an error that nobody
-/// awaits is reported.
+/// `into_result` turns the future's output into the task's result. With `report`, an error that is not
+/// awaited is reported.
 pub(crate) fn start<T, F>(
     tasks: &Arc<Tasks>,
     kind: Kind,
@@ -54,7 +54,7 @@ where
     Some(JoinHandle::new(task.fallible(), control, Arc::clone(reporter)))
 }
 
-/// The handle of a task that could not be started.
+/// Makes the handle of a task that could not be started.
 pub(crate) fn refused<T>(error: Error) -> JoinHandle<T> {
     JoinHandle::refused(error)
 }

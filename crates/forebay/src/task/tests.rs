@@ -7,7 +7,7 @@ fn the_memory_of_a_peak_is_given_back() {
     let mut live = Live::default();
     let mut numbers: Vec<_> = (0..100_000).map(|entry| live.insert(entry)).collect();
     assert!(live.entries.capacity() >= 100_000);
-    // Not in the order in which they came.
+    // Not in the order of insertion.
     numbers.sort_by_key(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     for (left, number) in (0..numbers.len()).rev().zip(&numbers) {
         assert!(live.remove(*number).is_some());
@@ -25,7 +25,7 @@ fn coming_and_going_at_any_size_moves_few_entries() {
         for number in &peak[size..] {
             live.remove(*number);
         }
-        // The room shrinks when entries are moved.
+        // Memory is freed when entries are moved.
         let (mut moves, mut before) = (0, live.room);
         for entry in 0..1000 {
             let [one, two] = [live.insert(entry), live.insert(entry)];

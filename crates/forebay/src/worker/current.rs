@@ -1,4 +1,4 @@
-//! The worker that the current thread is, if it is one.
+//! The worker of the current thread, if there is one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,23 +15,23 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
 }
 
-/// An empty queue of tasks keeps room for so many, and gives back what a peak has taken above that. At
-/// least half as many have gone through it as it has room for.
+/// The number of tasks for which an empty queue keeps memory; above that, the memory of a peak is freed. At
+/// least half as many tasks have passed through the queue as it has room for.
 pub(super) const QUEUE_KEPT: usize = 4096;
 
-/// The state that a thread which runs a worker's tasks, or a `block_on` beside it, keeps to itself.
+/// The state that only one thread uses: a thread that runs a worker's tasks, or a `block_on` beside it.
 ///
-/// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a
-/// drop runs.
+/// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a drop
+/// runs.
 pub(super) struct Context {
     pub(super) worker: Arc<Worker>,
     /// Kept for as long as the thread may ask for it.
     owner: Option<Arc<Owner>>,
-    /// True when this thread drives the worker; false when it only runs a `block_on` beside it.
+    /// `true` if this thread drives the worker; `false` if it only runs a `block_on` beside it.
     drives: bool,
     queue: RefCell<VecDeque<Runnable>>,
     deferred: RefCell<Vec<Arc<Outbox>>>,
-    /// Those of them that hold large blocks; flushed when the task's poll ends.
+    /// The deferred outboxes that hold large blocks; flushed when the task's poll ends.
     hurried: RefCell<Vec<Arc<Outbox>>>,
 }
 
@@ -64,14 +64,14 @@ impl Context {
         self.queue.borrow_mut().extend(runnables.drain(..));
     }
 
-    /// True when the next turn has something to do already.
+    /// Returns `true` if the next turn has something to do already.
     pub(super) fn has_work(&self) -> bool {
         !self.queue.borrow().is_empty()
             || !self.deferred.borrow().is_empty()
             || ThreadTurns::is_next_due()
     }
 
-    /// The poll of a task is over: what it staged joins its queue, and a large queue is sent.
+    /// Ends the poll of a task: what it staged joins its queue, and a large queue is sent.
     pub(super) fn end_poll(&self) {
         end_poll();
         loop {
@@ -83,7 +83,7 @@ impl Context {
         }
     }
 
-    /// Flushes what was written during this turn, including what the flushing itself sets off.
+    /// Flushes what was written during this turn, including what flushing itself causes.
     pub(super) fn flush(&self) {
         // The lists are swapped an even number of times, so the memory stays for the next turn.
         let mut batch = Vec::new();
@@ -98,14 +98,15 @@ impl Context {
         }
     }
 
-    /// The tasks of this turn were polled. What gave way goes on in the next, which begins with the
-    /// flush of this one: so that no outbox sends more than its share between two polls of a task.
+    /// Ends the turn after its tasks were polled. Calls that gave way continue in the next turn, which
+    /// begins before this turn's flush, so that no outbox sends more than its share between two polls of a
+    /// task.
     pub(super) fn end_turn(&self) {
         ThreadTurns::end_turn().into_iter().for_each(Waker::wake);
         self.flush();
     }
 
-    /// Empties the queues; what was in them is dropped with no borrow held.
+    /// Empties the queues. Their contents are dropped with no borrow held.
     pub(super) fn clear(&self) {
         drop((self.queue.take(), self.deferred.take(), self.hurried.take()));
     }
@@ -115,7 +116,7 @@ fn current() -> Option<Rc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
-/// Returns what the worker of this thread works for; nothing on any other thread.
+/// Returns the value that this thread's worker works for; `None` on any other thread.
 pub(crate) fn owner() -> Option<Arc<Owner>> {
     current()?.owner.clone()
 }
@@ -131,7 +132,7 @@ pub(super) fn push_here(worker: &Arc<Worker>, runnable: Runnable) -> Result<(), 
     }
 }
 
-/// Has the outbox flushed at the end of this turn; false on a thread without turns.
+/// Schedules flushing the outbox at the end of this turn. Returns `false` on a thread without turns.
 pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
     match current() {
         Some(context) if context.drives => {
@@ -142,7 +143,8 @@ pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
     }
 }
 
-/// Has a deferred outbox flushed when this poll ends; on a thread without turns it was already.
+/// Schedules flushing a deferred outbox when this poll ends. On a thread without turns it was flushed
+/// already.
 pub(crate) fn hurry(outbox: &Arc<Outbox>) {
     if let Some(context) = current()
         && context.drives
@@ -151,11 +153,11 @@ pub(crate) fn hurry(outbox: &Arc<Outbox>) {
     }
 }
 
-/// Asked before anything is taken that a panic would lose.
+/// Checks that this thread has no context, before anything is taken that a panic would lose.
 ///
 /// # Panics
 ///
-/// On a thread that has a context: a worker that blocks would wait for itself.
+/// Panics on a thread that has a context: a worker that blocks would wait for itself.
 pub(super) fn assert_none() {
     assert!(
         current().is_none(),

@@ -8,12 +8,12 @@
 //!        └─ fire timers ◄─ note readiness, wake tasks ◄─ poll the kernel (sleep if idle)
 //! ```
 //!
-//! Timers fire behind the poll, and only those that were due before it: what has arrived by a
-//! deadline is noted before the timer fires, however long the thread was held up.
+//! Timers fire after the poll, and only those that were due before it: events that have arrived by a
+//! deadline are applied before the timer fires, however long the thread was held up.
 //!
-//! The loop's engine (the poll) belongs to no thread: the thread that drives the worker takes it. That
-//! is the one inside `run` or `block_on`, or else a thread of the worker's own, started when there is
-//! something to do and no thread drives.
+//! The loop's engine (the poll) belongs to no thread: the thread that drives the worker takes it. That is
+//! the thread inside `run` or `block_on`; otherwise it is a thread of the worker's own, started when there
+//! is something to do and no thread drives.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -29,14 +29,14 @@ use super::engine::{EVENTS_COUNT, Engine};
 use super::{Worker, parked};
 use crate::lock::lock;
 
-/// Task polls in a turn.
+/// The number of task polls in a turn.
 const POLLS_MAX: u32 = 256;
-/// How long a turn may poll tasks.
+/// The time for which a turn may poll tasks.
 const POLLS_FOR: Duration = Duration::from_micros(200);
-/// Every so many polls the clock is looked at.
+/// The clock is read once per this many polls.
 const POLLS_PER_LOOK: u32 = 16;
 impl Worker {
-    /// Runs a task soon: on this thread if it drives, else where the worker is driven.
+    /// Schedules a task: on this thread if it drives the worker, and otherwise on the thread that does.
     pub(super) fn schedule(self: &Arc<Self>, runnable: Runnable) {
         if let Err(runnable) = current::push_here(self, runnable) {
             self.inject(runnable);
@@ -44,7 +44,7 @@ impl Worker {
         }
     }
 
-    /// Wakes the driver for something that it may not know of; starts one where there is none.
+    /// Wakes the driver for something that it may not know of; starts one if there is none.
     pub(crate) fn notify(self: &Arc<Self>) {
         if self.driven.load(Ordering::SeqCst) {
             self.rouse();
@@ -53,20 +53,20 @@ impl Worker {
         }
     }
 
-    /// Makes sure that a thread drives: a wait has begun that only a driver can end.
+    /// Ensures that a thread drives the worker, because a wait has begun that only a driver can end.
     pub(crate) fn ensure_driven(self: &Arc<Self>) {
         if !self.driven.load(Ordering::SeqCst) {
             self.start_thread();
         }
     }
 
-    /// Starts a thread of the worker's own that drives it, unless one drives already.
+    /// Starts a thread of the worker's own that drives it, unless a thread drives it already.
     fn start_thread(self: &Arc<Self>) {
         let Some(engine) = self.take_engine() else {
             return;
         };
         let worker = Arc::clone(self);
-        // The engine goes through a slot, so that it is not lost when no thread can be started.
+        // The engine is passed through a slot, so that it is not lost if no thread can be started.
         let slot = Arc::new(Mutex::new(Some(engine)));
         let taken = Arc::clone(&slot);
         let started = std::thread::Builder::new().name("forebay-worker".into()).spawn(move || {
@@ -78,18 +78,18 @@ impl Worker {
         if let Err(error) = started {
             let engine = lock(&slot).take();
             self.put_back(engine);
-            // Printed and not given to the user's handler: this may run under a socket's lock.
+            // Printed and not passed to the user's handler, because this may run under a socket's lock.
             let error = forebay_io::Error::from_io("start a worker thread", error);
             self.reporter.print("a selector stands still", &error);
         }
     }
 
-    /// Drives the worker on this thread until `main` is done. Where another thread drives it
-    /// already, this one only waits for `main`.
+    /// Drives the worker on this thread until `main` is complete. If another thread drives it already, this
+    /// thread only waits for `main`.
     ///
     /// # Panics
     ///
-    /// On a thread that drives a worker or waits here already.
+    /// Panics on a thread that drives a worker or waits here already.
     pub(crate) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> F::Output {
         current::assert_none();
         match self.take_engine() {
@@ -108,7 +108,7 @@ struct Driver {
     woken: Vec<Waker>,
     _current: current::Entered,
     _stage: WorkerStage,
-    /// Left before the engine is handed back: two threads do not keep one ledger.
+    /// Left before the engine is put back, so that two threads never use one ledger.
     pool: Option<WorkerPool>,
 }
 
@@ -151,7 +151,7 @@ impl Driver {
         }
     }
 
-    /// One turn; see the top of this file. It does not sleep while `more` says so.
+    /// Runs one turn; see the top of this file. It does not sleep while `more` returns `true`.
     fn turn(&mut self, more: impl Fn() -> bool) {
         self.take_injected();
         self.poll_tasks();
@@ -188,18 +188,18 @@ impl Driver {
         }
     }
 
-    /// Polls the kernel and notes what it says. Returns the moment up to which that is everything,
-    /// but for what one look has no room for; `None` where no timer waits for it.
+    /// Polls the kernel and applies its events. Returns the time up to which all events are known, except
+    /// for those beyond one poll's limit; `None` if no timer waits for it.
     fn poll_kernel(&mut self, idle: bool, more: impl Fn() -> bool) -> Option<Instant> {
         let worker = &self.context.worker;
         let engine = self.engine.as_mut()?;
-        // Asked before the poll: a thread that is held up behind it does not know what came then.
+        // Read before the poll: a thread that is held up after it does not know what has arrived since.
         let mut moment = worker.timers.now_if_awaited();
         if idle {
             let since = Instant::now();
             if !engine.spin_for_events(since, || worker.has_injected() || more()) {
                 worker.sleeping.store(true, Ordering::SeqCst);
-                // Looked at after the store above: whoever adds to them before looks at it after.
+                // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.
                 let next = if worker.has_injected() || more() {
                     engine.poll_for(Some(Duration::ZERO));
                     None
@@ -209,7 +209,7 @@ impl Driver {
                     next.filter(|_| slept && engine.events.is_empty())
                 };
                 worker.sleeping.store(false, Ordering::SeqCst);
-                // A sleep that nothing has ended has looked at its end.
+                // A sleep that nothing has ended has polled the kernel at its end.
                 let slept_until = next.map(|(deadline, _)| deadline);
                 moment = moment.max(slept_until.filter(|end| *end <= worker.timers.now()));
             }
@@ -229,14 +229,14 @@ impl Driver {
         self.woken.drain(..).for_each(Waker::wake);
     }
 
-    /// Fires what was due at `moment`, up to which the kernel was looked at.
+    /// Fires the timers that were due at `moment`, up to which the kernel was polled.
     fn fire_timers(&mut self, moment: Instant) {
         let worker = Arc::clone(&self.context.worker);
         if !worker.timers.is_due(moment) {
             return;
         }
-        // The kernel tells each descriptor once until something new happens to it, so after as many
-        // events as there are descriptors it has told everything.
+        // The kernel reports each descriptor once until something new happens to it. So after as many
+        // events as there are descriptors it has reported everything.
         let mut untold = worker.slots.len();
         while untold > 0 && self.engine.as_ref().is_some_and(Engine::is_full) {
             untold = untold.saturating_sub(EVENTS_COUNT);
@@ -251,14 +251,14 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Hands the engine back; if there is work left, to a thread of the worker's own.
+    /// Puts the engine back and, if there is work left, starts a thread of the worker's own.
     fn drop(&mut self) {
         let worker = Arc::clone(&self.context.worker);
-        // First what may wake tasks, so that none is left in the queue of a thread that drives no
-        // more.
+        // First the steps that may wake tasks, so that no task is left in the queue of a thread that stops
+        // driving.
         self.context.end_poll();
         self.context.end_turn();
-        // Outboxes that gave way again: a timer that is due has the next driver wake them.
+        // Outboxes that gave way again: a due timer makes the next driver wake them.
         for waker in ThreadTurns::end_turn() {
             worker.wake_in_turn(waker);
         }

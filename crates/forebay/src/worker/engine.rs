@@ -1,15 +1,15 @@
-//! The poll of a worker: what a thread must hold to drive it.
+//! The poll of a worker, which a thread must hold to drive it.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use super::spin::Spin;
 
-/// Events taken from the kernel at once: as many connections as still lie in the cache when the turn
-/// comes to flush them. The rest is there in the next turn.
+/// The number of events taken from the kernel at once: as many connections as are still in the cache when
+/// the turn flushes them. The rest is reported in the next turn.
 pub(super) const EVENTS_COUNT: usize = 64;
 
-/// What it takes to drive a worker.
+/// The state that a thread needs to drive a worker.
 pub(super) struct Engine {
     poll: mio::Poll,
     pub(super) events: mio::Events,
@@ -26,25 +26,25 @@ impl Engine {
         self.poll.registry().try_clone()
     }
 
-    /// False when a signal has ended the sleep early.
+    /// Polls the kernel. Returns `false` if a signal has ended the sleep early.
     pub(super) fn poll_for(&mut self, wait: Option<Duration>) -> bool {
         let polled = self.poll.poll(&mut self.events, wait);
         if let Err(error) = &polled {
-            // The next turn sleeps again. Anything but a signal would mean that the poll's own
-            // descriptor is broken, which safe code cannot do to it.
+            // The next turn sleeps again. Any other error would mean that the poll's own descriptor is
+            // broken, which safe code cannot do to it.
             debug_assert_eq!(error.kind(), io::ErrorKind::Interrupted, "{error}");
             self.events.clear();
         }
         polled.is_ok()
     }
 
-    /// True when there may be more than the last poll had room for.
+    /// Returns `true` if there may be more events than the last poll had room for.
     pub(super) fn is_full(&self) -> bool {
         self.events.iter().count() >= EVENTS_COUNT
     }
 
-    /// Looks for events without sleeping for as long as that has lately paid; true if something
-    /// came.
+    /// Looks for events without sleeping, for as long as that has recently paid off. Returns `true` if
+    /// there was one.
     pub(super) fn spin_for_events(&mut self, since: Instant, more: impl Fn() -> bool) -> bool {
         while self.spin.goes_on(since) {
             self.poll_for(Some(Duration::ZERO));

@@ -4,11 +4,11 @@
 //!   any thread ──► Worker: tasks pushed from elsewhere, wake-ups, timers
 //!                    │ take the engine
 //!                    ▼
-//!   one thread ──► Driver: the turn ──► Context: what this thread keeps to itself
+//!   one thread ──► Driver: the turn ──► Context: the state that only this thread uses
 //! ```
 //!
-//! A worker knows neither its selector nor sockets. What it works for is an owner of any type, which
-//! the threads that drive it can ask for.
+//! A worker knows neither its selector nor sockets. It works for an owner of any type, which the threads
+//! that drive it can ask for.
 
 mod current;
 mod driver;
@@ -37,13 +37,13 @@ use crate::lock::lock;
 use crate::task::{self, JoinHandle, Kind, Reporter, Tasks};
 use crate::time::{Clock, Timers, WakeUp};
 
-/// The token of the worker's own wake-ups; no descriptor's has this generation.
+/// The token of the worker's own wake-ups. No descriptor has this generation.
 const WAKE: mio::Token = mio::Token(usize::MAX);
 
 /// The value that a worker's threads can ask for: the selector.
 pub(crate) type Owner = dyn Any + Send + Sync;
 
-/// What a worker is made of.
+/// The values that a worker is made from.
 pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) spin: bool,
@@ -58,14 +58,15 @@ pub(crate) struct Worker {
     waker: mio::Waker,
     slots: Arc<Slots>,
     injected: Mutex<Vec<Runnable>>,
-    /// The engine while no thread drives.
+    /// The engine while no thread drives the worker.
     engine: Mutex<Option<Engine>>,
-    /// A thread drives. Written before the queues are looked at one last time, read after they are
-    /// pushed to (both sequentially consistent), so that one side sees the other.
+    /// A thread drives the worker. Written before that thread looks at the queues one last time, and read
+    /// after another thread has pushed to them; both are sequentially consistent, so at least one of the
+    /// two sees the other's step.
     driven: AtomicBool,
-    /// The driver sleeps, or is about to; same pairing as `driven`.
+    /// The driver sleeps, or is about to; paired in the same way as `driven`.
     sleeping: AtomicBool,
-    /// Nothing is watched here any more. Tasks and timers that are left have their time.
+    /// No descriptor is watched here any more. Remaining tasks and timers may still finish.
     stopped: AtomicBool,
     timers: Arc<Timers>,
     tasks: Arc<Tasks>,
@@ -101,7 +102,7 @@ impl Worker {
         Ok(worker)
     }
 
-    /// Names what this worker works for; once.
+    /// Sets the value that this worker works for. Called once.
     pub(crate) fn set_owner(&self, owner: Weak<Owner>) {
         self.owner.get_or_init(|| owner);
     }
@@ -114,7 +115,7 @@ impl Worker {
         &self.blocks
     }
 
-    /// Starts a task here; nothing where its group refuses it.
+    /// Starts a task here. Returns `None` if its group refuses it.
     pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
         kind: Kind,
@@ -134,8 +135,8 @@ impl Worker {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Stops watching descriptors: what still waits for one waits in another executor, and is answered
-    /// by its selector. The thread that drives ends when no task and no timer is left.
+    /// Stops watching descriptors. A wait that is left is in another executor, and its selector answers it.
+    /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.wake_all_waits();
@@ -146,13 +147,13 @@ impl Worker {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Wakes an outbox's waker, which is one of ours, on a thread that has turns: that of the driver,
+    /// Wakes an outbox's waker, which is one of the library's own, on a thread that has turns: the driver,
     /// which fires a timer that is due. May be called under the outbox's lock.
     pub(crate) fn wake_in_turn(&self, waker: Waker) {
         self.timers.add(self.timers.now(), waker);
     }
 
-    /// Takes a task that was pushed from another thread.
+    /// Adds a task that was pushed from another thread.
     fn inject(&self, runnable: Runnable) {
         lock(&self.injected).push(runnable);
     }
@@ -164,8 +165,8 @@ impl Worker {
     /// Ends the driver's sleep, if it sleeps.
     fn rouse(&self) {
         if self.sleeping.swap(false, Ordering::SeqCst) {
-            // The poll is alive as long as the worker is, so this write cannot fail for a reason
-            // that a caller could act upon; but one that a signal has interrupted woke no thread.
+            // The poll lives as long as the worker, so this write cannot fail for a reason that a caller
+            // could act on. A write that a signal interrupts has woken no thread, so it is repeated.
             uninterrupted(|| self.waker.wake()).ok();
         }
     }
@@ -179,18 +180,19 @@ impl Worker {
         engine
     }
 
-    /// Under the lock, as taking is: a thread that takes the engine from here on counts as driving.
+    /// Puts the engine back, under the same lock as taking it: a thread that takes it from here on counts
+    /// as driving.
     fn put_back(&self, engine: Option<Engine>) {
         let mut seat = lock(&self.engine);
         *seat = engine;
         self.driven.store(false, Ordering::SeqCst);
     }
 
-    /// True when the worker must be driven although no thread waits in `block_on`.
+    /// Returns `true` if the worker must be driven although no thread waits in `block_on`.
     fn has_work(&self) -> bool {
         self.tasks.len() > 0
             || self.has_injected()
-            // A sleep in another executor ends when it said, whatever became of the selector.
+            // A sleep in another executor ends at its deadline, even after the selector is closed.
             || self.timers.len() > 0
             || (!self.is_stopped() && self.slots.len() > 0)
     }
@@ -203,7 +205,7 @@ impl Host for Worker {
     }
 }
 
-/// What timers and clocks know of a worker: something to wake.
+/// The part of a worker that timers and clocks know: something to wake.
 #[derive(Debug)]
 struct Doorbell(Weak<Worker>);
 

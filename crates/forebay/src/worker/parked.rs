@@ -1,5 +1,5 @@
-//! Polling one future on a thread: the waker of a driving thread, and waiting beside a worker that
-//! another thread drives.
+//! Polling one future on a thread: the waker of a driving thread, and waiting beside a worker that another
+//! thread drives.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ pub(super) struct MainWaker {
 }
 
 impl MainWaker {
-    /// The flag, set at first, and the waker that sets it.
+    /// Returns the flag, which is set at first, and the waker that sets it.
     pub(super) fn new(worker: Arc<Worker>) -> (Arc<Self>, Waker) {
         let main = Arc::new(Self { woken: AtomicBool::new(true), worker });
         (Arc::clone(&main), Waker::from(main))
@@ -57,8 +57,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a future on a thread that drives nothing. There are no turns here: what it writes is sent
-/// in the call itself.
+/// Runs a future on a thread that does not drive the worker. There are no turns here: what the future
+/// writes is sent in the call itself.
 pub(super) fn run<F: Future>(context: Rc<Context>, main: F) -> F::Output {
     let _current = current::enter(context);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));

@@ -18,7 +18,7 @@ use crate::host::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WR
 use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::lock::lock;
 
-/// The half of a token that names the entry; the other half is its generation.
+/// The half of a token that identifies the entry; the other half is its generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
 const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
 
@@ -48,8 +48,8 @@ impl Slots {
         Ok(ready)
     }
 
-    /// Notes what an event says, and takes out whom it wakes. An event of a descriptor that was
-    /// closed meanwhile carries an old generation and is nobody's.
+    /// Applies events, and takes the wakers of the waits that they concern. An event of a descriptor that
+    /// was closed meanwhile has an old generation, and is ignored.
     pub(crate) fn note<'a>(&self, events: impl Iterator<Item = &'a Event>, woken: &mut Vec<Waker>) {
         let table = lock(&self.table);
         for event in events {
@@ -63,14 +63,14 @@ impl Slots {
         }
     }
 
-    /// Takes out all wakers, and has each wait try its call again.
+    /// Takes all wakers, and makes each wait try its call again.
     pub(crate) fn take_all(&self, woken: &mut Vec<Waker>) {
         for (_, (_, slot)) in &lock(&self.table).slots {
             slot.take_all(woken);
         }
     }
 
-    /// Descriptors watched.
+    /// Returns the number of watched descriptors.
     pub(crate) fn len(&self) -> usize {
         lock(&self.table).slots.len()
     }
@@ -78,7 +78,7 @@ impl Slots {
 
 impl Table {
     fn insert(&mut self, slot: Arc<Slot>) -> Token {
-        // The topmost generation is kept free for the poll's own tokens.
+        // The topmost generation is reserved for the poll's own tokens.
         self.generation = (self.generation + 1) % INDEX_MASK;
         let index = self.slots.insert((self.generation, slot));
         Token(self.generation << INDEX_BITS | index)
@@ -137,7 +137,7 @@ impl Ready for WorkerReady {
 }
 
 impl Drop for WorkerReady {
-    /// The kernel forgets the descriptor when it is closed, which happens before or right after.
+    /// The kernel forgets the descriptor when it is closed, just before this or right after.
     fn drop(&mut self) {
         let removed = lock(&self.slots.table).slots.try_remove(self.token.0 & INDEX_MASK);
         drop(removed);

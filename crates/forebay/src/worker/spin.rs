@@ -1,20 +1,20 @@
 //! Looking a little longer before sleeping.
 //!
-//! Waking a sleeping core costs 27 to 31 microseconds, several times what a small request costs. So
-//! a worker that was lately idle only for moments looks for events a little longer before it
-//! sleeps. It costs processor time when nothing comes, so it ends as soon as the gaps grow: a
-//! request every millisecond never starts it.
+//! Waking a sleeping core costs 27 to 31 microseconds, several times the cost of a small request. So a
+//! worker that was recently idle only for moments looks for events a little longer before it sleeps. This
+//! costs processor time if nothing arrives, so it stops as soon as the gaps grow: a request every
+//! millisecond never starts it.
 
 use std::time::{Duration, Instant};
 
-/// The longest look.
+/// The longest time to look.
 const SPIN_FOR: Duration = Duration::from_micros(50);
-/// A gap that a look would nearly have bridged.
+/// A gap that looking would nearly have bridged.
 const SHORT_GAP: Duration = Duration::from_micros(60);
-/// So many short gaps in a row start it.
+/// This many short gaps in a row start it.
 const SHORT_GAPS_COUNT: u8 = 2;
 
-/// Decides whether a look pays.
+/// Decides whether looking pays off.
 #[derive(Debug)]
 pub(super) struct Spin {
     allowed: bool,
@@ -26,19 +26,19 @@ impl Spin {
         Self { allowed, short_gaps: 0 }
     }
 
-    /// True while a worker that became idle at `since` should look once more.
+    /// Returns `true` while a worker that became idle at `since` should look once more.
     pub(super) fn goes_on(&self, since: Instant) -> bool {
         self.allowed && self.short_gaps >= SHORT_GAPS_COUNT && since.elapsed() < SPIN_FOR
     }
 
-    /// The worker was idle for this long.
+    /// Records how long the worker was idle.
     pub(super) fn note_gap(&mut self, gap: Duration) {
         self.short_gaps =
             if gap < SHORT_GAP { (self.short_gaps + 1).min(SHORT_GAPS_COUNT) } else { 0 };
     }
 }
 
-/// True when another processor can do the work that is waited for: two are online, and no quota
+/// Returns `true` if another processor can do the work that is waited for: two are online, and no quota
 /// below two is set. A process pinned to one of them still profits.
 pub(crate) fn machine_allows() -> bool {
     online_count() >= 2 && quota().is_none_or(|processors| processors >= 2.0)
@@ -61,7 +61,7 @@ fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The length of `3` or `0-7`.
+/// Returns the length of `3` or `0-7`.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn range_len(range: &str) -> usize {
     let mut ends = range.splitn(2, '-').map(|end| end.trim().parse::<usize>().ok());
@@ -72,8 +72,8 @@ fn range_len(range: &str) -> usize {
     }
 }
 
-/// The processors that the control group may use at once, where a quota is set (cgroup v2,
-/// `cpu.max`: quota and period in microseconds).
+/// Returns how many processors the control group may use at once, if a quota is set (cgroup v2, `cpu.max`:
+/// quota and period in microseconds).
 fn quota() -> Option<f64> {
     let max = std::fs::read_to_string("/sys/fs/cgroup/cpu.max").ok()?;
     let mut fields = max.split_whitespace();

@@ -1,4 +1,4 @@
-//! Clients that are refused (row S9).
+//! Clients that are refused.
 
 use forebay_io::{ErrorKind, TlsFault};
 use rcgen::date_time_ymd;
@@ -81,7 +81,7 @@ fn s9_a_client_whose_key_is_not_pinned() {
         ask_client(&trust, &[root.leaf_with(&[], for_clients)]),
         TlsFault::PinMismatch,
         "a client with the pinned key",
-        "came one with sha256//",
+        "received one with sha256//",
         "Trust::pinned",
     );
 }

@@ -1,4 +1,4 @@
-//! Accepting as a stream.
+//! The connections of a listener as a stream.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,17 +14,17 @@ use super::accepting::Accepting;
 use super::listener::Listener;
 use crate::net::Socket;
 
-/// The connections of a [`ServerSocket`], one after the other; see
-/// [`incoming`](ServerSocket::incoming).
+/// The connections of a [`ServerSocket`], one after the other; see [`incoming`](ServerSocket::incoming).
 ///
-/// It is a handle of the listener like a clone. An error is one item, and more may follow; the end
-/// comes when the listener or its selector is closed, and stays. It is `Unpin`.
+/// It is a handle of the listener, like a clone. An error is one item, and more items may follow. The
+/// stream ends when the listener or its selector is closed, and stays ended. It is `Unpin`.
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming(Accepting<Arc<Listener>>);
 
 impl ServerSocket {
-    /// The connections that come, as a `Stream` (`futures-core`): what [`accept`](Self::accept) returns, again and
-    /// again, and `None` once this socket or its selector is closed. So a clean stop is no error.
+    /// Returns the new connections as a `Stream` (`futures-core`): the results of [`accept`](Self::accept),
+    /// repeatedly, and `None` after this socket or its selector is closed. So an orderly stop is not an
+    /// error.
     ///
     /// # Examples
     ///
@@ -47,7 +47,7 @@ impl ServerSocket {
 }
 
 impl Incoming {
-    /// Waits for the next connection; `None` once the listener or its selector is closed.
+    /// Waits for the next connection; returns `None` after the listener or its selector is closed.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
-//! Addresses that were tried in vain, as one error.
+//! The errors of several addresses, combined into one.
 
 use std::fmt;
 
 use forebay_io::{Error, ErrorKind};
 
-/// So many of the first errors are told, and the last one.
+/// An error lists this many of the first errors, and the last one.
 const TOLD: usize = 4;
 
 /// The errors of the addresses that one name stands for.
@@ -12,7 +12,7 @@ const TOLD: usize = 4;
 pub(super) struct Attempts {
     /// The first few, each with its address.
     first: Vec<Error>,
-    /// The newest, behind those.
+    /// The latest one, after the first ones.
     last: Option<Error>,
     count: usize,
 }
@@ -28,7 +28,8 @@ impl Attempts {
         }
     }
 
-    /// The last error, which tells of all the others. That of an only attempt stays as it is.
+    /// Returns the last error with a message that lists the others. The error of a single attempt is
+    /// returned unchanged.
     pub(super) fn into_error(self, operation: &'static str, address: impl fmt::Display) -> Error {
         let Self { mut first, last, count } = self;
         let skipped = count - first.len() - usize::from(last.is_some());

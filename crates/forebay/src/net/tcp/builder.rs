@@ -1,4 +1,4 @@
-//! Making TCP sockets.
+//! Makes TCP sockets.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,24 +21,25 @@ use crate::selector::{SelectorManager, Shared};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 511;
-/// How long connecting may take in all.
+/// Limits the whole time of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes TCP sockets: [`bind`](Self::bind) a listening one, or [`connect`](Self::connect).
+/// Makes TCP sockets: [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a connected
+/// one.
 ///
 /// | option | default |
 /// |---|---|
 /// | [`backlog`](Self::backlog) | 511 |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
-/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 2 s, 64 KiB |
+/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 10 s, 64 KiB |
 /// | [`idle_timeout`](Self::idle_timeout) | none |
 /// | [`keep_alive`](Self::keep_alive) | 60 s, 15 s, 8 |
 /// | [`no_delay`](Self::no_delay) | on |
 /// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
 /// | [`reuse_address`](Self::reuse_address) | on for listeners on Unix |
 ///
-/// An option that cannot be applied is an error that names it. Options of a listener hold for every
-/// socket it accepts.
+/// An option that cannot be set fails the call with an error that names it. The options of a listener apply
+/// to every socket that it accepts.
 ///
 /// # Examples
 ///
@@ -62,7 +63,7 @@ pub struct TcpBuilder {
 }
 
 impl SelectorManager {
-    /// Makes TCP sockets.
+    /// Returns a builder of TCP sockets.
     #[doc(alias = "aSocket")]
     pub fn tcp(&self) -> TcpBuilder {
         TcpBuilder {
@@ -79,58 +80,58 @@ impl SelectorManager {
 impl TcpBuilder {
     connection_setters!();
 
-    /// Sets how many connections may wait to be accepted (`listen(2)`); the system may cap it.
+    /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Sets how long connecting may take in all, with the name's look-up and every address tried.
-    /// Each address has an equal share of what is left: of two, a silent first one leaves half of the
-    /// time to the second.
+    /// Sets the limit on connecting as a whole: the look-up of the name and every address that is tried.
+    /// Each address gets an equal share of the time that is left: of two addresses, a silent first one
+    /// leaves half of the time to the second.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets how an idle connection is probed, or turns that off with `None`.
+    /// Sets how an idle connection is probed. `None` turns probing off.
     pub fn keep_alive(mut self, keep_alive: impl Into<Option<KeepAlive>>) -> Self {
         self.stream.keep_alive = keep_alive.into();
         self
     }
 
-    /// Sets whether small segments are sent at once (`TCP_NODELAY`, `tcp(7)`). What one turn wrote
-    /// is one segment anyway.
+    /// Sets whether small segments are sent at once (`TCP_NODELAY`, `tcp(7)`). The bytes written in one
+    /// turn leave as one segment in any case.
     pub fn no_delay(mut self, no_delay: bool) -> Self {
         self.stream.no_delay = no_delay;
         self
     }
 
-    /// Sets whether a local address may be bound while connections of an earlier socket linger in
+    /// Sets whether a local address may be bound while connections of an earlier socket are still in
     /// TIME-WAIT (`SO_REUSEADDR`, `socket(7)`).
     pub fn reuse_address(mut self, reuse: bool) -> Self {
         self.reuse_address = Some(reuse);
         self
     }
 
-    /// Listens at an address. Port 0 takes any free one;
-    /// [`local_address`](ServerSocket::local_address) tells which.
+    /// Listens at an address. With port 0 the system chooses a free port;
+    /// [`local_address`](ServerSocket::local_address) returns it.
     ///
     /// # Errors
     ///
     /// - [`AddressInUse`](crate::ErrorKind::AddressInUse),
     ///   [`AddressNotAvailable`](crate::ErrorKind::AddressNotAvailable),
-    ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied): naming the address.
+    ///   [`PermissionDenied`](crate::ErrorKind::PermissionDenied): the error names the address.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the address does not parse;
     ///   [`NotFound`](crate::ErrorKind::NotFound): the name does not exist, or has no address;
-    ///   [`LookUpFailed`](crate::ErrorKind::LookUpFailed): its name servers failed or were silent.
+    ///   [`LookUpFailed`](crate::ErrorKind::LookUpFailed): its name servers failed or did not answer.
     /// - [`Closed`](crate::ErrorKind::Closed): the selector is closed.
     ///
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn bind(self, address: impl ToAddress) -> Result<ServerSocket> {
-        // Where nothing is far away it never waits, and a loop over it would not either.
+        // With an IP address this call never waits by itself, so a loop over it would starve other tasks.
         poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_address()?;
         let selector = self.selector.shared();
@@ -165,14 +166,14 @@ impl TcpBuilder {
         Ok(ServerSocket::new(io, local.into(), accepted, connection, None))
     }
 
-    /// Connects to an address. A name's addresses are tried one after the other, in the order of the
+    /// Connects to an address. The addresses of a name are tried one after the other, in the order of the
     /// system's preference (RFC 6724), and share [`connect_timeout`](Self::connect_timeout).
     ///
     /// # Errors
     ///
-    /// - [`Refused`](crate::ErrorKind::Refused), [`Unreachable`](crate::ErrorKind::Unreachable), …:
-    ///   the last address's error; the message tells of every attempt: the number, the first four and
-    ///   the last.
+    /// - [`Refused`](crate::ErrorKind::Refused), [`Unreachable`](crate::ErrorKind::Unreachable), …: the
+    ///   error of the last address. Its message lists the attempts: their number, the first four and the
+    ///   last.
     /// - [`TimedOut`](crate::ErrorKind::TimedOut): the look-up took all of
     ///   [`connect_timeout`](Self::connect_timeout), or the last address all of its share.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), [`NotFound`](crate::ErrorKind::NotFound),
@@ -183,7 +184,8 @@ impl TcpBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
-        // Where nothing is far away it never waits, and a loop over it would not either.
+        // With an IP address this call may never wait by itself, so a loop over it would starve other
+        // tasks.
         poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_address()?;
         let selector = self.selector.shared();

@@ -1,4 +1,4 @@
-//! Connecting, address by address.
+//! Connects to the addresses of a host, one after the other.
 
 #[cfg(test)]
 mod tests;
@@ -24,16 +24,16 @@ use crate::net::system;
 use crate::selector::Shared;
 use crate::time::{Timers, within};
 
-/// What a connection is made with.
+/// The settings of a new connection.
 pub(super) struct Wanted {
     pub(super) reuse_address: Option<bool>,
     pub(super) stream: StreamOptions,
     pub(super) connection: Arc<ConnectionOptions>,
-    /// The name that is connected to, if it is one.
+    /// The name of the host; `None` for an IP address.
     pub(super) host_name: Option<Box<str>>,
 }
 
-/// Looks the address up, and tries what it stands for, one after the other, within `limit` in all.
+/// Looks the address up and tries the resulting addresses, one after the other, within `limit` in all.
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
@@ -50,8 +50,8 @@ pub(super) async fn connect(
     connect_to_any(selector, address, &found?, wanted, &deadline).await
 }
 
-/// Tries the candidates in order. Each has an equal share of the time that is left, and so what one
-/// does not need is the others'.
+/// Tries the candidates in order. Each gets an equal share of the time that is left, so unused time goes to
+/// the ones that follow.
 async fn connect_to_any(
     selector: &Arc<Shared>,
     address: &Address,
@@ -76,7 +76,7 @@ async fn connect_to_any(
     Err(attempts.into_error("connect", address))
 }
 
-/// How long connecting may take, and since when it does.
+/// The time at which connecting began, and its limit.
 struct Deadline<'a> {
     timers: &'a Arc<Timers>,
     began: Instant,
@@ -84,7 +84,7 @@ struct Deadline<'a> {
 }
 
 impl Deadline<'_> {
-    /// One of so many equal shares of what is left.
+    /// One of `shares` equal parts of the time that is left.
     fn share(&self, shares: usize) -> Duration {
         let passed = self.timers.now().saturating_duration_since(self.began);
         let left = self.limit.saturating_sub(passed);
@@ -132,15 +132,14 @@ async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -
     Ok(Socket::over(io, Protocol::Tcp, parts, Promise::default()))
 }
 
-/// A signal during `connect` leaves it going on in the background, as `EINPROGRESS` does
-/// (`connect(2)`).
+/// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).
 fn is_in_progress(error: &io::Error) -> bool {
     let in_progress = rustix::io::Errno::INPROGRESS.raw_os_error();
     error.raw_os_error() == Some(in_progress)
         || matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
-/// Whether the connection stands; an error if it has failed.
+/// Succeeds when the connection is established; an error if it has failed.
 fn is_connected(fd: BorrowedFd<'_>) -> io::Result<Progress> {
     let socket = SockRef::from(&fd);
     if let Some(error) = socket.take_error()? {
@@ -155,13 +154,13 @@ fn is_connected(fd: BorrowedFd<'_>) -> io::Result<Progress> {
     }
 }
 
-/// An ephemeral port may turn out to be the very port that is connected to; TCP's simultaneous
-/// open (RFC 9293, section 3.5) then connects the socket to itself.
+/// Refuses a connection of a socket to itself. The ephemeral port of a socket may equal the port that it
+/// connects to; TCP's simultaneous open (RFC 9293, section 3.5) then connects it to itself.
 fn refuse_self(io: &Descriptor, remote: SocketAddr) -> Result<()> {
     let local = io.call(|fd| SockRef::from(&fd).local_addr());
     if local.is_ok_and(|local| local.as_socket() == Some(remote)) {
         return Err(Error::new(ErrorKind::Refused, "connect")
-            .with_detail("nobody listens there: the socket was connected to itself"));
+            .with_detail("no process listens there: the socket was connected to itself"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Making Unix sockets.
+//! Makes Unix sockets.
 
 use std::future::poll_fn;
 use std::io;
@@ -22,21 +22,21 @@ use crate::task;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 511;
-/// How long connecting may take in all.
+/// Limits the whole time of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first pause when the server's backlog is full.
+/// The first pause while the server's backlog is full.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// Pauses double up to this.
+/// Each pause is twice the one before, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) a listening one, or
-/// [`connect`](Self::connect).
+/// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a
+/// connected one.
 ///
 /// | option | default |
 /// |---|---|
 /// | [`backlog`](Self::backlog) | 511 |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
-/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 2 s, 64 KiB |
+/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 10 s, 64 KiB |
 /// | [`idle_timeout`](Self::idle_timeout) | none |
 /// | [`mode`](Self::mode) | 0777 without the process's umask |
 /// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
@@ -72,7 +72,7 @@ pub struct UnixBuilder {
 }
 
 impl SelectorManager {
-    /// Makes Unix sockets.
+    /// Returns a builder of Unix sockets.
     #[doc(alias = "aSocket")]
     pub fn unix(&self) -> UnixBuilder {
         UnixBuilder {
@@ -89,47 +89,46 @@ impl SelectorManager {
 impl UnixBuilder {
     connection_setters!();
 
-    /// Sets how many connections may wait to be accepted (`listen(2)`); the system may cap it.
+    /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Sets how long connecting may wait for a server whose backlog is full.
+    /// Sets how long connecting may wait for a server with a full backlog.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Sets the permissions of the path, whatever the process's umask. Connecting needs the
-    /// permission to write (`unix(7)`). There is no moment at which anybody could connect that the
-    /// mode keeps out.
+    /// Sets the permissions of the path, whatever the umask of the process. Connecting needs the permission
+    /// to write (`unix(7)`). At no moment can a process connect that the mode excludes.
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = Some(mode);
         self
     }
 
-    /// Has [`bind`](Self::bind) replace a path that a server left behind when it died. Nothing is
-    /// removed but a socket, of this user's, at which nobody listens. Servers that ask for this and
-    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and
-    /// wait while another program has it locked. One that does not ask is as good as dead to them
-    /// between its `bind(2)` and its `listen(2)`.
+    /// Makes [`bind`](Self::bind) replace a path that a dead server has left behind. Only a socket is
+    /// removed that belongs to this user and at which no process listens. Servers that ask for this and
+    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and wait
+    /// while another program holds the lock. A server that does not ask for this is not protected between
+    /// its `bind(2)` and its `listen(2)`: until then its path looks stale.
     pub fn replace_stale(mut self) -> Self {
         self.replace_stale = true;
         self
     }
 
-    /// Listens at a path or an abstract name. A path is removed when the listener is closed or
-    /// dropped, if it still is the one that was made here.
+    /// Listens at a path or an abstract name. The path is removed when the listener is closed or dropped,
+    /// if it is still the file that was made here.
     ///
     /// # Errors
     ///
     /// - [`AddressInUse`](ErrorKind::AddressInUse): the path exists.
-    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied): so
-    ///   the directory.
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): the path is empty, longer than 107 bytes (103
-    ///   outside Linux) or holds a NUL, which is said before the system is asked; or a mode is
-    ///   given for an abstract name.
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied): the
+    ///   directory does not exist, or may not be written to.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the path is empty, longer than 107 bytes (103 outside
+    ///   Linux) or holds a NUL, which is checked before any system call; or a mode is given for an abstract
+    ///   name.
     /// - [`Unsupported`](ErrorKind::Unsupported): an abstract name outside Linux.
     /// - [`Closed`](ErrorKind::Closed): the selector is closed.
     ///
@@ -137,7 +136,8 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
     pub async fn bind(self, address: impl ToUnixAddress) -> Result<ServerSocket> {
-        // Where nothing is far away it never waits, and a loop over it would not either.
+        // Without `replace_stale` this call never waits by itself, so a loop over it would starve other
+        // tasks.
         poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_unix_address()?;
         let selector = Arc::clone(self.selector.shared());
@@ -169,9 +169,9 @@ impl UnixBuilder {
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](ErrorKind::NotFound): there is no such path;
-    ///   [`Refused`](ErrorKind::Refused): nobody listens there.
-    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the path or a directory on the way may
+    /// - [`NotFound`](ErrorKind::NotFound): there is no such path; [`Refused`](ErrorKind::Refused): no
+    ///   process listens there.
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the path, or a directory on the way to it, may
     ///   not be used.
     /// - [`TimedOut`](ErrorKind::TimedOut): the server's backlog was full for all of
     ///   [`connect_timeout`](Self::connect_timeout).
@@ -182,7 +182,8 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToUnixAddress) -> Result<Socket> {
-        // Where nothing is far away it never waits, and a loop over it would not either.
+        // Unless the backlog is full this call never waits by itself, so a loop over it would starve other
+        // tasks.
         poll_fn(|cx| poll_answer(cx)).await;
         let address = address.to_unix_address()?;
         let selector = self.selector.shared();
@@ -209,8 +210,9 @@ impl UnixBuilder {
     }
 }
 
-/// Tries until it connects or is refused. A Unix socket does not connect in the background: where
-/// the backlog is full the call says `EAGAIN`, and no event tells when there is room (`connect(2)`).
+/// Tries to connect until it succeeds or is refused. A Unix socket does not connect in the background:
+/// while the backlog is full the call fails with `EAGAIN`, and no event tells that there is room
+/// (`connect(2)`).
 async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSocket> {
     let failed = |error| Error::from_io("connect", error);
     let socket =
@@ -230,9 +232,9 @@ async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSo
     }
 }
 
-/// Listens while no other server of forebay does in this directory. The lock is another program's for
-/// as long as that likes, so it is tried for, again and again: waiting for it would hold a thread that
-/// others wait for.
+/// Listens while no other server of forebay does so in this directory. Another program may hold the lock
+/// for as long as it likes, so the lock is tried repeatedly: to wait for it would occupy a thread that
+/// other calls need.
 async fn listen_alone(
     selector: &Arc<Shared>,
     listening: Listening,
@@ -252,7 +254,7 @@ async fn listen_alone(
     }
 }
 
-/// What is to be listened at, and how.
+/// The address to listen at, and the settings.
 struct Listening {
     address: UnixAddress,
     system: SockAddr,
@@ -262,7 +264,7 @@ struct Listening {
 }
 
 impl Listening {
-    /// `None` while the directory is locked.
+    /// Listens while the directory is locked by this call; `None` if another one has locked it.
     fn listen_if_alone(&self) -> Result<Option<(SystemSocket, Option<OwnPath>)>> {
         let Some(path) = self.address.as_path() else {
             return self.listen_by_name().map(Some);
@@ -287,7 +289,7 @@ impl Listening {
         }
         let own = OwnPath::of(path).map_err(bind_failed)?;
         if let Some(mode) = self.mode {
-            // Nobody can connect before `listen`, so nobody gets in by the mode before.
+            // No process can connect before `listen`, so the earlier mode admits none.
             path::set_mode(path, mode)?;
         }
         socket.listen(self.backlog).map_err(bind_failed)?;

@@ -1,4 +1,4 @@
-//! The path of a listening socket: its permissions, what was left behind there, and its removal.
+//! The path of a listening socket: its permissions, its removal, and the replacement of a stale one.
 
 use std::fs;
 use std::io;
@@ -14,16 +14,16 @@ use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 use crate::net::system;
 
-/// A path that a listener has made, removed with it.
+/// A path that a listener has made, and that is removed with it.
 #[derive(Debug)]
 pub(in crate::net) struct OwnPath {
     path: PathBuf,
-    /// Until it was removed. A file system gives the number of a file that is gone to the next one,
-    /// so a second look could take a successor for it.
+    /// `None` after the removal. A file system may give the inode number of a removed file to a new one, so
+    /// a second removal could mistake another file for this one.
     identity: Mutex<Option<Identity>>,
 }
 
-/// Which file it is, whatever its name.
+/// Identifies a file, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -37,16 +37,16 @@ impl Identity {
 }
 
 impl OwnPath {
-    /// The path that was bound just now. From here on it is removed on drop.
+    /// Takes over the path that was bound just now. From here on it is removed on drop.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let identity = Mutex::new(Some(Identity::of(&fs::symlink_metadata(path)?)));
-        // The process may go elsewhere before the listener is dropped.
+        // The process may change its directory before the listener is dropped.
         Ok(Self { path: std::path::absolute(path)?, identity })
     }
 
-    /// Removes it, if it is still the same, and the first time. What cannot be removed stays, as
-    /// after a crash. To be called while the socket is open: it keeps its file's number from being
-    /// given to another.
+    /// Removes the path, once, and only if it is still the same file. A path that cannot be removed stays,
+    /// as after a crash. Must be called while the socket is open: the open socket keeps the inode number
+    /// from being given to another file.
     pub(in crate::net) fn remove(&self) {
         let mut known = lock(&self.identity);
         let Some(identity) = known.take() else { return };
@@ -64,13 +64,13 @@ impl Drop for OwnPath {
     }
 }
 
-/// Sets the mode that the path will have when it is made. Linux takes it from the socket, less the
-/// umask; elsewhere this does nothing, and [`set_mode`] does it all.
+/// Sets the mode that the path will be made with. Linux takes it from the socket, less the umask; on other
+/// systems this has no effect, and [`set_mode`] does everything.
 pub(super) fn set_mode_before(socket: &Socket, mode: u32) {
     fchmod(socket, Mode::from_raw_mode(raw(mode))).ok();
 }
 
-/// Sets the mode of the path, where it is not that already.
+/// Sets the mode of the path, unless it is that already.
 pub(super) fn set_mode(path: &Path, mode: u32) -> Result<()> {
     let failed = |error| Error::from_io("mode", error).context("setting the mode of a Unix socket");
     let metadata = fs::symlink_metadata(path).map_err(failed)?;
@@ -85,8 +85,8 @@ fn raw(mode: u32) -> rustix::fs::RawMode {
     (mode & 0o7777) as rustix::fs::RawMode
 }
 
-/// Keeps other servers of forebay from replacing in this directory, until it is dropped. `None` where
-/// another one, or another program, has locked it.
+/// Keeps other servers of forebay from replacing paths in this directory, until the result is dropped.
+/// `None` if another server or another program holds the lock.
 pub(super) fn lock_directory(path: &Path) -> Result<Option<fs::File>> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
@@ -101,13 +101,13 @@ pub(super) fn lock_directory(path: &Path) -> Result<Option<fs::File>> {
     }
 }
 
-/// Removes a socket of this user's at which nobody listens; anything else stays, and is an error
-/// that says what it is.
+/// Removes a socket of this user at which no process listens. Anything else stays, and is an error that
+/// tells what it is.
 pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
     let failed = |error| Error::from_io("replace_stale", error);
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
-        // Its owner was faster.
+        // Its owner has removed it in the meantime.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
@@ -122,7 +122,7 @@ pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(failed(error)),
-        // `WouldBlock` is a server with a full backlog.
+        // `WouldBlock` means that a server with a full backlog listens.
         Ok(()) | Err(_) => return Err(in_use("a server listens there; nothing was replaced")),
     }
     let still = fs::symlink_metadata(path)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// A poll and what it watches.
+/// A poll and the descriptors that it watches.
 struct Bench {
     poll: mio::Poll,
     slots: Arc<Slots>,
@@ -23,7 +23,7 @@ impl Bench {
         self.slots.register(self.poll.registry(), fd.as_fd()).expect("an open descriptor")
     }
 
-    /// What the kernel has to say, at least one event.
+    /// Returns the kernel's events, of which there is at least one.
     fn events(&mut self) -> mio::Events {
         let mut events = mio::Events::with_capacity(8);
         self.poll.poll(&mut events, Some(Duration::from_secs(30))).expect("no signal comes");
@@ -31,7 +31,7 @@ impl Bench {
         events
     }
 
-    /// Notes what the kernel has to say, and wakes.
+    /// Applies the kernel's events, and wakes.
     fn turn(&mut self) {
         let events = self.events();
         note(&self.slots, &events);
@@ -59,7 +59,7 @@ impl Wakes {
     }
 }
 
-/// One wait: how often the call ran, and what came of it.
+/// Polls one wait. Returns how often the call ran, and its result.
 fn poll_with(
     ready: &WorkerReady,
     direction: Direction,
@@ -82,7 +82,7 @@ fn would_block() -> io::Result<Progress> {
 const MOVED: Progress = Progress { count: 1, drained: false };
 const EMPTIED: Progress = Progress { count: 1, drained: true };
 
-/// How often a wait tries a call that finds nothing.
+/// Returns how often a wait tries a call that finds nothing.
 fn tries(ready: &WorkerReady, direction: Direction) -> usize {
     let (calls, outcome) = poll_with(ready, direction, &Arc::default(), would_block);
     assert!(outcome.is_pending());
@@ -103,7 +103,7 @@ fn only_a_write_is_tried_before_the_first_event() {
     let ready = bench.register(&stream);
     assert_eq!(tries(&ready, Direction::Read), 0);
     assert_eq!(tries(&ready, Direction::Write), 1);
-    // It said `EAGAIN`, so that the next one waits for the event.
+    // The call returned `EAGAIN`, so that the next wait is for the event.
     assert_eq!(tries(&ready, Direction::Write), 0);
 }
 
@@ -150,7 +150,7 @@ fn an_event_of_a_descriptor_that_is_gone_is_nobodys() {
     drop((ready, old));
     assert_eq!(bench.slots.len(), 0);
 
-    // The next one sits in the same place of the table, with the next generation.
+    // The next one has the same place in the table, with the next generation.
     let (new, _peer) = UnixStream::pair().expect("a pair");
     let ready = bench.register(&new);
     assert_eq!(stale.iter().next().map(|event| event.token().0 & INDEX_MASK), Some(0));
@@ -182,7 +182,7 @@ fn an_event_during_the_call_is_not_cleared_with_it() {
     peer.write_all(b"x").expect("room");
     bench.turn();
 
-    // The call finds nothing, and before that is noted down an event comes.
+    // The call finds nothing, and an event comes before that is recorded.
     peer.write_all(b"x").expect("room");
     let newer = bench.events();
     let slots = Arc::clone(&bench.slots);
