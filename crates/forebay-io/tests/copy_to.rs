@@ -1,21 +1,19 @@
 //! `copy_to`: every byte is either still in the source or accepted by the output.
 
-mod support;
-
 use std::pin::pin;
 use std::task::Poll;
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind, pipe};
-
-use support::{
-    KIB, MIB, Recorder, Script, Step, at_once, cut_after, finish, hiccup, ledgered, pattern,
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Recorder, Script, Step, hiccup, ledgered},
+    cut_after, finish, poll_once, property, scrambled, splits,
 };
-use support::{poll_once, property, splits};
 
 #[test]
 fn a_closed_output_takes_nothing_from_the_source() {
     for size in [10, 40 * KIB, 300 * KIB] {
-        let bytes = pattern(size, 0);
+        let bytes = scrambled(size, 0);
         let (script, mut input) = Script::new([Step::Bytes(bytes.clone()), Step::End]);
         let (_reader, mut output) = pipe(KIB);
         at_once(output.finish()).expect("nothing was written");
@@ -32,7 +30,7 @@ fn dropped_at_any_poll_no_byte_is_between_the_two() {
     let input = (splits(), splits(), 1..300 * KIB);
     property("copy_to", 100, &input, |(splits, grants, size)| {
         ledgered(|_| {
-            let bytes = pattern(size, 0);
+            let bytes = scrambled(size, 0);
             let mut rest = &bytes[..];
             let mut steps = Vec::new();
             for piece in splits.iter().cycle() {

@@ -1,12 +1,12 @@
 //! Row L2: a CR at the end of one arrival and its LF in the next are one line break. Every split of
 //! every mix of LF, CRLF, lone CR and CR CR LF.
 
-mod support;
-
 use forebay_io::ByteReadChannel;
+use forebay_testing::{
+    channels::{Script, Step},
+    finish, property,
+};
 use proptest::collection::vec;
-
-use support::{Script, Step, finish, property};
 
 /// The lines by the book: LF or CRLF ends one, a lone CR is content, a last one needs no end.
 fn by_the_book(input: &[u8]) -> Vec<String> {

@@ -1,10 +1,11 @@
 //! Row L4: a last line without newline is delivered once; NUL bytes are kept; empty lines count.
 
-mod support;
-
 use forebay_io::{ByteReadChannel, Error, ErrorKind};
-
-use support::{Script, Step, at_once, cut_after, finish};
+use forebay_testing::{
+    at_once,
+    channels::{Script, Step},
+    cut_after, finish,
+};
 
 #[test]
 fn l4_a_last_line_without_newline_is_delivered_once() {
@@ -88,7 +89,7 @@ fn skip_line_goes_on_to_the_same_newline_when_it_was_dropped() {
 
 #[test]
 fn any_length_without_newline_is_skipped_in_one_block() {
-    support::ledgered(|ledger| {
+    forebay_testing::channels::ledgered(|ledger| {
         let (script, mut input) = Script::new([]);
         for _ in 0..16 {
             for _ in 0..16 {

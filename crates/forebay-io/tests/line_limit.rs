@@ -1,15 +1,14 @@
 //! The limit of a line: its content may reach it, terminator not counted; beyond it the channel
 //! stands before the line, says so again in no time, and gives way to others.
 
-mod support;
-
 use std::pin::pin;
 use std::task::Poll;
 
 use forebay_io::{ByteReadChannel, ErrorKind, LineOptions};
-
-use support::{
-    KIB, MIB, Script, Step, at_once, counted_waker, cut_after, finish, poll_once, poll_with,
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Script, Step},
+    counted_waker, cut_after, finish, poll_once, poll_with,
 };
 
 fn limited(pieces: &[&str], limit: usize) -> ByteReadChannel {

@@ -2,11 +2,12 @@
 //! ending and the limit, named after them. The rows of the lenient and CRLF-only endings and of
 //! `strict` wait for these options.
 
-mod support;
-
 use forebay_io::{ByteReadChannel, Error, ErrorKind, LineOptions, Result};
-
-use support::{Script, Step, at_once, finish};
+use forebay_testing::{
+    at_once,
+    channels::{Script, Step},
+    finish,
+};
 
 const NO_LIMIT: usize = usize::MAX;
 

@@ -1,14 +1,15 @@
 //! Row L3: text split anywhere is read right; what is not UTF-8 is an error with its offset, told
 //! again in no time, and its bytes stay readable.
 
-mod support;
-
 use std::pin::pin;
 use std::task::Poll;
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind};
-
-use support::{Script, Step, at_once, counted_waker, finish, poll_once, poll_with};
+use forebay_testing::{
+    at_once,
+    channels::{Script, Step},
+    counted_waker, finish, poll_once, poll_with,
+};
 
 /// Every way to cut an input into two pieces that both hold something, and the uncut input.
 fn splits_of(input: &[u8]) -> impl Iterator<Item = ByteReadChannel> + '_ {
@@ -130,7 +131,7 @@ fn the_third_equal_answer_in_a_row_gives_way() {
 fn a_hiccup_inside_a_character_loses_nothing() {
     let (_, mut channel) = Script::new([
         Step::Bytes(b"\xf0\x9f".to_vec()),
-        Step::Fail(support::hiccup()),
+        Step::Fail(forebay_testing::channels::hiccup()),
         Step::Bytes(b"\x98\x80\n".to_vec()),
     ]);
     assert!(at_once(channel.read_line()).expect_err("the hiccup").is_timeout());

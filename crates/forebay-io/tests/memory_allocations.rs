@@ -1,12 +1,13 @@
 //! Allocations, counted: none in the steady state, a few for each KiB from a peer that drips, and
 //! nothing kept by a channel that has nothing.
 
-mod support;
-
 use allocation_counter::{AllocationInfo, measure};
 use forebay_io::{ByteReadChannel, LineOptions, pipe, write_line};
-
-use support::{KIB, MIB, Recorder, Script, Step, at_once, cut_after, ledgered};
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Recorder, Script, Step, ledgered},
+    cut_after,
+};
 
 #[test]
 fn a_line_written_and_read_allocates_nothing_in_the_steady_state() {
@@ -34,11 +35,11 @@ fn a_line_written_and_read_allocates_nothing_in_the_steady_state() {
 fn a_reader_that_waits_for_each_line_allocates_nothing_for_it() {
     ledgered(|_| {
         let (mut input, mut output) = pipe(4 * KIB);
-        let (waker, _) = support::counted_waker();
+        let (waker, _) = forebay_testing::counted_waker();
         let mut exchange = || {
             {
                 let mut line = std::pin::pin!(input.read_line_ref());
-                assert!(support::poll_with(line.as_mut(), &waker).is_pending());
+                assert!(forebay_testing::poll_with(line.as_mut(), &waker).is_pending());
             }
             at_once(output.write_str("Hello, Ada!\n")).expect("room");
             assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some("Hello, Ada!"));

@@ -1,16 +1,14 @@
 //! Blocks: a channel that sleeps holds none, or one that is at least a quarter full; whatever
 //! happened, all of them come back.
 
-mod support;
-
 use std::pin::pin;
 use std::thread;
 
 use forebay_io::{ByteReadChannel, LineOptions, pipe};
-
-use support::{
-    Duplex, KIB, MIB, Script, Step, at_once, cut_after, duplex, finish, ledgered, pattern,
-    poll_once,
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Duplex, Script, Step, duplex, ledgered},
+    cut_after, finish, poll_once, scrambled,
 };
 
 #[test]
@@ -135,7 +133,7 @@ fn a_pipe_that_is_empty_holds_no_block() {
     ledgered(|ledger| {
         let (mut input, mut output) = pipe(256 * KIB);
         for size in [1, 100, 64 * KIB, 200 * KIB] {
-            at_once(output.write_all(&pattern(size, 0))).expect("room");
+            at_once(output.write_all(&scrambled(size, 0))).expect("room");
             assert!(ledger.in_use() <= 1 + size.div_ceil(64 * KIB));
             finish(input.discard(size as u64)).expect("it is there");
             assert!(cut_after(1, input.read_u8()).is_none());
@@ -149,7 +147,7 @@ fn whatever_is_dropped_first_every_block_comes_back() {
     fn busy() -> (Duplex, Duplex) {
         let (mut left, mut right) = duplex(100 * KIB);
         for output in [&mut left.output, &mut right.output] {
-            at_once(output.write_all(&pattern(300 * KIB, 0))).expect("one item is accepted");
+            at_once(output.write_all(&scrambled(300 * KIB, 0))).expect("one item is accepted");
         }
         at_once(left.input.read_u8()).expect("it is there");
         at_once(right.input.read_u8()).expect("it is there");

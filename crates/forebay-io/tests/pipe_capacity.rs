@@ -1,8 +1,6 @@
 //! Between the ends of a pipe wait at most its capacity and one item; and whoever waits is woken
 //! when the other end makes it worth its while, in every order of steps.
 
-mod support;
-
 use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,17 +8,18 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Poll, Wake, Waker};
 
 use forebay_io::pipe;
+use forebay_testing::{
+    KIB, MIB, at_once, channels::ledgered, cut_after, poll_with, property, scrambled, sizes,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-use support::{KIB, MIB, at_once, cut_after, ledgered, pattern, poll_with, property, sizes};
 
 #[test]
 fn no_more_than_the_capacity_and_one_item_is_ever_accepted() {
     for capacity in [1, 10, 4 * KIB, 64 * KIB, 100 * KIB] {
         for item in [1, 7, 4 * KIB, 100 * KIB, MIB] {
             let (mut input, mut output) = pipe(capacity);
-            let (mut accepted, mut read, bytes) = (0, 0, pattern(item, 0));
+            let (mut accepted, mut read, bytes) = (0, 0, scrambled(item, 0));
             for round in 0..20 {
                 while let Some(written) = cut_after(1, output.write_all(&bytes)) {
                     written.expect("the reader is there");
@@ -64,12 +63,13 @@ fn in_every_order_of_steps_everything_arrives_and_nobody_sleeps_for_ever() {
         let writes: Vec<_> = writes.iter().map(|size| *size.min(&(500 * capacity))).collect();
         ledgered(|_| {
             let (mut input, mut output) = pipe(capacity);
-            let expected: Vec<u8> =
-                (writes.iter().enumerate()).flat_map(|(seed, size)| pattern(*size, seed)).collect();
+            let expected: Vec<u8> = (writes.iter().enumerate())
+                .flat_map(|(seed, size)| scrambled(*size, seed))
+                .collect();
             let finished = Cell::new(false);
             let mut sender = pin!(async {
                 for (seed, size) in writes.iter().enumerate() {
-                    output.write_all(&pattern(*size, seed)).await?;
+                    output.write_all(&scrambled(*size, seed)).await?;
                     if flush {
                         output.flush().await?;
                     }

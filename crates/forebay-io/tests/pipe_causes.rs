@@ -1,13 +1,14 @@
 //! Either end of a pipe sees why the other gave up.
 
-mod support;
-
 use std::pin::pin;
 use std::task::Poll;
 
 use forebay_io::{Error, ErrorKind, Result, pipe};
-
-use support::{KIB, at_once, counted_waker, duplex, ledgered, poll_once, poll_with};
+use forebay_testing::{
+    KIB, at_once,
+    channels::{duplex, ledgered},
+    counted_waker, poll_once, poll_with,
+};
 
 #[track_caller]
 fn assert_cause<T: std::fmt::Debug>(answer: Result<T>, cause: &str) {

@@ -1,17 +1,14 @@
 //! The rows of SCENARIOS 3.4, 3.5 and 3.8 for channels in memory, named after them, as far as the
 //! calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters wait for theirs.
 
-mod support;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 
 use forebay_io::{ByteReadChannel, Error, pipe};
+use forebay_testing::{KIB, MIB, at_once, counted_waker, finish, poll_once, poll_with, watched};
 use futures_lite::future::block_on;
-
-use support::{KIB, MIB, at_once, counted_waker, finish, poll_once, poll_with, watched};
 
 // ---- 3.4 -------------------------------------------------------------------------------------------
 
@@ -186,7 +183,7 @@ fn read_available_block_after_read() {
 #[test]
 fn read_short_int_long_is_cooperative() {
     fn drip(bytes: &[u8]) -> ByteReadChannel {
-        support::Script::pieces(bytes.chunks(1))
+        forebay_testing::channels::Script::pieces(bytes.chunks(1))
     }
     assert_eq!(finish(drip(&[0, 42]).read_u16()).expect("a number"), 42);
     assert_eq!(finish(drip(&[0, 0, 0, 42]).read_u32()).expect("a number"), 42);
@@ -260,7 +257,7 @@ fn source_cancel_is_propagating() {
 #[test]
 fn output_stream_test_writes_arrive_as_written() {
     let (mut input, mut output) = pipe(KIB);
-    let large = support::pattern(10_000, 0);
+    let large = forebay_testing::scrambled(10_000, 0);
     at_once(output.write_u8(1)).expect("room");
     at_once(output.write_all(&[2, 3, 4])).expect("room");
     at_once(output.write_all(&[1, 2, 3, 4, 5][1..4])).expect("room");
@@ -296,7 +293,7 @@ fn output_stream_test_multiple_close_is_idempotent() {
 fn output_stream_test_writes_are_streamed_without_explicit_flush() {
     watched(|| {
         let (mut input, mut output) = pipe(64 * KIB);
-        let bytes = Arc::new(support::pattern(2 * MIB, 0));
+        let bytes = Arc::new(forebay_testing::scrambled(2 * MIB, 0));
         let expected = Arc::clone(&bytes);
         let writer = thread::spawn(move || {
             block_on(output.write_all(&bytes)).expect("the reader reads");

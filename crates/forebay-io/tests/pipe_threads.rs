@@ -1,13 +1,10 @@
 //! A pipe between two threads: nothing is lost, nobody sleeps for ever.
 
-mod support;
-
 use std::thread;
 
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Result, pipe};
+use forebay_testing::{KIB, MIB, channels::duplex, scrambled, watched};
 use futures_lite::future::block_on;
-
-use support::{KIB, MIB, duplex, pattern, watched};
 
 #[test]
 fn a_hundred_thousand_times_there_and_back() {
@@ -42,7 +39,7 @@ fn every_byte_arrives_once_and_in_order() {
             let (mut input, mut output) = pipe(capacity);
             // Through one byte of room everything goes by turns.
             let total = if capacity == 1 { 20 * KIB } else { 2 * MIB };
-            let bytes = pattern(total, capacity);
+            let bytes = scrambled(total, capacity);
             let expected = bytes.clone();
             let writer = thread::spawn(move || {
                 block_on(async {

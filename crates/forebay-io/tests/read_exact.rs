@@ -1,14 +1,13 @@
 //! `read_exact` fills the caller's memory, and gives back what it took when it is dropped: up to
 //! 1 MiB. Beyond that, and when it is leaked, the gap is never passed over in silence.
 
-mod support;
-
 use std::pin::pin;
 
 use forebay_io::{ByteReadChannel, ErrorKind, Result};
-
-use support::{
-    KIB, MIB, Script, Step, at_once, cut_after, finish, hiccup, ledgered, pattern, poll_once,
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Script, Step, hiccup, ledgered},
+    cut_after, finish, poll_once, scrambled,
 };
 
 #[track_caller]
@@ -42,7 +41,7 @@ fn dripping(bytes: &[u8], piece: usize) -> (Script, ByteReadChannel) {
 
 #[test]
 fn dropped_at_any_poll_it_gives_back_what_it_took() {
-    let bytes = pattern(100 * KIB, 0);
+    let bytes = scrambled(100 * KIB, 0);
     for size in [10, 16 * KIB - 1, 16 * KIB, 64 * KIB, 64 * KIB + 1, 100 * KIB] {
         for polls in 0..12 {
             let (script, mut input) = dripping(&bytes, 9000);
@@ -60,10 +59,10 @@ fn dropped_at_any_poll_it_gives_back_what_it_took() {
 
 #[test]
 fn a_large_slice_is_received_into_directly_when_nothing_is_buffered() {
-    let (script, mut input) = Script::new([Step::Bytes(pattern(200 * KIB, 0))]);
+    let (script, mut input) = Script::new([Step::Bytes(scrambled(200 * KIB, 0))]);
     let mut slice = vec![0; 200 * KIB];
     at_once(input.read_exact(&mut slice)).expect("it is all there");
-    assert!(slice == pattern(200 * KIB, 0));
+    assert!(slice == scrambled(200 * KIB, 0));
     assert_eq!(script.offered_max(), 200 * KIB, "through a block");
 
     let (script, mut input) = Script::new([Step::Bytes(vec![1; 100 * KIB])]);
@@ -92,14 +91,14 @@ fn an_early_end_says_what_was_needed_and_what_there_is_and_keeps_it() {
     for (there, needed) in
         [(0, 1), (1, 2), (5, 16 * KIB), (20 * KIB, 20 * KIB + 1), (2 * MIB, 3 * MIB)]
     {
-        let mut input = ByteReadChannel::from(pattern(there, 0));
+        let mut input = ByteReadChannel::from(scrambled(there, 0));
         let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available: there as u64 };
         for _ in 0..2 {
             let error = at_once(input.read_exact(&mut vec![0; needed])).expect_err("too short");
             assert_eq!(error.kind(), kind);
         }
         let rest = at_once(input.read_remaining(4 * MIB)).expect("it stays readable");
-        assert!(rest.as_slice() == pattern(there, 0));
+        assert!(rest.as_slice() == scrambled(there, 0));
     }
 }
 
@@ -116,7 +115,7 @@ fn an_empty_slice_is_full_already() {
 #[test]
 fn a_slice_of_one_mebibyte_is_still_given_back() {
     ledgered(|_| {
-        let bytes = pattern(MIB - 1, 0);
+        let bytes = scrambled(MIB - 1, 0);
         let (script, mut input) = dripping(&bytes, 100 * KIB);
         assert!(cut_after(100, input.read_exact(&mut vec![0; MIB])).is_none());
         assert_eq!(input.buffered(), MIB - 1);
@@ -128,23 +127,23 @@ fn a_slice_of_one_mebibyte_is_still_given_back() {
 
 #[test]
 fn a_larger_slice_dropped_half_way_poisons_the_channel() {
-    let (_, mut input) = dripping(&pattern(2 * MIB, 0), 100 * KIB);
+    let (_, mut input) = dripping(&scrambled(2 * MIB, 0), 100 * KIB);
     assert!(cut_after(3, input.read_exact(&mut vec![0; MIB + 1])).is_none());
     assert_poisoned(&mut input, 200 * KIB, MIB + 1);
 }
 
 #[test]
 fn a_larger_slice_dropped_before_it_took_anything_harms_nothing() {
-    let (_, mut input) = dripping(&pattern(2 * MIB, 0), 100 * KIB);
+    let (_, mut input) = dripping(&scrambled(2 * MIB, 0), 100 * KIB);
     assert!(cut_after(1, input.read_exact(&mut vec![0; MIB + 1])).is_none());
     let mut slice = vec![0; 2 * MIB];
     finish(input.read_exact(&mut slice)).expect("the whole input");
-    assert!(slice == pattern(2 * MIB, 0));
+    assert!(slice == scrambled(2 * MIB, 0));
 }
 
 #[test]
 fn a_leaked_read_is_noticed_by_the_next_call() {
-    let (_, mut input) = dripping(&pattern(100 * KIB, 0), 20 * KIB);
+    let (_, mut input) = dripping(&scrambled(100 * KIB, 0), 20 * KIB);
     let mut slice = vec![0; 50 * KIB];
     let mut read = input.read_exact(&mut slice);
     assert!(poll_once(pin!(&mut read)).is_pending());
@@ -152,7 +151,7 @@ fn a_leaked_read_is_noticed_by_the_next_call() {
     std::mem::forget(read);
     assert_poisoned(&mut input, 20 * KIB, 50 * KIB);
 
-    let (_, mut input) = dripping(&pattern(100 * KIB, 0), 20 * KIB);
+    let (_, mut input) = dripping(&scrambled(100 * KIB, 0), 20 * KIB);
     let mut read = input.read_exact(&mut slice);
     assert!(poll_once(pin!(&mut read)).is_pending());
     std::mem::forget(read);

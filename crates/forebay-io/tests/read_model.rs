@@ -3,15 +3,15 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
-mod support;
-
 use forebay_io::seam::{BLOCK_BYTES, BlockLedger};
 use forebay_io::{ByteReadChannel, Error, ErrorKind, LineOptions, Result};
+use forebay_testing::{
+    KIB, MIB,
+    channels::{Script, Step, hiccup, ledgered},
+    cut_after, finish, property, scrambled, sizes, splits,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-use support::{KIB, MIB, Script, Step, cut_after, finish, hiccup, ledgered, pattern, property};
-use support::{sizes, splits};
 
 #[derive(Debug, Clone)]
 enum Op {
@@ -52,7 +52,7 @@ enum Text {
 impl Part {
     fn append_to(&self, input: &mut Vec<u8>) {
         match *self {
-            Self::Bytes(len) => input.extend(pattern(len, input.len())),
+            Self::Bytes(len) => input.extend(scrambled(len, input.len())),
             Self::Line(len, text, ending) => {
                 let start = input.len();
                 while input.len() - start < len {

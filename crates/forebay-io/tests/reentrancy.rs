@@ -4,8 +4,6 @@
 //! That a waker is never *cloned* under a lock is not shown here: safe Rust cannot see a clone of
 //! a `Waker`. It is `cx.waker().clone()` before each `look`.
 
-mod support;
-
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -13,8 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result, pipe};
-
-use support::{KIB, at_once, ledgered, locked, poll_once, watched};
+use forebay_testing::{KIB, at_once, channels::ledgered, lock, poll_once, watched};
 
 /// One end of a pipe that a test and foreign code share; the code may also take it away.
 type Shared<T> = Arc<Mutex<Option<T>>>;
@@ -62,14 +59,14 @@ fn acting(action: impl Fn() + Send + Sync + 'static) -> (Waker, Arc<AtomicUsize>
 }
 
 fn poll_read(input: &Shared<ByteReadChannel>, waker: &Waker) -> Poll<Result<u8>> {
-    let mut input = locked(input);
+    let mut input = lock(input);
     let read = pin!(input.as_mut().expect("not taken").read_u8());
     read.poll(&mut Context::from_waker(waker))
 }
 
 /// Does everything that a task could do with a reading end.
 fn use_input(input: &Shared<ByteReadChannel>) {
-    if let Some(input) = &mut *locked(input) {
+    if let Some(input) = &mut *lock(input) {
         let _pending_or_not = poll_once(pin!(input.read_u8()));
         input.buffered();
     }
@@ -111,7 +108,7 @@ fn a_readers_waker_may_drop_the_reader_where_it_is_woken() {
             let (input, mut output) = pipe(1);
             let input = shared(input);
             let theirs = Arc::clone(&input);
-            let (waker, runs) = acting(move || drop(locked(&theirs).take()));
+            let (waker, runs) = acting(move || drop(lock(&theirs).take()));
             assert!(poll_read(&input, &waker).is_pending());
             drop(waker);
             at_once(output.write_str("woken")).expect("it is accepted");
@@ -146,7 +143,7 @@ fn a_readers_waker_is_dropped_with_the_reader_without_the_lock() {
         let (waker, runs) = acting(move || use_output(&theirs));
         assert!(poll_read(&input, &waker).is_pending());
         drop(waker);
-        drop(locked(&input).take());
+        drop(lock(&input).take());
         assert_eq!(runs.load(SeqCst), 1);
     });
 }
@@ -156,7 +153,7 @@ fn a_writers_waker_may_use_either_end_where_it_is_woken() {
     watched(|| {
         let (input, output) = pipe(1);
         let (input, output) = (shared(input), shared(output));
-        at_once(locked(&output).as_mut().expect("here").write_str("full")).expect("it is accepted");
+        at_once(lock(&output).as_mut().expect("here").write_str("full")).expect("it is accepted");
         let theirs = (Arc::clone(&input), Arc::clone(&output));
         let (waker, runs) = acting(move || {
             if let Ok(mut input) = theirs.0.try_lock()
@@ -168,7 +165,7 @@ fn a_writers_waker_may_use_either_end_where_it_is_woken() {
         });
         {
             // Leaked, so that its waiter stays and only the reading wakes it.
-            let mut output = locked(&output);
+            let mut output = lock(&output);
             let mut write = Box::pin(output.as_mut().expect("here").write_str("more"));
             assert!(write.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
             std::mem::forget(write);
@@ -188,7 +185,7 @@ fn a_writer_that_gives_up_wakes_the_reader_without_a_lock() {
         let (input, mut output) = pipe(KIB);
         let input = shared(input);
         let theirs = Arc::clone(&input);
-        let (waker, runs) = acting(move || drop(locked(&theirs).take()));
+        let (waker, runs) = acting(move || drop(lock(&theirs).take()));
         assert!(poll_read(&input, &waker).is_pending());
         drop(waker);
         output.abort_with(Error::other("over"));
@@ -202,7 +199,7 @@ fn a_writer_that_ends_wakes_the_reader_without_a_lock() {
         let (input, output) = pipe(KIB);
         let input = shared(input);
         let theirs = Arc::clone(&input);
-        let (waker, runs) = acting(move || drop(locked(&theirs).take()));
+        let (waker, runs) = acting(move || drop(lock(&theirs).take()));
         assert!(poll_read(&input, &waker).is_pending());
         drop(waker);
         drop(output);
@@ -234,10 +231,10 @@ fn an_owner_that_uses_the_pipe_when_its_bytes_are_sent_or_copied_meets_no_lock()
                 use_output(&theirs.1);
             });
             let written =
-                at_once(locked(&output).as_mut().expect("here").write_bytes(bytes.slice(..length)));
+                at_once(lock(&output).as_mut().expect("here").write_bytes(bytes.slice(..length)));
             written.expect("room");
             drop(bytes);
-            let read = at_once(locked(&input).as_mut().expect("here").discard(length as u64 - 1));
+            let read = at_once(lock(&input).as_mut().expect("here").discard(length as u64 - 1));
             read.expect("they are there");
             assert_eq!(runs.load(SeqCst), 1, "{length} bytes");
         }
@@ -255,12 +252,12 @@ fn an_owner_that_uses_the_pipe_when_its_bytes_are_thrown_away_meets_no_lock() {
                 let (input, output) = (shared(input), shared(output));
                 let theirs = Arc::clone(&output);
                 let (bytes, runs) = owned(move || use_output(&theirs));
-                let written = at_once(locked(&output).as_mut().expect("here").write_bytes(bytes));
+                let written = at_once(lock(&output).as_mut().expect("here").write_bytes(bytes));
                 written.expect("it is accepted");
                 match way {
-                    0 => drop(locked(&input).take()),
-                    1 => locked(&input).as_mut().expect("here").abort_with(Error::other("over")),
-                    _ => locked(&output).as_mut().expect("here").abort_with(Error::other("over")),
+                    0 => drop(lock(&input).take()),
+                    1 => lock(&input).as_mut().expect("here").abort_with(Error::other("over")),
+                    _ => lock(&output).as_mut().expect("here").abort_with(Error::other("over")),
                 }
                 assert_eq!(runs.load(SeqCst), 1, "way {way}, capacity {capacity}");
             }
@@ -274,12 +271,12 @@ struct Inline(Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>);
 impl Wake for Inline {
     fn wake(self: Arc<Self>) {
         // Taken out, so that a wake inside the poll finds it busy instead of deadlocking the test.
-        let Some(mut task) = locked(&self.0).take() else {
+        let Some(mut task) = lock(&self.0).take() else {
             return;
         };
         let waker = Waker::from(Arc::clone(&self));
         if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            *locked(&self.0) = Some(task);
+            *lock(&self.0) = Some(task);
         }
     }
 }

@@ -1,16 +1,13 @@
 //! A channel may be used by a destructor that runs while its thread's locals are going: a panic
 //! there would abort the process.
 
-mod support;
-
 use std::cell::RefCell;
 use std::sync::mpsc;
 use std::thread;
 
 use bytes::Bytes;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, pipe, write_line};
-
-use support::{KIB, at_once, pattern};
+use forebay_testing::{KIB, at_once, scrambled};
 
 /// Writes and reads when its thread ends.
 struct Farewell {
@@ -23,7 +20,7 @@ impl Drop for Farewell {
     fn drop(&mut self) {
         at_once(self.output.write_str("good")).expect("room");
         at_once(write_line!(self.output, "bye {}", 1)).expect("room");
-        at_once(self.output.write_bytes(Bytes::from(pattern(40 * KIB, 0)))).expect("room");
+        at_once(self.output.write_bytes(Bytes::from(scrambled(40 * KIB, 0)))).expect("room");
         at_once(self.output.flush()).expect("room");
         let line = at_once(self.input.read_line()).expect("a line").expect("not the end");
         at_once(self.input.read_packet(40 * KIB)).expect("they are there");

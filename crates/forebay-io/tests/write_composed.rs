@@ -1,8 +1,6 @@
 //! What a user's code composes is one item: made outside every lock, and not at all if that code
 //! fails or panics.
 
-mod support;
-
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -13,8 +11,11 @@ use forebay_io::seam::Outbox;
 use forebay_io::{
     ByteReadChannel, ByteWriteChannel, Error, ErrorKind, pipe, write_fmt, write_line,
 };
-
-use support::{KIB, Recorder, TestTurns, at_once, locked, poll_once, watched};
+use forebay_testing::{
+    KIB, at_once,
+    channels::{Recorder, TestTurns},
+    lock, poll_once, watched,
+};
 
 /// Half of its text, then an error.
 struct Refuses;
@@ -182,7 +183,7 @@ struct ReadsOtherEnd(Arc<Mutex<ByteReadChannel>>);
 
 impl fmt::Display for ReadsOtherEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut input = locked(&self.0);
+        let mut input = lock(&self.0);
         let line = at_once(input.read_line()).expect("a line is there");
         assert!(poll_once(pin!(input.read_u8())).is_pending());
         f.write_str(&line.expect("not the end"))
@@ -196,7 +197,7 @@ fn a_display_that_reads_its_own_pipe_does_not_deadlock() {
         let input = Arc::new(Mutex::new(input));
         at_once(output.write_str("abc\n")).expect("room");
         at_once(write_line!(output, "<{}>", ReadsOtherEnd(Arc::clone(&input)))).expect("room");
-        let line = support::finish(locked(&input).read_line()).expect("a line");
+        let line = forebay_testing::finish(lock(&input).read_line()).expect("a line");
         assert_eq!(line.as_deref(), Some("<abc>"));
     });
 }

@@ -1,16 +1,17 @@
 //! Dropping a writer signs its tail off in the background, unless half a message would be signed
 //! off with it: while a task unwinds, the other side sees an error.
 
-mod support;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{WorkerStage, end_poll, torn_down, unwinding};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, ErrorKind, pipe};
-
-use support::{KIB, Recorder, at_once, finish, ledgered, pattern, poll_once};
+use forebay_testing::{
+    KIB, at_once,
+    channels::{Recorder, ledgered},
+    finish, poll_once, scrambled,
+};
 
 fn assert_no_clean_end(input: &mut ByteReadChannel) {
     loop {
@@ -51,7 +52,7 @@ fn the_reader_of_a_full_pipe_gets_everything_from_a_dropped_writer_and_then_the_
     for capacity in [1, 2, 7, 4 * KIB, 64 * KIB, 200 * KIB] {
         ledgered(|_| {
             let (mut input, mut output) = pipe(capacity);
-            let bytes = pattern(150 * KIB, capacity);
+            let bytes = scrambled(150 * KIB, capacity);
             at_once(output.write_all(&bytes)).expect("one item is accepted");
             drop(output);
             let all = finish(input.read_remaining(200 * KIB)).expect("a clean end");
@@ -65,7 +66,7 @@ fn the_reader_of_a_full_pipe_gets_everything_from_a_dropped_writer_and_then_the_
 fn a_reader_that_goes_while_a_dropped_writer_lingers_frees_everything() {
     ledgered(|ledger| {
         let (mut input, mut output) = pipe(1);
-        at_once(output.write_all(&pattern(100 * KIB, 0))).expect("one item is accepted");
+        at_once(output.write_all(&scrambled(100 * KIB, 0))).expect("one item is accepted");
         drop(output);
         at_once(input.read_u8()).expect("a byte is there");
         assert!(ledger.in_use() > 0);
@@ -78,7 +79,7 @@ fn a_reader_that_goes_while_a_dropped_writer_lingers_frees_everything() {
 fn a_writer_that_goes_after_its_reader_bothers_nobody() {
     ledgered(|_| {
         let (input, mut output) = pipe(1);
-        at_once(output.write_all(&pattern(100 * KIB, 0))).expect("one item is accepted");
+        at_once(output.write_all(&scrambled(100 * KIB, 0))).expect("one item is accepted");
         drop(input);
         drop(output);
     });

@@ -1,7 +1,5 @@
 //! When bytes are sent: by the end of the turn, by `flush`, by `finish`; and what these report.
 
-mod support;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,9 +8,10 @@ use std::thread;
 use bytes::Bytes;
 use forebay_io::seam::WorkerStage;
 use forebay_io::{ByteWriteChannel, Error, ErrorKind, pipe};
-
-use support::{
-    KIB, Recorder, TestTurns, at_once, counted_waker, cut_after, finish, poll_once, poll_with,
+use forebay_testing::{
+    KIB, at_once,
+    channels::{Recorder, TestTurns},
+    counted_waker, cut_after, finish, poll_once, poll_with,
 };
 
 #[test]

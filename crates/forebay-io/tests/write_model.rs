@@ -3,18 +3,19 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
-mod support;
-
 use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
 use forebay_io::seam::{WorkerStage, end_poll};
 use forebay_io::{ByteWriteChannel, Error, Packet, Result, write_fmt, write_line};
+use forebay_testing::{
+    KIB, MIB,
+    channels::{Recorder, TestTurns, ledgered},
+    poll_once, property, scrambled, sizes,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-use support::{KIB, MIB, Recorder, TestTurns, ledgered, pattern, poll_once, property, sizes};
 
 const HIGH_WATER: usize = 64 * KIB;
 
@@ -92,8 +93,8 @@ fn item(op: &Op, seed: usize) -> Vec<u8> {
     match op {
         Op::Str(len) => text(*len, seed).into_bytes(),
         Op::Strs(one, two) => (text(*one, seed) + &text(*two, seed + 1)).into_bytes(),
-        Op::All(len) | Op::Bytes(len) | Op::With(len) => pattern(*len, seed),
-        Op::Packet(len) => pattern(*len, seed)[1..].to_vec(),
+        Op::All(len) | Op::Bytes(len) | Op::With(len) => scrambled(*len, seed),
+        Op::Packet(len) => scrambled(*len, seed)[1..].to_vec(),
         Op::WithError(_) | Op::Flush => Vec::new(),
         Op::Fmt(number) => format!("{number:>12}").into_bytes(),
         Op::Line(line) => format!("{line}\n").into_bytes(),
@@ -111,21 +112,21 @@ async fn call(output: &mut ByteWriteChannel, op: &Op, seed: usize) -> Result<()>
             let (one, two) = (text(*one, seed), text(*two, seed + 1));
             output.write_strs(&[&one, &two]).await
         }
-        Op::All(len) => output.write_all(&pattern(*len, seed)).await,
-        Op::Bytes(len) => output.write_bytes(Bytes::from(pattern(*len, seed))).await,
+        Op::All(len) => output.write_all(&scrambled(*len, seed)).await,
+        Op::Bytes(len) => output.write_bytes(Bytes::from(scrambled(*len, seed))).await,
         Op::Packet(len) => {
-            let mut packet = Packet::from(pattern(*len, seed));
+            let mut packet = Packet::from(scrambled(*len, seed));
             packet.read_u8().expect("it has a first byte");
             output.write_packet(packet).await
         }
         Op::With(len) => {
-            let bytes = pattern(*len, seed);
+            let bytes = scrambled(*len, seed);
             output.write_with(|out| out.put_slice(&bytes)).await
         }
         Op::WithError(len) => {
             let called_off = output
                 .write_with(|out| {
-                    out.put_slice(&pattern(*len, seed));
+                    out.put_slice(&scrambled(*len, seed));
                     Err(Error::other("called off"))
                 })
                 .await;

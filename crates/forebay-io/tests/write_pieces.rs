@@ -1,13 +1,14 @@
 //! A slice above 1 MiB goes in pieces. Dropped half-way it poisons the channel, and half a message
 //! is never signed off with a clean end.
 
-mod support;
-
 use std::pin::pin;
 
 use forebay_io::{ByteReadChannel, ByteWriteChannel, ErrorKind, pipe};
-
-use support::{KIB, MIB, Recorder, at_once, cut_after, finish, ledgered, pattern, poll_once};
+use forebay_testing::{
+    KIB, MIB, at_once,
+    channels::{Recorder, ledgered},
+    cut_after, finish, poll_once, scrambled,
+};
 
 const HUGE: usize = 3 * MIB + 17;
 
@@ -38,7 +39,7 @@ fn a_huge_slice_arrives_whole() {
     ledgered(|_| {
         let peer = Recorder::new();
         let (mut output, turns) = peer.channel();
-        let bytes = pattern(HUGE, 0);
+        let bytes = scrambled(HUGE, 0);
         {
             let mut write = pin!(output.write_all(&bytes));
             while poll_once(write.as_mut()).is_pending() {
@@ -55,8 +56,8 @@ fn a_huge_slice_arrives_whole() {
 fn dropped_before_the_first_piece_it_has_written_nothing() {
     let peer = Recorder::limited(0);
     let (mut output, turns) = peer.channel();
-    at_once(output.write_all(&pattern(64 * KIB, 0))).expect("room");
-    assert!(cut_after(3, output.write_all(&pattern(HUGE, 1))).is_none());
+    at_once(output.write_all(&scrambled(64 * KIB, 0))).expect("room");
+    assert!(cut_after(3, output.write_all(&scrambled(HUGE, 1))).is_none());
     assert_eq!(output.queued(), 64 * KIB);
     peer.allow(usize::MAX);
     turns.end();
@@ -71,7 +72,7 @@ fn dropped_half_way_it_poisons_the_channel_whichever_piece_it_waited_for() {
         let peer = Recorder::limited(0);
         let (mut output, turns) = peer.channel();
         {
-            let bytes = pattern(HUGE, 0);
+            let bytes = scrambled(HUGE, 0);
             let mut write = pin!(output.write_all(&bytes));
             for _ in 1..pieces {
                 assert!(poll_once(write.as_mut()).is_pending());
@@ -95,7 +96,7 @@ fn dropped_half_way_it_poisons_the_channel_whichever_piece_it_waited_for() {
 fn the_reader_of_a_half_written_message_sees_an_error_and_no_end() {
     ledgered(|_| {
         let (mut input, mut output) = pipe(4 * KIB);
-        assert!(cut_after(2, output.write_all(&pattern(HUGE, 0))).is_none());
+        assert!(cut_after(2, output.write_all(&scrambled(HUGE, 0))).is_none());
         let mut start = [0; 100];
         finish(input.read_exact(&mut start)).expect("it has arrived");
         assert_poisoned(&mut output, MIB);
@@ -114,7 +115,7 @@ fn the_reader_of_a_half_written_message_sees_an_error_and_no_end() {
 #[test]
 fn an_error_between_two_pieces_is_reported_and_never_signed_off() {
     let (input, mut output) = pipe(4 * KIB);
-    let bytes = pattern(HUGE, 0);
+    let bytes = scrambled(HUGE, 0);
     let error = {
         let mut write = pin!(output.write_all(&bytes));
         assert!(poll_once(write.as_mut()).is_pending());

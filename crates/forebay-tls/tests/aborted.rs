@@ -1,15 +1,16 @@
 //! A session that is given up in the very moment in which its handshake is complete.
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 
 use forebay_io::{Error, ErrorKind};
+use forebay_testing::{
+    sessions::{Conn, client, handshake, side_and_raw},
+    watched_future,
+};
 use forebay_tls::seam::Session;
 use futures_lite::future::poll_once;
-use vocabulary::{Conn, client, handshake, side_and_raw, watched};
 
 /// Gives the session up when it is woken.
 struct GiveUp(Weak<Session>);
@@ -25,7 +26,7 @@ impl Wake for GiveUp {
 /// Whoever waits for the client's last words runs before the client itself goes on.
 #[test]
 fn a_handshake_that_was_given_up_as_it_ended_has_failed() {
-    watched(|| async {
+    watched_future(|| async {
         let version = "1.3";
         let (side, mut raw) = side_and_raw();
         let config = client(version);

@@ -1,15 +1,17 @@
 //! A connection that ends without the peer having said so is not a clean end, wherever it is cut: what
 //! came before is whole, and then comes an error.
 
-mod vocabulary;
-
 use forebay_io::{ByteReadChannel, ErrorKind, Result, TlsFault};
+use forebay_testing::{
+    from_environment,
+    sessions::{
+        BOTH, Version, client_of, fault, handshake, opened_with_middle, records, server, server_of,
+        side_and_raw, with_middle,
+    },
+    watched_future,
+};
 use forebay_tls::EndWithoutNotify;
 use futures_lite::future::zip;
-use vocabulary::{
-    BOTH, Version, client_of, fault, handshake, opened_with_middle, records, server, server_of,
-    side_and_raw, size, watched, with_middle,
-};
 
 /// A suite of each version, and the bytes of its records besides their plaintext: header, tag, and
 /// the type (1.3) or the nonce (1.2).
@@ -99,26 +101,37 @@ async fn cut(version: Version, end: EndWithoutNotify, cuts: usize, name: &str) {
 
 #[test]
 fn an_end_without_notify_is_an_error_at_every_offset() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
-            cut(version, EndWithoutNotify::Error, size("FOREBAY_TLS_CUTS", 150), "cuts").await;
+            cut(
+                version,
+                EndWithoutNotify::Error,
+                from_environment("FOREBAY_TLS_CUTS", 150),
+                "cuts",
+            )
+            .await;
         }
     });
 }
 
 #[test]
 fn an_end_without_notify_is_an_end_where_that_was_asked_for() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
-            cut(version, EndWithoutNotify::AsEnd, size("FOREBAY_TLS_CUTS", 150) / 3, "as end")
-                .await;
+            cut(
+                version,
+                EndWithoutNotify::AsEnd,
+                from_environment("FOREBAY_TLS_CUTS", 150) / 3,
+                "as end",
+            )
+            .await;
         }
     });
 }
 
 #[test]
 fn a_line_that_was_cut_is_no_line() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let client = client_of(version).build().expect("a client");
             let (mut left, mut middle, mut right) =
@@ -142,7 +155,7 @@ fn a_line_that_was_cut_is_no_line() {
 
 #[test]
 fn an_end_in_the_handshake_is_told_as_one_at_every_offset() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for from_server in [true, false] {
                 let told = cut_handshakes(version, from_server).await;
@@ -162,7 +175,7 @@ async fn cut_handshakes(version: Version, from_server: bool) -> usize {
         let (left, mut middle, right) = with_middle();
         let victim = async {
             let mut left_to_pass = offset;
-            let vocabulary::Middle { client, server } = &mut middle;
+            let forebay_testing::sessions::Middle { client, server } = &mut middle;
             let (from, to, back_from, back_to) = if from_server {
                 (&mut server.input, &mut client.output, &mut client.input, &mut server.output)
             } else {
@@ -205,7 +218,7 @@ async fn cut_handshakes(version: Version, from_server: bool) -> usize {
 
 #[test]
 fn a_peer_that_ends_at_once_is_told_as_the_end_of_a_handshake() {
-    watched(|| async {
+    watched_future(|| async {
         let (side, raw) = side_and_raw();
         drop(raw.output);
         let client = client_of("1.3").build().expect("a client");

@@ -1,17 +1,18 @@
 //! What arrives while a connection is being closed is for nobody, but what it says of the peer counts.
 
-mod vocabulary;
-
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Filled, Inbox, Inlet, PipeSource, Source, pipe_ends};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result, TlsFault};
+use forebay_testing::{
+    sessions::{
+        ALERT, BOTH, Conn, DATA, HANDSHAKE, Puppet, Raw, Side, client, fault, handshake, led,
+    },
+    watched_future,
+};
 use forebay_tls::seam::Session;
 use futures_lite::future::{poll_once, zip};
-use vocabulary::{
-    ALERT, BOTH, Conn, DATA, HANDSHAKE, Puppet, Raw, Side, client, fault, handshake, led, watched,
-};
 
 /// The description of `bad_certificate` (RFC 8446, section 6).
 const BAD_CERTIFICATE: u8 = 42;
@@ -20,7 +21,7 @@ const BAD_CERTIFICATE: u8 = 42;
 /// client that writes and closes at once learns that nobody has listened.
 #[test]
 fn a_fatal_alert_that_is_met_while_closing_ends_the_writer() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, _raw, mut puppet) = led(version, false).await;
             let refusal = puppet.seal(ALERT, &[2, BAD_CERTIFICATE]);
@@ -37,7 +38,7 @@ fn a_fatal_alert_that_is_met_while_closing_ends_the_writer() {
 
 #[test]
 fn a_bad_record_that_is_met_while_closing_ends_the_writer_and_the_peer_is_told() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, mut raw, mut puppet) = led(version, false).await;
             let mut bad = puppet.seal(DATA, b"changed on its way");
@@ -58,7 +59,7 @@ fn a_bad_record_that_is_met_while_closing_ends_the_writer_and_the_peer_is_told()
 /// Behind data that was thrown away, even an end that the peer has said is none to a reader.
 #[test]
 fn a_close_notify_that_is_met_while_closing_is_no_clean_end_to_a_reader() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, mut raw, mut puppet) = led(version, false).await;
             raw.output.write_all(&puppet.seal(DATA, b"read")).await.expect("room");
@@ -77,7 +78,7 @@ fn a_close_notify_that_is_met_while_closing_is_no_clean_end_to_a_reader() {
 /// The rest is still to come.
 #[test]
 fn half_a_record_says_that_the_peer_is_still_sending() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (side, _raw, mut puppet) = led(version, false).await;
             let record = puppet.seal(DATA, &[7; 1000]);
@@ -90,7 +91,7 @@ fn half_a_record_says_that_the_peer_is_still_sending() {
 
 #[test]
 fn a_ticket_is_no_data_however_it_is_cut() {
-    watched(|| async {
+    watched_future(|| async {
         let ticket =
             [&[4, 0, 0, 16, 0, 0, 0, 60, 0, 0, 0, 0, 0, 0, 3][..], &[9; 3], &[0, 0]].concat();
         for cut in 0..40 {
@@ -132,7 +133,7 @@ impl Source for Raced {
 
 #[test]
 fn what_is_thrown_away_beside_a_reader_harms_no_writer() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let ((there, forth), (here, back)) = (pipe_ends(1 << 20), pipe_ends(1 << 20));
             let (known, meanwhile) = (Arc::new(OnceLock::new()), Arc::default());

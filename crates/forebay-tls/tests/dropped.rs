@@ -1,17 +1,18 @@
 //! Futures that are dropped at every poll: nothing of a session is lost, and a handshake that is
 //! dropped is given up.
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use forebay_io::ErrorKind;
-use futures_lite::future::{yield_now, zip};
-use vocabulary::{
-    BOTH, Rng, Side, client, handshake, led, opened_over, opened_with_middle, pattern, seed,
-    server, watched, with_middle,
+use forebay_testing::{
+    Random, scrambled, seed,
+    sessions::{
+        BOTH, Side, client, handshake, led, opened_over, opened_with_middle, server, with_middle,
+    },
+    watched_future,
 };
+use futures_lite::future::{yield_now, zip};
 
 /// Polls at most so often, with a waker of nobody's; then the future is dropped.
 fn cut_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
@@ -25,7 +26,7 @@ fn cut_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
 
 #[test]
 fn a_handshake_that_is_dropped_at_any_poll_is_given_up() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for drops_client in [true, false] {
                 let (client, server) = (client(version), server(version));
@@ -69,7 +70,7 @@ fn a_handshake_that_is_dropped_at_any_poll_is_given_up() {
 }
 
 /// One call of a reader, dropped after one poll if it is not ready by then.
-fn read_some(side: &mut Side, rng: &mut Rng, into: &mut Vec<u8>) {
+fn read_some(side: &mut Side, rng: &mut Random, into: &mut Vec<u8>) {
     let mut slice = vec![0; 1 + rng.below(5000)];
     match rng.below(3) {
         0 => {
@@ -93,11 +94,11 @@ fn read_some(side: &mut Side, rng: &mut Rng, into: &mut Vec<u8>) {
 
 #[test]
 fn reads_writes_and_flushes_that_are_dropped_lose_nothing() {
-    let mut rng = Rng::new(seed("reads_writes_and_flushes_that_are_dropped_lose_nothing"));
-    watched(move || async move {
+    let mut rng = Random::new(seed("reads_writes_and_flushes_that_are_dropped_lose_nothing"), 0);
+    watched_future(move || async move {
         for version in BOTH {
             let (mut left, mut right) = opened_over(3000, &client(version), &server(version)).await;
-            let data = pattern(400_000);
+            let data = scrambled(400_000, 0);
             let (mut written, mut read) = (0, Vec::new());
             let mut end = 0;
             while read.len() < data.len() {
@@ -132,12 +133,12 @@ fn reads_writes_and_flushes_that_are_dropped_lose_nothing() {
 
 #[test]
 fn a_finish_that_is_dropped_goes_on() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for polls in 1..4 {
                 let (mut left, mut right) =
                     opened_over(500, &client(version), &server(version)).await;
-                let data = pattern(20_000);
+                let data = scrambled(20_000, 0);
                 left.output.write_all(&data).await.expect("room");
                 assert!(cut_after(polls, left.output.finish()).is_none(), "there is no room");
                 left.output.write_str("more").await.expect_err("it is finishing");
@@ -152,10 +153,10 @@ fn a_finish_that_is_dropped_goes_on() {
 
 #[test]
 fn a_writer_that_is_dropped_is_seen_off() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (left, mut right) = opened_over(500, &client(version), &server(version)).await;
-            let data = pattern(20_000);
+            let data = scrambled(20_000, 0);
             let Side { session, input, mut output } = left;
             output.write_all(&data).await.expect("room");
             drop((output, input, session));
@@ -168,7 +169,7 @@ fn a_writer_that_is_dropped_is_seen_off() {
 
 #[test]
 fn a_reader_that_sleeps_is_woken_by_what_the_writer_meets() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, raw, _puppet) = led(version, false).await;
             let (input, output) = (&mut side.input, &mut side.output);
@@ -189,7 +190,7 @@ fn a_reader_that_sleeps_is_woken_by_what_the_writer_meets() {
 
 #[test]
 fn a_writer_that_waits_is_woken_by_what_the_reader_meets() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
@@ -203,7 +204,7 @@ fn a_writer_that_waits_is_woken_by_what_the_reader_meets() {
                 input.read_u8().await.expect_err("it was changed")
             };
             let waits = async {
-                let big = pattern(1 << 20);
+                let big = scrambled(1 << 20, 0);
                 loop {
                     // The pipe holds four of them.
                     if let Err(error) = output.write_all(&big).await {
@@ -219,7 +220,7 @@ fn a_writer_that_waits_is_woken_by_what_the_reader_meets() {
 
 #[test]
 fn a_writer_that_waits_is_woken_by_what_the_reader_meets_behind_its_data() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
@@ -236,7 +237,7 @@ fn a_writer_that_waits_is_woken_by_what_the_reader_meets_behind_its_data() {
                 // And never again.
             };
             let waits = async {
-                let big = pattern(1 << 20);
+                let big = scrambled(1 << 20, 0);
                 // The pipe holds four of them.
                 while output.write_all(&big).await.is_ok() {}
             };

@@ -1,16 +1,18 @@
 //! Bytes that are no TLS, in front of the handshake and behind it: an alert to whoever can read one,
 //! the same kind of error at both halves, and what came before is delivered.
 
-mod vocabulary;
-
 use std::collections::BTreeMap;
 
 use forebay_io::{ErrorKind, TlsFault};
-use forebay_tls::TlsConfig;
-use vocabulary::{
-    ALERT, BOTH, DATA, HANDSHAKE, Puppet, Rng, alert, client, fault, handshake, led,
-    opened_with_middle, pattern, plain_record, records, seed, server, side_and_raw, watched,
+use forebay_testing::{
+    Random, scrambled, seed,
+    sessions::{
+        ALERT, BOTH, DATA, HANDSHAKE, Puppet, alert, client, fault, handshake, led,
+        opened_with_middle, plain_record, records, server, side_and_raw,
+    },
+    watched_future,
 };
+use forebay_tls::TlsConfig;
 
 /// What RFC 8446, section 6 calls fatal.
 const FATAL: u8 = 2;
@@ -37,7 +39,7 @@ async fn instead_of_a_handshake(config: &TlsConfig, garbage: &[u8]) -> (TlsFault
 
 #[test]
 fn who_speaks_no_tls_is_told_so() {
-    watched(|| async {
+    watched_future(|| async {
         let zeros = [0; 600];
         let openings: [(&str, &[u8]); 5] = [
             ("HTTP", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -59,8 +61,8 @@ fn who_speaks_no_tls_is_told_so() {
 
 #[test]
 fn random_bytes_end_in_an_error_of_tls() {
-    let mut rng = Rng::new(seed("random_bytes_end_in_an_error_of_tls"));
-    watched(move || async move {
+    let mut rng = Random::new(seed("random_bytes_end_in_an_error_of_tls"), 0);
+    watched_future(move || async move {
         let mut told = BTreeMap::new();
         for round in 0..600 {
             let mut bytes: Vec<u8> =
@@ -87,7 +89,7 @@ fn random_bytes_end_in_an_error_of_tls() {
 
 #[test]
 fn data_in_front_of_the_handshake_is_unexpected() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for config in [client(version), server(version)] {
                 let told = instead_of_a_handshake(&config, &plain_record(DATA, b"data")).await;
@@ -99,7 +101,7 @@ fn data_in_front_of_the_handshake_is_unexpected() {
 
 /// What a puppet sends behind its data: the error of both halves, and the alert that it gets.
 async fn behind_data(
-    version: vocabulary::Version,
+    version: forebay_testing::sessions::Version,
     as_client: bool,
     garbage: impl FnOnce(&mut Puppet) -> Vec<u8>,
 ) -> (TlsFault, Option<(u8, u8)>) {
@@ -140,7 +142,7 @@ async fn behind_data_everywhere(
 
 #[test]
 fn what_is_no_record_is_no_tls_behind_the_handshake_either() {
-    watched(|| async {
+    watched_future(|| async {
         let http = |_: &mut Puppet| b"GET / HTTP/1.1\r\n\r\n".to_vec();
         behind_data_everywhere("HTTP", (TlsFault::NotTls, DECODE_ERROR), http).await;
         let kind = |_: &mut Puppet| plain_record(99, &[7; 40]);
@@ -150,7 +152,7 @@ fn what_is_no_record_is_no_tls_behind_the_handshake_either() {
 
 #[test]
 fn an_oversized_record_is_refused() {
-    watched(|| async {
+    watched_future(|| async {
         let garbage = |_: &mut Puppet| plain_record(DATA, &vec![7; 16 * 1024 + 2048 + 1]);
         behind_data_everywhere("oversized", (TlsFault::BadRecord, DECODE_ERROR), garbage).await;
     });
@@ -158,7 +160,7 @@ fn an_oversized_record_is_refused() {
 
 #[test]
 fn a_record_of_too_much_plaintext_is_refused() {
-    watched(|| async {
+    watched_future(|| async {
         let garbage = |puppet: &mut Puppet| puppet.seal(DATA, &vec![7; 16 * 1024 + 1]);
         behind_data_everywhere("16,385 B", (TlsFault::BadRecord, RECORD_OVERFLOW), garbage).await;
     });
@@ -166,7 +168,7 @@ fn a_record_of_too_much_plaintext_is_refused() {
 
 #[test]
 fn a_record_again_or_too_early_is_refused() {
-    watched(|| async {
+    watched_future(|| async {
         let again = |puppet: &mut Puppet| {
             let record = puppet.seal(DATA, b"once");
             // Nothing of the first is held back, but it came first.
@@ -178,7 +180,7 @@ fn a_record_again_or_too_early_is_refused() {
 
 #[test]
 fn messages_of_the_handshake_that_nobody_expects_are_refused() {
-    watched(|| async {
+    watched_future(|| async {
         // A Finished (RFC 8446, section 4.4.4), which nobody sends twice.
         let finished = |puppet: &mut Puppet| puppet.seal(HANDSHAKE, &[20, 0, 0, 4, 1, 2, 3, 4]);
         let expected = (TlsFault::Misbehaved, UNEXPECTED_MESSAGE);
@@ -188,7 +190,7 @@ fn messages_of_the_handshake_that_nobody_expects_are_refused() {
 
 #[test]
 fn a_record_that_was_replayed_is_refused_and_not_delivered_twice() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
@@ -214,7 +216,7 @@ fn a_record_that_was_replayed_is_refused_and_not_delivered_twice() {
 
 #[test]
 fn no_byte_of_a_record_can_be_changed() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let mut kinds = BTreeMap::new();
             let length = changed(version, None, &mut kinds).await;
@@ -228,7 +230,7 @@ fn no_byte_of_a_record_can_be_changed() {
 
 /// Passes a record on with a byte of it changed; how many there are.
 async fn changed(
-    version: vocabulary::Version,
+    version: forebay_testing::sessions::Version,
     at: Option<usize>,
     kinds: &mut BTreeMap<String, usize>,
 ) -> usize {
@@ -270,11 +272,11 @@ async fn changed(
 
 #[test]
 fn what_came_before_a_bad_record_is_whole_however_much_it_is() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
-            let data = pattern(200_000);
+            let data = scrambled(200_000, 0);
             right.output.write_all(&data).await.expect("room");
             let mut stream = middle.sent_by_server().await;
             stream.extend_from_slice(&plain_record(DATA, &[1; 64]));

@@ -1,19 +1,20 @@
 //! Each direction has an end of its own, and a flush means what it says.
 
-mod vocabulary;
-
 use std::pin::pin;
 
 use forebay_io::{ErrorKind, TlsFault};
-use futures_lite::future::{poll_once, zip};
-use vocabulary::{
-    ALERT, BOTH, DATA, client, fault, led, opened, opened_over, opened_with_middle, pattern,
-    server, watched,
+use forebay_testing::{
+    scrambled,
+    sessions::{
+        ALERT, BOTH, DATA, client, fault, led, opened, opened_over, opened_with_middle, server,
+    },
+    watched_future,
 };
+use futures_lite::future::{poll_once, zip};
 
 #[test]
 fn after_our_finish_we_still_read_and_they_still_write() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for client_finishes in [true, false] {
                 let (left, right) = opened(version).await;
@@ -26,7 +27,7 @@ fn after_our_finish_we_still_read_and_they_still_write() {
                     Some("that was it")
                 );
                 assert_eq!(theirs.input.read_line().await.expect("a clean end"), None);
-                let data = pattern(200_000);
+                let data = scrambled(200_000, 0);
                 let writes = async {
                     for piece in data.chunks(13_000) {
                         theirs.output.write_all(piece).await.expect("they still write");
@@ -46,7 +47,7 @@ fn after_our_finish_we_still_read_and_they_still_write() {
 
 #[test]
 fn a_finish_is_close_notify_and_then_the_end_mark() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, mut raw, mut puppet) = led(version, false).await;
             side.output.write_str("last").await.expect("room");
@@ -65,12 +66,12 @@ fn a_finish_is_close_notify_and_then_the_end_mark() {
 
 #[test]
 fn a_close_notify_is_told_once_whoever_meets_it() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, mut raw, mut puppet) = led(version, true).await;
             // The reader takes the first record and leaves the rest to the writer.
             let stream = [
-                puppet.seal(DATA, &pattern(16_384)),
+                puppet.seal(DATA, &scrambled(16_384, 0)),
                 puppet.seal(DATA, b"kept"),
                 puppet.seal(ALERT, &[1, 0]),
                 puppet.seal(DATA, b"of no account"),
@@ -101,7 +102,7 @@ fn a_close_notify_is_told_once_whoever_meets_it() {
 
 #[test]
 fn a_bad_record_behind_our_finish_is_an_error_like_any_other() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
@@ -121,10 +122,10 @@ fn a_bad_record_behind_our_finish_is_an_error_like_any_other() {
 
 #[test]
 fn a_flush_waits_until_the_transport_has_taken_it() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut right) = opened_over(1000, &client(version), &server(version)).await;
-            let data = pattern(30_000);
+            let data = scrambled(30_000, 0);
             left.output.write_all(&data).await.expect("room");
             let mut read = Vec::new();
             {
@@ -157,7 +158,7 @@ fn a_flush_waits_until_the_transport_has_taken_it() {
 
 #[test]
 fn what_had_arrived_when_the_peer_stopped_reading_is_still_read() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut side, mut raw, mut puppet) = led(version, false).await;
             raw.output.write_all(&puppet.seal(DATA, b"why I refuse")).await.expect("room");

@@ -1,17 +1,16 @@
 //! Reads and writes of both sides in any order, bytes that arrive in any pieces: what is read is what
 //! was written.
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use forebay_testing::{
+    from_environment, scrambled, seed,
+    sessions::{BOTH, Middle, Side, Version, client, opened_with_middle, server},
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use vocabulary::{
-    BOTH, Middle, Side, Version, client, opened_with_middle, pattern, seed, server, size,
-};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -105,7 +104,7 @@ impl Run {
         match *op {
             Op::Write { by_client, bytes, shared } => {
                 let (side, way, _) = self.side(by_client);
-                let data = pattern(way.written.len() + bytes).split_off(way.written.len());
+                let data = scrambled(way.written.len() + bytes, 0).split_off(way.written.len());
                 let written = if shared {
                     once(side.output.write_bytes(Bytes::from(data.clone())))
                 } else {
@@ -188,7 +187,7 @@ fn what_is_read_is_what_was_written() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed("what_is_read_is_what_was_written").to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let cases = u32::try_from(size("FOREBAY_CASES", 150)).expect("a number of cases");
+    let cases = u32::try_from(from_environment("FOREBAY_CASES", 150)).expect("a number of cases");
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new_with_rng(config, rng).run(&ops(), |ops| {
         for version in BOTH {

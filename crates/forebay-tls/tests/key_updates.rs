@@ -1,11 +1,12 @@
 //! Messages that come in pieces, and a write of ours between the pieces: rustls keeps its place in an
 //! unfinished message by where it lies in what has arrived.
 
-mod vocabulary;
-
 use forebay_io::TlsFault;
+use forebay_testing::{
+    sessions::{ALERT, BOTH, DATA, HANDSHAKE, Puppet, Raw, Side, fault, led},
+    watched_future,
+};
 use futures_lite::future::poll_once;
-use vocabulary::{ALERT, BOTH, DATA, HANDSHAKE, Puppet, Raw, Side, fault, led, watched};
 
 /// A key update (RFC 8446, section 4.6.3).
 fn key_update(requested: bool) -> [u8; 5] {
@@ -67,7 +68,7 @@ async fn in_pieces(
 fn answered(puppet: &mut Puppet, arrived: &[u8]) {
     let mut text = Vec::new();
     let mut updates = 0;
-    for record in vocabulary::records(arrived) {
+    for record in forebay_testing::sessions::records(arrived) {
         for (kind, content) in puppet.open(record) {
             if kind == HANDSHAKE {
                 assert_eq!(content, key_update(false));
@@ -84,7 +85,7 @@ fn answered(puppet: &mut Puppet, arrived: &[u8]) {
 
 #[test]
 fn half_a_key_update_then_a_write_of_ours() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             for requested in [false, true] {
                 for cut in 1..5 {
@@ -102,7 +103,7 @@ fn half_a_key_update_then_a_write_of_ours() {
 
 #[test]
 fn half_the_record_of_a_key_update_then_a_write_of_ours() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             for requested in [false, true] {
                 for cut in [1, 4, 5, 6, 20, 26] {
@@ -119,7 +120,7 @@ fn half_the_record_of_a_key_update_then_a_write_of_ours() {
 
 #[test]
 fn half_a_key_update_that_a_writer_finds_before_any_reader() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             let (mut side, mut raw, mut puppet) = led("1.3", as_client).await;
             // The reader sees the first half, and then sleeps for ever; it is the writer who meets what
@@ -140,7 +141,7 @@ fn half_a_key_update_that_a_writer_finds_before_any_reader() {
 
 #[test]
 fn half_of_what_asks_for_a_renegotiation_then_a_write_of_ours() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             // A client asks with a ClientHello, a server with a HelloRequest (RFC 5246, section 7.4.1).
             let asking: Vec<u8> = if as_client { vec![1, 0, 0, 41] } else { vec![0, 0, 0, 0] };
@@ -182,7 +183,7 @@ const CLIENT_HELLO: [u8; 41] = {
 
 #[test]
 fn a_flood_of_key_updates_ends_in_an_error() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             for requested in [false, true] {
                 let (mut side, mut raw, mut puppet) = led("1.3", as_client).await;
@@ -207,7 +208,7 @@ fn a_flood_of_key_updates_ends_in_an_error() {
 
 #[test]
 fn a_flood_of_key_updates_between_data_costs_nothing_while_we_do_not_write() {
-    watched(|| async {
+    watched_future(|| async {
         for as_client in [true, false] {
             let (mut side, mut raw, mut puppet) = led("1.3", as_client).await;
             for _ in 0..2000 {
@@ -231,7 +232,7 @@ fn a_flood_of_key_updates_between_data_costs_nothing_while_we_do_not_write() {
 
 #[test]
 fn empty_records_are_borne_but_not_a_flood_of_them() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for as_client in [true, false] {
                 let (mut side, mut raw, mut puppet) = led(version, as_client).await;

@@ -1,20 +1,21 @@
 //! Nothing of a peer that is refused is delivered, even if it came together with its last words of the
 //! handshake.
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind, Result, TlsFault};
+use forebay_testing::{
+    sessions::{
+        BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, server_of,
+        with_middle,
+    },
+    watched_future,
+};
 use forebay_tls::seam::Store;
 use forebay_tls::{ClientAuth, Trust};
 use futures_lite::future::poll_once;
-use vocabulary::{
-    BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, server_of,
-    watched, with_middle,
-};
 
 /// One side insists on an application protocol, which the other does not have. That one ends its part
 /// of the handshake first, a client of TLS 1.3 and a server of TLS 1.2, and what it then says arrives
@@ -60,7 +61,7 @@ async fn refused(version: Version) {
 
 #[test]
 fn what_a_refused_peer_sent_with_its_handshake_is_not_delivered() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             refused(version).await;
         }
@@ -85,7 +86,7 @@ impl Wake for Reader {
 /// whether it lets the client in; who is woken by that reads.
 #[test]
 fn what_came_with_a_handshake_is_not_read_before_it_counts() {
-    watched(|| async {
+    watched_future(|| async {
         let insisting = server_of("1.3").ticket_count(1).alpn(["h2"]).require_alpn().build();
         let insisting = insisting.expect("a server");
         let (mut left, mut middle, right) = with_middle();
@@ -122,7 +123,7 @@ fn what_came_with_a_handshake_is_not_read_before_it_counts() {
 /// As servers of mbedTLS and wolfSSL refuse a client that shows no certificate: by no alert.
 #[test]
 fn a_silent_refusal_behind_a_request_for_a_certificate_says_so() {
-    watched(|| async {
+    watched_future(|| async {
         let trust = Trust::roots_pem(identity_pem().0).expect("a root");
         for (asks, resets) in [(true, false), (true, true), (false, false)] {
             let server = server_of("1.2");

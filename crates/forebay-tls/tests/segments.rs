@@ -1,21 +1,23 @@
 //! However the bytes come: one at a time, cut at every place, each byte of a message in a record of its
 //! own.
 
-mod vocabulary;
-
 use forebay_io::{ErrorKind, TlsFault};
-use futures_lite::future::{or, zip};
-use vocabulary::{
-    BOTH, Conn, HANDSHAKE, client, fault, handshake, opened_with_middle, pattern, plain_record,
-    records, server, side_and_raw, watched, with_middle,
+use forebay_testing::{
+    scrambled,
+    sessions::{
+        BOTH, Conn, HANDSHAKE, client, fault, handshake, opened_with_middle, plain_record, records,
+        server, side_and_raw, with_middle,
+    },
+    watched_future,
 };
+use futures_lite::future::{or, zip};
 
 #[test]
 fn a_session_of_one_byte_at_a_time() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) = with_middle();
-            let data = pattern(5000);
+            let data = scrambled(5000, 0);
             let (client, server) = (client(version), server(version));
             let both = async {
                 let (ours, theirs) =
@@ -47,7 +49,7 @@ fn a_session_of_one_byte_at_a_time() {
 
 #[test]
 fn a_record_can_be_split_at_every_byte() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut left, mut middle, mut right) =
                 opened_with_middle(&client(version), &server(version)).await;
@@ -85,7 +87,7 @@ fn hello_in_records(of: usize) -> Vec<u8> {
 
 #[test]
 fn a_hello_in_records_of_one_byte_is_a_hello() {
-    watched(|| async {
+    watched_future(|| async {
         for at_once in [true, false] {
             let (side, mut raw) = side_and_raw();
             let hello = hello_in_records(1);
@@ -108,7 +110,7 @@ fn a_hello_in_records_of_one_byte_is_a_hello() {
 
 #[test]
 fn a_hello_that_never_ends_is_refused_after_a_bounded_number_of_bytes() {
-    watched(|| async {
+    watched_future(|| async {
         // The longest message that rustls takes, in records of one byte: six for each that counts.
         let claimed = plain_record(HANDSHAKE, &[1, 0, 0xff, 0xff]);
         let (side, mut raw) = side_and_raw();
@@ -131,7 +133,7 @@ fn a_hello_that_never_ends_is_refused_after_a_bounded_number_of_bytes() {
 
 #[test]
 fn a_message_longer_than_any_is_refused_by_its_header() {
-    watched(|| async {
+    watched_future(|| async {
         let (side, mut raw) = side_and_raw();
         let claimed = plain_record(HANDSHAKE, &[1, 1, 0, 0, 0]);
         raw.output.write_all(&claimed).await.expect("room");

@@ -1,12 +1,14 @@
 //! Two sides on two threads, over pipes: a pipe has no turns, so that whoever makes room in it sends
 //! what waits for that room himself.
 
-mod vocabulary;
-
 use std::thread;
 
+use forebay_testing::{
+    from_environment, scrambled,
+    sessions::{BOTH, Side, client, opened_over, server},
+    watched_future,
+};
 use futures_lite::future::{block_on, zip};
-use vocabulary::{BOTH, Side, client, opened_over, pattern, server, size, watched};
 
 /// Writes all of it and reads as much.
 async fn exchange(mut side: Side, data: &[u8], item: usize) {
@@ -23,14 +25,14 @@ async fn exchange(mut side: Side, data: &[u8], item: usize) {
 
 #[test]
 fn two_sides_on_two_threads_wait_for_nobody_who_waits_for_them() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for capacity in [1, 100, 5000, 70_000] {
-                for round in 0..size("FOREBAY_TLS_ROUNDS", 8) {
+                for round in 0..from_environment("FOREBAY_TLS_ROUNDS", 8) {
                     let (left, right) =
                         opened_over(capacity, &client(version), &server(version)).await;
                     let length = if capacity == 1 { 3000 } else { 300_000 };
-                    let data = pattern(length);
+                    let data = scrambled(length, 0);
                     let there = data.clone();
                     let other = thread::spawn(move || {
                         block_on(exchange(right, &there, [1000, 20_000][round % 2]));

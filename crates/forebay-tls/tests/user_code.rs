@@ -1,20 +1,21 @@
 //! A verifier and a key log run in the middle of a handshake. They may come back to the connection, and
 //! they may panic; neither makes anybody wait for ever, nor harms another session.
 
-mod vocabulary;
-
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use forebay_io::{ByteReadChannel, ByteWriteChannel, ErrorKind};
+use forebay_testing::{
+    sessions::{
+        BOTH, Conn, Side, Version, client, client_of, handshake, opened, opened_over, pair, server,
+        server_of, side_and_raw, soon,
+    },
+    watched_future,
+};
 use forebay_tls::seam::{Session, Store};
 use forebay_tls::{TlsConfig, Trust};
 use futures_lite::FutureExt as _;
 use futures_lite::future::{block_on, zip};
-use vocabulary::{
-    BOTH, Conn, Side, Version, client, client_of, handshake, opened, opened_over, pair, server,
-    server_of, side_and_raw, soon, watched,
-};
 
 /// What user code finds of its own connection.
 type Found = Arc<Mutex<Option<(Arc<Session>, ByteReadChannel, ByteWriteChannel)>>>;
@@ -91,7 +92,7 @@ async fn with_misuse(version: Version, what: Misuse, in_key_log: bool, is_client
 
 #[test]
 fn user_code_that_uses_its_own_connection_gets_an_error() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for what in [Misuse::Ask, Misuse::Read, Misuse::Write, Misuse::Finish] {
                 with_misuse(version, what, false, true).await;
@@ -110,7 +111,7 @@ async fn assert_works(client: &TlsConfig, server: &TlsConfig) {
 
 #[test]
 fn a_panic_of_a_verifier_ends_its_session_and_no_other() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let (mut other, mut peer) = opened(version).await;
             let trust = Trust::verifier(|_| panic!("of a verifier, on purpose"));
@@ -137,7 +138,7 @@ fn a_panic_of_a_verifier_ends_its_session_and_no_other() {
 
 #[test]
 fn a_panic_leaves_no_notes_for_the_next_session() {
-    watched(|| async {
+    watched_future(|| async {
         let panics = server_of("1.3").key_log(|_| panic!("of a key log, on purpose"));
         let panics = panics.build().expect("a server");
         let (side, mut raw) = side_and_raw();

@@ -1,16 +1,15 @@
 //! What a turn wrote leaves in as few records as it fits, and nothing is kept afterwards.
 
-mod vocabulary;
-
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_io::seam::{BlockLedger, WorkerPool};
-use futures_lite::future::poll_once;
-use vocabulary::{
-    BOTH, DATA, Side, Version, client, opened, opened_with_middle, pattern, records, server,
-    watched,
+use forebay_testing::{
+    scrambled,
+    sessions::{BOTH, DATA, Side, Version, client, opened, opened_with_middle, records, server},
+    watched_future,
 };
+use futures_lite::future::poll_once;
 
 /// The records that one flush makes of what `write` writes.
 async fn records_of(version: Version, write: impl AsyncFnOnce(&mut Side)) -> (Vec<usize>, usize) {
@@ -38,10 +37,10 @@ fn assert_full(name: &str, version: Version, (lengths, written): (Vec<usize>, us
 
 #[test]
 fn a_flush_makes_no_record_more_than_it_needs() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for length in [1, 100, 8000, 8192, 16_383, 16_384, 16_385, 65_536, 200_000, 1_000_000] {
-                let data = pattern(length);
+                let data = scrambled(length, 0);
                 let made = records_of(version, async |side: &mut Side| {
                     side.output.write_all(&data).await.expect("room");
                 });
@@ -53,12 +52,12 @@ fn a_flush_makes_no_record_more_than_it_needs() {
 
 #[test]
 fn small_writes_of_a_turn_share_a_record() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             for (count, size) in [(10, 1), (5000, 1), (1000, 60), (30, 1000), (8, 8000)] {
                 let made = records_of(version, async |side: &mut Side| {
                     for _ in 0..count {
-                        side.output.write_all(&pattern(size)).await.expect("room");
+                        side.output.write_all(&scrambled(size, 0)).await.expect("room");
                     }
                 });
                 assert_full(&format!("{count} writes of {size}"), version, made.await);
@@ -69,12 +68,12 @@ fn small_writes_of_a_turn_share_a_record() {
 
 #[test]
 fn large_values_and_small_writes_share_records() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let made = records_of(version, async |side: &mut Side| {
                 for value in [40_000, 33_000] {
                     side.output.write_str("a small write in front").await.expect("room");
-                    side.output.write_bytes(Bytes::from(pattern(value))).await.expect("room");
+                    side.output.write_bytes(Bytes::from(scrambled(value, 0))).await.expect("room");
                 }
             });
             assert_full("values of 40,000 and 33,000 between small writes", version, made.await);
@@ -84,7 +83,7 @@ fn large_values_and_small_writes_share_records() {
 
 #[test]
 fn an_idle_session_holds_no_block() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let ledger = Arc::new(BlockLedger::default());
             let pool = WorkerPool::enter(Arc::clone(&ledger));
@@ -92,7 +91,7 @@ fn an_idle_session_holds_no_block() {
             assert_eq!(ledger.in_use(), 0, "behind the handshake");
             for length in [1, 5000, 16_384, 100_000] {
                 for _ in 0..2 {
-                    left.output.write_all(&pattern(length)).await.expect("room");
+                    left.output.write_all(&scrambled(length, 0)).await.expect("room");
                     left.output.flush().await.expect("room");
                     let mut read = vec![0; length];
                     right.input.read_exact(&mut read).await.expect("all of it");
@@ -111,13 +110,17 @@ fn an_idle_session_holds_no_block() {
 
 #[test]
 fn a_reader_who_does_not_read_stops_the_sender() {
-    watched(|| async {
+    watched_future(|| async {
         for version in BOTH {
             let ledger = Arc::new(BlockLedger::default());
             let pool = WorkerPool::enter(Arc::clone(&ledger));
-            let (mut left, mut right) =
-                vocabulary::opened_over(64 * 1024, &client(version), &server(version)).await;
-            let data = pattern(10_000);
+            let (mut left, mut right) = forebay_testing::sessions::opened_over(
+                64 * 1024,
+                &client(version),
+                &server(version),
+            )
+            .await;
+            let data = scrambled(10_000, 0);
             right.output.write_all(&data).await.expect("room");
             let mut byte = [0];
             left.input.read_exact(&mut byte).await.expect("the first byte");

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -13,8 +11,8 @@ use std::process;
 use std::time::{Duration, Instant};
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, Socket};
+use forebay_testing::{Child, dial, listener, report, role, say, skip, watched};
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{Child, dial, listener, report, role, say, skip, watched};
 
 const NAME: &str = "a1_a_server_out_of_descriptors_hardly_tries_and_goes_on_serving";
 const CLIENTS: usize = 500;

@@ -4,15 +4,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, Result, SelectorManager, Socket};
+use forebay_testing::{Child, dial, listener, report, role, say, skip, until, watched};
 use futures_lite::future::yield_now;
-use support::{Child, dial, listener, report, role, say, skip, until, watched};
 
 /// The machine has run out of something.
 const OF_THE_MACHINE: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];

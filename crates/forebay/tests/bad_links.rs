@@ -7,15 +7,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager};
-use support::{
+use forebay_testing::{
     Cable, End, KIB, Known, MIB, PLUG, Random, from_environment, on_a_cable, report, role, say,
     seed, skip, watched_for,
 };
@@ -259,7 +257,7 @@ impl Relay {
     fn start(cable: &Cable, seed: u64) -> Option<Self> {
         let mut process = Command::new("ip")
             .args(["netns", "exec", cable.name(End::Left)])
-            .args(["python3", "-c", include_str!("support/relay.py")])
+            .args(["python3", "-c", include_str!("relay.py")])
             .args(["relayl", "relayr", &seed.to_string(), "3", "10", "10"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::sync::atomic::Ordering::SeqCst;
@@ -13,9 +11,11 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, Result, SelectorManager};
+use forebay_testing::{
+    ends::{Scratch, Sink, Told},
+    pattern, until_that, watched,
+};
 use futures_lite::future::{self, poll_once, yield_now, zip};
-use vocabulary::ends::{Scratch, Sink, Told, pattern};
-use vocabulary::{until, watched};
 
 // ---- round trips ---------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ fn a_file_goes_through_a_socket_into_a_file() {
         let (from, into) = (Scratch::new("from"), Scratch::new("into"));
         std::fs::write(&from.0, pattern(BYTES)).unwrap();
         forebay::run(async |selector: SelectorManager| {
-            let (client, server, _listener) = vocabulary::connected(&selector).await?;
+            let (client, server, _listener) = forebay_testing::connected(&selector).await?;
             let (mut to_socket, mut from_socket) = (client.output, server.input);
             let mut input = selector.blocking_reader(File::open(&from.0)?);
             let mut output = selector.blocking_writer(File::create(&into.0)?);
@@ -177,7 +177,7 @@ fn a_read_that_is_dropped_keeps_its_bytes_for_the_next() {
             for number in 0..200 {
                 // The read begins on its thread, and the wait for it is given up.
                 assert!(poll_once(input.read_line()).await.is_none());
-                until("it reads", || reads.load(SeqCst) > number).await;
+                until_that("it reads", || reads.load(SeqCst) > number).await;
                 assert!(poll_once(input.read_line()).await.is_none());
                 chunks.send(Ok(format!("line {number}\n").into_bytes())).unwrap();
                 assert_eq!(input.read_line().await?, Some(format!("line {number}")));
@@ -301,11 +301,11 @@ fn giving_up_a_channel_drops_its_reader() {
             let reads_of_second = Arc::clone(&told.reads);
             let mut input = selector.blocking_reader(Held(Arc::clone(&held), told));
             assert!(poll_once(input.read_u8()).await.is_none());
-            until("it reads", || reads_of_second.load(SeqCst) == 1).await;
+            until_that("it reads", || reads_of_second.load(SeqCst) == 1).await;
             drop(input);
             assert_eq!(Arc::strong_count(&held), 2);
             chunks.send(Ok(b"late".to_vec())).unwrap();
-            until("the reader is dropped", || Arc::strong_count(&held) == 1).await;
+            until_that("the reader is dropped", || Arc::strong_count(&held) == 1).await;
 
             // So is one of a channel that was ended with a cause.
             let mut input = selector.blocking_reader(Held(Arc::clone(&held), Told::new().0));
@@ -355,7 +355,7 @@ fn a_closing_selector_answers_a_waiting_read_with_closed() {
                 input.copy_to(&mut into).await
             });
             let both = || reads.load(SeqCst) == 2 && reads_of_second.load(SeqCst) == 1;
-            until("both read", both).await;
+            until_that("both read", both).await;
             selector.close().await;
             let input = reading.await.unwrap().unwrap();
             assert_closed(copying.await.unwrap());

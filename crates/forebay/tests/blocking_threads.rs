@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::fs::File;
 use std::io::{self, PipeReader, Read};
 use std::sync::Arc;
@@ -13,11 +11,14 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use forebay::Trust;
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager};
+use forebay_testing::{
+    OnDrop, alone, await_that, child,
+    ends::{Gate, Sink, Told},
+    unix::{Directory, leave_stale},
+    until_that, watched,
+};
 use futures_lite::future::{self, poll_once};
 use rustix::fs::{FlockOperation, flock};
-use vocabulary::ends::{Gate, Sink, Told};
-use vocabulary::unix::{Directory, leave_stale};
-use vocabulary::{OnDrop, alone, await_that, child, until, watched};
 
 /// A read that waits until it is told that there is a byte, and then finds the end.
 struct Held {
@@ -54,7 +55,7 @@ impl Blocked {
             selector.spawn(async move { input.read_line().await.map(drop) })
         });
         let reading = reading.collect();
-        until("all are inside", || self.inside.load(SeqCst) == before + count).await;
+        until_that("all are inside", || self.inside.load(SeqCst) == before + count).await;
         reading
     }
 }
@@ -91,7 +92,7 @@ impl Beside<'_> {
         self.expect("a stale path", replace).await;
         #[cfg(feature = "tls")]
         {
-            use vocabulary::tls::{Authority, Configs, secure_pair};
+            use forebay_testing::tls::{Authority, Configs, secure_pair};
 
             // The system's roots are read on a thread, by the first handshake that needs them.
             let authority = Authority::new();
@@ -159,7 +160,7 @@ fn a_read_that_never_returns_keeps_neither_run_nor_the_process() {
                 assert!(poll_once(input.read_line()).await.is_none());
                 let mut input = selector.blocking_reader(other);
                 selector.spawn(async move { input.read_line().await.map(drop) }).detach();
-                until("both read", || reading.load(SeqCst) == 2).await;
+                until_that("both read", || reading.load(SeqCst) == 2).await;
                 Result::Ok("ran")
             },
         );
@@ -228,8 +229,8 @@ fn one_call_too_many_is_refused_at_once_and_names_the_setting() {
 
             // A thread is free again: the same channel goes on, and has lost nothing.
             blocked.gate.open(1);
-            until("one has ended", || blocked.inside.load(SeqCst) == MAX - 1).await;
-            until("its task has, too", || reading.iter().any(JoinHandle::is_finished)).await;
+            until_that("one has ended", || blocked.inside.load(SeqCst) == MAX - 1).await;
+            until_that("its task has, too", || reading.iter().any(JoinHandle::is_finished)).await;
             assert_eq!(input.read_line().await?.as_deref(), Some("kept"));
             blocked.gate.open(MAX);
             for read in reading {

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,9 +9,12 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, Error, Result, SelectorManager};
+use forebay_testing::{
+    Signal, alone, await_that,
+    ends::{Gate, Sink, SinkWriter},
+    lock, pattern, until_that, watched,
+};
 use futures_lite::future::{self, poll_once};
-use vocabulary::ends::{Gate, Sink, SinkWriter, pattern};
-use vocabulary::{Signal, alone, await_that, lock, until, watched};
 
 // ---- writing -------------------------------------------------------------------------------------------
 
@@ -46,7 +47,7 @@ fn what_is_written_is_written_out_without_being_asked() {
             let sink = Sink::default();
             let mut output = selector.blocking_writer(sink.writer());
             output.write_str("by itself").await?;
-            until("it is there", || sink.written().flushed == 9).await;
+            until_that("it is there", || sink.written().flushed == 9).await;
             Result::Ok(())
         })
         .unwrap();
@@ -72,7 +73,7 @@ fn finish_waits_for_the_last_flush_and_drops_the_writer() {
             let mut output = selector.blocking_writer(Slow(sink.writer(), gate.clone()));
             output.write_str("all of it").await?;
             assert!(poll_once(output.finish()).await.is_none());
-            until("it is written", || sink.written().bytes.len() == 9).await;
+            until_that("it is written", || sink.written().bytes.len() == 9).await;
             assert!(poll_once(output.finish()).await.is_none(), "not flushed yet");
             gate.open(usize::MAX);
             output.finish().await?;
@@ -385,7 +386,7 @@ fn a_writer_may_use_the_selector_it_is_written_by() {
             let mut output = selector.blocking_writer(writer);
             output.abort_with(Error::other("enough"));
             drop(output);
-            until("all of it is written", || sink.written().bytes.len() == 16).await;
+            until_that("all of it is written", || sink.written().bytes.len() == 16).await;
             Result::Ok(())
         })
         .unwrap();

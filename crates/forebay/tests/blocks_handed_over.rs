@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::SelectorManager;
+use forebay_testing::{KIB, from_environment, report, wait_for, watched};
 use futures_lite::future::yield_now;
-use support::{KIB, from_environment, report, wait_for, watched};
 
 /// Each is one race.
 const ROUNDS: usize = 1000;

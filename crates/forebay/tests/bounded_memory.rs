@@ -4,19 +4,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::thread;
 
 use forebay::{Result, SelectorManager, Socket};
-use socket2::{Domain, Type};
-use support::{
+use forebay_testing::{
     Child, KIB, MIB, dial, from_environment, listener, memory_of, report, role, say, sleeps,
     watched_for,
 };
+use socket2::{Domain, Type};
 
 const GIB: usize = 1024 * MIB;
 /// Sessions that it goes through at a time: the end of each waits for an acknowledgement, which the
@@ -167,7 +165,7 @@ fn a_line_without_end_ends_a_session_that_does_not_want_it() {
     if let Some(role) = role() {
         return serve(&role);
     }
-    let grown = watched_for(support::PATIENCE, || {
+    let grown = watched_for(forebay_testing::PATIENCE, || {
         let mut server = Child::start(NAME, "line");
         let port = server.hear_number();
         send_in_sessions(port, AT_A_TIME * 4 * MIB, || ());
@@ -188,7 +186,7 @@ fn a_line_without_end_is_skipped_in_little_memory() {
     if let Some(role) = role() {
         return serve(&role);
     }
-    let grown = watched_for(support::PATIENCE, || {
+    let grown = watched_for(forebay_testing::PATIENCE, || {
         let mut server = Child::start(NAME, "line_or_skip");
         let port = server.hear_number();
         let mut grown = 0;
@@ -238,7 +236,7 @@ fn pump(peers: &mut [TcpStream], piece: &[u8], server: &Child) -> usize {
                 sent += count;
             }
         }
-        support::wait_for(|| sleeps(server.id()));
+        forebay_testing::wait_for(|| sleeps(server.id()));
         quiet = if sent == before { quiet + 1 } else { 0 };
     }
     sent
@@ -246,11 +244,11 @@ fn pump(peers: &mut [TcpStream], piece: &[u8], server: &Child) -> usize {
 
 fn peers_that_never_read(test: &'static str, role: &'static str, piece: Vec<u8>) {
     let peers_count = from_environment("FOREBAY_DEAF_PEERS", PEERS);
-    let grown = watched_for(support::PATIENCE, move || {
+    let grown = watched_for(forebay_testing::PATIENCE, move || {
         let mut server = Child::start(test, role);
         let port = server.hear_number();
         pump(&mut [deaf_peer(port)], &piece, &server);
-        support::wait_for(|| sleeps(server.id()));
+        forebay_testing::wait_for(|| sleeps(server.id()));
         let growth = Growth::of(&server);
         let mut peers: Vec<_> = (0..peers_count).map(|_| deaf_peer(port)).collect();
         let sent = pump(&mut peers, &piece, &server);

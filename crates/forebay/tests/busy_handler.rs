@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, channel};
 
 use forebay::{Result, SelectorManager, Socket};
+use forebay_testing::{dial, listener, watched};
 use futures_lite::future::pending;
-use support::{dial, listener, watched};
 
 /// Sends lines back; blocks at one of them until it is let go.
 async fn echo(socket: Socket, gate: Option<Receiver<()>>) -> Result<()> {

@@ -4,12 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result, SelectorManager};
-use support::{KIB, pattern, settle, until, until_at_rest, watched};
+use forebay_testing::{KIB, pattern, settle, until, until_at_rest, watched};
 
 type Reports = Arc<Mutex<Vec<String>>>;
 
@@ -216,7 +214,7 @@ fn an_error_that_the_reader_cannot_be_told_is_reported() {
 fn half_an_item_is_no_clean_end() {
     run_reported(async |selector, _| {
         let mut input = selector.writer(|mut output| async move {
-            let huge = pattern(3 * support::MIB);
+            let huge = pattern(3 * forebay_testing::MIB);
             assert!(futures_lite::future::poll_once(output.write_all(&huge)).await.is_none());
             Ok(())
         });

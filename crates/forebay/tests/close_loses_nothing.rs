@@ -5,16 +5,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Result, ServerSocket, pipe};
+use forebay_testing::{KIB, PATIENCE, listener, pattern, report, until_at_rest, watched_for};
 use futures_lite::future::block_on;
 use socket2::{Domain, Type};
-use support::{KIB, PATIENCE, listener, pattern, report, until_at_rest, watched_for};
 
 const WRITTEN: usize = 200_000;
 /// Connections at a time. A close waits for the peer's kernel, which puts its acknowledgement off for

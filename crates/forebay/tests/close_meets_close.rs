@@ -4,19 +4,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use forebay::{CloseReason, Connection, Result, SelectorManager, Socket};
-use futures_lite::future::{block_on, poll_once, yield_now, zip};
-use support::{
+use forebay_testing::{
     KIB, MIB, Random, dial, listener, pair, pattern, read_to_end, report, run, seed, until,
     until_at_rest,
 };
+use futures_lite::future::{block_on, poll_once, yield_now, zip};
 
 /// Both ends, each with a handle of its own.
 async fn both_ends(selector: &SelectorManager) -> Result<(Socket, Socket)> {

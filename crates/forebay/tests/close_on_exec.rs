@@ -7,16 +7,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::thread;
 
 use forebay::{Connection, Result, SelectorManager};
+use forebay_testing::{Child, listener, report, role, run, say, until_at_rest, watched};
 use futures_lite::future::zip;
-use support::{Child, listener, report, role, run, say, until_at_rest, watched};
 
 /// `O_CLOEXEC`, as `/proc/PID/fdinfo` writes it.
 const CLOSE_ON_EXEC: u32 = 0o2_000_000;

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::LazyLock;
@@ -13,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::{CloseReason, Result, SelectorManager, Socket};
-use support::{
+use forebay_testing::{
     MIB, MOMENT, just_before, on_every_transport_with_clock, pair, pattern, settle, until,
     until_at_rest, with_clock,
 };
@@ -55,7 +53,7 @@ fn it_ends_when_its_time_is_over_be_it_shorter_or_longer_than_the_drain_timeout(
             assert_eq!(selector.stats().timers, 0);
             assert_eq!(socket.closed().await, CloseReason::Failed);
             // Half of it must not look like all of it.
-            let (_, end) = support::read_to_end(&mut peer);
+            let (_, end) = forebay_testing::read_to_end(&mut peer);
             assert!(end.is_some());
             Ok(())
         });
@@ -107,7 +105,7 @@ fn it_shortens_a_close_that_is_under_way() {
 fn a_dropped_writer_has_the_drain_timeout_of_its_connection() {
     with_clock(async |selector, clock| {
         let server = selector.tcp().drain_timeout(LONG).bind("127.0.0.1:0").await?;
-        let mut peer = support::dial(server.port());
+        let mut peer = forebay_testing::dial(server.port());
         let socket = server.accept().await?;
         let mut output = socket.open_write_channel()?;
         output.write_bytes(UNSENT.clone()).await?;
@@ -136,10 +134,10 @@ fn what_was_acknowledged_is_not_counted_as_lost() {
         output.flush().await?;
         peer.read_exact(&mut [0; 10]).unwrap();
         peer.write_all(b"more is to come").unwrap();
-        until(|| support::other_end(&peer).is_some_and(|it| it.unread == 15)).await;
+        until(|| forebay_testing::other_end(&peer).is_some_and(|it| it.unread == 15)).await;
         let closing = selector.spawn(async move { socket.close_within(SHORT).await });
         until(|| selector.stats().lingering == 1).await;
-        until(|| support::other_end(&peer).is_some_and(|it| it.unacknowledged == 0)).await;
+        until(|| forebay_testing::other_end(&peer).is_some_and(|it| it.unacknowledged == 0)).await;
         assert!(!closing.is_finished());
         clock.advance(SHORT);
         closing.await?;

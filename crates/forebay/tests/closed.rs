@@ -5,19 +5,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::Write;
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
-use futures_lite::future::{block_on, poll_once, yield_now};
-use support::{
+use forebay_testing::{
     Transport, assert_reset, on_each, on_every_transport, other_end, pair, report, reset, run,
     settle, wait_for,
 };
+use futures_lite::future::{block_on, poll_once, yield_now};
 
 /// Connections that are reset under two threads; `FOREBAY_RACES` sets another number.
 const RACES: usize = 300;

@@ -7,10 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::resume_unwind;
@@ -20,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
-use socket2::{Domain, Type};
-use support::{
+use forebay_testing::{
     Child, KIB, PATIENCE, from_environment, pattern, report, role, say, unacknowledged_from, until,
     watched_for,
+    witness::{Witness, counted, on_a_thread},
 };
-use witness::{Witness, counted, on_a_thread};
+use socket2::{Domain, Type};
+
+forebay_testing::count_allocations!();
 
 const WRITTEN: usize = 200_000;
 /// What the peers send, one after the other, and nobody reads.

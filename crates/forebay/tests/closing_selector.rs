@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::Read;
 use std::sync::Barrier;
 use std::thread;
@@ -13,8 +11,8 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, JoinHandle, SelectorManager};
+use forebay_testing::{on_every_transport_with_clock, pair, run, watched};
 use futures_lite::future::{block_on, yield_now};
-use support::{on_every_transport_with_clock, pair, run, watched};
 
 /// A pair that ended in both directions inside `run`, and is dropped outside.
 #[test]
@@ -121,7 +119,7 @@ fn a_closing_selector_sends_what_a_blocking_writer_accepted() {
 /// A task that is spawned beside `close` is refused, or has ended when `close` returns.
 #[test]
 fn a_task_spawned_beside_a_close_does_not_outlive_it() {
-    let rounds: usize = support::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
+    let rounds: usize = forebay_testing::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
     watched(move || {
         for round in 0..rounds {
             let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
@@ -158,7 +156,7 @@ fn a_task_spawned_beside_a_close_does_not_outlive_it() {
 /// So does what a connection does by itself: its background close is a task as well.
 #[test]
 fn nor_does_a_connection_that_is_dropped_beside_a_close() {
-    let rounds: usize = support::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
+    let rounds: usize = forebay_testing::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
     watched(move || {
         for _ in 0..rounds.min(300) {
             let clock = TestClock::new();

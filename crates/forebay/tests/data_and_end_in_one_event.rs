@@ -4,12 +4,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{self, Read, Write};
 
 use forebay::{Result, Socket, write_line};
-use support::{Child, KIB, MIB, dial, end_and_arrive, listener, pattern, role, say, watched};
+use forebay_testing::{
+    Child, KIB, MIB, dial, end_and_arrive, listener, pattern, role, say, watched,
+};
 
 const ROUNDS: usize = 50;
 

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,9 +12,9 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
+use forebay_testing::{alone, lock, until_that, watched};
 use futures_lite::future::yield_now;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use vocabulary::{alone, lock, until, watched};
 
 /// Descriptors that the process may have.
 const LIMIT: u64 = 64;
@@ -168,14 +166,14 @@ fn a1_a_descriptor_of_somebody_else_is_found_when_the_pause_is_over() {
         assert_eq!((scene.accepted(), scene.pauses()), (0, pauses));
 
         scene.clock.advance(LONGEST_PAUSE);
-        until("three are accepted", || scene.accepted() == 3).await;
+        until_that("three are accepted", || scene.accepted() == 3).await;
         scene.settle().await;
         assert_eq!((scene.accepted(), scene.pauses()), (3, pauses + 1));
         assert!(lock(&scene.told)[pauses].contains("5ms"), "{:?}", lock(&scene.told)[pauses]);
 
         scene.others.clear();
         scene.clock.advance(Duration::from_millis(5));
-        until("all are accepted", || scene.accepted() == CLIENTS as u64).await;
+        until_that("all are accepted", || scene.accepted() == CLIENTS as u64).await;
         let mut clients = std::mem::take(&mut scene.clients);
         for client in &mut clients {
             assert!(is_answered(&scene, client).await);
@@ -191,7 +189,7 @@ fn a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
     scene("a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once", async |mut scene| {
         drop(scene.others.split_off(scene.others.len() - 2));
         scene.serve();
-        until("two are accepted", || scene.accepted() == 2).await;
+        until_that("two are accepted", || scene.accepted() == 2).await;
         scene.settle().await;
         assert_eq!((scene.accepted(), scene.pauses()), (2, 1));
 
@@ -203,7 +201,7 @@ fn a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
             let accepted = gone as u64 + 2;
             assert_eq!(scene.accepted(), accepted);
             clients[gone].shutdown(Shutdown::Both).unwrap();
-            until("the next is accepted", || scene.accepted() > accepted).await;
+            until_that("the next is accepted", || scene.accepted() > accepted).await;
             scene.settle().await;
         }
         assert!(scene.pauses() < CLIENTS, "{} pauses", scene.pauses());
@@ -227,7 +225,7 @@ fn a1_every_listener_that_pauses_is_told() {
         scene.settle().await;
         assert!(!first.is_finished() && !second.is_finished());
         only.abort();
-        until("one of them has it", || first.is_finished() || second.is_finished()).await;
+        until_that("one of them has it", || first.is_finished() || second.is_finished()).await;
         let (done, waiting) = if first.is_finished() { (first, second) } else { (second, first) };
         scene.settle().await;
         assert!(!waiting.is_finished());

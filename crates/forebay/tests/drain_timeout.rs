@@ -4,19 +4,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{ErrorKind as IoKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{CloseReason, ErrorKind, Result, SelectorManager, Socket, Stats};
-use socket2::{Domain, Type};
-use support::{
+use forebay_testing::{
     KIB, MIB, TcpState, just_before_silence, listener, other_end, past_silence, pattern,
     read_to_end, until, until_at_rest, until_given_up, watched,
 };
+use socket2::{Domain, Type};
 
 const TIMEOUT: Duration = Duration::from_millis(700);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -171,7 +169,7 @@ fn a_peer_that_stays_silent_is_released() {
 #[test]
 fn a_peer_that_has_everything_is_not_waited_for() {
     run_with_clock(async |selector, clock| {
-        let (socket, mut peer) = support::pair(&selector).await?;
+        let (socket, mut peer) = forebay_testing::pair(&selector).await?;
         let mut output = socket.open_write_channel()?;
         output.write_str("goodbye\n").await?;
         let closing = selector.spawn(async move { socket.close().await });

@@ -5,21 +5,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-#[path = "vocabulary/drop_orders.rs"]
-mod drop_orders;
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::io::{ErrorKind as IoKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use drop_orders::{
+use forebay::{SelectorManager, Socket};
+use forebay_testing::drop_orders::{
     Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
     no_peer_that_never_reads_holds_a_socket_for_ever,
 };
-use forebay::{SelectorManager, Socket};
 use socket2::{Domain, Type};
+
+forebay_testing::count_allocations!();
 
 /// The standard library's sockets.
 struct Plain {
@@ -40,22 +36,24 @@ impl Plain {
 }
 
 impl Peers for Plain {
-    type Peer = TcpStream;
+    type Peer = PlainPeer;
 
-    async fn connect(&self, selector: &SelectorManager) -> (Socket, TcpStream) {
+    async fn connect(&self, selector: &SelectorManager) -> (Socket, PlainPeer) {
         let socket = selector.tcp().connect(self.address).await.unwrap();
-        (socket, self.listener.accept().unwrap().0)
+        (socket, PlainPeer(self.listener.accept().unwrap().0))
     }
 }
 
-impl Peer for TcpStream {
+struct PlainPeer(TcpStream);
+
+impl Peer for PlainPeer {
     async fn say(&mut self, bytes: &[u8]) {
-        self.write_all(bytes).unwrap();
+        self.0.write_all(bytes).unwrap();
     }
 
     fn read_to_end(&mut self) -> (Vec<u8>, Arrival) {
-        self.set_read_timeout(Some(ENDS_WITHIN)).unwrap();
-        let (bytes, error) = support::read_to_end(self);
+        self.0.set_read_timeout(Some(ENDS_WITHIN)).unwrap();
+        let (bytes, error) = forebay_testing::read_to_end(&mut self.0);
         let Some(error) = error else { return (bytes, Arrival::Everything) };
         assert_eq!(error.kind(), IoKind::ConnectionReset, "after {} bytes", bytes.len());
         (bytes, Arrival::Reset)

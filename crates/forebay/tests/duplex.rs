@@ -4,16 +4,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::time::Duration;
 
 use forebay::{CloseReason, Connection, Result, SelectorManager};
-use futures_lite::future::poll_once;
-use support::{
+use forebay_testing::{
     KIB, Transport, assert_reset, on_transports, pattern, run, settle, until, until_at_rest,
     with_clock,
 };
+use futures_lite::future::poll_once;
 
 /// Runs a test over the transports that know resets, and sees that nothing is left behind.
 #[track_caller]
@@ -37,7 +35,7 @@ async fn write_until_refused(it: &mut Connection) -> forebay::Error {
         if let Err(error) = outcome {
             return error;
         }
-        support::settle().await;
+        forebay_testing::settle().await;
     }
 }
 

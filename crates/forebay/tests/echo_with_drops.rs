@@ -6,10 +6,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::hash::{DefaultHasher, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +14,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, SocketAddress};
-use support::{
+use forebay_testing::{
     KIB, PATIENCE, Random, from_environment, listener, report, seed, until_at_rest, watched_for,
+    witness::{Witness, counted, on_a_thread},
 };
-use witness::{Witness, counted, on_a_thread};
+
+forebay_testing::count_allocations!();
 
 const NAME: &str = "echo_with_drops";
 const LANES: u64 = 64;

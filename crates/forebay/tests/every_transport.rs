@@ -3,11 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use forebay::{ByteReadChannel, ByteWriteChannel, CloseReason, Connection, Result};
+use forebay_testing::{MIB, on_every_transport, pattern, report, settle, until};
 use futures_lite::future::{poll_once, yield_now, zip};
-use support::{MIB, on_every_transport, pattern, report, settle, until};
 
 /// Each direction of the echo.
 const ECHOED: usize = 10_000_000;

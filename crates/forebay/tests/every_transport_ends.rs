@@ -3,19 +3,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
     ByteReadChannel, CloseReason, Connection, Error, ErrorKind, Result, SelectorManager,
 };
-use futures_lite::future::{poll_once, yield_now, zip};
-use support::{
+use forebay_testing::{
     DRAIN_TIMEOUT, Transport, just_before_silence, on_each, on_every_transport,
     on_every_transport_with_clock, past_silence, pattern, report, settle, until, until_at_rest,
 };
+use futures_lite::future::{poll_once, yield_now, zip};
 
 const WRITTEN: usize = 200_000;
 const CLOSES: usize = 100;

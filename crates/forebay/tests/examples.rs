@@ -2,13 +2,11 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use support::{Server, example, lines_of};
+use forebay_testing::{Server, example, lines_of};
 
 #[test]
 fn quickstart_greets_three_names_then_again_over_tls_and_ends() {
@@ -30,12 +28,12 @@ fn quickstart_greets_three_names_then_again_over_tls_and_ends() {
 fn r7_quickstart_does_not_notice_interrupted_calls() {
     const NAME: &str = "r7_quickstart_does_not_notice_interrupted_calls";
     const CALLS: &str = "accept4,recvfrom,sendto,sendmsg,epoll_wait,epoll_pwait,write";
-    let log = support::Log::new(NAME);
+    let log = forebay_testing::Log::new(NAME);
     let (trace, inject) =
         (format!("trace={CALLS}"), format!("inject={CALLS}:error=EINTR:when=2+2"));
     let strace = ["strace", "-f", "-o", log.path(), "-e", &trace, "-e", &inject];
-    if !support::Child::can_trace(&strace) {
-        return support::skip(NAME, "strace is missing, may not trace, or cannot inject");
+    if !forebay_testing::Child::can_trace(&strace) {
+        return forebay_testing::skip(NAME, "strace is missing, may not trace, or cannot inject");
     }
     let quickstart = example("quickstart");
     let done =
@@ -44,7 +42,10 @@ fn r7_quickstart_does_not_notice_interrupted_calls() {
     let lines = lines_of(&done.stdout);
     assert_eq!(lines.iter().filter(|line| line.starts_with("server: Hello, ")).count(), 6);
     let interrupted = log.lines().iter().filter(|line| line.contains("EINTR")).count();
-    support::report(&format!("{NAME}: {interrupted} calls interrupted, {} lines", lines.len()));
+    forebay_testing::report(&format!(
+        "{NAME}: {interrupted} calls interrupted, {} lines",
+        lines.len()
+    ));
     assert!(interrupted > 10);
 }
 

@@ -3,18 +3,16 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use support::{Server, example, lines_of, skip};
-use vocabulary::tls::{Authority, LOCAL};
-use vocabulary::unix::Directory;
+use forebay_testing::{
+    Server, example, lines_of, skip,
+    tls::{Authority, LOCAL},
+    unix::Directory,
+};
 
 const GREETINGS: [&str; 3] = ["Please enter your name", "Hello, Ada!", "Hello, Grace!"];
 
@@ -78,7 +76,7 @@ fn the_server_prints_whom_to_trust_where_no_file_is_given() {
     while !pem.ends_with("-----END CERTIFICATE-----\n") {
         assert!(server.output.read_line(&mut pem).unwrap() > 0, "{pem}");
     }
-    let authority = vocabulary::tls::write(&directory, "ca.pem", &pem);
+    let authority = forebay_testing::tls::write(&directory, "ca.pem", &pem);
     let greeted = greeted_by(&server, authority.to_str().unwrap());
     assert_eq!(lines_of(&greeted.stdout), GREETINGS, "{greeted:?}");
     // Another run's authority has the same name, and vouches for nothing here.
@@ -113,7 +111,7 @@ impl Files {
         let directory = Directory::new();
         let authority = Authority::new();
         let (chain, key) = authority.server(LOCAL).write(&directory, "server");
-        let root = vocabulary::tls::write(&directory, "ca.pem", &authority.pem());
+        let root = forebay_testing::tls::write(&directory, "ca.pem", &authority.pem());
         Self { _directory: directory, paths: [chain, key, root] }
     }
 

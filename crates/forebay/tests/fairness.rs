@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager, Socket, pipe};
-use support::{KIB, dial, listener, pair, report, run, until};
+use forebay_testing::{KIB, dial, listener, pair, report, run, until};
 
 /// Receives and bytes that one connection may take of a turn, and accepts that a listener may.
 const FILLS_MAX: u64 = 16;

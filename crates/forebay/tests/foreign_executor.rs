@@ -4,15 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Result, SelectorManager};
+use forebay_testing::{
+    KIB, MIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched,
+};
 use futures_lite::future::{block_on, poll_once};
-use support::{KIB, MIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -7,8 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::pending;
 use std::io::Write;
 use std::mem;
@@ -21,9 +19,9 @@ use forebay::{
     ByteReadChannel, ByteWriteChannel, CloseReason, Connection, Result, SelectorManager,
     ServerSocket,
 };
+use forebay_testing::{KIB, MIB, listener, pattern, read_to_end, watched};
 use futures_lite::future::{poll_once, yield_now};
 use socket2::{Domain, Type};
-use support::{KIB, MIB, listener, pattern, read_to_end, watched};
 
 const LONG: Duration = Duration::from_secs(3600);
 

@@ -3,14 +3,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, Result, SelectorManager, Socket};
-use support::{dial, report, until, until_at_rest, watched};
+use forebay_testing::{dial, report, until, until_at_rest, watched};
 
 const CLIENTS: u64 = 500;
 const BACKLOG: u32 = 8;

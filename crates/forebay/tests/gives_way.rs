@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager, pipe};
-use futures_lite::future::{block_on, poll_once, yield_now};
-use support::{
+use forebay_testing::{
     KIB, MIB, Transport, from_environment, on_every_transport, on_transports, report, run, until,
 };
+use futures_lite::future::{block_on, poll_once, yield_now};
 
 /// Bytes that one connection may send in a turn.
 const SEND_BYTES_MAX: usize = 256 * KIB;
@@ -297,7 +295,7 @@ fn what_gave_way_is_sent_all_the_same() {
 
 #[test]
 fn what_gave_way_is_sent_although_its_driver_left() {
-    support::watched(|| {
+    forebay_testing::watched(|| {
         let selector = SelectorManager::new();
         let (mut near, far) = selector
             .block_on(async {

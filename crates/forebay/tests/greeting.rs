@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{BufRead, BufReader, ErrorKind as IoKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 
 use forebay::{SelectorManager, Stats, pipe};
-use support::{dial, listener, report, reset, run, skip, until};
+use forebay_testing::{dial, listener, report, reset, run, skip, until};
 
 const PROMPT: &str = "Please enter your name\n";
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use forebay::{Incoming, Result, SelectorManager};
+use forebay_testing::{dial, listener, run};
 use futures_lite::{Stream, StreamExt, future};
-use support::{dial, listener, run};
 
 const CLIENTS: usize = 100;
 
@@ -60,7 +58,7 @@ async fn ends_when(
         assert!(StreamExt::next(&mut incoming).await.is_none());
         served
     });
-    support::until(|| selector.stats().accepted == 1).await;
+    forebay_testing::until(|| selector.stats().accepted == 1).await;
     close().await;
     assert_eq!(ended.await?, 1);
     Ok(())
@@ -121,7 +119,7 @@ fn several_share_a_listener() {
             })
             .collect();
         let clients: Vec<_> = (0..CLIENTS).map(|_| dial(server.port())).collect();
-        support::until(|| selector.stats().accepted == CLIENTS as u64).await;
+        forebay_testing::until(|| selector.stats().accepted == CLIENTS as u64).await;
         server.close();
         let mut count = 0;
         for accepting in accepting {

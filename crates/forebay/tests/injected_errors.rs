@@ -16,7 +16,6 @@ mod judge;
 mod program;
 #[path = "injected/scenes.rs"]
 mod scenes;
-mod support;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
@@ -26,10 +25,10 @@ use std::time::{Duration, Instant};
 use std::{env, fmt, thread};
 
 use calls::ERRORS;
+use forebay_testing::{Child, report, skip, watched_for};
 use judge::{Fault, Notes};
 use program::Injection;
 use scenes::Scene;
-use support::{Child, report, skip, watched_for};
 
 const NAME: &str = "what_the_system_refuses_once_harms_nobody_else";
 /// Cases of a run that is not told otherwise.

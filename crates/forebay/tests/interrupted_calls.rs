@@ -9,13 +9,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager};
+use forebay_testing::{
+    Child, KIB, Known, Log, listener, report, role, run, say, skip, wait_for, watched,
+};
 use futures_lite::future::zip;
-use support::{Child, KIB, Known, Log, listener, report, role, run, say, skip, wait_for, watched};
 
 const NAME: &str = "r7_every_second_call_is_interrupted_and_nobody_notices";
 const BYTES: usize = 3_000_000;

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Error, Result, SelectorManager};
+use forebay_testing::watched;
 use futures_lite::future::poll_once;
-use vocabulary::watched;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -7,8 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,11 +17,11 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager, Socket};
-use futures_lite::future::yield_now;
-use support::{
+use forebay_testing::{
     KIB, PATIENCE, Random, dial, from_environment, listener, pair, report, run, seed, skip,
     until_at_rest, wait_for, watched_for,
 };
+use futures_lite::future::yield_now;
 
 // ---- L4 -----------------------------------------------------------------------------------------
 

@@ -4,9 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-mod vocabulary;
-
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpStream;
@@ -16,11 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, Result, SelectorManager, ServerSocket, Socket};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{
+use forebay_testing::{
     KIB, MIB, MOMENT, just_before_silence, listener, past_silence, pattern, settle, until,
     until_at_rest, until_given_up, watched,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const TIMEOUT: Duration = Duration::from_secs(3600);
 const MOST: usize = 8;
@@ -32,7 +29,7 @@ static UNSENT: LazyLock<Bytes> = LazyLock::new(|| pattern(16 * MIB).into());
 /// A peer that neither reads nor closes, and a connection to it with more to send than the kernel
 /// takes.
 async fn laden_pair(server: &ServerSocket) -> Result<(Socket, ByteWriteChannel, TcpStream)> {
-    let peer = support::dial(server.port());
+    let peer = forebay_testing::dial(server.port());
     let socket = server.accept().await?;
     let mut output = socket.open_write_channel()?;
     output.write_bytes(UNSENT.clone()).await?;
@@ -166,7 +163,7 @@ fn only_those_without_an_owner_count() {
 /// either direction.
 #[test]
 fn a_lack_of_descriptors_ends_the_oldest() {
-    vocabulary::alone("a_lack_of_descriptors_ends_the_oldest", || {
+    forebay_testing::alone("a_lack_of_descriptors_ends_the_oldest", || {
         watched(|| {
             let clock = TestClock::new();
             let builder = SelectorManager::builder().clock(clock.clone());
@@ -182,7 +179,7 @@ fn a_lack_of_descriptors_ends_the_oldest() {
                 for _ in 0..6 {
                     peers.push(lingering_peer(&server).await?);
                 }
-                let early = support::dial(server.port());
+                let early = forebay_testing::dial(server.port());
                 let fillers = use_up_descriptors();
 
                 let mut kept = vec![server.accept().await?];

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::fs::File;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
@@ -15,14 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager, ServerSocket};
+use forebay_testing::{
+    alone, descriptors, lock, tls::Configs, unix::Directory, until_that, watched,
+};
 use futures_lite::future::yield_now;
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{
     PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, pidfd_getfd, pidfd_open, setrlimit,
 };
-use vocabulary::tls::Configs;
-use vocabulary::unix::Directory;
-use vocabulary::{alone, descriptors, lock, until, watched};
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()> + Send + 'static) {
     watched(|| forebay::run(test)).unwrap();
@@ -200,7 +198,7 @@ fn silent_peers_with_every_descriptor_keep_nobody_out() {
                 let is_pause = |it: &(_, String)| it.1.contains("trying again");
                 reported.into_iter().filter(|it| !is_pause(it)).collect::<Vec<_>>()
             };
-            until("they are told", || ended().len() >= SILENT + 1 - ROOM).await;
+            until_that("they are told", || ended().len() >= SILENT + 1 - ROOM).await;
             assert_eq!(ended().len(), SILENT + 1 - ROOM);
             for (kind, text) in ended() {
                 assert_eq!(kind, ErrorKind::Exhausted, "{text}");

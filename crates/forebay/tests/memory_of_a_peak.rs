@@ -3,10 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::future::pending;
 use std::io::Write;
 use std::net::TcpStream;
@@ -15,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use forebay::{JoinHandle, SelectorManager};
+use forebay_testing::{report, until, watched, witness::live_bytes};
 use futures_lite::future::yield_now;
-use support::{report, until, watched};
-use witness::live_bytes;
+
+forebay_testing::count_allocations!();
 
 const CLIENTS: usize = 2000;
 const TASKS: usize = 100_000;

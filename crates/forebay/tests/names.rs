@@ -4,16 +4,14 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::net::{TcpListener, UdpSocket};
 use std::process::{self, Command, Stdio};
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use forebay::{Error, ErrorKind, Result, SelectorManager};
+use forebay_testing::{Child, report, role, say, skip, watched};
 use socket2::{Domain, SockAddr, Socket, Type};
-use support::{Child, report, role, say, skip, watched};
 
 /// So many addresses has `many.test`.
 const MANY: usize = 1000;

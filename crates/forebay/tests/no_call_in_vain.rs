@@ -5,13 +5,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::io::{self, Read, Write};
 use std::{fs, process};
 
 use forebay::{Result, SelectorManager};
-use support::{Child, dial, listener, report, role, say, skip, watched};
+use forebay_testing::{Child, dial, listener, report, role, say, skip, watched};
 
 const NAME: &str = "clients_that_come_one_at_a_time_cost_no_call_in_vain";
 const CLIENTS: usize = 200;

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -14,7 +12,9 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket, Stats};
-use support::{Child, memory_of, read_to_end, report, reset, role, say, until, watched_for};
+use forebay_testing::{
+    Child, memory_of, read_to_end, report, reset, role, say, until, watched_for,
+};
 
 const NAME: &str = "many_connections_leave_nothing_behind";
 /// How many connections are made.

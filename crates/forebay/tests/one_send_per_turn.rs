@@ -4,15 +4,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::process::id;
 
 use forebay::{Result, Socket};
-use support::{Child, dial, listener, report, role, say, skip, watched};
+use forebay_testing::{Child, dial, listener, report, role, say, skip, watched};
 
 /// Calls that can put bytes on a TCP connection, with an opening parenthesis.
 const SENDS: [&str; 6] = ["sendto(", "sendmsg(", "sendmmsg(", "write(", "writev(", "pwritev2("];

@@ -7,8 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::Read;
 use std::net::TcpStream;
 use std::pin::pin;
@@ -19,11 +17,11 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, CloseReason, Connection, Result, SelectorManager};
-use futures_lite::future::{block_on, or, poll_once};
-use support::{
+use forebay_testing::{
     KIB, MIB, Transport, just_before, on_every_transport_with_clock, pair, pattern, settle, until,
     with_clock,
 };
+use futures_lite::future::{block_on, or, poll_once};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 /// Stalls of one connection.

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use forebay_testing::{dial, pattern, read_to_end, watched_for};
 use rustix::process::Signal;
-use support::{dial, pattern, read_to_end, watched_for};
 
 /// The first time everything is compiled once more.
 const PATIENCE: Duration = Duration::from_secs(300);

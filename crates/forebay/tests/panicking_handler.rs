@@ -3,14 +3,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, Socket};
-use support::{dial, listener, read_to_end, report, until_at_rest, watched};
+use forebay_testing::{dial, listener, read_to_end, report, until_at_rest, watched};
 
 const CLIENTS: usize = 100;
 const VICTIM: usize = 37;

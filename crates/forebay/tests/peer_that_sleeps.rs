@@ -5,13 +5,11 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{self, Read};
 use std::time::Duration;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager};
-use support::{
+use forebay_testing::{
     Child, KIB, Known, MIB, PATIENCE, dial, from_environment, listener, memory_of, report, role,
     run, say, seed, watched_for,
 };

@@ -6,10 +6,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use forebay::{Connection, ErrorKind, Fault, Result, SelectorManager, Socket};
-use support::{End, PATIENCE, on_a_cable, report, role, run, say, until, until_at_rest};
+use forebay_testing::{End, PATIENCE, on_a_cable, report, role, run, say, until, until_at_rest};
 
 const PORTS: usize = 100;
 /// Outside of the range, so that it takes none of them.

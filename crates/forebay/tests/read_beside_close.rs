@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager};
+use forebay_testing::{
+    KIB, Random, Signal, Transport, from_environment, on_each, pattern, report, seed,
+};
 use futures_lite::future::block_on;
-use support::{KIB, Random, Transport, from_environment, on_each, pattern, report, seed};
-use vocabulary::Signal;
 
 /// More than is usually read before the close.
 const BYTES: usize = 2 * 251 * KIB;

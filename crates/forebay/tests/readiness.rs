@@ -7,8 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::{pending, poll_fn};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,12 +17,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use forebay::{ByteReadChannel, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
-use futures_lite::future::yield_now;
-use socket2::SockRef;
-use support::{
+use forebay_testing::{
     Child, KIB, dial, end_and_arrive, is_gone, listener, other_end, pair, pattern, read_to_end,
     report, reset, role, run, say, skip, until, wait_for, watched, watched_for,
 };
+use futures_lite::future::yield_now;
+use socket2::SockRef;
 
 /// What a reading task got: the bytes, and whether it came to a clean end.
 type Got = (Vec<u8>, bool);
@@ -185,7 +183,7 @@ fn urgent_data_never_spins() {
 fn no_event_between_eagain_and_the_forgetting_is_lost() {
     const ROUNDS: usize = 100_000;
     const CONNECTIONS: usize = 200;
-    let rounds = watched_for(2 * support::PATIENCE, || {
+    let rounds = watched_for(2 * forebay_testing::PATIENCE, || {
         let selector = SelectorManager::new();
         // Has a thread of the selector's own drive it.
         let forever = selector.spawn(pending());

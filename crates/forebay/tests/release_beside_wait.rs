@@ -7,8 +7,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::hint::spin_loop;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager};
+use forebay_testing::{PATIENCE, Random, Transport, from_environment, report, seed, watched_for};
 use futures_lite::future::{block_on, poll_once};
-use support::{PATIENCE, Random, Transport, from_environment, report, seed, watched_for};
 
 /// The longest that one of the two threads lets the other run ahead.
 const SPINS_MAX: usize = 2_000;

@@ -3,8 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
@@ -12,7 +10,7 @@ use std::thread;
 use forebay::{
     ByteReadChannel, ByteWriteChannel, CloseReason, Connection, Error, Result, SelectorManager,
 };
-use support::{MIB, is_gone, pair, pattern, reset, run, until, wait_for};
+use forebay_testing::{MIB, is_gone, pair, pattern, reset, run, until, wait_for};
 
 /// A connection whose peer wrote this and reset it, which this side's kernel knows already.
 async fn reset_after(selector: &SelectorManager, data: &[u8]) -> Result<Connection> {
@@ -255,15 +253,15 @@ fn behind_the_end_mark() {
 #[test]
 fn before_it_was_accepted() {
     run(async |selector| {
-        let server = support::listener(&selector).await?;
-        reset(support::dial(server.port()));
+        let server = forebay_testing::listener(&selector).await?;
+        reset(forebay_testing::dial(server.port()));
         let it = server.accept().await?.connection()?;
         assert_everything_says_so(it).await;
 
         // The listener is none the worse for it.
         let client = thread::spawn({
             let port = server.port();
-            move || support::dial(port).write_all(b"next\n").unwrap()
+            move || forebay_testing::dial(port).write_all(b"next\n").unwrap()
         });
         let mut it = server.accept().await?.connection()?;
         assert_eq!(it.input.read_line().await?.as_deref(), Some("next"));
@@ -290,7 +288,7 @@ fn halves_alone() {
                 assert_reads_say_so(&mut input).await;
             }
         }
-        support::until_at_rest(&selector, 0).await;
+        forebay_testing::until_at_rest(&selector, 0).await;
         Ok(())
     });
 }

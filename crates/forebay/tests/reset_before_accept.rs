@@ -5,14 +5,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use forebay::{ByteReadChannel, ByteWriteChannel, ErrorKind, Result, SelectorManager, Socket};
-use support::{are_gone, dial, listener, report, reset, until_at_rest, wait_for, watched};
+use forebay_testing::{are_gone, dial, listener, report, reset, until_at_rest, wait_for, watched};
 
 const CLIENTS: usize = 60;
 

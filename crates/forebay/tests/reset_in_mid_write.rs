@@ -7,18 +7,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager, Socket};
-use rustix::net::{SendFlags, send};
-use support::{
+use forebay_testing::{
     Child, End, KIB, Log, PATIENCE, end_and_arrive, is_gone, on_a_cable, pair, pattern, report,
     reset, role, run, say, skip, until, wait_for, watched,
 };
+use rustix::net::{SendFlags, send};
 
 /// Who waits when it comes.
 const ROLES: [&str; 2] = ["a writer waits", "both wait"];

@@ -7,10 +7,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
@@ -22,11 +18,13 @@ use std::thread;
 use std::time::Instant;
 
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager, Socket};
-use futures_lite::future::poll_once;
-use support::{
+use forebay_testing::{
     PATIENCE, Random, from_environment, report, reset, seed, until_at_rest, watched_for,
+    witness::{Witness, counted, on_a_thread},
 };
-use witness::{Witness, counted, on_a_thread};
+use futures_lite::future::poll_once;
+
+forebay_testing::count_allocations!();
 
 const NAME: &str = "reused_numbers";
 /// Connections at a time.

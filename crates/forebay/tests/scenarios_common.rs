@@ -9,8 +9,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -18,9 +16,12 @@ use forebay::{
     Address, ByteReadChannel, CloseReason, Connection, Error, Result, SelectorManager,
     ServerSocket, Socket, SocketAddress, ToAddress, UnixAddress,
 };
+use forebay_testing::{
+    connected,
+    unix::{Directory, abstract_name},
+    watched,
+};
 use futures_lite::future::{poll_once, yield_now, zip};
-use vocabulary::unix::{Directory, abstract_name};
-use vocabulary::{connected, watched};
 
 /// The bytes of an address, as Ktor's `resolveAddress` gives them.
 fn octets(address: &SocketAddress) -> Vec<u8> {

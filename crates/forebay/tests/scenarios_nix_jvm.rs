@@ -9,8 +9,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::future::pending;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Connection, Result, SelectorManager};
-use futures_lite::future::{self, poll_once, yield_now, zip};
-use vocabulary::{
-    Signal, await_that, connected, counted_alone, descriptors, socket_descriptors, until, watched,
-    worker_threads,
+use forebay_testing::{
+    Signal, await_that, connected, counted_alone, descriptors, socket_descriptors, until_that,
+    watched, worker_threads,
 };
+use futures_lite::future::{self, poll_once, yield_now, zip};
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -100,7 +98,7 @@ fn tcp_socket_test_nix_descriptor_error_does_not_fail_other_sockets() {
             let (waiting, accepting) = (selector.clone(), second.clone());
             let other = selector
                 .spawn_value(async move { waiting.timeout(PATIENCE, accepting.accept()).await });
-            until("both wait", || selector.stats().timers == 1).await;
+            until_that("both wait", || selector.stats().timers == 1).await;
             yield_now().await;
 
             first.close();
@@ -361,7 +359,7 @@ fn start_timeout_test_timeout_cancels_when_parent_scope_cancels() {
             let parent = selector.spawn_value(async move {
                 waiting.timeout(2 * STEP, pending::<Result<()>>()).await
             });
-            until("it waits", || selector.stats().timers == 1).await;
+            until_that("it waits", || selector.stats().timers == 1).await;
             parent.abort();
             let cancelled = parent.await.map(drop).unwrap_err();
             assert!(cancelled.is_cancelled(), "{cancelled}");

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::pin::pin;
@@ -13,11 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager};
-use futures_lite::future::{self, pending, poll_once, yield_now};
-use vocabulary::{
+use forebay_testing::{
     Signal, await_that, connect_to_std, connected, counted_alone, descriptors, lock, panic_text,
     watched, worker_threads,
 };
+use futures_lite::future::{self, pending, poll_once, yield_now};
 
 // ---- run -----------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::io::Read;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -13,8 +11,8 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Result, SelectorManager};
+use forebay_testing::{OnDrop, Signal, await_that, connect_to_std, connected, until_that, watched};
 use futures_lite::future::{self, pending, poll_once, yield_now};
-use vocabulary::{OnDrop, Signal, await_that, connect_to_std, connected, until, watched};
 
 const DRAIN: Duration = Duration::from_secs(3600);
 
@@ -53,7 +51,7 @@ fn close_answers_every_wait_on_a_socket_with_closed() {
                     listener.accept().await.map(drop)
                 }));
             }
-            until("all of them wait", || waiting.load(SeqCst) == 4).await;
+            until_that("all of them wait", || waiting.load(SeqCst) == 4).await;
             selector.close().await;
             for task in tasks {
                 let error = task.await.unwrap_err();
@@ -83,7 +81,7 @@ fn close_answers_a_pending_connect_with_closed() {
                     })
                 })
                 .collect();
-            until("all have begun", || begun.load(SeqCst) == 8).await;
+            until_that("all have begun", || begun.load(SeqCst) == 8).await;
             for _ in 0..100 {
                 yield_now().await;
             }
@@ -280,7 +278,7 @@ fn closing_from_a_task_is_not_cancelled_with_what_it_cancels() {
                 closing.close().await;
                 "closed"
             });
-            until("it waits", || selector.stats().timers == 1).await;
+            until_that("it waits", || selector.stats().timers == 1).await;
             clock.advance(DRAIN);
             assert!(stubborn.await.is_err_and(|error| error.is_cancelled()));
             assert_eq!(closer.await.unwrap(), "closed");

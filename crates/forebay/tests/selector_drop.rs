@@ -2,17 +2,15 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, SelectorManager};
-use futures_lite::future::{self, pending, yield_now, zip};
-use vocabulary::{
+use forebay_testing::{
     Signal, await_that, connected, counted_alone, descriptors, panic_text, watched, worker_threads,
 };
+use futures_lite::future::{self, pending, yield_now, zip};
 
 const DRAIN: Duration = Duration::from_secs(3600);
 
@@ -88,7 +86,7 @@ fn the_last_clone_may_be_dropped_by_a_task() {
 #[test]
 fn a_new_selector_starts_no_thread() {
     counted_alone("a_new_selector_starts_no_thread", || {
-        let before = vocabulary::threads().len();
+        let before = forebay_testing::threads().len();
         let clock = TestClock::new();
         let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
         let clone = selector.clone();
@@ -97,17 +95,17 @@ fn a_new_selector_starts_no_thread() {
         let sleep = selector.sleep(Duration::from_secs(1));
         let listener = future::block_on(builder.bind("127.0.0.1:0")).unwrap();
         assert_eq!(selector.block_on(async { 42 }), 42);
-        assert_eq!(vocabulary::threads().len(), before);
+        assert_eq!(forebay_testing::threads().len(), before);
         drop((sleep, listener, clone));
         drop(selector);
-        assert_eq!(vocabulary::threads().len(), before);
+        assert_eq!(forebay_testing::threads().len(), before);
 
         // And the count counts: a task starts the worker, and the end of the selector ends it.
         let selector = SelectorManager::new();
         future::block_on(selector.spawn(async { Ok(()) })).unwrap();
         assert_eq!(worker_threads(), 1);
         drop(selector);
-        await_that("the worker ends", || vocabulary::threads().len() == before);
+        await_that("the worker ends", || forebay_testing::threads().len() == before);
     });
 }
 

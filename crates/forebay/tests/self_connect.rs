@@ -7,14 +7,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use forebay::ErrorKind;
-use support::{Child, report, role, run, say, skip, until_at_rest, watched};
+use forebay_testing::{Child, report, role, run, say, skip, until_at_rest, watched};
 
 const NAME: &str = "a_socket_is_never_connected_to_itself";
 const PORTS: [u16; 2] = [50_000, 50_001];

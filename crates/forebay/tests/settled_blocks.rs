@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use forebay::{ByteReadChannel, Result};
-use support::{on_every_transport, report, until};
+use forebay_testing::{on_every_transport, report, until};
 
 const CALLS: [&str; 9] = [
     "read_line",

@@ -6,10 +6,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -19,12 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
-use socket2::{Domain, Type};
-use support::{
+use forebay_testing::{
     Child, KIB, PATIENCE, from_environment, listener, pattern, report, role, say,
     unacknowledged_from, until, watched_for,
+    witness::{Witness, counted, on_a_thread},
 };
-use witness::{Witness, counted, on_a_thread};
+use socket2::{Domain, Type};
+
+forebay_testing::count_allocations!();
 
 /// What a request is answered with.
 const ANSWER: usize = 100_000;

@@ -6,8 +6,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -17,12 +15,12 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, Socket};
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::iterator::Signals;
-use support::{
+use forebay_testing::{
     Child, KIB, Known, Log, MIB, PATIENCE, dial, listener, report, role, run, say, skip, watched,
     watched_for,
 };
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::iterator::Signals;
 
 /// Between two signals of a storm.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -17,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay::testing::TestClock;
 use forebay::{Connection, Error, Result, SelectorManager};
-use support::{
+use forebay_testing::{
     Cable, End, MIB, MOMENT, PLUG, from_environment, on_a_cable, pattern, role, say, settle, skip,
     until, watched, watched_for,
 };

@@ -4,8 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::future::pending;
 use std::io::{Read, Write};
 use std::pin::Pin;
@@ -16,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Interval, KeepAlive, Result, SelectorManager};
-use futures_lite::future::poll_once;
-use support::{
+use forebay_testing::{
     Child, PATIENCE, Random, dial, from_environment, listener, report, role, run, say, seed, until,
     until_at_rest, watched, watched_for,
 };
+use futures_lite::future::poll_once;
 
 // ---- a process that stands still ----------------------------------------------------------------
 

@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager};
+use forebay_testing::{await_that, child, lock, until_that, watched};
 use futures_lite::future::{self, pending, yield_now};
-use vocabulary::{await_that, child, lock, until, watched};
 
 /// A selector's builder and the errors it was told of.
 fn with_errors() -> (forebay::SelectorBuilder, Arc<Mutex<Vec<String>>>) {
@@ -30,18 +28,18 @@ fn the_error_of_a_detached_task_is_reported_once() {
             .run(async |selector: SelectorManager| {
                 let fails = || async { Err(Error::other("detached")) };
                 selector.spawn(fails()).detach();
-                until("the first", || lock(&told).len() == 1).await;
+                until_that("the first", || lock(&told).len() == 1).await;
 
                 // The handle goes only after the task has failed.
                 let handle = selector.spawn(fails());
-                until("the task ends", || handle.is_finished()).await;
+                until_that("the task ends", || handle.is_finished()).await;
                 assert_eq!(lock(&told).len(), 1, "its handle may still be awaited");
                 drop(handle);
                 assert_eq!(lock(&told).len(), 2);
 
                 // A panic is an error as well, and so is an abort.
                 selector.spawn(async { panic!("expected by a test") }).detach();
-                until("the panic", || lock(&told).len() == 3).await;
+                until_that("the panic", || lock(&told).len() == 3).await;
                 assert!(lock(&told)[2].contains("expected by a test"));
                 for _ in 0..100 {
                     yield_now().await;
@@ -70,7 +68,7 @@ fn the_error_of_an_awaited_task_is_not_reported() {
                 }
                 // Awaited long after it failed.
                 let late = selector.spawn(async { Err(Error::other("late")) });
-                until("the task ends", || late.is_finished()).await;
+                until_that("the task ends", || late.is_finished()).await;
                 assert!(late.await.is_err());
                 Result::Ok(())
             })
@@ -91,7 +89,7 @@ fn nothing_is_reported_for_values() {
                 let aborted = selector.spawn_value(pending::<()>());
                 aborted.abort();
                 drop(aborted);
-                until("all have ended", || selector.stats().tasks == 0).await;
+                until_that("all have ended", || selector.stats().tasks == 0).await;
                 for _ in 0..100 {
                     yield_now().await;
                 }
@@ -177,7 +175,7 @@ fn the_handler_runs_with_no_lock_held() {
         *lock(&inside) = Some(selector.clone());
         selector.block_on(async {
             selector.spawn(async { Err(Error::other("no")) }).detach();
-            until("the handler has run", || calls.load(SeqCst) == 1).await;
+            until_that("the handler has run", || calls.load(SeqCst) == 1).await;
             selector.close().await;
         });
         // The cycle was the test's own.
@@ -195,13 +193,13 @@ fn detach_failing(kinds: &'static [ErrorKind], times: usize) {
             }
         }
         let all = (kinds.len() * times) as u64;
-        until("all are counted", || selector.stats().task_errors == all).await;
+        until_that("all are counted", || selector.stats().task_errors == all).await;
         Result::Ok(())
     })
     .unwrap();
 }
 
-fn printed(child: &vocabulary::Child) -> Vec<&str> {
+fn printed(child: &forebay_testing::Ended) -> Vec<&str> {
     assert!(child.status.success(), "{child:?}");
     child.stderr.lines().filter(|line| line.starts_with("forebay:")).collect()
 }
@@ -280,8 +278,8 @@ fn by_default_a_panic_of_a_detached_task_is_printed_and_one_of_a_value_is_not() 
         forebay::run(async |selector: SelectorManager| {
             selector.spawn(async { panic!("of a task") }).detach();
             selector.spawn_value(async { panic!("of a value") }).detach();
-            until("both have ended", || selector.stats().tasks == 0).await;
-            until("one is counted", || selector.stats().task_errors == 1).await;
+            until_that("both have ended", || selector.stats().tasks == 0).await;
+            until_that("one is counted", || selector.stats().task_errors == 1).await;
             Result::Ok(())
         })
         .unwrap();

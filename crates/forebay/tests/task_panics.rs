@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::panic::panic_any;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use forebay::{Error, Fault, Result, SelectorManager};
+use forebay_testing::{alone, until_that, watched};
 use futures_lite::future::yield_now;
-use vocabulary::{alone, until, watched};
 
 #[test]
 fn a_panic_ends_its_task_alone_and_its_text_is_in_the_error() {
@@ -144,7 +142,7 @@ fn a_detached_value_that_panics_in_drop_harms_nobody() {
     alone("a_detached_value_that_panics_in_drop_harms_nobody", || {
         forebay::run(async |selector: SelectorManager| {
             selector.spawn_value(async { Grenade }).detach();
-            until("the task ends", || selector.stats().tasks == 0).await;
+            until_that("the task ends", || selector.stats().tasks == 0).await;
             assert_eq!(selector.spawn_value(async { "alive" }).await?, "alive");
             Result::Ok(())
         })
@@ -162,7 +160,7 @@ fn a_handler_of_errors_that_panics_harms_nobody() {
                 for _ in 0..3 {
                     selector.spawn(async { Err(Error::other("no")) }).detach();
                 }
-                until("all are reported", || selector.stats().task_errors == 3).await;
+                until_that("all are reported", || selector.stats().task_errors == 3).await;
                 assert_eq!(selector.spawn_value(async { "alive" }).await?, "alive");
                 Result::Ok(())
             })

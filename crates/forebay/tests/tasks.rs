@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};
@@ -12,8 +10,8 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, Fault, Result, SelectorManager};
+use forebay_testing::{OnDrop, Signal, await_that, lock, panic_text, until_that, watched};
 use futures_lite::future::{self, pending, yield_now};
-use vocabulary::{OnDrop, Signal, await_that, lock, panic_text, until, watched};
 
 // ---- starting and awaiting ---------------------------------------------------------------------------
 
@@ -91,11 +89,11 @@ fn a_handle_knows_whether_its_task_has_ended() {
             assert!(!task.is_finished());
             assert!(format!("{task:?}").contains("is_finished: false"));
             go.set();
-            until("the task ends", || task.is_finished()).await;
+            until_that("the task ends", || task.is_finished()).await;
             task.await?;
 
             let panicked = selector.spawn_value(async { panic!("expected by a test") });
-            until("the panicked task ends", || panicked.is_finished()).await;
+            until_that("the panicked task ends", || panicked.is_finished()).await;
             assert!(panicked.await.is_err_and(|error| error.is_panicked()));
             Result::Ok(())
         })
@@ -136,8 +134,8 @@ fn a_hundred_thousand_tasks_leave_nothing_behind() {
                     handle.await?;
                 }
             }
-            until("all have run", || ran.load(SeqCst) == TASKS).await;
-            until("all have ended", || selector.stats().tasks == 0).await;
+            until_that("all have run", || ran.load(SeqCst) == TASKS).await;
+            until_that("all have ended", || selector.stats().tasks == 0).await;
             // The tasks held nothing else either.
             assert_eq!(Arc::strong_count(&ran), 1);
             Result::Ok(())
@@ -173,7 +171,8 @@ fn tasks_take_turns() {
                 })
             });
             let polls = || counts.each_ref().map(|count| count.load(SeqCst));
-            until("each has had its turns", || polls().iter().all(|polls| *polls > 1000)).await;
+            until_that("each has had its turns", || polls().iter().all(|polls| *polls > 1000))
+                .await;
             let [fewest, _, most] = {
                 let mut polls = polls();
                 polls.sort_unstable();
@@ -304,7 +303,7 @@ fn aborting_is_idempotent_and_too_late_for_a_finished_task() {
     watched(|| {
         forebay::run(async |selector: SelectorManager| {
             let task = selector.spawn_value(async { "done" });
-            until("the task ends", || task.is_finished()).await;
+            until_that("the task ends", || task.is_finished()).await;
             task.abort();
             task.abort();
             assert_eq!(task.await?, "done");

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
@@ -14,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Clock, Error, ErrorKind, Fault, Result, SelectorManager, Sleep};
+use forebay_testing::{await_that, lock, until_that, watched};
 use futures_lite::future::{self, block_on, pending, poll_once, ready, yield_now};
-use vocabulary::{await_that, lock, until, watched};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -30,7 +28,7 @@ fn with_clock() -> (SelectorManager, TestClock) {
 
 /// Waits until this many timers wait.
 async fn timers(selector: &SelectorManager, count: usize) {
-    until("the timers wait", || selector.stats().timers == count).await;
+    until_that("the timers wait", || selector.stats().timers == count).await;
 }
 
 // ---- a clock that the test owns ------------------------------------------------------------------------
@@ -117,7 +115,7 @@ fn timers_fire_in_the_order_of_their_deadlines() {
             timers(&selector, 8).await;
             assert_eq!(*lock(&fired), [(0, 7)]);
             clock.advance(HOUR);
-            until("all have fired", || lock(&fired).len() == delays.len()).await;
+            until_that("all have fired", || lock(&fired).len() == delays.len()).await;
         });
         let mut sorted = lock(&fired).clone();
         sorted.sort_unstable();
@@ -157,7 +155,7 @@ fn a_timer_set_within_a_task_counts_from_then() {
                 assert!(!chain.is_finished(), "after {steps} leaps");
                 clock.advance(10 * SECOND);
                 if steps < 3 {
-                    until("the next begins", || selector.stats().timers == 0).await;
+                    until_that("the next begins", || selector.stats().timers == 0).await;
                 }
             }
             assert_eq!(chain.await.unwrap(), start + 30 * SECOND);
@@ -316,12 +314,12 @@ fn a_hundred_thousand_timers_fire_and_leave_nothing() {
             }
             timers(&selector, TIMERS as usize).await;
             clock.advance(MILLISECOND * (TIMERS / 2));
-            until("half have fired", || fired.load(SeqCst) == TIMERS as usize / 2).await;
+            until_that("half have fired", || fired.load(SeqCst) == TIMERS as usize / 2).await;
             assert_eq!(selector.stats().timers, TIMERS as usize / 2);
             clock.advance(HOUR);
-            until("all have fired", || fired.load(SeqCst) == TIMERS as usize).await;
+            until_that("all have fired", || fired.load(SeqCst) == TIMERS as usize).await;
             assert_eq!(selector.stats().timers, 0);
-            until("all have ended", || selector.stats().tasks == 0).await;
+            until_that("all have ended", || selector.stats().tasks == 0).await;
         });
     });
 }

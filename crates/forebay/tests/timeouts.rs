@@ -5,18 +5,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::thread;
 use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
-use futures_lite::future::{block_on, poll_once, yield_now};
-use support::{
+use forebay_testing::{
     KIB, MOMENT, Transport, just_before, on_each, on_every_transport_with_clock, pattern, settle,
     until, with_clock,
 };
+use futures_lite::future::{block_on, poll_once, yield_now};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const LOGIN: Duration = Duration::from_secs(30);
@@ -381,7 +379,7 @@ fn no_timer_is_left_by_a_socket_that_has_ended() {
         assert_eq!(timers(), 2);
         drop(peer);
         it.socket.close().await?;
-        support::until_at_rest(&selector, 0).await;
+        forebay_testing::until_at_rest(&selector, 0).await;
         assert_eq!(timers(), 0, "after the close, over {transport}");
         // Nor does a limit that comes too late start one.
         it.socket.set_idle_timeout(LIMIT);

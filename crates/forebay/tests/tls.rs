@@ -3,11 +3,9 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use forebay::Result;
+use forebay_testing::tls::{Configs, LOCAL, secure_pair};
 use futures_lite::future::zip;
-use vocabulary::tls::{Configs, LOCAL, secure_pair};
 
 #[test]
 fn a_line_goes_each_way() {

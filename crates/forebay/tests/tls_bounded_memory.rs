@@ -4,22 +4,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io;
 use std::time::Duration;
 
 use forebay::{Connection, JoinHandle, Result, SelectorManager, Socket, TlsConfig, Trust};
+use forebay_testing::{
+    Child, KIB, PATIENCE, from_environment, memory_of, report, role, say, sleeps,
+    socket_descriptors, tls::Configs, wait_for, watched_for,
+};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
-use support::{
-    Child, KIB, PATIENCE, from_environment, memory_of, report, role, say, sleeps, wait_for,
-    watched_for,
-};
-use vocabulary::socket_descriptors;
-use vocabulary::tls::Configs;
 
 /// Peers that never read; `FOREBAY_DEAF_PEERS` sets another number. What one costs is the same with
 /// 200.

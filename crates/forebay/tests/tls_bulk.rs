@@ -4,19 +4,20 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::fs::{self, File};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, Socket, TlsConfig};
+use forebay_testing::{
+    MIB, Random,
+    foreign::{Foreign, Given, Place, Tool, free_port, piped},
+    from_environment, report, seed,
+    tls::{handle_next, listen},
+    watched_for,
+};
 use futures_lite::future::zip;
-use support::{MIB, Random, from_environment, report, seed, watched_for};
-use vocabulary::foreign::{Foreign, Given, Place, Tool, free_port, piped};
-use vocabulary::tls::{handle_next, listen};
 
 /// For all the bytes that anybody may ask for.
 const PATIENCE: Duration = Duration::from_secs(300);

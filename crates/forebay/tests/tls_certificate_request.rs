@@ -5,14 +5,14 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{SelectorManager, TlsConfig, TlsVersion};
+use forebay_testing::{
+    foreign::{Given, Insists, Place, Tool},
+    report,
+    tls::write,
+    watched,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, DnValue, IsCa, KeyPair};
-use support::{report, watched};
-use vocabulary::foreign::{Given, Insists, Place, Tool};
-use vocabulary::tls::write;
 
 /// The names of the authorities.
 const AUTHORITIES: [&str; 5] =

@@ -3,19 +3,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay::{Error, Result};
+use forebay_testing::{lock, run, settle, tls::Configs};
 use futures_lite::future::zip;
-use support::{run, settle};
-use vocabulary::lock;
-use vocabulary::tls::Configs;
 
 type Reading = Pin<Box<dyn Future<Output = Result<u8>> + Send>>;
 

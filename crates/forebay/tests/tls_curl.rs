@@ -4,9 +4,6 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::fs;
 use std::process::Command;
 use std::sync::Arc;
@@ -16,9 +13,13 @@ use forebay::{
     ByteReadChannel, ClientAuth, JoinHandle, Result, SelectorManager, ServerSocket, TlsConfig,
     TlsFault, TlsInfo,
 };
-use support::{MIB, Random, from_environment, report, seed, watched};
-use vocabulary::foreign::{Foreign, Place, piped};
-use vocabulary::tls::{handle_next, listen};
+use forebay_testing::{
+    MIB, Random,
+    foreign::{Foreign, Place, piped},
+    from_environment, report, seed,
+    tls::{handle_next, listen},
+    watched,
+};
 
 /// What our server saw of one request.
 struct Asked {

@@ -3,10 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -14,9 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use forebay::{Connection, EndWithoutNotify, ErrorKind, Result, SelectorManager};
+use forebay_testing::{dial, report, tls::Configs, watched};
 use futures_lite::future::zip;
-use support::{dial, report, watched};
-use vocabulary::tls::Configs;
 
 /// Less than a record of one byte has, with its header and its tag.
 const PART_OF_A_RECORD: usize = 10;

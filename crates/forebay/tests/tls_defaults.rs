@@ -6,21 +6,20 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use forebay::{ErrorKind, Identity, Result, SelectorManager, ServerSocket, TlsConfig};
+use forebay_testing::{
+    Child, report, role, say,
+    tls::{Authority, LOCAL, listen, write},
+    unix::Directory,
+    watched,
+};
 use futures_lite::future::zip;
 use rustix::process::{Resource, Rlimit, setrlimit};
-use support::{Child, report, role, say, watched};
-use vocabulary::tls::{Authority, LOCAL, listen, write};
-use vocabulary::unix::Directory;
 
 /// Descriptors that a process may have which is to run out of them.
 const DESCRIPTORS_MAX: u64 = 64;

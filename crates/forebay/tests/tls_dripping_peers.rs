@@ -3,10 +3,6 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -15,9 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig};
+use forebay_testing::{dial, report, run, tls::Configs};
 use futures_lite::future::zip;
-use support::{dial, report, run};
-use vocabulary::tls::Configs;
 
 const PEERS: usize = 20;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -6,22 +6,19 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used)]
 
-#[path = "vocabulary/drop_orders.rs"]
-mod drop_orders;
-mod support;
-mod vocabulary;
-#[path = "support/witness.rs"]
-mod witness;
-
-use drop_orders::{
-    Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
-    no_peer_that_never_reads_holds_a_socket_for_ever,
-};
 use forebay::{Connection, SelectorManager, ServerSocket, Socket};
+use forebay_testing::{
+    drop_orders::{
+        Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
+        no_peer_that_never_reads_holds_a_socket_for_ever,
+    },
+    socket_descriptors,
+    tls::{Configs, handle_next, listen_plainly},
+};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
-use vocabulary::socket_descriptors;
-use vocabulary::tls::{Configs, handle_next, listen_plainly};
+
+forebay_testing::count_allocations!();
 
 /// What the side whose parts are dropped is in the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,17 +4,18 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{
     CloseReason, Connection, EndWithoutNotify, Error, ErrorKind, Result, SelectorManager, Socket,
     TlsConfig,
 };
+use forebay_testing::{
+    KIB,
+    foreign::{Given, Place, Tool},
+    report, run, settle,
+    tls::{Configs, secure_pair},
+    watched,
+};
 use futures_lite::future::{block_on, poll_once, zip};
-use support::{KIB, report, run, settle, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{Configs, secure_pair};
 
 /// More than is decrypted ahead of a reader.
 const MUCH: usize = 300 * KIB;
@@ -69,7 +70,7 @@ async fn carry(from: &mut Connection, to: &mut Connection) -> Result<()> {
 }
 
 async fn pair(selector: &SelectorManager, carrier: Carrier) -> Result<(Connection, Connection)> {
-    use support::Transport;
+    use forebay_testing::Transport;
     match carrier {
         Carrier::Tcp => Transport::Tcp.pair(selector).await,
         Carrier::Unix => Transport::Unix.pair(selector).await,
@@ -228,7 +229,7 @@ fn nothing_is_lost_or_doubled_beside_a_wait_for_the_end() {
                     selector.spawn_value(async move { socket.peer_finished().await })
                 })
                 .collect();
-            let data = support::pattern(MUCH);
+            let data = forebay_testing::pattern(MUCH);
             let Connection { output: mut from_far, socket: _far, .. } = far;
             let sent = data.clone();
             let sending = selector.spawn(async move {
@@ -249,7 +250,7 @@ fn nothing_is_lost_or_doubled_beside_a_wait_for_the_end() {
             for finished in waiting {
                 finished.await??;
             }
-            support::until(|| beside.is_finished()).await;
+            forebay_testing::until(|| beside.is_finished()).await;
             beside.join().unwrap()?;
         }
         Ok(())

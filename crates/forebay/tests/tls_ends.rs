@@ -7,15 +7,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Result, SelectorManager, ServerSocket, Socket};
+use forebay_testing::{pattern, report, tls::Configs, until_that, watched};
 use futures_lite::future::zip;
-use support::report;
-use vocabulary::ends::pattern;
-use vocabulary::tls::Configs;
-use vocabulary::{until, watched};
 
 /// How often each is done.
 const ROUNDS: &str = "FOREBAY_ROUNDS";
@@ -105,7 +99,7 @@ fn lose_nothing(writer: Writer) {
                     once((&selector, &server, &configs), writer, &data, end).await?;
                 }
                 server.close();
-                until("nothing lingers", || {
+                until_that("nothing lingers", || {
                     let stats = selector.stats();
                     (stats.sockets, stats.tasks, stats.lingering) == (0, 0, 0)
                 })

@@ -4,17 +4,17 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use forebay::{
     EndWithoutNotify, ErrorKind, Result, SelectorManager, Socket, TlsConfig, TlsFault, Trust,
 };
-use support::{MIB, report, watched};
-use vocabulary::foreign::{Foreign, Given, Place, Tool, free_port, piped};
+use forebay_testing::{
+    MIB,
+    foreign::{Foreign, Given, Place, Tool, free_port, piped},
+    report, watched,
+};
 
 /// Longer than a test may take: an end that is noticed only by it would be one that hangs.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(600);

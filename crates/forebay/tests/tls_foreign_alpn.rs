@@ -4,13 +4,13 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Result, SelectorManager, Socket, TlsConfig, TlsFault};
-use support::{report, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{handle_next, listen};
+use forebay_testing::{
+    foreign::{Given, Place, Tool},
+    report,
+    tls::{handle_next, listen},
+    watched,
+};
 
 /// A client offers two, and our server takes the one that it has.
 fn chosen_by_us(test: &'static str, tool: Tool) {

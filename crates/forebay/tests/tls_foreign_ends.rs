@@ -7,16 +7,16 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
-use std::path::Path;
 use std::process::Command;
 
 use forebay::{CloseReason, Result, SelectorManager, ServerSocket, Socket, TlsConfig, TlsFault};
-use support::{connection_between, from_environment, report, until, watched};
-use vocabulary::foreign::{Foreign, Given, Insists, Place, Tool, piped};
-use vocabulary::tls::listen;
+use forebay_testing::{
+    connection_between,
+    foreign::{Foreign, Given, Insists, Place, Tool, piped, script},
+    from_environment, report,
+    tls::listen,
+    until, watched,
+};
 
 const CLOSES: usize = 100;
 const REFUSALS: usize = 20;
@@ -98,7 +98,7 @@ fn a_close_behind_node_is_no_error() {
 /// Go's client and server, built; `None`, and a line that says so, where there is no Go.
 fn go(test: &str, place: &Place) -> Option<String> {
     let peer = place.path("peer");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vocabulary/foreign/peer.go");
+    let source = script("peer.go");
     let mut command = Command::new("go");
     command.args(["build", "-o", &peer]).arg(source).env("GOFLAGS", "-mod=mod");
     Foreign::start(test, piped(&mut command))?.end_well();

@@ -4,14 +4,14 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{ClientAuth, JoinHandle, Result, SelectorManager, TlsConfig, TlsFault, TlsVersion};
+use forebay_testing::{
+    foreign::{Given, Insists, Place, Tool},
+    report,
+    tls::{Authority, LOCAL, client_params, handle_next, listen, server_params},
+    watched,
+};
 use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, SignatureAlgorithm, date_time_ymd};
-use support::{report, watched};
-use vocabulary::foreign::{Given, Insists, Place, Tool};
-use vocabulary::tls::{Authority, LOCAL, client_params, handle_next, listen, server_params};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 

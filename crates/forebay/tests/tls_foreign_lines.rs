@@ -4,13 +4,13 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Result, SelectorManager, TlsConfig, TlsInfo, TlsVersion};
-use support::{report, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{handle_next, listen};
+use forebay_testing::{
+    foreign::{Given, Place, Tool},
+    report,
+    tls::{handle_next, listen},
+    watched,
+};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 

@@ -4,15 +4,15 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::process::Command;
 
 use forebay::{Result, SelectorManager, ServerSocket, TlsConfig, TlsVersion};
-use support::{report, watched};
-use vocabulary::foreign::{Foreign, Given, Place, Tool, piped};
-use vocabulary::tls::listen;
+use forebay_testing::{
+    foreign::{Foreign, Given, Place, Tool, piped},
+    report,
+    tls::listen,
+    watched,
+};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 

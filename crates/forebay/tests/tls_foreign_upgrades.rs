@@ -4,15 +4,15 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::process::Command;
 
 use forebay::{JoinHandle, Result, SelectorManager, ServerSocket, TlsConfig, TlsInfo};
-use support::{report, watched};
-use vocabulary::foreign::{Foreign, Given, Place, Tool, piped};
-use vocabulary::tls::{handle_next, listen_plainly};
+use forebay_testing::{
+    foreign::{Foreign, Given, Place, Tool, piped},
+    report,
+    tls::{handle_next, listen_plainly},
+    watched,
+};
 
 /// What was said in plain, what was said securely, and what was agreed on in between.
 type Heard = (Vec<String>, Vec<String>, TlsInfo);

@@ -8,13 +8,14 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Result, SelectorManager, Socket, TlsConfig, TlsVersion};
-use support::{MIB, report, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{handle_next, listen};
+use forebay_testing::{
+    MIB,
+    foreign::{Given, Place, Tool},
+    report,
+    tls::{handle_next, listen},
+    watched,
+};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 const QUESTION: &str = "that is all that I have to say\n";

@@ -3,17 +3,16 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use forebay::{Result, SelectorManager};
-use support::{dial, processor_time_here, report, watched};
-use vocabulary::tls::{Configs, client_hello, secure_pair};
+use forebay_testing::{
+    dial, processor_time_here, report,
+    tls::{Configs, client_hello, secure_pair},
+    watched,
+};
 
 /// The warning that says that no more comes, in the clear.
 const CLOSE_NOTIFY: &[u8] = &[21, 3, 3, 0, 2, 1, 0];
@@ -64,7 +63,7 @@ fn rustsec_2024_0399_a_client_hello_byte_by_byte_is_answered() {
         for byte in hello {
             let received = selector.stats().received_bytes;
             peer.write_all(&[byte]).unwrap();
-            support::until(|| selector.stats().received_bytes > received).await;
+            forebay_testing::until(|| selector.stats().received_bytes > received).await;
         }
         let segments = selector.stats().receives - before;
         let mut answer = [0; 6];

@@ -6,14 +6,15 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Connection, EndWithoutNotify, Result, SelectorManager, TlsConfig};
+use forebay_testing::{
+    MIB,
+    foreign::{Foreign, Given, Place, Tool},
+    report,
+    tls::{handle_next, listen},
+    watched,
+};
 use futures_lite::future::zip;
-use support::{MIB, report, watched};
-use vocabulary::foreign::{Foreign, Given, Place, Tool};
-use vocabulary::tls::{handle_next, listen};
 
 /// Changes of keys, each between two lines.
 const CHANGES: [&str; 6] = ["k\n", "K\n", "k\n", "k\n", "K\n", "K\n"];

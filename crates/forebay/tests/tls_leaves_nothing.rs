@@ -3,10 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io::{ErrorKind as IoKind, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -17,13 +13,13 @@ use forebay::testing::TestClock;
 use forebay::{
     CloseReason, Error, ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig, Trust,
 };
-use futures_lite::future::{poll_once, yield_now, zip};
-use support::{
-    DRAIN_TIMEOUT, MOMENT, connection_between, dial, just_before, just_before_silence, other_end,
-    past_silence, read_to_end, settle, until, until_at_rest, wait_for, watched, with_clock,
+use forebay_testing::{
+    DRAIN_TIMEOUT, MOMENT, connection_between, counted_alone, descriptors, dial, just_before,
+    just_before_silence, other_end, past_silence, read_to_end, settle,
+    tls::{Configs, secure_pair},
+    until, until_at_rest, wait_for, watched, with_clock,
 };
-use vocabulary::tls::{Configs, secure_pair};
-use vocabulary::{counted_alone, descriptors};
+use futures_lite::future::{poll_once, yield_now, zip};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The beginning of a record of 512 bytes with a `ClientHello` in it.

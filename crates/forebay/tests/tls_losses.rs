@@ -4,9 +4,6 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -17,12 +14,13 @@ use forebay::{
     ByteReadChannel, ClientAuth, CloseReason, Connection, Error, Result, SelectorManager, Socket,
     TlsFault,
 };
-use futures_lite::future::{block_on, zip};
-use support::{
+use forebay_testing::{
     KIB, MIB, Transport, connection_between, from_environment, is_gone, on_transports, report,
-    reset, run, settle, until, wait_for,
+    reset, run, settle,
+    tls::{Authority, Configs},
+    until, wait_for,
 };
-use vocabulary::tls::{Authority, Configs};
+use futures_lite::future::{block_on, zip};
 
 /// Connections that are lost under two threads; `FOREBAY_RACES` sets another number.
 const RACES: usize = 30;
@@ -34,7 +32,7 @@ const UNREAD: usize = 4 * MIB;
 const MORE_THAN_A_SHARE: usize = 300 * KIB;
 
 /// What the system says of this end of a connection, while that stands.
-fn row(connection: &Connection) -> Option<support::Connection> {
+fn row(connection: &Connection) -> Option<forebay_testing::TcpRow> {
     let socket = &connection.socket;
     let (local, remote) = (socket.local_address(), socket.remote_address());
     connection_between(local.as_inet().unwrap(), remote.as_inet().unwrap())

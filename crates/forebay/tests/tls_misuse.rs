@@ -3,12 +3,9 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use forebay::{ErrorKind, Result, SelectorManager, Socket};
+use forebay_testing::{tls::Configs, watched};
 use futures_lite::future::zip;
-use vocabulary::tls::Configs;
-use vocabulary::watched;
 
 fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + 'static) {
     watched(move || forebay::run(async |selector| test(selector, Configs::new()).await)).unwrap();

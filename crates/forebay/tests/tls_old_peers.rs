@@ -4,14 +4,14 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{Result, SelectorManager, Socket, TlsConfig, TlsFault};
+use forebay_testing::{
+    foreign::{Given, Place, Tool},
+    report,
+    tls::{LOCAL, handle_next, listen, server_params},
+    watched,
+};
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
-use support::{report, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{LOCAL, handle_next, listen, server_params};
 
 /// What OpenSSL does only if it is told that security does not matter.
 const OLD: &str = "ALL:@SECLEVEL=0";

@@ -4,16 +4,16 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::process::Command;
 
 use forebay::{Connection, ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig};
+use forebay_testing::{
+    foreign::{Foreign, Place, piped},
+    report,
+    tls::{listen_plainly, write},
+    watched,
+};
 use futures_lite::future::zip;
-use support::{report, watched};
-use vocabulary::foreign::{Foreign, Place, piped};
-use vocabulary::tls::{listen_plainly, write};
 
 const ANSWER: &str = "HTTP/1.0 200 OK\r\nX-Comment: TLS test server\r\n\r\nHello, TLS!";
 

@@ -5,9 +5,6 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::fmt::{Debug, Write as _};
 use std::io::{Read, Write as _};
 use std::net::Shutdown;
@@ -15,10 +12,12 @@ use std::net::Shutdown;
 use forebay::{
     ClientAuth, Error, Identity, Result, SelectorManager, Socket, TlsConfig, TlsFault, Trust,
 };
+use forebay_testing::{
+    dial, report,
+    tls::{Authority, Issued, LOCAL, client_hello, server_params},
+};
 use futures_lite::future::zip;
 use rcgen::{KeyPair, date_time_ymd};
-use support::{dial, report};
-use vocabulary::tls::{Authority, Issued, LOCAL, client_hello, server_params};
 
 const NAME: &str = "s12_what_is_planted_is_printed_nowhere";
 
@@ -259,7 +258,7 @@ impl Scene {
 
 /// What the child does.
 fn print_everything() {
-    support::run(async |selector| {
+    forebay_testing::run(async |selector| {
         let (authority, stranger) = (Authority::new(), Authority::new());
         let scene = Scene { selector, authority, stranger };
         show("identity", &scene.identity());
@@ -343,7 +342,7 @@ fn forms(bytes: &[u8]) -> [String; 4] {
 
 #[test]
 fn s12_what_is_planted_is_printed_nowhere() {
-    let Some(child) = vocabulary::child(NAME, print_everything) else { return };
+    let Some(child) = forebay_testing::child(NAME, print_everything) else { return };
     for (name, output) in [("stdout", &child.stdout), ("stderr", &child.stderr)] {
         let is_whole = child.status.success() && output.contains("that was all");
         assert!(is_whole, "{}: {}", child.status, child.stderr);

@@ -4,13 +4,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{ClientAuth, Result, SelectorManager, Socket, TlsFault};
+use forebay_testing::{
+    connection_between, report,
+    tls::{Authority, Configs},
+    until, watched,
+};
 use futures_lite::future::zip;
-use support::{connection_between, report, until, watched};
-use vocabulary::tls::{Authority, Configs};
 
 /// The alert and the end mark have arrived.
 async fn refusal_arrives(socket: &Socket) {

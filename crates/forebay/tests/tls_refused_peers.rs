@@ -6,17 +6,17 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use forebay::{
     ClientAuth, Error, Identity, Result, SelectorManager, Socket, TlsClientBuilder, TlsConfig,
     TlsFault, TlsVersion, Trust,
 };
+use forebay_testing::{
+    report,
+    tls::{Authority, LOCAL, client_params, server_params},
+    watched,
+};
 use futures_lite::future::zip;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
-use support::{report, watched};
-use vocabulary::tls::{Authority, LOCAL, client_params, server_params};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 

@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::sync::{Arc, Mutex};
 
 use forebay::{Connection, Identity, Result, SelectorManager, ServerSocket, TlsConfig, Trust};
+use forebay_testing::{
+    lock,
+    tls::{Authority, Issued, LOCAL},
+    unix::Directory,
+    watched,
+};
 use futures_lite::future::zip;
-use vocabulary::tls::{Authority, Issued, LOCAL};
-use vocabulary::unix::Directory;
-use vocabulary::{lock, watched};
 
 async fn connect(
     selector: &SelectorManager,

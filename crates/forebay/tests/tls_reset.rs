@@ -4,14 +4,12 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use forebay::{ErrorKind, Result};
+use forebay_testing::{
+    tls::{Configs, secure_pair},
+    watched,
+};
 use futures_lite::future::zip;
-use support::watched;
-use vocabulary::tls::{Configs, secure_pair};
 
 #[test]
 fn a_reset_is_told_to_both_halves_of_a_secure_connection() {

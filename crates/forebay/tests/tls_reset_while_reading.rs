@@ -4,12 +4,11 @@
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used)]
 
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
+use forebay_testing::{
+    tls::{Configs, secure_pair},
+    watched,
+};
 use futures_lite::future::{yield_now, zip};
-use vocabulary::tls::{Configs, secure_pair};
-use vocabulary::watched;
 
 #[test]
 fn a_reader_that_meets_a_reset_does_not_wait_for_itself() {

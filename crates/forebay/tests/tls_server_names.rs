@@ -5,15 +5,16 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::io::{Read, Write};
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket, TlsConfig, TlsInfo};
-use support::{dial, report, watched};
-use vocabulary::foreign::{Given, Place, Tool};
-use vocabulary::tls::{handle_next, listen};
+use forebay_testing::{
+    dial,
+    foreign::{Given, Place, Tool},
+    report,
+    tls::{handle_next, listen},
+    watched,
+};
 
 /// Has a client with these options say a line, and returns what was agreed on with it.
 fn asked(test: &str, tool: Tool, more: &[&str]) -> Option<TlsInfo> {

@@ -4,21 +4,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::env;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig, Trust};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{
-    Child, dial, processor_time_here, report, role, say, settle, until, watched, watched_for,
+use forebay_testing::{
+    Child, dial, processor_time_here, report, role, say, settle, tls::Configs, until, watched,
+    watched_for,
 };
-use vocabulary::tls::Configs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const NAME: &str = "thousands_of_silent_peers_keep_nobody_out";
 /// How many there are.

@@ -4,16 +4,16 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::process::Command;
 
 use forebay::{ErrorKind, Result, SelectorManager, Socket, TlsConfig, TlsInfo};
+use forebay_testing::{
+    foreign::{Foreign, Place, piped},
+    report,
+    tls::{LOCAL, handle_next, listen, server_params, write},
+    watched,
+};
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
-use support::{report, watched};
-use vocabulary::foreign::{Foreign, Place, piped};
-use vocabulary::tls::{LOCAL, handle_next, listen, server_params, write};
 
 /// The names that an error lists after one that nobody knows.
 fn known(error: &forebay::Error) -> Vec<String> {
@@ -34,7 +34,7 @@ fn classical_groups() -> Vec<String> {
 }
 
 /// Adds a server's certificate with an RSA key, and a page for servers that serve files.
-fn prepared() -> (Place, vocabulary::tls::Issued) {
+fn prepared() -> (Place, forebay_testing::tls::Issued) {
     let place = Place::new();
     let key = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
     let rsa = place.authority.issue(&key, &server_params(LOCAL));

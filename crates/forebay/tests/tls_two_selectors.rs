@@ -5,15 +5,15 @@
 #![cfg(all(target_os = "linux", feature = "tls"))]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::thread;
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, Socket, TlsConfig};
+use forebay_testing::{
+    KIB, pattern, report,
+    tls::{Configs, listen, listen_plainly},
+    wait_for, watched,
+};
 use futures_lite::future::{block_on, zip};
-use support::{KIB, pattern, report, wait_for, watched};
-use vocabulary::tls::{Configs, listen, listen_plainly};
 
 // ---- sockets in the hands of others -------------------------------------------------------------
 

@@ -4,15 +4,10 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager};
-use support::report;
-use vocabulary::tls::Configs;
-use vocabulary::{until, watched};
+use forebay_testing::{report, tls::Configs, until_that, watched};
 
 /// Far more than the test may take: nobody is to wait for this.
 const DRAIN: Duration = Duration::from_secs(3600);
@@ -46,7 +41,7 @@ async fn write_and_go(selector: &SelectorManager, end: End) -> Result<()> {
     }
     // It is the peer's own end that nobody waits for.
     let peer = staying.await??;
-    until("the client is gone", || selector.stats().sockets == 0).await;
+    until_that("the client is gone", || selector.stats().sockets == 0).await;
     assert_eq!(selector.stats().unacknowledged, 0, "{end:?}");
     drop(peer);
     peers.close().await;

@@ -2,16 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::io::{Read, Write};
 
 use forebay::{Connection, ErrorKind, LineOptions, Result, SelectorManager, TlsServerBuilder};
+use forebay_testing::{Transport, on_transports, tls::Configs, watched};
 use futures_lite::future::zip;
-use support::{Transport, on_transports, watched};
-use vocabulary::tls::Configs;
 
 fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + 'static) {
     watched(move || forebay::run(async |selector| test(selector, named()).await)).unwrap();
@@ -87,7 +82,7 @@ fn without_a_name_to_check_it_is_refused_over_unix_sockets_and_in_memory() {
 #[test]
 fn what_was_injected_behind_starttls_is_refused() {
     run(async |selector, configs| {
-        let (socket, mut peer) = support::pair(&selector).await?;
+        let (socket, mut peer) = forebay_testing::pair(&selector).await?;
         let mut server = socket.connection()?;
         peer.write_all(b"STARTTLS\nRCPT TO:<evil@example.com>\n").unwrap();
         agree(&mut server).await?;
@@ -100,7 +95,7 @@ fn what_was_injected_behind_starttls_is_refused() {
         assert!(server.input.read_line().await.is_err());
         assert!(server.output.write_str("250 OK\n").await.is_err());
         assert!(server.socket.is_closed());
-        let (received, end) = support::read_to_end(&mut peer);
+        let (received, end) = forebay_testing::read_to_end(&mut peer);
         assert_eq!(received, b"go ahead\n");
         assert_eq!(end.map(|error| error.kind()), Some(std::io::ErrorKind::ConnectionReset));
         Ok(())
@@ -124,7 +119,7 @@ fn a_pipelined_client_hello_is_taken_where_that_was_asked_for() {
             };
             let answering = async {
                 // By now the ClientHello has come, too, and is read together with the line.
-                support::settle().await;
+                forebay_testing::settle().await;
                 let asked = server.input.read_line().await?;
                 assert_eq!(asked.as_deref(), Some("STARTTLS"));
                 assert!(server.input.buffered() >= 200);
@@ -150,7 +145,7 @@ fn options_of_the_channels_survive() {
             zip(client.tls(&configs.client), server.accept_tls(&configs.server)).await;
         upgraded.and(answered)?;
         client.output.write_str("longer than ten bytes\nshort\n").await?;
-        support::settle().await;
+        forebay_testing::settle().await;
         assert!(client.output.queued() > 0, "it is flushed by hand");
         client.output.flush().await?;
         assert!(server.input.read_line().await.unwrap_err().is_line_too_long());
@@ -163,7 +158,7 @@ fn options_of_the_channels_survive() {
 #[test]
 fn an_upgrade_that_fails_resets_the_connection() {
     run(async |selector, configs| {
-        let (socket, mut peer) = support::pair(&selector).await?;
+        let (socket, mut peer) = forebay_testing::pair(&selector).await?;
         let mut server = socket.connection()?;
         peer.write_all(b"STARTTLS\n").unwrap();
         agree(&mut server).await?;

@@ -4,20 +4,19 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-#[path = "vocabulary/mod.rs"]
-mod vocabulary;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use forebay::{Identity, Result, SelectorManager, Socket, TlsConfig, TlsFault, Trust};
+use forebay_testing::{
+    Child, report, role, say, skip,
+    tls::{Authority, LOCAL, server_params, write},
+    unix::Directory,
+    watched,
+};
 use futures_lite::future::zip;
 use rcgen::KeyPair;
-use support::{Child, report, role, say, skip, watched};
-use vocabulary::tls::{Authority, LOCAL, server_params, write};
-use vocabulary::unix::Directory;
 
 const NAME: &str = "c1_a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep";
 const DAY: Duration = Duration::from_secs(24 * 3600);

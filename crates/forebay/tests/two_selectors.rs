@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use forebay::SelectorManager;
-
-use support::{Transport, on_each};
+use forebay_testing::{Transport, on_each};
 
 #[test]
 fn a_socket_first_waited_for_on_a_worker_that_stops_still_hears_of_its_bytes() {

@@ -3,8 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -12,9 +10,11 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{CloseReason, ErrorKind, Result, SelectorManager, Socket};
+use forebay_testing::{
+    unix::{Directory, leave_stale, pair_with_std},
+    until_that, watched,
+};
 use futures_lite::future::{or, yield_now, zip};
-use vocabulary::unix::{Directory, leave_stale, pair_with_std};
-use vocabulary::{until, watched};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -69,7 +69,7 @@ fn connecting_waits_while_the_backlog_is_full() {
         let (server, _first) = full_server(&selector, &directory).await?;
         let connecting = selector.unix().connect_timeout(LIMIT).connect(server.local_address());
         let serving = async {
-            until("it waits", || selector.stats().timers == 2).await;
+            until_that("it waits", || selector.stats().timers == 2).await;
             let first = server.accept().await?;
             // There is room again, which the next look finds.
             clock.advance(Duration::from_millis(50));
@@ -93,7 +93,7 @@ fn connecting_times_out_when_the_backlog_stays_full() {
         let (server, _first) = full_server(&selector, &directory).await?;
         let connecting = selector.unix().connect_timeout(LIMIT).connect(server.local_address());
         let waiting = async {
-            until("it waits", || selector.stats().timers == 2).await;
+            until_that("it waits", || selector.stats().timers == 2).await;
             clock.advance(LIMIT);
         };
         let error = zip(connecting, waiting).await.0.unwrap_err();
@@ -114,7 +114,7 @@ fn connecting_ends_when_its_selector_closes() {
         let (theirs, address) = (other.clone(), server.local_address());
         let connecting = other.unix().connect(address);
         let closing = async {
-            until("it waits", || theirs.stats().timers == 2).await;
+            until_that("it waits", || theirs.stats().timers == 2).await;
             theirs.close().await;
         };
         let error = zip(connecting, closing).await.0.unwrap_err();
@@ -129,15 +129,15 @@ fn a_dropped_connect_leaves_nothing() {
         let directory = Directory::new();
         let (server, first) = full_server(&selector, &directory).await?;
         let waiting = async {
-            until("it waits", || selector.stats().timers == 2).await;
+            until_that("it waits", || selector.stats().timers == 2).await;
             None
         };
         let connecting = async { Some(selector.unix().connect(server.local_address()).await) };
         assert!(or(connecting, waiting).await.is_none());
-        until("its timers are gone", || selector.stats().timers == 0).await;
+        until_that("its timers are gone", || selector.stats().timers == 0).await;
         drop((server.accept().await?, first));
         clock.advance(LIMIT);
-        until("no socket but the listener is left", || selector.stats().sockets == 1).await;
+        until_that("no socket but the listener is left", || selector.stats().sockets == 1).await;
         Ok(())
     });
 }

@@ -4,18 +4,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::io::{IoSlice, PipeReader, Read, pipe};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use forebay::{ByteReadChannel, Result, SelectorManager};
+use forebay_testing::{counted_alone, descriptors, unix::pair_with_std, watched};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::{cmsg_space, io};
-use vocabulary::unix::pair_with_std;
-use vocabulary::{counted_alone, descriptors, watched};
 
 /// Sends bytes with the writing end of a pipe; whoever reads from the other end sees its end once
 /// no process holds the descriptor, and no message either.

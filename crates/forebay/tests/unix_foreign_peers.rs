@@ -3,16 +3,15 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use forebay::{Connection, ErrorKind, Result, SelectorManager, UnixAddress};
-use support::{run, skip};
-use vocabulary::unix::{Directory, abstract_name};
+use forebay_testing::{
+    run, skip,
+    unix::{Directory, abstract_name},
+};
 
 /// Starts a program with all of its standard streams in our hands; `None`, and a line that says so,
 /// where it is not installed.

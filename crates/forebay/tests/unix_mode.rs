@@ -3,9 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -13,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use forebay::{ErrorKind, UnixAddress};
+use forebay_testing::{
+    alone, await_that, child, report,
+    unix::{Directory, abstract_name, as_nobody, is_root, mode},
+    watched,
+};
 use rustix::fs::Mode;
 use rustix::process::umask;
-use support::report;
-use vocabulary::unix::{Directory, abstract_name, as_nobody, is_root, mode};
-use vocabulary::{alone, await_that, child, watched};
 
 const BINDS: usize = 200;
 /// Threads of the user who is kept out.

@@ -3,9 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
@@ -14,8 +11,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use forebay::{ErrorKind, SelectorManager, SocketAddress, UnixAddress};
-use support::{Child, Transport, on_every_transport, report, role, run, say, skip};
-use vocabulary::unix::{Directory, NOBODY, abstract_name, as_nobody, is_root};
+use forebay_testing::{
+    Child, Transport, on_every_transport, report, role, run, say, skip,
+    unix::{Directory, NOBODY, abstract_name, as_nobody, is_root},
+};
 
 // ---- names --------------------------------------------------------------------------------------
 

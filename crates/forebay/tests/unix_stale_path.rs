@@ -4,9 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-mod vocabulary;
-
 use std::fs;
 use std::io::{self, BufRead};
 use std::os::unix::fs::symlink;
@@ -16,9 +13,12 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket};
+use forebay_testing::{
+    Child, report, role, run, say, skip,
+    unix::{Directory, NOBODY, as_nobody, identity, is_root, leave_stale},
+    watched,
+};
 use socket2::{Domain, SockAddr, Socket as SystemSocket, Type};
-use support::{Child, report, role, run, say, skip, watched};
-use vocabulary::unix::{Directory, NOBODY, as_nobody, identity, is_root, leave_stale};
 
 const ROUNDS: usize = 100;
 

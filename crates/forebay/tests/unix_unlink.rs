@@ -3,17 +3,18 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod vocabulary;
-
 use std::env::set_current_dir;
 use std::fs;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use forebay::{SelectorManager, ServerSocket};
+use forebay_testing::{
+    alone, await_that,
+    unix::{Directory, leave_stale},
+    until_that, watched,
+};
 use futures_lite::future::poll_once;
-use vocabulary::unix::{Directory, leave_stale};
-use vocabulary::{alone, await_that, until, watched};
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> forebay::Result<()> + Send + 'static) {
     watched(|| forebay::run(test)).unwrap();
@@ -191,7 +192,7 @@ fn after_a_panic_of_the_task_that_owns_it() {
         let error = serving.await.unwrap_err();
         assert_eq!(error.kind(), forebay::ErrorKind::Panicked, "{error}");
         assert_eq!(directory.names(), [""; 0]);
-        until("all is released", || selector.stats().sockets == 0).await;
+        until_that("all is released", || selector.stats().sockets == 0).await;
         Ok(())
     });
 }

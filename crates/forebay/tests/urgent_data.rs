@@ -8,19 +8,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, Socket};
-use socket2::SockRef;
-use support::{
+use forebay_testing::{
     Child, connection, dial, listener, pattern, processor_time_of, read_to_end, report, role, run,
     say, sleeps, wait_for, watched,
 };
+use socket2::SockRef;
 
 const NAME: &str = "t16_urgent_bytes_are_left_out_and_nobody_spins";
 /// How long the process is looked at.

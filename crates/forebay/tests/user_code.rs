@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
-
 use std::fmt;
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::net::TcpStream;
@@ -19,8 +17,8 @@ use forebay::{
     ByteWriteChannel, CloseReason, Connection, ErrorKind, Result, SelectorManager, Socket,
     write_fmt, write_line,
 };
+use forebay_testing::{KIB, dial, pair, read_to_end, run, until_at_rest, watched};
 use futures_lite::FutureExt;
-use support::{KIB, dial, pair, read_to_end, run, until_at_rest, watched};
 
 // ---- code that touches its own socket -----------------------------------------------------------
 
@@ -307,7 +305,7 @@ async fn echo(socket: Socket) -> Result<()> {
 async fn ping(selector: &SelectorManager, peer: &mut TcpStream) {
     let before = selector.stats().sent_bytes;
     peer.write_all(b"ping").unwrap();
-    support::until(|| selector.stats().sent_bytes == before + 4).await;
+    forebay_testing::until(|| selector.stats().sent_bytes == before + 4).await;
     let mut answer = [0; 4];
     peer.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"ping");
@@ -490,7 +488,7 @@ fn a_panic_of_main_resets_what_it_held() {
         let client = std::thread::spawn(move || read_to_end(&mut dial(port.recv().unwrap())));
         let outcome = catch_unwind(|| {
             forebay::run(async |selector| {
-                let server = support::listener(&selector).await?;
+                let server = forebay_testing::listener(&selector).await?;
                 ports.send(server.port()).unwrap();
                 let mut it = server.accept().await?.connection()?;
                 one_and_a_half(&mut it.output).await?;

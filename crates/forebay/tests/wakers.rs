@@ -4,14 +4,12 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use support::{on_every_transport, until};
+use forebay_testing::{on_every_transport, until};
 
 /// Counts itself by being an `Arc`, and how often it is woken.
 #[derive(Default)]

@@ -4,19 +4,19 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::future::pending;
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
 use forebay::{Result, SelectorManager};
+use forebay_testing::{
+    KIB, dial, watched,
+    witness::{Witness, counted, on_a_thread},
+};
 use futures_lite::future;
-use support::{KIB, dial, watched};
-use witness::{Witness, counted, on_a_thread};
+
+forebay_testing::count_allocations!();
 
 #[test]
 fn a_descriptor_that_is_left_is_noticed() {

@@ -4,10 +4,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-mod support;
-#[path = "support/witness.rs"]
-mod witness;
-
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::process::exit;
@@ -15,11 +11,13 @@ use std::sync::mpsc;
 use std::thread;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager, Socket};
-use socket2::{Domain, Type};
-use support::{
+use forebay_testing::{
     Child, KIB, MIB, listener, pattern, read_to_end, report, role, say, wait_for, watched,
+    witness::{Witness, on_a_thread},
 };
-use witness::{Witness, on_a_thread};
+use socket2::{Domain, Type};
+
+forebay_testing::count_allocations!();
 
 /// A word; what one send takes; what the kernel does not take before the peer reads.
 const LENGTHS: [usize; 3] = [5, 5 * KIB, MIB];

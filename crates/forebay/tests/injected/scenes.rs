@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::judge::{Fault, Got, Notes, is_timeout};
 use crate::program::{Ended, HANGS_AFTER, Injection, Program};
-use crate::support::{pattern, reset};
+use forebay_testing::{pattern, reset};
 
 /// Clients of a server, one after the other in each of two threads.
 const CLIENTS: usize = 24;

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seeds::{property, sizes};
+use forebay_testing::{property, sizes};
 
 /// Below this a buffer's memory is an allocator's smallest change.
 const SMALL_BYTES: usize = 64;

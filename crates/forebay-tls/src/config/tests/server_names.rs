@@ -3,7 +3,7 @@ use forebay_io::ErrorKind;
 use super::sides;
 use crate::TlsConfig;
 use crate::config::{Store, server_name};
-use crate::seeds::property;
+use forebay_testing::property;
 
 #[test]
 fn names_and_addresses_are_read_as_they_are_written() {

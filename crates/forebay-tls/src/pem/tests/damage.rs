@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::pem::foreign;
 use crate::samples::{Authority, Issued, assert_hides};
-use crate::seeds::property;
 use crate::{Identity, Trust};
+use forebay_testing::property;
 
 /// Reads all of these. What they are refused with is looked through for the key, and counted.
 fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
