@@ -6,7 +6,7 @@ use std::io::{self, Write};
 /// Prints a number that was measured, with `FOREBAY_VERBOSE=1`. Without, the test runner shows it when
 /// the test fails.
 pub fn report(line: &str) {
-    if env::var_os("FOREBAY_VERBOSE").is_some_and(|given| given != "0") {
+    if is_verbose() {
         print(line);
     } else {
         println!("{line}");
@@ -19,7 +19,11 @@ pub fn skip(name: &str, reason: &str) {
 }
 
 /// Prints a line at once. Not by `eprintln!`, which the test runner swallows in a test that passes.
-fn print(line: &str) {
+pub(crate) fn print(line: &str) {
     let mut stderr = io::stderr();
     writeln!(stderr, "{line}").unwrap();
+}
+
+pub(crate) fn is_verbose() -> bool {
+    env::var_os("FOREBAY_VERBOSE").is_some_and(|given| given != "0")
 }

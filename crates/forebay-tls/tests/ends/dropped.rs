@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use forebay_io::ErrorKind;
 use forebay_testing::{
-    Random, scrambled, seed,
+    Random, report, scrambled, seed,
     sessions::{
         BOTH, Side, client, handshake, led, opened_over, opened_with_middle, server, with_middle,
     },
@@ -62,7 +62,7 @@ fn a_handshake_that_is_dropped_at_any_poll_is_given_up() {
                     assert_eq!(written.kind(), ErrorKind::Cancelled);
                     polls += 1;
                 }
-                println!("TLS {version}, client {drops_client}: {polls} polls");
+                report(&format!("TLS {version}, client {drops_client}: {polls} polls"));
                 assert!(polls > 5);
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use forebay_io::{ErrorKind, TlsFault};
 use forebay_testing::{
-    Random, scrambled, seed,
+    Random, report, scrambled, seed,
     sessions::{
         ALERT, BOTH, DATA, HANDSHAKE, Puppet, alert, client, fault, handshake, led,
         opened_with_middle, plain_record, records, server, side_and_raw,
@@ -83,7 +83,7 @@ fn random_bytes_end_in_an_error_of_tls() {
             assert!(may_be_mute || alert.is_some(), "{fault:?} for {bytes:?}");
             *told.entry(format!("{fault:?}, alert {alert:?}")).or_insert(0) += 1;
         }
-        println!("random bytes: {told:?}");
+        report(&format!("random bytes: {told:?}"));
     });
 }
 
@@ -134,7 +134,7 @@ async fn behind_data_everywhere(
     for version in BOTH {
         for as_client in [true, false] {
             let (told, alert) = behind_data(version, as_client, &garbage).await;
-            println!("{name}, TLS {version}: {told:?}, alert {alert:?}");
+            report(&format!("{name}, TLS {version}: {told:?}, alert {alert:?}"));
             assert_eq!((told, alert), (expected.0, Some((FATAL, expected.1))), "{name}, {version}");
         }
     }
@@ -223,7 +223,7 @@ fn no_byte_of_a_record_can_be_changed() {
             for at in 0..length {
                 changed(version, Some(at), &mut kinds).await;
             }
-            println!("TLS {version}: {length} changed bytes: {kinds:?}");
+            report(&format!("TLS {version}: {length} changed bytes: {kinds:?}"));
         }
     });
 }

@@ -3,7 +3,7 @@
 
 use forebay_io::{ByteReadChannel, ErrorKind, Result, TlsFault};
 use forebay_testing::{
-    from_environment,
+    from_environment, report,
     sessions::{
         BOTH, Version, client_of, fault, handshake, opened_with_middle, records, server, server_of,
         side_and_raw, with_middle,
@@ -96,7 +96,7 @@ async fn cut(version: Version, end: EndWithoutNotify, cuts: usize, name: &str) {
         }
         done += 1;
     }
-    println!("{name}: {done} cuts of TLS {version}, {errors} of them told as errors");
+    report(&format!("{name}: {done} cuts of TLS {version}, {errors} of them told as errors"));
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn an_end_in_the_handshake_is_told_as_one_at_every_offset() {
         for version in BOTH {
             for from_server in [true, false] {
                 let told = cut_handshakes(version, from_server).await;
-                println!("TLS {version}, from the server {from_server}: {told} cuts");
+                report(&format!("TLS {version}, from the server {from_server}: {told} cuts"));
             }
         }
     });

@@ -3,6 +3,7 @@
 
 use forebay_io::TlsFault;
 use forebay_testing::{
+    report,
     sessions::{ALERT, BOTH, DATA, HANDSHAKE, Puppet, Raw, Side, fault, led},
     watched_future,
 };
@@ -199,7 +200,9 @@ fn a_flood_of_key_updates_ends_in_an_error() {
                 let error = side.input.read_u8().await.expect_err("enough");
                 assert_eq!(fault(&error), TlsFault::Misbehaved, "{error}");
                 let answers = raw.arrived().await.len();
-                println!("{sent} key updates, requested {requested}: {answers} bytes of answers");
+                report(&format!(
+                    "{sent} key updates, requested {requested}: {answers} bytes of answers"
+                ));
                 assert!(answers < 200, "{answers}");
             }
         }

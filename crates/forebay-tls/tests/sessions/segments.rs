@@ -3,7 +3,7 @@
 
 use forebay_io::{ErrorKind, TlsFault};
 use forebay_testing::{
-    scrambled,
+    report, scrambled,
     sessions::{
         BOTH, Conn, HANDSHAKE, client, fault, handshake, opened_with_middle, plain_record, records,
         server, side_and_raw, with_middle,
@@ -127,7 +127,7 @@ fn a_hello_that_never_ends_is_refused_after_a_bounded_number_of_bytes() {
         let (made, ()) = zip(handshake(&side, &server), sends).await;
         let error = made.expect_err("enough");
         assert_eq!(fault(&error), TlsFault::Misbehaved, "{error}");
-        println!("a hello without end: {error}");
+        report(&format!("a hello without end: {error}"));
     });
 }
 

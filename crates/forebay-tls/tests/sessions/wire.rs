@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_io::seam::{BlockLedger, WorkerPool};
 use forebay_testing::{
-    scrambled,
+    report, scrambled,
     sessions::{BOTH, DATA, Side, Version, client, opened, opened_with_middle, records, server},
     watched_future,
 };
@@ -31,7 +31,10 @@ async fn records_of(version: Version, write: impl AsyncFnOnce(&mut Side)) -> (Ve
 
 #[track_caller]
 fn assert_full(name: &str, version: Version, (lengths, written): (Vec<usize>, usize)) {
-    println!("{name}, TLS {version}: {written} bytes in {} records {lengths:?}", lengths.len());
+    report(&format!(
+        "{name}, TLS {version}: {written} bytes in {} records {lengths:?}",
+        lengths.len()
+    ));
     assert!(lengths.len() <= written.div_ceil(16 * 1024), "{name}: {lengths:?}");
 }
 
@@ -130,7 +133,10 @@ fn a_reader_who_does_not_read_stops_the_sender() {
                 // A writer that works on what has arrived does not take more for that.
                 left.output.write_str("x").await.expect("room");
             }
-            println!("TLS {version}: stopped after {written} bytes, {} blocks", ledger.in_use());
+            report(&format!(
+                "TLS {version}: stopped after {written} bytes, {} blocks",
+                ledger.in_use()
+            ));
             assert!(written < 512 * 1024, "{written}");
             assert!(ledger.in_use() <= 12, "{}", ledger.in_use());
             drop((left, right));

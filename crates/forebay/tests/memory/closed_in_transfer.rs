@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, PATIENCE, from_environment, pattern, report, role, say, unacknowledged_from, until,
-    watched_for,
+    Child, KIB, PATIENCE, alone, from_environment, pattern, report, role, say, unacknowledged_from,
+    until, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 use socket2::{Domain, Type};
@@ -211,20 +211,28 @@ impl End {
 
 #[test]
 fn closed() {
-    in_transfer("closed", End::Close);
+    alone("closed", || {
+        in_transfer("closed", End::Close);
+    });
 }
 
 #[test]
 fn dropped_writer_first() {
-    in_transfer("dropped_writer_first", End::DropWriterThenSocket);
+    alone("dropped_writer_first", || {
+        in_transfer("dropped_writer_first", End::DropWriterThenSocket);
+    });
 }
 
 #[test]
 fn dropped_socket_first() {
-    in_transfer("dropped_socket_first", End::DropSocketThenWriter);
+    alone("dropped_socket_first", || {
+        in_transfer("dropped_socket_first", End::DropSocketThenWriter);
+    });
 }
 
 #[test]
 fn a_handler_that_panics_resets() {
-    in_transfer("a_handler_that_panics_resets", End::Panic);
+    alone("a_handler_that_panics_resets", || {
+        in_transfer("a_handler_that_panics_resets", End::Panic);
+    });
 }

@@ -8,9 +8,12 @@ use std::io::{ErrorKind as IoKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use forebay::{SelectorManager, Socket};
-use forebay_testing::drop_orders::{
-    Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
-    no_peer_that_never_reads_holds_a_socket_for_ever,
+use forebay_testing::{
+    alone,
+    drop_orders::{
+        Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
+        no_peer_that_never_reads_holds_a_socket_for_ever,
+    },
 };
 use socket2::{Domain, Type};
 
@@ -59,10 +62,14 @@ impl Peer for PlainPeer {
 
 #[test]
 fn every_order_ends_soon_and_leaves_nothing() {
-    all_end_soon_and_leave_nothing("drop_orders", 40, Plain::new);
+    alone("every_order_ends_soon_and_leaves_nothing", || {
+        all_end_soon_and_leave_nothing("drop_orders", 40, Plain::new);
+    });
 }
 
 #[test]
 fn a_peer_that_never_reads_holds_no_socket_for_ever() {
-    no_peer_that_never_reads_holds_a_socket_for_ever(Plain::new);
+    alone("a_peer_that_never_reads_holds_no_socket_for_ever", || {
+        no_peer_that_never_reads_holds_a_socket_for_ever(Plain::new);
+    });
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, SocketAddress};
 use forebay_testing::{
-    KIB, PATIENCE, Random, from_environment, listener, report, seed, until_at_rest, watched_for,
+    KIB, PATIENCE, Random, alone, from_environment, listener, report, seed, until_at_rest,
+    watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 
@@ -257,23 +258,25 @@ async fn run_lanes(selector: &SelectorManager, seed: u64, trips: u64) -> Result<
 
 #[test]
 fn what_comes_back_is_what_was_sent() {
-    let seed = seed(NAME);
-    let trips = from_environment("FOREBAY_ROUND_TRIPS", 40_000);
-    let patience = PATIENCE + Duration::from_millis(1) * trips;
-    watched_for(patience, move || {
-        let mut witness = Witness::look();
-        // The first as a warm-up.
-        for trips in [1000, trips] {
-            witness = witness.again();
-            let run = async |selector: SelectorManager| {
-                let dropped = run_lanes(&selector, seed, trips.into()).await?;
-                until_at_rest(&selector, 0).await;
-                witness.at_rest(&selector);
-                Ok::<_, forebay::Error>(dropped)
-            };
-            let (dropped, dropped_accepts) = on_a_thread(|| forebay::run(run)).unwrap();
-            assert!(dropped > 0 && dropped_accepts > 0, "nothing was dropped");
-        }
-        witness.all_as_before();
+    alone("what_comes_back_is_what_was_sent", || {
+        let seed = seed(NAME);
+        let trips = from_environment("FOREBAY_ROUND_TRIPS", 40_000);
+        let patience = PATIENCE + Duration::from_millis(1) * trips;
+        watched_for(patience, move || {
+            let mut witness = Witness::look();
+            // The first as a warm-up.
+            for trips in [1000, trips] {
+                witness = witness.again();
+                let run = async |selector: SelectorManager| {
+                    let dropped = run_lanes(&selector, seed, trips.into()).await?;
+                    until_at_rest(&selector, 0).await;
+                    witness.at_rest(&selector);
+                    Ok::<_, forebay::Error>(dropped)
+                };
+                let (dropped, dropped_accepts) = on_a_thread(|| forebay::run(run)).unwrap();
+                assert!(dropped > 0 && dropped_accepts > 0, "nothing was dropped");
+            }
+            witness.all_as_before();
+        });
     });
 }

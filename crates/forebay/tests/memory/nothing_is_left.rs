@@ -12,7 +12,7 @@ use std::{env, fs, thread};
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket, Stats};
 use forebay_testing::{
-    Child, memory_of, read_to_end, report, reset, role, say, until, watched_for,
+    Child, alone, memory_of, read_to_end, report, reset, role, say, until, watched_for,
 };
 
 const NAME: &str = "many_connections_leave_nothing_behind";
@@ -29,14 +29,16 @@ const ADDRESSES: usize = 16;
 
 #[test]
 fn many_connections_leave_nothing_behind() {
-    if role().is_some() {
-        return clients();
-    }
-    let cycles = env::var(CYCLES).map_or(DEFAULT_CYCLES, |text| text.parse().unwrap());
-    let minutes = 1 + (cycles / CYCLES_A_MINUTE) as u64;
-    watched_for(Duration::from_secs(60 * minutes), move || {
-        let builder = SelectorManager::builder().on_task_error(|_| ());
-        builder.run(async |selector| count(selector, cycles).await).unwrap();
+    alone("many_connections_leave_nothing_behind", || {
+        if role().is_some() {
+            return clients();
+        }
+        let cycles = env::var(CYCLES).map_or(DEFAULT_CYCLES, |text| text.parse().unwrap());
+        let minutes = 1 + (cycles / CYCLES_A_MINUTE) as u64;
+        watched_for(Duration::from_secs(60 * minutes), move || {
+            let builder = SelectorManager::builder().on_task_error(|_| ());
+            builder.run(async |selector| count(selector, cycles).await).unwrap();
+        });
     });
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use forebay::{JoinHandle, SelectorManager};
-use forebay_testing::{report, until, watched, witness::live_bytes};
+use forebay_testing::{alone, report, until, watched, witness::live_bytes};
 use futures_lite::future::yield_now;
 
 const CLIENTS: usize = 2000;
@@ -36,18 +36,20 @@ async fn peak(selector: &SelectorManager, tasks: usize, from_another_thread: boo
 
 #[test]
 fn the_tasks_of_a_peak_leave_no_memory() {
-    let _alone = ALONE.lock();
-    watched(|| {
-        let selector = SelectorManager::new();
-        selector.block_on(async {
-            for from_another_thread in [false, true] {
-                peak(&selector, 100, from_another_thread).await;
-                let before = live_bytes();
-                peak(&selector, TASKS, from_another_thread).await;
-                let left = live_bytes() - before;
-                report(&format!("{left} bytes are left of {TASKS} tasks"));
-                assert!(left < ALLOWED_BYTES, "{left} bytes are left");
-            }
+    alone("the_tasks_of_a_peak_leave_no_memory", || {
+        let _alone = ALONE.lock();
+        watched(|| {
+            let selector = SelectorManager::new();
+            selector.block_on(async {
+                for from_another_thread in [false, true] {
+                    peak(&selector, 100, from_another_thread).await;
+                    let before = live_bytes();
+                    peak(&selector, TASKS, from_another_thread).await;
+                    let left = live_bytes() - before;
+                    report(&format!("{left} bytes are left of {TASKS} tasks"));
+                    assert!(left < ALLOWED_BYTES, "{left} bytes are left");
+                }
+            });
         });
     });
 }
@@ -55,35 +57,37 @@ fn the_tasks_of_a_peak_leave_no_memory() {
 /// Two thousand clients have sent two lines, and each handler has read one and waits for something else.
 #[test]
 fn handlers_that_wait_for_something_else_hold_four_kibibytes_at_most() {
-    let _alone = ALONE.lock();
-    watched(|| {
-        let selector = SelectorManager::new();
-        selector.block_on(async {
-            let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
-            let before = live_bytes();
-            let read = Arc::new(AtomicUsize::new(0));
-            let mut clients = Vec::new();
-            for _ in 0..CLIENTS {
-                let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-                client.write_all(b"a\nb\n").unwrap();
-                clients.push(client);
-                let (socket, read) = (server.accept().await.unwrap(), Arc::clone(&read));
-                selector.spawn(async move {
-                    let mut input = socket.open_read_channel()?;
-                    let _output = socket.open_write_channel()?;
-                    assert_eq!(input.read_line().await?.as_deref(), Some("a"));
-                    read.fetch_add(1, SeqCst);
-                    pending::<()>().await;
-                    assert_eq!(input.read_line().await?.as_deref(), Some("b"));
-                    Ok(())
-                });
-            }
-            until(|| read.load(SeqCst) == CLIENTS).await;
-            yield_now().await;
-            let each = (live_bytes() - before) / i64::try_from(CLIENTS).unwrap();
-            report(&format!("memory_of_a_peak: {each} bytes for each of {CLIENTS} handlers"));
-            assert!(each <= 4096, "{each} bytes each");
-            assert_eq!(selector.stats().blocks, 0);
+    alone("handlers_that_wait_for_something_else_hold_four_kibibytes_at_most", || {
+        let _alone = ALONE.lock();
+        watched(|| {
+            let selector = SelectorManager::new();
+            selector.block_on(async {
+                let server = selector.tcp().bind("127.0.0.1:0").await.unwrap();
+                let before = live_bytes();
+                let read = Arc::new(AtomicUsize::new(0));
+                let mut clients = Vec::new();
+                for _ in 0..CLIENTS {
+                    let mut client = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+                    client.write_all(b"a\nb\n").unwrap();
+                    clients.push(client);
+                    let (socket, read) = (server.accept().await.unwrap(), Arc::clone(&read));
+                    selector.spawn(async move {
+                        let mut input = socket.open_read_channel()?;
+                        let _output = socket.open_write_channel()?;
+                        assert_eq!(input.read_line().await?.as_deref(), Some("a"));
+                        read.fetch_add(1, SeqCst);
+                        pending::<()>().await;
+                        assert_eq!(input.read_line().await?.as_deref(), Some("b"));
+                        Ok(())
+                    });
+                }
+                until(|| read.load(SeqCst) == CLIENTS).await;
+                yield_now().await;
+                let each = (live_bytes() - before) / i64::try_from(CLIENTS).unwrap();
+                report(&format!("memory_of_a_peak: {each} bytes for each of {CLIENTS} handlers"));
+                assert!(each <= 4096, "{each} bytes each");
+                assert_eq!(selector.stats().blocks, 0);
+            });
         });
     });
 }

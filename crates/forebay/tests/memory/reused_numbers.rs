@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager, Socket};
 use forebay_testing::{
-    PATIENCE, Random, from_environment, report, reset, seed, until_at_rest, watched_for,
+    PATIENCE, Random, alone, from_environment, report, reset, seed, until_at_rest, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 use futures_lite::future::poll_once;
@@ -223,23 +223,28 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
 
 #[test]
 fn r10_what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
-    let seed = seed(NAME);
-    let connections = from_environment("FOREBAY_CONNECTIONS", 20_000);
-    watched_for(2 * PATIENCE, move || {
-        let witness = Witness::look();
-        on_a_thread(|| storm(seed, 1000, &witness));
-        let (witness, since) = (witness.again(), Instant::now());
-        let counts = on_a_thread(|| storm(seed, connections, &witness));
-        witness.all_as_before();
-        let [own, ended, numbers] = [&counts.own, &counts.ended, &counts.numbers];
-        let [own, ended, numbers] = [own, ended, numbers].map(|count| count.load(Relaxed));
-        report(&format!(
-            "{NAME}: {connections} connections on at most {numbers} descriptors in {:.1} s: {own} \
+    alone("r10_what_comes_late_never_reaches_a_new_socket_of_the_same_number", || {
+        let seed = seed(NAME);
+        let connections = from_environment("FOREBAY_CONNECTIONS", 20_000);
+        watched_for(2 * PATIENCE, move || {
+            let witness = Witness::look();
+            on_a_thread(|| storm(seed, 1000, &witness));
+            let (witness, since) = (witness.again(), Instant::now());
+            let counts = on_a_thread(|| storm(seed, connections, &witness));
+            witness.all_as_before();
+            let [own, ended, numbers] = [&counts.own, &counts.ended, &counts.numbers];
+            let [own, ended, numbers] = [own, ended, numbers].map(|count| count.load(Relaxed));
+            report(&format!(
+                "{NAME}: {connections} connections on at most {numbers} descriptors in {:.1} s: {own} \
              got their own bytes, {ended} were ended while they waited, none got another's",
-            since.elapsed().as_secs_f32()
-        ));
-        assert!(own > 0 && ended > 0);
-        // The kernel gives the lowest free number: most of them have been used again and again.
-        assert!(numbers < 500, "{numbers} descriptors at a time are too many for {LANES} lanes");
+                since.elapsed().as_secs_f32()
+            ));
+            assert!(own > 0 && ended > 0);
+            // The kernel gives the lowest free number: most of them have been used again and again.
+            assert!(
+                numbers < 500,
+                "{numbers} descriptors at a time are too many for {LANES} lanes"
+            );
+        });
     });
 }

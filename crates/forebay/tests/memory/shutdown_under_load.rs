@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, PATIENCE, from_environment, listener, pattern, report, role, say,
+    Child, KIB, PATIENCE, alone, from_environment, listener, pattern, report, role, say,
     unacknowledged_from, until, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
@@ -223,17 +223,21 @@ fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
 
 #[test]
 fn p5_handlers_that_end_when_told_lose_nothing() {
-    let test = "p5_handlers_that_end_when_told_lose_nothing";
-    let Some(outcome) = p5(test, Handler::Answers) else { return };
-    assert_eq!((outcome.resets, outcome.unacknowledged), (0, 0));
-    assert!(outcome.took < Handler::Answers.drain_timeout(), "it waited for something else");
+    alone("p5_handlers_that_end_when_told_lose_nothing", || {
+        let test = "p5_handlers_that_end_when_told_lose_nothing";
+        let Some(outcome) = p5(test, Handler::Answers) else { return };
+        assert_eq!((outcome.resets, outcome.unacknowledged), (0, 0));
+        assert!(outcome.took < Handler::Answers.drain_timeout(), "it waited for something else");
+    });
 }
 
 /// Those that do not end are cancelled at the drain timeout; then what they wrote has one more.
 #[test]
 fn p5_handlers_that_never_end_lose_nothing_in_silence() {
-    let test = "p5_handlers_that_never_end_lose_nothing_in_silence";
-    let Some(outcome) = p5(test, Handler::Floods) else { return };
-    assert!(outcome.took > Handler::Floods.drain_timeout(), "nobody had to be cancelled");
-    assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that nobody counted");
+    alone("p5_handlers_that_never_end_lose_nothing_in_silence", || {
+        let test = "p5_handlers_that_never_end_lose_nothing_in_silence";
+        let Some(outcome) = p5(test, Handler::Floods) else { return };
+        assert!(outcome.took > Handler::Floods.drain_timeout(), "nobody had to be cancelled");
+        assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that nobody counted");
+    });
 }

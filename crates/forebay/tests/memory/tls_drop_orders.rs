@@ -7,6 +7,7 @@
 
 use forebay::{Connection, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{
+    alone,
     drop_orders::{
         Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
         no_peer_that_never_reads_holds_a_socket_for_ever,
@@ -114,22 +115,30 @@ impl Peer for SecurePeer {
 
 #[test]
 fn every_order_of_a_client_ends_soon_and_leaves_nothing() {
-    let name = "tls_drop_orders, client";
-    all_end_soon_and_leave_nothing(name, 5, || Secure::peers_of(Role::Client));
+    alone("every_order_of_a_client_ends_soon_and_leaves_nothing", || {
+        let name = "tls_drop_orders, client";
+        all_end_soon_and_leave_nothing(name, 5, || Secure::peers_of(Role::Client));
+    });
 }
 
 #[test]
 fn every_order_of_a_server_ends_soon_and_leaves_nothing() {
-    let name = "tls_drop_orders, server";
-    all_end_soon_and_leave_nothing(name, 5, || Secure::peers_of(Role::Server));
+    alone("every_order_of_a_server_ends_soon_and_leaves_nothing", || {
+        let name = "tls_drop_orders, server";
+        all_end_soon_and_leave_nothing(name, 5, || Secure::peers_of(Role::Server));
+    });
 }
 
 #[test]
 fn a_peer_that_never_reads_holds_no_client_for_ever() {
-    no_peer_that_never_reads_holds_a_socket_for_ever(|| Secure::peers_of(Role::Client));
+    alone("a_peer_that_never_reads_holds_no_client_for_ever", || {
+        no_peer_that_never_reads_holds_a_socket_for_ever(|| Secure::peers_of(Role::Client));
+    });
 }
 
 #[test]
 fn a_peer_that_never_reads_holds_no_server_for_ever() {
-    no_peer_that_never_reads_holds_a_socket_for_ever(|| Secure::peers_of(Role::Server));
+    alone("a_peer_that_never_reads_holds_no_server_for_ever", || {
+        no_peer_that_never_reads_holds_a_socket_for_ever(|| Secure::peers_of(Role::Server));
+    });
 }

@@ -10,70 +10,80 @@ use std::time::Duration;
 
 use forebay::{Result, SelectorManager};
 use forebay_testing::{
-    KIB, dial, watched,
+    KIB, alone, dial, watched,
     witness::{Witness, counted, on_a_thread},
 };
 use futures_lite::future;
 
 #[test]
 fn a_descriptor_that_is_left_is_noticed() {
-    watched(|| {
-        let witness = Witness::patient(Duration::ZERO);
-        let left = TcpListener::bind("127.0.0.1:0").unwrap();
-        let said = witness.left().unwrap();
-        assert!(said.contains("descriptors") && said.contains("socket:"), "{said}");
-        drop(left);
-        witness.all_as_before();
+    alone("a_descriptor_that_is_left_is_noticed", || {
+        watched(|| {
+            let witness = Witness::patient(Duration::ZERO);
+            let left = TcpListener::bind("127.0.0.1:0").unwrap();
+            let said = witness.left().unwrap();
+            assert!(said.contains("descriptors") && said.contains("socket:"), "{said}");
+            drop(left);
+            witness.all_as_before();
+        });
     });
 }
 
 #[test]
 fn a_future_that_is_left_is_noticed() {
-    watched(|| {
-        let witness = Witness::patient(Duration::ZERO);
-        let left = counted(pending::<()>());
-        let said = witness.left().unwrap();
-        assert!(said.contains("futures"), "{said}");
-        drop(left);
-        witness.all_as_before();
+    alone("a_future_that_is_left_is_noticed", || {
+        watched(|| {
+            let witness = Witness::patient(Duration::ZERO);
+            let left = counted(pending::<()>());
+            let said = witness.left().unwrap();
+            assert!(said.contains("futures"), "{said}");
+            drop(left);
+            witness.all_as_before();
+        });
     });
 }
 
 #[test]
 fn memory_that_is_left_is_noticed() {
-    watched(|| {
-        let witness = Witness::patient(Duration::ZERO);
-        let left: Vec<_> = (0..1000).map(|_| Box::new([0_u8; 33])).collect();
-        let said = witness.left().unwrap();
-        assert!(said.contains("bytes"), "{said}");
-        drop(left);
-        witness.all_as_before();
+    alone("memory_that_is_left_is_noticed", || {
+        watched(|| {
+            let witness = Witness::patient(Duration::ZERO);
+            let left: Vec<_> = (0..1000).map(|_| Box::new([0_u8; 33])).collect();
+            let said = witness.left().unwrap();
+            assert!(said.contains("bytes"), "{said}");
+            drop(left);
+            witness.all_as_before();
+        });
     });
 }
 
 #[test]
 fn a_socket_that_the_selector_does_not_know_of_is_noticed() {
-    watched(|| {
-        let witness = Witness::patient(Duration::ZERO);
-        let selector = SelectorManager::new();
-        let unknown = TcpListener::bind("127.0.0.1:0").unwrap();
-        let said = witness.difference(&selector, 0).unwrap();
-        assert!(said.contains("(0, 0) by its own, (1, 0) there"), "{said}");
-        witness.agrees(&selector, 1);
-        drop(unknown);
-        witness.agrees(&selector, 0);
+    alone("a_socket_that_the_selector_does_not_know_of_is_noticed", || {
+        watched(|| {
+            let witness = Witness::patient(Duration::ZERO);
+            let selector = SelectorManager::new();
+            let unknown = TcpListener::bind("127.0.0.1:0").unwrap();
+            let said = witness.difference(&selector, 0).unwrap();
+            assert!(said.contains("(0, 0) by its own, (1, 0) there"), "{said}");
+            witness.agrees(&selector, 1);
+            drop(unknown);
+            witness.agrees(&selector, 0);
+        });
     });
 }
 
 /// What is asked in every other test at the end, here also on the way there.
 #[test]
 fn the_selectors_account_is_right_at_every_step() {
-    watched(|| {
-        let witness = Witness::look();
-        on_a_thread(|| account(&witness).unwrap());
-        let witness = witness.again();
-        on_a_thread(|| account(&witness).unwrap());
-        witness.all_as_before();
+    alone("the_selectors_account_is_right_at_every_step", || {
+        watched(|| {
+            let witness = Witness::look();
+            on_a_thread(|| account(&witness).unwrap());
+            let witness = witness.again();
+            on_a_thread(|| account(&witness).unwrap());
+            witness.all_as_before();
+        });
     });
 }
 

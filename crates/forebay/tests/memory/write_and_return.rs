@@ -11,7 +11,7 @@ use std::thread;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager, Socket};
 use forebay_testing::{
-    Child, KIB, MIB, listener, pattern, read_to_end, report, role, say, wait_for, watched,
+    Child, KIB, MIB, alone, listener, pattern, read_to_end, report, role, say, wait_for, watched,
     witness::{Witness, on_a_thread},
 };
 use socket2::{Domain, Type};
@@ -74,59 +74,66 @@ fn receive(mut peer: TcpStream, length: usize) {
 
 #[test]
 fn to_a_peer_in_another_thread() {
-    watched(|| {
-        let mut witness = Witness::look();
-        // The first round is the warm-up.
-        for _ in 0..5 {
-            witness = witness.again();
-            for (host, length) in every_host_and_length() {
-                let (port, listening) = mpsc::channel();
-                let peer = thread::spawn(move || receive(dial(listening.recv().unwrap()), length));
-                on_a_thread(|| serve(host, false, length, |at| port.send(at).unwrap()));
-                peer.join().unwrap();
+    alone("to_a_peer_in_another_thread", || {
+        watched(|| {
+            let mut witness = Witness::look();
+            // The first round is the warm-up.
+            for _ in 0..5 {
+                witness = witness.again();
+                for (host, length) in every_host_and_length() {
+                    let (port, listening) = mpsc::channel();
+                    let peer =
+                        thread::spawn(move || receive(dial(listening.recv().unwrap()), length));
+                    on_a_thread(|| serve(host, false, length, |at| port.send(at).unwrap()));
+                    peer.join().unwrap();
+                }
             }
-        }
-        witness.all_as_before();
+            witness.all_as_before();
+        });
     });
 }
 
 #[test]
 fn to_a_peer_in_another_process() {
-    const NAME: &str = "to_a_peer_in_another_process";
-    if let Some(role) = role() {
-        let (port, length) = role.split_once(' ').unwrap();
-        receive(dial(port.parse().unwrap()), length.parse().unwrap());
-        return say("received");
-    }
-    watched(|| {
-        let witness = Witness::look();
-        for (host, length) in every_host_and_length() {
-            let mut peer = None;
-            on_a_thread(|| {
-                serve(host, false, length, |port| {
-                    peer = Some(Child::start(NAME, &format!("{port} {length}")));
-                });
-            });
-            let mut peer = peer.unwrap();
-            assert_eq!(peer.hear().as_deref(), Some("received"));
-            peer.end();
+    alone("to_a_peer_in_another_process", || {
+        const NAME: &str = "to_a_peer_in_another_process";
+        if let Some(role) = role() {
+            let (port, length) = role.split_once(' ').unwrap();
+            receive(dial(port.parse().unwrap()), length.parse().unwrap());
+            return say("received");
         }
-        witness.all_as_before();
+        watched(|| {
+            let witness = Witness::look();
+            for (host, length) in every_host_and_length() {
+                let mut peer = None;
+                on_a_thread(|| {
+                    serve(host, false, length, |port| {
+                        peer = Some(Child::start(NAME, &format!("{port} {length}")));
+                    });
+                });
+                let mut peer = peer.unwrap();
+                assert_eq!(peer.hear().as_deref(), Some("received"));
+                peer.end();
+            }
+            witness.all_as_before();
+        });
     });
 }
 
 /// Nothing is dropped, and nothing awaited: what was written is sent all the same.
 #[test]
 fn with_its_handles_kept() {
-    watched(|| {
-        let mut witness = Witness::look();
-        for _ in 0..5 {
-            witness = witness.again();
-            for length in LENGTHS {
-                on_a_thread(|| keep_handles(length, &witness));
+    alone("with_its_handles_kept", || {
+        watched(|| {
+            let mut witness = Witness::look();
+            for _ in 0..5 {
+                witness = witness.again();
+                for length in LENGTHS {
+                    on_a_thread(|| keep_handles(length, &witness));
+                }
             }
-        }
-        witness.all_as_before();
+            witness.all_as_before();
+        });
     });
 }
 
@@ -148,33 +155,35 @@ fn keep_handles(length: usize, witness: &Witness) {
 /// takes; for more than that somebody must await the close.
 #[test]
 fn from_a_process_that_ends_at_once() {
-    const NAME: &str = "from_a_process_that_ends_at_once";
-    if let Some(role) = role() {
-        let words: Vec<_> = role.split(' ').collect();
-        let host = if words[0] == "run" { Host::Run } else { Host::BlockOn };
-        serve(host, words[1] == "close", words[2].parse().unwrap(), |at| say(&at.to_string()));
-        exit(0);
-    }
-    watched(|| {
-        let witness = Witness::look();
-        for (host, closes, lengths) in [
-            ("run", "drop", &LENGTHS[..]),
-            ("block_on", "drop", &LENGTHS[..2]),
-            ("block_on", "close", &LENGTHS[..]),
-        ] {
-            for length in lengths {
-                let mut server = Child::start(NAME, &format!("{host} {closes} {length}"));
-                let peer = dial(server.hear_number());
-                if host == "block_on" && closes == "drop" {
-                    // It does not wait for the peer, which is as late as it can be.
-                    wait_for(|| has_ended(&server));
-                }
-                receive(peer, *length);
-                server.end();
-            }
+    alone("from_a_process_that_ends_at_once", || {
+        const NAME: &str = "from_a_process_that_ends_at_once";
+        if let Some(role) = role() {
+            let words: Vec<_> = role.split(' ').collect();
+            let host = if words[0] == "run" { Host::Run } else { Host::BlockOn };
+            serve(host, words[1] == "close", words[2].parse().unwrap(), |at| say(&at.to_string()));
+            exit(0);
         }
-        witness.all_as_before();
-        report(&format!("{NAME}: nothing was lost behind it"));
+        watched(|| {
+            let witness = Witness::look();
+            for (host, closes, lengths) in [
+                ("run", "drop", &LENGTHS[..]),
+                ("block_on", "drop", &LENGTHS[..2]),
+                ("block_on", "close", &LENGTHS[..]),
+            ] {
+                for length in lengths {
+                    let mut server = Child::start(NAME, &format!("{host} {closes} {length}"));
+                    let peer = dial(server.hear_number());
+                    if host == "block_on" && closes == "drop" {
+                        // It does not wait for the peer, which is as late as it can be.
+                        wait_for(|| has_ended(&server));
+                    }
+                    receive(peer, *length);
+                    server.end();
+                }
+            }
+            witness.all_as_before();
+            report(&format!("{NAME}: nothing was lost behind it"));
+        });
     });
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager};
-use forebay_testing::{await_that, child, lock, until_that, watched};
+use forebay_testing::{await_that, child, lock, report, until_that, watched};
 use futures_lite::future::{self, pending, yield_now};
 
 /// A selector's builder and the errors it was told of.
@@ -150,7 +150,7 @@ fn a_task_that_fails_while_its_handle_is_dropped_is_reported_exactly_once() {
         future::block_on(selector.close());
         assert_eq!(reported.load(SeqCst) + awaited, ROUNDS);
         assert!(awaited < ROUNDS, "nobody was detached");
-        println!("{awaited} of {ROUNDS} errors were awaited, the others reported");
+        report(&format!("{awaited} of {ROUNDS} errors were awaited, the others reported"));
     });
 }
 

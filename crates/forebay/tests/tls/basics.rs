@@ -3,7 +3,10 @@
 #![cfg(feature = "tls")]
 
 use forebay::Result;
-use forebay_testing::tls::{Configs, LOCAL, secure_pair};
+use forebay_testing::{
+    report,
+    tls::{Configs, LOCAL, secure_pair},
+};
 use futures_lite::future::zip;
 
 #[test]
@@ -14,9 +17,9 @@ fn a_line_goes_each_way() {
         let serve = async {
             let socket = listener.accept().await?;
             let mut c = socket.connection()?;
-            println!("accepted {:?}", socket.tls_info());
+            report(&format!("accepted {:?}", socket.tls_info()));
             let line = c.input.read_line().await?;
-            println!("read {line:?} {:?}", socket.tls_info());
+            report(&format!("read {line:?} {:?}", socket.tls_info()));
             c.output.write_str("world\n").await?;
             assert_eq!(c.input.read_line().await?, None);
             socket.close().await
@@ -24,7 +27,7 @@ fn a_line_goes_each_way() {
         let connect = async {
             let socket =
                 selector.tcp().connect(listener.local_address()).await?.tls(&client).await?;
-            println!("connected {:?}", socket.tls_info());
+            report(&format!("connected {:?}", socket.tls_info()));
             let mut c = socket.connection()?;
             c.output.write_str("hello\n").await?;
             assert_eq!(c.input.read_line().await?.as_deref(), Some("world"));

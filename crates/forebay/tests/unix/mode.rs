@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use forebay::{ErrorKind, UnixAddress};
 use forebay_testing::{
-    alone, await_that, child, report,
+    alone, await_that, child, report, skip,
     unix::{Directory, abstract_name, as_nobody, is_root, mode},
     watched,
 };
@@ -57,7 +57,7 @@ fn mode_of_server(path: &Path, asked: Option<u32>) -> u32 {
 #[test]
 fn x4_another_user_connects_as_the_mode_says() {
     if !is_root() {
-        return report("SKIP x4_another_user_connects_as_the_mode_says: needs root");
+        return skip("x4_another_user_connects_as_the_mode_says", "needs root");
     }
     watched(|| {
         let directory = Directory::new();
@@ -127,7 +127,7 @@ impl Attack {
 #[test]
 fn x4_there_is_no_moment_at_which_another_user_gets_in() {
     if !is_root() {
-        return report("SKIP x4_there_is_no_moment_at_which_another_user_gets_in: needs root");
+        return skip("x4_there_is_no_moment_at_which_another_user_gets_in", "needs root");
     }
     let tried = child("x4_there_is_no_moment_at_which_another_user_gets_in", || {
         // The mask that gives away the most.
@@ -155,8 +155,8 @@ fn x4_there_is_no_moment_at_which_another_user_gets_in() {
     });
     if let Some(tried) = tried {
         assert!(tried.status.success(), "{}{}", tried.stdout, tried.stderr);
-        let told = tried.stderr.lines().find(|line| line.starts_with("unix_mode:"));
-        report(told.expect("the child counts"));
+        let told = [tried.stdout, tried.stderr].concat();
+        report(told.lines().find(|line| line.contains("unix_mode:")).expect("the child counts"));
     }
 }
 
