@@ -1,5 +1,5 @@
-//! The rows of SCENARIOS 3.4, 3.5 and 3.8 for channels in memory, named after them, as far as the
-//! calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters wait for theirs.
+//! What Ktor's tests of its channels pin, restated for channels in memory and named after them, as far as
+//! the calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters wait for theirs.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Row L2: a CR at the end of one arrival and its LF in the next are one line break. Every split of
+//! A CR at the end of one arrival and its LF in the next are one line break. Every split of
 //! every mix of LF, CRLF, lone CR and CR CR LF.
 
 use forebay_io::ByteReadChannel;
@@ -30,7 +30,7 @@ fn lines_of(mut input: ByteReadChannel) -> Vec<String> {
 }
 
 #[test]
-fn l2_every_line_break_at_every_split() {
+fn every_line_break_at_every_split() {
     let breaks = ["\n", "\r\n", "\r", "\r\r\n", "\n\r", "\r\n\n", "\r\r", "\n\n"];
     for one in breaks {
         for two in breaks {
@@ -54,7 +54,7 @@ fn l2_every_line_break_at_every_split() {
 }
 
 #[test]
-fn l2_a_line_break_beside_every_boundary_of_the_buffers() {
+fn a_line_break_beside_every_boundary_of_the_buffers() {
     let boundaries = [4096, 16 * 1024, 32 * 1024, 64 * 1024];
     for boundary in boundaries {
         for before in boundary - 3..=boundary {
@@ -73,7 +73,7 @@ fn l2_a_line_break_beside_every_boundary_of_the_buffers() {
 }
 
 #[test]
-fn l2_any_text_at_any_split() {
+fn any_text_at_any_split() {
     let text = proptest::string::string_regex("([a-zé\n\r]|\r\n|\n\n){0,60}").expect("a regex");
     let input = (text, vec(1..9_usize, 1..10));
     property("line breaks", 500, &input, |(text, sizes)| {

@@ -1,4 +1,4 @@
-//! Row L4: a last line without newline is delivered once; NUL bytes are kept; empty lines count.
+//! A last line without newline is delivered once; NUL bytes are kept; empty lines count.
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind};
 use forebay_testing::{
@@ -8,7 +8,7 @@ use forebay_testing::{
 };
 
 #[test]
-fn l4_a_last_line_without_newline_is_delivered_once() {
+fn a_last_line_without_newline_is_delivered_once() {
     for pieces in [&["last"][..], &["la", "st"], &["l", "a", "s", "t"]] {
         let mut input = Script::pieces(pieces);
         assert_eq!(finish(input.read_line()).expect("a line").as_deref(), Some("last"));
@@ -22,14 +22,14 @@ fn l4_a_last_line_without_newline_is_delivered_once() {
 }
 
 #[test]
-fn l4_a_newline_at_the_very_end_makes_no_empty_line() {
+fn a_newline_at_the_very_end_makes_no_empty_line() {
     let mut input = ByteReadChannel::from("only\n");
     assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("only"));
     assert_eq!(at_once(input.read_line()).expect("the end"), None);
 }
 
 #[test]
-fn l4_nul_bytes_are_content() {
+fn nul_bytes_are_content() {
     let mut input = ByteReadChannel::from("\0\na\0b\n\0");
     for expected in ["\0", "a\0b", "\0"] {
         assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some(expected));
@@ -38,7 +38,7 @@ fn l4_nul_bytes_are_content() {
 }
 
 #[test]
-fn l4_empty_lines_are_lines() {
+fn empty_lines_are_lines() {
     let mut input = ByteReadChannel::from("\n\r\n\n\r");
     for expected in ["", "", "", "\r"] {
         assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some(expected));
@@ -48,7 +48,7 @@ fn l4_empty_lines_are_lines() {
 }
 
 #[test]
-fn l4_a_reset_is_no_end_of_the_last_line() {
+fn a_reset_is_no_end_of_the_last_line() {
     let reset = Error::new(ErrorKind::Reset, "recv");
     let (_, mut input) = Script::new([Step::Bytes(b"half a li".to_vec()), Step::Broken(reset)]);
     for _ in 0..2 {
@@ -59,7 +59,7 @@ fn l4_a_reset_is_no_end_of_the_last_line() {
 }
 
 #[test]
-fn l5_a_dropped_line_read_leaves_its_bytes() {
+fn a_dropped_line_read_leaves_its_bytes() {
     let (script, mut input) = Script::new([]);
     for byte in b"slow\n" {
         assert!(cut_after(1, input.read_line()).is_none());

@@ -1,5 +1,5 @@
-//! The rows of SCENARIOS 3.6 (`ReadLineTest`) and 3.7 (`ReadUtf8LineTest`) that concern the default
-//! ending and the limit, named after them. The rows of the lenient and CRLF-only endings and of
+//! What Ktor's `ReadLineTest` and `ReadUtf8LineTest` pin, named after them, where it concerns the default
+//! ending and the limit. The rows of the lenient and CRLF-only endings and of
 //! `strict` wait for these options.
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind, LineOptions, Result};

@@ -1,4 +1,4 @@
-//! Row L3: text split anywhere is read right; what is not UTF-8 is an error with its offset, told
+//! Text split anywhere is read right; what is not UTF-8 is an error with its offset, told
 //! again in no time, and its bytes stay readable.
 
 use std::pin::pin;
@@ -27,7 +27,7 @@ fn invalid_at(error: &Error) -> u64 {
 }
 
 #[test]
-fn l3_characters_of_every_length_at_every_split() {
+fn characters_of_every_length_at_every_split() {
     for text in
         ["a", "é", "ン", "😀", "aéン😀", "\u{7f}\u{80}\u{7ff}\u{800}\u{ffff}\u{10000}\u{10ffff}"]
     {
@@ -59,7 +59,7 @@ const INVALID: [(&[u8], u64); 12] = [
 ];
 
 #[test]
-fn l3_what_is_not_text_is_an_error_with_its_offset_at_every_split() {
+fn what_is_not_text_is_an_error_with_its_offset_at_every_split() {
     for (invalid, offset) in INVALID {
         for ending in [&b"\n"[..], b"\r\n"] {
             let input = [b"before\n", invalid, ending, b"behind\n"].concat();
@@ -86,7 +86,7 @@ fn l3_what_is_not_text_is_an_error_with_its_offset_at_every_split() {
 }
 
 #[test]
-fn l3_skip_line_gets_past_what_is_not_text() {
+fn skip_line_gets_past_what_is_not_text() {
     for (invalid, _) in INVALID {
         let input = [invalid, b"\nbehind\n"].concat();
         for mut channel in splits_of(&input) {

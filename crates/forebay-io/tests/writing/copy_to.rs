@@ -95,7 +95,7 @@ fn a_full_output_stops_the_reading() {
     assert_eq!(input.buffered(), 0, "nothing is held while the output is full");
 }
 
-// ---- SCENARIOS 3.4, 3.5 and 3.8 --------------------------------------------------------------------
+// ---- what Ktor's tests pin -------------------------------------------------------------------------
 
 #[test]
 fn copy_to_does_not_throw_on_normal_close() {

@@ -106,7 +106,7 @@ fn both_directions_at_once_do_not_disturb_each_other() {
 }
 
 #[test]
-fn t3_after_a_half_close_the_other_direction_goes_on() {
+fn after_a_half_close_the_other_direction_goes_on() {
     on_every_transport(async |selector, transport| {
         for client_first in [true, false] {
             let (client, server) = transport.pair(&selector).await?;
@@ -161,9 +161,9 @@ fn lines_are_whole_wherever_they_are_split() {
     });
 }
 
-/// Row T8's small pieces: neither side ever moves more than a byte at a time.
+/// Small pieces: neither side ever moves more than a byte at a time.
 #[test]
-fn t8_a_byte_at_a_time_is_the_same_stream() {
+fn a_byte_at_a_time_is_the_same_stream() {
     on_every_transport(async |selector, transport| {
         let (mut client, mut server) = transport.pair(&selector).await?;
         let sent = pattern(5_000);

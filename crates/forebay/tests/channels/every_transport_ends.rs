@@ -41,7 +41,7 @@ enum End {
 }
 
 #[test]
-fn t4_what_was_written_before_a_close_arrives_whatever_is_unread() {
+fn what_was_written_before_a_close_arrives_whatever_is_unread() {
     on_every_transport(async |selector, transport| {
         for unread in [10, 200_000, 1_000_000] {
             let (data, sent) = (pattern(WRITTEN), pattern(unread));
@@ -156,7 +156,7 @@ impl Parts {
 
 /// Every three verbs in every order, each said twice: the second time changes nothing.
 #[test]
-fn t5_verbs_are_idempotent_in_every_order() {
+fn verbs_are_idempotent_in_every_order() {
     on_each(|transport| {
         // A client that has not read the tickets of its TLS session waits for its peer that long.
         let selector = SelectorManager::builder().drain(SHORT_DRAIN, 64 * 1024);
@@ -210,7 +210,7 @@ async fn say_twice(
 }
 
 #[test]
-fn t5_a_double_and_a_simultaneous_close_succeed() {
+fn a_double_and_a_simultaneous_close_succeed() {
     on_every_transport(async |selector, transport| {
         for round in 0..50 {
             let (mut left, mut right) = transport.pair(&selector).await?;
@@ -238,7 +238,7 @@ fn t5_a_double_and_a_simultaneous_close_succeed() {
 // ---- a peer that never reads --------------------------------------------------------------------
 
 #[test]
-fn t6_a_writer_waits_at_the_mark_and_a_close_ends_at_the_drain_timeout() {
+fn a_writer_waits_at_the_mark_and_a_close_ends_at_the_drain_timeout() {
     on_every_transport_with_clock(never_read);
 }
 

@@ -1,4 +1,4 @@
-//! Rows L4, L5 and L7: lines as peers send them. A last one without its end, NUL bytes and empty
+//! Lines as peers send them. A last one without its end, NUL bytes and empty
 //! lines; reads that are dropped half-way, again and again; and a million tiny lines in one go,
 //! beside another client.
 //!
@@ -22,11 +22,11 @@ use forebay_testing::{
 };
 use futures_lite::future::yield_now;
 
-// ---- L4 -----------------------------------------------------------------------------------------
+// ---- ends and NUL bytes -------------------------------------------------------------------------
 
 #[test]
-fn l4_what_socat_sends_comes_as_it_was_sent() {
-    const NAME: &str = "l4_what_socat_sends_comes_as_it_was_sent";
+fn what_socat_sends_comes_as_it_was_sent() {
+    const NAME: &str = "what_socat_sends_comes_as_it_was_sent";
     const SENT: &[u8] = b"\0\n\n\r\nwith \0 inside\r\nno end\r\n\n\0last";
     if Command::new("socat").arg("-V").stdout(Stdio::null()).status().is_err() {
         return skip(NAME, "socat is missing");
@@ -68,11 +68,11 @@ impl Drop for Socat {
     }
 }
 
-// ---- L5 -----------------------------------------------------------------------------------------
+// ---- limits -------------------------------------------------------------------------------------
 
 #[test]
-fn l5_reads_dropped_half_way_miss_no_line() {
-    const NAME: &str = "l5_reads_dropped_half_way_miss_no_line";
+fn reads_dropped_half_way_miss_no_line() {
+    const NAME: &str = "reads_dropped_half_way_miss_no_line";
     let seed = seed(NAME);
     let lines = from_environment("FOREBAY_L5_LINES", 50_000);
     watched_for(10 * PATIENCE, move || {
@@ -139,7 +139,7 @@ fn send_lines(mut peer: TcpStream, lines: usize, seed: u64, read_so_far: &Atomic
     }
 }
 
-// ---- L7 -----------------------------------------------------------------------------------------
+// ---- torn lines ---------------------------------------------------------------------------------
 
 /// What one connection may take of a turn; the receive that uses it up may bring a whole block more.
 const SHARE_BYTES: usize = 256 * KIB;
@@ -157,8 +157,8 @@ struct Flood {
 }
 
 #[test]
-fn l7_a_million_tiny_lines_in_one_go_take_linear_time() {
-    const NAME: &str = "l7_a_million_tiny_lines_in_one_go_take_linear_time";
+fn a_million_tiny_lines_in_one_go_take_linear_time() {
+    const NAME: &str = "a_million_tiny_lines_in_one_go_take_linear_time";
     let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
     let [fewer, all] = [lines / 4, lines].map(|lines| {
         let flood = flood_beside_another(lines, false);
@@ -170,8 +170,8 @@ fn l7_a_million_tiny_lines_in_one_go_take_linear_time() {
 }
 
 #[test]
-fn l7_a_million_tiny_lines_in_one_go_starve_nobody() {
-    const NAME: &str = "l7_a_million_tiny_lines_in_one_go_starve_nobody";
+fn a_million_tiny_lines_in_one_go_starve_nobody() {
+    const NAME: &str = "a_million_tiny_lines_in_one_go_starve_nobody";
     let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
     let flood = flood_beside_another(lines, true);
     let bytes = lines / 2 * 3;

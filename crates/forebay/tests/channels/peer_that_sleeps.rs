@@ -1,4 +1,4 @@
-//! Row T6: a writer of a gigabyte whose peer sleeps. It is suspended at the mark, its process does
+//! A writer of a gigabyte whose peer sleeps. It is suspended at the mark, its process does
 //! not grow, a deadline on the write says so and loses nothing; and when the peer wakes up, every
 //! byte arrives.
 
@@ -13,7 +13,7 @@ use forebay_testing::{
     run, say, seed, watched_for,
 };
 
-const NAME: &str = "t6_a_writer_waits_for_a_peer_that_sleeps";
+const NAME: &str = "a_writer_waits_for_a_peer_that_sleeps";
 /// One write, and so what the queue may hold above its mark.
 const PIECE: usize = 100 * KIB;
 const MARK: usize = 64 * KIB;
@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_millis(100);
 const GROWTH_KIB_MAX: usize = KIB;
 
 #[test]
-fn t6_a_writer_waits_for_a_peer_that_sleeps() {
+fn a_writer_waits_for_a_peer_that_sleeps() {
     if let Some(role) = role() {
         return write(role.parse().unwrap());
     }

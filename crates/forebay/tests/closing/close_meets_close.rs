@@ -1,4 +1,4 @@
-//! Rows T3 and T5: an end of ours while the peer goes on; both sides that close at once; a close
+//! An end of ours while the peer goes on; both sides that close at once; a close
 //! that comes twice, from everywhere, or while something waits; and one that comes while connecting.
 
 #![cfg(target_os = "linux")]
@@ -23,10 +23,10 @@ async fn both_ends(selector: &SelectorManager) -> Result<(Socket, Socket)> {
     Ok((connected?, accepted?))
 }
 
-// ---- T3 -----------------------------------------------------------------------------------------
+// ---- an end of ours -----------------------------------------------------------------------------
 
 #[test]
-fn t3_behind_our_end_the_peer_is_still_heard() {
+fn behind_our_end_the_peer_is_still_heard() {
     run(async |selector| {
         let (accepted, peer) = pair(&selector).await?;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -66,13 +66,13 @@ fn t3_behind_our_end_the_peer_is_still_heard() {
     });
 }
 
-// ---- T5: both at once ---------------------------------------------------------------------------
+// ---- both at once -------------------------------------------------------------------------------
 
 /// Each side has written, and reads nothing or everything of what the other wrote; then both close
 /// at once. Nobody is told of an error, and whoever reads misses nothing.
 #[test]
-fn t5_both_sides_close_at_once() {
-    const NAME: &str = "t5_both_sides_close_at_once";
+fn both_sides_close_at_once() {
+    const NAME: &str = "both_sides_close_at_once";
     const ROUNDS: usize = 300;
     let seed = seed(NAME);
     run(async move |selector| {
@@ -101,7 +101,7 @@ async fn write_and_close(socket: Socket, bytes: usize) -> Result<()> {
 
 /// The same, where each first finishes and reads what the other has sent.
 #[test]
-fn t5_both_sides_finish_at_once_and_miss_nothing() {
+fn both_sides_finish_at_once_and_miss_nothing() {
     const ROUNDS: usize = 100;
     run(async |selector| {
         for round in 0..ROUNDS {
@@ -136,7 +136,7 @@ async fn tell_and_listen(socket: Socket, from: usize) -> Result<()> {
 /// A peer of the standard library on a thread of its own, which releases its descriptor in the same
 /// moment, with input unread: that is a reset on its part, and an end either way.
 #[test]
-fn t5_a_peer_releases_in_the_same_moment() {
+fn a_peer_releases_in_the_same_moment() {
     const ROUNDS: usize = 300;
     run(async |selector| {
         let (mut resets, mut ends) = (0, 0);
@@ -166,10 +166,10 @@ fn t5_a_peer_releases_in_the_same_moment() {
     });
 }
 
-// ---- T5: again and again ------------------------------------------------------------------------
+// ---- again and again ----------------------------------------------------------------------------
 
 #[test]
-fn t5_a_close_that_comes_again_changes_nothing() {
+fn a_close_that_comes_again_changes_nothing() {
     run(async |selector| {
         for first_aborts in [false, true] {
             let (socket, peer) = pair(&selector).await?;
@@ -208,12 +208,12 @@ fn t5_a_close_that_comes_again_changes_nothing() {
     });
 }
 
-// ---- T5: while something waits ------------------------------------------------------------------
+// ---- while something waits ----------------------------------------------------------------------
 
 /// Whoever waits, for bytes, for room, for the kernel or for the end, is told by `close` and by
 /// `abort`.
 #[test]
-fn t5_what_waits_ends_with_closed() {
+fn what_waits_ends_with_closed() {
     run(async |selector| {
         for aborts in [false, true] {
             let (socket, mut peer) = pair(&selector).await?;
@@ -265,7 +265,7 @@ fn t5_what_waits_ends_with_closed() {
 
 /// The wait and the close are two futures of one task.
 #[test]
-fn t5_a_close_in_the_task_that_waits() {
+fn a_close_in_the_task_that_waits() {
     run(async |selector| {
         let (socket, _peer) = pair(&selector).await?;
         let mut input = socket.open_read_channel()?;
@@ -275,12 +275,12 @@ fn t5_a_close_in_the_task_that_waits() {
     });
 }
 
-// ---- T5: while connecting -----------------------------------------------------------------------
+// ---- while connecting ---------------------------------------------------------------------------
 
 /// Whose task is aborted, whose future is dropped, or whose selector is closed while the handshake
 /// hangs: nothing is left of it.
 #[test]
-fn t5_an_end_while_connecting_leaves_nothing() {
+fn an_end_while_connecting_leaves_nothing() {
     run(async |selector| {
         // Nobody accepts, and the backlog is as short as it gets: later handshakes hang.
         let full = selector.tcp().backlog(0).bind("127.0.0.1:0").await?;

@@ -1,4 +1,4 @@
-//! Row T1: a connection that is reset while a writer waits for room. The write fails, every later
+//! A connection that is reset while a writer waits for room. The write fails, every later
 //! one fails, and nobody dies of it.
 //!
 //! It is reset in two ways: by its peer, and by the machine's own administrator with `ss -K`, after
@@ -23,8 +23,8 @@ const ROLES: [&str; 2] = ["a writer waits", "both wait"];
 // ---- by the administrator -----------------------------------------------------------------------
 
 #[test]
-fn t1_a_connection_killed_in_mid_write_is_reset_for_good() {
-    const NAME: &str = "t1_a_connection_killed_in_mid_write_is_reset_for_good";
+fn a_connection_killed_in_mid_write_is_reset_for_good() {
+    const NAME: &str = "a_connection_killed_in_mid_write_is_reset_for_good";
     if let Some(role) = role() {
         return be_killed(&role);
     }
@@ -80,7 +80,7 @@ fn kill(peer: &TcpStream) {
 // ---- by the peer --------------------------------------------------------------------------------
 
 #[test]
-fn t1_a_peer_that_resets_in_mid_write_is_an_error_for_good() {
+fn a_peer_that_resets_in_mid_write_is_an_error_for_good() {
     for role in ROLES {
         let told = run(async move |selector| {
             let (socket, peer) = pair(&selector).await?;
@@ -155,8 +155,8 @@ async fn lose(
 /// A program whose `SIGPIPE` kills is not killed: no send asks for the signal. Rust's own start of a
 /// program ignores it, so `strace` looks on, which is shown ignored signals too.
 #[test]
-fn t1_a_write_to_a_peer_that_is_gone_sends_no_signal() {
-    const NAME: &str = "t1_a_write_to_a_peer_that_is_gone_sends_no_signal";
+fn a_write_to_a_peer_that_is_gone_sends_no_signal() {
+    const NAME: &str = "a_write_to_a_peer_that_is_gone_sends_no_signal";
     if let Some(role) = role() {
         return write_to_nobody(&role);
     }

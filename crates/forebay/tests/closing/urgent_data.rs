@@ -1,8 +1,8 @@
-//! Row T16: a peer marks bytes as urgent (`MSG_OOB`), with data before and behind the mark. The
+//! A peer marks bytes as urgent (`MSG_OOB`), with data before and behind the mark. The
 //! urgent byte is left out of the stream, everything else arrives, and the process does not spin,
 //! whatever waits and whatever has not been received.
 //!
-//! How receives go on behind the mark is seen in `readiness.rs`; here the time is measured that a
+//! How receives go on behind the mark is seen in `faults/readiness.rs`; here the time is measured that a
 //! process of its own spends.
 
 #![cfg(target_os = "linux")]
@@ -19,7 +19,7 @@ use forebay_testing::{
 };
 use socket2::SockRef;
 
-const NAME: &str = "t16_urgent_bytes_are_left_out_and_nobody_spins";
+const NAME: &str = "urgent_bytes_are_left_out_and_nobody_spins";
 /// How long the process is looked at.
 const LOOK: Duration = Duration::from_millis(300);
 /// What it may spend of that: a processor that spins spends all of it.
@@ -29,7 +29,7 @@ const PART_MAX: u32 = 20;
 type Send = fn(&mut TcpStream);
 
 #[test]
-fn t16_urgent_bytes_are_left_out_and_nobody_spins() {
+fn urgent_bytes_are_left_out_and_nobody_spins() {
     if let Some(role) = role() {
         return serve(role);
     }

@@ -1,4 +1,4 @@
-//! Row A1, by the system's clock: 500 clients come to a server that may have 64 descriptors. `strace`
+//! By the system's clock: 500 clients come to a server that may have 64 descriptors. `strace`
 //! counts how often it tries to accept while it cannot.
 
 #![cfg(target_os = "linux")]
@@ -13,7 +13,7 @@ use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{Child, dial, listener, report, role, say, skip, watched};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-const NAME: &str = "a1_a_server_out_of_descriptors_hardly_tries_and_goes_on_serving";
+const NAME: &str = "a_server_out_of_descriptors_hardly_tries_and_goes_on_serving";
 const CLIENTS: usize = 500;
 /// Descriptors that the server may have.
 const LIMIT: u64 = 64;
@@ -29,7 +29,7 @@ const SECONDS: &str = "FOREBAY_PAUSE_SECONDS";
 const RECOVERS_WITHIN: Duration = Duration::from_secs(10);
 
 #[test]
-fn a1_a_server_out_of_descriptors_hardly_tries_and_goes_on_serving() {
+fn a_server_out_of_descriptors_hardly_tries_and_goes_on_serving() {
     if role().is_some() {
         return serve();
     }
@@ -78,7 +78,7 @@ fn watch(time: Duration) {
     server.end();
     fs::remove_file(&trace).unwrap();
     report(&format!(
-        "row A1: {failed} attempts that failed in {:.1} s, {pings} pings answered meanwhile; \
+        "{failed} attempts that failed in {:.1} s, {pings} pings answered meanwhile; \
          accepted again {} ms after descriptors were freed elsewhere; all {CLIENTS} served",
         lasted.as_secs_f64(),
         recovered.as_millis()

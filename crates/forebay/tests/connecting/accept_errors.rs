@@ -1,4 +1,4 @@
-//! Rows A2 and A3: what the system may answer to `accept`, made by `strace`, before a client is
+//! What the system may answer to `accept`, made by `strace`, before a client is
 //! accepted after all.
 
 #![cfg(target_os = "linux")]
@@ -74,14 +74,14 @@ async fn is_usable(socket: Socket, mut client: &std::net::TcpStream) -> Result<b
 // ---- the machine's troubles ---------------------------------------------------------------------
 
 #[test]
-fn a2_what_concerns_the_machine_makes_accepting_pause_and_go_on() {
-    const NAME: &str = "a2_what_concerns_the_machine_makes_accepting_pause_and_go_on";
+fn what_concerns_the_machine_makes_accepting_pause_and_go_on() {
+    const NAME: &str = "what_concerns_the_machine_makes_accepting_pause_and_go_on";
     if role().is_some() {
         return pause_and_go_on();
     }
     for error in OF_THE_MACHINE {
         let Some(said) = answered(NAME, error, 5) else { return };
-        report(&format!("row A2: {error} five times: {said}"));
+        report(&format!("{error} five times: {said}"));
         assert_eq!(said, "accepted after pauses of 5, 10, 20 and 40 ms");
     }
 }
@@ -113,8 +113,8 @@ fn pause_and_go_on() {
 /// Between finding no descriptor and waiting for one lies an attempt: the time stands still, so a
 /// pause would never end.
 #[test]
-fn a2_trouble_that_is_over_at_once_makes_no_pause() {
-    const NAME: &str = "a2_trouble_that_is_over_at_once_makes_no_pause";
+fn trouble_that_is_over_at_once_makes_no_pause() {
+    const NAME: &str = "trouble_that_is_over_at_once_makes_no_pause";
     if role().is_some() {
         return accept_at_once();
     }
@@ -127,14 +127,14 @@ fn a2_trouble_that_is_over_at_once_makes_no_pause() {
 // ---- a peer's troubles --------------------------------------------------------------------------
 
 #[test]
-fn a3_what_concerns_one_peer_is_passed_over_at_once_and_in_silence() {
-    const NAME: &str = "a3_what_concerns_one_peer_is_passed_over_at_once_and_in_silence";
+fn what_concerns_one_peer_is_passed_over_at_once_and_in_silence() {
+    const NAME: &str = "what_concerns_one_peer_is_passed_over_at_once_and_in_silence";
     if role().is_some() {
         return accept_at_once();
     }
     for error in OF_ONE_PEER {
         let Some(said) = answered(NAME, error, 2) else { return };
-        report(&format!("row A3: {error} twice: {said}"));
+        report(&format!("{error} twice: {said}"));
         assert_eq!(said, "accepted at once");
     }
 }
@@ -154,15 +154,15 @@ fn accept_at_once() {
 
 /// Peers that come and go faster than they are accepted leave room for other tasks.
 #[test]
-fn a3_a_flood_of_them_leaves_room_for_others() {
-    const NAME: &str = "a3_a_flood_of_them_leaves_room_for_others";
+fn a_flood_of_them_leaves_room_for_others() {
+    const NAME: &str = "a_flood_of_them_leaves_room_for_others";
     const TIMES: usize = 1000;
     if role().is_some() {
         return count_turns();
     }
     let Some(said) = answered(NAME, "ECONNABORTED", TIMES) else { return };
     let turns: usize = said.parse().unwrap();
-    report(&format!("row A3: {turns} turns of others during {TIMES} ECONNABORTED"));
+    report(&format!("{turns} turns of others during {TIMES} ECONNABORTED"));
     assert!(turns >= TIMES / SHARE, "{turns}");
 }
 

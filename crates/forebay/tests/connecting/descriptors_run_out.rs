@@ -1,4 +1,4 @@
-//! Row A1, by a clock that stands still: what ends the pause of a listener that found no descriptor
+//! By a clock that stands still: what ends the pause of a listener that found no descriptor
 //! left.
 
 #![cfg(target_os = "linux")]
@@ -123,8 +123,8 @@ async fn is_answered(scene: &Scene, client: &mut TcpStream) -> bool {
 }
 
 #[test]
-fn a1_pauses_double_up_to_a_second_and_each_is_reported() {
-    scene("a1_pauses_double_up_to_a_second_and_each_is_reported", async |scene| {
+fn pauses_double_up_to_a_second_and_each_is_reported() {
+    scene("pauses_double_up_to_a_second_and_each_is_reported", async |scene| {
         scene.serve();
         scene.settle().await;
         let mut pause = Duration::from_millis(5);
@@ -151,8 +151,8 @@ fn a1_pauses_double_up_to_a_second_and_each_is_reported() {
 /// Somebody else's descriptor is found at the end of the pause, and the next trouble begins with a
 /// short pause again.
 #[test]
-fn a1_a_descriptor_of_somebody_else_is_found_when_the_pause_is_over() {
-    scene("a1_a_descriptor_of_somebody_else_is_found_when_the_pause_is_over", async |mut scene| {
+fn a_descriptor_of_somebody_else_is_found_when_the_pause_is_over() {
+    scene("a_descriptor_of_somebody_else_is_found_when_the_pause_is_over", async |mut scene| {
         scene.serve();
         for _ in 0..12 {
             scene.settle().await;
@@ -184,8 +184,8 @@ fn a1_a_descriptor_of_somebody_else_is_found_when_the_pause_is_over() {
 /// The clock stands still all the time, so it is the closing alone that ends each pause. The clients
 /// keep their own descriptors, so that those of the server's sockets are the only ones freed.
 #[test]
-fn a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
-    scene("a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once", async |mut scene| {
+fn a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
+    scene("a_socket_of_ours_that_is_closed_ends_the_pause_at_once", async |mut scene| {
         drop(scene.others.split_off(scene.others.len() - 2));
         scene.serve();
         until_that("two are accepted", || scene.accepted() == 2).await;
@@ -210,8 +210,8 @@ fn a1_a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
 
 /// Two listeners pause, and both go on.
 #[test]
-fn a1_every_listener_that_pauses_is_told() {
-    scene("a1_every_listener_that_pauses_is_told", async |mut scene| {
+fn every_listener_that_pauses_is_told() {
+    scene("every_listener_that_pauses_is_told", async |mut scene| {
         let other = scene.others.pop().unwrap();
         drop(other);
         let second = scene.selector.tcp().bind("127.0.0.1:0").await?;
@@ -236,8 +236,8 @@ fn a1_every_listener_that_pauses_is_told() {
 
 /// Closed while it pauses, by itself or with its selector: nobody waits for the pause to end.
 #[test]
-fn a1_a_listener_that_pauses_can_be_closed() {
-    scene("a1_a_listener_that_pauses_can_be_closed", async |scene| {
+fn a_listener_that_pauses_can_be_closed() {
+    scene("a_listener_that_pauses_can_be_closed", async |scene| {
         let waiting = [scene.accept(), scene.accept()];
         scene.settle().await;
         assert_eq!(scene.pauses(), 1);
@@ -250,8 +250,8 @@ fn a1_a_listener_that_pauses_can_be_closed() {
 }
 
 #[test]
-fn a1_a_listener_that_pauses_is_closed_with_its_selector() {
-    scene("a1_a_listener_that_pauses_is_closed_with_its_selector", async |scene| {
+fn a_listener_that_pauses_is_closed_with_its_selector() {
+    scene("a_listener_that_pauses_is_closed_with_its_selector", async |scene| {
         let waiting = [scene.accept(), scene.accept()];
         scene.settle().await;
         assert_eq!(scene.pauses(), 1);

@@ -1,4 +1,4 @@
-//! Row A6: 500 clients come to a listener with room for eight, and nobody accepts.
+//! 500 clients come to a listener with room for eight, and nobody accepts.
 
 #![cfg(target_os = "linux")]
 
@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time is the test's, so that those who find no room wait no longer than it takes to see it.
 #[test]
-fn a6_those_who_find_no_room_time_out_and_the_listener_recovers() {
+fn those_who_find_no_room_time_out_and_the_listener_recovers() {
     watched(|| {
         let clock = TestClock::new();
         let builder = SelectorManager::builder().clock(clock.clone());
@@ -50,7 +50,7 @@ async fn crowd(selector: SelectorManager, clock: TestClock) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
-    report(&format!("row A6: {} of {CLIENTS} connected, {late} timed out", connected.len()));
+    report(&format!("{} of {CLIENTS} connected, {late} timed out", connected.len()));
     assert!(connected.len() >= BACKLOG as usize && late > 0);
 
     // Those who found room are served, and so is whoever comes later.

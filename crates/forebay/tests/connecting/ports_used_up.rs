@@ -1,4 +1,4 @@
-//! Row T15: the machine has no ephemeral port left. Connecting says so, with the address; whatever
+//! The machine has no ephemeral port left. Connecting says so, with the address; whatever
 //! is connected goes on; and as soon as a port is free, connecting works again.
 //!
 //! In a network namespace whose kernel has a hundred ports to choose from.
@@ -13,8 +13,8 @@ const PORTS: usize = 100;
 const PORT: u16 = 9000;
 
 #[test]
-fn t15_no_port_left_is_an_error_that_passes() {
-    const NAME: &str = "t15_no_port_left_is_an_error_that_passes";
+fn no_port_left_is_an_error_that_passes() {
+    const NAME: &str = "no_port_left_is_an_error_that_passes";
     if role().is_some() {
         return use_them_up();
     }

@@ -1,4 +1,4 @@
-//! Row A4: peers that reset their connection before it is accepted. It is accepted all the same
+//! Peers that reset their connection before it is accepted. It is accepted all the same
 //! (RFC 9293 knows nothing of `accept`), and its handler ends by the first call that meets the
 //! reset, whichever it is.
 
@@ -63,7 +63,7 @@ fn come_and_go(port: u16) -> (SocketAddr, SocketAddr) {
 }
 
 #[test]
-fn a4_each_handler_ends_by_the_reset_and_the_honest_are_served() {
+fn each_handler_ends_by_the_reset_and_the_honest_are_served() {
     let told = Arc::<Mutex<Vec<ErrorKind>>>::default();
     let notes = Arc::clone(&told);
     watched(move || {
@@ -72,7 +72,7 @@ fn a4_each_handler_ends_by_the_reset_and_the_honest_are_served() {
         builder.run(serve).unwrap();
     });
     let told = told.lock().unwrap();
-    report(&format!("row A4: {} handlers ended by a reset", told.len()));
+    report(&format!("{} handlers ended by a reset", told.len()));
     assert_eq!(*told, vec![ErrorKind::Reset; CLIENTS]);
 }
 

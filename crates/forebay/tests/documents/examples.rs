@@ -19,12 +19,12 @@ fn quickstart_greets_three_names_then_again_over_tls_and_ends() {
     assert_eq!(lines[8], "Now over TLS 1.3");
 }
 
-/// Row R7: every second call that a signal may interrupt is interrupted. (Not `read` and `connect`,
-/// see `interrupted_calls.rs`.)
+/// Every second call that a signal may interrupt is interrupted. (Not `read` and `connect`,
+/// see `faults/interrupted_calls.rs`.)
 #[cfg(target_os = "linux")]
 #[test]
-fn r7_quickstart_does_not_notice_interrupted_calls() {
-    const NAME: &str = "r7_quickstart_does_not_notice_interrupted_calls";
+fn quickstart_does_not_notice_interrupted_calls() {
+    const NAME: &str = "quickstart_does_not_notice_interrupted_calls";
     const CALLS: &str = "accept4,recvfrom,sendto,sendmsg,epoll_wait,epoll_pwait,write";
     let log = forebay_testing::Log::new(NAME);
     let (trace, inject) =

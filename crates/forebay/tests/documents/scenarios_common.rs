@@ -1,4 +1,4 @@
-//! What Ktor's own tests of its sockets pin (ktor-network, common), restated: SCENARIOS 3.1.
+//! What Ktor's own tests of its sockets pin (ktor-network, common), restated.
 //!
 //! Each test is named after its row, and its comment holds the row's id. Rows that wait:
 //!

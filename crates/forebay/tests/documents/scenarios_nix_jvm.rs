@@ -1,9 +1,9 @@
-//! What Ktor's own tests of its sockets pin (ktor-network, nix and JVM), restated: SCENARIOS 3.2.
+//! What Ktor's own tests of its sockets pin (ktor-network, nix and JVM), restated.
 //!
 //! Each test is named after its row, and its comment holds the row's id. Rows that are elsewhere, or
 //! wait:
 //!
-//! - `ClientSocketTest#testSelfConnect`: `self_connect.rs`, because the kernel connects a socket to
+//! - `ClientSocketTest#testSelfConnect`: `connecting/self_connect.rs`, because the kernel connects a socket to
 //!   itself reliably only in a network namespace of its own.
 //! - `UdpSocketTestNix#testDescriptorClose`: waits for UDP sockets.
 

@@ -1,4 +1,4 @@
-//! Rows T8, T10 and T11: small buffers and small packets, a cable that is pulled out for a while,
+//! Small buffers and small packets, a cable that is pulled out for a while,
 //! and packets that are lost, doubled and overtaken. What is received is what was sent, both ways
 //! at once, and nobody is told of an error that there was not.
 //!
@@ -140,11 +140,11 @@ fn exchange(cable: &Cable, name: &str, talk: Talk, in_between: impl FnOnce()) {
     right.end();
 }
 
-// ---- T8 -----------------------------------------------------------------------------------------
+// ---- small buffers and packets ------------------------------------------------------------------
 
 #[test]
-fn t8_the_smallest_buffers_and_packets_change_no_byte() {
-    const NAME: &str = "t8_the_smallest_buffers_and_packets_change_no_byte";
+fn the_smallest_buffers_and_packets_change_no_byte() {
+    const NAME: &str = "the_smallest_buffers_and_packets_change_no_byte";
     if let Some(role) = role() {
         return talk(&role);
     }
@@ -163,11 +163,11 @@ fn t8_the_smallest_buffers_and_packets_change_no_byte() {
     });
 }
 
-// ---- T10 ----------------------------------------------------------------------------------------
+// ---- a pulled cable -----------------------------------------------------------------------------
 
 #[test]
-fn t10_a_cable_that_was_pulled_for_a_while_is_no_error() {
-    const NAME: &str = "t10_a_cable_that_was_pulled_for_a_while_is_no_error";
+fn a_cable_that_was_pulled_for_a_while_is_no_error() {
+    const NAME: &str = "a_cable_that_was_pulled_for_a_while_is_no_error";
     if let Some(role) = role() {
         return talk(&role);
     }
@@ -190,11 +190,11 @@ fn t10_a_cable_that_was_pulled_for_a_while_is_no_error() {
     });
 }
 
-// ---- T11 ----------------------------------------------------------------------------------------
+// ---- lost packets -------------------------------------------------------------------------------
 
 #[test]
-fn t11_lost_packets_change_no_byte() {
-    const NAME: &str = "t11_lost_packets_change_no_byte";
+fn lost_packets_change_no_byte() {
+    const NAME: &str = "lost_packets_change_no_byte";
     if let Some(role) = role() {
         return talk(&role);
     }
@@ -226,8 +226,8 @@ fn t11_lost_packets_change_no_byte() {
 
 /// The packets go through a program that loses, doubles and delays some of them.
 #[test]
-fn t11_doubled_and_overtaken_packets_change_no_byte() {
-    const NAME: &str = "t11_doubled_and_overtaken_packets_change_no_byte";
+fn doubled_and_overtaken_packets_change_no_byte() {
+    const NAME: &str = "doubled_and_overtaken_packets_change_no_byte";
     if let Some(role) = role() {
         return talk(&role);
     }

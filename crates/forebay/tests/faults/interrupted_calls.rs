@@ -1,4 +1,4 @@
-//! Row R7: every second call that a signal may interrupt is interrupted (`EINTR`, `signal(7)`), and
+//! Every second call that a signal may interrupt is interrupted (`EINTR`, `signal(7)`), and
 //! is tried again, unseen. `strace` says `EINTR` in the kernel's stead.
 //!
 //! Left out is what the kernel does not do, or what cannot be shown this way: a `connect` that was
@@ -16,13 +16,13 @@ use forebay_testing::{
 };
 use futures_lite::future::zip;
 
-const NAME: &str = "r7_every_second_call_is_interrupted_and_nobody_notices";
+const NAME: &str = "every_second_call_is_interrupted_and_nobody_notices";
 const BYTES: usize = 3_000_000;
 /// Those for which the manual names `EINTR`, and which are made here.
 const CALLS: &str = "accept4,recvfrom,recvmsg,sendto,sendmsg,epoll_wait,epoll_pwait,write";
 
 #[test]
-fn r7_every_second_call_is_interrupted_and_nobody_notices() {
+fn every_second_call_is_interrupted_and_nobody_notices() {
     if role().is_some() {
         return talk_to_oneself();
     }

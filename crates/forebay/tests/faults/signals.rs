@@ -1,4 +1,4 @@
-//! Rows R7 and R14: storms of signals. Whoever handles a signal finds his calls interrupted
+//! Storms of signals. Whoever handles a signal finds his calls interrupted
 //! (`EINTR`, `signal(7)`); nobody notices, nothing dies, nothing stalls, and no byte is lost.
 //!
 //! The library handles no signal and blocks none: `SIGTERM` ends a program that does not handle it.
@@ -26,12 +26,12 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A storm lasts for so many signals at least.
 const SIGNALS_MIN: usize = 1000;
 
-// ---- R7 -----------------------------------------------------------------------------------------
+// ---- interrupted calls --------------------------------------------------------------------------
 
 /// `SIGALRM` a thousand times a second, handled. `strace` counts the calls that it interrupted.
 #[test]
-fn r7_an_alarm_every_millisecond_is_not_noticed() {
-    const NAME: &str = "r7_an_alarm_every_millisecond_is_not_noticed";
+fn an_alarm_every_millisecond_is_not_noticed() {
+    const NAME: &str = "an_alarm_every_millisecond_is_not_noticed";
     if let Some(role) = role() {
         return serve(&role);
     }
@@ -51,12 +51,12 @@ fn r7_an_alarm_every_millisecond_is_not_noticed() {
     assert!(handled > 0 && interrupted > 0);
 }
 
-// ---- R14 ----------------------------------------------------------------------------------------
+// ---- storms -------------------------------------------------------------------------------------
 
 /// What a program ignores from its start, or what means nothing to it.
 #[test]
-fn r14_a_storm_of_ignored_signals_kills_and_stalls_nothing() {
-    const NAME: &str = "r14_a_storm_of_ignored_signals_kills_and_stalls_nothing";
+fn a_storm_of_ignored_signals_kills_and_stalls_nothing() {
+    const NAME: &str = "a_storm_of_ignored_signals_kills_and_stalls_nothing";
     const IGNORED: [Signal; 5] =
         [Signal::PIPE, Signal::CHILD, Signal::URG, Signal::WINCH, Signal::CONT];
     if let Some(role) = role() {
@@ -70,8 +70,8 @@ fn r14_a_storm_of_ignored_signals_kills_and_stalls_nothing() {
 
 /// What a program handles: `SIGTERM` to end in its own time, `SIGCHLD` to look after its children.
 #[test]
-fn r14_a_storm_of_handled_signals_kills_and_stalls_nothing() {
-    const NAME: &str = "r14_a_storm_of_handled_signals_kills_and_stalls_nothing";
+fn a_storm_of_handled_signals_kills_and_stalls_nothing() {
+    const NAME: &str = "a_storm_of_handled_signals_kills_and_stalls_nothing";
     if let Some(role) = role() {
         return serve(&role);
     }
@@ -86,8 +86,8 @@ fn r14_a_storm_of_handled_signals_kills_and_stalls_nothing() {
 /// A program that is stopped and goes on again and again: its waits are interrupted without any
 /// handler (`signal(7)`).
 #[test]
-fn r14_a_program_that_is_stopped_again_and_again_misses_nothing() {
-    const NAME: &str = "r14_a_program_that_is_stopped_again_and_again_misses_nothing";
+fn a_program_that_is_stopped_again_and_again_misses_nothing() {
+    const NAME: &str = "a_program_that_is_stopped_again_and_again_misses_nothing";
     if let Some(role) = role() {
         return serve(&role);
     }
@@ -99,8 +99,8 @@ fn r14_a_program_that_is_stopped_again_and_again_misses_nothing() {
 
 /// Nothing of the library stands between `SIGTERM` and the end of a program.
 #[test]
-fn r14_an_unhandled_sigterm_ends_the_program() {
-    const NAME: &str = "r14_an_unhandled_sigterm_ends_the_program";
+fn an_unhandled_sigterm_ends_the_program() {
+    const NAME: &str = "an_unhandled_sigterm_ends_the_program";
     if let Some(role) = role() {
         return serve(&role);
     }

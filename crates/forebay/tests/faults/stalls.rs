@@ -1,4 +1,4 @@
-//! Row C2: a process that stands still for seconds, a million timers, and durations of nothing and
+//! A process that stands still for seconds, a million timers, and durations of nothing and
 //! of for ever. Timers fire in order, none too early, and nothing overflows.
 
 #![cfg(target_os = "linux")]
@@ -21,12 +21,12 @@ use futures_lite::future::poll_once;
 
 // ---- a process that stands still ----------------------------------------------------------------
 
-const STOPPED: &str = "c2_timers_of_a_process_that_was_stopped_fire_in_order";
+const STOPPED: &str = "timers_of_a_process_that_was_stopped_fire_in_order";
 const TIMERS: u32 = 200;
 const BEAT: Duration = Duration::from_millis(10);
 
 #[test]
-fn c2_timers_of_a_process_that_was_stopped_fire_in_order() {
+fn timers_of_a_process_that_was_stopped_fire_in_order() {
     if role().is_some() {
         return beat_and_serve();
     }
@@ -135,8 +135,8 @@ impl Wake for Note {
 }
 
 #[test]
-fn c2_a_million_timers_fire_in_order() {
-    const NAME: &str = "c2_a_million_timers_fire_in_order";
+fn a_million_timers_fire_in_order() {
+    const NAME: &str = "a_million_timers_fire_in_order";
     let seed = seed(NAME);
     let count = u32::try_from(from_environment("FOREBAY_C2_TIMERS", 1_000_000)).unwrap();
     watched_for(2 * PATIENCE, move || {
@@ -180,7 +180,7 @@ fn c2_a_million_timers_fire_in_order() {
 const EVER: Duration = Duration::MAX;
 
 #[test]
-fn c2_durations_of_nothing_and_of_for_ever_overflow_nowhere() {
+fn durations_of_nothing_and_of_for_ever_overflow_nowhere() {
     watched(|| {
         let clock = TestClock::new();
         let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
@@ -209,7 +209,7 @@ fn c2_durations_of_nothing_and_of_for_ever_overflow_nowhere() {
 
 /// A drain without end ends with its peer, and one of no time at once; so does connecting.
 #[test]
-fn c2_drains_and_handshakes_of_nothing_and_of_for_ever() {
+fn drains_and_handshakes_of_nothing_and_of_for_ever() {
     for drain in [EVER, Duration::ZERO] {
         let builder = SelectorManager::builder().drain(drain, u64::MAX);
         watched(move || {
@@ -235,7 +235,7 @@ fn c2_drains_and_handshakes_of_nothing_and_of_for_ever() {
 
 /// What the system cannot count is an error that names the option, and not some other time.
 #[test]
-fn c2_a_keep_alive_of_nothing_or_for_ever_is_refused_by_name() {
+fn a_keep_alive_of_nothing_or_for_ever_is_refused_by_name() {
     run(async |selector| {
         for (idle, interval) in [
             (Duration::MAX, Duration::from_secs(15)),

@@ -1,7 +1,7 @@
-//! Row R9: `mem::forget` is safe, so every future in flight may be forgotten. Nothing hangs for it,
+//! `mem::forget` is safe, so every future in flight may be forgotten. Nothing hangs for it,
 //! and what comes later is neither lost nor given to the wrong call.
 //!
-//! `cancel.rs` forgets each call of the library at each of its polls, one at a time; here all kinds
+//! `cancel/` forgets each call of the library at each of its polls, one at a time; here all kinds
 //! are forgotten at once, on one selector, which has to go on and to end.
 
 #![cfg(target_os = "linux")]
@@ -37,7 +37,7 @@ async fn forget_if_it_waits(future: impl Future) -> bool {
 }
 
 #[test]
-fn r9_forgotten_in_flight_nothing_hangs_and_nothing_is_lost() {
+fn forgotten_in_flight_nothing_hangs_and_nothing_is_lost() {
     watched(|| {
         for _ in 0..20 {
             forebay::run(all_kinds).unwrap();

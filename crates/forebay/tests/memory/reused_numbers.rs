@@ -1,4 +1,4 @@
-//! Row R10: connections are closed and made in a storm, with waits pending, so that the number of a
+//! Connections are closed and made in a storm, with waits pending, so that the number of a
 //! descriptor is another connection's at once. What was meant for the old one never reaches the new.
 //!
 //! Every peer answers with bytes that only its own connection may see: at once, late, when this side
@@ -222,8 +222,8 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
 }
 
 #[test]
-fn r10_what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
-    alone("r10_what_comes_late_never_reaches_a_new_socket_of_the_same_number", || {
+fn what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
+    alone("what_comes_late_never_reaches_a_new_socket_of_the_same_number", || {
         let seed = seed(NAME);
         let connections = from_environment("FOREBAY_CONNECTIONS", 20_000);
         watched_for(2 * PATIENCE, move || {

@@ -1,4 +1,4 @@
-//! Row P5: a selector is closed with a thousand connections in transfer. It accepts nobody any more,
+//! A selector is closed with a thousand connections in transfer. It accepts nobody any more,
 //! ends in time, and what the handlers' writes accepted arrives, or the peer is told by a reset.
 //!
 //! The peers are a child process: descriptors are counted per process.
@@ -222,9 +222,9 @@ fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
 }
 
 #[test]
-fn p5_handlers_that_end_when_told_lose_nothing() {
-    alone("p5_handlers_that_end_when_told_lose_nothing", || {
-        let test = "p5_handlers_that_end_when_told_lose_nothing";
+fn handlers_that_end_when_told_lose_nothing() {
+    alone("handlers_that_end_when_told_lose_nothing", || {
+        let test = "handlers_that_end_when_told_lose_nothing";
         let Some(outcome) = p5(test, Handler::Answers) else { return };
         assert_eq!((outcome.resets, outcome.unacknowledged), (0, 0));
         assert!(outcome.took < Handler::Answers.drain_timeout(), "it waited for something else");
@@ -233,9 +233,9 @@ fn p5_handlers_that_end_when_told_lose_nothing() {
 
 /// Those that do not end are cancelled at the drain timeout; then what they wrote has one more.
 #[test]
-fn p5_handlers_that_never_end_lose_nothing_in_silence() {
-    alone("p5_handlers_that_never_end_lose_nothing_in_silence", || {
-        let test = "p5_handlers_that_never_end_lose_nothing_in_silence";
+fn handlers_that_never_end_lose_nothing_in_silence() {
+    alone("handlers_that_never_end_lose_nothing_in_silence", || {
+        let test = "handlers_that_never_end_lose_nothing_in_silence";
         let Some(outcome) = p5(test, Handler::Floods) else { return };
         assert!(outcome.took > Handler::Floods.drain_timeout(), "nobody had to be cancelled");
         assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that nobody counted");

@@ -1,4 +1,4 @@
-//! Row P2: a handler that blocks its thread holds up its own selector and no other, and nothing of
+//! A handler that blocks its thread holds up its own selector and no other, and nothing of
 //! what came meanwhile is lost.
 
 use std::io::{Read, Write};
@@ -48,7 +48,7 @@ fn ask(mut peer: &TcpStream, line: &str) {
 }
 
 #[test]
-fn p2_a_handler_that_blocks_holds_up_its_own_selector_alone() {
+fn a_handler_that_blocks_holds_up_its_own_selector_alone() {
     watched(|| {
         let (let_go, gate) = channel();
         let (one, blocked) = server(Some(gate));

@@ -1,4 +1,4 @@
-//! Row R12: no descriptor of the library's outlives an `exec`. A program that is started by another
+//! No descriptor of the library's outlives an `exec`. A program that is started by another
 //! finds the three it was given, and no socket, whenever it is started.
 //!
 //! What a process does that was forked and never executed anything cannot be shown here: nothing
@@ -50,8 +50,8 @@ fn found_by_a_program() -> Vec<String> {
 // ---- everything there is ------------------------------------------------------------------------
 
 #[test]
-fn r12_every_descriptor_closes_on_exec() {
-    const NAME: &str = "r12_every_descriptor_closes_on_exec";
+fn every_descriptor_closes_on_exec() {
+    const NAME: &str = "every_descriptor_closes_on_exec";
     if role().is_some() {
         return list_descriptors();
     }
@@ -107,8 +107,8 @@ fn list_descriptors() {
 /// Programs are started all the while that sockets are made, accepted and connected: a descriptor
 /// that is marked only after it was made would be found by one of them.
 #[test]
-fn r12_a_program_started_at_any_moment_finds_no_socket() {
-    const NAME: &str = "r12_a_program_started_at_any_moment_finds_no_socket";
+fn a_program_started_at_any_moment_finds_no_socket() {
+    const NAME: &str = "a_program_started_at_any_moment_finds_no_socket";
     if role().is_some() {
         return connect_while_programs_start();
     }

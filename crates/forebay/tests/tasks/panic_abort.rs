@@ -1,4 +1,4 @@
-//! Row P1: the library in a program that was built with `panic = "abort"`. It works there, and a
+//! The library in a program that was built with `panic = "abort"`. It works there, and a
 //! panic ends the process at once; nobody takes what was sent for a whole answer by mistake of ours.
 
 #![cfg(target_os = "linux")]
@@ -74,7 +74,7 @@ fn ask(mut peer: &TcpStream, line: &str) {
 }
 
 #[test]
-fn p1_a_program_that_aborts_on_panic_serves_and_dies_at_once() {
+fn a_program_that_aborts_on_panic_serves_and_dies_at_once() {
     watched_for(PATIENCE, || {
         let (mut server, port) = start(&build());
         let (well, victim) = (dial(port), dial(port));

@@ -1,4 +1,4 @@
-//! Row P1: one of a hundred handlers panics.
+//! One of a hundred handlers panics.
 
 #![cfg(target_os = "linux")]
 
@@ -42,7 +42,7 @@ fn ask(mut peer: &TcpStream, line: &str) {
 }
 
 #[test]
-fn p1_a_panic_in_one_of_a_hundred_handlers_resets_its_sockets_alone() {
+fn a_panic_in_one_of_a_hundred_handlers_resets_its_sockets_alone() {
     let told = Arc::<Mutex<Vec<String>>>::default();
     let notes = Arc::clone(&told);
     watched(move || {
@@ -67,7 +67,7 @@ fn p1_a_panic_in_one_of_a_hundred_handlers_resets_its_sockets_alone() {
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("the handler panics"), "{told:?}");
-    report(&format!("row P1: {} of {CLIENTS} connections outlived the panic", CLIENTS - 1));
+    report(&format!("{} of {CLIENTS} connections outlived the panic", CLIENTS - 1));
 }
 
 fn peers(port: u16, upstream: &TcpListener) {

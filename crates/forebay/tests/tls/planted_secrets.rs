@@ -1,4 +1,4 @@
-//! Row S12: secrets that are planted in a process stand in nothing that it prints, whatever goes wrong
+//! Secrets that are planted in a process stand in nothing that it prints, whatever goes wrong
 //! with its handshakes. The process is this test again; it prints every error in three ways, and
 //! everything else that it has, and its parent searches both of its outputs.
 
@@ -18,7 +18,7 @@ use forebay_testing::{
 use futures_lite::future::zip;
 use rcgen::{KeyPair, date_time_ymd};
 
-const NAME: &str = "s12_what_is_planted_is_printed_nowhere";
+const NAME: &str = "what_is_planted_is_printed_nowhere";
 
 /// The key of the server. It was made for this test.
 const KEY: &str = "-----BEGIN PRIVATE KEY-----
@@ -340,7 +340,7 @@ fn forms(bytes: &[u8]) -> [String; 4] {
 }
 
 #[test]
-fn s12_what_is_planted_is_printed_nowhere() {
+fn what_is_planted_is_printed_nowhere() {
     let Some(child) = forebay_testing::child(NAME, print_everything) else { return };
     for (name, output) in [("stdout", &child.stdout), ("stderr", &child.stderr)] {
         let is_whole = child.status.success() && output.contains("that was all");
@@ -358,7 +358,7 @@ fn s12_what_is_planted_is_printed_nowhere() {
 
 /// The search finds what it looks for.
 #[test]
-fn s12_a_secret_that_is_printed_is_found() {
+fn a_secret_that_is_printed_is_found() {
     let der = KeyPair::from_pem(KEY).unwrap().serialize_der();
     let hexadecimal = |upper: bool| {
         der.iter().fold(String::new(), |text, byte| {

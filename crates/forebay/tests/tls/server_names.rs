@@ -1,4 +1,4 @@
-//! Row S8: the name that a client asks for (SNI, RFC 6066, section 3). Our server has one certificate,
+//! The name that a client asks for (SNI, RFC 6066, section 3). Our server has one certificate,
 //! which it shows whatever was asked for; the name stands in `tls_info`, and no name in there is one
 //! that could not be a server's.
 
@@ -43,8 +43,8 @@ fn longest() -> String {
 }
 
 #[test]
-fn s8_openssl_asks_for_any_name_or_none() {
-    let test = "s8_openssl_asks_for_any_name_or_none";
+fn openssl_asks_for_any_name_or_none() {
+    let test = "openssl_asks_for_any_name_or_none";
     watched(move || {
         let longest = longest();
         for (more, name) in [
@@ -61,8 +61,8 @@ fn s8_openssl_asks_for_any_name_or_none() {
 }
 
 #[test]
-fn s8_gnutls_asks_for_any_name_or_none() {
-    let test = "s8_gnutls_asks_for_any_name_or_none";
+fn gnutls_asks_for_any_name_or_none() {
+    let test = "gnutls_asks_for_any_name_or_none";
     watched(move || {
         for (more, name) in [
             (&["--disable-sni"][..], None),
@@ -127,8 +127,8 @@ const HANDSHAKE: u8 = 22;
 const ALERT: u8 = 21;
 
 #[test]
-fn s8_what_is_no_name_is_refused_before_anything_is_made_of_it() {
-    let test = "s8_what_is_no_name_is_refused_before_anything_is_made_of_it";
+fn what_is_no_name_is_refused_before_anything_is_made_of_it() {
+    let test = "what_is_no_name_is_refused_before_anything_is_made_of_it";
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
         let config = TlsConfig::server(place.server.identity()).build().unwrap();

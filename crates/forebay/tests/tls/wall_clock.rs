@@ -1,4 +1,4 @@
-//! Row C1: the wall clock decides whether a certificate is valid, and nothing else. The process whose
+//! The wall clock decides whether a certificate is valid, and nothing else. The process whose
 //! clock is wrong is one of its own, under `faketime`.
 
 #![cfg(target_os = "linux")]
@@ -17,7 +17,7 @@ use forebay_testing::{
 use futures_lite::future::zip;
 use rcgen::KeyPair;
 
-const NAME: &str = "c1_a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep";
+const NAME: &str = "a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const SLEEP: Duration = Duration::from_millis(50);
 /// A sleep that takes longer follows the wrong clock.
@@ -68,7 +68,7 @@ fn live(directory: String) {
 }
 
 #[test]
-fn c1_a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep() {
+fn a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep() {
     if let Some(role) = role() {
         return live(role);
     }

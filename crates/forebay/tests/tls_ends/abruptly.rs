@@ -98,8 +98,8 @@ fn cut(
 }
 
 #[test]
-fn s4_an_end_without_notify_is_told_behind_everything_that_came() {
-    let test = "s4_an_end_without_notify_is_told_behind_everything_that_came";
+fn an_end_without_notify_is_told_behind_everything_that_came() {
+    let test = "an_end_without_notify_is_told_behind_everything_that_came";
     cut(test, EndWithoutNotify::Error, |test, rest, page| {
         let error = rest.unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::EndedWithoutNotify), "{error}");

@@ -106,7 +106,7 @@ fn cut(
 }
 
 #[test]
-fn s4_half_a_line_that_was_cut_is_an_error_and_no_line() {
+fn half_a_line_that_was_cut_is_an_error_and_no_line() {
     cut(EndWithoutNotify::Error, async |near, bytes| {
         for _ in 0..2 {
             let error = near.input.read_line().await.unwrap_err();

@@ -1,5 +1,5 @@
 //! Application protocols (ALPN, RFC 7301) with implementations that nobody here wrote: the one that
-//! both sides have, and row S8 where they have none in common.
+//! both sides have, and connections where they have none in common.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
 
@@ -37,7 +37,7 @@ fn chosen_by_us(test: &'static str, tool: Tool) {
 }
 
 /// A client offers what our server does not have.
-fn s8_refused_by_us(test: &'static str, tool: Tool) {
+fn refused_by_us(test: &'static str, tool: Tool) {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
         let config = TlsConfig::server(place.server.identity()).alpn(["imap"]).build().unwrap();
@@ -131,23 +131,23 @@ fn node_takes_the_protocol_that_we_chose() {
 }
 
 #[test]
-fn s8_openssl_is_told_that_no_protocol_is_spoken_by_both() {
-    s8_refused_by_us("s8_openssl_is_told_that_no_protocol_is_spoken_by_both", Tool::OpenSsl);
+fn openssl_is_told_that_no_protocol_is_spoken_by_both() {
+    refused_by_us("openssl_is_told_that_no_protocol_is_spoken_by_both", Tool::OpenSsl);
 }
 
 #[test]
-fn s8_gnutls_is_told_that_no_protocol_is_spoken_by_both() {
-    s8_refused_by_us("s8_gnutls_is_told_that_no_protocol_is_spoken_by_both", Tool::GnuTls);
+fn gnutls_is_told_that_no_protocol_is_spoken_by_both() {
+    refused_by_us("gnutls_is_told_that_no_protocol_is_spoken_by_both", Tool::GnuTls);
 }
 
 #[test]
-fn s8_python_is_told_that_no_protocol_is_spoken_by_both() {
-    s8_refused_by_us("s8_python_is_told_that_no_protocol_is_spoken_by_both", Tool::Python);
+fn python_is_told_that_no_protocol_is_spoken_by_both() {
+    refused_by_us("python_is_told_that_no_protocol_is_spoken_by_both", Tool::Python);
 }
 
 #[test]
-fn s8_node_is_told_that_no_protocol_is_spoken_by_both() {
-    s8_refused_by_us("s8_node_is_told_that_no_protocol_is_spoken_by_both", Tool::Node);
+fn node_is_told_that_no_protocol_is_spoken_by_both() {
+    refused_by_us("node_is_told_that_no_protocol_is_spoken_by_both", Tool::Node);
 }
 
 #[test]

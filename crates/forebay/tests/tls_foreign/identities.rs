@@ -1,5 +1,5 @@
-//! Clients that show a certificate, to our server and to servers that nobody here wrote; row S9 where
-//! what they show is not good enough: then nothing that they send reaches a handler.
+//! Clients that show a certificate, to our server and to servers that nobody here wrote; and where
+//! what they show is not good enough, nothing that they send reaches a handler.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
 
@@ -104,7 +104,7 @@ fn talk(selector: &SelectorManager, port: u16, config: &TlsConfig) -> Result<()>
     })
 }
 
-// ---- row S9 -------------------------------------------------------------------------------------
+// ---- not good enough ----------------------------------------------------------------------------
 
 /// What a client shows that our server must not believe.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ enum Bad {
 
 /// Each of them, over each version. With TLS 1.3 the client is done before it is refused: what it
 /// sends by then was encrypted, and could be read.
-fn s9_is_refused(test: &'static str, tool: Tool) {
+fn is_refused(test: &'static str, tool: Tool) {
     watched(move || {
         let selector = SelectorManager::new();
         for (bad, fault) in [
@@ -166,11 +166,11 @@ fn give(place: &Place, bad: Bad) {
     given.write(&place.directory, "client");
 }
 
-// ---- row S9, the other way round ------------------------------------------------------------------
+// ---- the other way round ------------------------------------------------------------------------
 
 /// A server of theirs insists, and our client has nothing to show. With TLS 1.2 that ends the
 /// handshake; with TLS 1.3 our side of it is complete by then, and the first read tells.
-fn s9_refuses_us(test: &'static str, tool: Tool) {
+fn refuses_us(test: &'static str, tool: Tool) {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
         for version in VERSIONS {
@@ -191,26 +191,26 @@ fn s9_refuses_us(test: &'static str, tool: Tool) {
 }
 
 #[test]
-fn s9_openssl_refuses_us_without_a_certificate() {
-    s9_refuses_us("s9_openssl_refuses_us_without_a_certificate", Tool::OpenSsl);
+fn openssl_refuses_us_without_a_certificate() {
+    refuses_us("openssl_refuses_us_without_a_certificate", Tool::OpenSsl);
 }
 
 #[test]
-fn s9_gnutls_refuses_us_without_a_certificate() {
-    s9_refuses_us("s9_gnutls_refuses_us_without_a_certificate", Tool::GnuTls);
+fn gnutls_refuses_us_without_a_certificate() {
+    refuses_us("gnutls_refuses_us_without_a_certificate", Tool::GnuTls);
 }
 
 #[test]
-fn s9_python_refuses_us_without_a_certificate() {
-    s9_refuses_us("s9_python_refuses_us_without_a_certificate", Tool::Python);
+fn python_refuses_us_without_a_certificate() {
+    refuses_us("python_refuses_us_without_a_certificate", Tool::Python);
 }
 
 #[test]
-fn s9_node_refuses_us_without_a_certificate() {
-    s9_refuses_us("s9_node_refuses_us_without_a_certificate", Tool::Node);
+fn node_refuses_us_without_a_certificate() {
+    refuses_us("node_refuses_us_without_a_certificate", Tool::Node);
 }
 
-/// As [`s9_refuses_us`] with a server that takes no signatures of the only key that we have, so that
+/// As [`refuses_us`] with a server that takes no signatures of the only key that we have, so that
 /// nothing is shown.
 #[test]
 fn openssl_refuses_us_with_a_key_that_it_does_not_take() {
@@ -339,16 +339,16 @@ fn node_is_shown_a_certificate() {
 }
 
 #[test]
-fn s9_openssl_without_a_good_certificate_is_refused() {
-    s9_is_refused("s9_openssl_without_a_good_certificate_is_refused", Tool::OpenSsl);
+fn openssl_without_a_good_certificate_is_refused() {
+    is_refused("openssl_without_a_good_certificate_is_refused", Tool::OpenSsl);
 }
 
 #[test]
-fn s9_gnutls_without_a_good_certificate_is_refused() {
-    s9_is_refused("s9_gnutls_without_a_good_certificate_is_refused", Tool::GnuTls);
+fn gnutls_without_a_good_certificate_is_refused() {
+    is_refused("gnutls_without_a_good_certificate_is_refused", Tool::GnuTls);
 }
 
 #[test]
-fn s9_python_without_a_good_certificate_is_refused() {
-    s9_is_refused("s9_python_without_a_good_certificate_is_refused", Tool::Python);
+fn python_without_a_good_certificate_is_refused() {
+    is_refused("python_without_a_good_certificate_is_refused", Tool::Python);
 }

@@ -1,4 +1,4 @@
-//! Row S3: peers that have nothing but what is broken by now — TLS 1.0 and 1.1, CBC, RC4, keys without
+//! Peers that have nothing but what is broken by now — TLS 1.0 and 1.1, CBC, RC4, keys without
 //! forward secrecy — are refused in both roles, and both sides are told why.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -53,10 +53,10 @@ fn refuses(
 }
 
 #[test]
-fn s3_clients_of_old_versions_are_refused() {
+fn clients_of_old_versions_are_refused() {
     const OLD_VERSION: &[TlsFault] = &[TlsFault::NoCommonVersion];
     refuses(
-        "s3_clients_of_old_versions_are_refused",
+        "clients_of_old_versions_are_refused",
         &[
             (Tool::OpenSsl, &["-tls1_1", "-cipher", OLD], OLD_VERSION, "SSL alert number"),
             (Tool::OpenSsl, &["-tls1", "-cipher", OLD], OLD_VERSION, "SSL alert number"),
@@ -71,7 +71,7 @@ fn s3_clients_of_old_versions_are_refused() {
 }
 
 #[test]
-fn s3_clients_of_broken_suites_are_refused() {
+fn clients_of_broken_suites_are_refused() {
     const NO_SUITE: &[TlsFault] = &[TlsFault::NoCommonSuite];
     const CBC: &str = "ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA";
     // Neither of these has forward secrecy by elliptic curves.
@@ -82,7 +82,7 @@ fn s3_clients_of_broken_suites_are_refused() {
         "--priority=NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-CBC:+3DES-CBC",
     ];
     refuses(
-        "s3_clients_of_broken_suites_are_refused",
+        "clients_of_broken_suites_are_refused",
         &[
             (Tool::OpenSsl, &["-tls1_2", "-cipher", CBC], NO_SUITE, "alert number 40"),
             (Tool::OpenSsl, &["-tls1_2", "-cipher", BY_RSA], NO_SUITE, "alert number 40"),
@@ -116,10 +116,10 @@ fn is_refused(
 }
 
 #[test]
-fn s3_servers_of_old_versions_are_refused() {
+fn servers_of_old_versions_are_refused() {
     use TlsFault::RefusedByPeer;
     is_refused(
-        "s3_servers_of_old_versions_are_refused",
+        "servers_of_old_versions_are_refused",
         &[
             (Tool::OpenSsl, &["-tls1_1", "-cipher", OLD], &[RefusedByPeer], "protocol_version"),
             (Tool::OpenSsl, &["-tls1", "-cipher", OLD], &[RefusedByPeer], "protocol_version"),
@@ -134,10 +134,10 @@ fn s3_servers_of_old_versions_are_refused() {
 }
 
 #[test]
-fn s3_servers_of_broken_suites_are_refused() {
+fn servers_of_broken_suites_are_refused() {
     use TlsFault::RefusedByPeer;
     is_refused(
-        "s3_servers_of_broken_suites_are_refused",
+        "servers_of_broken_suites_are_refused",
         &[
             (
                 Tool::OpenSsl,

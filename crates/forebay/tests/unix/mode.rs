@@ -1,4 +1,4 @@
-//! Row X4: the path of a Unix socket has the mode that was asked for, from the first moment on.
+//! The path of a Unix socket has the mode that was asked for, from the first moment on.
 
 #![cfg(target_os = "linux")]
 
@@ -22,9 +22,9 @@ const BINDS: usize = 200;
 const ATTACKERS: usize = 4;
 
 #[test]
-fn x4_the_mode_is_exact_whatever_the_umask() {
+fn the_mode_is_exact_whatever_the_umask() {
     // A process has one umask.
-    alone("x4_the_mode_is_exact_whatever_the_umask", || {
+    alone("the_mode_is_exact_whatever_the_umask", || {
         let directory = Directory::new();
         let path = directory.join("server");
         for mask in [0, 0o022, 0o077, 0o777] {
@@ -55,9 +55,9 @@ fn mode_of_server(path: &Path, asked: Option<u32>) -> u32 {
 }
 
 #[test]
-fn x4_another_user_connects_as_the_mode_says() {
+fn another_user_connects_as_the_mode_says() {
     if !is_root() {
-        return skip("x4_another_user_connects_as_the_mode_says", "needs root");
+        return skip("another_user_connects_as_the_mode_says", "needs root");
     }
     watched(|| {
         let directory = Directory::new();
@@ -125,11 +125,11 @@ impl Attack {
 }
 
 #[test]
-fn x4_there_is_no_moment_at_which_another_user_gets_in() {
+fn there_is_no_moment_at_which_another_user_gets_in() {
     if !is_root() {
-        return skip("x4_there_is_no_moment_at_which_another_user_gets_in", "needs root");
+        return skip("there_is_no_moment_at_which_another_user_gets_in", "needs root");
     }
-    let tried = child("x4_there_is_no_moment_at_which_another_user_gets_in", || {
+    let tried = child("there_is_no_moment_at_which_another_user_gets_in", || {
         // The mask that gives away the most.
         umask(Mode::empty());
         let directory = Directory::new();
@@ -174,7 +174,7 @@ fn bind_under(attack: &Attack, path: &PathBuf) {
 }
 
 #[test]
-fn x4_an_abstract_name_has_no_mode() {
+fn an_abstract_name_has_no_mode() {
     forebay::run(async |selector| {
         let name = abstract_name("no-mode");
         let error = selector.unix().mode(0o600).bind(&name).await.unwrap_err();

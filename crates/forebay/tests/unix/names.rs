@@ -1,4 +1,4 @@
-//! Rows X3 and X5: what the name of a Unix socket may be, and whom an abstract one lets in.
+//! What the name of a Unix socket may be, and whom an abstract one lets in.
 
 #![cfg(target_os = "linux")]
 
@@ -34,7 +34,7 @@ fn path(bytes: &[u8]) -> UnixAddress {
 }
 
 #[test]
-fn x3_a_name_that_the_system_cannot_hold_is_refused_before_it_is_asked() {
+fn a_name_that_the_system_cannot_hold_is_refused_before_it_is_asked() {
     run(async |selector| {
         let too_long = "108 bytes; the system's address holds 107";
         assert_refused(&selector, path(&[b'p'; 108]), too_long).await;
@@ -49,7 +49,7 @@ fn x3_a_name_that_the_system_cannot_hold_is_refused_before_it_is_asked() {
 }
 
 #[test]
-fn x3_the_longest_names_work() {
+fn the_longest_names_work() {
     run(async |selector| {
         let directory = Directory::new();
         let room = 107 - directory.path().as_os_str().len() - 1;
@@ -113,8 +113,8 @@ fn a_peer_with_a_name_is_known_by_it() {
 // ---- who is there -------------------------------------------------------------------------------
 
 #[test]
-fn x5_every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did() {
-    let test = "x5_every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did";
+fn every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did() {
+    let test = "every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did";
     if !is_root() {
         return skip(test, "needs root for a second user");
     }

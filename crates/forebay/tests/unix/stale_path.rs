@@ -1,4 +1,4 @@
-//! Row X1: the path of a Unix socket that exists already. What a dead server left behind is
+//! The path of a Unix socket that exists already. What a dead server left behind is
 //! replaced if that was asked for; nothing else ever is.
 
 #![cfg(target_os = "linux")]
@@ -59,14 +59,14 @@ fn serve_until_killed(path: &str) {
 }
 
 #[test]
-fn x1_a_path_that_a_killed_server_left_is_replaced_when_asked_for() {
+fn a_path_that_a_killed_server_left_is_replaced_when_asked_for() {
     if let Some(path) = role() {
         return serve_until_killed(&path);
     }
     run(async |selector| {
         let directory = Directory::new();
         let path = directory.join("server");
-        let test = "x1_a_path_that_a_killed_server_left_is_replaced_when_asked_for";
+        let test = "a_path_that_a_killed_server_left_is_replaced_when_asked_for";
         let mut child = Child::start(test, path.to_str().unwrap());
         assert_eq!(child.hear().as_deref(), Some("listening"));
         drop(child);
@@ -86,7 +86,7 @@ fn x1_a_path_that_a_killed_server_left_is_replaced_when_asked_for() {
 }
 
 #[test]
-fn x1_without_anything_to_replace_it_binds_as_always() {
+fn without_anything_to_replace_it_binds_as_always() {
     run(async |selector| {
         let directory = Directory::new();
         let server = replace(&selector, &directory.join("new")).await?;
@@ -98,7 +98,7 @@ fn x1_without_anything_to_replace_it_binds_as_always() {
 // ---- what is not --------------------------------------------------------------------------------
 
 #[test]
-fn x1_a_live_server_is_never_replaced() {
+fn a_live_server_is_never_replaced() {
     run(async |selector| {
         let directory = Directory::new();
         let path = directory.join("server");
@@ -112,7 +112,7 @@ fn x1_a_live_server_is_never_replaced() {
 }
 
 #[test]
-fn x1_a_live_server_with_a_full_backlog_is_never_replaced() {
+fn a_live_server_with_a_full_backlog_is_never_replaced() {
     run(async |selector| {
         let directory = Directory::new();
         let path = directory.join("busy");
@@ -143,7 +143,7 @@ fn fill_backlog(path: &Path) -> Vec<SystemSocket> {
 }
 
 #[test]
-fn x1_what_is_no_socket_is_never_replaced() {
+fn what_is_no_socket_is_never_replaced() {
     run(async |selector| {
         let directory = Directory::new();
         let no_socket = "the path is no socket";
@@ -171,7 +171,7 @@ fn x1_what_is_no_socket_is_never_replaced() {
 }
 
 #[test]
-fn x1_a_socket_of_another_kind_is_never_replaced_while_it_lives() {
+fn a_socket_of_another_kind_is_never_replaced_while_it_lives() {
     run(async |selector| {
         let directory = Directory::new();
         let path = directory.join("datagrams");
@@ -185,9 +185,9 @@ fn x1_a_socket_of_another_kind_is_never_replaced_while_it_lives() {
 }
 
 #[test]
-fn x1_another_users_socket_is_never_replaced() {
+fn another_users_socket_is_never_replaced() {
     if !is_root() {
-        return skip("x1_another_users_socket_is_never_replaced", "needs root for a second user");
+        return skip("another_users_socket_is_never_replaced", "needs root for a second user");
     }
     run(async |selector| {
         let directory = Directory::new();
@@ -211,7 +211,7 @@ fn x1_another_users_socket_is_never_replaced() {
 // ---- two at a time ------------------------------------------------------------------------------
 
 #[test]
-fn x1_of_two_servers_that_start_together_on_a_stale_path_one_wins() {
+fn of_two_servers_that_start_together_on_a_stale_path_one_wins() {
     watched(|| {
         let directory = Directory::new();
         let path = directory.join("contested");
@@ -270,7 +270,7 @@ async fn assert_serves_somewhere(server: &ServerSocket, path: &Path) {
 /// A foreign server is not harmed either, by whatever order of calls: `bind` alone, without
 /// `listen`, refuses as a dead one does, and that is the one moment that no lock of ours covers.
 #[test]
-fn x1_a_foreign_server_that_listens_keeps_its_path() {
+fn a_foreign_server_that_listens_keeps_its_path() {
     run(async |selector| {
         let directory = Directory::new();
         let path = directory.join("foreign");

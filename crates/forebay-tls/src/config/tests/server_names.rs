@@ -27,7 +27,7 @@ fn names_and_addresses_are_read_as_they_are_written() {
 }
 
 #[test]
-fn s8_what_is_no_name_says_why() {
+fn what_is_no_name_says_why() {
     let long_label = format!("{}.example", "a".repeat(64));
     let long = format!("{}example", "a.".repeat(124));
     for (text, words) in [
