@@ -52,9 +52,6 @@ mod queue;
 mod read;
 #[doc(hidden)]
 pub mod seam;
-#[cfg(test)]
-#[path = "../tests/support/seeds.rs"]
-mod seeds;
 mod sync;
 mod turn;
 mod unwinding;

@@ -17,9 +17,6 @@ mod pem;
 mod provider;
 #[cfg(test)]
 mod samples;
-#[cfg(test)]
-#[path = "../../forebay-io/tests/support/seeds.rs"]
-mod seeds;
 mod session;
 mod text;
 mod trust;

@@ -269,7 +269,7 @@ fn files_hold_what_was_issued_and_the_key_is_its_owners() {
 }
 
 #[test]
-fn s12_no_key_is_shown() {
+fn no_key_is_shown() {
     let authority = Authority::new("CA").unwrap();
     let server = authority.server(["localhost"]).unwrap();
     let own = authority.key.serialize_pem();

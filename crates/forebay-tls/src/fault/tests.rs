@@ -245,13 +245,13 @@ fn what_is_not_in_common_is_named() {
 }
 
 #[test]
-fn s8_no_common_protocol_is_one_fault_on_both_sides() {
+fn no_common_protocol_is_one_fault_on_both_sides() {
     is(Rustls::NoApplicationProtocol, TlsFault::NoCommonProtocol);
     is(Misbehaved::SelectedUnofferedApplicationProtocol, TlsFault::NoCommonProtocol);
 }
 
 #[test]
-fn s9_a_peer_without_a_certificate_is_told_apart_whichever_side_it_is() {
+fn a_peer_without_a_certificate_is_told_apart_whichever_side_it_is() {
     let text = is(Rustls::NoCertificatesPresented, TlsFault::NoCertificate);
     assert!(text.contains("of the peer, but received none; give a client an identity"), "{text}");
     assert!(text.contains("whether a server has one"), "{text}");
@@ -368,7 +368,7 @@ fn what_is_ours_is_not_blamed_on_the_peer() {
 }
 
 #[test]
-fn s8_a_name_that_the_server_does_not_have_is_told() {
+fn a_name_that_the_server_does_not_have_is_told() {
     let error = || Rustls::General("no server certificate chain resolved".to_owned());
     let asked = Known { side: Side::Server, server_name: Some("b\u{7}.example") };
     let told = explained("accept_tls", error(), Notes::default(), asked);

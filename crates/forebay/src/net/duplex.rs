@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::socket::{Connection, CoreParts, Link, MemoryEnd, Socket};
+use super::socket::{Connection, CoreParts, MemoryEnd, Socket};
 use super::{SocketAddress, UnixAddress};
 use crate::selector::{SelectorManager, Shared};
 
@@ -47,5 +47,5 @@ fn connection(end: Arc<MemoryEnd>) -> Connection {
         options: Arc::default(),
         host_name: None,
     };
-    Socket::new(Link::Memory(end), parts).into_connection()
+    Socket::in_memory(end, parts).into_connection()
 }

@@ -11,6 +11,7 @@ mod socket;
 mod system;
 mod tcp;
 mod unix;
+mod wait_list;
 
 pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seeds::{property, sizes};
+use forebay_testing::{property, sizes};
 
 /// Below this size, the memory of a buffer does not matter.
 const SMALL_BYTES: usize = 64;

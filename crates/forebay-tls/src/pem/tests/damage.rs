@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use crate::pem::foreign;
 use crate::samples::{Authority, Issued, assert_hides};
-use crate::seeds::property;
 use crate::{Identity, Trust};
+use forebay_testing::property;
 
 /// Reads all of these texts, checks that no error shows the key, and counts the different errors.
 fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
@@ -24,7 +24,7 @@ fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
 }
 
 #[test]
-fn s10_a_file_may_be_cut_off_anywhere() {
+fn a_file_may_be_cut_off_anywhere() {
     let leaf = Authority::new("root").issue(&["localhost"]);
     let text = leaf.both().into_bytes();
     // The last byte is the end of a line, which may be missing.
@@ -38,7 +38,7 @@ fn s10_a_file_may_be_cut_off_anywhere() {
 }
 
 #[test]
-fn s10_any_byte_may_be_another_one() {
+fn any_byte_may_be_another_one() {
     let leaf = Authority::new("root").issue(&["localhost"]);
     let text = leaf.both().into_bytes();
     let damaged = (0..text.len()).flat_map(|at| {

@@ -180,7 +180,7 @@ fn the_server_gets_the_alert_that_belongs_to_the_refusal() {
 }
 
 #[test]
-fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
+fn a_client_gets_the_alert_that_belongs_to_the_refusal() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("a stranger"));
     let trust = root.trust();
     let itself = {
@@ -206,7 +206,7 @@ fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
 }
 
 #[test]
-fn s8_no_protocol_in_common_is_told_on_both_sides() {
+fn no_protocol_in_common_is_told_on_both_sides() {
     let root = Authority::new("the root");
     let mut client = client(&root.trust(), None);
     let mut server = server(pair(&root, &[HOST]), None, b"other");
@@ -217,7 +217,7 @@ fn s8_no_protocol_in_common_is_told_on_both_sides() {
 }
 
 #[test]
-fn s5_plain_text_is_not_tls() {
+fn plain_text_is_not_tls() {
     let root = Authority::new("the root");
     for text in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"220 ready\r\n", &[0; 64]] {
         let mut server = server(pair(&root, &[HOST]), None, b"greeting");

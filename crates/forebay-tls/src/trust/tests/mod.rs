@@ -17,6 +17,7 @@ mod signatures;
 mod system;
 mod weak;
 
+use forebay_testing::report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ fn refused(result: Result<(), Error>, fault: TlsFault, expected: &str, came: &st
     let error = result.expect_err("a bad chain was believed");
     assert_eq!(error.tls_fault(), Some(fault), "{error}");
     let text = error.to_string();
-    println!("{fault:?}: {text}");
+    report(&format!("{fault:?}: {text}"));
     let (head, tail) = text.split_once(", but ").unwrap_or_default();
     let (middle, end) = tail.split_once("; ").unwrap_or_default();
     for (part, words, what) in

@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use forebay_io::Result;
 use futures_core::Stream;
 
-use super::{Accepting, Listener, ServerSocket};
+use super::ServerSocket;
+use super::accepting::Accepting;
+use super::listener::Listener;
 use crate::net::Socket;
 
 /// The connections of a [`ServerSocket`], one after the other; see [`incoming`](ServerSocket::incoming).
@@ -68,7 +70,7 @@ impl Stream for Incoming {
         let accepting = &mut self.0;
         let accepted = accepting.poll(cx);
         if accepted.is_ready() {
-            accepting.leave_crowd();
+            accepting.leave();
         }
         accepted.map(unless_closed)
     }
@@ -84,7 +86,7 @@ fn unless_closed(accepted: Result<Socket>) -> Option<Result<Socket>> {
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
-            .field("local_address", &self.0.listener.local)
+            .field("local_address", self.0.listener.local())
             .finish_non_exhaustive()
     }
 }

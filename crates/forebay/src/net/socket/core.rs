@@ -32,7 +32,7 @@ pub(in crate::net) struct CoreParts {
 }
 
 /// The state of a connection.
-pub(in crate::net) struct Core {
+pub(super) struct Core {
     link: Link,
     /// The first error of any call on the link. It explains everything that follows.
     cause: Cause,

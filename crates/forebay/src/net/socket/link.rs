@@ -26,7 +26,7 @@ use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::Shared;
 
 /// The carrier of a connection's bytes.
-pub(in crate::net) enum Link {
+pub(super) enum Link {
     /// A socket.
     Kernel(Stream),
     /// One end of a pair in memory.
@@ -34,9 +34,9 @@ pub(in crate::net) enum Link {
 }
 
 /// A stream socket of the kernel.
-pub(in crate::net) struct Stream {
-    pub(in crate::net) io: Descriptor,
-    pub(in crate::net) protocol: Protocol,
+pub(super) struct Stream {
+    pub(super) io: Descriptor,
+    pub(super) protocol: Protocol,
 }
 
 /// The protocol of a stream.

@@ -39,13 +39,16 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
 pub use self::close_reason::CloseReason;
 pub use self::connection::Connection;
-pub(super) use self::core::{Core, CoreParts};
+use self::core::Core;
+pub(super) use self::core::CoreParts;
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
 pub(super) use self::handle::Promise;
-pub(super) use self::link::{Link, Protocol, Stream};
+pub(super) use self::link::Protocol;
+use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
 use super::SocketAddress;
+use super::descriptor::Descriptor;
 use super::options::Silence;
 
 /// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
@@ -77,12 +80,22 @@ use super::options::Silence;
 pub struct Socket(Arc<Handle>);
 
 impl Socket {
-    pub(super) fn new(link: Link, parts: CoreParts) -> Self {
-        Self::promised(link, parts, Promise::default())
+    /// A connection over a socket of the system's. `promise` is what its listener has promised it.
+    pub(super) fn over(
+        io: Descriptor,
+        protocol: Protocol,
+        parts: CoreParts,
+        promise: Promise,
+    ) -> Self {
+        Self::new(Link::Kernel(Stream { io, protocol }), parts, promise)
     }
 
-    /// A connection whose listener has promised it something.
-    pub(super) fn promised(link: Link, parts: CoreParts, promise: Promise) -> Self {
+    /// A connection over one end in memory.
+    pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
+        Self::new(Link::Memory(end), parts, Promise::default())
+    }
+
+    fn new(link: Link, parts: CoreParts, promise: Promise) -> Self {
         Self(Arc::new(Handle::new(Core::new(link, parts), promise)))
     }
 

@@ -19,7 +19,7 @@ use crate::net::address::Address;
 use crate::net::descriptor::{Descriptor, Waits};
 use crate::net::options::{ConnectionOptions, StreamOptions, named};
 use crate::net::resolve::resolve;
-use crate::net::socket::{CoreParts, Link, Protocol, Socket, Stream};
+use crate::net::socket::{CoreParts, Promise, Protocol, Socket};
 use crate::net::system;
 use crate::selector::Shared;
 use crate::time::{Timers, within};
@@ -129,7 +129,7 @@ async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -
         host_name: wanted.host_name.clone(),
     };
     selector.sockets().counters.connected.add(1);
-    Ok(Socket::new(Link::Kernel(Stream { io, protocol: Protocol::Tcp }), parts))
+    Ok(Socket::over(io, Protocol::Tcp, parts, Promise::default()))
 }
 
 /// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).
