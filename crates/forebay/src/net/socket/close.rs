@@ -181,7 +181,8 @@ impl Core {
         outbox.sent().wrapping_add(self.link().acknowledged_bytes().unwrap_or_default())
     }
 
-    /// Where the system does not tell, bytes count as acknowledged once they were handed to it.
+    /// True if the peer has acknowledged everything. Where the system does not tell, bytes count as
+    /// acknowledged once they were handed to it.
     fn is_acknowledged(&self) -> bool {
         matches!(self.link().unacknowledged(), None | Some(0))
     }
@@ -202,7 +203,7 @@ struct Closing {
 }
 
 impl Closing {
-    /// Does everything that needs no waiting; true if the descriptor can be released.
+    /// Takes every step that needs no waiting; true if the descriptor can be released.
     fn attempt(&self) -> bool {
         if let Some(outbox) = &self.outbox {
             outbox.advance();

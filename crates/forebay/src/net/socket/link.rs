@@ -156,7 +156,7 @@ impl Link {
         }
     }
 
-    /// How much of the sent bytes the peer has acknowledged. In memory and on Unix sockets, bytes that were
+    /// The amount of sent bytes that the peer has acknowledged. In memory and on Unix sockets, bytes that were
     /// handed over cannot be lost on their way.
     #[cfg(feature = "tls")]
     pub(super) fn acknowledged(&self) -> Acknowledged {

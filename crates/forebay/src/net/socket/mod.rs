@@ -1,4 +1,4 @@
-//! A connection.
+//! The connection.
 
 mod close;
 mod close_reason;
@@ -80,7 +80,7 @@ use super::options::Silence;
 pub struct Socket(Arc<Handle>);
 
 impl Socket {
-    /// A connection over a socket of the system's. `promise` is what its listener has promised it.
+    /// Makes a connection over a socket of the system. `promise` is the promise of its listener.
     pub(super) fn over(
         io: Descriptor,
         protocol: Protocol,
@@ -90,7 +90,7 @@ impl Socket {
         Self::new(Link::Kernel(Stream { io, protocol }), parts, promise)
     }
 
-    /// A connection over one end in memory.
+    /// Makes a connection over one end in memory.
     pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
         Self::new(Link::Memory(end), parts, Promise::default())
     }

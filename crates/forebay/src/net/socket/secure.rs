@@ -288,8 +288,8 @@ impl Connection {
                 .with_address(core.remote_address())
                 .with_detail(format!(
                     "{buffered} bytes have arrived in front of the handshake and were not read: \
-                     they are not protected, and may be anybody's (read them first, or have them \
-                     taken as the handshake's with replay_buffered)"
+                     they are not protected, and may come from an attacker (read them first, or have \
+                     them taken as part of the handshake with replay_buffered)"
                 )));
         }
         let layer = SocketSource::for_layer(Arc::clone(core));

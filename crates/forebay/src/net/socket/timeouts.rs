@@ -215,7 +215,7 @@ impl Timeouts {
         self.deadline(Silence::Idling).is_some_and(|deadline| deadline <= self.now())
     }
 
-    /// Whether a connection that looks idle is not: because the peer takes queued bytes, or because bytes
+    /// True if a connection that looks idle is not: because the peer takes queued bytes, or because bytes
     /// are on their way that were not there at the last look. This counts like a byte that moved. So bytes
     /// that stay where they are make the connection idle one limit later.
     fn has_stirred(&self, core: &dyn Limited) -> bool {

@@ -103,7 +103,7 @@ impl Core {
         }
     }
 
-    /// How the peer has ended, if that is known. Over TLS the session decides. While the connection is
+    /// The way in which the peer has ended, if that is known. Over TLS the session decides. While the connection is
     /// being closed, input is not read to its end, so the end of the link counts.
     pub(super) fn peer_end(&self) -> Option<Result<()>> {
         let link_has_ended =
