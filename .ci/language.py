@@ -48,6 +48,7 @@ CLEAN = [
     "crates/forebay/src/interrupted.rs",
     "crates/forebay/src/lib.rs",
     "crates/forebay/src/lock.rs",
+    "crates/forebay/src/net",
     "crates/forebay/src/root.rs",
     "crates/forebay/src/selector",
     "crates/forebay/src/sync.rs",

@@ -1,4 +1,4 @@
-//! A call of `accept`: attempts, pauses, and its place among the waits.
+//! One call of `accept`: its attempts, its pauses, and its place among the waits.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::listener::Listener;
 use crate::net::socket::{Promise, Socket};
 use crate::time::Sleep;
 
-/// A call of `accept`, or a stream of what it returns.
+/// A call of `accept`, or a stream of its results.
 pub(super) struct Accepting<L: Deref<Target = Listener>> {
     pub(super) listener: L,
     pub(super) promise: Promise,
@@ -43,7 +43,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                     self.listener.pace.accepted_one();
                     match self.listener.connection(fd, peer, self.promise.clone()) {
                         Ok(socket) => return Poll::Ready(Ok(socket)),
-                        // Gone between the handshake and here: the next one, please.
+                        // The peer has gone since the handshake: try the next connection.
                         Err(error) if is_of_one_peer(&error) => {}
                         Err(error) => return Poll::Ready(Err(error)),
                     }
@@ -63,8 +63,8 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
         }
     }
 
-    /// An attempt; if it has to wait, one more with this call among the waits, so that no
-    /// arrival between the two is missed.
+    /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
+    /// no arrival between the two is missed.
     fn poll_once(
         &mut self,
         cx: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
         second
     }
 
-    /// Waits for something else than an arrival, but for a close as well.
+    /// Waits for something else than an arrival, but is also woken by a close.
     fn stay<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         self.join(cx);
         if self.listener.is_closed() {
@@ -92,7 +92,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
 
     fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.listener.pause_left().is_some() {
-            // Among the waits before it is asked again, so that the end of the pause wakes this.
+            // Added to the waits before the pause is checked again, so that its end wakes this call.
             self.join(cx);
             let Some(left) = self.listener.pause_left() else { break };
             let selector = self.listener.selector();
@@ -121,12 +121,12 @@ impl<L: Deref<Target = Listener>> Drop for Accepting<L> {
     }
 }
 
-/// `EINVAL`: it is a listener no more (`accept(2)`).
+/// `EINVAL`: it does not listen any more (`accept(2)`).
 fn was_shut_down(error: Error) -> Error {
     error.with_detail("the listener was shut down, by shutdown(2) on another handle of it")
 }
 
-/// Errors that say that a peer went away before it was accepted, or that its network did
+/// True for errors which mean that one peer, or its network, has gone away before it was accepted
 /// (`accept(2)`, "Error handling").
 fn is_of_one_peer(error: &Error) -> bool {
     let raw = std::error::Error::source(error)

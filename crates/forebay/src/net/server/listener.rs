@@ -1,4 +1,4 @@
-//! A listener: what all handles of a listening socket share.
+//! A listener: the state that all handles of a listening socket share.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,23 +26,24 @@ use crate::selector::Shared;
 use crate::time::WakeUp;
 
 pub(super) struct Listener {
-    /// The path in the file system that goes with this socket; first, to be dropped before it.
+    /// The path in the file system that belongs to this socket. The first field, to be dropped before the
+    /// socket.
     path: Option<OwnPath>,
     io: Descriptor,
     local: SocketAddress,
     accepted: Accepted,
     connection: Arc<ConnectionOptions>,
-    /// Whether accepted sockets have the options already; asked of the first one.
+    /// Tells whether accepted sockets inherit the options; determined with the first one.
     inherited: AtomicU8,
     closed: AtomicBool,
-    /// The calls that wait: all are woken, and race for the connection.
+    /// The calls that wait: all of them are woken, and compete for the connection.
     pub(super) waits: Arc<WaitList>,
-    /// Wakes them all; the one waker that the descriptor knows.
+    /// Wakes all of them; the only waker that the descriptor has.
     waker: Waker,
     pub(super) pace: Pace,
 }
 
-/// What this listener accepts.
+/// The kind of the sockets that a listener accepts.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::net) enum Accepted {
     Tcp(StreamOptions),
@@ -53,8 +54,8 @@ const NOT_ASKED: u8 = 0;
 const INHERITED: u8 = 1;
 const NOT_INHERITED: u8 = 2;
 
-/// A listener closes with its selector: connecting is refused from then on, and does not wait for a
-/// handle to be dropped.
+/// A listener closes with its selector: from then on connections are refused, and do not have to wait until
+/// a handle is dropped.
 impl WakeUp for Listener {
     fn wake_up(&self) {
         if self.io.selector().is_closing() {
@@ -87,7 +88,7 @@ impl Listener {
         });
         let closes = Arc::clone(&listener) as Arc<dyn WakeUp>;
         selector.closing().on_change(Arc::downgrade(&closes));
-        // A close of the selector that came before this has not found it there.
+        // A close of the selector that came before the registration has not woken it.
         closes.wake_up();
         listener
     }
@@ -115,21 +116,22 @@ impl Listener {
         after.run();
     }
 
-    /// One attempt; keeps the waker of all waits when there is nothing.
+    /// Makes one attempt; stores the waker of all waits if there is no connection.
     pub(super) fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
         let attempt = self.poll_attempt();
         if attempt.is_ready() || !self.is_shut_down() {
             return attempt;
         }
-        // One that came between the attempt and the shutdown is still there, and nothing comes later.
+        // A connection that arrived between the attempt and the shutdown is still there, and none arrives
+        // later.
         match self.poll_attempt() {
             Poll::Pending => Poll::Ready(Err(Errno::INVAL.into())),
             accepted @ Poll::Ready(_) => accepted,
         }
     }
 
-    /// Whether another handle of the listener has shut it down (`shutdown(2)`). On TCP accepting says
-    /// so itself; on a Unix socket it says `EAGAIN` forever, and only this one event tells.
+    /// True if another handle of the listener has shut it down (`shutdown(2)`). On TCP `accept` reports
+    /// that itself. On a Unix socket it returns `EAGAIN` forever, and only this event tells.
     fn is_shut_down(&self) -> bool {
         let mut cx = Context::from_waker(&self.waker);
         let told = matches!(self.accepted, Accepted::Unix)
@@ -175,7 +177,7 @@ impl Listener {
         Ok(Socket::over(io, protocol, parts, promise))
     }
 
-    /// Gives an accepted socket the listener's options, where it does not have them from there.
+    /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
     fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             NOT_ASKED => {
@@ -189,7 +191,7 @@ impl Listener {
         if inherited { Ok(()) } else { options.apply(socket) }
     }
 
-    /// Pauses, or has the call tried again at once.
+    /// Begins a pause, or lets the call be tried again at once.
     pub(super) fn ran_out(&self, error: Error) {
         let selector = self.io.selector();
         if let Some(pause) = self.pace.pause(selector, &self.waker) {
@@ -210,7 +212,7 @@ impl Listener {
     }
 }
 
-/// The peer's address, where accepting did not tell it.
+/// The peer's address, if `accept` did not return it.
 fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddress> {
     let peer = socket.peer_addr()?;
     SocketAddress::from_system(&peer).ok_or_else(|| io::ErrorKind::InvalidData.into())

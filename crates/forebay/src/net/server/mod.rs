@@ -24,8 +24,8 @@ use super::unix::OwnPath;
 
 /// A listening socket.
 ///
-/// Clones share it; any number of tasks may accept. It is closed by [`close`](Self::close), with its
-/// selector, or when the last clone is dropped; connections accepted before go on.
+/// Clones share it, and any number of tasks may accept. It is closed by [`close`](Self::close), with its
+/// selector, or when the last clone is dropped. Connections that were accepted before are not affected.
 ///
 /// # Examples
 ///
@@ -43,7 +43,7 @@ use super::unix::OwnPath;
 #[derive(Clone)]
 pub struct ServerSocket {
     listener: Arc<Listener>,
-    /// What its connections have besides.
+    /// The promise for its connections: TLS, if the handle was made by `tls`.
     promise: Promise,
 }
 
@@ -61,21 +61,21 @@ impl ServerSocket {
 
     /// Waits for a connection.
     ///
-    /// What concerns one peer alone (it was gone before it was accepted) is passed over. When the
-    /// machine has no descriptors or memory left, accepting pauses, 5 milliseconds doubling up to a
-    /// second, and goes on by itself: at the latest when the pause is over, and at once when a
-    /// socket of the same selector gives its descriptor back. Connections wait in the backlog
-    /// meanwhile. Before it pauses, a connection gives its descriptor back: the oldest
-    /// that is being closed without an owner, or else the oldest TLS connection that was accepted and
-    /// whose handshake is not complete, first of those whose peers have said nothing. That handshake
-    /// ends with [`Exhausted`](ErrorKind::Exhausted). Each pause is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// Errors that concern a single peer (it was gone before it was accepted) are skipped. If the machine
+    /// has no descriptors or memory left, accepting pauses: for 5 milliseconds first, doubling up to one
+    /// second. It goes on by itself, when the pause is over or as soon as a socket of the same selector
+    /// releases its descriptor. In the meantime connections wait in the backlog. Before accepting pauses,
+    /// one connection is ended to free its descriptor: the oldest that is being closed without an owner, or
+    /// else the oldest accepted TLS connection with an incomplete handshake, beginning with those whose
+    /// peers have sent nothing. That handshake fails with [`Exhausted`](ErrorKind::Exhausted). Each pause
+    /// is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) when this socket or its selector is closed;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) when another handle of the listener, in another
-    /// process for instance, has shut it down (`shutdown(2)`);
-    /// [`System`](ErrorKind::System) for what the system does not explain.
+    /// [`Closed`](ErrorKind::Closed) if this socket or its selector is closed;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if another handle of the listener, for instance in another
+    /// process, has shut it down (`shutdown(2)`); [`System`](ErrorKind::System) for other errors of the
+    /// system.
     ///
     /// # Cancel safety
     ///
@@ -85,20 +85,20 @@ impl ServerSocket {
         poll_fn(|cx| accepting.poll(cx)).await
     }
 
-    /// Makes a handle of this listener whose connections are TLS connections. Each makes its
-    /// handshake at its first use (a channel, [`Socket::handshake`], or a wait for its end), in a task
-    /// of its own: accepting never waits for one, and a peer that does not go on keeps nobody else
-    /// waiting. How long one may take, the configuration says
-    /// ([`handshake_timeout`](forebay_tls::TlsServerBuilder::handshake_timeout)); how many there may
-    /// be at once, the selector ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)).
+    /// Makes a handle of this listener for TLS connections. Each connection performs its handshake at its
+    /// first use (a channel, [`Socket::handshake`], or a wait for its end), in a task of its own: accepting
+    /// never waits for a handshake, and a peer that does not continue delays no other. The configuration
+    /// limits the duration of a handshake
+    /// ([`handshake_timeout`](forebay_tls::TlsServerBuilder::handshake_timeout)), and the selector limits
+    /// how many there are at once ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)).
     ///
-    /// The listener is the same: this handle and those without TLS take from one backlog, and
-    /// closing one closes all.
+    /// The listener is the same: this handle and those without TLS accept from one backlog, and closing one
+    /// of them closes all.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a client's configuration, and where the
-    /// connections are TLS connections already.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a configuration for clients, and if the connections of
+    /// this handle are TLS connections already.
     ///
     /// # Examples
     ///
@@ -134,24 +134,24 @@ impl ServerSocket {
         Ok(Self { listener: Arc::clone(&self.listener), promise: Promise::of(config) })
     }
 
-    /// The address this socket listens at.
+    /// Returns the address at which this socket listens.
     pub fn local_address(&self) -> SocketAddress {
         self.listener.local().clone()
     }
 
-    /// The port this socket listens at; 0 for a Unix socket.
+    /// Returns the port at which this socket listens; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
         self.listener.local().port().unwrap_or_default()
     }
 
-    /// Stops listening: connections not accepted yet are refused or reset, and every waiting
-    /// [`accept`](Self::accept) gets [`Closed`](ErrorKind::Closed). The path of a Unix socket is
-    /// removed, unless somebody has replaced it. Idempotent; it does not wait.
+    /// Stops listening: connections that were not accepted yet are refused or reset, and every waiting
+    /// [`accept`](Self::accept) fails with [`Closed`](ErrorKind::Closed). The path of a Unix socket is
+    /// removed, unless it was replaced in the meantime. It may be called repeatedly, and does not wait.
     pub fn close(&self) {
         self.listener.close();
     }
 
-    /// True once this socket was closed.
+    /// Returns `true` once this socket was closed.
     pub fn is_closed(&self) -> bool {
         self.listener.is_closed()
     }

@@ -1,6 +1,6 @@
-//! Why a connection has ended.
+//! The reason why a connection has ended.
 
-/// Why a connection has ended.
+/// The reason why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CloseReason {

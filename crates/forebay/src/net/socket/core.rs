@@ -1,4 +1,5 @@
-//! What all handles of a connection share: the link, the cause, and how far it has ended.
+//! The state that all handles of a connection share: the link, the cause, and how far the connection has
+//! ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -19,38 +20,38 @@ use crate::net::options::ConnectionOptions;
 use crate::selector::Shared;
 use crate::time::Limits;
 
-/// What a connection is made of, besides its link.
+/// The parts of a new connection, besides its link.
 pub(in crate::net) struct CoreParts {
     pub(in crate::net) remote: SocketAddress,
-    /// The local address, or the listener's: exact only after asking the system.
+    /// The local address, or the listener's, which may be less exact: the system is asked on demand.
     pub(in crate::net) local: SocketAddress,
     pub(in crate::net) options: Arc<ConnectionOptions>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
-    /// The name that was connected to, where it was one: whom TLS is to meet there.
+    /// The name that was connected to; `None` for an address. TLS checks it.
     pub(in crate::net) host_name: Option<Box<str>>,
 }
 
 /// The state of a connection.
 pub(super) struct Core {
     link: Link,
-    /// The first error of any call on the link. Everything later is read in its light.
+    /// The first error of any call on the link. It explains everything that follows.
     cause: Cause,
     life: Life,
     halves: Halves,
     layer: Layer,
     parts: CoreParts,
     local: OnceLock<Box<SocketAddress>>,
-    /// Bytes of input thrown away by closing.
+    /// Bytes of input that closing has discarded.
     discarded: AtomicU64,
-    /// Names it among those that close without an owner; zero when it is not.
+    /// The key in the list of connections that close without an owner; zero if it is not in it.
     ticket: AtomicU64,
-    /// The write side, which is told when the connection is over: the outermost, where TLS lies on top.
-    /// It holds the core, so the core does not hold it.
+    /// The write side, which is told when the connection is over: the outermost one if TLS is on top. It
+    /// holds the core, so the core must not hold it.
     outbox: Mutex<Weak<Outbox>>,
     timeouts: OnceLock<Arc<Timeouts>>,
     watch: Watch,
     waiters: Mutex<Waiters<()>>,
-    /// Names it among what is closed with its selector.
+    /// The key in the list of connections that are closed with their selector.
     key: OnceLock<u64>,
 }
 
@@ -125,7 +126,7 @@ impl Core {
         Ok(())
     }
 
-    /// Why nothing goes any more: the first error, else our own close.
+    /// The error of a call that comes too late: the first error, or else the close on this side.
     pub(super) fn refusal(&self, operation: &'static str) -> Error {
         self.first_cause().cloned().unwrap_or_else(|| {
             Error::new(ErrorKind::Closed, operation)
@@ -133,17 +134,17 @@ impl Core {
         })
     }
 
-    /// How long closing or dropping may take.
+    /// The limits on closing or dropping the connection.
     pub(super) fn drain(&self) -> Limits {
         self.selector().drain_of(self.parts.options.drain_timeout, self.parts.options.drain_max)
     }
 
-    /// How much input closing or dropping throws away.
+    /// The number of input bytes that closing or dropping discards at most.
     pub(super) fn drain_limit(&self) -> u64 {
         self.parts.options.drain_limit.unwrap_or_else(|| self.selector().drain_limit())
     }
 
-    /// The limits on silence; from now on there are some.
+    /// The limits on silence, which are made if necessary.
     pub(super) fn make_timeouts(self: &Arc<Self>) -> &Arc<Timeouts> {
         self.timeouts.get_or_init(|| {
             let core: Weak<Self> = Arc::downgrade(self);
@@ -151,7 +152,7 @@ impl Core {
         })
     }
 
-    /// The limits on silence, where there are any.
+    /// The limits on silence, if there are any.
     pub(super) fn timeouts(&self) -> Option<&Arc<Timeouts>> {
         self.timeouts.get()
     }
@@ -178,8 +179,8 @@ impl Core {
         }
     }
 
-    /// Makes others look at what has happened. May run under the outbox's lock, like everything here
-    /// that takes `after`.
+    /// Wakes the calls that must look at an event. May run under the outbox's lock, like every function
+    /// here that takes `after`.
     pub(super) fn announce(&self, announce: Announce, after: &mut Afterwards) {
         if announce.calls {
             self.link.wake(after);
@@ -201,12 +202,12 @@ impl Core {
         self.discarded.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// True while it closes without an owner.
+    /// True while the connection closes without an owner.
     pub(super) fn has_ticket(&self) -> bool {
         self.ticket.load(Ordering::Acquire) != 0
     }
 
-    /// Notes under which ticket it closes without an owner, and gives back the one before.
+    /// Sets the ticket of a close without an owner, and returns the one before to its list.
     pub(super) fn set_ticket(&self, ticket: u64) {
         let before = self.ticket.swap(ticket, Ordering::AcqRel);
         if before != 0 {
@@ -214,7 +215,7 @@ impl Core {
         }
     }
 
-    /// Gives the link back.
+    /// Releases the link.
     pub(super) fn release(&self) {
         let mut after = Afterwards::new();
         self.leave(Leave::InOrder, &mut after);
@@ -230,7 +231,8 @@ impl Core {
         self.leave(Leave::Reset, after);
     }
 
-    /// Resets the connection, and has its write side say why. Never under the outbox's lock.
+    /// Resets the connection, and makes its write side report the cause. Never called under the outbox's
+    /// lock.
     pub(super) fn abort_whole(&self, cause: Error) {
         if let Some(outbox) = self.outbox() {
             outbox.abort(&cause);
@@ -286,7 +288,7 @@ mod tests {
     use super::super::turns::SocketTurns;
     use super::Core;
 
-    /// What every connection holds for as long as it lives, with one machine word of slack.
+    /// The memory that every connection holds for its whole life, with one machine word of slack.
     #[test]
     fn what_a_connection_holds_is_small() {
         let sizes = [

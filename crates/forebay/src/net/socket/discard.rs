@@ -1,17 +1,18 @@
-//! Input that is received to be thrown away.
+//! Input that is received to be discarded.
 
 use std::io;
 use std::task::Poll;
 
 use forebay_io::seam::{BLOCK_BYTES, Inlet};
 
-/// Input is thrown away through a buffer of this size.
+/// Size of the buffer that discarded input is received into.
 const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
 
 /// Receives until a receive would wait, no more is wanted, or the end or an error was received.
 ///
-/// The system repeats an end and an error to every further receive. So either ends the loop by itself,
-/// and not by becoming the connection's cause: the error of a closed selector never does.
+/// The system repeats an end and an error to every further receive. So either of them must end the loop
+/// here. Waiting for it to become the connection's cause is not enough: the error of a closed selector
+/// never does.
 pub(super) fn discard(
     wants: impl Fn() -> bool,
     mut receive: impl FnMut(&mut Inlet<'_>) -> Poll<io::Result<usize>>,

@@ -1,4 +1,5 @@
-//! The errors of a connection's calls: each is noted while the descriptor is held, and the first counts.
+//! The errors of a connection's calls. Each is noted while the descriptor is held, and the first one
+//! counts.
 
 use std::io;
 
@@ -14,7 +15,7 @@ use super::note::Note;
 pub(super) struct CoreNote<'a> {
     core: &'a Core,
     operation: &'static str,
-    /// Whether a call may begin no more.
+    /// Decides whether a call may not begin any more.
     is_refused: fn(State) -> bool,
 }
 
@@ -41,15 +42,15 @@ impl Core {
         CoreNote { core: self, operation, is_refused: |_| false }
     }
 
-    /// The note of a reader: once the connection is being closed, only the close receives. What lies on
-    /// top of the connection reads until it is ready.
+    /// The note of a reader: once the connection is being closed, only the close receives. A layer on top
+    /// of the connection may read until its handshake is complete.
     pub(super) fn reading(&self, is_layer: bool) -> CoreNote<'_> {
         let is_refused =
             if is_layer { State::refuses_reads_of_layer } else { State::refuses_reads };
         CoreNote { core: self, operation: "read", is_refused }
     }
 
-    /// Names the address, and keeps the error if it is the connection's first. Called while the
+    /// Adds the address to the error, and stores it if it is the connection's first. Called while the
     /// descriptor is held; see [`Note`].
     pub(super) fn note(&self, operation: &'static str, error: io::Error) -> Error {
         let error = Error::from_io(operation, error);
@@ -59,10 +60,10 @@ impl Core {
         self.cause().record(error.with_address(&self.parts().remote))
     }
 
-    /// Tells everybody of an error that a call came back with, and gives the one that counts. What a
-    /// closing selector or our own close answers is no error of the connection.
+    /// Reports an error of a call to all waits, and returns the error that counts. Errors that come from a
+    /// closing selector or from a close on this side are not errors of the connection.
     ///
-    /// Like everything here that takes `after`, it may run under the outbox's lock.
+    /// Like every function here that takes `after`, it may run under the outbox's lock.
     pub(super) fn record(
         &self,
         operation: &'static str,
@@ -71,33 +72,33 @@ impl Core {
     ) -> Error {
         let error = Error::from_io(operation, error);
         let cause = match self.cause().get() {
-            // Noted before, as the link's is, it is the same one.
+            // If the error was noted before, as the link's errors are, it is the same one.
             Some(cause) => cause.clone(),
             None if error.is_closed() => return error,
             None => self.note(operation, error.into()),
         };
         if self.is_lost() {
-            // A reader that waits would otherwise depend on the kernel to tell it as well.
+            // Otherwise a waiting reader would depend on the kernel to report the error to it as well.
             self.link().wake(after);
         }
         self.wake_waiters(after);
         cause
     }
 
-    /// Asks the link for an error that no call has told yet.
+    /// Asks the link for an error that no call has returned yet.
     pub(super) fn ask(&self, operation: &'static str, after: &mut Afterwards) -> Option<Error> {
         let error = self.link().take_error(self.noting(operation))?;
         Some(self.record(operation, error, after))
     }
 
-    /// The first error, including one that a call has taken and is about to note.
+    /// The first error, including one that a call has received and is about to note.
     pub(super) fn settled_cause(&self) -> Option<&Error> {
         self.link().let_calls_end();
         self.cause().get()
     }
 
-    /// The connection is gone already. There is nothing to be reset, and what arrived before can
-    /// still be received from the descriptor.
+    /// True if the connection is gone already. There is nothing left to reset, and bytes that arrived
+    /// before can still be received from the descriptor.
     pub(super) fn is_lost(&self) -> bool {
         self.life().state().is_lost()
     }

@@ -1,8 +1,8 @@
-//! The two halves of a connection, which are taken by what opens channels.
+//! The two halves of a connection; each of them is opened as a channel once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Which halves are taken.
+/// The halves that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Halves {
     reader: AtomicBool,
@@ -30,7 +30,7 @@ impl Halves {
         both
     }
 
-    /// Both can be taken again: a layer that has both has taken their place.
+    /// Makes both halves available again, after a layer has taken both and stands between.
     #[cfg(feature = "tls")]
     pub(super) fn give_back(&self) {
         self.reader.store(false, Ordering::Release);

@@ -1,4 +1,4 @@
-//! A session that lies on top of a connection: TLS, with a cause of its own.
+//! A session on top of a connection: TLS, with a cause of its own.
 
 #[cfg(feature = "tls")]
 use std::borrow::Cow;
@@ -14,18 +14,18 @@ use forebay_tls::seam::Session;
 
 use super::core::Core;
 
-/// What lies on top of a connection, where something does.
+/// The layer on top of a connection, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    /// The first error that the layer tells.
+    /// The first error that the layer reports.
     cause: OnceLock<Cause>,
-    /// It holds the core, so the core does not hold it.
+    /// It holds the core, so the core must not hold it.
     #[cfg(feature = "tls")]
     session: OnceLock<Weak<Session>>,
 }
 
 impl Core {
-    /// The cause of what lies on top of the link.
+    /// The cause of the layer on top of the link.
     pub(super) fn cause_above(&self) -> Option<&Cause> {
         self.layer().cause.get()
     }
@@ -34,7 +34,7 @@ impl Core {
         self.life().state().is_handshaking()
     }
 
-    /// Counts what is thrown away.
+    /// Counts discarded input.
     pub(super) fn discard(&self, bytes: &[u8]) {
         self.count_discarded(bytes.len());
         #[cfg(feature = "tls")]
@@ -49,7 +49,7 @@ impl Core {
 
 #[cfg(feature = "tls")]
 impl Core {
-    /// A session lies on top of the link, and shakes hands.
+    /// Adds a session on top of the link, and begins its handshake.
     pub(super) fn set_session(&self, session: &Arc<Session>) {
         let layer = self.layer();
         layer.cause.get_or_init(|| session.cause().clone());
@@ -59,7 +59,7 @@ impl Core {
         after.run();
     }
 
-    /// The handshake is over, well or not.
+    /// Ends the handshake, whether it has succeeded or failed.
     pub(super) fn end_handshake(&self) {
         let mut after = Afterwards::new();
         self.announce(self.life().layer_is_ready(), &mut after);

@@ -5,16 +5,16 @@
 //!   input    open ───────────────────────► ended      a receive returned the peer's end mark
 //!   output   open ──► ends by release ───► ended      our end mark goes out with the release ─► is out
 //!   close    open ──► closing ───────────► attended   users' reads are refused ─► one call closes it
-//!   layer    none ──► shaking hands ─────► ready      what lies on top reads, also while closing
-//!   discard  nothing ────────────────────► data       there was data in the input thrown away
+//!   layer    none ──► shaking hands ─────► ready      the layer on top reads, also while closing
+//!   discard  nothing ────────────────────► data       there was data in the discarded input
 //! ```
 //!
-//! Each line goes from left to right, and nothing goes back. All of them are one atomic word, and each
-//! event is one step of it: so of two events that need each other the second has seen the first.
+//! Each line goes from left to right, and never back. All of them are one atomic word, and each event is
+//! one step of it: so of two events that depend on each other, the second has seen the first.
 //!
-//! An event returns what it makes others do, or false where it is refused. Whether the descriptor is
-//! released is the registration's to know (`net/registration.rs`), and why the connection has failed the
-//! cause's.
+//! An event returns which others must look again, or `false` if it is refused. This value does not hold
+//! whether the descriptor is released (`net/registration.rs` does), nor why the connection has failed (its
+//! cause does).
 
 use crate::sync::atomic::{AtomicU16, Ordering};
 
@@ -28,17 +28,17 @@ const HAS_LAYER: u16 = 1 << 6;
 const LAYER_IS_READY: u16 = 1 << 7;
 const DISCARDED_DATA: u16 = 1 << 8;
 
-/// Which events have happened.
+/// The events that have happened.
 #[derive(Debug, Default)]
 pub(crate) struct Life(AtomicU16);
 
-/// The calls that are to look again after an event.
+/// The calls that must look again after an event.
 #[must_use]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Announce {
-    /// Those that receive and send: the link is to be woken.
+    /// Calls that receive and send: the link must be woken.
     pub(crate) calls: bool,
-    /// Those that wait for the end of the connection.
+    /// Calls that wait for the end of the connection.
     pub(crate) waiters: bool,
 }
 
@@ -49,10 +49,10 @@ impl Announce {
 }
 
 impl Life {
-    /// Notes an event, and returns the state before it.
+    /// Records an event, and returns the state before it.
     ///
-    /// Acquiring, so that this thread has seen what the others did before their events, and releasing,
-    /// so that they see what this one did before.
+    /// It acquires, so that this thread has seen what other threads did before their events, and releases,
+    /// so that they see what this thread did before this one.
     fn note(&self, event: u16) -> State {
         State(self.0.fetch_or(event, Ordering::AcqRel))
     }
@@ -62,18 +62,18 @@ impl Life {
         State(self.0.load(Ordering::Acquire))
     }
 
-    /// The system has given the connection up: there is nothing to be reset.
+    /// Records that the system has given the connection up: there is nothing left to reset.
     pub(crate) fn lose(&self) {
         self.note(LOST);
     }
 
-    /// A receive returned the peer's end mark.
+    /// Records that a receive has returned the peer's end mark.
     pub(crate) fn peer_ended(&self) -> Announce {
         if self.note(PEER_ENDED).has_peer_ended() { Announce::NOTHING } else { Announce::WAITERS }
     }
 
-    /// Our end mark is to go out with the release of the link: one system call instead of two. Refused
-    /// where it is out.
+    /// Lets our end mark go out with the release of the link: one system call instead of two. Refused if
+    /// the end mark is already out.
     pub(crate) fn end_by_release(&self) -> bool {
         let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
             (!State(state).have_we_ended()).then_some(state | ENDS_BY_RELEASE)
@@ -81,17 +81,18 @@ impl Life {
         before.is_ok()
     }
 
-    /// Our end mark is out, or goes out with the release and nothing behind it any more.
+    /// Records that our end mark is out, or that it goes out with the release and nothing follows it.
     pub(crate) fn we_ended(&self) -> Announce {
         if self.note(WE_ENDED).have_we_ended() { Announce::NOTHING } else { Announce::WAITERS }
     }
 
-    /// The connection is being closed: users' reads are refused from now on.
+    /// Begins to close the connection: reads of users are refused from now on.
     pub(crate) fn begin_closing(&self) -> Announce {
         if self.note(CLOSING).is_closing() { Announce::NOTHING } else { Announce::CALLS }
     }
 
-    /// The caller sees the close to its end. Refused unless it has begun, and where another call does so.
+    /// Makes the caller the one that completes the close. Refused unless the close has begun, and if
+    /// another call does so already.
     pub(crate) fn attend(&self) -> bool {
         let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| {
             let now = State(state);
@@ -100,13 +101,14 @@ impl Life {
         before.is_ok()
     }
 
-    /// A layer lies on the link from now on, and shakes hands.
+    /// Records that a layer is on top of the link from now on, and has begun its handshake.
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only layer"))]
     pub(crate) fn lay_on_top(&self) -> Announce {
         if self.note(HAS_LAYER).has_layer() { Announce::NOTHING } else { Announce::WAITERS }
     }
 
-    /// The layer is ready, or has failed. A close that has begun before reads itself from now on.
+    /// Records that the layer's handshake is complete, or has failed. A close that has begun before reads
+    /// by itself from now on.
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only layer"))]
     pub(crate) fn layer_is_ready(&self) -> Announce {
         let before = self.note(HAS_LAYER | LAYER_IS_READY);
@@ -116,13 +118,13 @@ impl Life {
         Announce { calls: before.is_closing(), waiters: true }
     }
 
-    /// There was data in what was thrown away: the peer is, or was, still sending.
+    /// Records that there was data in the discarded input: the peer is, or was, still sending.
     pub(crate) fn discarded_data(&self) {
         self.note(DISCARDED_DATA);
     }
 }
 
-/// How far a connection's life has come, at one moment.
+/// The state of a connection's life at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct State(u16);
 
@@ -163,17 +165,18 @@ impl State {
         self.has(LAYER_IS_READY)
     }
 
-    /// The layer is not ready yet: it reads, even while the connection is being closed.
+    /// True while the layer's handshake is not complete: the layer reads then, even if the connection is
+    /// being closed.
     pub(crate) fn is_handshaking(self) -> bool {
         self.has_layer() && !self.is_layer_ready()
     }
 
-    /// A user's read may not begin: only the close receives.
+    /// True if a read of a user may not begin: only the close receives.
     pub(crate) fn refuses_reads(self) -> bool {
         self.is_closing()
     }
 
-    /// Nor may a read of the layer.
+    /// True if a read of the layer may not begin either.
     pub(crate) fn refuses_reads_of_layer(self) -> bool {
         self.is_closing() && !self.is_handshaking()
     }

@@ -1,7 +1,7 @@
-//! What carries a connection's bytes: a descriptor of the kernel's, or memory.
+//! The carrier of a connection's bytes: a descriptor of the kernel, or memory.
 //!
-//! Everything above knows neither. So half-close, limits, ends and errors mean the same on TCP, on
-//! Unix sockets and in memory, because they are the same code.
+//! Nothing above depends on which of the two it is. So half-close, limits, ends and errors mean the same on
+//! TCP, on Unix sockets and in memory, because they are the same code.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -25,7 +25,7 @@ use crate::net::descriptor::{Descriptor, Waits};
 use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::Shared;
 
-/// What carries a connection's bytes.
+/// The carrier of a connection's bytes.
 pub(super) enum Link {
     /// A socket.
     Kernel(Stream),
@@ -33,29 +33,29 @@ pub(super) enum Link {
     Memory(Arc<MemoryEnd>),
 }
 
-/// A stream socket of the kernel's.
+/// A stream socket of the kernel.
 pub(super) struct Stream {
     pub(super) io: Descriptor,
     pub(super) protocol: Protocol,
 }
 
-/// Which protocol a stream speaks.
+/// The protocol of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Protocol {
     Tcp,
     Unix,
 }
 
-/// How the kernel, or the other end in memory, is to be left.
+/// The way to leave the kernel, or the other end in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// With the end mark, if it is not out yet.
+    /// With the end mark, if it was not sent yet.
     InOrder,
     /// With a reset.
     Reset,
 }
 
-/// Calls one of the two; each has the same methods.
+/// Calls the same method on whichever of the two it is.
 macro_rules! either {
     ($this:expr, $link:ident => $call:expr) => {
         match $this {
@@ -70,7 +70,7 @@ impl Link {
         either!(self, link => link.selector())
     }
 
-    /// Receives into the inlet; zero bytes are the end.
+    /// Receives into the inlet; zero bytes mean the end.
     pub(super) fn poll_receive(
         &self,
         cx: &mut Context<'_>,
@@ -84,7 +84,7 @@ impl Link {
         }
     }
 
-    /// Receives what is there, and `WouldBlock` when there is nothing.
+    /// Receives what has arrived; fails with `WouldBlock` if nothing has.
     pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         match self {
             Self::Kernel(stream) => stream.receive_now(inlet, note),
@@ -92,7 +92,7 @@ impl Link {
         }
     }
 
-    /// Sends some of the queue's front.
+    /// Sends some bytes from the front of the queue.
     pub(super) fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -111,7 +111,7 @@ impl Link {
         either!(self, link => link.end(after))
     }
 
-    /// The error that was not told yet. Asking takes it.
+    /// The error that was not reported yet. Asking removes it.
     pub(super) fn take_error(&self, note: impl Note) -> Option<io::Error> {
         match self {
             Self::Kernel(stream) => stream.take_error(note),
@@ -119,17 +119,17 @@ impl Link {
         }
     }
 
-    /// Returns once every call that was under way has noted its error.
+    /// Returns when every call in progress has noted its error.
     pub(super) fn let_calls_end(&self) {
         match self {
             Self::Kernel(stream) => stream.io.let_calls_end(),
-            // A lane tells its error to everybody who asks.
+            // A lane reports its error to every call.
             Self::Memory(_) => {}
         }
     }
 
-    /// Sent and not acknowledged by the peer yet; `None` where nobody tells, and where nothing that
-    /// was handed over can be lost.
+    /// The number of bytes that were sent and that the peer has not acknowledged; `None` where this is not
+    /// known, and where bytes that were handed over cannot be lost.
     pub(super) fn unacknowledged(&self) -> Option<u32> {
         match self {
             Self::Kernel(stream) => stream.unacknowledged(),
@@ -137,7 +137,7 @@ impl Link {
         }
     }
 
-    /// Bytes that the peer has acknowledged, ever; `None` where that is not known.
+    /// The number of bytes that the peer has acknowledged so far; `None` where this is not known.
     pub(super) fn acknowledged_bytes(&self) -> Option<u64> {
         match self {
             Self::Kernel(stream) => stream.acknowledged_bytes(),
@@ -145,7 +145,7 @@ impl Link {
         }
     }
 
-    /// The bytes on their way, by a look at the link itself: no event need have told of them.
+    /// The bytes on their way, by asking the link itself: possibly no event has reported them.
     pub(super) fn on_the_way(&self) -> OnTheWay {
         match self {
             Self::Kernel(stream) => OnTheWay {
@@ -156,8 +156,8 @@ impl Link {
         }
     }
 
-    /// How much of what was sent the peer has acknowledged. In memory, and on Unix sockets, nothing that
-    /// was handed over can be lost on its way.
+    /// The amount of sent bytes that the peer has acknowledged. In memory and on Unix sockets, bytes that were
+    /// handed over cannot be lost on their way.
     #[cfg(feature = "tls")]
     pub(super) fn acknowledged(&self) -> Acknowledged {
         match self {
@@ -171,7 +171,7 @@ impl Link {
         }
     }
 
-    /// True when leaving while the peer still sends makes it lose, or misread, what it has not read.
+    /// True if leaving while the peer still sends makes the peer lose bytes that it has not read.
     pub(super) fn is_hurt_by_input(&self) -> bool {
         matches!(self, Self::Kernel(_))
     }
@@ -191,7 +191,7 @@ impl Link {
         either!(self, link => link.is_released())
     }
 
-    /// Gives it back. True the first time.
+    /// Releases the link. True the first time.
     pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
         match self {
             Self::Kernel(stream) => stream.release(leave, after),
@@ -199,7 +199,7 @@ impl Link {
         }
     }
 
-    /// Has every wait try its call again.
+    /// Makes every wait try its call again.
     pub(super) fn wake(&self, after: &mut Afterwards) {
         either!(self, link => link.wake(after));
     }
@@ -221,7 +221,8 @@ impl Stream {
             note.check()?;
             let space = inlet.space();
             let (count, _) = noted(note, recv(fd, &mut *space, RecvFlags::empty()))?;
-            // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
+            // On a Unix socket a message with descriptors ends a receive early (`unix(7)`), so a short one
+            // proves nothing.
             let drained = self.protocol == Protocol::Tcp && count < space.len();
             Ok(Progress { count, drained })
         });
@@ -331,7 +332,7 @@ impl Stream {
     }
 }
 
-/// Notes the error of a call, unless it means only that the call is to be tried again.
+/// Notes the error of a call, unless it only means that the call must be tried again.
 fn noted<T>(note: impl Note, outcome: rustix::io::Result<T>) -> io::Result<T> {
     outcome.map_err(|errno| match errno {
         Errno::AGAIN | Errno::INTR => errno.into(),

@@ -1,4 +1,4 @@
-//! A connection in memory: two lanes, and two ends that each read one and write the other.
+//! A connection in memory: two lanes, and two ends that each read one of them and write the other.
 
 use std::io;
 use std::sync::Arc;
@@ -24,11 +24,11 @@ pub(in crate::net) struct MemoryEnd {
 }
 
 impl MemoryEnd {
-    /// Two ends, with this capacity in each direction.
+    /// Makes two ends, with this capacity in each direction.
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// If the capacity is zero.
     pub(in crate::net) fn pair(selector: &Arc<Shared>, capacity: usize) -> (Arc<Self>, Arc<Self>) {
         let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
         let left = Self::new(selector, Arc::clone(&back), Arc::clone(&forth));
@@ -38,7 +38,7 @@ impl MemoryEnd {
     fn new(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Arc<Self> {
         let released = AtomicBool::new(false);
         let end = Arc::new(Self { inbound, outbound, released, selector: Arc::clone(selector) });
-        // No poll watches it.
+        // No poll watches this end, so a closing selector wakes it itself.
         let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
         selector.closing().on_change(Arc::downgrade(&waits));
         end
@@ -62,7 +62,7 @@ impl MemoryEnd {
         if received.is_pending()
             && let Err(refusal) = self.check(waits)
         {
-            // Whoever closed meanwhile has found nobody to wake.
+            // A close since the first check has found no waker to wake.
             return Poll::Ready(Err(refusal));
         }
         received.map_err(Into::into)
@@ -112,7 +112,7 @@ impl MemoryEnd {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Gives this end back, with a reset or with the end mark. True the first time.
+    /// Releases this end, with a reset or with the end mark. True the first time.
     pub(super) fn release(&self, reset: bool, after: &mut Afterwards) -> bool {
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
@@ -123,7 +123,7 @@ impl MemoryEnd {
             self.outbound.abort(&cause, after);
             self.inbound.reader_gone(Some(&cause), after)
         } else {
-            // A lane that has failed has told the other end already.
+            // A lane that has failed has already reported that to the other end.
             self.outbound.end(after).ok();
             self.inbound.reader_gone(None, after)
         };

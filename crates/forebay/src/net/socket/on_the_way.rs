@@ -5,7 +5,7 @@
 pub(super) struct OnTheWay {
     /// Arrived, and not received yet.
     pub(super) unread: u64,
-    /// Handed over, and waiting for the peer to have room, as far as the system tells. What is in
-    /// flight does not count: a peer acknowledges it without having taken it.
+    /// Handed over, and waiting until the peer has room, as far as the system tells. Bytes in flight do not
+    /// count: a peer acknowledges them before its program has taken them.
     pub(super) unsent: u64,
 }

@@ -1,4 +1,4 @@
-//! Limits on a connection's silence, as the connection knows them.
+//! Limits on silence, as a connection applies them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ impl Core {
             return;
         }
         self.make_timeouts().limit(silence, limit);
-        // A wait that has begun looks again, and from then on it counts.
+        // A wait in progress looks again, and its time counts from then on.
         let mut after = Afterwards::new();
         self.link().wake(&mut after);
         after.run();
@@ -43,13 +43,13 @@ impl Limited for Core {
         self.link().on_the_way()
     }
 
-    /// Ends a connection on which nothing has moved for too long: in order where everything that was
-    /// accepted is out and whole, by a reset otherwise.
+    /// Ends a connection on which no byte has moved for too long: in order if everything that was accepted
+    /// is sent and complete, otherwise by a reset.
     fn expire(&self, cause: Error) {
         let cause = cause.with_address(&self.parts().remote);
         let outbox = self.outbox();
-        // One step of the outbox: what is accepted beside it is either sent or told to be lost. The
-        // end mark goes out before the cause is there, because nothing is sent behind a cause.
+        // One step of the outbox: bytes that are accepted at the same time are either sent or reported as
+        // lost. The end mark is sent before the cause is set, because nothing is sent after a cause.
         let in_order = outbox.as_ref().is_none_or(|outbox| outbox.end_or_abort(&cause));
         let cause = self.cause().record(cause);
         if let Some(above) = self.cause_above() {
@@ -62,7 +62,7 @@ impl Limited for Core {
         self.wake_waiters(&mut after);
         after.run();
         if let Some(outbox) = outbox {
-            // It says why from now on, also where it has ended in order.
+            // Its calls report the cause from now on, even if it has ended in order.
             outbox.abort(&cause);
         }
         self.release();

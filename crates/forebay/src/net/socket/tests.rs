@@ -16,10 +16,10 @@ enum Event {
     DiscardData,
 }
 
-/// What an event answers.
+/// The result of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// It happened, or had happened already, and no call needs to know.
+    /// It has happened, now or before, and no call needs to know.
     Silent,
     /// Waits for the end look again.
     Waiters,
@@ -96,7 +96,7 @@ fn each_event_is_answered_by_what_happened_before() {
         (&[], LayOnTop, Waiters),
         (&[LayOnTop], LayOnTop, Silent),
         (&[LayOnTop], LayerIsReady, Waiters),
-        // The close reads what the layer reads no more.
+        // The close reads, because the layer does not read any more.
         (&[LayOnTop, BeginClosing], LayerIsReady, All),
         (&[BeginClosing, LayOnTop], LayerIsReady, All),
         (&[LayOnTop, LayerIsReady, BeginClosing], LayerIsReady, Silent),
@@ -133,7 +133,7 @@ fn readers_are_refused_by_a_close_and_a_layer_once_it_is_ready() {
     }
 }
 
-/// What can be asked of a state.
+/// The answers of a state to each question.
 fn answers(state: State) -> [bool; 6] {
     [
         state.is_lost(),

@@ -1,4 +1,4 @@
-//! The turns of a worker, as the write side of a connection knows them.
+//! The turns of a worker, for the write side of a connection.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -8,8 +8,8 @@ use forebay_io::seam::{Outbox, Turns};
 use super::core::Core;
 use crate::selector::SelectorTurns;
 
-/// Those of the selector, but a writer that was dropped has the connection's own limits; and once the
-/// connection is being closed, the close decides for how long.
+/// The turns of the selector, except for two things: a dropped writer has the limits of its connection, and
+/// once the connection is being closed, the close decides how long it may take.
 pub(super) struct SocketTurns {
     core: Arc<Core>,
 }

@@ -145,8 +145,8 @@ pub(super) fn unsent(_: BorrowedFd<'_>) -> Option<u32> {
     None
 }
 
-/// How many bytes the peer has acknowledged (with one or two that are not data, but are always the same),
-/// and whether any are unacknowledged; `None` where the system does not tell.
+/// The number of bytes that the peer has acknowledged (with one or two that are not data, but are always the
+/// same), and whether any are unacknowledged; `None` where the system does not tell.
 #[cfg(all(feature = "tls", any(target_os = "linux", target_os = "android")))]
 pub(super) fn acknowledged(socket: BorrowedFd<'_>) -> Option<(u64, bool)> {
     let info = tcp_info::read(socket)?;
