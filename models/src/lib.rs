@@ -61,7 +61,7 @@ pub mod tasks;
 #[cfg(any(loom, shuttle))]
 mod transport;
 #[cfg(any(loom, shuttle))]
-mod turns;
+mod schedule;
 
 #[cfg(shuttle)]
 pub use self::checker::{explore_widely, random};
@@ -71,5 +71,5 @@ pub use self::{
     layer::Layer,
     task::{block_on, poll_once, work_on},
     transport::Transport,
-    turns::{TestTurns, When},
+    schedule::{TestSchedule, When},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forebay_io::seam::{Outbox, Turns};
+use forebay_io::seam::{Outbox, FlushSchedule};
 
 use crate::checker::{Condvar, Mutex, lock};
 
@@ -16,7 +16,7 @@ pub enum When {
 }
 
 /// The turns of a worker that the scenario plays.
-pub struct TestTurns {
+pub struct TestSchedule {
     when: When,
     state: Mutex<State>,
     /// Rung for a thread that does nothing but end turns.
@@ -30,7 +30,7 @@ struct State {
     closed: bool,
 }
 
-impl TestTurns {
+impl TestSchedule {
     /// Nothing deferred yet.
     pub fn new(when: When) -> Arc<Self> {
         let state = Mutex::new(State::default());
@@ -67,13 +67,13 @@ impl TestTurns {
     }
 
     /// Lets go of the outboxes that had no owner any more; each of them has to be settled by now.
-    pub fn see_off(&self) {
+    pub fn finish_in_background(&self) {
         let lingering = std::mem::take(&mut lock(&self.state).lingering);
         assert!(lingering.iter().all(|outbox| outbox.is_settled()), "nobody saw it off");
     }
 }
 
-impl Turns for TestTurns {
+impl FlushSchedule for TestSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
         match self.when {
             When::AtOnce => outbox.advance(),
@@ -84,7 +84,7 @@ impl Turns for TestTurns {
         }
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
         lock(&self.state).lingering.push(outbox);
     }
 }
