@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::Outbox;
+use super::drive::Limit;
 use super::phase::Phase;
-use super::{Limit, Outbox, State, Until};
+use super::state::State;
+use super::until::Until;
 use crate::block::{Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::lock::lock;
 use crate::seam::Afterwards;

@@ -1,10 +1,13 @@
 //! Drives the drain, as far as the share of the turn allows.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::phase::Phase;
-use super::{Outbox, State};
+use super::state::{Due, State};
+use super::{Outbox, stage};
 use crate::Result;
+use crate::lock::lock;
 use crate::seam::Afterwards;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{turn, wake_next_turn};
@@ -19,6 +22,41 @@ pub(super) enum Limit {
 }
 
 impl Outbox {
+    /// Schedules `advance` for the end of the turn, or runs it at once on a thread without turns.
+    pub(super) fn schedule(self: &Arc<Self>) {
+        self.turns.defer(self);
+    }
+
+    /// Sends what this turn's share allows, sends the end mark if it is due, and wakes the waiters of
+    /// either. The lock ensures exclusive use of the drain.
+    pub fn advance(&self) {
+        stage::settle();
+        let mut after = Afterwards::new();
+        let mut state = lock(&self.state);
+        // Dropped after unlocking: an error that is not the first one may hold a user's value.
+        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
+        drop(state);
+        drop(outcome);
+        after.run();
+    }
+
+    pub(super) fn advance_locked(
+        &self,
+        state: &mut State,
+        limit: Limit,
+        after: &mut Afterwards,
+    ) -> Result<()> {
+        state.due = Due::Never;
+        let outcome = self.drive(state, limit, after);
+        if let Err(error) = &outcome {
+            let cause = self.cause.record(error.clone());
+            state.give_up(&cause, after);
+        }
+        self.release_waiters(state, after);
+        self.note_room(state);
+        outcome
+    }
+
     /// Drives the drain as far as it goes without waiting and as this turn's share allows. If the outbox
     /// below has been aborted, the drain is called once even with an empty queue, so that it can report
     /// that.

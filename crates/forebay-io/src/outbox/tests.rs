@@ -9,7 +9,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
+use crate::Result;
+use crate::queue::SendQueue;
 
 // ---- a drain, turns and wakers that a test holds in its hand ---------------------------------------
 

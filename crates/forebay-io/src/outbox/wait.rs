@@ -3,54 +3,15 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
+use super::Outbox;
 use super::phase::Phase;
-use super::{HIGH_WATER_BYTES, Outbox, State};
+use super::state::{HIGH_WATER_BYTES, State};
+use super::until::{Room, Until};
 use crate::lock::lock;
-use crate::seam::Turns;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{Answers, Share};
 use crate::waiters::WaiterKey;
 use crate::{Error, Result};
-
-/// A condition to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// The queue is below its mark, and no item is accepted only in part.
-    Room,
-    /// The queue is below its mark; for the next piece of an item that was accepted in part.
-    RoomForPiece,
-    /// This many bytes have gone to the transport since the beginning.
-    Sent(u64),
-    /// This many bytes have gone to the transport, or the worker is closing. For an upper outbox, whose
-    /// writers stop waiting for room when the worker closes.
-    SentOrClosing(u64),
-    /// The end mark has been sent.
-    Finished,
-}
-
-impl Until {
-    /// Returns `true` if waiting longer makes no sense: the condition holds, or it never will.
-    pub(super) fn holds(self, phase: Phase, sent: u64, room: Room, turns: &dyn Turns) -> bool {
-        phase.is_settled()
-            || match self {
-                Self::SentOrClosing(mark) => sent >= mark || turns.is_closing(),
-                Self::Room | Self::RoomForPiece => room != Room::None || phase != Phase::Open,
-                Self::Sent(mark) => sent >= mark,
-                Self::Finished => false,
-            }
-    }
-}
-
-/// The answer to a writer that waits for room, as far as the queue is concerned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// The queue is full, or bytes are on another thread's stage.
-    None,
-    /// The same, and the wait ends because the worker is closing.
-    Refused,
-    /// There is room.
-    Free,
-}
 
 /// Counts how much a writer hands over before it gives way to other tasks, and how often it is refused.
 #[derive(Debug, Default)]
@@ -110,7 +71,8 @@ impl Outbox {
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
-        let room = state.room(self.high_water, self.turns.as_ref());
+        let is_closing = || self.turns.is_closing();
+        let room = state.room(self.high_water, is_closing);
         let for_room = matches!(until, Until::Room | Until::RoomForPiece);
         if for_room && state.phase == Phase::Open && self.aborting.load(Relaxed) {
             // The abort has not taken the lock yet. It will wake this wait. An answer now would make the
@@ -121,7 +83,7 @@ impl Outbox {
             // A new item is refused for good behind one that was accepted in part.
             return Poll::Ready(Err(None));
         }
-        if !until.holds(state.phase, state.sent, room, self.turns.as_ref()) {
+        if !until.holds(state.phase, state.sent, room, is_closing) {
             return Poll::Pending;
         }
         let came_true = match until {

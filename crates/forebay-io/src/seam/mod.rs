@@ -8,17 +8,15 @@ mod afterwards;
 mod drain;
 mod inlet;
 mod source;
-mod turns;
 
 pub use self::afterwards::Afterwards;
 pub use self::drain::Drain;
 pub use self::inlet::Inlet;
 pub use self::source::{Filled, Source};
-pub use self::turns::Turns;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
 pub use crate::lane::Lane;
-pub use crate::outbox::{Below, Outbox, Parcel, Until, WorkerStage, end_poll};
+pub use crate::outbox::{Below, Outbox, Parcel, Turns, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
 pub use crate::read::Inbox;

@@ -8,16 +8,16 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
-use super::settings::{Settings, shared_setters};
+use super::settings::{self, Settings, shared_setters};
 use super::success_cell::SuccessCell;
-use super::{Side, Store, TlsConfig, server_name};
+use super::{Store, server_name};
 use crate::identity::ClientKey;
 use crate::provider::Cryptography;
 use crate::{Identity, Trust};
 
 const BUILD: &str = "TlsClientBuilder::build";
 
-/// Makes a client's [`TlsConfig`]; see [`TlsConfig::client`].
+/// Makes a client's [`TlsConfig`](crate::TlsConfig); see [`TlsConfig::client`](crate::TlsConfig::client).
 ///
 /// | option | default |
 /// |---|---|
@@ -114,28 +114,14 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Makes the configuration.
-    ///
-    /// The roots of the system are not read here, but when the first connection needs them. If reading
-    /// fails, so does that connection, and the next one reads again. Once read, they are kept until the
-    /// selector is dropped.
-    ///
-    /// # Errors
-    ///
-    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group that is
-    ///   unknown (the message lists the known ones), or that cannot be used with the other settings; a
-    ///   protocol in `alpn` that is too long or too short, or too many of them; `require_alpn` without
-    ///   `alpn`; a `session_cache` above its maximum; a `server_name` that is neither a DNS name nor an IP
-    ///   address.
-    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a provider of
-    ///   cryptography.
-    pub fn build(self) -> Result<TlsConfig> {
+    /// Makes the client side, as it is built.
+    pub(super) fn side(self) -> Result<ClientSide> {
         let cryptography = self.settings.check(BUILD)?;
-        self.build_with(cryptography)
+        self.side_with(cryptography)
     }
 
-    /// Makes the configuration from cryptography that was checked, or that a test has altered.
-    pub(super) fn build_with(self, cryptography: Cryptography) -> Result<TlsConfig> {
+    /// Makes the client side from cryptography that was checked, or that a test has altered.
+    pub(super) fn side_with(self, cryptography: Cryptography) -> Result<ClientSide> {
         let server_name = match &self.server_name {
             Some(name) => Some(server_name::parse(name, BUILD)?),
             None => None,
@@ -145,7 +131,7 @@ impl TlsClientBuilder {
         if !client.builder.trust.needs_loading() {
             client.prepare(&Store::default())?;
         }
-        Ok(TlsConfig(Side::Client(Arc::new(client))))
+        Ok(client)
     }
 }
 
@@ -195,7 +181,7 @@ impl ClientSide {
         let verifier = trust.server_verifier(provider, roots.as_ref())?;
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.cryptography.versions)
-            .map_err(|error| super::refused(BUILD, error))?
+            .map_err(|error| settings::refused(BUILD, error))?
             .dangerous()
             // rustls' word for any verifier but its own.
             .with_custom_certificate_verifier(verifier);
@@ -215,6 +201,6 @@ impl ClientSide {
 
 impl fmt::Debug for ClientSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::debug(f, &self.builder, &self.cryptography)
+        settings::debug(f, &self.builder, &self.cryptography)
     }
 }

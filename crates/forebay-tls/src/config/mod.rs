@@ -1,5 +1,6 @@
 //! The configuration of one side of a TLS connection.
 
+mod build;
 mod client;
 mod key_log;
 mod server;
@@ -23,7 +24,6 @@ use self::client::ClientSide;
 use self::server::ServerSide;
 use self::settings::Settings;
 use crate::Identity;
-use crate::provider::Cryptography;
 
 pub use client::TlsClientBuilder;
 pub use server::{ClientAuth, TlsServerBuilder};
@@ -216,20 +216,6 @@ impl fmt::Debug for TlsConfig {
             Side::Server(server) => server.fmt(f),
         }
     }
-}
-
-/// Prints a configuration: its settings, and the cryptography that they leave.
-fn debug(
-    f: &mut fmt::Formatter<'_>,
-    builder: &dyn fmt::Debug,
-    cryptography: &Cryptography,
-) -> fmt::Result {
-    f.debug_tuple("TlsConfig").field(builder).field(&cryptography.names()).finish()
-}
-
-/// Converts an error of rustls about settings that passed this crate's own checks.
-fn refused(operation: &'static str, error: rustls::Error) -> Error {
-    Error::new(ErrorKind::InvalidInput, operation).with_detail(error.to_string()).with_cause(error)
 }
 
 /// The error for a server configuration that is used by a client. This is a bug of the caller, which must

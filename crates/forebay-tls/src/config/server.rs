@@ -7,8 +7,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
-use super::settings::{Settings, shared_setters};
-use super::{Side, TlsConfig};
+use super::settings::{self, Settings, shared_setters};
 use crate::identity::ServerKey;
 use crate::provider::{Cryptography, ticketer};
 use crate::{Identity, Trust};
@@ -49,7 +48,7 @@ pub enum ClientAuth {
     Required(Trust),
 }
 
-/// Makes a server's [`TlsConfig`]; see [`TlsConfig::server`].
+/// Makes a server's [`TlsConfig`](crate::TlsConfig); see [`TlsConfig::server`](crate::TlsConfig::server).
 ///
 /// | option | default |
 /// |---|---|
@@ -150,20 +149,8 @@ impl TlsServerBuilder {
         self
     }
 
-    /// Makes the configuration.
-    ///
-    /// # Errors
-    ///
-    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group that is
-    ///   unknown (the message lists the known ones), or that cannot be used with the other settings or with
-    ///   the identity's key; a protocol in `alpn` that is too long or too short, or too many of them;
-    ///   `require_alpn` without `alpn`; a `session_cache` or a `ticket_count` above its maximum; roots in
-    ///   `client_auth` that vouch for servers only, as those of the system do.
-    /// - [`System`](forebay_io::ErrorKind::System): the system gave no random numbers for the keys of
-    ///   [`tickets`](Self::tickets).
-    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a provider of
-    ///   cryptography.
-    pub fn build(self) -> Result<TlsConfig> {
+    /// Makes the server side, as it is built.
+    pub(super) fn side(self) -> Result<ServerSide> {
         let cryptography = self.settings.check(BUILD)?;
         if self.ticket_count > TICKETS_MAX {
             return Err(Error::new(ErrorKind::InvalidInput, BUILD).with_detail(format!(
@@ -180,7 +167,7 @@ impl TlsServerBuilder {
             )));
         }
         let rustls = self.rustls(&cryptography)?;
-        Ok(TlsConfig(Side::Server(Arc::new(ServerSide { builder: self, cryptography, rustls }))))
+        Ok(ServerSide { builder: self, cryptography, rustls })
     }
 
     fn rustls(&self, cryptography: &Cryptography) -> Result<Arc<ServerConfig>> {
@@ -188,7 +175,7 @@ impl TlsServerBuilder {
         let provider = &cryptography.provider;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&cryptography.versions)
-            .map_err(|error| super::refused(BUILD, error))?;
+            .map_err(|error| settings::refused(BUILD, error))?;
         let builder = match client_auth {
             ClientAuth::Off => builder.with_no_client_auth(),
             ClientAuth::Optional(trust) => {
@@ -237,6 +224,6 @@ impl ServerSide {
 
 impl fmt::Debug for ServerSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::debug(f, &self.builder, &self.cryptography)
+        settings::debug(f, &self.builder, &self.cryptography)
     }
 }

@@ -227,3 +227,17 @@ macro_rules! shared_setters {
     };
 }
 pub(super) use shared_setters;
+
+/// Prints a configuration: its settings, and the cryptography that they leave.
+pub(super) fn debug(
+    f: &mut fmt::Formatter<'_>,
+    builder: &dyn fmt::Debug,
+    cryptography: &Cryptography,
+) -> fmt::Result {
+    f.debug_tuple("TlsConfig").field(builder).field(&cryptography.names()).finish()
+}
+
+/// Converts an error of rustls about settings that passed this crate's own checks.
+pub(super) fn refused(operation: &'static str, error: rustls::Error) -> Error {
+    Error::new(ErrorKind::InvalidInput, operation).with_detail(error.to_string()).with_cause(error)
+}

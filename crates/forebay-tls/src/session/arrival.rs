@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use forebay_io::seam::{Afterwards, Filled, Inbox};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
-use super::{ARRIVED_BYTES_MAX, Leave, Session, State};
+use super::Session;
+use super::state::{ARRIVED_BYTES_MAX, Leave, State};
 
 /// The inbox while the transport fills it. It is taken out of the session, and put back when this is
 /// dropped.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use forebay_io::seam::{Afterwards, Inbox};
 use forebay_io::{Error, ErrorKind};
 
+use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::loss::Loss;
-use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
+use super::state::{ARRIVED_BYTES_MAX, End, Loss, Phase, State};
 use crate::notes;
 
 /// A record of what has been discarded so far.

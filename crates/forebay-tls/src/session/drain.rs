@@ -7,9 +7,10 @@ use forebay_io::seam::{Afterwards, Below, Drain, Outbox, Parcel, SendQueue, Wait
 use forebay_io::{Error, ErrorKind, Result};
 use rustls::unbuffered::EncryptError;
 
+use super::Session;
 use super::engine::{Engine, Seal, Step};
-use super::loss::{LookInto, Loss};
-use super::{End, Leave, Phase, Session, State};
+use super::loss::LookInto;
+use super::state::{End, Leave, Loss, Phase, State};
 use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
@@ -21,6 +22,16 @@ const OVERHEAD_BYTES: usize = 512;
 /// The amount encrypted before it is sent: as much as one turn can have written, so that it is one system
 /// call.
 const SEALED_BYTES_MAX: usize = 96 * 1024;
+
+impl Session {
+    /// Makes the outbox that the session's writer writes into. Called once.
+    pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
+        let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
+        let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
+        self.upper.get_or_init(|| Arc::downgrade(&upper));
+        upper
+    }
+}
 
 /// The writing end of a session.
 pub(super) struct TlsDrain {

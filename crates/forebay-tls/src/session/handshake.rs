@@ -8,7 +8,7 @@ use forebay_io::seam::{Afterwards, Filled, WaiterKey, unwinding};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::engine::Step;
-use super::loss::Loss;
+use super::state::Loss;
 use super::{Conn, Engine, Leave, Phase, Session, State};
 use crate::TlsConfig;
 use crate::config::Store;

@@ -17,40 +17,13 @@ use std::task::{Poll, Wake, Waker};
 use forebay_io::Error;
 use forebay_io::seam::{Afterwards, Filled};
 
+use super::Session;
 use super::engine::Step;
-use super::{Engine, Phase, Session, State};
+use super::state::{Loss, Phase, State};
 
 /// The amount of plaintext that is kept for the reader before decrypting ahead of it stops. One receive, at
 /// most a block, may come on top.
 pub(super) const AHEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// The state of a lost transport, and of the input that had arrived before.
-#[derive(Debug, Clone)]
-pub(super) enum Loss {
-    None,
-    /// Lost with this error. What had arrived before is not read yet.
-    Met(Error),
-    /// Lost, with the cause that every call returns from now on.
-    Told(Error),
-    /// Lost, but nothing was lost with it, so no error is reported.
-    Harmless,
-}
-
-/// The amount of sent bytes that the other side has acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledged {
-    /// The transport counts acknowledged bytes.
-    Bytes {
-        /// The number of acknowledged bytes, plus a constant.
-        count: u64,
-        /// Some bytes are not acknowledged yet.
-        in_flight: bool,
-    },
-    /// Whatever the transport has accepted counts as acknowledged.
-    WhatWasTaken,
-    /// The transport does not tell.
-    Unknown,
-}
 
 impl Session {
     /// Handles the loss of the transport: reads what had arrived as far as possible now, then reports the
@@ -210,43 +183,6 @@ impl Session {
             Loss::Told(cause) => Some(cause.clone()),
             _ => None,
         }
-    }
-}
-
-impl State {
-    /// Returns `true` while a close of the connection reads the input, past the session.
-    pub(super) fn is_closing(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.is_closing())
-    }
-
-    fn has_peer_closed(&self) -> bool {
-        self.engine.as_ref().is_some_and(Engine::has_peer_closed)
-    }
-
-    /// Records the transport's counters before anything is sent.
-    pub(super) fn begin_counting(&mut self, taken: u64) {
-        self.counted_from = (self.acknowledged(), taken);
-    }
-
-    fn acknowledged(&self) -> Acknowledged {
-        self.peer.as_ref().map_or(Acknowledged::WhatWasTaken, |peer| peer.acknowledged())
-    }
-
-    /// Returns `true` if the peer has acknowledged all records with data. `taken` is what the transport has
-    /// accepted so far.
-    fn is_all_acknowledged(&self, taken: u64) -> bool {
-        let (before, taken_before) = self.counted_from;
-        let acknowledged = match (before, self.acknowledged()) {
-            (
-                Acknowledged::Bytes { count: before, in_flight: false },
-                Acknowledged::Bytes { count, .. },
-            ) => count.saturating_sub(before),
-            (Acknowledged::WhatWasTaken, Acknowledged::WhatWasTaken) => {
-                taken.saturating_sub(taken_before)
-            }
-            _ => return false,
-        };
-        acknowledged >= self.sealed_data
     }
 }
 

@@ -21,38 +21,27 @@ mod handshake;
 mod inside;
 mod kept;
 mod loss;
+mod peer;
 mod source;
-#[cfg(test)]
-mod tests;
+mod state;
 mod wakes;
 mod watch;
 
-use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
-use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox, Parcel, Source};
+use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox};
 use forebay_io::{Error, Result};
 
 use self::discard::Discarded;
-use self::drain::TlsDrain;
 pub(crate) use self::engine::Conn;
-use self::engine::{Engine, Failure};
-use self::kept::Kept;
-pub use self::loss::Acknowledged;
-use self::loss::Loss;
-use self::source::TlsSource;
+use self::engine::Engine;
+pub use self::peer::{Acknowledged, Peer};
+use self::state::{Leave, Loss, Phase, State};
 use self::wakes::Wakes;
-use crate::config::EndWithoutNotify;
-use crate::fault::{self, Known, Side};
 use crate::info::TlsInfo;
-use crate::notes::{Answer, Notes};
-
-/// The largest amount of ciphertext that may wait for the rest of its message: twice the longest handshake
-/// message (RFC 8446, section 4; rustls accepts 64 KiB), because short records have headers.
-const ARRIVED_BYTES_MAX: usize = 128 * 1024;
 
 /// A TLS session: the state that its two channels share.
 pub struct Session {
@@ -77,84 +66,6 @@ pub struct Session {
     discarded: Discarded,
     /// Wakes the reader and the driver of the handshake. Made once; the inbox is polled with it.
     own_waker: Waker,
-}
-
-/// The other side of the connection, as far as errors and ends need it.
-pub trait Peer: Send + Sync {
-    /// Returns the peer's address.
-    fn address(&self) -> String;
-
-    /// Returns how much of what was sent the peer has acknowledged.
-    fn acknowledged(&self) -> Acknowledged {
-        Acknowledged::WhatWasTaken
-    }
-
-    /// Returns `true` while the connection is being closed: the close then reads past the session.
-    fn is_closing(&self) -> bool {
-        false
-    }
-
-    /// Called when the session begins to report the loss of its transport or, if the loss was harmless,
-    /// that both sides have ended.
-    fn loss_told(&self, _is_harmless: bool, _after: &mut Afterwards) {}
-
-    /// Called when a task that looks for the peer's end ([`look_for_end`](Session::look_for_end)) should
-    /// look again. This may happen under the session's lock.
-    fn changed(&self, _after: &mut Afterwards) {}
-}
-
-struct State {
-    peer: Option<Arc<dyn Peer>>,
-    /// `None` while the transport fills it.
-    inbox: Option<Inbox>,
-    /// A writer waits until the inbox is back.
-    is_awaited: bool,
-    kept: Kept,
-    phase: Phase,
-    /// The handshake was complete once, whether or not the session has failed since.
-    was_open: bool,
-    /// Set when the handshake begins, and used from then on.
-    engine: Option<Engine>,
-    server_name: Option<Box<str>>,
-    /// The client's answer to a server that asked for a certificate.
-    answer: Option<Answer>,
-    end_without_notify: EndWithoutNotify,
-    /// The answer to every read, once everything before the end has been read.
-    end: Option<End>,
-    loss: Loss,
-    /// Bytes of records handed to the transport.
-    sealed: u64,
-    /// Bytes of records handed to the transport up to the end of the last record with data. Behind it are
-    /// only session tickets and the `close_notify`, which no writer can lose.
-    sealed_data: u64,
-    /// The transport's counters before the first record: acknowledged, and accepted.
-    counted_from: (Acknowledged, u64),
-    /// The way in which the transport is left when the session fails.
-    leave: Leave,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Handshaking,
-    Open,
-    Failed,
-}
-
-#[derive(Clone)]
-enum End {
-    /// The peer has sent `close_notify`.
-    Clean,
-    /// The input ended without it, or the session failed.
-    Failed(Error),
-}
-
-/// The way in which the transport is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leave {
-    /// Its queue (an alert, for instance) is sent, then its end mark.
-    InOrder,
-    /// It is reset at once.
-    Reset,
 }
 
 /// The session's own waker.
@@ -185,24 +96,7 @@ impl Session {
     fn make(inbox: Inbox, below: Arc<Outbox>, peer: Option<Arc<dyn Peer>>) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
             peer: peer.clone(),
-            state: Mutex::new(State {
-                peer,
-                inbox: Some(inbox),
-                is_awaited: false,
-                kept: Kept::default(),
-                phase: Phase::Handshaking,
-                was_open: false,
-                engine: None,
-                server_name: None,
-                answer: None,
-                end_without_notify: EndWithoutNotify::Error,
-                end: None,
-                loss: Loss::None,
-                sealed: 0,
-                sealed_data: 0,
-                counted_from: (Acknowledged::Unknown, 0),
-                leave: Leave::Reset,
-            }),
+            state: Mutex::new(State::new(peer, inbox)),
             wakes: Mutex::default(),
             cause: Cause::default(),
             upper: OnceLock::new(),
@@ -214,19 +108,6 @@ impl Session {
             discarded: Discarded::default(),
             own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
         })
-    }
-
-    /// Makes the outbox that the session's writer writes into. Called once.
-    pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
-        let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
-        let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
-        self.upper.get_or_init(|| Arc::downgrade(&upper));
-        upper
-    }
-
-    /// Makes the source that the session's reader reads from. It keeps `keep` alive.
-    pub fn make_source(self: &Arc<Self>, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
-        Box::new(TlsSource::new(Arc::clone(self), keep))
     }
 
     /// Returns the first error, if there was one.
@@ -329,64 +210,6 @@ impl Session {
             self.unsent.store(false, Ordering::Relaxed);
             Below::new(Arc::clone(&self.below)).send_later();
         }
-    }
-}
-
-impl State {
-    /// Hands records to the transport.
-    fn push_parcel(&mut self, below: &Below, parcel: Parcel) {
-        self.sealed += parcel.len() as u64;
-        below.push(parcel);
-    }
-
-    /// Copies records and hands them to the transport.
-    fn push(&mut self, below: &Below, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let mut parcel = Parcel::new(bytes.len());
-            let space = parcel.space();
-            let count = bytes.len().min(space.len());
-            space[..count].copy_from_slice(&bytes[..count]);
-            parcel.fill(count);
-            self.push_parcel(below, parcel);
-            bytes = &bytes[count..];
-        }
-    }
-
-    /// Adds the peer's address to an error that has none.
-    fn named(&self, error: &Error) -> Error {
-        match (&self.peer, error.address()) {
-            (Some(peer), None) => error.clone().with_address(peer.address()),
-            _ => error.clone(),
-        }
-    }
-
-    /// Stops decrypting and encrypting. What was decrypted before stays readable, unless the handshake has
-    /// failed: data of a peer that was not authenticated is dropped.
-    fn fail(&mut self, error: Error, leave: Leave) {
-        // Data that came with the handshake was kept for a peer that is not accepted now.
-        if self.phase == Phase::Handshaking {
-            self.kept = Kept::default();
-        }
-        if self.phase != Phase::Failed {
-            self.phase = Phase::Failed;
-            self.leave = leave;
-        }
-        // An end that was found before stands: it lies in front of this error.
-        self.end.get_or_insert(End::Failed(error));
-    }
-
-    /// Records why rustls gives up, and returns the error to report.
-    fn failed(&mut self, operation: &'static str, failure: Failure, notes: Notes) -> Error {
-        let is_client = self.engine.as_ref().is_some_and(Engine::is_client);
-        let side = if is_client { Side::Client(self.answer) } else { Side::Server };
-        let known = Known { side, server_name: self.server_name.as_deref() };
-        let error = match failure {
-            Failure::Rustls(error) => fault::explained(operation, error, notes, known),
-            Failure::Sealing(error) => fault::not_sealed(operation, error),
-        };
-        let error = self.named(&error);
-        self.fail(error.clone(), Leave::InOrder);
-        error
     }
 }
 

@@ -7,14 +7,21 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
 
+use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::loss::Loss;
-use super::{End, Phase, Session, State};
+use super::state::{End, Loss, Phase, State};
 use crate::config::EndWithoutNotify;
 use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
+
+impl Session {
+    /// Makes the source that the session's reader reads from. It keeps `keep` alive.
+    pub fn make_source(self: &Arc<Self>, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
+        Box::new(TlsSource::new(Arc::clone(self), keep))
+    }
+}
 
 /// The reading end of a session.
 pub(super) struct TlsSource {

@@ -6,8 +6,9 @@ use std::task::Poll;
 use forebay_io::Result;
 use forebay_io::seam::{Afterwards, Filled};
 
+use super::Session;
 use super::loss::AHEAD_BYTES_MAX;
-use super::{End, Phase, Session};
+use super::state::{End, Phase};
 
 /// The result of looking for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
