@@ -40,6 +40,9 @@ from pathlib import Path
 
 # What is clean already and stays so; the aim is `crates`, `examples` and all Markdown.
 CLEAN = [
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
     "crates/forebay-io/src",

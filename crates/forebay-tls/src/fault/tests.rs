@@ -387,7 +387,7 @@ fn what_a_verifier_noted_wins() {
             detail: "expected this, but received that; do so".to_owned(),
             cause: cause.clone(),
         };
-        let notes = CallbackFacts { refusal: Some(refusal), ..Notes::default() };
+        let notes = CallbackFacts { refusal: Some(refusal), ..CallbackFacts::default() };
         let error = Certificate::ApplicationVerificationFailure;
         let told = explained("tls", error.into(), notes, Known::default());
         assert_eq!(told.tls_fault(), Some(TlsFault::PinMismatch));
