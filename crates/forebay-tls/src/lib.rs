@@ -1,8 +1,8 @@
 //! TLS over any pair of byte channels.
 //!
-//! Users take this from the crate `forebay`, which puts it over sockets. Here it knows channels
-//! only: a session reads its records from one and writes them to another, and is itself a channel
-//! of each kind.
+//! Users get this from the crate `forebay`, which puts it over sockets. Here it knows channels only: a
+//! session reads its records from one channel and writes them to another, and provides a channel of each
+//! kind itself.
 
 #![forbid(unsafe_code)]
 
@@ -17,9 +17,6 @@ mod pem;
 mod provider;
 #[cfg(test)]
 mod samples;
-#[cfg(test)]
-#[path = "../../forebay-io/tests/support/seeds.rs"]
-mod seeds;
 mod session;
 mod text;
 mod trust;
@@ -30,7 +27,7 @@ pub use identity::Identity;
 pub use info::{PeerCertificate, TlsInfo, TlsVersion};
 pub use trust::{PeerChain, ToPin, Trust};
 
-/// What sockets are made with. No part of the surface.
+/// The interface for the socket crate; not part of the public API.
 #[doc(hidden)]
 pub mod seam {
     pub use crate::config::Store;

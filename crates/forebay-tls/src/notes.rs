@@ -1,40 +1,40 @@
-//! What a call of rustls tells besides its result.
+//! Information from a call of rustls beyond its result.
 //!
-//! rustls calls resolvers and verifiers on the thread that drives it, and hands back of what they
-//! learnt only an alert and an error code. They leave the rest here, and the session takes it after
-//! each call: the name that a client asked for, why a peer was refused, and how a client answered
-//! when it was asked for a certificate.
+//! rustls calls resolvers and verifiers on the thread that drives it, and passes on only an alert and an
+//! error code of what they found out. They store the rest here, and the session takes it after each call:
+//! the server name that a client requested, the reason why a peer was refused, and a client's answer to a
+//! certificate request.
 
 use std::cell::Cell;
 
 use forebay_io::{Error, TlsFault};
 
-/// What was left since the last [`take`].
+/// The information stored since the last [`take`].
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// The name that a client asked for (SNI, RFC 6066, section 3).
+    /// The server name that a client requested (SNI, RFC 6066, section 3).
     pub(crate) server_name: Option<Box<str>>,
-    /// Why a verifier refused the peer.
+    /// The reason why a verifier refused the peer.
     pub(crate) refusal: Option<Refusal>,
-    /// How this client answered; `None` while the server has not asked for a certificate.
+    /// This client's answer; `None` while the server has not asked for a certificate.
     pub(crate) answer: Option<Answer>,
 }
 
-/// How a client answers a server that asks for its certificate (RFC 8446, section 4.3.2).
+/// A client's answer to a server that asks for its certificate (RFC 8446, section 4.3.2).
 ///
-/// Servers refuse a client with a bad certificate and one with none by the same alerts, and each by
-/// others, so an alert alone does not tell what is missing.
+/// Servers use the same alerts for a client with a bad certificate and for one without any, and different
+/// servers use different alerts. So an alert alone does not tell what is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// With none: the configuration has no identity.
+    /// No certificate: the configuration has no identity.
     None,
-    /// With none: the server takes no signatures of the identity's kind of key.
+    /// No certificate: the server accepts no signatures of the identity's kind of key.
     Unfit,
-    /// With the identity's.
+    /// The identity's certificate.
     Shown,
 }
 
-/// Why a verifier refused the peer: the cause, the sentence, and the user's own error.
+/// The reason why a verifier refused the peer: the kind, a sentence, and the user's own error.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) fault: TlsFault,
@@ -43,31 +43,31 @@ pub(crate) struct Refusal {
 }
 
 thread_local! {
-    // A cell that is emptied to be changed is never borrowed, so that nothing which is dropped or
-    // called meanwhile can find it in use.
+    // A `Cell` that is emptied before it is changed is never borrowed, so code that runs in between, such
+    // as a destructor, cannot find it in use.
     static NOTES: Cell<Notes> = Cell::default();
 }
 
-/// Empties the notes. Called before rustls is, too, where another session's may have been left.
+/// Takes the notes, leaving none. Also called before rustls is, because another session may have left some.
 pub(crate) fn take() -> Notes {
     NOTES.take()
 }
 
-/// Leaves the name that a client asked for.
+/// Stores the server name that a client requested.
 pub(crate) fn note_server_name(name: &str) {
     let mut notes = NOTES.take();
     notes.server_name = Some(name.into());
     NOTES.set(notes);
 }
 
-/// Leaves how this client answered a server that asked for its certificate.
+/// Stores this client's answer to a server that asked for its certificate.
 pub(crate) fn note_answer(answer: Answer) {
     let mut notes = NOTES.take();
     notes.answer = Some(answer);
     NOTES.set(notes);
 }
 
-/// Leaves why the peer was refused. The first reason stands.
+/// Stores the reason why the peer was refused. The first reason is kept.
 pub(crate) fn note_refusal(refusal: Refusal) {
     let mut notes = NOTES.take();
     if notes.refusal.is_none() {

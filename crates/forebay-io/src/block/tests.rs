@@ -1,3 +1,4 @@
+use forebay_testing::report;
 use std::sync::atomic::fence;
 use std::thread;
 
@@ -84,7 +85,7 @@ fn idle_blocks_are_not_taken_for_held_ones_while_their_pool_is_freed() {
             drop(pool);
             stage.fetch_add(1, Release);
         }
-        println!("{} looks at {rounds} pools being freed", looks.join().expect("no panic"));
+        report(&format!("{} looks at {rounds} pools being freed", looks.join().expect("no panic")));
     });
 }
 

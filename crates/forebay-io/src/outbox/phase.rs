@@ -4,11 +4,11 @@
 pub(super) enum Phase {
     /// Items are accepted.
     Open,
-    /// No more items; what is queued and then the end mark are on their way.
+    /// No more items are accepted; the queue is being sent, then the end mark.
     Finishing,
-    /// The end mark is out.
+    /// The end mark has been sent.
     Finished,
-    /// Given up, from any phase before the last.
+    /// Given up, from any phase before `Finished`.
     Aborted,
 }
 

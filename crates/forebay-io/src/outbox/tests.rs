@@ -9,7 +9,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
+use crate::Result;
+use crate::queue::SendQueue;
 
 // ---- a drain, turns and wakers that a test holds in its hand ---------------------------------------
 
@@ -70,7 +74,7 @@ impl Drain for TestDrain {
     }
 }
 
-/// Lets the peer take more, and has the outbox told as a transport would.
+/// Lets the peer take more, and wakes the outbox as a transport would.
 fn allow(hand: &Hand, more: usize) {
     let mut peer = lock(hand);
     peer.allowance += more;
@@ -81,7 +85,7 @@ fn allow(hand: &Hand, more: usize) {
     }
 }
 
-/// Turns without a worker: a deferred outbox is advanced when the test says so.
+/// Turns without a worker: the test decides when a deferred outbox is advanced.
 #[derive(Default)]
 struct TestTurns {
     defers: AtomicUsize,
@@ -125,7 +129,7 @@ impl Bench {
         Self { outbox, hand, turns }
     }
 
-    /// An outbox that is told at once whenever its peer can take more.
+    /// Makes an outbox that is woken at once whenever its peer can take more.
     fn prompt(allowance: usize) -> Self {
         let advances_at_once = true;
         Self::new(allowance, TestTurns { advances_at_once, ..TestTurns::default() })
@@ -153,7 +157,7 @@ impl Wake for Wakes {
     }
 }
 
-/// A waiter that is polled once, with the count of its wakes.
+/// A waiter that was polled once, and the count of its wake-ups.
 fn wait_for(
     outbox: &Outbox,
     until: Until,
@@ -494,7 +498,7 @@ fn the_wake_of_a_drain_defers_to_the_turn() {
 /// Large enough to be queued as it is.
 static LARGE: [u8; 40 * 1024] = [7; 40 * 1024];
 
-/// Looks at the outbox; deadlocks if its lock is held by this thread.
+/// Locks the outbox, and so deadlocks if this thread holds its lock.
 #[derive(Debug)]
 struct Touches(Weak<Outbox>, Arc<AtomicUsize>);
 
@@ -508,7 +512,7 @@ impl Touches {
     }
 }
 
-/// As a waker it touches the outbox when it is woken, and as any value when it is dropped.
+/// Locks the outbox when it is woken as a waker, and when it is dropped.
 impl Wake for Touches {
     fn wake(self: Arc<Self>) {
         self.touch();
@@ -541,7 +545,7 @@ fn touching(bench: &Bench) -> (Touches, Arc<AtomicUsize>) {
     (Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)), count)
 }
 
-/// Polls with a waker that touches the outbox, and tells how often it has.
+/// Polls with a waker that locks the outbox, and returns how often it did.
 fn poll_touching(
     bench: &Bench,
     wait: &mut (impl Future<Output = Result<()>> + Unpin),

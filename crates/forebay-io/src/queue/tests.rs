@@ -4,14 +4,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seeds::{KIB, MIB, pattern, property, sizes};
+use forebay_testing::{KIB, MIB, property, scrambled, sizes};
 
 fn all(queue: &SendQueue) -> Vec<u8> {
     let segments = queue.front.iter().chain(&queue.rest);
     segments.map(Segment::as_slice).collect::<Vec<_>>().concat()
 }
 
-/// Memory of the queue's own (values of the caller's are the caller's).
+/// The memory that the queue owns; the caller's values do not count.
 fn pinned(queue: &SendQueue) -> usize {
     let segments = queue.front.iter().chain(&queue.rest);
     segments
@@ -78,12 +78,12 @@ fn a_queue_gives_what_it_was_given() {
             let mut after = Afterwards::new();
             match op {
                 Op::Slice(len) => {
-                    queue.push_slice(&pattern(len, seed));
-                    oracle.extend(pattern(len, seed));
+                    queue.push_slice(&scrambled(len, seed));
+                    oracle.extend(scrambled(len, seed));
                 }
                 Op::Bytes(len) => {
-                    queue.push_bytes(pattern(len, seed).into(), &mut after);
-                    oracle.extend(pattern(len, seed));
+                    queue.push_bytes(scrambled(len, seed).into(), &mut after);
+                    oracle.extend(scrambled(len, seed));
                 }
                 Op::Sent(count) => {
                     let count = count.min(queue.len());
@@ -118,7 +118,7 @@ fn a_queue_gives_what_it_was_given() {
     });
 }
 
-/// Bytes that know how many owners they have left.
+/// Bytes whose number of owners can be asked for.
 fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
     struct Owner(Arc<Vec<u8>>);
     impl AsRef<[u8]> for Owner {
@@ -126,7 +126,7 @@ fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
             &self.0
         }
     }
-    let bytes = Arc::new(pattern(len, 0));
+    let bytes = Arc::new(scrambled(len, 0));
     (Bytes::from_owner(Owner(Arc::clone(&bytes))), bytes)
 }
 
@@ -174,11 +174,11 @@ fn large_values_are_queued_and_moved_without_a_copy() {
 fn small_items_lie_in_one_piece() {
     let mut queue = SendQueue::default();
     for item in 0..160 {
-        queue.push_slice(&pattern(50, item));
+        queue.push_slice(&scrambled(50, item));
     }
     assert!(queue.is_one_piece(), "a small block holds 8 KiB");
     for item in 0..1000 {
-        queue.push_slice(&pattern(50, item));
+        queue.push_slice(&scrambled(50, item));
     }
     assert_eq!(pieces(&queue), 2, "and a large one the next 64 KiB");
 }
@@ -186,10 +186,10 @@ fn small_items_lie_in_one_piece() {
 #[test]
 fn a_peer_that_takes_a_little_at_a_time_does_not_make_the_queue_grow() {
     let mut queue = SendQueue::default();
-    queue.push_slice(&pattern(5000, 0));
+    queue.push_slice(&scrambled(5000, 0));
     queue.settle();
     for turn in 0..2000 {
-        queue.push_slice(&pattern(1000, turn));
+        queue.push_slice(&scrambled(1000, turn));
         let mut after = Afterwards::new();
         queue.sent(1000, &mut after);
         after.run();
@@ -204,17 +204,17 @@ fn a_peer_that_takes_a_little_at_a_time_does_not_make_the_queue_grow() {
 fn a_peer_that_takes_nothing_does_not_collect_pieces() {
     let mut queue = SendQueue::default();
     for turn in 0..10 * KIB {
-        queue.push_slice(&pattern(1, turn));
+        queue.push_slice(&scrambled(1, turn));
         queue.settle();
         assert!(pieces(&queue) <= 2);
     }
     assert_eq!(queue.len(), 10 * KIB);
 }
 
-/// What is withheld is no part of what a drain sees, and is there again afterwards.
+/// A drain does not see what is withheld; afterwards it is there again.
 #[test]
 fn a_drain_sees_what_is_offered() {
-    let bytes = pattern(200 * KIB, 0);
+    let bytes = scrambled(200 * KIB, 0);
     for most in [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 150 * KIB, 200 * KIB, MIB] {
         let (mut queue, mut other) = (SendQueue::default(), SendQueue::default());
         let mut after = Afterwards::new();

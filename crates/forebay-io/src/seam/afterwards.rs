@@ -1,4 +1,4 @@
-//! What must wait until the lock is gone.
+//! The actions that must wait until a lock is released.
 
 use std::task::Waker;
 
@@ -6,26 +6,27 @@ use bytes::Bytes;
 
 /// Wakers to wake and values to drop once no lock is held.
 ///
-/// Waking runs another runtime's code, and dropping a [`Bytes`] may run its owner's. Either could
-/// come back to the very lock that is held. So whoever works under a lock collects both here, and
+/// Waking runs the code of another runtime, and dropping a [`Bytes`] may run its owner's code. Either could
+/// call back and take the lock that is held. Code that runs under a lock therefore collects both here, and
 /// the caller that took the lock calls [`run`](Self::run) after releasing it.
 #[derive(Debug, Default)]
 #[must_use = "wakers in here are lost wake-ups until `run` is called"]
 pub struct Afterwards {
-    // Nearly always there is one task to wake, or none; it costs no allocation.
+    // Nearly always there is at most one task to wake; that takes no allocation.
     waker: Option<Waker>,
-    /// Empty while there is not even one.
+    /// Used from the second waker on.
     more_wakers: Vec<Waker>,
+    /// Values to drop.
     spent: Vec<Bytes>,
 }
 
 impl Afterwards {
-    /// Nothing to do yet; allocates nothing.
+    /// Makes an empty list; allocates nothing.
     pub const fn new() -> Self {
         Self { waker: None, more_wakers: Vec::new(), spent: Vec::new() }
     }
 
-    /// Wakes this one later.
+    /// Adds a waker to wake.
     pub fn wake(&mut self, waker: Waker) {
         match &self.waker {
             None => self.waker = Some(waker),
@@ -33,12 +34,12 @@ impl Afterwards {
         }
     }
 
-    /// Drops this one later.
+    /// Adds a value to drop.
     pub fn drop_later(&mut self, bytes: Bytes) {
         self.spent.push(bytes);
     }
 
-    /// Wakes and drops. Call it with no lock held.
+    /// Wakes the wakers and drops the values. No lock may be held.
     pub fn run(self) {
         if let Some(waker) = self.waker {
             waker.wake();
@@ -46,7 +47,7 @@ impl Afterwards {
                 waker.wake();
             }
         }
-        // Last, because an owner's drop may panic, and that must cost nobody else their wake-up.
+        // Dropped last: an owner's `drop` may panic, and no task may lose its wake-up for that.
         drop(self.spent);
     }
 }

@@ -1,11 +1,11 @@
-//! Where a source puts what it received.
+//! The place where a source puts the bytes it receives.
 
 use crate::read::Buffer;
 
-/// Room for arriving bytes: a channel's block, or the caller's own slice.
+/// Space for arriving bytes: a channel's block, or the caller's own slice.
 ///
-/// Memory is taken only when [`space`](Self::space) is called, so that a source that knows it has
-/// nothing costs no block.
+/// Memory is taken only when [`space`](Self::space) is called, so that a source that knows it has nothing
+/// to deliver takes no block.
 #[derive(Debug)]
 pub struct Inlet<'a>(Room<'a>);
 
@@ -16,17 +16,17 @@ enum Room<'a> {
 }
 
 impl<'a> Inlet<'a> {
-    /// The caller's own memory.
+    /// Makes an inlet into the caller's own memory.
     pub fn slice(slice: &'a mut [u8]) -> Self {
         Self(Room::Slice { slice, filled: 0 })
     }
 
-    /// The channel's buffer, which may grow to `most` bytes.
+    /// Makes an inlet into the channel's buffer, which may grow to `most` bytes.
     pub(crate) fn buffer(buffer: &'a mut Buffer, most: usize) -> Self {
         Self(Room::Buffer { buffer, most })
     }
 
-    /// The free room: as much as there is, at least one byte.
+    /// Returns the free space, which is at least one byte.
     pub fn space(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Room::Slice { slice, filled } => &mut slice[*filled..],
@@ -34,11 +34,12 @@ impl<'a> Inlet<'a> {
         }
     }
 
-    /// The first `count` bytes of the space were written.
+    /// Marks the first `count` bytes of the space as filled.
     ///
     /// # Panics
     ///
-    /// If that is more than the space: a defect of the source, which must not pass for data.
+    /// Panics if the space is smaller than that. This is a defect of the source, whose bytes must not pass
+    /// for data.
     pub fn fill(&mut self, count: usize) {
         match &mut self.0 {
             Room::Slice { slice, filled } => {
@@ -49,7 +50,7 @@ impl<'a> Inlet<'a> {
         }
     }
 
-    /// Bytes put into the caller's slice so far.
+    /// Returns the number of bytes put into the caller's slice so far.
     pub(crate) fn filled(&self) -> usize {
         match &self.0 {
             Room::Slice { filled, .. } => *filled,

@@ -9,7 +9,7 @@ impl Wake for Quiet {
     fn wake(self: Arc<Self>) {}
 }
 
-/// A waker, and the handle by which the test sees how many clones of it are left.
+/// A waker, and a handle that tells how many clones of it are left.
 fn waker() -> (Waker, Arc<Quiet>) {
     let quiet = Arc::new(Quiet);
     (Waker::from(Arc::clone(&quiet)), quiet)

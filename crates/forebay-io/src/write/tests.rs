@@ -12,7 +12,7 @@ use crate::{ByteReadChannel, pipe};
 
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // One that gives way once is ready at its second poll.
+    // A call that gives way once is ready at its second poll.
     for _ in 0..2 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return output;
@@ -116,7 +116,7 @@ fn a_write_behind_another_threads_stage_waits_and_does_not_spin() {
     }
 }
 
-/// A task is as large as the largest call that it may ever wait in, for as long as it lives. So the
+/// A task is always as large as the largest call that it may ever wait in. So the
 /// futures of the usual writes are kept small, with one machine word of slack.
 #[test]
 fn the_futures_of_writes_are_small() {

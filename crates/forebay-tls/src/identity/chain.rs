@@ -1,4 +1,4 @@
-//! A key, its certificate, and those who vouch for that, in order.
+//! The order of a chain: the key's own certificate, then its issuers.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use crate::pem;
 use crate::text::{NAME_MAX, clean, list};
 use crate::x509::Certificate;
 
-/// Subjects in a message.
+/// The largest number of subjects that a message names.
 const SUBJECTS_MAX: usize = 8;
 
-/// What is wrong, and with what. The text holds subjects and counts, nothing secret.
+/// A problem, with the part it is about. The text contains subjects and counts, and nothing secret.
 pub(super) enum Problem {
     Certificate(String),
     Key(String),
@@ -29,7 +29,7 @@ pub(super) fn certified(
     let mut seen = HashSet::new();
     certificates.retain(|certificate| seen.insert(certificate.clone()));
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
-        // rustls' own words are about the formats it tried, and would send a person astray.
+        // rustls' own message lists the formats that it tried, which would mislead the user.
         let curves =
             if cfg!(feature = "aws-lc-rs") { "P-256, P-384 and P-521" } else { "P-256 and P-384" };
         Problem::Key(format!(
@@ -39,8 +39,8 @@ pub(super) fn certified(
     })?;
     let order = {
         let parsed = parse(&certificates)?;
-        // Every key of both providers tells its public half. One that did not could only be
-        // believed to be the first certificate's.
+        // With both providers, every key has a public half. For a key without one, the first certificate
+        // has to be assumed to be its own.
         let leaf = match key.public_key() {
             Some(public) => leaf(&parsed, public.as_ref())?,
             None => 0,
@@ -60,8 +60,8 @@ fn parse<'a>(certificates: &'a [CertificateDer<'static>]) -> Result<Vec<Certific
     certificates.iter().enumerate().map(parse).collect()
 }
 
-/// The certificate of a public key: the one that is valid longest, where a renewed one stands
-/// beside its predecessor.
+/// Finds the certificate of a public key. If there are several, such as a renewed one and its predecessor,
+/// the one that is valid longest.
 fn leaf(certificates: &[Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
     let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key.der == public);
     let longest = own.max_by_key(|(_, one)| one.not_after);
@@ -78,8 +78,8 @@ fn leaf(certificates: &[Certificate<'_>], public: &[u8]) -> Result<usize, Proble
     })
 }
 
-/// Each behind one that it issued. What issued none of them is left out: TLS 1.2 peers may refuse
-/// a chain with a stranger in it (RFC 5246, section 7.4.2).
+/// Orders the certificates, each behind one that it issued. A certificate that issued none of the others is
+/// left out: TLS 1.2 peers may refuse a chain with an unrelated certificate (RFC 5246, section 7.4.2).
 fn in_order(
     certificates: &[Certificate<'_>],
     leaf: usize,
@@ -91,7 +91,7 @@ fn in_order(
         let others = certificates.iter().enumerate().filter(|(index, _)| !order.contains(index));
         let named: Vec<_> = others.filter(|(_, one)| may_be_issuer(one, issued)).collect();
         let signed = |one: &Certificate<'_>| has_signed(one, issued, algorithms);
-        // The provider may not know the kind of signature. Then a name has to do.
+        // The provider may not support this kind of signature. Then the names decide.
         let is_known = named.len() > 1 && named.iter().any(|(_, one)| signed(one));
         let issuers = named.into_iter().filter(|(_, one)| !is_known || signed(one));
         order.extend(issuers.map(|(index, _)| index).collect::<Vec<_>>());
@@ -100,7 +100,7 @@ fn in_order(
     order
 }
 
-/// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
+/// Compares the names, and the key identifiers if both have one (RFC 5280, section 4.2.1.1), because a
 /// renewed authority keeps its name.
 fn may_be_issuer(authority: &Certificate<'_>, issued: &Certificate<'_>) -> bool {
     let names_match = authority.subject == issued.issuer;
@@ -111,8 +111,8 @@ fn may_be_issuer(authority: &Certificate<'_>, issued: &Certificate<'_>) -> bool 
     names_match && keys_match
 }
 
-/// Whether the signature is of this authority's key. Each algorithm reads its own kind of key and
-/// signature only, so that they need not be told apart before.
+/// Returns `true` if the signature is made with this authority's key. Each algorithm accepts only its own
+/// kind of key and signature, so all of them can be tried.
 fn has_signed(
     authority: &Certificate<'_>,
     issued: &Certificate<'_>,

@@ -1,22 +1,22 @@
-//! Recognises what is often taken for a certificate or a key in PEM.
+//! Recognises formats that are often mistaken for a certificate or a key in PEM.
 
 use crate::x509::{Certificate, PublicKey, is_request, is_revocation_list};
 
-/// What is only in the wrong form.
+/// A certificate that only has the wrong form.
 pub(super) const CERTIFICATE: &str = "a certificate in DER";
 
 pub(super) const REQUEST: &str = "a request becomes a certificate when an authority signs it";
 pub(super) const REVOCATION: &str =
     "lists of revoked certificates are not used here, so leave the list out";
 
-/// What it is, and how to make of it what is wanted.
+/// The format of some bytes, and how to convert them.
 #[derive(Clone, Copy)]
 pub(crate) struct Foreign {
     pub(crate) what: &'static str,
     pub(crate) advice: &'static str,
 }
 
-/// Tells what bytes are that are not PEM.
+/// Recognises the format of bytes that are not PEM.
 pub(crate) fn recognise(bytes: &[u8]) -> Foreign {
     let (what, advice) = match bytes {
         [] => ("empty", "was it written completely?"),
@@ -44,9 +44,9 @@ pub(crate) fn recognise(bytes: &[u8]) -> Foreign {
     Foreign { what, advice }
 }
 
-/// Tells the structures in DER apart by how they begin, where they do not parse as what they are.
+/// Tells apart structures in DER, by their beginning where they do not parse completely.
 fn der(bytes: &[u8]) -> (&'static str, &'static str) {
-    // `pkcs7-signedData` and the arc of password based encryption (RFC 8018, RFC 7292).
+    // `pkcs7-signedData`, and the arcs of password based encryption (RFC 8018, RFC 7292).
     const PKCS7: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
     const PBES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
     const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
@@ -79,7 +79,7 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
     }
 }
 
-/// What an element of DER holds (X.690, section 8.1), or its length says it should.
+/// Returns the content of an element of DER (X.690, section 8.1). Its length is not checked.
 fn content(element: &[u8]) -> Option<&[u8]> {
     match *element.get(1)? {
         length @ 0x81..=0x84 => element.get(2 + usize::from(length & 0x7f)..),

@@ -1,4 +1,4 @@
-//! Encrypting.
+//! The writing half of a session: encrypts.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -7,26 +7,39 @@ use forebay_io::seam::{Afterwards, Below, Drain, Outbox, Parcel, SendQueue, Wait
 use forebay_io::{Error, ErrorKind, Result};
 use rustls::unbuffered::EncryptError;
 
+use super::Session;
 use super::engine::{Engine, Seal, Step};
-use super::loss::{LookInto, Loss};
-use super::{End, Leave, Phase, Session, State};
+use super::loss::LookInto;
+use super::state::{End, Leave, Loss, Phase, State};
 use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
-/// More than a record has besides its plaintext (RFC 5246, section 6.2.3, allows 2 KiB, but no
-/// suite offered here takes more than 29 bytes), with room for a message that rustls sends in front
-/// of it.
+/// An upper bound for the rest of a record: RFC 5246, section 6.2.3, allows 2 KiB, but no suite offered
+/// here adds more than 29 bytes. The remainder leaves room for a message that rustls sends in front of the
+/// record.
 const OVERHEAD_BYTES: usize = 512;
-/// Encrypted before it is sent: what one turn may have written, and so one system call.
+/// The amount encrypted before it is sent: as much as one turn can have written, so that it is one system
+/// call.
 const SEALED_BYTES_MAX: usize = 96 * 1024;
+
+impl Session {
+    /// Makes the outbox that the session's writer writes into. Called once.
+    pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
+        let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
+        let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
+        self.upper.get_or_init(|| Arc::downgrade(&upper));
+        upper
+    }
+}
 
 /// The writing end of a session.
 pub(super) struct TlsDrain {
     session: Arc<Session>,
     below: Below,
-    /// The upper outbox, among those who wait for the handshake.
+    /// The upper outbox's entry among those that wait for the handshake.
     key: Option<WaiterKey>,
+    /// `close_notify` has been queued.
     notified: bool,
 }
 
@@ -35,7 +48,7 @@ impl TlsDrain {
         Self { session, below: Below::new(below), key: None, notified: false }
     }
 
-    /// Waits until data can be sent, and has `work` do so under the session's lock.
+    /// Waits until data can be sent, then calls `work` under the session's lock.
     fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
@@ -44,7 +57,7 @@ impl TlsDrain {
     ) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         match (state.phase, &state.loss, &state.end) {
-            // The upper outbox is told once what had arrived before it is read.
+            // The upper outbox gets the error once everything that had arrived before the loss is read.
             (Phase::Failed, Loss::Met(_), _) => Poll::Pending,
             (Phase::Failed, Loss::Told(error), _)
             | (Phase::Failed, _, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
@@ -56,8 +69,8 @@ impl TlsDrain {
             }
             (Phase::Open | Phase::Handshaking, ..) => {
                 state.is_awaited |= state.phase == Phase::Open;
-                // The upper outbox's waker is no foreign one: it may be cloned and dropped under a
-                // lock.
+                // The waker is the upper outbox's own and no foreign code, so it may be cloned and dropped
+                // under a lock.
                 self.session.wakes().set_opening(&mut self.key, cx.waker().clone());
                 Poll::Pending
             }
@@ -66,8 +79,8 @@ impl TlsDrain {
 }
 
 impl TlsDrain {
-    /// The transport takes nothing any more. What had arrived is read before that is believed, and not
-    /// under the locks that are held here.
+    /// Handles a transport that accepts nothing any more. First everything that had arrived is read, but
+    /// not under the locks that are held here.
     fn poll_lost(&self, error: &Error, after: &mut Afterwards) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         self.session.note_loss(&mut state, error);
@@ -99,8 +112,8 @@ impl Drain for TlsDrain {
         }
         ready!(self.poll_open(cx, after, |_, _, _| Ok(())))?;
         loop {
-            // Records are made when they can be sent: what waits here can still be dropped, and
-            // takes no more memory than it did.
+            // Records are made only when they can be sent: until then the queue can still be dropped, and
+            // takes no extra memory.
             if let Err(error) = ready!(self.below.poll_empty(cx, after)) {
                 return self.poll_lost(&error, after);
             }
@@ -130,7 +143,7 @@ impl Drain for TlsDrain {
     fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
         let leave = match self.session.enter() {
             Ok(mut state) => {
-                // A reader of a lost transport still gets what had arrived.
+                // The reader of a lost transport still gets everything that had arrived.
                 if matches!(state.loss, Loss::None) {
                     state.fail(cause.clone(), Leave::Reset);
                 }
@@ -144,7 +157,7 @@ impl Drain for TlsDrain {
 }
 
 impl Session {
-    /// What the writer has met is the reader's.
+    /// Wakes the reader for what the writer's call has found.
     fn after_writing(&self, state: &State, after: &mut Afterwards) {
         if !state.kept.is_empty() || state.end.is_some() {
             self.wake_input(after);
@@ -153,12 +166,13 @@ impl Session {
 }
 
 impl State {
-    /// Encrypts the front of the queue into as few records as it fits.
+    /// Encrypts the front of the queue into as few records as possible.
     fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut Afterwards) -> Result<()> {
         let mut sealed = 0;
         while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
             let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
             let outcome = self.with_traffic(below, &mut |traffic| {
+                // Room for a record with at least one byte of plaintext.
                 while parcel.space().len() > OVERHEAD_BYTES && !queue.is_empty() {
                     let count = seal_some(traffic, queue, &mut parcel, after)?;
                     if count == 0 {
@@ -169,19 +183,19 @@ impl State {
                 Ok(())
             });
             let is_empty = parcel.is_empty();
-            // Also what was encrypted before it failed: it is taken from the queue already.
+            // This includes what was encrypted before a failure, which has left the queue already.
             self.push_parcel(below, parcel);
             self.sealed_data = self.sealed;
             outcome?;
             if is_empty {
-                // It has closed by itself: too much was encrypted with these keys.
+                // rustls has closed the connection by itself: too much was encrypted with these keys.
                 return Err(closed());
             }
         }
         Ok(())
     }
 
-    /// Writes that no more comes.
+    /// Queues the `close_notify`.
     fn notify(&mut self, below: &Below) -> Result<()> {
         let mut parcel = Parcel::new(OVERHEAD_BYTES);
         self.with_traffic(below, &mut |traffic| {
@@ -196,13 +210,14 @@ impl State {
         Ok(())
     }
 
-    /// Comes to where data can be sent, past whatever has arrived, and calls `sealing` there.
+    /// Processes what has arrived until data can be sent, and calls `sealing` then.
     fn with_traffic(
         &mut self,
         below: &Below,
         sealing: &mut dyn FnMut(&mut dyn Seal) -> std::result::Result<(), EncryptError>,
     ) -> Result<()> {
         let Self { inbox: Some(inbox), kept, engine: Some(engine), .. } = self else {
+            // `poll_open` has checked both.
             return Err(closed());
         };
         let outcome = loop {
@@ -222,7 +237,7 @@ impl State {
     }
 }
 
-/// Encrypts one piece of the queue: whole records, or all that there is.
+/// Encrypts one piece of the queue: whole records, or everything.
 fn seal_some(
     traffic: &mut dyn Seal,
     queue: &mut SendQueue,
@@ -231,12 +246,14 @@ fn seal_some(
 ) -> std::result::Result<usize, EncryptError> {
     let space = parcel.space();
     let first = queue.first();
+    // As many full records as fit; each takes up to OVERHEAD_BYTES more than its plaintext.
     let whole = (space.len() / (RECORD_BYTES + OVERHEAD_BYTES)) * RECORD_BYTES;
     let most = if whole > 0 { whole } else { space.len().saturating_sub(OVERHEAD_BYTES) };
     if whole == 0 && queue.len() > most {
-        // The rest of this block holds no whole record; the next one does.
+        // The rest of this block does not hold a whole record; the next block does.
         return Ok(0);
     }
+    // Encrypted straight from the queue, without joining pieces first.
     if first.len() >= RECORD_BYTES || queue.is_one_piece() {
         let count = if first.len() > most || !queue.is_one_piece() {
             (first.len().min(most) / RECORD_BYTES) * RECORD_BYTES
@@ -248,7 +265,7 @@ fn seal_some(
         queue.sent(count, after);
         return Ok(count);
     }
-    // Pieces that are shorter than a record become one.
+    // Several pieces shorter than a record are joined into one.
     let mut gathered = Vec::with_capacity(queue.len().min(RECORD_BYTES));
     let (slices, count) = queue.slices();
     for slice in &slices[..count] {

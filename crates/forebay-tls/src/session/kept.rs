@@ -1,9 +1,9 @@
-//! Plaintext that nobody had room for yet.
+//! Plaintext that no reader had space for yet.
 
 use forebay_io::seam::Inlet;
 
-/// What was decrypted and not handed out: the rest of a record that did not fit its reader's slice,
-/// or what a writer's call met. It is bounded by the ciphertext that has arrived.
+/// Plaintext that was decrypted and not yet read: the rest of a record that did not fit its reader's slice,
+/// or what a writer's call has found. It is bounded by the ciphertext that has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     bytes: Vec<u8>,
@@ -15,21 +15,21 @@ impl Kept {
         self.bytes.is_empty()
     }
 
-    /// How much that is.
+    /// Returns the number of bytes not yet read.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.taken
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.taken > self.len() {
-            // A reader that never takes all of it does not have it grow.
+            // Keeps the buffer from growing for a reader that never takes everything.
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Hands out what fits; true if that was anything.
+    /// Moves what fits into the inlet. Returns `true` if that was at least one byte.
     pub(super) fn give(&mut self, inlet: &mut Inlet<'_>) -> bool {
         if self.is_empty() {
             return false;
@@ -41,7 +41,7 @@ impl Kept {
         inlet.fill(count);
         self.taken += count;
         if self.taken == self.bytes.len() {
-            // An idle session keeps no memory for it.
+            // Frees the memory, so that an idle session keeps none.
             *self = Self::default();
         }
         count > 0

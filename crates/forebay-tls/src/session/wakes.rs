@@ -1,32 +1,33 @@
-//! Who waits for a session.
+//! The tasks that wait for a session.
 
 use std::task::Waker;
 
 use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
 
-/// Whoever waits, under a lock of its own: wakers are cloned before it and dropped or woken after.
+/// The wakers of waiting tasks, under a lock of their own: they are cloned before it is taken, and dropped
+/// or woken after it is released.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
-    /// The reader.
+    /// The task that reads.
     reader: Option<Waker>,
-    /// Whoever drives the handshake.
+    /// The task that drives the handshake.
     driver: Option<Waker>,
-    /// Who waits for the handshake, or to write: the upper outbox, and tasks.
+    /// Those that wait for the handshake or to write: the upper outbox, and tasks.
     opening: Waiters<()>,
 }
 
 impl Wakes {
-    /// Leaves the reader's waker. The one given back is to be dropped after unlocking.
+    /// Stores the reader's waker. Returns the previous one, to be dropped after unlocking.
     pub(super) fn set_reader(&mut self, waker: Option<Waker>) -> Option<Waker> {
         std::mem::replace(&mut self.reader, waker)
     }
 
-    /// Leaves the waker of whoever drives the handshake, as above.
+    /// Stores the waker of the task that drives the handshake. Returns the previous one likewise.
     pub(super) fn set_driver(&mut self, waker: Option<Waker>) -> Option<Waker> {
         std::mem::replace(&mut self.driver, waker)
     }
 
-    /// Leaves the waker of somebody who waits for the handshake, as above.
+    /// Stores the waker of a task that waits for the handshake. Returns the previous one likewise.
     pub(super) fn set_opening(
         &mut self,
         key: &mut Option<WaiterKey>,
@@ -35,24 +36,24 @@ impl Wakes {
         self.opening.put(key, (), waker)
     }
 
-    /// He does not wait any more. The waker is to be dropped after unlocking.
+    /// Removes a waiter. The waker is to be dropped after unlocking.
     pub(super) fn forget_opening(&mut self, key: WaiterKey) -> Option<Waker> {
         self.opening.remove(key)
     }
 
-    /// Input has arrived.
+    /// Wakes the reader and the driver, because input has arrived.
     pub(super) fn input(&mut self, after: &mut Afterwards) {
         for waker in self.reader.take().into_iter().chain(self.driver.take()) {
             after.wake(waker);
         }
     }
 
-    /// The session can be written to, or failed.
+    /// Wakes those that wait to write, because the session can be written to or has failed.
     pub(super) fn opening(&mut self, after: &mut Afterwards) {
         self.opening.release(after, |()| true);
     }
 
-    /// The session has opened, or failed.
+    /// Wakes all, because the session has opened or failed.
     pub(super) fn all(&mut self, after: &mut Afterwards) {
         self.input(after);
         self.opening(after);

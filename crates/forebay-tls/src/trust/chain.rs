@@ -1,4 +1,4 @@
-//! What a peer presents, as far as it can be read.
+//! The chain that a peer presents, as far as it can be parsed.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::x509::{Certificate, PublicKey};
 
-/// A peer's chain, in which capacity it is sent, and when.
+/// A peer's chain, the role in which the peer sent it, and the time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Presented<'a> {
     pub(super) end_entity: &'a CertificateDer<'a>,
@@ -16,12 +16,12 @@ pub(super) struct Presented<'a> {
     pub(super) now: UnixTime,
 }
 
-/// Who is presented.
+/// The role of the peer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role<'a> {
     /// The server that was connected to by this name.
     Server(&'a ServerName<'a>),
-    /// A server, where the name is not at hand.
+    /// A server, where its name is not known.
     SomeServer,
     /// A client.
     Client,
@@ -39,21 +39,22 @@ impl fmt::Display for Role<'_> {
 /// RSA keys shorter than this are broken too cheaply (NIST SP 800-57, part 1, table 2).
 pub(super) const RSA_BITS_MIN: usize = 2048;
 
-/// So many authorities may stand between a peer's certificate and a root: what `webpki` follows.
+/// The number of authorities that may stand between a peer's certificate and a root, which is the limit of
+/// `webpki`.
 pub(crate) const AUTHORITIES_MAX: usize = 6;
 
 impl<'a> Presented<'a> {
-    /// Every certificate, the peer's own first.
+    /// Returns all certificates, the peer's own first.
     pub(super) fn ders(&self) -> impl Iterator<Item = &'a CertificateDer<'a>> + use<'a> {
         std::iter::once(self.end_entity).chain(self.intermediates)
     }
 }
 
-/// The certificates of a chain that can be read.
+/// The certificates of a chain that can be parsed.
 pub(super) struct Chain<'a> {
-    /// In the order they came; the first is the peer's own, unless it is the malformed one.
+    /// In the order in which they were sent. The first is the peer's own, unless that is the malformed one.
     pub(super) certificates: Vec<Certificate<'a>>,
-    /// The place of the first that cannot be read.
+    /// The index of the first certificate that cannot be parsed.
     pub(super) malformed: Option<usize>,
 }
 
@@ -69,7 +70,7 @@ impl<'a> Chain<'a> {
         chain
     }
 
-    /// Follows the issuers by name from the peer's certificate, as far as they were sent.
+    /// Follows the issuers by name, from the peer's certificate as far as they were sent.
     pub(super) fn path(&self) -> Vec<&Certificate<'a>> {
         let mut left: Vec<&Certificate<'a>> = self.certificates.iter().collect();
         if left.is_empty() {
@@ -86,16 +87,16 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Whether a certificate is its own issuer, as far as can be told without its key: an authority and
-/// its server may both be called `localhost`, and then the identifiers of their keys differ (RFC
-/// 5280, sections 4.2.1.1 and 4.2.1.2).
+/// Returns `true` if a certificate is its own issuer, as far as this can be known without checking its
+/// signature. An authority and its server may both be called `localhost`; then the identifiers of their
+/// keys differ (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
 pub(super) fn is_self_issued(certificate: &Certificate<'_>) -> bool {
     let issuers = certificate.authority_key();
     certificate.subject == certificate.issuer
         && (issuers.is_none() || issuers == certificate.subject_key())
 }
 
-/// The length of an RSA key as cryptographers and providers count it: whole bytes.
+/// Returns the length of an RSA key in bits, in whole bytes as providers count it.
 pub(super) fn rsa_bits(key: &PublicKey<'_>) -> Option<usize> {
     Some(key.rsa_modulus()?.len() * 8)
 }

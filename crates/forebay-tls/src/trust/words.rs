@@ -6,10 +6,10 @@ use crate::info::name_text;
 use crate::text::{NAME_MAX, clean, list};
 use crate::x509::{CLIENT_AUTHENTICATION, Certificate, GeneralName, SERVER_AUTHENTICATION, dotted};
 
-/// So many purposes or rules stand in a message.
+/// The largest number of purposes or rules that a message names.
 const SHOWN: usize = 8;
 
-/// A certificate, by its subject, or by its first name where it has none.
+/// Names a certificate by its subject, or by its first name if the subject is empty.
 pub(super) fn who(certificate: &Certificate<'_>) -> String {
     let subject = clean(&certificate.subject.to_string(), NAME_MAX);
     if !subject.is_empty() {
@@ -35,7 +35,7 @@ const PURPOSES: [(ObjectIdentifier, &str); 7] = [
     (ObjectIdentifier::new_unwrap("2.5.29.37.0"), "any use (which does not count)"),
 ];
 
-/// What a certificate is made for, by its extended key usage.
+/// Lists the purposes of a certificate, from its extended key usage.
 pub(super) fn purposes(certificate: &Certificate<'_>) -> String {
     let Some(mut usage) = certificate.purposes() else {
         return "every use".to_owned();
@@ -55,7 +55,7 @@ pub(super) fn purposes(certificate: &Certificate<'_>) -> String {
     }
 }
 
-/// Digests that can be forged, by the signature algorithms that use them.
+/// Signature algorithms with a digest that can be forged.
 const WEAK: [(&str, &str); 7] = [
     ("1.2.840.113549.1.1.2", "MD2 and RSA"),
     ("1.2.840.113549.1.1.3", "MD4 and RSA"),
@@ -71,7 +71,7 @@ pub(super) fn is_weak(certificate: &Certificate<'_>) -> bool {
     WEAK.iter().any(|(weak, _)| *weak == oid)
 }
 
-/// How a certificate is signed.
+/// Names the signature algorithm of a certificate.
 pub(super) fn algorithm(certificate: &Certificate<'_>) -> String {
     let oid = dotted(certificate.signature_algorithm);
     match WEAK.iter().find(|(weak, _)| *weak == oid) {
@@ -80,7 +80,7 @@ pub(super) fn algorithm(certificate: &Certificate<'_>) -> String {
     }
 }
 
-/// For which names an authority may vouch, where that is limited.
+/// Lists the names that an authority may vouch for, if they are limited.
 pub(super) fn constraints(authority: &Certificate<'_>) -> Option<String> {
     let limits = authority.name_constraints()?;
     let mut rules = Vec::new();
@@ -99,7 +99,7 @@ fn subtrees(trees: &[GeneralName<'_>]) -> String {
     list(&names, SHOWN)
 }
 
-/// Limits on addresses are an address and a mask.
+/// Formats one limit. A limit on addresses consists of an address and a mask.
 fn subtree(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::Address(bytes) if bytes.len() == 8 || bytes.len() == 32 => {

@@ -11,7 +11,7 @@ use rcgen::{
 use super::{Certificate, GeneralName, Name, PublicKey, dotted, is_request, is_revocation_list};
 use crate::samples::{Authority, named};
 
-/// Certificates with everything that is read, in every form that rcgen can write.
+/// Certificates with every field that is read, in every form that rcgen can write.
 fn certificates() -> [Vec<u8>; 4] {
     let root = Authority::root_with("the root", |params| {
         let names = |name: &str| vec![GeneralSubtree::DnsName(name.to_owned())];
@@ -151,7 +151,7 @@ fn a_certificate_may_be_followed_by_something_where_that_is_allowed() {
     assert_eq!(Certificate::read_first(&der).unwrap().1, b"more");
 }
 
-/// An attribute that is no text is shown in hexadecimal, and one of an unknown kind by its number.
+/// Attributes that are not text are shown in hexadecimal, and those of an unknown kind with their number.
 #[test]
 fn every_name_has_a_text() {
     for (der, text) in [
@@ -165,7 +165,7 @@ fn every_name_has_a_text() {
     }
 }
 
-/// One change to bytes: one altered, some taken out, or some put in twice.
+/// One change to bytes: one byte altered, some removed, or some repeated.
 #[derive(Debug, Clone)]
 enum Change {
     Set(Index, u8),
@@ -227,7 +227,7 @@ proptest! {
     }
 }
 
-/// Asks for everything.
+/// Reads every field.
 fn look(certificate: &Certificate<'_>) {
     let texts = [certificate.subject.to_string(), certificate.issuer.to_string()];
     drop((texts, certificate.subject_key(), certificate.authority_key()));

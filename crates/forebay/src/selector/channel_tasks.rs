@@ -11,19 +11,18 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 use super::manager::SelectorManager;
 use crate::lock::lock;
 
-/// Bytes between the block and the other end of its channel.
+/// The number of bytes between the block and the other end of its channel.
 const CAPACITY: usize = 64 * 1024;
 
 impl SelectorManager {
-    /// Runs a block as a task that writes, and gives the channel from which that can be read. Up to
-    /// 64 KiB wait between the two.
+    /// Runs a block as a task that writes, and returns the channel from which its output is read. Up to 64
+    /// KiB wait between the two.
     ///
-    /// When the block ends well, so does the channel, whether it finished its half or dropped it.
-    /// When it ends in an error or a panic, or is cancelled by its selector, that becomes the
-    /// channel's cause: the reader gets it behind what was written before. An error that comes too
-    /// late for that is reported like a task's
-    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)). Dropping the
-    /// reader does not stop the block, but its next write fails with [`Reset`](ErrorKind::Reset).
+    /// If the block succeeds, the channel ends, whether the block finished its half or dropped it. If the
+    /// block fails, panics, or is cancelled by its selector, that error becomes the channel's cause: the
+    /// reader gets it behind what was written before. An error that comes too late for that is reported
+    /// like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)). Dropping
+    /// the reader does not stop the block, but its next write fails with [`Reset`](ErrorKind::Reset).
     ///
     /// # Examples
     ///
@@ -52,13 +51,12 @@ impl SelectorManager {
         ByteReadChannel::from_source(Box::new(source))
     }
 
-    /// Runs a block as a task that reads, and gives the channel through which it can be written to.
-    /// Up to 64 KiB wait between the two.
+    /// Runs a block as a task that reads, and returns the channel through which its input is written. Up to
+    /// 64 KiB wait between the two.
     ///
-    /// When the block ends in an error or a panic, or is cancelled by its selector, that becomes the
-    /// channel's cause: the writer's next call says so. An error that comes when the writer has
-    /// finished already is reported like a task's
-    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// If the block fails, panics, or is cancelled by its selector, that error becomes the channel's cause:
+    /// the writer's next call returns it. An error that comes after the writer has finished is reported
+    /// like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Examples
     ///
@@ -89,8 +87,8 @@ impl SelectorManager {
     }
 }
 
-/// Runs a block, and then settles how its channel ends. Where it is dropped on the way the block goes
-/// first, with its channel, and then its end.
+/// Runs a block, and then decides how its channel ends. If this is dropped before, the block is dropped
+/// first, with its channel, and then the end.
 async fn to_its_end<E>(
     block: impl Future<Output = Result<()>>,
     end: E,
@@ -109,7 +107,7 @@ struct WriterEnd {
 }
 
 impl WriterEnd {
-    /// An error that the reader is not told comes back.
+    /// Ends the channel. Returns an error that the reader cannot be told any more.
     fn settle(mut self, outcome: Result<()>) -> Result<()> {
         self.ended = true;
         let told = outcome.as_ref().map_or_else(|error| self.ending.fail(error), |()| true);
@@ -133,7 +131,7 @@ struct ReaderEnd {
 }
 
 impl ReaderEnd {
-    /// An error that the writer is not told comes back.
+    /// Ends the channel. Returns an error that the writer cannot be told any more.
     fn settle(self, outcome: Result<()>) -> Result<()> {
         let source = lock(&self.given_back).take();
         match (outcome, source) {
@@ -145,7 +143,7 @@ impl ReaderEnd {
         }
     }
 
-    /// Tells the writer, and not only when it next sends: then it would have accepted something.
+    /// Tells the writer now, and not only when it sends next: it would have accepted an item by then.
     fn tell(&self, mut source: PipeSource, cause: &Error) {
         source.abort(cause);
         if let Some(outbox) = self.outbox.upgrade() {
@@ -163,7 +161,7 @@ impl Drop for ReaderEnd {
     }
 }
 
-/// Why a block did not come to its end.
+/// The error of a block that did not run to its end.
 fn broken_off() -> Error {
     if unwinding() {
         Error::new(ErrorKind::Panicked, "channel").with_detail("the block behind it panicked")

@@ -13,14 +13,14 @@ use super::contain::{Kept, cancelled};
 use super::control::Control;
 use super::report::Reporter;
 
-/// Waits for a task and gives its result. Dropping it detaches the task: it goes on.
+/// Waits for a task and returns its result. Dropping the handle detaches the task, which continues.
 ///
-/// A panic in the task is an error with `is_panicked()`, an [`abort`](Self::abort) or a closed
-/// selector one with `is_cancelled()`.
+/// If the task panicked, the error has `is_panicked()`. If it was [aborted](Self::abort) or its selector
+/// was closed, the error has `is_cancelled()`.
 ///
 /// # Cancel safety
 ///
-/// Releases: the handle can be awaited again (by `&mut`) after a dropped wait.
+/// Releases: after a dropped wait, the handle can be awaited again (by `&mut`).
 ///
 /// # Examples
 ///
@@ -46,7 +46,7 @@ enum Inner<T> {
     Refused(Option<Error>),
 }
 
-// The result is moved out, never borrowed across polls.
+// The result is moved out, and never borrowed across polls.
 impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
@@ -62,8 +62,8 @@ impl<T> JoinHandle<T> {
         Self(Inner::Refused(Some(error)))
     }
 
-    /// Ends the task at its next await point: its future is dropped on its worker. Awaiting the
-    /// handle then gives an error with `is_cancelled()`, unless the task was done already.
+    /// Ends the task at its next await point: its future is dropped on its worker. Awaiting the handle then
+    /// returns an error with `is_cancelled()`, unless the task was complete already.
     #[doc(alias = "cancel")]
     pub fn abort(&self) {
         if let Inner::Task { control, .. } = &self.0 {
@@ -71,10 +71,10 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Lets the task go on alone, as dropping the handle does.
+    /// Detaches the task, which continues, as dropping the handle does.
     pub fn detach(self) {}
 
-    /// True when the task has ended.
+    /// Returns `true` if the task has ended.
     #[doc(alias = "isCompleted")]
     pub fn is_finished(&self) -> bool {
         match &self.0 {

@@ -1,5 +1,6 @@
 //! The table: its rows, the committed list that it must agree with, and running it.
 
+use forebay_testing::report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fmt;
@@ -124,7 +125,7 @@ pub(crate) fn run(test: &str, table: Vec<(&str, Vec<Row>)>) {
             cuts += numbers.next().unwrap();
         }
     }
-    println!("in {count} processes: {run} scenes, {cuts} cuts");
+    report(&format!("in {count} processes: {run} scenes, {cuts} cuts"));
     assert!(!has_failed, "see what the processes said");
     assert_eq!(run, scenes, "scenes that were run, and scenes that there are");
 }
@@ -182,7 +183,7 @@ fn run_share(share: Share, table: Vec<(&str, Vec<Row>)>) {
                 }
             }
         }
-        println!("{part}: {tally}");
+        report(&format!("{part}: {tally}"));
         total.add(tally);
     }
     println!("{ALL}{total}");

@@ -142,7 +142,7 @@ fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
     bench.outbox.advance();
     let mut deferred = bench.turns.defers.swap(0, SeqCst);
     assert!(deferred > 0, "the upper one is to be told that it closes");
-    // Somebody looks besides; and as at the end of a turn, what is deferred meanwhile is flushed too.
+    // Another call looks as well and, as at the end of a turn, what was deferred meanwhile is flushed.
     upper.advance();
     let mut flushed = 0;
     while deferred > 0 && flushed < 100 {

@@ -142,7 +142,7 @@ fn a_writer_that_moves_between_threads_keeps_its_order() {
     let writer = || {
         let _stage = WorkerStage::enter();
         loop {
-            // The lock stands for whatever hands a channel from task to task within a poll.
+            // The lock stands for any way to hand a channel from task to task within a poll.
             let mut next = lock(&next);
             for _ in 0..7 {
                 if *next == ITEMS {

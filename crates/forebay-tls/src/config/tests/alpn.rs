@@ -17,7 +17,7 @@ fn a_server_takes_the_first_of_its_own() {
 }
 
 #[test]
-fn s8_protocols_without_one_in_common_fail_the_handshake() {
+fn protocols_without_one_in_common_fail_the_handshake() {
     let (_root, client, server) = sides();
     let client = client.alpn(["h2"]).build().unwrap();
     let server = server.alpn(["http/1.1"]).build().unwrap();
@@ -27,7 +27,7 @@ fn s8_protocols_without_one_in_common_fail_the_handshake() {
 }
 
 #[test]
-fn s8_a_peer_without_protocols_is_refused_only_on_request() {
+fn a_peer_without_protocols_is_refused_only_on_request() {
     let (_root, client, server) = sides();
     let easy = client.clone().alpn(["h2"]).build().unwrap();
     assert!(easy.check_alpn(None).is_ok());

@@ -17,7 +17,7 @@ fn shaken(
 }
 
 #[test]
-fn s9_a_client_is_asked_for_as_much_as_was_set() {
+fn a_client_is_asked_for_as_much_as_was_set() {
     let (root, client, server) = sides();
     let trust = root.trust();
     let stranger = Authority::new("stranger").issue(&["client.example"]);

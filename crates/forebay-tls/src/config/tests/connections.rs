@@ -19,14 +19,14 @@ fn everything_may_go_to_another_thread() {
 }
 
 #[test]
-fn s8_the_name_that_a_client_asked_for_is_noted() {
+fn the_name_that_a_client_asked_for_is_noted() {
     let (_root, client, server) = sides();
     connect(&client.build().unwrap(), &server.build().unwrap());
     assert_eq!(notes::take().server_name.as_deref(), Some("localhost"));
 }
 
 #[test]
-fn s8_an_address_is_checked_and_not_asked_for() {
+fn an_address_is_checked_and_not_asked_for() {
     let root = Authority::new("root");
     let identity = Identity::from_pem(root.issue(&["127.0.0.1"]).both()).unwrap();
     let server = TlsConfig::server(identity).build().unwrap();
@@ -39,7 +39,7 @@ fn s8_an_address_is_checked_and_not_asked_for() {
 }
 
 #[test]
-fn s8_an_unknown_name_is_shown_the_one_identity() {
+fn an_unknown_name_is_shown_the_one_identity() {
     let (_root, client, server) = sides();
     let client = client.build().unwrap();
     let server = server.build().unwrap();

@@ -3,7 +3,7 @@ use forebay_io::ErrorKind;
 use super::sides;
 use crate::TlsConfig;
 use crate::config::{Store, server_name};
-use crate::seeds::property;
+use forebay_testing::property;
 
 #[test]
 fn names_and_addresses_are_read_as_they_are_written() {
@@ -27,7 +27,7 @@ fn names_and_addresses_are_read_as_they_are_written() {
 }
 
 #[test]
-fn s8_what_is_no_name_says_why() {
+fn what_is_no_name_says_why() {
     let long_label = format!("{}.example", "a".repeat(64));
     let long = format!("{}example", "a.".repeat(124));
     for (text, words) in [

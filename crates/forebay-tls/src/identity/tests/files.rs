@@ -17,7 +17,7 @@ fn certificates_and_key_may_be_in_one_file_or_in_two() {
 }
 
 #[test]
-fn s10_a_file_that_is_not_there_is_named() {
+fn a_file_that_is_not_there_is_named() {
     let leaf = Authority::new("root").issue(&["localhost"]);
     let directory = Directory::new();
     let there = directory.write("there.pem", leaf.both());
@@ -34,7 +34,7 @@ fn s10_a_file_that_is_not_there_is_named() {
 }
 
 #[test]
-fn s10_the_file_with_the_trouble_is_the_one_that_is_named() {
+fn the_file_with_the_trouble_is_the_one_that_is_named() {
     let root = Authority::new("root");
     let (one, other) = (root.issue(&["one.example"]), root.issue(&["other.example"]));
     let directory = Directory::new();
@@ -57,7 +57,7 @@ fn s10_the_file_with_the_trouble_is_the_one_that_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn s10_a_key_that_everybody_may_read_is_taken() {
+fn a_key_that_everybody_may_read_is_taken() {
     use std::os::unix::fs::PermissionsExt;
     let leaf = Authority::new("root").issue(&["localhost"]);
     let directory = Directory::new();

@@ -13,7 +13,7 @@ fn leaf() -> Issued {
     Authority::new("root").issue(&["localhost"])
 }
 
-/// A revocation list, with nobody on it.
+/// An empty revocation list.
 fn nobody_revoked() -> CertificateRevocationList {
     let root = Authority::root_with("root", |params| {
         params.key_usages = vec![KeyUsagePurpose::CrlSign];
@@ -29,8 +29,8 @@ fn nobody_revoked() -> CertificateRevocationList {
     list.signed_by(&root.issuer()).unwrap()
 }
 
-/// A text as both files, and alone: each refuses it in these words, names the path, and shows
-/// nothing of the key.
+/// Checks that a text, as both files and alone, is refused with these words and the path, and that nothing
+/// of the key is shown.
 #[track_caller]
 fn assert_refused(content: impl AsRef<[u8]>, key_pem: &str, says: &[&str]) {
     let directory = Directory::new();
@@ -51,14 +51,14 @@ fn assert_refused(content: impl AsRef<[u8]>, key_pem: &str, says: &[&str]) {
 }
 
 #[test]
-fn s10_an_empty_file_says_so() {
+fn an_empty_file_says_so() {
     let key = leaf().key_pem;
     assert_refused("", &key, &["not PEM but empty", "written completely"]);
     assert_refused(" \n\n", &key, &["not PEM but blank"]);
 }
 
 #[test]
-fn s10_a_file_without_a_certificate_says_what_it_has() {
+fn a_file_without_a_certificate_says_what_it_has() {
     let leaf = leaf();
     assert_refused(
         &leaf.key_pem,
@@ -68,7 +68,7 @@ fn s10_a_file_without_a_certificate_says_what_it_has() {
 }
 
 #[test]
-fn s10_a_file_without_a_key_says_what_it_has() {
+fn a_file_without_a_key_says_what_it_has() {
     let leaf = leaf();
     let content = format!("{0}{0}", leaf.pem);
     assert_refused(
@@ -79,14 +79,14 @@ fn s10_a_file_without_a_key_says_what_it_has() {
 }
 
 #[test]
-fn s10_two_keys_are_one_too_many() {
+fn two_keys_are_one_too_many() {
     let leaf = leaf();
     let content = format!("{}{}", leaf.both(), KeyPair::generate().unwrap().serialize_pem());
     assert_refused(content, &leaf.key_pem, &["2 private keys in it", "leave the others out"]);
 }
 
 #[test]
-fn s10_a_key_of_another_certificate_says_whose_certificate_it_is() {
+fn a_key_of_another_certificate_says_whose_certificate_it_is() {
     let leaf = leaf();
     let other = KeyPair::generate().unwrap().serialize_pem();
     let content = format!("{}{other}", leaf.pem);
@@ -98,7 +98,7 @@ fn s10_a_key_of_another_certificate_says_whose_certificate_it_is() {
 }
 
 #[test]
-fn s10_an_encrypted_key_says_so() {
+fn an_encrypted_key_says_so() {
     let leaf = leaf();
     let pkcs8 = leaf.key_pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let pkcs1 = leaf.key_pem.replace("PRIVATE KEY", "RSA PRIVATE KEY").replacen(
@@ -116,7 +116,7 @@ fn s10_an_encrypted_key_says_so() {
 }
 
 #[test]
-fn s10_a_file_of_another_kind_says_which() {
+fn a_file_of_another_kind_says_which() {
     let leaf = leaf();
     let key = KeyPair::from_pem(&leaf.key_pem).unwrap();
     let request = CertificateParams::default().serialize_request(&key).unwrap();
@@ -140,7 +140,7 @@ fn s10_a_file_of_another_kind_says_which() {
 }
 
 #[test]
-fn s10_sections_of_another_kind_are_named() {
+fn sections_of_another_kind_are_named() {
     let leaf = leaf();
     let key = KeyPair::from_pem(&leaf.key_pem).unwrap();
     let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
@@ -160,13 +160,13 @@ fn s10_sections_of_another_kind_are_named() {
     for (content, what, advice) in cases {
         assert_refused(content, &leaf.key_pem, &[what, advice]);
     }
-    // What stands where a label should could be anything.
+    // A malformed label could be any text.
     let strange = format!("-----BEGIN {PASSWORD}-----\n-----END {PASSWORD}-----\n{}", leaf.pem);
     assert_refused(strange, &leaf.key_pem, &["a section \"of an unknown kind\""]);
 }
 
 #[test]
-fn s10_damage_is_told_of_its_section() {
+fn damage_is_told_of_its_section() {
     let leaf = leaf();
     let (head, _) = leaf.key_pem.split_at(leaf.key_pem.len() / 2);
     let cut = format!("{}{head}", leaf.pem);
@@ -178,7 +178,7 @@ fn s10_damage_is_told_of_its_section() {
 }
 
 #[test]
-fn s10_what_does_not_parse_is_told_by_its_number() {
+fn what_does_not_parse_is_told_by_its_number() {
     let leaf = leaf();
     let second = leaf.key_pem.replace("PRIVATE KEY", "CERTIFICATE");
     let content = format!("{}{second}{}", leaf.pem, leaf.key_pem);
@@ -194,7 +194,7 @@ fn s10_what_does_not_parse_is_told_by_its_number() {
 }
 
 #[test]
-fn s10_der_says_what_it_was_given_instead() {
+fn der_says_what_it_was_given_instead() {
     let leaf = leaf();
     let none: [Vec<u8>; 0] = [];
     let other = KeyPair::generate().unwrap().serialize_der();

@@ -3,7 +3,7 @@ use crate::samples::{Authority, Directory, assert_hides};
 use crate::{ClientAuth, Identity, TlsConfig};
 
 #[test]
-fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
+fn debug_shows_whose_it_is_and_nothing_of_the_key() {
     let root = Authority::new("root");
     let leaf = root.issue(&["localhost"]);
     let directory = Directory::new();
@@ -34,7 +34,7 @@ fn s12_debug_shows_whose_it_is_and_nothing_of_the_key() {
 
 /// The search itself finds what it looks for.
 #[test]
-fn s12_a_key_that_is_shown_is_found() {
+fn a_key_that_is_shown_is_found() {
     let leaf = Authority::new("root").issue(&["localhost"]);
     for text in [
         leaf.key_pem.clone(),

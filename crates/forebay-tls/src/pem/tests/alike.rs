@@ -1,4 +1,4 @@
-//! The same bad file is refused in the same words, whether an identity or roots were looked for.
+//! A bad file is refused with the same words as an identity and as roots.
 
 use forebay_io::ErrorKind;
 use rcgen::KeyPair;
@@ -6,8 +6,8 @@ use rcgen::KeyPair;
 use crate::samples::{Authority, Directory, assert_hides, pem};
 use crate::{Identity, Trust};
 
-/// What is said behind the name of the call, by each that reads a file or bytes. None of it shows
-/// the key.
+/// Returns the error texts, without the name of the call, of each call that reads a file or bytes. None of
+/// them shows the key.
 #[track_caller]
 fn said(content: &[u8], key_pem: &str) -> Vec<String> {
     let directory = Directory::new();
@@ -36,7 +36,7 @@ fn said(content: &[u8], key_pem: &str) -> Vec<String> {
 }
 
 #[test]
-fn s10_identities_and_roots_are_refused_in_the_same_words() {
+fn identities_and_roots_are_refused_in_the_same_words() {
     let leaf = Authority::new("the root").issue(&["localhost"]);
     let key = &leaf.key_pem;
     let broken = leaf.pem.replacen("-----\nMII", "-----\nM*I", 1);
@@ -62,7 +62,7 @@ fn s10_identities_and_roots_are_refused_in_the_same_words() {
 }
 
 #[test]
-fn s10_a_bad_certificate_among_good_ones_is_told_by_its_number() {
+fn a_bad_certificate_among_good_ones_is_told_by_its_number() {
     let leaf = Authority::new("the root").issue(&["localhost"]);
     let content = format!("{}{}{}", leaf.pem, pem(b"not a certificate"), leaf.key_pem);
     let said = said(content.as_bytes(), &leaf.key_pem);
@@ -70,9 +70,9 @@ fn s10_a_bad_certificate_among_good_ones_is_told_by_its_number() {
     assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
 }
 
-/// What only the verifier finds wrong with a root: it says twice what its key may be used for.
+/// A fault of a root that only the verifier finds: its key usage occurs twice.
 #[test]
-fn s10_a_root_that_contradicts_itself_is_refused() {
+fn a_root_that_contradicts_itself_is_refused() {
     let root = Authority::root_with("the root", |params| {
         let usage = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 15], vec![3, 2, 1, 6]);
         params.custom_extensions.extend([usage.clone(), usage]);
@@ -83,7 +83,7 @@ fn s10_a_root_that_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn s10_roots_may_stand_among_other_sections() {
+fn roots_may_stand_among_other_sections() {
     let root = Authority::new("the root");
     let key = KeyPair::generate().unwrap();
     let text = format!("\u{feff}words\n{}{}{}", key.serialize_pem(), root.pem(), root.pem());
@@ -91,9 +91,9 @@ fn s10_roots_may_stand_among_other_sections() {
     assert_eq!(format!("{trust:?}"), "Trust::roots(2 roots)");
 }
 
-/// A text of nothing but headings is not repeated as a whole.
+/// A text that consists of BEGIN lines only is not repeated as a whole.
 #[test]
-fn s10_of_many_other_sections_a_few_are_named() {
+fn of_many_other_sections_a_few_are_named() {
     let section = "-----BEGIN MANY-----\n-----END MANY-----\n";
     let error = Trust::roots_pem(section.repeat(10_000)).unwrap_err();
     assert!(error.to_string().contains("a section \"MANY\" and 9992 more"), "{error}");

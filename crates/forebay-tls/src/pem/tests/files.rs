@@ -7,13 +7,13 @@ use crate::pem::{BYTES_MAX, Origin};
 use crate::samples::{Authority, Directory};
 use crate::{Identity, Trust};
 
-/// What both answer for a file.
+/// Returns the errors of both calls for a file.
 fn refusals(path: &Path) -> [Error; 2] {
     [Identity::from_pem_files(path, path).unwrap_err(), Trust::roots_pem_file(path).unwrap_err()]
 }
 
 #[test]
-fn s10_a_file_that_is_not_there_is_named_by_both() {
+fn a_file_that_is_not_there_is_named_by_both() {
     for error in refusals(Path::new("/nowhere/some.pem")) {
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(error.address(), Some("/nowhere/some.pem"));
@@ -22,7 +22,7 @@ fn s10_a_file_that_is_not_there_is_named_by_both() {
 }
 
 #[test]
-fn s10_a_directory_is_no_file() {
+fn a_directory_is_no_file() {
     let directory = Directory::new();
     for error in refusals(directory.path()) {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -31,9 +31,9 @@ fn s10_a_directory_is_no_file() {
     }
 }
 
-/// Root may read everything, so that the system's refusal cannot be had everywhere.
+/// Root may read everything, so the system does not refuse everywhere.
 #[test]
-fn s10_a_file_that_may_not_be_read_says_who_should_be_let() {
+fn a_file_that_may_not_be_read_says_who_should_be_let() {
     let path = Some(Path::new("/etc/keys/server.pem"));
     let origin = Origin { operation: "Identity::from_pem_files", path };
     let error = origin.unreadable(io::Error::from(io::ErrorKind::PermissionDenied));
@@ -43,10 +43,10 @@ fn s10_a_file_that_may_not_be_read_says_who_should_be_let() {
 }
 
 #[test]
-fn s10_a_huge_file_is_not_read_to_its_end() {
+fn a_huge_file_is_not_read_to_its_end() {
     let directory = Directory::new();
     let path = directory.path().join("huge.pem");
-    // A hole: it has no content on the disk.
+    // A sparse file, which takes no space on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     for error in refusals(&path) {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -56,7 +56,7 @@ fn s10_a_huge_file_is_not_read_to_its_end() {
 }
 
 #[test]
-fn s10_what_is_given_has_the_limit_of_a_file() {
+fn what_is_given_has_the_limit_of_a_file() {
     let mut text = Authority::new("the root").pem().into_bytes();
     text.resize(usize::try_from(BYTES_MAX).unwrap(), b'\n');
     assert!(Trust::roots_pem(&text).is_ok());

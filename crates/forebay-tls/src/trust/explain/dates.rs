@@ -1,4 +1,4 @@
-//! What to say of dates.
+//! Explanations of dates.
 
 use forebay_io::TlsFault;
 use rustls::CertificateError;
@@ -11,8 +11,8 @@ use crate::trust::words::who;
 use crate::x509::Certificate;
 
 impl Scene<'_> {
-    /// The error tells which date it was, because others of the chain may be past, too, and do no
-    /// harm.
+    /// Explains an expired certificate. The error tells which date it was: other certificates of the chain
+    /// may have expired, too, without doing harm.
     pub(super) fn expired(&self, error: &CertificateError) -> Refusal {
         let is_late = |end: i64| match error {
             CertificateError::ExpiredContext { not_after, .. } => end == seconds(*not_after),

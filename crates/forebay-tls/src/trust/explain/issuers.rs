@@ -1,4 +1,4 @@
-//! What to say of those who vouch, and of those for whom nobody does.
+//! Explanations of issuers, and of certificates without a trusted one.
 
 use forebay_io::TlsFault;
 
@@ -73,8 +73,8 @@ impl Scene<'_> {
         )
     }
 
-    /// A weak issuer's signatures are not even looked at, and a root that was made anew under its
-    /// old name is the most frequent of the other causes.
+    /// Explains a signature that does not match. The signatures of an issuer with a weak key are not even
+    /// checked. Of the other causes, the most frequent is a root that was made anew under its old name.
     pub(super) fn bad_signature(&self) -> Refusal {
         let weak = self.path.iter().skip(1).find_map(|c| {
             let bits = rsa_bits(&c.public_key).filter(|bits| *bits < RSA_BITS_MIN)?;

@@ -1,4 +1,4 @@
-//! Clients that are refused (row S9).
+//! Clients that are refused.
 
 use forebay_io::{ErrorKind, TlsFault};
 use rcgen::date_time_ymd;
@@ -9,7 +9,7 @@ use super::{
 use crate::Trust;
 
 #[test]
-fn s9_an_expired_client() {
+fn an_expired_client() {
     let root = Authority::new("the root");
     let leaf = root.leaf_with(&[], |params| {
         for_clients(params);
@@ -25,7 +25,7 @@ fn s9_an_expired_client() {
 }
 
 #[test]
-fn s9_a_client_of_somebody_else() {
+fn a_client_of_somebody_else() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("a stranger"));
     refused(
         ask_client(&root.trust(), &[stranger.leaf_with(&[], for_clients)]),
@@ -37,7 +37,7 @@ fn s9_a_client_of_somebody_else() {
 }
 
 #[test]
-fn s9_a_client_with_a_root_of_its_own() {
+fn a_client_with_a_root_of_its_own() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("a stranger"));
     let chain = [stranger.leaf_with(&[], for_clients), stranger.der.clone()];
     refused(
@@ -50,7 +50,7 @@ fn s9_a_client_with_a_root_of_its_own() {
 }
 
 #[test]
-fn s9_a_client_that_signed_itself() {
+fn a_client_that_signed_itself() {
     let root = Authority::new("the root");
     refused(
         ask_client(&root.trust(), &[self_signed(&named("somebody", &[]))]),
@@ -62,7 +62,7 @@ fn s9_a_client_that_signed_itself() {
 }
 
 #[test]
-fn s9_a_servers_certificate_at_a_client() {
+fn a_servers_certificate_at_a_client() {
     let root = Authority::new("the root");
     refused(
         ask_client(&root.trust(), &[root.leaf_with(&[], for_servers)]),
@@ -74,14 +74,14 @@ fn s9_a_servers_certificate_at_a_client() {
 }
 
 #[test]
-fn s9_a_client_whose_key_is_not_pinned() {
+fn a_client_whose_key_is_not_pinned() {
     let root = Authority::new("the root");
     let trust = Trust::pinned([[7; 32]]).unwrap();
     refused(
         ask_client(&trust, &[root.leaf_with(&[], for_clients)]),
         TlsFault::PinMismatch,
         "a client with the pinned key",
-        "came one with sha256//",
+        "received one with sha256//",
         "Trust::pinned",
     );
 }

@@ -1,11 +1,11 @@
-//! Roots from files. What is said of bad ones is tested where files are read.
+//! Roots from files. The errors of bad ones are tested where files are read.
 
 use super::Authority;
 use crate::Trust;
 use crate::samples::Directory;
 
 #[test]
-fn s10_a_good_file_is_read() {
+fn a_good_file_is_read() {
     let directory = Directory::new();
     let path = directory.write("roots.pem", Authority::new("the root").pem());
     let trust = Trust::roots_pem_file(&path).unwrap();
@@ -15,7 +15,7 @@ fn s10_a_good_file_is_read() {
 }
 
 #[test]
-fn s12_a_file_with_a_key_is_not_quoted() {
+fn a_file_with_a_key_is_not_quoted() {
     let leaf = Authority::new("the root").issue(&["localhost"]);
     let key = &leaf.key_pem;
     for content in [key.clone(), key.replace("-----END", "--END"), key.replace("MIG", "M!G")] {

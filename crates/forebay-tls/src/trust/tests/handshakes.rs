@@ -1,4 +1,4 @@
-//! Whole handshakes in memory: the alert that the other side gets, and what both learn.
+//! Whole handshakes in memory: the alert that the other side gets, and the errors of both.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ const HOST: &str = "www.example.com";
 /// A chain and the key of its first certificate.
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// A server's for these names; a client's where there are none.
+/// A server's certificate for these names; a client's certificate if there are none.
 fn pair(root: &Authority, names: &[&str]) -> Pair {
     pair_with(root, names, |params| {
         if names.is_empty() {
@@ -64,7 +64,7 @@ fn server((chain, key): Pair, clients: Option<&Trust>, alpn: &[u8]) -> ServerCon
     ServerConnection::new(Arc::new(config)).unwrap()
 }
 
-/// Passes everything from one side to the other, and says what that one makes of it.
+/// Passes everything from one side to the other, and returns the other's result.
 fn pass<A, B>(
     from: &mut ConnectionCommon<A>,
     to: &mut ConnectionCommon<B>,
@@ -85,7 +85,7 @@ fn pass<A, B>(
     Ok(())
 }
 
-/// Drives both sides until nothing is left to say; what each of them ended with.
+/// Drives both sides until neither has anything to send, and returns their results.
 fn shake(
     client: &mut ClientConnection,
     server: &mut ServerConnection,
@@ -130,7 +130,7 @@ fn what_was_agreed_on_is_told_on_both_sides() {
     server.reader().read_exact(&mut byte).unwrap();
 }
 
-/// A refusal is told here and alerted there.
+/// A refusal is an error at this side and an alert at the other.
 #[track_caller]
 fn refused_by_the_client(trust: &Trust, chain: Pair, fault: TlsFault, alert: &str) {
     let mut client = client(trust, None);
@@ -140,7 +140,7 @@ fn refused_by_the_client(trust: &Trust, chain: Pair, fault: TlsFault, alert: &st
     assert_eq!(of_client.tls_fault(), Some(fault), "{of_client}");
     assert!(of_client.to_string().starts_with("tls: "), "{of_client}");
     assert_eq!(of_server.tls_fault(), Some(TlsFault::RefusedByPeer), "{of_server}");
-    let alert = format!("its alert {alert} came; ");
+    let alert = format!("received its alert {alert}; ");
     assert!(of_server.to_string().contains(&alert), "{of_server}");
 }
 
@@ -180,7 +180,7 @@ fn the_server_gets_the_alert_that_belongs_to_the_refusal() {
 }
 
 #[test]
-fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
+fn a_client_gets_the_alert_that_belongs_to_the_refusal() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("a stranger"));
     let trust = root.trust();
     let itself = {
@@ -201,23 +201,23 @@ fn s9_a_client_gets_the_alert_that_belongs_to_the_refusal() {
         assert_eq!(of_server.tls_fault(), Some(fault), "{of_server}");
         assert!(of_server.to_string().starts_with("accept_tls: "), "{of_server}");
         assert_eq!(of_client.tls_fault(), Some(TlsFault::RefusedByPeer));
-        assert!(of_client.to_string().contains(&format!("alert {alert} came; ")), "{of_client}");
+        assert!(of_client.to_string().contains(&format!("alert {alert}; ")), "{of_client}");
     }
 }
 
 #[test]
-fn s8_no_protocol_in_common_is_told_on_both_sides() {
+fn no_protocol_in_common_is_told_on_both_sides() {
     let root = Authority::new("the root");
     let mut client = client(&root.trust(), None);
     let mut server = server(pair(&root, &[HOST]), None, b"other");
     let (of_client, of_server) = shake(&mut client, &mut server);
     assert_eq!(of_server.unwrap_err().tls_fault(), Some(TlsFault::NoCommonProtocol));
     let of_client = of_client.unwrap_err().to_string();
-    assert!(of_client.contains("no_application_protocol came; "), "{of_client}");
+    assert!(of_client.contains("no_application_protocol; "), "{of_client}");
 }
 
 #[test]
-fn s5_plain_text_is_not_tls() {
+fn plain_text_is_not_tls() {
     let root = Authority::new("the root");
     for text in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"220 ready\r\n", &[0; 64]] {
         let mut server = server(pair(&root, &[HOST]), None, b"greeting");
@@ -228,7 +228,7 @@ fn s5_plain_text_is_not_tls() {
     }
 }
 
-/// Whoever answers with somebody else's certificate does not have its key.
+/// A server that shows another server's certificate does not have its key.
 #[test]
 fn a_stolen_certificate_without_its_key_is_refused() {
     let root = Authority::new("the root");
@@ -247,6 +247,6 @@ fn a_stolen_certificate_without_its_key_is_refused() {
         let of_client = of_client.unwrap_err();
         assert_eq!(of_client.tls_fault(), Some(TlsFault::InvalidCertificate), "{of_client}");
         assert!(of_client.to_string().contains("the signature does not fit"), "{of_client}");
-        assert!(of_server.unwrap_err().to_string().contains("decrypt_error came; "));
+        assert!(of_server.unwrap_err().to_string().contains("decrypt_error; "));
     }
 }

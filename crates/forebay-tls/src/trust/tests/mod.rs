@@ -1,4 +1,4 @@
-//! The verifiers, asked directly: which chains are believed, and what is said of the others.
+//! The verifiers, called directly: the chains they accept, and the errors for the others.
 
 mod anybody;
 mod bad_clients;
@@ -17,6 +17,7 @@ mod signatures;
 mod system;
 mod weak;
 
+use forebay_testing::report;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::fault::{Known, explained};
 use crate::notes;
 use crate::samples::{Authority, named, pem, self_signed};
 
-/// New Year of 2030, the day of all these tests: no clock of a machine takes part.
+/// New Year of 2030, the time of all these tests, which use no clock.
 const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
 
 fn provider() -> Arc<CryptoProvider> {
@@ -45,7 +46,7 @@ fn for_servers(params: &mut CertificateParams) {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
 }
 
-/// Asks whether a server with this chain is believed to be `host`.
+/// Verifies a server with this chain as `host`.
 fn ask(trust: &Trust, host: &str, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
     ask_loaded(trust, None, host, chain)
 }
@@ -65,7 +66,7 @@ fn ask_loaded(
     }
 }
 
-/// Asks whether a client with this chain is believed.
+/// Verifies a client with this chain.
 fn ask_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
     let verifier = trust.client_verifier(&provider(), true)?;
     notes::take();
@@ -75,13 +76,13 @@ fn ask_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> Result<(), Error> 
     }
 }
 
-/// A refusal has its own kind, and says what was expected, what came, and what to do.
+/// Checks that a refusal has its own kind, and says what was expected, what was received, and what to do.
 #[track_caller]
 fn refused(result: Result<(), Error>, fault: TlsFault, expected: &str, came: &str, remedy: &str) {
     let error = result.expect_err("a bad chain was believed");
     assert_eq!(error.tls_fault(), Some(fault), "{error}");
     let text = error.to_string();
-    println!("{fault:?}: {text}");
+    report(&format!("{fault:?}: {text}"));
     let (head, tail) = text.split_once(", but ").unwrap_or_default();
     let (middle, end) = tail.split_once("; ").unwrap_or_default();
     for (part, words, what) in

@@ -10,7 +10,7 @@ use crate::{Trust, notes};
 
 const HOST: &str = "www.example.com";
 
-/// Who merely shows a certificate has not proved anything, whoever is accepted.
+/// A peer that merely shows a certificate has proved nothing, also if every peer is accepted.
 #[test]
 fn a_signature_of_the_handshake_is_always_checked() {
     let root = Authority::new("the root");
@@ -44,7 +44,7 @@ fn not_signed(whose: &str, error: Error) {
     );
 }
 
-/// What a peer sends as its signature: a scheme and so many bytes.
+/// A peer's signature: a scheme and the signature's bytes.
 fn signature(scheme: SignatureScheme, bytes: &[u8]) -> DigitallySignedStruct {
     let mut encoded = u16::from(scheme).to_be_bytes().to_vec();
     encoded.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());

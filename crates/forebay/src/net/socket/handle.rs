@@ -1,4 +1,4 @@
-//! What every clone of a socket and every open channel holds.
+//! The state that every clone of a socket and every open channel holds.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,14 +7,15 @@ use forebay_io::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 use forebay_tls::TlsConfig;
 
+use super::close;
+use super::core::Core;
 use super::drain::SocketDrain;
 #[cfg(feature = "tls")]
 use super::secured::{self, Secured};
 use super::source::SocketSource;
 use super::turns::SocketTurns;
-use super::{Core, close};
 
-/// What a listener has promised for its connections: TLS, at their first use.
+/// The promise of a listener for its connections: TLS, at their first use.
 #[derive(Debug, Clone, Default)]
 pub(in crate::net) struct Promise {
     #[cfg(feature = "tls")]
@@ -35,11 +36,11 @@ impl Promise {
 /// Held by every clone and every open channel; dropping the last one closes the connection.
 pub(super) struct Handle {
     core: Arc<Core>,
-    /// The write side, from its opening on. It holds the core, and the core does not hold it.
+    /// The write side, once it is open. It holds the core, so the core must not hold it.
     outbox: OnceLock<Arc<Outbox>>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     promise: Promise,
-    /// TLS, which writes into that write side.
+    /// The TLS session, which writes into that write side.
     #[cfg(feature = "tls")]
     secured: OnceLock<Secured>,
 }
@@ -68,7 +69,7 @@ impl Handle {
         self.outbox.get().cloned()
     }
 
-    /// The outermost write side; from now on there is one.
+    /// The outermost write side, which is opened if necessary.
     pub(super) fn outermost_outbox(&self) -> &Arc<Outbox> {
         #[cfg(feature = "tls")]
         if let Some(secured) = self.secured_or_promised() {
@@ -77,16 +78,16 @@ impl Handle {
         self.open_outbox()
     }
 
-    /// Where a user's channel reads from, as one more handle.
+    /// The source of a user's channel, which is one more handle.
     pub(super) fn source(self: &Arc<Self>) -> Box<dyn Source> {
         #[cfg(feature = "tls")]
         if let Some(secured) = self.secured_or_promised() {
             return secured.source(Arc::clone(self) as _);
         }
-        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self)))
+        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self) as _))
     }
 
-    /// The connection's own write side; from now on there is one.
+    /// The write side of the connection itself, which is opened if necessary.
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
             let turns = Arc::new(SocketTurns::new(Arc::clone(&self.core)));
@@ -100,8 +101,8 @@ impl Handle {
 
 #[cfg(feature = "tls")]
 impl Handle {
-    /// Begins the handshake that the listener has promised, if there is one that has not begun: without
-    /// it nothing of the peer's is read, its end included.
+    /// Begins the handshake that the listener has promised, unless it has begun: without it nothing of the
+    /// peer is read, not even its end.
     pub(super) fn begin_promised(&self) {
         self.secured_or_promised();
     }
@@ -110,12 +111,12 @@ impl Handle {
         self.secured.get()
     }
 
-    /// True when there is TLS, or will be.
+    /// True if the connection has TLS, or will have it.
     pub(super) fn is_secure(&self) -> bool {
         self.promise.is_some() || self.secured.get().is_some()
     }
 
-    /// Lays TLS on top; `None` when somebody else has.
+    /// Adds TLS on top; `None` if another call has done so.
     pub(super) fn set_secured(&self, make: impl FnOnce() -> Secured) -> Option<&Secured> {
         let mut is_first = false;
         let secured = self.secured.get_or_init(|| {
@@ -125,7 +126,7 @@ impl Handle {
         is_first.then_some(secured)
     }
 
-    /// TLS, where there is any. What was promised begins now.
+    /// The TLS session, if there is one. A promised one begins now.
     pub(super) fn secured_or_promised(&self) -> Option<&Secured> {
         let config = match (self.secured.get(), &self.promise.tls) {
             (None, Some(config)) => config,

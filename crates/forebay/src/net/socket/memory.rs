@@ -1,4 +1,4 @@
-//! A connection in memory: two lanes, and two ends that each read one and write the other.
+//! A connection in memory: two lanes, and two ends that each read one of them and write the other.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
 use forebay_io::{Error, ErrorKind};
 
-use super::link::{Note, OnTheWay};
+use super::note::Note;
+use super::on_the_way::OnTheWay;
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
 use crate::selector::{Shared, closed};
@@ -23,11 +24,11 @@ pub(in crate::net) struct MemoryEnd {
 }
 
 impl MemoryEnd {
-    /// Two ends, with this capacity in each direction.
+    /// Makes two ends, with this capacity in each direction.
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// If the capacity is zero.
     pub(in crate::net) fn pair(selector: &Arc<Shared>, capacity: usize) -> (Arc<Self>, Arc<Self>) {
         let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
         let left = Self::new(selector, Arc::clone(&back), Arc::clone(&forth));
@@ -37,9 +38,9 @@ impl MemoryEnd {
     fn new(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Arc<Self> {
         let released = AtomicBool::new(false);
         let end = Arc::new(Self { inbound, outbound, released, selector: Arc::clone(selector) });
-        // No poll watches it.
+        // No poll watches this end, so a closing selector wakes it itself.
         let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
-        selector.on_closing(Arc::downgrade(&waits));
+        selector.closing().on_change(Arc::downgrade(&waits));
         end
     }
 
@@ -52,7 +53,7 @@ impl MemoryEnd {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         if let Err(refusal) = self.check(waits) {
             return Poll::Ready(Err(refusal));
@@ -61,17 +62,17 @@ impl MemoryEnd {
         if received.is_pending()
             && let Err(refusal) = self.check(waits)
         {
-            // Whoever closed meanwhile has found nobody to wake.
+            // A close since the first check has found no waker to wake.
             return Poll::Ready(Err(refusal));
         }
         received.map_err(Into::into)
     }
 
     pub(super) fn on_the_way(&self) -> OnTheWay {
-        OnTheWay::new(self.inbound.queued(), self.outbound.queued())
+        OnTheWay { unread: self.inbound.queued() as u64, unsent: self.outbound.queued() as u64 }
     }
 
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_receive(&mut cx, Waits::WayOut, inlet, note) {
             Poll::Ready(received) => received,
@@ -111,7 +112,7 @@ impl MemoryEnd {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Gives this end back, with a reset or with the end mark. True the first time.
+    /// Releases this end, with a reset or with the end mark. True the first time.
     pub(super) fn release(&self, reset: bool, after: &mut Afterwards) -> bool {
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
@@ -122,7 +123,7 @@ impl MemoryEnd {
             self.outbound.abort(&cause, after);
             self.inbound.reader_gone(Some(&cause), after)
         } else {
-            // A lane that has failed has told the other end already.
+            // A lane that has failed has already reported that to the other end.
             self.outbound.end(after).ok();
             self.inbound.reader_gone(None, after)
         };
@@ -141,7 +142,7 @@ impl MemoryEnd {
     fn check(&self, waits: Waits) -> io::Result<()> {
         let refused = match waits {
             Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.is_stopped(),
+            Waits::WayOut => self.selector.closing().has_stopped(),
         };
         if self.is_released() {
             Err(released())

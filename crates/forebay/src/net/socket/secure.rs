@@ -1,4 +1,4 @@
-//! Securing a connection: at its beginning, or in the middle of what is said.
+//! Starts TLS on a connection: on a new one, or in the middle of a conversation.
 
 use std::sync::Arc;
 
@@ -11,29 +11,30 @@ use super::source::SocketSource;
 use super::{Connection, Core, Socket};
 
 impl Socket {
-    /// Makes this connection a TLS connection, as its client: channels opened from now on, from any
-    /// clone, are secure. Without another
-    /// [`server_name`](forebay_tls::TlsClientBuilder::server_name) in the configuration, the name
-    /// or IP address that was connected to is the one that the server's certificate must be for.
+    /// Makes this connection a TLS connection, as its client. Channels that are opened from now on, from
+    /// any clone, are secure. The server's certificate must be valid for the name or IP address that was
+    /// connected to, unless the configuration sets another
+    /// [`server_name`](forebay_tls::TlsClientBuilder::server_name).
     ///
     /// # Errors
     ///
-    /// - [`Tls`](ErrorKind::Tls) with what is wrong: the certificate, the versions, what the peer
-    ///   refuses. The message says what was expected, what came, and what to do.
-    /// - [`TimedOut`](ErrorKind::TimedOut) after the configuration's
-    ///   [`handshake_timeout`](forebay_tls::TlsClientBuilder::handshake_timeout), 10 s by default.
-    /// - [`NotFound`](ErrorKind::NotFound): the system's roots are to be trusted, and there are none;
-    ///   [`Exhausted`](ErrorKind::Exhausted): there was no descriptor left to read them all. Neither is
-    ///   kept: the next connection reads them again.
+    /// - [`Tls`](ErrorKind::Tls) with the problem: the certificate, the versions, or a refusal by the peer.
+    ///   The message tells what was expected, what was received, and what to do.
+    /// - [`TimedOut`](ErrorKind::TimedOut) after the
+    ///   [`handshake_timeout`](forebay_tls::TlsClientBuilder::handshake_timeout) of the configuration, 10 s
+    ///   by default.
+    /// - [`NotFound`](ErrorKind::NotFound): the configuration trusts the system's roots, and there are
+    ///   none; [`Exhausted`](ErrorKind::Exhausted): there was no descriptor left to read all of them.
+    ///   Neither result is cached: the next connection reads the roots again.
     /// - [`AlreadyOpened`](ErrorKind::AlreadyOpened): a channel is open, and nothing was changed;
-    ///   [`Connection::tls`] takes open ones over.
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): a server's configuration, no name to check, or
-    ///   TLS is there already.
-    /// - What the connection met: [`Reset`](ErrorKind::Reset), …
+    ///   [`Connection::tls`] takes over open channels.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the configuration is for servers, there is no name to
+    ///   check, or the connection has TLS already.
+    /// - The error that the connection met: [`Reset`](ErrorKind::Reset), …
     ///
     /// # Cancel safety
     ///
-    /// Aborts: dropped before it is complete, it resets the connection.
+    /// Aborts: a call that is dropped before it is complete resets the connection.
     ///
     /// # Examples
     ///
@@ -53,22 +54,22 @@ impl Socket {
         self.secure("tls", config, true).await
     }
 
-    /// Makes this connection a TLS connection, as its server. [`ServerSocket::tls`] does this for
-    /// every accepted connection, at its first use.
+    /// Makes this connection a TLS connection, as its server. [`ServerSocket::tls`] does this for every
+    /// accepted connection, at its first use.
     ///
     /// [`ServerSocket::tls`]: crate::ServerSocket::tls
     ///
     /// # Errors
     ///
-    /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
-    /// [`LimitExceeded`](ErrorKind::LimitExceeded) when too many peers had begun a handshake, and
-    /// this one was the oldest ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)), or
-    /// [`Exhausted`](ErrorKind::Exhausted) when it was and no descriptor was left for another
+    /// As [`tls`](Self::tls), except that the configuration must be for servers; and
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) if too many peers had begun a handshake and this one was
+    /// the oldest ([`handshakes_max`](crate::SelectorBuilder::handshakes_max)), or
+    /// [`Exhausted`](ErrorKind::Exhausted) if it was the oldest and no descriptor was left for another
     /// connection.
     ///
     /// # Cancel safety
     ///
-    /// Aborts: dropped before it is complete, it resets the connection.
+    /// Aborts: a call that is dropped before it is complete resets the connection.
     ///
     /// # Examples
     ///
@@ -99,14 +100,13 @@ impl Socket {
         self.secure("accept_tls", config, false).await
     }
 
-    /// Waits until the TLS handshake is complete, and says what was agreed on. Only a connection of
-    /// a [`ServerSocket::tls`](crate::ServerSocket::tls) needs it, to decide by the name or the
-    /// protocol that its peer asked for before anything is read: it begins the handshake if nobody
-    /// has yet.
+    /// Waits until the TLS handshake is complete, and returns its results. Only a connection from
+    /// [`ServerSocket::tls`](crate::ServerSocket::tls) needs this, to decide by the name or the protocol
+    /// that its peer requested before anything is read. It begins the handshake if that has not begun.
     ///
     /// # Errors
     ///
-    /// As [`accept_tls`](Self::accept_tls); [`InvalidInput`](ErrorKind::InvalidInput) when there is
+    /// As [`accept_tls`](Self::accept_tls); [`InvalidInput`](ErrorKind::InvalidInput) if the connection has
     /// no TLS.
     ///
     /// # Cancel safety
@@ -149,9 +149,9 @@ impl Socket {
         secured.session().info().ok_or_else(|| self.0.core().refusal("handshake"))
     }
 
-    /// Returns what the TLS handshake agreed on; `None` without TLS, and before the handshake is
-    /// complete, which [`handshake`](Self::handshake) waits for; that has an example. It stays known
-    /// after the connection has ended.
+    /// Returns the results of the TLS handshake; `None` without TLS, and before the handshake is complete.
+    /// [`handshake`](Self::handshake) waits for that, and has an example. The results stay available after
+    /// the connection has ended.
     pub fn tls_info(&self) -> Option<TlsInfo> {
         self.0.secured()?.session().info()
     }
@@ -168,7 +168,7 @@ impl Socket {
         if self.0.is_secure() {
             return Err(secure_already(operation));
         }
-        if !core.take_halves() {
+        if !core.halves().take_both() {
             return Err(Error::new(ErrorKind::AlreadyOpened, operation)
                 .with_detail("a channel of this socket is open: Connection::tls takes it over"));
         }
@@ -176,31 +176,31 @@ impl Socket {
         let secured = self.0.set_secured(|| Secured::over(core, below));
         let secured = secured.ok_or_else(|| secure_already(operation))?;
         let outcome = shake(core, secured.session(), config).await;
-        // Also when it failed: then they say why.
-        core.give_halves_back();
+        // Also after a failure: channels that are opened then report the reason.
+        core.halves().give_back();
         outcome.map(|()| self.clone())
     }
 }
 
 impl Connection {
-    /// Makes this connection a TLS connection in the middle of what is said, as its client: what
-    /// STARTTLS asks for (RFC 3207, for instance). What was written before is sent first; from then
-    /// on both channels are secure.
+    /// Makes this connection a TLS connection in the middle of a conversation, as its client, as STARTTLS
+    /// requires (RFC 3207, for instance). Bytes written before are sent first; from then on both channels
+    /// are secure.
     ///
-    /// Bytes that have arrived already and that nobody has read are refused: whoever sits between
-    /// the peers could have put them there, for them to be taken as part of the secure conversation
-    /// ([`replay_buffered`](forebay_tls::TlsClientBuilder::replay_buffered) takes them as the
-    /// beginning of the peer's handshake instead).
+    /// Bytes that have arrived before the handshake and were not read are refused: an attacker between the
+    /// peers could have put them there, to have them taken as part of the secure conversation. With
+    /// [`replay_buffered`](forebay_tls::TlsClientBuilder::replay_buffered) they are taken as the beginning
+    /// of the peer's handshake instead.
     ///
     /// # Errors
     ///
-    /// As [`Socket::tls`], but for the open channels; and [`InvalidInput`](ErrorKind::InvalidInput) for
-    /// bytes that are buffered. A server's configuration, and TLS that is there already, are refused
-    /// before anything is changed. Whatever else it is, the connection is reset.
+    /// As [`Socket::tls`], except for the open channels; and [`InvalidInput`](ErrorKind::InvalidInput) for
+    /// buffered bytes. A configuration for servers, and a connection that has TLS already, are refused
+    /// before anything is changed. Any other error resets the connection.
     ///
     /// # Cancel safety
     ///
-    /// Aborts: dropped before it is complete, it resets the connection.
+    /// Aborts: a call that is dropped before it is complete resets the connection.
     ///
     /// # Examples
     ///
@@ -234,16 +234,17 @@ impl Connection {
         self.upgrade("tls", config, true).await
     }
 
-    /// As [`tls`](Self::tls), as its server. The example there has both sides.
+    /// Makes this connection a TLS connection like [`tls`](Self::tls), but as its server. The example there
+    /// shows both sides.
     ///
     /// # Errors
     ///
-    /// As [`tls`](Self::tls), with a client's configuration as the wrong one; and
+    /// As [`tls`](Self::tls), except that the configuration must be for servers; and
     /// [`LimitExceeded`](ErrorKind::LimitExceeded), as [`Socket::accept_tls`].
     ///
     /// # Cancel safety
     ///
-    /// Aborts: dropped before it is complete, it resets the connection.
+    /// Aborts: a call that is dropped before it is complete resets the connection.
     #[doc(alias = "STARTTLS")]
     pub async fn accept_tls(&mut self, config: &TlsConfig) -> Result<()> {
         self.upgrade("accept_tls", config, false).await
@@ -267,7 +268,7 @@ impl Connection {
         unfinished.is_over = true;
         if let Err(error) = &outcome {
             core.abort_whole(error.clone());
-            // What was not protected, and came where only TLS was to come, is nobody's to read.
+            // Unprotected bytes that arrived where only TLS was expected must not be read.
             self.input.abort_with(error.clone());
         }
         outcome
@@ -287,8 +288,8 @@ impl Connection {
                 .with_address(core.remote_address())
                 .with_detail(format!(
                     "{buffered} bytes have arrived in front of the handshake and were not read: \
-                     they are not protected, and may be anybody's (read them first, or have them \
-                     taken as the handshake's with replay_buffered)"
+                     they are not protected, and may come from an attacker (read them first, or have \
+                     them taken as part of the handshake with replay_buffered)"
                 )));
         }
         let layer = SocketSource::for_layer(Arc::clone(core));
@@ -302,7 +303,7 @@ impl Connection {
     }
 }
 
-/// An upgrade that may be dropped in the middle.
+/// Aborts the connection of an upgrade that is dropped before it is complete.
 struct Unfinished<'a> {
     core: &'a Arc<Core>,
     is_over: bool,

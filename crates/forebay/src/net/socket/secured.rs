@@ -1,8 +1,8 @@
-//! What lies on top of a connection that is secure: a session, and its handshake.
+//! The layer on top of a secure connection: a TLS session and its handshake.
 //!
-//! The session reads and writes the connection through channels of its own, which are no handles of
-//! it; the user's channels are the session's. So everything above (dropping, closing, limits on
-//! silence) finds one write side, the outermost, and everything below goes on as without TLS.
+//! The session reads and writes the connection through channels of its own, which are not handles of the
+//! connection. The channels of the user belong to the session. So everything above (dropping, closing,
+//! limits on silence) finds one write side, the outermost, and everything below works as without TLS.
 
 use std::any::Any;
 use std::pin::pin;
@@ -13,13 +13,13 @@ use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::TlsConfig;
 use forebay_tls::seam::{Acknowledged, Peer, Session};
 
-use super::Core;
+use super::core::Core;
 use super::source::SocketSource;
 use crate::selector::{Bounded, Member, closed};
 use crate::task::run_blocking;
 use crate::time::within;
 
-/// What a connection's handles share of its TLS.
+/// The TLS state that all handles of a connection share.
 #[derive(Debug)]
 pub(super) struct Secured {
     session: Arc<Session>,
@@ -27,7 +27,7 @@ pub(super) struct Secured {
 }
 
 impl Secured {
-    /// A session that has not begun its handshake, over a connection that nobody reads.
+    /// Makes a session that has not begun its handshake, over a connection that has no reader.
     pub(super) fn over(core: &Arc<Core>, below: Arc<Outbox>) -> Self {
         let layer = SocketSource::for_layer(Arc::clone(core));
         Self::new(core, Inbox::new(Box::new(layer)), below)
@@ -39,7 +39,6 @@ impl Secured {
         let outbox = session.make_outbox();
         core.set_outbox(&outbox);
         core.set_session(&session);
-        core.set_handshaking(true);
         Self { session, outbox }
     }
 
@@ -56,13 +55,13 @@ impl Secured {
     }
 }
 
-/// Begins the handshake that a listener has promised, as a task of its own.
+/// Begins the handshake that a listener has promised, in a task of its own.
 pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
     let (core, session, config) = (Arc::clone(core), Arc::clone(&secured.session), config.clone());
     let selector = Arc::clone(core.selector());
     let refused = Arc::clone(&session);
     let begun = selector.spawn_own(async move {
-        // Whoever reads or writes is told what went wrong.
+        // Calls that read or write report the failure.
         shake(&core, &session, &config).await.ok();
     });
     if !begun {
@@ -85,7 +84,7 @@ impl Peer for Core {
 
     fn loss_told(&self, is_harmless: bool, after: &mut Afterwards) {
         if is_harmless {
-            self.we_ended(after);
+            self.announce(self.life().we_ended(), after);
         }
         self.wake_waiters(after);
     }
@@ -95,7 +94,7 @@ impl Peer for Core {
     }
 }
 
-/// Makes the handshake, within the time that the configuration allows for it.
+/// Performs the handshake, within the time that the configuration allows.
 pub(super) async fn shake(
     core: &Arc<Core>,
     session: &Arc<Session>,
@@ -119,14 +118,14 @@ pub(super) async fn shake(
 
 async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
     let selector = core.selector();
-    let store = selector.tls();
+    let store = &selector.sockets().tls;
     let mut begun = None;
     if !config.is_client() {
-        // A peer that says nothing costs nothing but its descriptor.
-        let silent = Listed::new(selector.silent(), core, session);
+        // A silent peer costs only its descriptor.
+        let silent = Listed::new(&selector.sockets().silent, core, session);
         session.heard().await?;
         drop(silent);
-        begun = Some(Listed::new(selector.handshakes(), core, session));
+        begun = Some(Listed::new(&selector.sockets().handshakes, core, session));
     }
     if !config.is_loaded(store) {
         let (loading, into) = (config.clone(), Arc::clone(store));
@@ -143,7 +142,7 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
     outcome
 }
 
-/// While a handshake is under way; afterwards a close may throw input away.
+/// Held during a handshake; after that a close may discard input.
 struct Over<'a> {
     core: &'a Arc<Core>,
     session: &'a Session,
@@ -152,11 +151,11 @@ struct Over<'a> {
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.session.abandon();
-        self.core.set_handshaking(false);
+        self.core.end_handshake();
     }
 }
 
-/// A handshake in a list of the selector's, for as long as this lives.
+/// Keeps a handshake in a list of the selector while this value lives.
 struct Listed<'a> {
     list: &'a Bounded,
     ticket: u64,
@@ -193,7 +192,7 @@ impl Oldest {
             session.abort(&error);
         }
         if let Some(core) = self.core.upgrade() {
-            // Already so, unless another thread is in the middle of a call on the session.
+            // Usually done already, unless another thread is in the middle of a call on the session.
             core.abort_whole(error);
         }
     }

@@ -1,15 +1,15 @@
-//! The turns of a worker, as the write side of a connection knows them.
+//! The turns of a worker, for the write side of a connection.
 
 use std::sync::Arc;
 use std::task::Waker;
 
 use forebay_io::seam::{Outbox, Turns};
 
-use super::Core;
+use super::core::Core;
 use crate::selector::SelectorTurns;
 
-/// Those of the selector, but a writer that was dropped has the connection's own limits; and once the
-/// connection is being closed, the close decides for how long.
+/// The turns of the selector, except for two things: a dropped writer has the limits of its connection, and
+/// once the connection is being closed, the close decides how long it may take.
 pub(super) struct SocketTurns {
     core: Arc<Core>,
 }
@@ -34,7 +34,7 @@ impl Turns for SocketTurns {
     }
 
     fn wake_in_turn(&self, waker: &Waker) -> bool {
-        self.core.selector().wake_in_turn(waker.clone());
+        self.core.selector().worker().wake_in_turn(waker.clone());
         true
     }
 

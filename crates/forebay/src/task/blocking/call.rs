@@ -1,4 +1,4 @@
-//! One blocking call as a future.
+//! A blocking call as a future.
 
 use std::mem;
 use std::pin::Pin;
@@ -11,23 +11,23 @@ use super::{BlockingPool, Job};
 use crate::lock::lock;
 use crate::task::contain::caught;
 
-/// Runs `f` on a thread of the pool; the future gives its value.
+/// Runs `f` on a thread of the pool; the future returns its value.
 ///
-/// The job is queued by this call, not by the first poll. `operation` is the user's call that it
-/// belongs to, for the errors.
+/// The job is queued by this call, not by the first poll. `operation` is the user's call that it belongs
+/// to, for errors.
 ///
 /// # Errors
 ///
-/// Given by the future:
+/// Returned by the future:
 ///
 /// - [`ErrorKind::Panicked`]: `f` panicked.
 /// - [`ErrorKind::Closed`]: the pool was closed before `f` could run.
-/// - [`ErrorKind::Exhausted`]: the pool has no place for it, or no thread could be started.
+/// - [`ErrorKind::Exhausted`]: the pool has no room for it, or no thread could be started.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future abandons the value. A call that has begun runs to its end, one that still
-/// waits for a thread is skipped.
+/// Dropping the future abandons the value. A call that has begun runs to its end; a call that still waits
+/// for a thread is skipped.
 pub(crate) fn run<T, F>(
     pool: &BlockingPool,
     operation: &'static str,
@@ -47,25 +47,25 @@ where
     Call { outcome, _refused: refused }
 }
 
-/// Where a job leaves its value and the caller picks it up.
+/// The place where a job leaves its value for the caller.
 struct Outcome<T>(Mutex<Progress<T>>);
 
 enum Progress<T> {
-    /// Not done yet; holds the caller's waker once it has polled.
+    /// Not done yet; contains the caller's waker once it has polled.
     Pending(Option<Waker>),
     Done(Result<T>),
-    /// The value was picked up, or nobody ever will.
+    /// The value was taken, or the caller is gone.
     Over,
 }
 
 impl<T> Outcome<T> {
-    /// What was there is for the caller to drop, outside the lock.
+    /// Replaces the progress. The caller drops what is returned, outside the lock.
     fn replace(&self, next: Progress<T>) -> Progress<T> {
         mem::replace(&mut *lock(&self.0), next)
     }
 
-    /// Leaves the result and wakes the caller. The first result stays; without a caller it is
-    /// dropped here.
+    /// Stores the result and wakes the caller. Only the first result is stored. If the caller is gone, the
+    /// result is dropped here.
     fn settle(&self, result: Result<T>) {
         let mut progress = lock(&self.0);
         if !matches!(*progress, Progress::Pending(_)) {
@@ -88,8 +88,8 @@ impl<T> Outcome<T> {
 /// The caller's side.
 struct Call<T> {
     outcome: Arc<Outcome<T>>,
-    /// A job that the pool did not take. It owns what is the user's, and the call may be made under
-    /// a lock: so it is dropped with the future.
+    /// A job that the pool refused. It owns the user's values, and the call may be made under a lock, so it
+    /// is dropped together with the future.
     _refused: Option<Box<dyn Job>>,
 }
 
@@ -120,7 +120,7 @@ impl<T> Drop for Call<T> {
     }
 }
 
-/// The job's side. One that is dropped without having run reports that the pool was closed.
+/// The job's side. If it is dropped without having run, it reports that the pool was closed.
 struct Calling<T, F> {
     outcome: Arc<Outcome<T>>,
     operation: &'static str,

@@ -61,7 +61,7 @@ fn texts_that_are_refused() {
 }
 
 #[test]
-fn x3_a_path_has_one_to_107_bytes_and_no_nul() {
+fn a_path_has_one_to_107_bytes_and_no_nul() {
     let longest = vec![b'p'; NAME_BYTES_MAX];
     path(&longest).to_system().expect("what the system holds");
     let error = refused(&path(&[longest.as_slice(), b"p"].concat()));
@@ -78,7 +78,7 @@ fn x3_a_path_has_one_to_107_bytes_and_no_nul() {
 
 #[test]
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn x3_an_abstract_name_has_one_to_107_bytes_of_any_value() {
+fn an_abstract_name_has_one_to_107_bytes_of_any_value() {
     for name in [vec![0; NAME_BYTES_MAX], b"a\0b".to_vec(), vec![b'n'; NAME_BYTES_MAX]] {
         let address = UnixAddress::Abstract(name);
         let system = address.to_system().expect("what the system holds");

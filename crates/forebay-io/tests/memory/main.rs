@@ -1,0 +1,4 @@
+//! Allocations and blocks, counted.
+
+mod allocations;
+mod blocks;

@@ -1,0 +1,12 @@
+//! Reading: lines, exact counts, packets.
+
+#![allow(clippy::cast_possible_truncation)]
+
+mod exact;
+mod line_breaks;
+mod line_end;
+mod line_limit;
+mod line_rows;
+mod line_text;
+mod model;
+mod packet;

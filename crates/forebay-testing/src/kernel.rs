@@ -1,0 +1,131 @@
+//! What the kernel says about connections and processes, read from `/proc`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A row of `/proc/net/tcp`.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpRow {
+    pub state: TcpState,
+    /// Bytes that the other side has not acknowledged.
+    pub unacknowledged: usize,
+    /// Bytes that have arrived and were not received by the process.
+    pub unread: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpState {
+    Established,
+    /// The end mark is out and acknowledged.
+    FinWait2,
+    Other,
+}
+
+/// This end of a connection.
+pub fn connection(stream: &TcpStream) -> Option<TcpRow> {
+    connection_between(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
+}
+
+/// The other end of a connection within this machine.
+pub fn other_end(stream: &TcpStream) -> Option<TcpRow> {
+    connection_between(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
+}
+
+/// What the peers of a listener's connections have not acknowledged, where it is not nothing: bytes
+/// in the kernel, by connection.
+pub fn unacknowledged_from(port: u16) -> Vec<usize> {
+    let (local, table) = (format!(":{port:04X}"), fs::read_to_string("/proc/net/tcp").unwrap());
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = rows.filter(|fields| fields[1].ends_with(&local));
+    let bytes = ours.map(|fields| {
+        let (unacknowledged, _) = fields[4].split_once(':').unwrap();
+        usize::from_str_radix(unacknowledged, 16).unwrap()
+    });
+    bytes.filter(|bytes| *bytes > 0).collect()
+}
+
+/// True when this kernel knows this end of a connection no more.
+pub fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
+    connection_between(local, remote).is_none()
+}
+
+/// True when this kernel knows none of these ends, local address first, of connections any more.
+/// Asked at once, because the table may be long.
+pub fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
+    let ends: HashSet<_> =
+        ends.iter().map(|(local, remote)| (address(*local), address(*remote))).collect();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    !table.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(1).map(str::to_owned);
+        fields.next().zip(fields.next()).is_some_and(|end| ends.contains(&end))
+    })
+}
+
+/// The end of a connection that has this address and is connected to that one.
+pub fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<TcpRow> {
+    let (local, remote) = (address(local), address(remote));
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        (fields[1] == local && fields[2] == remote).then(|| {
+            let (unacknowledged, unread) = fields[4].split_once(':').unwrap();
+            TcpRow {
+                state: match fields[3] {
+                    "01" => TcpState::Established,
+                    "05" => TcpState::FinWait2,
+                    _ => TcpState::Other,
+                },
+                unacknowledged: usize::from_str_radix(unacknowledged, 16).unwrap(),
+                unread: usize::from_str_radix(unread, 16).unwrap(),
+            }
+        })
+    })
+}
+
+/// An address as the table writes it: the number as it lies in memory, then the port.
+fn address(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else {
+        panic!("the tests speak IPv4");
+    };
+    let number = u32::from_ne_bytes(address.ip().octets());
+    format!("{number:08X}:{:04X}", address.port())
+}
+
+/// The memory of a process in KiB: what it holds now, and the most it ever held.
+pub fn memory_of(process: u32) -> (usize, usize) {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// The time that the threads of a process have spent on a processor (`/proc/PID/task/*/schedstat`).
+pub fn processor_time_of(process: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let nanoseconds = threads.map(|thread| {
+        // A thread may end meanwhile.
+        let stat = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
+        stat.split(' ').next().map_or(0, |first| first.parse().unwrap_or(0))
+    });
+    Duration::from_nanos(nanoseconds.sum())
+}
+
+/// The time that this thread has spent on a processor.
+pub fn processor_time_here() -> Duration {
+    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
+
+/// True when every thread of a process sleeps.
+pub fn sleeps(process: u32) -> bool {
+    fs::read_dir(format!("/proc/{process}/task")).unwrap().all(|thread| {
+        let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        // The state stands behind the name, which is in parentheses and may hold anything.
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
+    })
+}

@@ -1,0 +1,41 @@
+//! What this process holds, as `/proc/self` lists it.
+
+use std::fs;
+
+/// The descriptors of this process.
+pub fn descriptors() -> Vec<(String, String)> {
+    let mut found: Vec<_> = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            // The one that reads the directory is gone by now.
+            let target = fs::read_link(&path).ok()?;
+            let number = path.file_name()?.to_string_lossy().into_owned();
+            Some((number, target.to_string_lossy().into_owned()))
+        })
+        .filter(|(_, target)| !target.contains("/fd"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The sockets among them.
+pub fn socket_descriptors() -> Vec<(String, String)> {
+    let mut found = descriptors();
+    found.retain(|(_, target)| target.starts_with("socket:"));
+    found
+}
+
+/// The names of this process's threads.
+pub fn threads() -> Vec<String> {
+    fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+/// How many of them are workers'.
+pub fn worker_threads() -> usize {
+    threads().iter().filter(|name| name.starts_with("forebay-worker")).count()
+}

@@ -1,0 +1,87 @@
+//! Selectors, and peers made of the standard library's sockets.
+
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use forebay::{Connection, Result, SelectorManager, ServerSocket, Socket};
+use futures_lite::future::zip;
+use socket2::SockRef;
+
+use crate::kernel::{TcpState, connection};
+use crate::{until, wait_for, watched};
+
+/// Runs a test on a selector of its own, watched.
+#[track_caller]
+pub fn run<T: Send + 'static>(
+    test: impl AsyncFnOnce(SelectorManager) -> Result<T> + Send + 'static,
+) -> T {
+    watched(move || forebay::run(test)).unwrap()
+}
+
+/// Waits until the selector holds no sockets, timers or blocks, and no tasks but so many.
+pub async fn until_at_rest(selector: &SelectorManager, tasks: usize) {
+    until(|| {
+        let stats = selector.stats();
+        stats.tasks == tasks && stats.sockets == 0 && stats.lingering == 0 && stats.blocks == 0
+    })
+    .await;
+}
+
+// ---- peers --------------------------------------------------------------------------------------
+
+/// A listener on a free port.
+pub async fn listener(selector: &SelectorManager) -> Result<ServerSocket> {
+    selector.tcp().bind("127.0.0.1:0").await
+}
+
+/// An accepted connection, and the peer's end of it.
+pub async fn pair(selector: &SelectorManager) -> Result<(Socket, TcpStream)> {
+    let server = listener(selector).await?;
+    let peer = dial(server.port());
+    Ok((server.accept().await?, peer))
+}
+
+/// Connects as a peer. It does not need the listener to accept.
+pub fn dial(port: u16) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", port)).unwrap()
+}
+
+/// Resets the connection.
+pub fn reset(peer: TcpStream) {
+    SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+}
+
+/// Ends the peer's direction and waits until the other side's kernel has everything, the end mark
+/// included.
+pub fn end_and_arrive(peer: &TcpStream) {
+    peer.shutdown(Shutdown::Write).unwrap();
+    wait_for(|| connection(peer).is_some_and(|it| it.state == TcpState::FinWait2));
+}
+
+/// Reads everything the peer is sent: the bytes, and the error if the connection did not end
+/// cleanly.
+pub fn read_to_end(peer: &mut TcpStream) -> (Vec<u8>, Option<io::Error>) {
+    let mut bytes = Vec::new();
+    let error = io::Read::read_to_end(peer, &mut bytes).err();
+    (bytes, error)
+}
+
+/// A connected pair, client first, and the listener it came from.
+pub async fn connected(
+    selector: &SelectorManager,
+) -> Result<(Connection, Connection, ServerSocket)> {
+    let server = selector.tcp().bind("127.0.0.1:0").await?;
+    let (accepted, client) =
+        zip(server.accept(), selector.tcp().connect(server.local_address())).await;
+    Ok((client?.connection()?, accepted?.connection()?, server))
+}
+
+/// Connects to a std listener, so that the other side is driven by nobody but the test.
+pub fn connect_to_std(selector: &SelectorManager) -> (Socket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let socket = selector.block_on(selector.tcp().connect(address)).unwrap();
+    (socket, listener.accept().unwrap().0)
+}

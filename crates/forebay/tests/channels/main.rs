@@ -1,0 +1,16 @@
+//! What holds of a connection's channels, over every transport.
+
+#![allow(clippy::unwrap_used)]
+
+mod channel_tasks;
+mod duplex;
+mod every_transport;
+mod every_transport_ends;
+mod fairness;
+mod gives_way;
+mod lines_from_peers;
+mod no_call_in_vain;
+mod one_send_per_turn;
+mod peer_that_sleeps;
+mod user_code;
+mod wakers;

@@ -1,0 +1,15 @@
+//! From a listener to a connection: binding, connecting, accepting, and what the kernel refuses.
+
+#![allow(clippy::unwrap_used)]
+
+mod accept_attempts;
+mod accept_errors;
+mod descriptors_run_out;
+mod full_backlog;
+mod greeting;
+mod incoming;
+mod listeners;
+mod names;
+mod ports_used_up;
+mod reset_before_accept;
+mod self_connect;

@@ -1,0 +1,110 @@
+//! The examples do what their headers say.
+
+use std::io::{BufRead, Read, Write};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use forebay_testing::{Server, example, lines_of};
+
+#[test]
+fn quickstart_greets_three_names_then_again_over_tls_and_ends() {
+    let done = example("quickstart").output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let lines = lines_of(&done.stdout);
+    assert!(lines[0].starts_with("Server is listening at 127.0.0.1:"));
+    assert_eq!(lines[1], "server: Please enter your name");
+    let greetings: Vec<_> = lines.iter().filter(|line| line.starts_with("server: Hello")).collect();
+    let three = ["server: Hello, Ada!", "server: Hello, Grace!", "server: Hello, Barbara!"];
+    assert_eq!(greetings, [three, three].concat());
+    assert_eq!(lines[8], "Now over TLS 1.3");
+}
+
+/// Every second call that a signal may interrupt is interrupted. (Not `read` and `connect`,
+/// see `faults/interrupted_calls.rs`.)
+#[cfg(target_os = "linux")]
+#[test]
+fn quickstart_does_not_notice_interrupted_calls() {
+    const NAME: &str = "quickstart_does_not_notice_interrupted_calls";
+    const CALLS: &str = "accept4,recvfrom,sendto,sendmsg,epoll_wait,epoll_pwait,write";
+    let log = forebay_testing::Log::new(NAME);
+    let (trace, inject) =
+        (format!("trace={CALLS}"), format!("inject={CALLS}:error=EINTR:when=2+2"));
+    let strace = ["strace", "-f", "-o", log.path(), "-e", &trace, "-e", &inject];
+    if !forebay_testing::Child::can_trace(&strace) {
+        return forebay_testing::skip(NAME, "strace is missing, may not trace, or cannot inject");
+    }
+    let quickstart = example("quickstart");
+    let done =
+        Command::new(strace[0]).args(&strace[1..]).arg(quickstart.get_program()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let lines = lines_of(&done.stdout);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("server: Hello, ")).count(), 6);
+    let interrupted = log.lines().iter().filter(|line| line.contains("EINTR")).count();
+    forebay_testing::report(&format!(
+        "{NAME}: {interrupted} calls interrupted, {} lines",
+        lines.len()
+    ));
+    assert!(interrupted > 10);
+}
+
+#[test]
+fn the_client_carries_standard_input_to_the_server_and_back() {
+    let mut server = Server::start("sockets_server", &[]);
+    let mut client = example("sockets_client")
+        .arg(&server.address)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client.stdin.take().unwrap().write_all(b"Ada\nGrace").unwrap();
+    let done = client.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let dialogue = lines_of(&done.stdout);
+    assert_eq!(dialogue, ["Please enter your name", "Hello, Ada!", "Hello, Grace!"]);
+    let mut accepted = String::new();
+    server.output.read_line(&mut accepted).unwrap();
+    assert!(accepted.starts_with("Accepted 127.0.0.1:"));
+}
+
+#[test]
+fn the_client_ends_with_the_server_although_its_standard_input_stays_open() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = example("sockets_client")
+        .arg(listener.local_addr().unwrap().to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.write_all(b"that was all\n").unwrap();
+    drop(peer);
+    let _open = client.stdin.take();
+    let mut said = String::new();
+    client.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "that was all\n");
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
+fn echo_sends_everything_back() {
+    let server = Server::start("echo", &[]);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let mut writing = stream.try_clone().unwrap();
+    let copy = sent.clone();
+    let writer = std::thread::spawn(move || {
+        writing.write_all(&copy).unwrap();
+        writing.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).unwrap();
+    writer.join().unwrap();
+    assert!(received == sent, "{} bytes came back", received.len());
+}
+
+#[test]
+fn a_wrong_address_is_one_line_and_an_exit_code() {
+    let done = example("sockets_server").arg("no-port").output().unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("no-port"), "{done:?}");
+}

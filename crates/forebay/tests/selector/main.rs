@@ -1,0 +1,12 @@
+//! Selectors: their workers, their threads, and who drives them.
+
+#![allow(clippy::unwrap_used)]
+
+mod busy_handler;
+mod close_on_exec;
+mod closes;
+mod drops;
+mod foreign_executor;
+mod lives;
+mod send_sync;
+mod two_selectors;

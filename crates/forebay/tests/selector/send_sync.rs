@@ -1,0 +1,256 @@
+//! Every public type is `Send + Sync`, and every public future is `Send` when its arguments are.
+//!
+//! The compiler checks it; the tests only see to it that nothing public is missing here.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use forebay::testing::TestClock;
+use forebay::{
+    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, Connection,
+    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval, JoinHandle, KeepAlive,
+    LineOptions, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result,
+    SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging,
+    Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder,
+    TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+};
+
+fn is_send_and_sync<T: Send + Sync>() {}
+
+fn is_send<T: Send>(_: T) {}
+
+/// Of the public traits those decide that implement them; these are the only ones.
+#[allow(dead_code)]
+fn takes_the_public_traits<S: Staged, A: ToAddress, U: ToUnixAddress, P: ToPin>() {}
+
+#[test]
+fn every_public_type_is_send_and_sync() {
+    is_send_and_sync::<Address>();
+    is_send_and_sync::<ByteReadChannel>();
+    is_send_and_sync::<ByteWriteChannel>();
+    is_send_and_sync::<ClientAuth>();
+    is_send_and_sync::<Clock>();
+    is_send_and_sync::<CloseReason>();
+    is_send_and_sync::<Connection>();
+    is_send_and_sync::<EndWithoutNotify>();
+    is_send_and_sync::<Error>();
+    is_send_and_sync::<ErrorKind>();
+    is_send_and_sync::<Fault>();
+    is_send_and_sync::<Identity>();
+    is_send_and_sync::<Incoming>();
+    is_send_and_sync::<Interval>();
+    is_send_and_sync::<JoinHandle<()>>();
+    is_send_and_sync::<JoinHandle<String>>();
+    // The handle never lends its value, so it need not be `Sync` for the handle to be.
+    is_send_and_sync::<JoinHandle<std::cell::Cell<u8>>>();
+    is_send_and_sync::<KeepAlive>();
+    is_send_and_sync::<LineOptions>();
+    is_send_and_sync::<Packet>();
+    is_send_and_sync::<PeerCertificate>();
+    is_send_and_sync::<PeerChain>();
+    is_send_and_sync::<PeerCredentials>();
+    is_send_and_sync::<ReadExact<'_>>();
+    is_send_and_sync::<Result<()>>();
+    is_send_and_sync::<SelectorBuilder>();
+    is_send_and_sync::<SelectorManager>();
+    is_send_and_sync::<ServerSocket>();
+    is_send_and_sync::<Sleep>();
+    is_send_and_sync::<Socket>();
+    is_send_and_sync::<SocketAddress>();
+    is_send_and_sync::<Staging>();
+    is_send_and_sync::<Stats>();
+    is_send_and_sync::<TcpBuilder>();
+    is_send_and_sync::<TestClock>();
+    is_send_and_sync::<TlsClientBuilder>();
+    is_send_and_sync::<TlsConfig>();
+    is_send_and_sync::<TlsFault>();
+    is_send_and_sync::<TlsInfo>();
+    is_send_and_sync::<TlsServerBuilder>();
+    is_send_and_sync::<TlsVersion>();
+    is_send_and_sync::<Trust>();
+    is_send_and_sync::<UnixAddress>();
+    is_send_and_sync::<UnixBuilder>();
+}
+
+/// Only ever compiled: calling these would start what they stand for.
+#[allow(dead_code, clippy::too_many_arguments)]
+fn every_public_future_is_send(
+    selector: &SelectorManager,
+    tcp: TcpBuilder,
+    unix: UnixBuilder,
+    server: &ServerSocket,
+    incoming: &mut Incoming,
+    socket: &Socket,
+    connection: &mut Connection,
+    tls: &TlsConfig,
+    interval: &mut Interval,
+    input: &mut ByteReadChannel,
+    output: &mut ByteWriteChannel,
+    task: impl Future<Output = Result<()>> + Send + 'static,
+    value: impl Future<Output = u8> + Send + 'static,
+) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let text = &mut String::new();
+
+    is_send(incoming.next());
+    is_send(interval.tick());
+    is_send(selector.close());
+    is_send(selector.sleep(SECOND));
+    is_send(selector.spawn(async { Ok(()) }));
+    is_send(selector.spawn_blocking(|| 1));
+    is_send(selector.spawn_value(async { 1 }));
+    is_send(server.accept());
+    is_send(server.closed());
+    is_send(socket.accept_tls(tls));
+    is_send(socket.close());
+    is_send(socket.close_within(SECOND));
+    is_send(socket.closed());
+    is_send(socket.handshake());
+    is_send(socket.peer_finished());
+    is_send(socket.tls(tls));
+    is_send(connection.accept_tls(tls));
+    is_send(connection.tls(tls));
+    is_send(tcp.clone().bind("127.0.0.1:0"));
+    is_send(tcp.clone().bind((Ipv4Addr::LOCALHOST, 0)));
+    is_send(tcp.clone().connect(String::new()));
+    is_send(tcp.connect(&(String::new(), 80)));
+    is_send(unix.clone().bind("path"));
+    is_send(unix.connect(String::new()));
+    is_send(forebay::sleep(SECOND));
+    is_send(forebay::spawn(async { Ok(()) }));
+    is_send(forebay::spawn_value(async { 1 }));
+
+    is_send(input.copy_to(output));
+    is_send(input.discard(1));
+    is_send(input.read(&mut [0]));
+    is_send(input.read_chunk());
+    is_send(input.read_exact(&mut [0]));
+    is_send(input.read_f32());
+    is_send(input.read_f32_le());
+    is_send(input.read_f64());
+    is_send(input.read_f64_le());
+    is_send(input.read_i16());
+    is_send(input.read_i16_le());
+    is_send(input.read_i32());
+    is_send(input.read_i32_le());
+    is_send(input.read_i64());
+    is_send(input.read_i64_le());
+    is_send(input.read_i8());
+    is_send(input.read_line());
+    is_send(input.read_line_into(text));
+    is_send(input.read_line_ref());
+    is_send(input.read_packet(1));
+    is_send(input.read_remaining(1));
+    is_send(input.read_u16());
+    is_send(input.read_u16_le());
+    is_send(input.read_u32());
+    is_send(input.read_u32_le());
+    is_send(input.read_u64());
+    is_send(input.read_u64_le());
+    is_send(input.read_u8());
+    is_send(input.skip_line());
+
+    is_send(output.finish());
+    is_send(output.flush());
+    is_send(output.write_all(&[0]));
+    is_send(output.write_bytes(bytes::Bytes::new()));
+    is_send(output.write_f32(0.0));
+    is_send(output.write_f32_le(0.0));
+    is_send(output.write_f64(0.0));
+    is_send(output.write_f64_le(0.0));
+    is_send(output.write_i16(0));
+    is_send(output.write_i16_le(0));
+    is_send(output.write_i32(0));
+    is_send(output.write_i32_le(0));
+    is_send(output.write_i64(0));
+    is_send(output.write_i64_le(0));
+    is_send(output.write_i8(0));
+    is_send(output.write_packet(Packet::from(bytes::Bytes::new())));
+    is_send(output.write_str(""));
+    is_send(output.write_strs(&["", ""]));
+    is_send(output.write_u16(0));
+    is_send(output.write_u16_le(0));
+    is_send(output.write_u32(0));
+    is_send(output.write_u32_le(0));
+    is_send(output.write_u64(0));
+    is_send(output.write_u64_le(0));
+    is_send(output.write_u8(0));
+    is_send(output.write_with(|out| out.put_u8(0)));
+    let (name, number) = (String::new(), 7);
+    is_send(forebay::write_fmt!(output, "{name} {number:?}"));
+    is_send(forebay::write_line!(output, "{} {}", name, number));
+    is_send(forebay::write_line!(output));
+
+    // What takes a future is as good as that future.
+    is_send(selector.timeout(SECOND, task));
+    is_send(selector.within(SECOND, value));
+    is_send(forebay::timeout(SECOND, async { Ok(1) }));
+    is_send(forebay::within(SECOND, async { 1 }));
+}
+
+/// A handler as users write it: what it holds across its waits must not cost it `Send`.
+#[allow(dead_code)]
+fn a_handler_is_send(selector: &SelectorManager, socket: Socket) {
+    is_send(async move {
+        let mut connection = socket.connection()?;
+        let name = String::from("Ada");
+        while let Some(line) = connection.input.read_line_ref().await? {
+            forebay::write_line!(connection.output, "Hello, {line} and {name}!").await?;
+        }
+        connection.output.finish().await?;
+        forebay::sleep(Duration::ZERO).await;
+        socket.closed().await;
+        socket.close().await
+    });
+    is_send(selector.clone());
+}
+
+#[test]
+fn no_public_type_is_missing_here() {
+    let lib = include_str!("../../src/lib.rs");
+    let here = include_str!("send_sync.rs");
+    let mut seen = 0;
+    for export in lib.split("pub use ").skip(1) {
+        let export = &export[..export.find(';').unwrap()];
+        let names = export.split(['{', '}', ',', ':']).map(str::trim);
+        for name in names.filter(|name| name.starts_with(char::is_uppercase)) {
+            seen += 1;
+            let mentions = ["<NAME>", "<NAME<", ": NAME,", ": NAME>"];
+            let is_here = mentions.iter().any(|text| here.contains(&text.replace("NAME", name)));
+            assert!(is_here, "{name} is public; add it");
+        }
+    }
+    assert!(seen > 20, "{seen} types seen: are they exported elsewhere now?");
+}
+
+#[test]
+fn no_public_future_is_missing_here() {
+    let here = include_str!("send_sync.rs");
+    let mut seen = 0;
+    for line in include_str!("../cancel/futures.txt").lines() {
+        let Some(path) = line.split_whitespace().next().filter(|path| *path != "#") else {
+            continue;
+        };
+        let (owner, name) = path.rsplit_once("::").unwrap();
+        let call = match owner.rsplit("::").next().unwrap() {
+            // The macros of `forebay_io` are exported here too.
+            "forebay" | "forebay_io" => format!("forebay::{name}("),
+            "SelectorManager" => format!("selector.{name}("),
+            "ServerSocket" => format!("server.{name}("),
+            "Socket" => format!("socket.{name}("),
+            "Connection" => format!("connection.{name}("),
+            "TcpBuilder" => format!("tcp.{}{name}(", if name == "bind" { "clone()." } else { "" }),
+            "UnixBuilder" => {
+                format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })
+            }
+            "Incoming" => format!("incoming.{name}("),
+            "Interval" => format!("interval.{name}("),
+            "ByteReadChannel" => format!("input.{name}("),
+            "ByteWriteChannel" => format!("output.{name}("),
+            other => panic!("{other} returns futures as well; add it"),
+        };
+        seen += 1;
+        assert!(here.contains(&format!("is_send({call}")), "{path} returns a future; add it");
+    }
+    assert!(seen > 60, "{seen} futures seen: is the list elsewhere now?");
+}

@@ -1,0 +1,14 @@
+//! Tasks, blocking code, and time.
+
+#![allow(clippy::unwrap_used)]
+
+mod blocking_reader;
+mod blocking_threads;
+mod blocking_writer;
+mod errors;
+mod interval;
+mod panic_abort;
+mod panicking_handler;
+mod panics;
+mod starting;
+mod time;

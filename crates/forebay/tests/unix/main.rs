@@ -1,0 +1,11 @@
+//! Unix sockets: their paths, their rights, and what only they know.
+
+#![allow(clippy::unwrap_used)]
+
+mod connecting;
+mod descriptors;
+mod foreign_peers;
+mod mode;
+mod names;
+mod stale_path;
+mod unlink;
