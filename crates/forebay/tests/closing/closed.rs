@@ -12,9 +12,9 @@ use std::thread;
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
 use forebay_testing::{
     Transport, assert_reset, on_each, on_every_transport, other_end, pair, report, reset, run,
-    settle, size, wait_for,
+    settle, size, until, wait_for,
 };
-use futures_lite::future::{block_on, poll_once, yield_now};
+use futures_lite::future::{block_on, poll_once};
 
 const WAITERS: usize = 100;
 
@@ -144,9 +144,7 @@ fn a_reset_is_no_clean_end_whoever_takes_the_error() {
             }
             reset(peer);
             // Not `join`, which would stop the loop that wakes them.
-            while !waiter.is_finished() || !reader.is_finished() {
-                yield_now().await;
-            }
+            until(|| waiter.is_finished() && reader.is_finished()).await;
             let (finished, reason) = waiter.join().unwrap();
             let (read, known, written) = reader.join().unwrap();
             assert_eq!(reason, CloseReason::Reset, "race {race}");

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, JoinHandle, SelectorManager};
-use forebay_testing::{on_every_transport_with_clock, pair, run, size, watched};
-use futures_lite::future::{block_on, yield_now};
+use forebay_testing::{on_every_transport_with_clock, pair, run, size, until, watched};
+use futures_lite::future::block_on;
 
 /// A pair that ended in both directions inside `run`, and is dropped outside.
 #[test]
@@ -174,9 +174,7 @@ fn nor_does_a_connection_that_is_dropped_beside_a_close() {
                 block_on(selector.close());
             });
             block_on(async {
-                while selector.stats().tasks > 0 || selector.stats().sockets > 0 {
-                    yield_now().await;
-                }
+                until(|| (selector.stats().tasks, selector.stats().sockets) == (0, 0)).await;
             });
         }
     });

@@ -18,7 +18,7 @@ use std::thread;
 use forebay::{ByteReadChannel, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{
     Child, KIB, dial, end_and_arrive, is_gone, listener, other_end, pair, pattern, read_to_end,
-    report, reset, role, run, say, size, skip, until, wait_for, watched, watched_for,
+    report, reset, role, run, say, settle, size, skip, until, wait_for, watched, watched_for,
 };
 use futures_lite::future::yield_now;
 use socket2::SockRef;
@@ -92,9 +92,7 @@ fn an_end_mark_behind_a_short_receive_is_seen_later() {
         peer.write_all(b"two\n").unwrap();
         end_and_arrive(&peer);
         assert_eq!(input.read_line().await?.as_deref(), Some("two"));
-        for _ in 0..10 {
-            yield_now().await;
-        }
+        settle().await;
         assert_eq!(input.read_line().await?, None);
         assert_eq!(input.read_line().await?, None);
         Ok(())
@@ -303,9 +301,7 @@ fn several_waiters_get_several_connections() {
         let server = listener(&selector).await?;
         for _ in 0..10 {
             let waiters: Vec<_> = (0..WAITERS).map(|_| accepting(&selector, &server)).collect();
-            for _ in 0..10 {
-                yield_now().await;
-            }
+            settle().await;
             let peers: Vec<_> = (0..WAITERS).map(|_| dial(server.port())).collect();
             let mut accepted = Vec::new();
             for waiter in waiters {
@@ -331,9 +327,7 @@ fn who_loses_the_race_for_a_connection_waits_for_the_next() {
         for left in (0..WAITERS).rev() {
             let _peer = dial(server.port());
             until(|| waiters.iter().any(JoinHandle::is_finished)).await;
-            for _ in 0..10 {
-                yield_now().await;
-            }
+            settle().await;
             waiters.retain(|waiter| !waiter.is_finished());
             assert_eq!(waiters.len(), left);
         }
