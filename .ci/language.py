@@ -45,6 +45,7 @@ CLEAN = [
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
+    "bench",
     "crates/forebay-io/src",
     "crates/forebay-tls/src",
     "crates/forebay/src/host",
@@ -63,6 +64,8 @@ CLEAN = [
     "docs/decisions",
     "docs/foreign-peers.md",
     "examples",
+    "fuzz",
+    "models",
 ]
 
 # Types that are defined twice and wait to be renamed. A name goes from here when it is unique.

@@ -1,9 +1,9 @@
-//! What the models are written with.
+//! The vocabulary of the models.
 //!
-//! They run the shipped source of `forebay-io`, whose `sync.rs` takes its primitives from the
-//! checker that a flag of the compiler names:
+//! They run the shipped source of `forebay-io`, whose `sync.rs` takes its primitives from the checker that
+//! a flag of the compiler selects:
 //!
-//! - `--cfg loom`: every order in which the threads of a small scenario can meet, up to a number of
+//! - `--cfg loom`: every order in which the threads of a small scenario can interleave, up to a number of
 //!   preemptions, and every value that a relaxed load may return.
 //! - `--cfg shuttle`: the same scenarios and larger ones, in orders drawn at random.
 //!
@@ -13,8 +13,8 @@
 //!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
 //! ```
 //!
-//! The wait for a descriptor's readiness is `forebay`'s, and knows neither sockets nor a poll. Its
-//! sources are included here, so that they meet a `sync` that is the checker's: see [`readiness`].
+//! The wait for a descriptor's readiness belongs to `forebay`, and knows neither sockets nor a poll. Its
+//! sources are included here, so that their `sync` is the checker's: see [`readiness`].
 //!
 //! ```text
 //!   reader ──► Registration (shipped) ──► Slot (shipped)
@@ -22,17 +22,17 @@
 //!   kernel (the scenario) ───────────────────┘
 //! ```
 //!
-//! So are the live tasks of a worker, and the close that waits for them: see [`tasks`].
+//! The same holds for the live tasks of a worker, and the close that waits for them: see [`tasks`].
 //!
 //! ```text
 //!   spawner ──► Tasks (shipped) ──► Listing, Control (shipped) ──► a task: the scenario
 //!   closer ───────┘
 //! ```
 //!
-//! An outbox may lie over another one, with a [`Layer`] between them that makes records, as TLS does.
+//! An outbox can be placed over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
-//! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
-//! is touched under the outbox's lock, because those of [`block_on`] look at the outbox.
+//! A wait that never ends is a deadlock, which both checkers report. So is a waker or a value that is
+//! touched under the outbox's lock, because those of [`block_on`] look at the outbox.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What the two channels of a session share, under its lock.
+//! The state that both channels of a session share, under its lock.
 
 use std::sync::Arc;
 
