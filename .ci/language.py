@@ -70,9 +70,6 @@ CLEAN = [
 
 # Types that are defined twice and wait to be renamed. A name goes from here when it is unique.
 TWICE_STILL = [
-    "Bell", "Call", "Cause", "Closing", "Engine", "Entered", "Host", "Identity", "Kept", "Kind",
-    "Leave", "Lent", "List", "Listed", "Look", "Origin", "Over", "Owner", "Parts", "Phase", "Progress",
-    "Room", "Settings", "Shared", "Side", "Staged", "Unfinished", "Wait", "Wanted",
 ]
 
 # Private words that mean, by convention, "of the type that this module is about": they are never met

@@ -10,7 +10,7 @@
 //! ```text
 //!   writer ─┐                     ┌─► Transport: takes bytes as the scenario gives it room
 //!   socket ─┼─► Outbox (shipped) ─┤
-//!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
+//!   closer ─┘                     └─► FlushSchedule: flushes in the call, or when the scenario says so
 //! ```
 //!
 //! The wait for a descriptor's readiness belongs to `forebay`, and knows neither sockets nor a poll. Its
@@ -53,6 +53,8 @@ mod lock;
 #[cfg(any(loom, shuttle))]
 pub mod readiness;
 #[cfg(any(loom, shuttle))]
+mod schedule;
+#[cfg(any(loom, shuttle))]
 mod sync;
 #[cfg(any(loom, shuttle))]
 mod task;
@@ -60,8 +62,6 @@ mod task;
 pub mod tasks;
 #[cfg(any(loom, shuttle))]
 mod transport;
-#[cfg(any(loom, shuttle))]
-mod turns;
 
 #[cfg(shuttle)]
 pub use self::checker::{explore_widely, random};
@@ -69,7 +69,7 @@ pub use self::checker::{explore_widely, random};
 pub use self::{
     checker::{atomic, explore, mpsc, spawn},
     layer::Layer,
+    schedule::{TestSchedule, When},
     task::{block_on, poll_once, work_on},
     transport::Transport,
-    turns::{TestTurns, When},
 };

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use forebay_io::{Error, ErrorKind};
 
 use self::control::Control;
-use self::group::{Kind, Listing, Tasks};
+use self::group::{Listing, TaskKind, Tasks};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::task::block_on;
 
@@ -57,15 +57,15 @@ impl Handle {
 impl Group {
     /// Begins a user's task; `None` if it is refused.
     pub fn start(&self) -> Option<Started<'_>> {
-        self.start_kind(Kind::Users)
+        self.start_kind(TaskKind::Users)
     }
 
     /// Begins a task of the selector's own; `None` if it is refused.
     pub fn start_own(&self) -> Option<Started<'_>> {
-        self.start_kind(Kind::Own)
+        self.start_kind(TaskKind::Own)
     }
 
-    fn start_kind(&self, kind: Kind) -> Option<Started<'_>> {
+    fn start_kind(&self, kind: TaskKind) -> Option<Started<'_>> {
         let listing = self.tasks.list(kind)?;
         self.alive.fetch_add(1, Ordering::AcqRel);
         Some(Started { group: self, listing })

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use crate::cause::Cause;
 use crate::lock::lock;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Inlet};
+use crate::seam::{Inlet, WakeList};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 
@@ -80,7 +80,7 @@ impl Lane {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let mut state = lock(&self.state);
         if state.reader_gone {
@@ -118,7 +118,7 @@ impl Lane {
     /// # Errors
     ///
     /// The cause, if the reader gave up: a clean end must not follow data that it left unread.
-    pub fn end(&self, after: &mut Afterwards) -> Result<()> {
+    pub fn end(&self, after: &mut WakeList) -> Result<()> {
         let mut state = lock(&self.state);
         if let Some(cause) = self.cause.get() {
             return Err(cause.clone());
@@ -135,7 +135,7 @@ impl Lane {
     }
 
     /// Gives up as the writer, with a cause that the reader gets at once. What waits is dropped.
-    pub fn abort(&self, cause: &Error, after: &mut Afterwards) {
+    pub fn abort(&self, cause: &Error, after: &mut WakeList) {
         self.cause.record(cause.clone());
         let mut state = lock(&self.state);
         state.queue.clear(after);
@@ -145,7 +145,7 @@ impl Lane {
 
     /// Marks the writer as gone. Without an end mark this is an error for the reader, which would wait
     /// forever otherwise.
-    pub fn writer_gone(&self, after: &mut Afterwards) {
+    pub fn writer_gone(&self, after: &mut WakeList) {
         let mut state = lock(&self.state);
         if state.ended || state.reader_gone {
             return;
@@ -177,7 +177,7 @@ impl Lane {
         inlet: &mut Inlet<'_>,
         check: &dyn Fn() -> Result<()>,
     ) -> Poll<Result<usize>> {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let (mut answer, _) = self.look(inlet, check, None, &mut after);
         if answer.is_pending() {
             // The waker is cloned before locking, and the state is examined again under the lock that
@@ -197,7 +197,7 @@ impl Lane {
         inlet: &mut Inlet<'_>,
         check: &dyn Fn() -> Result<()>,
         leave: Option<Waker>,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> (Poll<Result<usize>>, Option<Waker>) {
         let mut state = lock(&self.state);
         if let Err(refusal) = check() {
@@ -229,7 +229,7 @@ impl Lane {
 
     /// Marks the reader as gone: what waits is dropped, and the writer gets the cause. Returns the waker of
     /// an unfinished read, to be dropped or woken once no lock is held.
-    pub fn reader_gone(&self, cause: Option<&Error>, after: &mut Afterwards) -> Option<Waker> {
+    pub fn reader_gone(&self, cause: Option<&Error>, after: &mut WakeList) -> Option<Waker> {
         let mut state = lock(&self.state);
         if state.reader_gone {
             return None;
@@ -253,7 +253,7 @@ impl Lane {
     }
 
     /// Wakes all waiters, so that they examine the lane again.
-    pub fn wake(&self, after: &mut Afterwards) {
+    pub fn wake(&self, after: &mut WakeList) {
         let mut state = lock(&self.state);
         state.wake_reader(after);
         state.wake_writer(after);
@@ -262,19 +262,19 @@ impl Lane {
 }
 
 impl State {
-    fn wake_reader(&mut self, after: &mut Afterwards) {
+    fn wake_reader(&mut self, after: &mut WakeList) {
         if let Some(reader) = self.reader.take() {
             after.wake(reader);
         }
     }
 
-    fn wake_writer(&mut self, after: &mut Afterwards) {
+    fn wake_writer(&mut self, after: &mut WakeList) {
         if let Some(writer) = self.writer.take() {
             after.wake(writer);
         }
     }
 
-    fn wake_watcher(&mut self, after: &mut Afterwards) {
+    fn wake_watcher(&mut self, after: &mut WakeList) {
         if let Some(watcher) = self.watcher.take() {
             after.wake(watcher);
         }

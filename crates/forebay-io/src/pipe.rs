@@ -9,7 +9,7 @@ use crate::lane::Lane;
 use crate::lock::lock;
 use crate::outbox::Outbox;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Drain, Filled, Inlet, Source, Turns};
+use crate::seam::{Drain, Filled, FlushSchedule, Inlet, Source, WakeList};
 use crate::sync::Mutex;
 use crate::turn::Share;
 use crate::{ByteReadChannel, ByteWriteChannel, Error, Result};
@@ -46,9 +46,9 @@ pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {
 pub fn ends(capacity: usize) -> (PipeSource, Arc<Outbox>) {
     let cause = Cause::default();
     let lane = Lane::new(capacity, cause.clone());
-    let pipe = Arc::new(Pipe { lane, lingering: Mutex::default() });
+    let pipe = Arc::new(Pipe { lane, background_closes: Mutex::default() });
     let drain = Box::new(PipeDrain(Arc::clone(&pipe)));
-    let turns = Arc::clone(&pipe) as Arc<dyn Turns>;
+    let turns = Arc::clone(&pipe) as Arc<dyn FlushSchedule>;
     // The lane holds `capacity` bytes; the outbox in front of it accepts an item only while it is empty.
     let outbox = Outbox::of_pipe(drain, cause, turns);
     (PipeSource { pipe, share: Share::of_calls(FILLS_MAX) }, outbox)
@@ -57,22 +57,25 @@ pub fn ends(capacity: usize) -> (PipeSource, Arc<Outbox>) {
 struct Pipe {
     lane: Lane,
     /// An outbox that still held an item when its writer was dropped. The reader takes the rest of it.
-    lingering: Mutex<Option<Arc<Outbox>>>,
+    background_closes: Mutex<Option<Arc<Outbox>>>,
 }
 
-impl Turns for Pipe {
+impl FlushSchedule for Pipe {
     /// Advances the outbox at once: a pipe has no turns, and what is written can be read immediately.
     fn defer(&self, outbox: &Arc<Outbox>) {
         outbox.advance();
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
         // The reader sets `reader_gone` before it takes what is stored here, so at least one of the two
         // threads sees the other's step, and the outbox is not stored forever.
-        let mut lingering = lock(&self.lingering);
-        let unneeded =
-            if self.lane.is_reader_gone() { Some(outbox) } else { lingering.replace(outbox) };
-        drop(lingering);
+        let mut background_closes = lock(&self.background_closes);
+        let unneeded = if self.lane.is_reader_gone() {
+            Some(outbox)
+        } else {
+            background_closes.replace(outbox)
+        };
+        drop(background_closes);
         drop(unneeded);
     }
 }
@@ -84,23 +87,23 @@ impl Drain for PipeDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         self.0.lane.poll_send(cx, queue, after)
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         Poll::Ready(self.0.lane.end(after))
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.0.lane.abort(cause, after);
     }
 }
 
 impl Drop for PipeDrain {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.0.lane.writer_gone(&mut after);
         after.run();
     }
@@ -124,7 +127,7 @@ impl PipeSource {
     }
 
     fn gone(&self, cause: Option<&Error>) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let reader = self.pipe.lane.reader_gone(cause, &mut after);
         // Foreign code, which must not run under the lane's lock.
         drop(reader);
@@ -133,8 +136,8 @@ impl PipeSource {
     }
 
     fn let_go(&self) {
-        let lingering = lock(&self.pipe.lingering).take();
-        drop(lingering);
+        let background_closes = lock(&self.pipe.background_closes).take();
+        drop(background_closes);
     }
 }
 

@@ -10,7 +10,7 @@ use std::mem;
 use bytes::{Buf, Bytes};
 
 use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 
 /// A written [`Bytes`] of this size or more is queued without a copy; a smaller one is copied.
 ///
@@ -120,7 +120,7 @@ impl SendQueue {
     }
 
     /// Appends a value: a large one without a copy, a small one copied and put into `after` to be dropped.
-    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut Afterwards) {
+    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
         if bytes.len() < SHARE_BYTES {
             self.push_slice(&bytes);
             after.drop_later(bytes);
@@ -171,7 +171,7 @@ impl SendQueue {
     /// # Panics
     ///
     /// Panics if fewer are offered, which is a defect of the drain.
-    pub fn sent(&mut self, mut count: usize, after: &mut Afterwards) {
+    pub fn sent(&mut self, mut count: usize, after: &mut WakeList) {
         assert!(count <= self.len(), "a drain sent more than it was offered");
         self.len -= count;
         while count > 0 {
@@ -188,7 +188,7 @@ impl SendQueue {
     }
 
     /// Moves up to `most` bytes to the end of another queue; large pieces are moved without a copy.
-    pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut Afterwards) {
+    pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut WakeList) {
         let mut left = most.min(self.len());
         while left > 0 {
             // The length of the whole piece, part of which may be withheld.
@@ -215,7 +215,7 @@ impl SendQueue {
     }
 
     /// Empties the queue. The values in it go to `after`, to be dropped after unlocking.
-    pub(crate) fn clear(&mut self, after: &mut Afterwards) {
+    pub(crate) fn clear(&mut self, after: &mut WakeList) {
         while let Some(segment) = self.pop() {
             if let Segment::Shared(bytes) = segment {
                 after.drop_later(bytes);

@@ -10,7 +10,7 @@ mod tests;
 
 use std::task::Waker;
 
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 
 /// Identifies a waiter in the list it was added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl<T> Waiters<T> {
     }
 
     /// Moves every waiter whose condition holds into `after`, oldest first.
-    pub fn release(&mut self, after: &mut Afterwards, mut holds: impl FnMut(&T) -> bool) {
+    pub fn release(&mut self, after: &mut WakeList, mut holds: impl FnMut(&T) -> bool) {
         if self.list.is_empty() {
             return;
         }

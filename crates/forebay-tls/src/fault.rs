@@ -8,7 +8,7 @@ use forebay_io::{Error, ErrorKind, TlsFault};
 use rustls::unbuffered::EncryptError;
 use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
-use crate::notes::{Answer, Notes};
+use crate::callback_facts::{Answer, CallbackFacts};
 use crate::text::{NAME_MAX, clean};
 use crate::trust::fault_of;
 
@@ -35,7 +35,7 @@ pub(crate) enum Side {
 pub(crate) fn explained(
     operation: &'static str,
     error: Rustls,
-    notes: Notes,
+    notes: CallbackFacts,
     known: Known<'_>,
 ) -> Error {
     // rustls' own error has no certificate, and so nothing to explain it with.

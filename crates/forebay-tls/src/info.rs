@@ -145,11 +145,11 @@ pub(crate) fn suite_name(name: &str) -> String {
 #[derive(Clone)]
 pub struct PeerCertificate {
     der: Box<[u8]>,
-    parts: Parts,
+    parts: InfoParts,
 }
 
 #[derive(Clone, Default)]
-struct Parts {
+struct InfoParts {
     subject: String,
     issuer: String,
     names: Vec<String>,
@@ -167,8 +167,8 @@ impl PeerCertificate {
     /// Parses a certificate; one that does not parse keeps its bytes only.
     pub(crate) fn parse(der: &[u8]) -> Self {
         let parts = match Certificate::read_first(der) {
-            Some((certificate, _)) => Parts::of(&certificate),
-            None => Parts::default(),
+            Some((certificate, _)) => InfoParts::of(&certificate),
+            None => InfoParts::default(),
         };
         Self { der: der.into(), parts }
     }
@@ -219,7 +219,7 @@ impl PeerCertificate {
     }
 }
 
-impl Parts {
+impl InfoParts {
     fn of(certificate: &Certificate<'_>) -> Self {
         Self {
             subject: clean(&certificate.subject.to_string(), TEXT_MAX),

@@ -6,13 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod callback_facts;
 #[cfg(feature = "certificates")]
 pub mod certificates;
 mod config;
 mod fault;
 mod identity;
 mod info;
-mod notes;
 mod pem;
 mod provider;
 #[cfg(test)]

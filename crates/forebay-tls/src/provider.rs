@@ -78,7 +78,7 @@ pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTicket
 
 /// The parts of the provider that a user wants, by name. `None`: all that are on by default.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedCryptography {
     pub(crate) cipher_suites: Option<Vec<String>>,
     pub(crate) versions: Option<Vec<String>>,
     pub(crate) key_exchange_groups: Option<Vec<String>>,
@@ -99,7 +99,7 @@ impl Cryptography {
 
     /// Reduces the provider to the wanted parts. Every part that was named is there afterwards and can be
     /// used, or this fails: a suite that no version can use would be an option that silently does nothing.
-    pub(crate) fn of(wanted: &Wanted, operation: &'static str) -> Result<Self> {
+    pub(crate) fn of(wanted: &WantedCryptography, operation: &'static str) -> Result<Self> {
         let invalid =
             |detail: String| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
         let chosen = Chosen::get()?;
@@ -173,7 +173,7 @@ fn goes_with(group: &dyn SupportedKxGroup, versions: &[&'static SupportedProtoco
 /// Finds a suite or a group that was named and can never be used.
 fn first_useless(
     provider: &CryptoProvider,
-    wanted: &Wanted,
+    wanted: &WantedCryptography,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Option<String> {
     let listed = || {

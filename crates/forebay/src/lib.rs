@@ -108,7 +108,7 @@
 //! | closing, while the peer acknowledges nothing | 10 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
 //! | closing, in total | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
 //! | input that closing discards | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
-//! | connections closing without an owner | 1,024 | [`lingering_max`](SelectorBuilder::lingering_max) |
+//! | connections closing without an owner | 1,024 | [`background_closes_max`](SelectorBuilder::background_closes_max) |
 //! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |
 //! | TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |
 //! | TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |
@@ -138,8 +138,8 @@ mod time;
 mod worker;
 
 pub use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
-    Result, Staged, Staging, TlsFault, pipe, write_fmt, write_line,
+    ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
+    LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]

@@ -17,7 +17,7 @@ pub use tls::TlsFault;
 /// The result of every fallible call of forebay.
 pub type Result<T> = std::result::Result<T, Error>;
 
-type Cause = Arc<dyn StdError + Send + Sync>;
+type Underlying = Arc<dyn StdError + Send + Sync>;
 
 /// An error: its kind, the operation that failed, the address it concerned, and the system's message.
 ///
@@ -46,7 +46,7 @@ struct Inner {
     address: Option<Box<str>>,
     detail: Option<Cow<'static, str>>,
     context: Vec<Cow<'static, str>>,
-    cause: Option<Cause>,
+    cause: Option<Underlying>,
 }
 
 impl Error {

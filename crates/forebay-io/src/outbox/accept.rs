@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::state::{Due, State};
 use super::whole::{Partial, Piece};
 use super::{Outbox, stage};
@@ -13,7 +13,7 @@ use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
 use crate::item::Item;
 use crate::lock::lock;
 use crate::queue::SendQueue;
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering::Relaxed;
 
@@ -75,7 +75,7 @@ impl Outbox {
     /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value
     /// that was copied is dropped outside the lock.
     pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let accepted =
             self.accept_moved(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
         after.run();
@@ -114,7 +114,7 @@ impl Outbox {
     /// Returns the reason why an item cannot be accepted now, if there is one.
     #[inline]
     fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
-        if state.phase != Phase::Open || state.whole.is_partial() {
+        if state.phase != OutboxPhase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
         self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
@@ -172,7 +172,7 @@ impl Outbox {
     /// Appends the staged bytes to the queue. They have been accepted before, so a finishing outbox takes
     /// them too.
     pub(super) fn settle(self: &Arc<Self>, bytes: &[u8]) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         state.staged = false;
         // After an abort nothing is sent any more: these bytes are dropped, as the queue was.
@@ -181,7 +181,7 @@ impl Outbox {
         }
         self.release_waiters(&mut state, &mut after);
         // The end mark has waited for these bytes.
-        let finishing = state.phase == Phase::Finishing;
+        let finishing = state.phase == OutboxPhase::Finishing;
         self.note_room(&state);
         let due = state.due == Due::Never && !state.queue.is_empty();
         if due {
@@ -209,7 +209,7 @@ impl Outbox {
         let expected = (piece.before > 0).then_some((piece.before, piece.of));
         let partial = state.whole.partial.map(|partial| (partial.accepted, partial.of));
         // Pieces must follow each other without a gap; a first piece finds no other slice under way.
-        if partial != expected || state.phase != Phase::Open {
+        if partial != expected || state.phase != OutboxPhase::Open {
             drop(state);
             return self.answer(Hindrance::ForGood);
         }

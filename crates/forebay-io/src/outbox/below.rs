@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 
 use super::Outbox;
 use super::drive::Limit;
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::state::State;
 use super::until::Until;
 use crate::block::{Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::lock::lock;
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 use crate::sync::MutexGuard;
 use crate::waiters::WaiterKey;
 use crate::{Error, Result};
@@ -76,14 +76,14 @@ impl Below {
     /// # Errors
     ///
     /// The reason why the lower outbox accepts nothing any more.
-    pub fn poll_empty(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    pub fn poll_empty(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         let mut state = lock(&self.outbox.state);
         if !state.queue.is_empty() {
             // The error is recorded as the cause, which `refusal` below returns.
             self.outbox.advance_locked(&mut state, Limit::Above, after).ok();
         }
         // This includes an outbox that is finishing: records behind its end mark would be lost.
-        if state.phase != Phase::Open {
+        if state.phase != OutboxPhase::Open {
             drop(state);
             return Poll::Ready(Err(self.outbox.refusal()));
         }
@@ -105,7 +105,7 @@ impl Below {
             return;
         }
         let mut state = lock(&self.outbox.state);
-        if state.phase == Phase::Open {
+        if state.phase == OutboxPhase::Open {
             state.queue.push_block(parcel.0);
             self.outbox.note_room(&state);
         }
@@ -121,15 +121,15 @@ impl Below {
     /// # Errors
     ///
     /// The cause of an abort that came first.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    pub fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         let mut state = finish_locked(&self.outbox, after);
         match state.phase {
-            Phase::Finished => Poll::Ready(Ok(())),
-            Phase::Aborted => {
+            OutboxPhase::Finished => Poll::Ready(Ok(())),
+            OutboxPhase::Aborted => {
                 drop(state);
                 Poll::Ready(Err(self.outbox.refusal()))
             }
-            Phase::Open | Phase::Finishing => {
+            OutboxPhase::Open | OutboxPhase::Finishing => {
                 leave_waker(&mut state, &mut self.key, Until::Finished, cx);
                 Poll::Pending
             }
@@ -138,7 +138,7 @@ impl Below {
 
     /// Sends the queue, then the end mark, as far as that is possible without waiting. Returns `true` if
     /// the outbox is settled.
-    pub fn finish(&self, after: &mut Afterwards) -> bool {
+    pub fn finish(&self, after: &mut WakeList) -> bool {
         finish_locked(&self.outbox, after).phase.is_settled()
     }
 
@@ -148,12 +148,12 @@ impl Below {
     }
 
     /// Aborts, as [`Outbox::abort`] does.
-    pub fn abort(&self, cause: &Error, after: &mut Afterwards) {
+    pub fn abort(&self, cause: &Error, after: &mut WakeList) {
         self.outbox.abort_with(cause, after);
     }
 }
 
-fn finish_locked<'a>(outbox: &'a Outbox, after: &mut Afterwards) -> MutexGuard<'a, State> {
+fn finish_locked<'a>(outbox: &'a Outbox, after: &mut WakeList) -> MutexGuard<'a, State> {
     let mut state = lock(&outbox.state);
     outbox.begin_finishing(&mut state, after);
     // The error is recorded as the cause of the phase that follows.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::state::{Due, State};
 use super::{Outbox, stage};
 use crate::Result;
 use crate::lock::lock;
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{turn, wake_next_turn};
 
@@ -31,7 +31,7 @@ impl Outbox {
     /// either. The lock ensures exclusive use of the drain.
     pub fn advance(&self) {
         stage::settle();
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         // Dropped after unlocking: an error that is not the first one may hold a user's value.
         let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
@@ -44,7 +44,7 @@ impl Outbox {
         &self,
         state: &mut State,
         limit: Limit,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Result<()> {
         state.due = Due::Never;
         let outcome = self.drive(state, limit, after);
@@ -65,7 +65,7 @@ impl Outbox {
         &self,
         state: &mut State,
         limit: Limit,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Result<()> {
         if state.phase.is_settled() || self.aborting.load(Relaxed) {
             return Ok(());
@@ -89,12 +89,12 @@ impl Outbox {
             }
         }
         // Accepted bytes that are on a stage come before the end mark.
-        if state.phase == Phase::Finishing
+        if state.phase == OutboxPhase::Finishing
             && !state.staged
             && let Poll::Ready(result) = state.drain.poll_end(&mut cx, after)
         {
             result?;
-            state.phase = Phase::Finished;
+            state.phase = OutboxPhase::Finished;
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl State {
         &mut self,
         cx: &mut Context<'_>,
         limit: Limit,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Result<Poll<()>> {
         if limit == Limit::Share {
             // The drain sees no more of the queue than this.

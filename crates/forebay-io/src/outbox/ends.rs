@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::drive::Limit;
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::state::State;
 use super::{Outbox, stage};
 use crate::lock::lock;
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ impl Outbox {
     /// This is one step under the lock, so that nothing is accepted between the check and the end.
     pub fn end_or_abort(&self, cause: &Error) -> bool {
         stage::settle();
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         let mut outcome = Ok(());
         if state.queue.is_empty() && !state.staged {
@@ -61,7 +61,7 @@ impl Outbox {
             self.release_waiters(&mut state, &mut after);
             self.note_room(&state);
         }
-        let has_ended = state.phase == Phase::Finished;
+        let has_ended = state.phase == OutboxPhase::Finished;
         drop(state);
         // Dropped after unlocking: an error that is not the first one may hold a user's value.
         drop(outcome);
@@ -70,13 +70,13 @@ impl Outbox {
     }
 
     /// Stops accepting items. The end mark follows the queue, or the connection is reset if that would end
-    /// half a message in order. Besides aborting, this is the only way out of [`Phase::Open`].
-    pub(super) fn begin_finishing(&self, state: &mut State, after: &mut Afterwards) {
-        if state.phase != Phase::Open {
+    /// half a message in order. Besides aborting, this is the only way out of [`OutboxPhase::Open`].
+    pub(super) fn begin_finishing(&self, state: &mut State, after: &mut WakeList) {
+        if state.phase != OutboxPhase::Open {
             return;
         }
         match state.whole.check() {
-            Ok(()) => state.phase = Phase::Finishing,
+            Ok(()) => state.phase = OutboxPhase::Finishing,
             Err(error) => {
                 state.whole.was_cut = true;
                 let first = self.cause.record(error);
@@ -89,7 +89,7 @@ impl Outbox {
     /// connection is reset instead. Idempotent.
     pub fn finish(&self) {
         stage::settle();
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         self.begin_finishing(&mut state, &mut after);
         // Dropped after unlocking: an error that is not the first one may hold a user's value.
@@ -100,21 +100,21 @@ impl Outbox {
     }
 
     /// Finishes without an owner: what cannot be sent at once is sent in the background.
-    pub fn finish_unattended(self: &Arc<Self>) {
+    pub fn finish_in_background(self: &Arc<Self>) {
         self.finish();
         if !self.is_settled() {
-            self.turns.linger(Arc::clone(self));
+            self.turns.finish_in_background(Arc::clone(self));
         }
     }
 
     /// Aborts: drops the queue, resets the transport and wakes all waiters.
     pub fn abort(&self, cause: &Error) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.abort_with(cause, &mut after);
         after.run();
     }
 
-    pub(super) fn abort_with(&self, cause: &Error, after: &mut Afterwards) {
+    pub(super) fn abort_with(&self, cause: &Error, after: &mut WakeList) {
         // Relaxed: a thread that is sending sees this after its current call or one later. Nothing else
         // depends on it, because the phase that is set under the lock below forbids the same for good.
         self.aborting.store(true, Relaxed);

@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 pub use self::below::{Below, Parcel};
-use self::phase::Phase;
+use self::phase::OutboxPhase;
 pub use self::stage::{WorkerStage, end_poll};
 pub(crate) use self::state::HIGH_WATER_BYTES;
 use self::state::State;
@@ -28,7 +28,7 @@ pub(crate) use self::wait::WriterPace;
 pub(crate) use self::whole::Piece;
 use crate::cause::Cause;
 use crate::lock::lock;
-use crate::seam::{Afterwards, Drain};
+use crate::seam::{Drain, WakeList};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::turn::Share;
@@ -56,7 +56,7 @@ const PIPE_CALLS_MAX: u16 = 256;
 pub struct Outbox {
     state: Mutex<State>,
     cause: Cause,
-    turns: Arc<dyn Turns>,
+    turns: Arc<dyn FlushSchedule>,
     /// The outbox that the drain writes into, if it writes into one.
     below: Option<Arc<Self>>,
     /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
@@ -74,7 +74,7 @@ pub struct Outbox {
 /// The turns of a worker, as an [`Outbox`] uses them.
 ///
 /// A channel without turns (a [`pipe`](crate::pipe)) is flushed in the call that writes.
-pub trait Turns: Send + Sync {
+pub trait FlushSchedule: Send + Sync {
     /// Flushes the outbox at the end of this turn, or at once where there is no turn.
     fn defer(&self, outbox: &Arc<Outbox>);
 
@@ -100,7 +100,7 @@ pub trait Turns: Send + Sync {
     }
 
     /// Keeps an outbox without an owner alive until it is finished, within a deadline.
-    fn linger(&self, outbox: Arc<Outbox>);
+    fn finish_in_background(&self, outbox: Arc<Outbox>);
 }
 
 /// The outbox's own waker.
@@ -120,7 +120,7 @@ impl Wake for Advance {
 
 impl Outbox {
     /// Makes an outbox in front of `drain`. Writers wait at 64 KiB.
-    pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+    pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn FlushSchedule>) -> Arc<Self> {
         Self::make(drain, cause, turns, HIGH_WATER_BYTES, None, Share::default())
     }
 
@@ -134,14 +134,18 @@ impl Outbox {
 
     /// Makes an outbox in front of memory. It accepts an item only while it is empty, because the pipe
     /// behind it already holds enough bytes.
-    pub(crate) fn of_pipe(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+    pub(crate) fn of_pipe(
+        drain: Box<dyn Drain>,
+        cause: Cause,
+        turns: Arc<dyn FlushSchedule>,
+    ) -> Arc<Self> {
         Self::make(drain, cause, turns, 1, None, Share::of_calls(PIPE_CALLS_MAX))
     }
 
     fn make(
         drain: Box<dyn Drain>,
         cause: Cause,
-        turns: Arc<dyn Turns>,
+        turns: Arc<dyn FlushSchedule>,
         high_water: usize,
         below: Option<Arc<Self>>,
         share: Share,
@@ -161,7 +165,7 @@ impl Outbox {
     /// Updates, under the lock, what `has_room` returns without it.
     #[inline]
     fn note_room(&self, state: &State) {
-        let room = state.phase == Phase::Open
+        let room = state.phase == OutboxPhase::Open
             && !state.pauses
             && state.queue.len() < self.high_water
             && !state.whole.is_partial();
@@ -171,7 +175,7 @@ impl Outbox {
         }
     }
 
-    fn release_waiters(&self, state: &mut State, after: &mut Afterwards) {
+    fn release_waiters(&self, state: &mut State, after: &mut WakeList) {
         state.release_waiters(self.high_water, || self.turns.is_closing(), after);
     }
 
@@ -182,7 +186,7 @@ impl Outbox {
     }
 
     fn is_aborted(&self) -> bool {
-        lock(&self.state).phase == Phase::Aborted
+        lock(&self.state).phase == OutboxPhase::Aborted
     }
 
     /// Returns `true` once nothing more will happen: the outbox is finished or aborted.
@@ -192,7 +196,7 @@ impl Outbox {
 
     /// Returns `true` until the outbox is finished or aborted.
     pub fn is_open(&self) -> bool {
-        lock(&self.state).phase == Phase::Open
+        lock(&self.state).phase == OutboxPhase::Open
     }
 
     /// Returns the error for an item that is not accepted any more.

@@ -1,7 +1,7 @@
 //! The phases of an outbox. They only go forward.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum OutboxPhase {
     /// Items are accepted.
     Open,
     /// No more items are accepted; the queue is being sent, then the end mark.
@@ -12,7 +12,7 @@ pub(super) enum Phase {
     Aborted,
 }
 
-impl Phase {
+impl OutboxPhase {
     pub(super) fn is_settled(self) -> bool {
         matches!(self, Self::Finished | Self::Aborted)
     }

@@ -32,9 +32,9 @@ use crate::turn;
 /// A stage that holds this many bytes is settled before more is added.
 const STAGE_BYTES_MAX: usize = 8 * 1024;
 /// Larger items go to the queue directly: copying them twice would cost more than the lock.
-const ITEM_BYTES_MAX: usize = 1024;
+const STAGED_ITEM_BYTES_MAX: usize = 1024;
 /// The largest number of bytes that a stage can hold.
-pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + ITEM_BYTES_MAX;
+pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + STAGED_ITEM_BYTES_MAX;
 
 thread_local! {
     static STAGE: Stage = const { Stage::new() };
@@ -45,17 +45,17 @@ struct Stage {
     enabled: Cell<bool>,
     /// The address of the outbox that accepted the last item in this poll. It is only compared.
     last: Cell<usize>,
-    staged: RefCell<Staged>,
+    staged: RefCell<StagedBytes>,
 }
 
-struct Staged {
+struct StagedBytes {
     owner: Option<Arc<Outbox>>,
     bytes: Vec<u8>,
 }
 
 impl Stage {
     const fn new() -> Self {
-        let staged = Staged { owner: None, bytes: Vec::new() };
+        let staged = StagedBytes { owner: None, bytes: Vec::new() };
         Self { enabled: Cell::new(false), last: Cell::new(0), staged: RefCell::new(staged) }
     }
 }
@@ -63,7 +63,7 @@ impl Stage {
 /// Puts an item on the stage, if the stage belongs to this outbox and has room.
 #[inline]
 pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
-    if item.len() > ITEM_BYTES_MAX {
+    if item.len() > STAGED_ITEM_BYTES_MAX {
         return false;
     }
     // While the thread ends, its thread-locals are gone and there is no stage.

@@ -1,11 +1,11 @@
 //! The state of an outbox, under its lock.
 
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::until::{Room, Until};
 use super::whole::Whole;
 use crate::Error;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Drain};
+use crate::seam::{Drain, WakeList};
 use crate::turn::Share;
 use crate::waiters::Waiters;
 
@@ -15,7 +15,7 @@ pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
 pub(super) struct State {
     pub(super) drain: Box<dyn Drain>,
     pub(super) queue: SendQueue,
-    pub(super) phase: Phase,
+    pub(super) phase: OutboxPhase,
     /// Bytes handed to the transport since the beginning.
     pub(super) sent: u64,
     pub(super) due: Due,
@@ -46,7 +46,7 @@ impl State {
         Self {
             drain,
             queue: SendQueue::default(),
-            phase: Phase::Open,
+            phase: OutboxPhase::Open,
             sent: 0,
             due: Due::Never,
             staged: false,
@@ -57,8 +57,8 @@ impl State {
         }
     }
 
-    pub(super) fn give_up(&mut self, cause: &Error, after: &mut Afterwards) {
-        self.phase = Phase::Aborted;
+    pub(super) fn give_up(&mut self, cause: &Error, after: &mut WakeList) {
+        self.phase = OutboxPhase::Aborted;
         self.queue.clear(after);
         self.drain.abort(cause, after);
     }
@@ -77,7 +77,7 @@ impl State {
         &mut self,
         high_water: usize,
         is_closing: impl Fn() -> bool,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) {
         if self.waiters.is_empty() {
             return;

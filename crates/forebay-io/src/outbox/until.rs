@@ -1,6 +1,6 @@
 //! The conditions that can be waited for.
 
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 
 /// A condition to wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Until {
     /// Returns `true` if waiting longer makes no sense: the condition holds, or it never will.
     pub(super) fn holds(
         self,
-        phase: Phase,
+        phase: OutboxPhase,
         sent: u64,
         room: Room,
         is_closing: impl Fn() -> bool,
@@ -30,7 +30,7 @@ impl Until {
         phase.is_settled()
             || match self {
                 Self::SentOrClosing(mark) => sent >= mark || is_closing(),
-                Self::Room | Self::RoomForPiece => room != Room::None || phase != Phase::Open,
+                Self::Room | Self::RoomForPiece => room != Room::None || phase != OutboxPhase::Open,
                 Self::Sent(mark) => sent >= mark,
                 Self::Finished => false,
             }

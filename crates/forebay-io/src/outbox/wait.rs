@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::Outbox;
-use super::phase::Phase;
+use super::phase::OutboxPhase;
 use super::state::{HIGH_WATER_BYTES, State};
 use super::until::{Room, Until};
 use crate::lock::lock;
@@ -56,7 +56,7 @@ impl Outbox {
     ///
     /// Releases: the waiter removes itself.
     pub fn wait(&self, until: Until) -> impl Future<Output = Result<()>> + Send + '_ {
-        Wait { outbox: self, until, key: None, pace: None }
+        OutboxWait { outbox: self, until, key: None, pace: None }
     }
 
     /// Sends what waits, then waits for room for an item, giving way where `pace` says so.
@@ -67,14 +67,14 @@ impl Outbox {
     ) -> impl Future<Output = Result<()>> + Send + 'a {
         pace.count(self.accepted());
         self.advance();
-        Wait { outbox: self, until, key: None, pace: Some(pace) }
+        OutboxWait { outbox: self, until, key: None, pace: Some(pace) }
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
         let is_closing = || self.turns.is_closing();
         let room = state.room(self.high_water, is_closing);
         let for_room = matches!(until, Until::Room | Until::RoomForPiece);
-        if for_room && state.phase == Phase::Open && self.aborting.load(Relaxed) {
+        if for_room && state.phase == OutboxPhase::Open && self.aborting.load(Relaxed) {
             // The abort has not taken the lock yet. It will wake this wait. An answer now would make the
             // writer ask again and again.
             return Poll::Pending;
@@ -87,13 +87,15 @@ impl Outbox {
             return Poll::Pending;
         }
         let came_true = match until {
-            Until::Room | Until::RoomForPiece => state.phase == Phase::Open && room == Room::Free,
+            Until::Room | Until::RoomForPiece => {
+                state.phase == OutboxPhase::Open && room == Room::Free
+            }
             // What an abort has dropped is neither queued nor sent, so the numbers alone could seem to
             // match.
             Until::Sent(mark) | Until::SentOrClosing(mark) => {
-                state.sent >= mark && state.phase != Phase::Aborted
+                state.sent >= mark && state.phase != OutboxPhase::Aborted
             }
-            Until::Finished => state.phase == Phase::Finished,
+            Until::Finished => state.phase == OutboxPhase::Finished,
         };
         Poll::Ready(if came_true { Ok(()) } else { Err(self.cause.get().cloned()) })
     }
@@ -102,7 +104,7 @@ impl Outbox {
 /// `Ok` if the condition holds; an error if it never will, with the cause if there is one.
 type Looked = std::result::Result<(), Option<Error>>;
 
-struct Wait<'a> {
+struct OutboxWait<'a> {
     outbox: &'a Outbox,
     until: Until,
     key: Option<WaiterKey>,
@@ -110,7 +112,7 @@ struct Wait<'a> {
     pace: Option<&'a mut WriterPace>,
 }
 
-impl Wait<'_> {
+impl OutboxWait<'_> {
     /// Examines the condition once under the lock. If it does not hold yet and a waker is given, stores the
     /// waker. Returns the waker that was replaced or not needed, to be dropped after unlocking.
     fn look(&mut self, leave: Option<Waker>) -> (Poll<Looked>, Option<Waker>) {
@@ -127,7 +129,7 @@ impl Wait<'_> {
     }
 }
 
-impl Future for Wait<'_> {
+impl Future for OutboxWait<'_> {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -148,7 +150,7 @@ impl Future for Wait<'_> {
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for OutboxWait<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             // The lock is released at the end of this statement, before the foreign waker is dropped.

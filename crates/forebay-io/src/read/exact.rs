@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bytes::STRAIGHT_BYTES;
-use super::{ByteReadChannel, Lent, unexpected_end};
+use super::{ByteReadChannel, LentBytes, unexpected_end};
 use crate::Result;
 use crate::turn::Answers;
 use crate::write::ITEM_BYTES_MAX;
@@ -69,7 +69,7 @@ impl Future for ReadExact<'_> {
             this.answers.count();
             this.channel.line.answers = this.answers;
         }
-        this.channel.lent = Lent::default();
+        this.channel.lent = LentBytes::default();
         this.done = true;
         Poll::Ready(outcome)
     }
@@ -97,7 +97,7 @@ impl ReadExact<'_> {
                 return Poll::Ready(Err(unexpected_end("read_exact", needed, available)));
             }
             self.filled += received;
-            self.channel.lent = Lent { taken: self.filled, of: needed };
+            self.channel.lent = LentBytes { taken: self.filled, of: needed };
         }
         Poll::Ready(Ok(()))
     }
@@ -118,6 +118,6 @@ impl Drop for ReadExact<'_> {
             return;
         }
         self.give_back();
-        self.channel.lent = Lent::default();
+        self.channel.lent = LentBytes::default();
     }
 }

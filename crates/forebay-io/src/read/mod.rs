@@ -64,12 +64,12 @@ pub struct ByteReadChannel {
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
     /// read is in flight; if one was leaked (`mem::forget`), the next call notices.
-    lent: Lent,
+    lent: LentBytes,
 }
 
 /// The number of bytes that left the channel for a slice that is not full yet, and the slice's length.
 #[derive(Debug, Default)]
-struct Lent {
+struct LentBytes {
     taken: usize,
     of: usize,
 }
@@ -91,7 +91,7 @@ impl ByteReadChannel {
             state: State::Open,
             line: line::LineScan::default(),
             has_failed: false,
-            lent: Lent::default(),
+            lent: LentBytes::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Afterwards, SendQueue};
+use super::{SendQueue, WakeList};
 use crate::{Error, Result};
 
 /// The writing end of a transport. The [`Outbox`](super::Outbox) decides when each method is called, and
@@ -18,7 +18,7 @@ pub trait Drain: Send + Sync {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>>;
 
     /// Sends the end mark. Called once the queue is empty, until it returns `Ready`.
@@ -26,8 +26,8 @@ pub trait Drain: Send + Sync {
     /// # Errors
     ///
     /// The transport's error, with which the outbox is aborted.
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>>;
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>>;
 
     /// Gives up at once, without an end mark: a connection is reset.
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards);
+    fn abort(&mut self, cause: &Error, after: &mut WakeList);
 }

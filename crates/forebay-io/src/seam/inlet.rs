@@ -7,10 +7,10 @@ use crate::read::Buffer;
 /// Memory is taken only when [`space`](Self::space) is called, so that a source that knows it has nothing
 /// to deliver takes no block.
 #[derive(Debug)]
-pub struct Inlet<'a>(Room<'a>);
+pub struct Inlet<'a>(Space<'a>);
 
 #[derive(Debug)]
-enum Room<'a> {
+enum Space<'a> {
     Slice { slice: &'a mut [u8], filled: usize },
     Buffer { buffer: &'a mut Buffer, most: usize },
 }
@@ -18,19 +18,19 @@ enum Room<'a> {
 impl<'a> Inlet<'a> {
     /// Makes an inlet into the caller's own memory.
     pub fn slice(slice: &'a mut [u8]) -> Self {
-        Self(Room::Slice { slice, filled: 0 })
+        Self(Space::Slice { slice, filled: 0 })
     }
 
     /// Makes an inlet into the channel's buffer, which may grow to `most` bytes.
     pub(crate) fn buffer(buffer: &'a mut Buffer, most: usize) -> Self {
-        Self(Room::Buffer { buffer, most })
+        Self(Space::Buffer { buffer, most })
     }
 
     /// Returns the free space, which is at least one byte.
     pub fn space(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Room::Slice { slice, filled } => &mut slice[*filled..],
-            Room::Buffer { buffer, most } => buffer.space(*most),
+            Space::Slice { slice, filled } => &mut slice[*filled..],
+            Space::Buffer { buffer, most } => buffer.space(*most),
         }
     }
 
@@ -42,19 +42,19 @@ impl<'a> Inlet<'a> {
     /// for data.
     pub fn fill(&mut self, count: usize) {
         match &mut self.0 {
-            Room::Slice { slice, filled } => {
+            Space::Slice { slice, filled } => {
                 assert!(count <= slice.len() - *filled, "a source filled more than it was offered");
                 *filled += count;
             }
-            Room::Buffer { buffer, .. } => buffer.fill(count),
+            Space::Buffer { buffer, .. } => buffer.fill(count),
         }
     }
 
     /// Returns the number of bytes put into the caller's slice so far.
     pub(crate) fn filled(&self) -> usize {
         match &self.0 {
-            Room::Slice { filled, .. } => *filled,
-            Room::Buffer { .. } => 0,
+            Space::Slice { filled, .. } => *filled,
+            Space::Buffer { .. } => 0,
         }
     }
 }

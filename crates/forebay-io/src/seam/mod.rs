@@ -4,19 +4,19 @@
 //! safety are implemented once, above them. These traits are for the crates of forebay: `forebay` does not
 //! re-export them, and they may change in any release before 1.0.
 
-mod afterwards;
 mod drain;
 mod inlet;
 mod source;
+mod wake_list;
 
-pub use self::afterwards::Afterwards;
 pub use self::drain::Drain;
 pub use self::inlet::Inlet;
 pub use self::source::{Filled, Source};
+pub use self::wake_list::WakeList;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
 pub use crate::lane::Lane;
-pub use crate::outbox::{Below, Outbox, Parcel, Turns, Until, WorkerStage, end_poll};
+pub use crate::outbox::{Below, FlushSchedule, Outbox, Parcel, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
 pub use crate::read::Inbox;

@@ -19,13 +19,13 @@ thread_local! {
 /// Nothing else has access to it, so nothing that happens while it is filled (an error, a panic, a
 /// `Display` that uses the same socket) can leave half an item behind.
 #[derive(Debug)]
-pub struct Staging {
+pub struct ItemBuffer {
     bytes: Vec<u8>,
     /// A `Display` or another formatter returned an error.
     failed: bool,
 }
 
-impl Staging {
+impl ItemBuffer {
     /// Appends bytes.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
@@ -64,7 +64,7 @@ impl Staging {
 
 macro_rules! put_numbers {
     ($($name:ident $name_le:ident $type:ty;)*) => {
-        impl Staging {$(
+        impl ItemBuffer {$(
             #[doc = concat!("Appends a `", stringify!($type), "`, big-endian.")]
             pub fn $name(&mut self, number: $type) {
                 self.put_slice(&number.to_be_bytes());
@@ -96,18 +96,18 @@ impl Write for Text<'_> {
 }
 
 /// The return types of a composing closure: nothing, or a result whose error cancels the item.
-pub trait Staged: sealed::Sealed {
+pub trait ComposeResult: sealed::Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<()>;
 }
 
-impl Staged for () {
+impl ComposeResult for () {
     fn into_result(self) -> Result<()> {
         Ok(())
     }
 }
 
-impl<E: Into<Error>> Staged for std::result::Result<(), E> {
+impl<E: Into<Error>> ComposeResult for std::result::Result<(), E> {
     fn into_result(self) -> Result<()> {
         self.map_err(Into::into)
     }
@@ -147,16 +147,16 @@ impl ByteWriteChannel {
     /// # assert_eq!(input.read_packet(7).await?.as_slice(), b"\0\x05hello");
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn write_with<T: Staged>(
+    pub async fn write_with<T: ComposeResult>(
         &mut self,
-        compose: impl FnOnce(&mut Staging) -> T,
+        compose: impl FnOnce(&mut ItemBuffer) -> T,
     ) -> Result<()> {
         if !self.is_ready() {
             self.room().await?;
         }
         // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
         let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        let mut out = Staging { bytes, failed: false };
+        let mut out = ItemBuffer { bytes, failed: false };
         // The scratch still holds the thread's previous item.
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
@@ -172,7 +172,7 @@ impl ByteWriteChannel {
     }
 }
 
-impl Staging {
+impl ItemBuffer {
     #[inline]
     fn check(&self) -> Result<()> {
         if self.failed {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use self::format::{Staged, Staging};
+pub use self::format::{ComposeResult, ItemBuffer};
 use crate::block::BlockPart;
 use crate::item::Item;
 use crate::outbox::{Outbox, Piece, Until, WriterPace};
@@ -398,7 +398,7 @@ impl Drop for ByteWriteChannel {
             let cause = Error::new(ErrorKind::Panicked, "write");
             self.outbox.abort(&cause.with_detail("the writing task panicked"));
         } else {
-            self.outbox.finish_unattended();
+            self.outbox.finish_in_background();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Cause, Drain, Turns, WorkerStage, end_poll};
+use crate::seam::{Cause, Drain, FlushSchedule, WakeList, WorkerStage, end_poll};
 use crate::{ByteReadChannel, pipe};
 
 fn at_once<F: Future>(future: F) -> F::Output {
@@ -61,22 +61,22 @@ impl Drain for Nothing {
         &mut self,
         _: &mut Context<'_>,
         _: &mut SendQueue,
-        _: &mut Afterwards,
+        _: &mut WakeList,
     ) -> Poll<Result<()>> {
         Poll::Pending
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, _: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         Poll::Pending
     }
 
-    fn abort(&mut self, _: &Error, _: &mut Afterwards) {}
+    fn abort(&mut self, _: &Error, _: &mut WakeList) {}
 }
 
-impl Turns for Nothing {
+impl FlushSchedule for Nothing {
     fn defer(&self, _: &Arc<Outbox>) {}
 
-    fn linger(&self, _: Arc<Outbox>) {}
+    fn finish_in_background(&self, _: Arc<Outbox>) {}
 }
 
 type Call = fn(ByteWriteChannel) -> Pin<Box<dyn Future<Output = Result<u64>> + Send>>;

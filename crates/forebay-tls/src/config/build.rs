@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_io::Result;
 
-use super::{Side, TlsClientBuilder, TlsConfig, TlsServerBuilder};
+use super::{ConfigSide, TlsClientBuilder, TlsConfig, TlsServerBuilder};
 
 impl TlsClientBuilder {
     /// Makes the configuration.
@@ -23,7 +23,7 @@ impl TlsClientBuilder {
     /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a provider of
     ///   cryptography.
     pub fn build(self) -> Result<TlsConfig> {
-        Ok(TlsConfig(Side::Client(Arc::new(self.side()?))))
+        Ok(TlsConfig(ConfigSide::Client(Arc::new(self.side()?))))
     }
 
     /// Makes the configuration from cryptography that a test has altered.
@@ -32,7 +32,7 @@ impl TlsClientBuilder {
         self,
         cryptography: crate::provider::Cryptography,
     ) -> Result<TlsConfig> {
-        Ok(TlsConfig(Side::Client(Arc::new(self.side_with(cryptography)?))))
+        Ok(TlsConfig(ConfigSide::Client(Arc::new(self.side_with(cryptography)?))))
     }
 }
 
@@ -51,6 +51,6 @@ impl TlsServerBuilder {
     /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a provider of
     ///   cryptography.
     pub fn build(self) -> Result<TlsConfig> {
-        Ok(TlsConfig(Side::Server(Arc::new(self.side()?))))
+        Ok(TlsConfig(ConfigSide::Server(Arc::new(self.side()?))))
     }
 }

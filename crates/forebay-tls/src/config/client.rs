@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
-use super::settings::{self, Settings, shared_setters};
+use super::settings::{self, TlsSettings, shared_setters};
 use super::success_cell::SuccessCell;
 use super::{Store, server_name};
 use crate::identity::ClientKey;
@@ -55,7 +55,7 @@ const BUILD: &str = "TlsClientBuilder::build";
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TlsClientBuilder {
-    settings: Settings,
+    settings: TlsSettings,
     server_name: Option<String>,
     trust: Trust,
     identity: Option<Identity>,
@@ -64,7 +64,7 @@ pub struct TlsClientBuilder {
 impl TlsClientBuilder {
     pub(super) fn new() -> Self {
         Self {
-            settings: Settings::default(),
+            settings: TlsSettings::default(),
             server_name: None,
             trust: Trust::system(),
             identity: None,
@@ -164,7 +164,7 @@ impl ClientSide {
         self.prepared.get()
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &TlsSettings {
         &self.builder.settings
     }
 

@@ -22,7 +22,7 @@ use rustls_pki_types::ServerName;
 
 use self::client::ClientSide;
 use self::server::ServerSide;
-use self::settings::Settings;
+use self::settings::TlsSettings;
 use crate::Identity;
 
 pub use client::TlsClientBuilder;
@@ -61,10 +61,10 @@ const TLS: &str = "tls";
 /// ```
 #[derive(Clone)]
 #[doc(alias = "TLSConfig")]
-pub struct TlsConfig(Side);
+pub struct TlsConfig(ConfigSide);
 
 #[derive(Clone)]
-enum Side {
+enum ConfigSide {
     /// A client whose configuration lives in a [`Store`].
     Default,
     Client(Arc<ClientSide>),
@@ -74,7 +74,7 @@ enum Side {
 /// A client configuration that trusts the roots of the system.
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self(Side::Default)
+        Self(ConfigSide::Default)
     }
 }
 
@@ -98,7 +98,7 @@ impl TlsConfig {
     /// Returns `true` for a client configuration.
     #[doc(hidden)]
     pub fn is_client(&self) -> bool {
-        !matches!(self.0, Side::Server(_))
+        !matches!(self.0, ConfigSide::Server(_))
     }
 
     /// Returns the time limit for a handshake.
@@ -117,9 +117,9 @@ impl TlsConfig {
     #[doc(hidden)]
     pub fn is_loaded(&self, store: &Store) -> bool {
         match &self.0 {
-            Side::Default => store.loaded_default_client().is_some(),
-            Side::Client(client) => client.prepared().is_some(),
-            Side::Server(_) => true,
+            ConfigSide::Default => store.loaded_default_client().is_some(),
+            ConfigSide::Client(client) => client.prepared().is_some(),
+            ConfigSide::Server(_) => true,
         }
     }
 
@@ -132,9 +132,9 @@ impl TlsConfig {
     #[doc(hidden)]
     pub fn load(&self, store: &Store) -> Result<()> {
         match &self.0 {
-            Side::Default => store.default_client().map(drop),
-            Side::Client(client) => client.prepare(store).map(drop),
-            Side::Server(_) => Ok(()),
+            ConfigSide::Default => store.default_client().map(drop),
+            ConfigSide::Client(client) => client.prepare(store).map(drop),
+            ConfigSide::Server(_) => Ok(()),
         }
     }
 
@@ -165,9 +165,9 @@ impl TlsConfig {
         host: Option<&str>,
     ) -> Result<UnbufferedClientConnection> {
         let prepared = match &self.0 {
-            Side::Default => store.loaded_default_client(),
-            Side::Client(client) => client.prepared(),
-            Side::Server(_) => return Err(of_a_server()),
+            ConfigSide::Default => store.loaded_default_client(),
+            ConfigSide::Client(client) => client.prepared(),
+            ConfigSide::Server(_) => return Err(of_a_server()),
         };
         let name = self.checked_name(host)?;
         let config = prepared.ok_or_else(not_loaded)?;
@@ -177,9 +177,9 @@ impl TlsConfig {
     /// Returns the name or IP address that the server's certificate must be for.
     pub(crate) fn checked_name(&self, host: Option<&str>) -> Result<ServerName<'static>> {
         let chosen = match &self.0 {
-            Side::Default => None,
-            Side::Client(client) => client.server_name(),
-            Side::Server(_) => return Err(of_a_server()),
+            ConfigSide::Default => None,
+            ConfigSide::Client(client) => client.server_name(),
+            ConfigSide::Server(_) => return Err(of_a_server()),
         };
         match (chosen, host) {
             (Some(name), _) => Ok(name.clone()),
@@ -190,7 +190,7 @@ impl TlsConfig {
 
     /// Begins the server side of a connection.
     pub(crate) fn server_connection(&self) -> Result<UnbufferedServerConnection> {
-        let Side::Server(server) = &self.0 else {
+        let ConfigSide::Server(server) = &self.0 else {
             return Err(Error::new(ErrorKind::InvalidInput, "accept_tls").with_detail(
                 "this configuration is a client's; a server needs one that was made with \
                  `TlsConfig::server(identity)`",
@@ -199,11 +199,11 @@ impl TlsConfig {
         UnbufferedServerConnection::new(server.rustls().clone()).map_err(not_begun)
     }
 
-    fn settings(&self) -> Option<&Settings> {
+    fn settings(&self) -> Option<&TlsSettings> {
         match &self.0 {
-            Side::Default => None,
-            Side::Client(client) => Some(client.settings()),
-            Side::Server(server) => Some(server.settings()),
+            ConfigSide::Default => None,
+            ConfigSide::Client(client) => Some(client.settings()),
+            ConfigSide::Server(server) => Some(server.settings()),
         }
     }
 }
@@ -211,9 +211,9 @@ impl TlsConfig {
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Side::Default => f.write_str("TlsConfig::default()"),
-            Side::Client(client) => client.fmt(f),
-            Side::Server(server) => server.fmt(f),
+            ConfigSide::Default => f.write_str("TlsConfig::default()"),
+            ConfigSide::Client(client) => client.fmt(f),
+            ConfigSide::Server(server) => server.fmt(f),
         }
     }
 }

@@ -7,7 +7,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
-use super::settings::{self, Settings, shared_setters};
+use super::settings::{self, TlsSettings, shared_setters};
 use crate::identity::ServerKey;
 use crate::provider::{Cryptography, ticketer};
 use crate::{Identity, Trust};
@@ -87,7 +87,7 @@ pub enum ClientAuth {
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TlsServerBuilder {
-    settings: Settings,
+    settings: TlsSettings,
     identity: Identity,
     client_auth: ClientAuth,
     tickets: bool,
@@ -97,7 +97,7 @@ pub struct TlsServerBuilder {
 impl TlsServerBuilder {
     pub(super) fn new(identity: Identity) -> Self {
         Self {
-            settings: Settings::default(),
+            settings: TlsSettings::default(),
             identity,
             client_auth: ClientAuth::default(),
             tickets: false,
@@ -217,7 +217,7 @@ impl ServerSide {
         &self.rustls
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &TlsSettings {
         &self.builder.settings
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::key_log::KeyLogger;
-use crate::provider::{Cryptography, Wanted};
+use crate::provider::{Cryptography, WantedCryptography};
 
 /// The default time limit for a handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,10 +44,10 @@ pub enum EndWithoutNotify {
 
 /// The settings of both sides.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
+pub(super) struct TlsSettings {
     pub(super) alpn: Protocols,
     pub(super) require_alpn: bool,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: WantedCryptography,
     pub(super) handshake_timeout: Duration,
     pub(super) key_log: Option<KeyLogger>,
     pub(super) end_without_notify: EndWithoutNotify,
@@ -55,12 +55,12 @@ pub(super) struct Settings {
     pub(super) replay_buffered: bool,
 }
 
-impl Default for Settings {
+impl Default for TlsSettings {
     fn default() -> Self {
         Self {
             alpn: Protocols::default(),
             require_alpn: false,
-            wanted: Wanted::default(),
+            wanted: WantedCryptography::default(),
             handshake_timeout: HANDSHAKE_TIMEOUT,
             key_log: None,
             end_without_notify: EndWithoutNotify::default(),
@@ -70,7 +70,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl TlsSettings {
     /// Checks everything that could not be checked when it was set.
     pub(super) fn check(&self, operation: &'static str) -> Result<Cryptography> {
         let invalid = |detail| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
@@ -125,7 +125,7 @@ impl fmt::Debug for Protocols {
     }
 }
 
-/// The setters of [`Settings`], for a builder with a field `settings`.
+/// The setters of [`TlsSettings`], for a builder with a field `settings`.
 macro_rules! shared_setters {
     () => {
         /// Sets the application protocols (ALPN, RFC 7301), the preferred one first: `h2`, `http/1.1`. Each

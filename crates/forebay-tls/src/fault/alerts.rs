@@ -3,7 +3,7 @@
 use rustls::AlertDescription as Alert;
 
 use super::{Known, Side};
-use crate::notes::Answer;
+use crate::callback_facts::Answer;
 use crate::text::{NAME_MAX, clean};
 
 /// The alerts by their names in RFC 8446, section 6, and RFC 5246, section 7.2, with their usual meaning.

@@ -11,10 +11,10 @@ use rustls::{
 };
 
 use super::{Known, Side, explained, not_sealed};
-use crate::notes::{Answer, Notes, Refusal};
+use crate::callback_facts::{Answer, CallbackFacts, Refusal};
 
 fn told(error: impl Into<Rustls>) -> Error {
-    explained("tls", error.into(), Notes::default(), Known::default())
+    explained("tls", error.into(), CallbackFacts::default(), Known::default())
 }
 
 /// The sentence of every refusal by the peer has the same three parts.
@@ -82,7 +82,7 @@ fn every_alert_is_named_and_its_usual_meaning_told() {
 /// Returns a client's error for an alert, given its answer to a server that asked for a certificate.
 fn alert_after(alert: Alert, answer: Option<Answer>, server_name: &str) -> String {
     let known = Known { side: Side::Client(answer), server_name: Some(server_name) };
-    let told = explained("tls", Rustls::AlertReceived(alert), Notes::default(), known);
+    let told = explained("tls", Rustls::AlertReceived(alert), CallbackFacts::default(), known);
     assert_eq!(told.tls_fault(), Some(TlsFault::RefusedByPeer), "{told}");
     told.to_string()
 }
@@ -371,7 +371,7 @@ fn what_is_ours_is_not_blamed_on_the_peer() {
 fn a_name_that_the_server_does_not_have_is_told() {
     let error = || Rustls::General("no server certificate chain resolved".to_owned());
     let asked = Known { side: Side::Server, server_name: Some("b\u{7}.example") };
-    let told = explained("accept_tls", error(), Notes::default(), asked);
+    let told = explained("accept_tls", error(), CallbackFacts::default(), asked);
     assert_eq!(told.tls_fault(), Some(TlsFault::UnknownServerName));
     assert!(told.to_string().contains("the client asked for b\\u{7}.example"), "{told}");
     let text = is(error(), TlsFault::UnknownServerName);
@@ -387,7 +387,7 @@ fn what_a_verifier_noted_wins() {
             detail: "expected this, but received that; do so".to_owned(),
             cause: cause.clone(),
         };
-        let notes = Notes { refusal: Some(refusal), ..Notes::default() };
+        let notes = CallbackFacts { refusal: Some(refusal), ..CallbackFacts::default() };
         let error = Certificate::ApplicationVerificationFailure;
         let told = explained("tls", error.into(), notes, Known::default());
         assert_eq!(told.tls_fault(), Some(TlsFault::PinMismatch));

@@ -15,7 +15,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use self::chain::Problem;
 use crate::PeerCertificate;
-use crate::pem::{self, Origin, Pem};
+use crate::pem::{self, Pem, PemOrigin};
 use crate::provider::provider;
 
 pub(crate) use resolve::{ClientKey, ServerKey};
@@ -123,7 +123,7 @@ impl Identity {
         chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
         key: impl Into<Vec<u8>>,
     ) -> Result<Self> {
-        let at = Origin::given("Identity::from_der");
+        let at = PemOrigin::given("Identity::from_der");
         let chain: Vec<_> =
             chain.into_iter().map(|certificate| CertificateDer::from(certificate.into())).collect();
         if chain.is_empty() {
@@ -243,8 +243,8 @@ fn of_pem(certificates: &Pem<'_>, key: &Pem<'_>) -> Result<CertifiedKey> {
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    chain_at: Origin<'_>,
-    key_at: Origin<'_>,
+    chain_at: PemOrigin<'_>,
+    key_at: PemOrigin<'_>,
 ) -> Result<CertifiedKey> {
     let provider = provider()?;
     chain::certified(chain, key, &provider).map_err(|problem| match problem {

@@ -8,7 +8,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::Identity;
-use crate::notes::{self, Answer};
+use crate::callback_facts::{self, Answer};
 
 /// A server's resolver. Every client gets the one identity, whichever name it requests and if it requests
 /// none, as RFC 6066, section 3 allows; checking names is up to the client.
@@ -19,7 +19,7 @@ impl ResolvesServerCert for ServerKey {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // An unbuffered connection does not provide the name later.
         if let Some(name) = hello.server_name() {
-            notes::note_server_name(name);
+            callback_facts::note_server_name(name);
         }
         Some(self.0.current())
     }
@@ -38,7 +38,7 @@ impl ResolvesClientCert for ClientKey {
         sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
         let current = self.0.as_ref().map(Identity::current);
-        notes::note_answer(match &current {
+        callback_facts::note_answer(match &current {
             None => Answer::None,
             // rustls checks this again, and shows no certificate.
             Some(current) if current.key.choose_scheme(sigschemes).is_none() => Answer::Unfit,

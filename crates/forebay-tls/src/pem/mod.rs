@@ -25,19 +25,19 @@ const BYTES_MAX: u64 = 16 << 20;
 
 /// A text in PEM, split into sections, and its origin.
 pub(crate) struct Pem<'a> {
-    pub(crate) origin: Origin<'a>,
+    pub(crate) origin: PemOrigin<'a>,
     sections: Sections,
 }
 
 impl<'a> Pem<'a> {
     /// Splits bytes that a program has passed.
     pub(crate) fn given(operation: &'static str, bytes: &[u8]) -> Result<Self> {
-        Self::read(Origin::given(operation), bytes)
+        Self::read(PemOrigin::given(operation), bytes)
     }
 
     /// Reads a file, which blocks. Nothing beyond the limit is read.
     pub(crate) fn of_file(operation: &'static str, path: &'a Path) -> Result<Self> {
-        let origin = Origin { operation, path: Some(path) };
+        let origin = PemOrigin { operation, path: Some(path) };
         let mut bytes = Vec::new();
         File::open(path)
             .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -45,7 +45,7 @@ impl<'a> Pem<'a> {
         Self::read(origin, &bytes)
     }
 
-    fn read(origin: Origin<'a>, bytes: &[u8]) -> Result<Self> {
+    fn read(origin: PemOrigin<'a>, bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > BYTES_MAX {
             let what = if origin.path.is_some() { "the file has" } else { "the given bytes are" };
             return Err(origin.invalid(format!(
@@ -72,12 +72,12 @@ impl<'a> Pem<'a> {
 
 /// The origin of a text, which its errors name.
 #[derive(Clone, Copy)]
-pub(crate) struct Origin<'a> {
+pub(crate) struct PemOrigin<'a> {
     operation: &'static str,
     path: Option<&'a Path>,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> PemOrigin<'a> {
     /// Makes the origin of bytes that a program has passed.
     pub(crate) fn given(operation: &'static str) -> Self {
         Self { operation, path: None }

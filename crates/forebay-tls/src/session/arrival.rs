@@ -2,11 +2,11 @@
 
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Filled, Inbox};
+use forebay_io::seam::{Filled, Inbox, WakeList};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::Session;
-use super::state::{ARRIVED_BYTES_MAX, Leave, State};
+use super::state::{ARRIVED_BYTES_MAX, State, TransportEnd};
 
 /// The inbox while the transport fills it. It is taken out of the session, and put back when this is
 /// dropped.
@@ -23,7 +23,7 @@ struct Out<'a> {
 impl Drop for Out<'_> {
     fn drop(&mut self) {
         let Some(inbox) = self.inbox.take() else { return };
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = self.session.locked();
         state.inbox = Some(inbox);
         if std::mem::take(&mut state.is_awaited) {
@@ -73,7 +73,7 @@ impl State {
                  complete"
             ));
             let error = self.named(&error);
-            self.fail(error.clone(), Leave::InOrder);
+            self.fail(error.clone(), TransportEnd::InOrder);
             return Err(error);
         }
         Ok(self.inbox.take())

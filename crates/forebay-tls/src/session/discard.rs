@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use forebay_io::seam::{Afterwards, Inbox};
+use forebay_io::seam::{Inbox, WakeList};
 use forebay_io::{Error, ErrorKind};
 
 use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::state::{ARRIVED_BYTES_MAX, End, Loss, Phase, State};
-use crate::notes;
+use super::state::{ARRIVED_BYTES_MAX, End, Loss, SessionPhase, State};
+use crate::callback_facts;
 
 /// A record of what has been discarded so far.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Session {
         discarded.unseen.store(true, Relaxed);
         let Ok(mut state) = self.enter() else { return true };
         state.close_to_readers();
-        let may_look = state.phase == Phase::Open || matches!(state.loss, Loss::Met(_));
+        let may_look = state.phase == SessionPhase::Open || matches!(state.loss, Loss::Met(_));
         let State { inbox: Some(inbox), engine: Some(engine), .. } = &mut *state else {
             return true;
         };
@@ -60,7 +60,7 @@ impl Session {
             // Everything of this side was said before its `close_notify`; after that only an alert of the
             // peer is news.
             Err(failure) if has_notified && !failure.is_told_by_peer() => None,
-            Err(failure) => Some(state.failed("close", failure, notes::take())),
+            Err(failure) => Some(state.failed("close", failure, callback_facts::take())),
         };
         drop(state);
         self.send_own();
@@ -72,7 +72,7 @@ impl Session {
 
     fn met_while_closing(&self, error: Error) {
         let error = self.cause.record(error);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         after.run();
         self.tell_upper(&error);

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, Below, Drain, Outbox, Parcel, SendQueue, WaiterKey};
+use forebay_io::seam::{Below, Drain, Outbox, Parcel, SendQueue, WaiterKey, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 use rustls::unbuffered::EncryptError;
 
 use super::Session;
 use super::engine::{Engine, Seal, Step};
 use super::loss::LookInto;
-use super::state::{End, Leave, Loss, Phase, State};
-use crate::notes;
+use super::state::{End, Loss, SessionPhase, State, TransportEnd};
+use crate::callback_facts;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
@@ -52,23 +52,25 @@ impl TlsDrain {
     fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
-        after: &mut Afterwards,
-        work: impl FnOnce(&mut State, &Below, &mut Afterwards) -> Result<()>,
+        after: &mut WakeList,
+        work: impl FnOnce(&mut State, &Below, &mut WakeList) -> Result<()>,
     ) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         match (state.phase, &state.loss, &state.end) {
             // The upper outbox gets the error once everything that had arrived before the loss is read.
-            (Phase::Failed, Loss::Met(_), _) => Poll::Pending,
-            (Phase::Failed, Loss::Told(error), _)
-            | (Phase::Failed, _, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
-            (Phase::Failed, ..) => Poll::Ready(Err(closed())),
-            (Phase::Open, ..) if state.inbox.is_some() => {
+            (SessionPhase::Failed, Loss::Met(_), _) => Poll::Pending,
+            (SessionPhase::Failed, Loss::Told(error), _)
+            | (SessionPhase::Failed, _, Some(End::Failed(error))) => {
+                Poll::Ready(Err(error.clone()))
+            }
+            (SessionPhase::Failed, ..) => Poll::Ready(Err(closed())),
+            (SessionPhase::Open, ..) if state.inbox.is_some() => {
                 work(&mut state, &self.below, after)?;
                 self.session.after_writing(&state, after);
                 Poll::Ready(Ok(()))
             }
-            (Phase::Open | Phase::Handshaking, ..) => {
-                state.is_awaited |= state.phase == Phase::Open;
+            (SessionPhase::Open | SessionPhase::Handshaking, ..) => {
+                state.is_awaited |= state.phase == SessionPhase::Open;
                 // The waker is the upper outbox's own and no foreign code, so it may be cloned and dropped
                 // under a lock.
                 self.session.wakes().set_opening(&mut self.key, cx.waker().clone());
@@ -81,7 +83,7 @@ impl TlsDrain {
 impl TlsDrain {
     /// Handles a transport that accepts nothing any more. First everything that had arrived is read, but
     /// not under the locks that are held here.
-    fn poll_lost(&self, error: &Error, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_lost(&self, error: &Error, after: &mut WakeList) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         self.session.note_loss(&mut state, error);
         match &state.loss {
@@ -105,7 +107,7 @@ impl Drain for TlsDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         if queue.is_empty() && self.is_harmless()? {
             return Poll::Ready(Ok(()));
@@ -126,7 +128,7 @@ impl Drain for TlsDrain {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         if self.is_harmless()? {
             return Poll::Ready(Ok(()));
         }
@@ -140,16 +142,16 @@ impl Drain for TlsDrain {
         }
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         let leave = match self.session.enter() {
             Ok(mut state) => {
                 // The reader of a lost transport still gets everything that had arrived.
                 if matches!(state.loss, Loss::None) {
-                    state.fail(cause.clone(), Leave::Reset);
+                    state.fail(cause.clone(), TransportEnd::Reset);
                 }
                 state.leave
             }
-            Err(_) => Leave::Reset,
+            Err(_) => TransportEnd::Reset,
         };
         self.session.wake_all(after);
         self.session.leave_below(leave, cause, after);
@@ -158,7 +160,7 @@ impl Drain for TlsDrain {
 
 impl Session {
     /// Wakes the reader for what the writer's call has found.
-    fn after_writing(&self, state: &State, after: &mut Afterwards) {
+    fn after_writing(&self, state: &State, after: &mut WakeList) {
         if !state.kept.is_empty() || state.end.is_some() {
             self.wake_input(after);
         }
@@ -167,7 +169,7 @@ impl Session {
 
 impl State {
     /// Encrypts the front of the queue into as few records as possible.
-    fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut Afterwards) -> Result<()> {
+    fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut WakeList) -> Result<()> {
         let mut sealed = 0;
         while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
             let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
@@ -229,7 +231,7 @@ impl State {
         };
         let own = engine.take_own();
         self.push(below, &own);
-        outcome.map_err(|failure| self.failed("write", failure, notes::take()))?;
+        outcome.map_err(|failure| self.failed("write", failure, callback_facts::take()))?;
         if self.engine.as_ref().is_some_and(Engine::has_peer_closed) {
             self.end.get_or_insert(End::Clean);
         }
@@ -242,7 +244,7 @@ fn seal_some(
     traffic: &mut dyn Seal,
     queue: &mut SendQueue,
     parcel: &mut Parcel,
-    after: &mut Afterwards,
+    after: &mut WakeList,
 ) -> std::result::Result<usize, EncryptError> {
     let space = parcel.space();
     let first = queue.first();

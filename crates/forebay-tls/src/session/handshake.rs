@@ -4,15 +4,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Filled, WaiterKey, unwinding};
+use forebay_io::seam::{Filled, WaiterKey, WakeList, unwinding};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::engine::Step;
 use super::state::Loss;
-use super::{Conn, Engine, Leave, Phase, Session, State};
+use super::{Conn, Engine, Session, SessionPhase, State, TransportEnd};
 use crate::TlsConfig;
+use crate::callback_facts::{self, Answer};
 use crate::config::Store;
-use crate::notes::{self, Answer};
 
 impl Session {
     /// Waits until the peer has sent something.
@@ -53,7 +53,7 @@ impl Session {
         host: Option<&str>,
     ) -> Result<()> {
         // Before the first step, so that dropping this future at any point resets the connection.
-        let unfinished = Unfinished(self);
+        let unfinished = HandshakeGuard(self);
         let outcome = match self.begin(config, store, host) {
             Ok(()) => poll_fn(|cx| self.drive(cx, Self::shake)).await,
             Err(error) => Err(error),
@@ -73,20 +73,20 @@ impl Session {
     fn open(&self) -> Result<()> {
         let mut state = self.enter()?;
         // A close or a time limit has ended the handshake meanwhile.
-        if state.phase != Phase::Handshaking {
+        if state.phase != SessionPhase::Handshaking {
             drop(state);
             return Err(self.why());
         }
         // If the transport is lost already, what had arrived before can still be read.
         let is_lost = matches!(state.loss, Loss::Met(_));
-        state.phase = if is_lost { Phase::Failed } else { Phase::Open };
+        state.phase = if is_lost { SessionPhase::Failed } else { SessionPhase::Open };
         state.was_open = true;
         // The first read may be a long time away.
         if let Some(inbox) = &mut state.inbox {
             inbox.settle();
         }
         drop(state);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         after.run();
         self.look_into_loss();
@@ -97,7 +97,7 @@ impl Session {
     /// handshake.
     pub fn abandon(&self) {
         if self.is_handshaking() {
-            self.fail(&dropped(), Leave::Reset);
+            self.fail(&dropped(), TransportEnd::Reset);
         }
     }
 
@@ -143,7 +143,7 @@ impl Session {
         self.set_driver(Some(waker));
         loop {
             let mut state = self.enter()?;
-            if state.phase == Phase::Failed {
+            if state.phase == SessionPhase::Failed {
                 drop(state);
                 return Poll::Ready(Err(self.why()));
             }
@@ -192,10 +192,10 @@ impl Session {
         // A peer may send data directly behind its last handshake message.
         let mut keep = |plaintext: &[u8]| kept.push(plaintext);
         // Left over by a session that panicked on this thread.
-        drop(notes::take());
+        drop(callback_facts::take());
         let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
         self.queue_own(state);
-        let mut notes = notes::take();
+        let mut notes = callback_facts::take();
         if let Some(name) = notes.server_name.take() {
             state.server_name = Some(name);
         }
@@ -230,7 +230,7 @@ impl Session {
 
     /// Ends the session with this error, and returns the session's first error.
     fn end_by(&self, error: &Error) -> Error {
-        self.fail(error, Leave::InOrder);
+        self.fail(error, TransportEnd::InOrder);
         self.why()
     }
 
@@ -257,9 +257,9 @@ fn dropped() -> Error {
 }
 
 /// Resets the connection if the handshake is dropped before it is complete.
-struct Unfinished<'a>(&'a Session);
+struct HandshakeGuard<'a>(&'a Session);
 
-impl Drop for Unfinished<'_> {
+impl Drop for HandshakeGuard<'_> {
     fn drop(&mut self) {
         self.0.set_driver(None);
         self.0.abandon();
@@ -280,9 +280,9 @@ impl Opening<'_> {
         drop(replaced);
         let phase = self.session.enter()?.phase;
         match phase {
-            Phase::Handshaking => Poll::Pending,
-            Phase::Open => Poll::Ready(Ok(())),
-            Phase::Failed => Poll::Ready(Err(self.session.why())),
+            SessionPhase::Handshaking => Poll::Pending,
+            SessionPhase::Open => Poll::Ready(Ok(())),
+            SessionPhase::Failed => Poll::Ready(Err(self.session.why())),
         }
     }
 }

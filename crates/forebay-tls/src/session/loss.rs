@@ -15,11 +15,11 @@ use std::sync::{Arc, Weak};
 use std::task::{Poll, Wake, Waker};
 
 use forebay_io::Error;
-use forebay_io::seam::{Afterwards, Filled};
+use forebay_io::seam::{Filled, WakeList};
 
 use super::Session;
 use super::engine::Step;
-use super::state::{Loss, Phase, State};
+use super::state::{Loss, SessionPhase, State};
 
 /// The amount of plaintext that is kept for the reader before decrypting ahead of it stops. One receive, at
 /// most a block, may come on top.
@@ -58,11 +58,11 @@ impl Session {
 
     /// Records that the transport is lost. The caller ensures that this is reported.
     pub(super) fn note_loss(&self, state: &mut State, error: &Error) {
-        if matches!(state.loss, Loss::None) && state.phase != Phase::Failed {
+        if matches!(state.loss, Loss::None) && state.phase != SessionPhase::Failed {
             state.loss = Loss::Met(error.clone());
             // A handshake goes on with what had arrived, and fails by itself.
-            if state.phase == Phase::Open {
-                state.phase = Phase::Failed;
+            if state.phase == SessionPhase::Open {
+                state.phase = SessionPhase::Failed;
             }
             self.met_loss.store(true, Relaxed);
         }
@@ -77,10 +77,10 @@ impl Session {
             if !matches!(state.loss, Loss::Met(_)) {
                 return;
             }
-            if state.phase == Phase::Handshaking {
+            if state.phase == SessionPhase::Handshaking {
                 // The driver of the handshake reads by itself; it is woken to do so.
                 drop(state);
-                let mut after = Afterwards::new();
+                let mut after = WakeList::new();
                 self.wake_all(&mut after);
                 return after.run();
             }
@@ -140,7 +140,7 @@ impl Session {
         let taken = self.below.accepted().saturating_sub(queued);
         let is_finishing = upper.as_ref().is_none_or(|upper| !upper.is_open());
         let Ok(mut state) = self.enter() else { return };
-        if state.phase == Phase::Handshaking {
+        if state.phase == SessionPhase::Handshaking {
             return;
         }
         // Another thread may have received the rest.
@@ -163,7 +163,7 @@ impl Session {
         };
         self.met_loss.store(false, Relaxed);
         drop(state);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         if let Some(peer) = &self.peer {
             peer.loss_told(told.is_none(), &mut after);
@@ -190,7 +190,7 @@ impl Session {
 pub(super) struct LookInto(pub(super) Arc<Session>);
 
 impl LookInto {
-    pub(super) fn later(session: &Arc<Session>, after: &mut Afterwards) {
+    pub(super) fn later(session: &Arc<Session>, after: &mut WakeList) {
         after.wake(Waker::from(Arc::new(Self(Arc::clone(session)))));
     }
 }

@@ -19,12 +19,12 @@ mod drain;
 mod engine;
 mod handshake;
 mod inside;
-mod kept;
+mod leftover;
 mod loss;
 mod peer;
 mod source;
 mod state;
-mod wakes;
+mod waiters;
 mod watch;
 
 use std::fmt;
@@ -32,21 +32,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Wake, Waker};
 
-use forebay_io::seam::{Afterwards, Below, Cause, Inbox, Outbox};
+use forebay_io::seam::{Below, Cause, Inbox, Outbox, WakeList};
 use forebay_io::{Error, Result};
 
 use self::discard::Discarded;
 pub(crate) use self::engine::Conn;
 use self::engine::Engine;
 pub use self::peer::{Acknowledged, Peer};
-use self::state::{Leave, Loss, Phase, State};
-use self::wakes::Wakes;
+use self::state::{Loss, SessionPhase, State, TransportEnd};
+use self::waiters::SessionWaiters;
 use crate::info::TlsInfo;
 
 /// A TLS session: the state that its two channels share.
 pub struct Session {
     state: Mutex<State>,
-    wakes: Mutex<Wakes>,
+    wakes: Mutex<SessionWaiters>,
     /// The first error of either direction.
     cause: Cause,
     /// The outbox whose drain encrypts into `below`. The drain holds the session, so this is weak.
@@ -69,12 +69,12 @@ pub struct Session {
 }
 
 /// The session's own waker.
-struct Bell(Weak<Session>);
+struct InputWaker(Weak<Session>);
 
-impl Wake for Bell {
+impl Wake for InputWaker {
     fn wake(self: Arc<Self>) {
         if let Some(session) = self.0.upgrade() {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             session.wake_input(&mut after);
             after.run();
         }
@@ -106,7 +106,7 @@ impl Session {
             watched: AtomicBool::new(false),
             is_obstructed: AtomicBool::new(false),
             discarded: Discarded::default(),
-            own_waker: Waker::from(Arc::new(Bell(Weak::clone(weak)))),
+            own_waker: Waker::from(Arc::new(InputWaker(Weak::clone(weak)))),
         })
     }
 
@@ -124,16 +124,16 @@ impl Session {
 
     /// Returns `true` until the handshake is complete or has failed.
     pub fn is_handshaking(&self) -> bool {
-        self.enter().is_ok_and(|state| state.phase == Phase::Handshaking)
+        self.enter().is_ok_and(|state| state.phase == SessionPhase::Handshaking)
     }
 
     /// Ends the session and resets its transport.
     pub fn abort(&self, error: &Error) {
-        self.fail(error, Leave::Reset);
+        self.fail(error, TransportEnd::Reset);
     }
 
     /// Ends the session: wakes both halves and leaves the transport.
-    fn fail(&self, error: &Error, leave: Leave) {
+    fn fail(&self, error: &Error, leave: TransportEnd) {
         let named = self.enter().map_or_else(
             |_| error.clone(),
             |state| match &state.loss {
@@ -143,7 +143,7 @@ impl Session {
             },
         );
         let error = self.cause.record(named);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         if let Ok(mut state) = self.enter() {
             state.fail(error.clone(), leave);
         }
@@ -159,22 +159,22 @@ impl Session {
         if let Some(upper) = self.upper.get().and_then(Weak::upgrade) {
             upper.abort(error);
         } else {
-            let mut after = Afterwards::new();
-            let leave = self.enter().map_or(Leave::Reset, |state| state.leave);
+            let mut after = WakeList::new();
+            let leave = self.enter().map_or(TransportEnd::Reset, |state| state.leave);
             self.leave_below(leave, error, &mut after);
             after.run();
         }
     }
 
     /// Leaves the transport.
-    fn leave_below(&self, leave: Leave, error: &Error, after: &mut Afterwards) {
+    fn leave_below(&self, leave: TransportEnd, error: &Error, after: &mut WakeList) {
         let below = Below::new(Arc::clone(&self.below));
         match leave {
-            Leave::Reset => below.abort(error, after),
-            Leave::InOrder => {
+            TransportEnd::Reset => below.abort(error, after),
+            TransportEnd::InOrder => {
                 if !below.finish(after) {
                     // Not finished yet: the rest is sent in the background, started when no lock is held.
-                    after.wake(Waker::from(Arc::new(SeeOff(Arc::clone(&self.below)))));
+                    after.wake(Waker::from(Arc::new(FinishInBackground(Arc::clone(&self.below)))));
                 }
             }
         }
@@ -190,7 +190,7 @@ impl Session {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wakes(&self) -> MutexGuard<'_, Wakes> {
+    fn wakes(&self) -> MutexGuard<'_, SessionWaiters> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -214,11 +214,11 @@ impl Session {
 }
 
 /// Finishes, when woken, an outbox that has no owner any more.
-struct SeeOff(Arc<Outbox>);
+struct FinishInBackground(Arc<Outbox>);
 
-impl Wake for SeeOff {
+impl Wake for FinishInBackground {
     fn wake(self: Arc<Self>) {
-        self.0.finish_unattended();
+        self.0.finish_in_background();
     }
 }
 

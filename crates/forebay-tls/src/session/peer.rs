@@ -1,6 +1,6 @@
 //! The other side of the connection that a session lies on.
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 
 /// The other side of the connection, as far as errors and ends need it.
 pub trait Peer: Send + Sync {
@@ -19,11 +19,11 @@ pub trait Peer: Send + Sync {
 
     /// Called when the session begins to report the loss of its transport or, if the loss was harmless,
     /// that both sides have ended.
-    fn loss_told(&self, _is_harmless: bool, _after: &mut Afterwards) {}
+    fn loss_told(&self, _is_harmless: bool, _after: &mut WakeList) {}
 
     /// Called when a task that looks for the peer's end ([`look_for_end`](super::Session::look_for_end)) should
     /// look again. This may happen under the session's lock.
-    fn changed(&self, _after: &mut Afterwards) {}
+    fn changed(&self, _after: &mut WakeList) {}
 }
 
 /// The amount of sent bytes that the other side has acknowledged.

@@ -4,14 +4,14 @@ use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
+use forebay_io::seam::{Filled, Inlet, Source, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::state::{End, Loss, Phase, State};
+use super::state::{End, Loss, SessionPhase, State};
+use crate::callback_facts;
 use crate::config::EndWithoutNotify;
-use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
@@ -141,7 +141,7 @@ impl Session {
     }
 
     fn has_failed(&self) -> bool {
-        self.enter().is_ok_and(|state| state.phase == Phase::Failed)
+        self.enter().is_ok_and(|state| state.phase == SessionPhase::Failed)
     }
 
     fn poll_fill(&self, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
@@ -170,7 +170,7 @@ impl Session {
             Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
             None => {
                 // Another thread has the inbox, and what it finds comes first.
-                let mut after = Afterwards::new();
+                let mut after = WakeList::new();
                 self.wakes().input(&mut after);
                 after.run();
                 Poll::Pending
@@ -215,7 +215,7 @@ impl Session {
     pub(super) fn met(&self, state: &mut State, failure: Option<Failure>) {
         self.queue_own(state);
         if let Some(failure) = failure {
-            let error = state.failed("read", failure, notes::take());
+            let error = state.failed("read", failure, callback_facts::take());
             // If another error was reported before, it is the one that is reported here too.
             state.end = Some(End::Failed(self.cause.record(error)));
         } else if state.engine.as_ref().is_some_and(Engine::has_peer_closed) {
@@ -228,11 +228,11 @@ impl State {
     /// Answers a read, if that is possible without asking the transport.
     fn known(&mut self, session: &Session, inlet: &mut Inlet<'_>) -> Option<Poll<Result<Filled>>> {
         // Data that came with the end of a handshake counts only once the peer is authenticated.
-        if self.phase != Phase::Handshaking && self.kept.give(inlet) {
+        if self.phase != SessionPhase::Handshaking && self.kept.give(inlet) {
             return Some(Poll::Ready(Ok(Filled::More)));
         }
         if self.end.is_none() {
-            if self.phase == Phase::Handshaking {
+            if self.phase == SessionPhase::Handshaking {
                 return Some(Poll::Pending);
             }
             if session.decrypt(self, inlet) {

@@ -1,4 +1,4 @@
-//! The state that both channels of a session share, under its lock.
+//! The state that the two channels of a session share, under its lock.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use forebay_io::Error;
 use forebay_io::seam::{Below, Inbox, Parcel};
 
 use super::engine::{Engine, Failure};
-use super::kept::Kept;
+use super::leftover::Leftover;
 use super::peer::{Acknowledged, Peer};
+use crate::callback_facts::{Answer, CallbackFacts};
 use crate::config::EndWithoutNotify;
 use crate::fault::{self, Known, Side};
-use crate::notes::{Answer, Notes};
 
 /// The largest amount of ciphertext that may wait for the rest of its message: twice the longest handshake
 /// message (RFC 8446, section 4; rustls accepts 64 KiB), because short records have headers.
@@ -22,8 +22,8 @@ pub(super) struct State {
     pub(super) inbox: Option<Inbox>,
     /// A writer waits until the inbox is back.
     pub(super) is_awaited: bool,
-    pub(super) kept: Kept,
-    pub(super) phase: Phase,
+    pub(super) kept: Leftover,
+    pub(super) phase: SessionPhase,
     /// The handshake was complete once, whether or not the session has failed since.
     pub(super) was_open: bool,
     /// Set when the handshake begins, and used from then on.
@@ -43,11 +43,11 @@ pub(super) struct State {
     /// The transport's counters before the first record: acknowledged, and accepted.
     pub(super) counted_from: (Acknowledged, u64),
     /// The way in which the transport is left when the session fails.
-    pub(super) leave: Leave,
+    pub(super) leave: TransportEnd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum SessionPhase {
     Handshaking,
     Open,
     Failed,
@@ -63,7 +63,7 @@ pub(super) enum End {
 
 /// The way in which the transport is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum TransportEnd {
     /// Its queue (an alert, for instance) is sent, then its end mark.
     InOrder,
     /// It is reset at once.
@@ -88,8 +88,8 @@ impl State {
             peer,
             inbox: Some(inbox),
             is_awaited: false,
-            kept: Kept::default(),
-            phase: Phase::Handshaking,
+            kept: Leftover::default(),
+            phase: SessionPhase::Handshaking,
             was_open: false,
             engine: None,
             server_name: None,
@@ -100,7 +100,7 @@ impl State {
             sealed: 0,
             sealed_data: 0,
             counted_from: (Acknowledged::Unknown, 0),
-            leave: Leave::Reset,
+            leave: TransportEnd::Reset,
         }
     }
 
@@ -133,13 +133,13 @@ impl State {
 
     /// Stops decrypting and encrypting. What was decrypted before stays readable, unless the handshake has
     /// failed: data of a peer that was not authenticated is dropped.
-    pub(super) fn fail(&mut self, error: Error, leave: Leave) {
+    pub(super) fn fail(&mut self, error: Error, leave: TransportEnd) {
         // Data that came with the handshake was kept for a peer that is not accepted now.
-        if self.phase == Phase::Handshaking {
-            self.kept = Kept::default();
+        if self.phase == SessionPhase::Handshaking {
+            self.kept = Leftover::default();
         }
-        if self.phase != Phase::Failed {
-            self.phase = Phase::Failed;
+        if self.phase != SessionPhase::Failed {
+            self.phase = SessionPhase::Failed;
             self.leave = leave;
         }
         // An end that was found before stands: it lies in front of this error.
@@ -151,7 +151,7 @@ impl State {
         &mut self,
         operation: &'static str,
         failure: Failure,
-        notes: Notes,
+        notes: CallbackFacts,
     ) -> Error {
         let is_client = self.engine.as_ref().is_some_and(Engine::is_client);
         let side = if is_client { Side::Client(self.answer) } else { Side::Server };
@@ -161,7 +161,7 @@ impl State {
             Failure::Sealing(error) => fault::not_sealed(operation, error),
         };
         let error = self.named(&error);
-        self.fail(error.clone(), Leave::InOrder);
+        self.fail(error.clone(), TransportEnd::InOrder);
         error
     }
 }

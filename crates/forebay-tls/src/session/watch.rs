@@ -4,11 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use forebay_io::Result;
-use forebay_io::seam::{Afterwards, Filled};
+use forebay_io::seam::{Filled, WakeList};
 
 use super::Session;
 use super::loss::AHEAD_BYTES_MAX;
-use super::state::{End, Phase};
+use super::state::{End, SessionPhase};
 
 /// The result of looking for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Session {
     fn look_once(&self) -> Option<Seen> {
         let Ok(mut state) = self.enter() else { return Some(Seen::Nothing) };
         let is_over = state.end.is_some() || self.cause.get().is_some() || state.is_closing();
-        if is_over || state.phase == Phase::Handshaking {
+        if is_over || state.phase == SessionPhase::Handshaking {
             return Some(Seen::Nothing);
         }
         self.look_ahead(&mut state);
@@ -86,7 +86,7 @@ impl Session {
         let has_answer =
             self.enter().is_ok_and(|state| !state.kept.is_empty() || state.end.is_some());
         if has_answer {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.wakes().input(&mut after);
             after.run();
         }
@@ -104,25 +104,25 @@ impl Session {
             self.is_obstructed.store(false, Relaxed);
         }
         if may_look || has_ended {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.tell_watchers(&mut after);
             after.run();
         }
     }
 
     /// Wakes the reader, the driver of the handshake and the tasks that look for the end.
-    pub(super) fn wake_input(&self, after: &mut Afterwards) {
+    pub(super) fn wake_input(&self, after: &mut WakeList) {
         self.wakes().input(after);
         self.tell_watchers(after);
     }
 
     /// Wakes everything that waits for the session.
-    pub(super) fn wake_all(&self, after: &mut Afterwards) {
+    pub(super) fn wake_all(&self, after: &mut WakeList) {
         self.wakes().all(after);
         self.tell_watchers(after);
     }
 
-    fn tell_watchers(&self, after: &mut Afterwards) {
+    fn tell_watchers(&self, after: &mut WakeList) {
         if self.watched.load(Relaxed)
             && let Some(peer) = &self.peer
         {

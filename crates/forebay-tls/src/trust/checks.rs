@@ -8,7 +8,7 @@ use rustls::{CertificateError, OtherError};
 use super::chain::{AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, rsa_bits};
 use super::explain;
 use super::judge::Refused;
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::x509::Certificate;
 
 /// Up to this many certificates, a chain cannot have too many paths.

@@ -5,7 +5,7 @@ use std::fmt;
 use rustls::{DistinguishedName, Error};
 
 use super::chain::Presented;
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 
 /// Decides whether a peer is accepted.
 pub(super) trait Judge: fmt::Debug + Send + Sync {

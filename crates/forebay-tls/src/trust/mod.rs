@@ -68,10 +68,10 @@ use crate::pem::Pem;
 #[derive(Clone)]
 #[doc(alias = "trustManager")]
 #[doc(alias = "addTrustManager")]
-pub struct Trust(Kind);
+pub struct Trust(TrustKind);
 
 #[derive(Clone)]
-enum Kind {
+enum TrustKind {
     System,
     SystemPlus(Arc<RootCertStore>),
     Roots(Arc<RootCertStore>),
@@ -95,7 +95,7 @@ impl Trust {
     /// set. A file that is missing, damaged or not readable costs only its own roots, as long as there are
     /// others. On macOS, iOS, Android and Windows the system's own verifier is used.
     pub fn system() -> Self {
-        Self(Kind::System)
+        Self(TrustKind::System)
     }
 
     /// Trusts the roots in a PEM text, and no others.
@@ -109,7 +109,7 @@ impl Trust {
     /// format, or of more than 16 MiB. The message says what was found, but never quotes it.
     pub fn roots_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         roots::from_pem(&Pem::given("Trust::roots_pem", pem.as_ref())?)
-            .map(|roots| Self(Kind::Roots(roots)))
+            .map(|roots| Self(TrustKind::Roots(roots)))
     }
 
     /// Trusts the roots in a PEM file, and no others. The file is read by this call, which may block.
@@ -123,7 +123,7 @@ impl Trust {
     /// Each error names the path.
     pub fn roots_pem_file(path: impl AsRef<Path>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::of_file("Trust::roots_pem_file", path.as_ref())?)?;
-        Ok(Self(Kind::Roots(roots)))
+        Ok(Self(TrustKind::Roots(roots)))
     }
 
     /// Trusts the roots in a PEM text in addition to those of the system.
@@ -133,7 +133,7 @@ impl Trust {
     /// Those of [`roots_pem`](Trust::roots_pem).
     pub fn system_plus_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::given("Trust::system_plus_pem", pem.as_ref())?)?;
-        Ok(Self(Kind::SystemPlus(roots)))
+        Ok(Self(TrustKind::SystemPlus(roots)))
     }
 
     /// Trusts the roots in a PEM file in addition to those of the system. The file is read by this call,
@@ -144,14 +144,14 @@ impl Trust {
     /// Those of [`roots_pem_file`](Trust::roots_pem_file).
     pub fn system_plus_pem_file(path: impl AsRef<Path>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::of_file("Trust::system_plus_pem_file", path.as_ref())?)?;
-        Ok(Self(Kind::SystemPlus(roots)))
+        Ok(Self(TrustKind::SystemPlus(roots)))
     }
 
     /// Trusts Mozilla's roots, compiled in with the feature `webpki-roots`. They are as old as the program,
     /// and vouch for servers only.
     #[cfg(feature = "webpki-roots")]
     pub fn mozilla() -> Self {
-        Self(Kind::Mozilla)
+        Self(TrustKind::Mozilla)
     }
 
     /// Trusts the keys with these pins, and no others.
@@ -177,7 +177,7 @@ impl Trust {
             return Err(Error::new(ErrorKind::InvalidInput, "Trust::pinned")
                 .with_detail("expected at least one pin, but there is none"));
         }
-        Ok(Self(Kind::Pinned(read.into())))
+        Ok(Self(TrustKind::Pinned(read.into())))
     }
 
     /// Trusts the peers that a function accepts.
@@ -205,7 +205,7 @@ impl Trust {
     /// # drop(trust);
     /// ```
     pub fn verifier(verify: impl Fn(&PeerChain) -> Result<()> + Send + Sync + 'static) -> Self {
-        Self(Kind::Program(Program::new(verify)))
+        Self(TrustKind::Program(Program::new(verify)))
     }
 
     /// Trusts every peer, which protects against no attacker who can reach the connection.
@@ -214,14 +214,14 @@ impl Trust {
     /// [`pinned`](Trust::pinned) cost one line more. The first peer that is accepted this way causes a
     /// warning on standard error.
     pub fn dangerous_accept_any() -> Self {
-        Self(Kind::Anybody(Anybody::default()))
+        Self(TrustKind::Anybody(Anybody::default()))
     }
 }
 
 impl Trust {
     /// Returns `true` if the system's roots, which are read from files, are needed.
     pub(crate) fn needs_loading(&self) -> bool {
-        matches!(self.0, Kind::System | Kind::SystemPlus(_))
+        matches!(self.0, TrustKind::System | TrustKind::SystemPlus(_))
     }
 
     /// Makes rustls' verifier of servers. `system` must be given if [`needs_loading`](Trust::needs_loading)
@@ -236,17 +236,17 @@ impl Trust {
         system: Option<&SystemRoots>,
     ) -> Result<Arc<dyn ServerCertVerifier>> {
         let judge: Box<dyn Judge> = match &self.0 {
-            Kind::System => Box::new(System::new(loaded(system)?, None)),
-            Kind::SystemPlus(roots) => {
+            TrustKind::System => Box::new(System::new(loaded(system)?, None)),
+            TrustKind::SystemPlus(roots) => {
                 let extra = Roots::of_servers(roots, provider)?;
                 Box::new(System::new(loaded(system)?, Some(extra)))
             }
-            Kind::Roots(roots) => Box::new(Roots::of_servers(roots, provider)?),
+            TrustKind::Roots(roots) => Box::new(Roots::of_servers(roots, provider)?),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => Box::new(Roots::of_servers(&roots::mozilla(), provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
-            Kind::Program(program) => Box::new(program.clone()),
-            Kind::Anybody(anybody) => Box::new(anybody.clone()),
+            TrustKind::Mozilla => Box::new(Roots::of_servers(&roots::mozilla(), provider)?),
+            TrustKind::Pinned(pins) => Box::new(Pins::new(pins)?),
+            TrustKind::Program(program) => Box::new(program.clone()),
+            TrustKind::Anybody(anybody) => Box::new(anybody.clone()),
         };
         Ok(Arc::new(Verifier::of_servers(judge, provider)))
     }
@@ -262,13 +262,13 @@ impl Trust {
         required: bool,
     ) -> Result<Arc<dyn ClientCertVerifier>> {
         let judge: Box<dyn Judge> = match &self.0 {
-            Kind::System | Kind::SystemPlus(_) => return Err(only_servers("the system")),
+            TrustKind::System | TrustKind::SystemPlus(_) => return Err(only_servers("the system")),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => return Err(only_servers("Mozilla")),
-            Kind::Roots(roots) => Box::new(Roots::of_clients(roots, provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
-            Kind::Program(program) => Box::new(program.clone()),
-            Kind::Anybody(anybody) => Box::new(anybody.clone()),
+            TrustKind::Mozilla => return Err(only_servers("Mozilla")),
+            TrustKind::Roots(roots) => Box::new(Roots::of_clients(roots, provider)?),
+            TrustKind::Pinned(pins) => Box::new(Pins::new(pins)?),
+            TrustKind::Program(program) => Box::new(program.clone()),
+            TrustKind::Anybody(anybody) => Box::new(anybody.clone()),
         };
         Ok(Arc::new(Verifier::of_clients(judge, provider, required)))
     }
@@ -291,14 +291,14 @@ fn only_servers(whose: &str) -> Error {
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::System => f.write_str("Trust::system"),
-            Kind::SystemPlus(roots) => write!(f, "Trust::system_plus({} roots)", roots.len()),
-            Kind::Roots(roots) => write!(f, "Trust::roots({} roots)", roots.len()),
+            TrustKind::System => f.write_str("Trust::system"),
+            TrustKind::SystemPlus(roots) => write!(f, "Trust::system_plus({} roots)", roots.len()),
+            TrustKind::Roots(roots) => write!(f, "Trust::roots({} roots)", roots.len()),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => f.write_str("Trust::mozilla"),
-            Kind::Pinned(pins) => write!(f, "Trust::pinned({} pins)", pins.len()),
-            Kind::Program(_) => f.write_str("Trust::verifier"),
-            Kind::Anybody(_) => f.write_str("Trust::dangerous_accept_any"),
+            TrustKind::Mozilla => f.write_str("Trust::mozilla"),
+            TrustKind::Pinned(pins) => write!(f, "Trust::pinned({} pins)", pins.len()),
+            TrustKind::Program(_) => f.write_str("Trust::verifier"),
+            TrustKind::Anybody(_) => f.write_str("Trust::dangerous_accept_any"),
         }
     }
 }

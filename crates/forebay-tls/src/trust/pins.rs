@@ -11,7 +11,7 @@ use rustls::server::ParsedCertificate;
 use super::chain::Presented;
 use super::explain;
 use super::judge::{Judge, Refused};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::provider::sha256;
 
 /// The SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469, section 2.4).

@@ -8,8 +8,8 @@ use rustls::CertificateError;
 
 use super::chain::{Presented, Role};
 use super::judge::{Judge, Refused};
+use crate::callback_facts::Refusal;
 use crate::info::PeerCertificate;
-use crate::notes::Refusal;
 
 /// The chain that a peer presents to [`Trust::verifier`](crate::Trust::verifier), which has an example.
 /// Nothing in it has been verified, except that an RSA key in its first certificate has at least 2048 bits.

@@ -13,7 +13,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use super::chain::{Presented, Role};
 use super::explain;
 use super::judge::{Judge, Refused};
-use crate::notes::note_refusal;
+use crate::callback_facts::note_refusal;
 
 /// Adapts a [`Judge`] to rustls' certificate verifiers, for servers and for clients.
 ///

@@ -18,7 +18,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
@@ -40,7 +40,7 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
 
     /// Makes all waits try their calls again, because something has changed that the kernel does not
     /// report. They are woken once the caller holds no lock.
-    fn wake(&self, after: &mut Afterwards);
+    fn wake(&self, after: &mut WakeList);
 }
 
 /// Something that can watch descriptors.
@@ -52,7 +52,7 @@ pub(crate) trait Host: Send + Sync {
 /// Lets a closing selector wake waits that another host watches.
 impl<T: Ready> WakeUp for T {
     fn wake_up(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake(&mut after);
         after.run();
     }

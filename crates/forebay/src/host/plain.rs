@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
@@ -70,11 +70,11 @@ impl Drop for Plain {
 impl Host for Plain {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let slot = Arc::new(Slot {
-            reader: Side::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
-            writer: Side::new(fd, epoll::EventFlags::OUT)?,
+            reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
+            writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
             // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
             // end is awaited.
-            watcher: Side::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
+            watcher: PlainSide::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
             ended: Mutex::default(),
         });
         let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
@@ -154,14 +154,14 @@ impl From<Direction> for Awaited {
 }
 
 struct Slot {
-    reader: Side,
-    writer: Side,
-    watcher: Side,
+    reader: PlainSide,
+    writer: PlainSide,
+    watcher: PlainSide,
     ended: Mutex<Hangup>,
 }
 
 impl Slot {
-    fn side(&self, awaited: Awaited) -> &Side {
+    fn side(&self, awaited: Awaited) -> &PlainSide {
         match awaited {
             Awaited::Reading => &self.reader,
             Awaited::Writing => &self.writer,
@@ -175,12 +175,12 @@ impl Slot {
 /// Another thread cannot poll for a borrowed descriptor. It could poll for a duplicate, but that would keep
 /// the connection open when the original is closed. So the descriptor is put alone into an epoll instance,
 /// which forgets it on close (`epoll(7)`), and that instance is polled.
-struct Side {
+struct PlainSide {
     level: OwnedFd,
     waiter: Mutex<Option<Waker>>,
 }
 
-impl Side {
+impl PlainSide {
     fn new(fd: BorrowedFd<'_>, flags: epoll::EventFlags) -> io::Result<Self> {
         let level = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&level, fd, epoll::EventData::new_u64(0), flags)?;
@@ -204,7 +204,7 @@ impl Side {
     }
 }
 
-impl AsFd for Side {
+impl AsFd for PlainSide {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.level.as_fd()
     }
@@ -258,7 +258,7 @@ impl Ready for PlainReady {
         if *ended == known { Poll::Pending } else { Poll::Ready(*ended) }
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         for side in [&self.slot.reader, &self.slot.writer, &self.slot.watcher] {
             if let Some(waker) = side.take() {
                 after.wake(waker);

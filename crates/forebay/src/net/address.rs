@@ -161,7 +161,7 @@ enum Target {
 
 /// The host of an [`Address`]: an IP address, or a name that is still to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Host<'a> {
+pub(crate) enum HostPart<'a> {
     /// An IP address, as a whole socket address: with port, scope and flow information.
     Literal(SocketAddr),
     /// A checked name, as it was written: case and trailing dot are kept.
@@ -186,10 +186,10 @@ impl Address {
     }
 
     /// The host, for the resolver.
-    pub(crate) fn host(&self) -> Host<'_> {
+    pub(crate) fn host(&self) -> HostPart<'_> {
         match &self.0 {
-            Target::Literal(inet) => Host::Literal(*inet),
-            Target::Name(name, _) => Host::Name(name),
+            Target::Literal(inet) => HostPart::Literal(*inet),
+            Target::Name(name, _) => HostPart::Name(name),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 
 use super::registration::Registration;
 use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
@@ -161,7 +161,7 @@ impl Descriptor {
     pub(crate) fn release(
         &self,
         before: impl FnOnce(BorrowedFd<'_>),
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> bool {
         let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
@@ -173,7 +173,7 @@ impl Descriptor {
     }
 
     /// Makes every wait try its call again.
-    pub(crate) fn wake(&self, after: &mut Afterwards) {
+    pub(crate) fn wake(&self, after: &mut WakeList) {
         if let Some(ready) = self.registration.ready_after_registering() {
             ready.wake(after);
         }
@@ -182,7 +182,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.release(|_| {}, &mut after);
         after.run();
     }

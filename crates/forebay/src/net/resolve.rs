@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::address::{Address, Host};
+use super::address::{Address, HostPart};
 use crate::task::{BlockingPool, run_blocking};
 
 /// Finds the addresses of a host, at least one, in the order of the system's preference.
@@ -30,8 +30,8 @@ use crate::task::{BlockingPool, run_blocking};
 /// Dropping the future discards the result. A look-up that has begun still runs to its end on its thread.
 pub(crate) async fn resolve(pool: &BlockingPool, address: &Address) -> Result<Vec<SocketAddr>> {
     let name = match address.host() {
-        Host::Literal(inet) => return Ok(vec![inet]),
-        Host::Name(name) => name.to_owned(),
+        HostPart::Literal(inet) => return Ok(vec![inet]),
+        HostPart::Name(name) => name.to_owned(),
     };
     let port = address.port();
     let found = run_blocking(pool, "resolve", move || look_up(&name, port)).await;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
 use crate::lock::lock;
 use crate::task::wait::wait_in;
@@ -29,7 +29,7 @@ impl WaitList {
     }
 
     /// Moves the wakers of all calls into `after`.
-    pub(super) fn release(&self, after: &mut Afterwards) {
+    pub(super) fn release(&self, after: &mut WakeList) {
         lock(&self.0).release(after, |()| true);
     }
 
@@ -46,7 +46,7 @@ impl Wake for WaitList {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.release(&mut after);
         after.run();
     }

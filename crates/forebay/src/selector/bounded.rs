@@ -24,11 +24,11 @@ pub(crate) trait Member: Send + Sync {
 /// The list of all members of one kind.
 pub(crate) struct Bounded {
     most: usize,
-    list: Mutex<List>,
+    list: Mutex<MemberList>,
 }
 
 #[derive(Default)]
-struct List {
+struct MemberList {
     /// By ticket, so that the oldest comes first.
     members: BTreeMap<u64, Weak<dyn Member>>,
     last_ticket: u64,
@@ -46,7 +46,7 @@ impl Bounded {
     }
 
     /// Adds a member, under a ticket that is never zero. If there are too many then, the oldest ends.
-    pub(crate) fn enroll(&self, member: Weak<dyn Member>) -> u64 {
+    pub(crate) fn add(&self, member: Weak<dyn Member>) -> u64 {
         let mut list = lock(&self.list);
         list.last_ticket += 1;
         let ticket = list.last_ticket;

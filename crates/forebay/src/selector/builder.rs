@@ -80,8 +80,8 @@ impl SelectorBuilder {
     /// while something was still to be sent or acknowledged. If there are more, or if the process runs out
     /// of descriptors, the one that was dropped first ends as at the drain timeout, and is reported
     /// ([`on_task_error`](Self::on_task_error)). Default: 1,024.
-    pub fn lingering_max(mut self, connections: usize) -> Self {
-        self.settings.lingering_max = connections;
+    pub fn background_closes_max(mut self, connections: usize) -> Self {
+        self.settings.background_closes_max = connections;
         self
     }
 

@@ -79,7 +79,7 @@ impl SelectorManager {
     {
         let (source, outbox) = pipe_ends(CAPACITY);
         let given_back = Arc::default();
-        let lent = Lent { source: Some(source), given_back: Arc::clone(&given_back) };
+        let lent = LentSource { source: Some(source), given_back: Arc::clone(&given_back) };
         let running = block(ByteReadChannel::from_source(Box::new(lent)));
         let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
         self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
@@ -111,7 +111,7 @@ impl WriterEnd {
     fn settle(mut self, outcome: Result<()>) -> Result<()> {
         self.ended = true;
         let told = outcome.as_ref().map_or_else(|error| self.ending.fail(error), |()| true);
-        self.outbox.finish_unattended();
+        self.outbox.finish_in_background();
         if told { Ok(()) } else { outcome }
     }
 }
@@ -119,7 +119,7 @@ impl WriterEnd {
 impl Drop for WriterEnd {
     fn drop(&mut self) {
         if !self.ended && self.ending.fail(&broken_off()) {
-            self.outbox.finish_unattended();
+            self.outbox.finish_in_background();
         }
     }
 }
@@ -171,12 +171,12 @@ fn broken_off() -> Error {
 }
 
 /// A source that outlives its channel, so that the block's end decides what the writer is told.
-struct Lent {
+struct LentSource {
     source: Option<PipeSource>,
     given_back: Arc<Mutex<Option<PipeSource>>>,
 }
 
-impl Source for Lent {
+impl Source for LentSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         match &mut self.source {
             Some(source) => source.poll_fill(cx, inlet),
@@ -195,7 +195,7 @@ impl Source for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentSource {
     fn drop(&mut self) {
         *lock(&self.given_back) = self.source.take();
     }

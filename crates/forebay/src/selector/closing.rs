@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Drain, Filled, Inlet, SendQueue, Source, WaiterKey, Waiters};
+use forebay_io::seam::{Drain, Filled, Inlet, SendQueue, Source, WaiterKey, Waiters, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use crate::lock::lock;
@@ -78,7 +78,7 @@ impl Closing {
         for waits in unwatched {
             waits.wake_up();
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         lock(&self.waits).release(&mut after, |()| true);
         after.run();
     }
@@ -94,7 +94,7 @@ impl Closing {
         future: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let mut future = pin!(future);
-        let mut wait = Wait::new(self);
+        let mut wait = ClosingWait::new(self);
         poll_fn(|cx| {
             wait.poll(cx, |cx| future.as_mut().poll(cx), |closing| closing.check_open(operation))
         })
@@ -103,12 +103,12 @@ impl Closing {
 }
 
 /// An entry in a selector's list, removed when the wait is answered or dropped.
-struct Wait {
+struct ClosingWait {
     closing: Arc<Closing>,
     key: Option<WaiterKey>,
 }
 
-impl Wait {
+impl ClosingWait {
     fn new(closing: &Arc<Closing>) -> Self {
         Self { closing: Arc::clone(closing), key: None }
     }
@@ -148,7 +148,7 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+impl Drop for ClosingWait {
     fn drop(&mut self) {
         self.leave();
     }
@@ -158,12 +158,12 @@ impl Drop for Wait {
 pub(super) struct UntilClosing<S> {
     source: S,
     operation: &'static str,
-    wait: Wait,
+    wait: ClosingWait,
 }
 
 impl<S> UntilClosing<S> {
     pub(super) fn new(closing: &Arc<Closing>, operation: &'static str, source: S) -> Self {
-        Self { source, operation, wait: Wait::new(closing) }
+        Self { source, operation, wait: ClosingWait::new(closing) }
     }
 }
 
@@ -199,12 +199,12 @@ impl<S: Source> Source for UntilClosing<S> {
 /// room. Sending continues, within the limits of closing.
 pub(super) struct WokenByClosing<D> {
     drain: D,
-    wait: Wait,
+    wait: ClosingWait,
 }
 
 impl<D> WokenByClosing<D> {
     pub(super) fn new(closing: &Arc<Closing>, drain: D) -> Self {
-        Self { drain, wait: Wait::new(closing) }
+        Self { drain, wait: ClosingWait::new(closing) }
     }
 }
 
@@ -213,17 +213,17 @@ impl<D: Drain> Drain for WokenByClosing<D> {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let Self { drain, wait } = self;
         wait.poll(cx, |cx| drain.poll_send(cx, queue, after), |_| Ok(()))
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         self.drain.poll_end(cx, after)
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.wait.leave();
         self.drain.abort(cause, after);
     }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
-use forebay_io::seam::{Outbox, Turns, Until};
+use forebay_io::seam::{FlushSchedule, Outbox, Until};
 
 use super::closing::{closed, given_up};
 use super::remaining::Remains;
@@ -15,13 +15,13 @@ use crate::time::{Limits, Look, Patience};
 use crate::worker;
 
 /// The turns of a selector's worker, for an outbox without a socket, such as one that feeds a file.
-pub(crate) struct SelectorTurns {
+pub(crate) struct SelectorSchedule {
     selector: Arc<Shared>,
     /// The outbox's entry among what is closed with the selector.
     key: OnceLock<u64>,
 }
 
-impl Turns for SelectorTurns {
+impl FlushSchedule for SelectorSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
         Self::defer_in_turn(outbox);
     }
@@ -39,13 +39,13 @@ impl Turns for SelectorTurns {
         true
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
         let moved = |outbox: &Outbox, _| outbox.sent();
-        self.selector.see_off(&outbox, self.selector.drain(), moved, || false);
+        self.selector.finish_in_background(&outbox, self.selector.drain(), moved, || false);
     }
 }
 
-impl SelectorTurns {
+impl SelectorSchedule {
     pub(super) fn new(selector: &Arc<Shared>) -> Self {
         Self { selector: Arc::clone(selector), key: OnceLock::new() }
     }
@@ -71,11 +71,11 @@ impl SelectorTurns {
 
 impl Remains for Outbox {
     fn close_with_selector(self: Arc<Self>) {
-        self.finish_unattended();
+        self.finish_in_background();
     }
 }
 
-impl Drop for SelectorTurns {
+impl Drop for SelectorSchedule {
     fn drop(&mut self) {
         if let Some(key) = self.key.get() {
             self.selector.remaining().remove(*key);
@@ -86,7 +86,7 @@ impl Drop for SelectorTurns {
 impl Shared {
     /// Keeps the outbox until it is finished, and aborts it at a limit unless a close has taken it over by
     /// then. `moved` grows whenever progress is made.
-    pub(crate) fn see_off(
+    pub(crate) fn finish_in_background(
         self: &Arc<Self>,
         outbox: &Arc<Outbox>,
         limits: Limits,

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
 use crate::lock::lock;
 
@@ -41,7 +41,7 @@ impl Freed {
 
     /// Records that a descriptor was returned; or that the selector closes, and no task may wait any
     /// longer.
-    pub(crate) fn note(&self, after: &mut Afterwards) {
+    pub(crate) fn note(&self, after: &mut WakeList) {
         if !self.awaited.load(Ordering::Acquire) {
             return;
         }

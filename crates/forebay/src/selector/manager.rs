@@ -9,7 +9,7 @@ use forebay_io::seam::{Cause, Outbox};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
 use super::closing::{UntilClosing, WokenByClosing};
-use super::flush_schedule::SelectorTurns;
+use super::flush_schedule::SelectorSchedule;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Stats;
@@ -40,16 +40,16 @@ use crate::time::{self, Interval, Sleep};
 /// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
-pub struct SelectorManager(Arc<Owner>);
+pub struct SelectorManager(Arc<LastClone>);
 
 /// The state shared by all clones; dropping the last one closes the selector.
-struct Owner {
+struct LastClone {
     shared: Arc<Shared>,
 }
 
-impl Drop for Owner {
+impl Drop for LastClone {
     fn drop(&mut self) {
-        self.shared.close_unattended();
+        self.shared.close_in_background();
     }
 }
 
@@ -68,7 +68,7 @@ impl SelectorManager {
     }
 
     pub(super) fn with(settings: Settings) -> Result<Self> {
-        Ok(Self(Arc::new(Owner { shared: Shared::new(settings)? })))
+        Ok(Self(Arc::new(LastClone { shared: Shared::new(settings)? })))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -211,7 +211,7 @@ impl SelectorManager {
     /// allows (512), a batch gets no thread, and the channel fails: every later call, and a flush in
     /// progress, returns [`Exhausted`](crate::ErrorKind::Exhausted).
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
-        let turns = Arc::new(SelectorTurns::new(self.shared()));
+        let turns = Arc::new(SelectorSchedule::new(self.shared()));
         let known = Arc::clone(&turns);
         let drain = task::blocking_drain(self.shared().user_calls(), writer);
         let drain = WokenByClosing::new(self.shared().closing(), drain);

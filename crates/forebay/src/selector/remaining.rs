@@ -16,10 +16,10 @@ pub(crate) trait Remains: Send + Sync {
 /// All open objects of a selector. Each removes its entry when it is dropped, so that the list keeps no
 /// memory of it.
 #[derive(Default)]
-pub(crate) struct Remaining(Mutex<List>);
+pub(crate) struct Remaining(Mutex<OpenList>);
 
 #[derive(Default)]
-struct List {
+struct OpenList {
     open: BTreeMap<u64, Weak<dyn Remains>>,
     last_key: u64,
     /// `close_all` was called.

@@ -15,7 +15,7 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
-    pub(super) lingering_max: usize,
+    pub(super) background_closes_max: usize,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
@@ -43,7 +43,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             drain_max: None,
             drain_limit: 64 * 1024,
-            lingering_max: 1024,
+            background_closes_max: 1024,
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,

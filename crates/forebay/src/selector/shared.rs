@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, unwinding};
+use forebay_io::seam::{WakeList, unwinding};
 use forebay_io::{Error, Result};
 
 use super::closing::{Closing, closed};
@@ -11,7 +11,7 @@ use super::remaining::Remaining;
 use super::settings::Settings;
 use super::sockets::Sockets;
 use super::stats::Stats;
-use crate::task::{self, BlockingPool, JoinHandle, Kind, Reporter, Tasks};
+use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Limits, Sleep, Timers, within};
 use crate::worker::{self, Worker};
 
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
         let tasks = Arc::<Tasks>::default();
-        let worker = Worker::new(worker::Parts {
+        let worker = Worker::new(worker::WorkerParts {
             clock: settings.clock.clone(),
             spin: settings.spin,
             tasks: Arc::clone(&tasks),
@@ -146,7 +146,7 @@ impl Shared {
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> JoinHandle<T> {
         self.worker()
-            .start(Kind::Users, report, future, |result| result)
+            .start(TaskKind::Users, report, future, |result| result)
             .unwrap_or_else(|| task::refused(closed("spawn")))
     }
 
@@ -156,7 +156,7 @@ impl Shared {
         future: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
         self.worker()
-            .start(Kind::Users, false, future, Ok)
+            .start(TaskKind::Users, false, future, Ok)
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
@@ -166,7 +166,7 @@ impl Shared {
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> bool {
-        let task = self.worker().start(Kind::Own, false, future, Ok);
+        let task = self.worker().start(TaskKind::Own, false, future, Ok);
         task.map(JoinHandle::detach).is_some()
     }
 
@@ -177,7 +177,7 @@ impl Shared {
             self.tasks.refuse_users();
             self.wake_all_waits();
             // A listener that pauses does not wait for readiness.
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.sockets.freed.note(&mut after);
             after.run();
         }
@@ -215,7 +215,7 @@ impl Shared {
     }
 
     /// Closes the selector after its last user has gone, without a task that waits for it.
-    pub(super) fn close_unattended(self: &Arc<Self>) {
+    pub(super) fn close_in_background(self: &Arc<Self>) {
         if !self.begin_close() {
             return;
         }
@@ -244,7 +244,7 @@ impl Shared {
             timers: self.workers.iter().map(|worker| worker.timers().len()).sum(),
             sockets: counters.sockets.get(),
             blocks: self.workers.iter().map(|worker| worker.blocks().in_use()).sum(),
-            lingering: counters.lingering.get(),
+            background_closes: counters.background_closes.get(),
             accepted: counters.accepted.get(),
             connected: counters.connected.get(),
             receives: counters.receives.get(),

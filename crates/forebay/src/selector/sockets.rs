@@ -11,7 +11,7 @@ pub(crate) struct Sockets {
     pub(crate) counters: Counters,
     pub(crate) freed: Freed,
     /// Connections that close without an owner.
-    pub(crate) lingering: Bounded,
+    pub(crate) background_closes: Bounded,
     /// TLS handshakes that peers have begun.
     #[cfg(feature = "tls")]
     pub(crate) handshakes: Bounded,
@@ -28,7 +28,7 @@ impl Sockets {
         Self {
             counters: Counters::default(),
             freed: Freed::default(),
-            lingering: Bounded::new(settings.lingering_max),
+            background_closes: Bounded::new(settings.background_closes_max),
             #[cfg(feature = "tls")]
             handshakes: Bounded::new(settings.handshakes_max),
             #[cfg(feature = "tls")]
@@ -43,7 +43,7 @@ impl Sockets {
     /// oldest whose handshake is not complete. Returns `false` if there is none.
     pub(crate) fn end_one(&self) -> bool {
         let lists = [
-            &self.lingering,
+            &self.background_closes,
             #[cfg(feature = "tls")]
             &self.silent,
             #[cfg(feature = "tls")]

@@ -47,7 +47,7 @@ pub(crate) struct Counters {
     pub(crate) received_bytes: Counter,
     pub(crate) sends: Counter,
     pub(crate) sent_bytes: Counter,
-    pub(crate) lingering: Counter,
+    pub(crate) background_closes: Counter,
     pub(crate) unacknowledged: Counter,
 }
 
@@ -68,7 +68,7 @@ pub struct Stats {
     /// Blocks of 64 KiB held by channels, queues and chunks.
     pub blocks: usize,
     /// Sockets being closed in the background.
-    pub lingering: u64,
+    pub background_closes: u64,
     /// Connections accepted so far.
     pub accepted: u64,
     /// Connections made so far.

@@ -51,9 +51,9 @@ type Body = Box<dyn FnOnce() + Send>;
 ///
 /// Invariants: `busy <= threads_max`; `waiting + busy <= threads_max + waiting_max`; while jobs wait, there
 /// is a thread.
-pub(crate) struct BlockingPool(Arc<Shared>);
+pub(crate) struct BlockingPool(Arc<PoolState>);
 
-struct Shared {
+struct PoolState {
     threads_max: usize,
     /// The number of jobs that may wait while every thread is busy. If zero, a job gets a thread or is
     /// refused.
@@ -105,7 +105,7 @@ impl BlockingPool {
         idle_limit: Duration,
         start: fn(String, Body) -> io::Result<()>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(PoolState {
             threads_max,
             waiting_max,
             idle_limit,
@@ -147,7 +147,7 @@ impl fmt::Debug for BlockingPool {
     }
 }
 
-impl Shared {
+impl PoolState {
     /// Queues a job. If a job panics, only that job ends; its thread continues.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source};
+use forebay_io::seam::{BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
@@ -35,14 +35,14 @@ pub(crate) fn blocking_drain(
 }
 
 /// A call on a thread of the pool, with the batch it works on.
-struct Call<T, R> {
+struct IoCall<T, R> {
     result: Pin<Box<dyn Future<Output = Result<R>> + Send>>,
     /// Taken by the call, and put back when it returns. A call that was refused or skipped has not taken
     /// it; a call that panicked has lost it.
     batch: Arc<Mutex<Option<Box<T>>>>,
 }
 
-impl<T: Send + 'static, R: Send + 'static> Call<T, R> {
+impl<T: Send + 'static, R: Send + 'static> IoCall<T, R> {
     fn begin(
         pool: &BlockingPool,
         operation: &'static str,
@@ -80,7 +80,7 @@ struct Reading<R> {
 
 enum ReadState<R> {
     Idle(Box<ReadBatch<R>>),
-    Busy(Call<ReadBatch<R>, io::Result<usize>>),
+    Busy(IoCall<ReadBatch<R>, io::Result<usize>>),
     Over(Option<Error>),
 }
 
@@ -118,7 +118,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
                     return Poll::Ready(Ok(Filled::More));
                 }
                 ReadState::Idle(batch) => {
-                    let call = Call::begin(&self.pool, READER, batch, ReadBatch::read);
+                    let call = IoCall::begin(&self.pool, READER, batch, ReadBatch::read);
                     *state = ReadState::Busy(call);
                 }
                 ReadState::Busy(mut call) => {
@@ -166,7 +166,7 @@ struct Writing<W> {
 
 enum WriteState<W> {
     Idle(Box<WriteBatch<W>>),
-    Busy(Call<WriteBatch<W>, io::Result<()>>),
+    Busy(IoCall<WriteBatch<W>, io::Result<()>>),
     /// The writer is flushed and dropped on the pool's thread.
     Ending(Pin<Box<dyn Future<Output = Result<io::Result<()>>> + Send>>),
     Over,
@@ -190,7 +190,7 @@ impl<W: Write + Send + 'static> Writing<W> {
         state: &mut WriteState<W>,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let WriteState::Busy(call) = state else {
             return Poll::Ready(Ok(()));
@@ -208,7 +208,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let state = get_mut(&mut self.state);
         loop {
@@ -221,7 +221,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
                     batch.bytes.clear();
                     let first = queue.first();
                     batch.bytes.extend_from_slice(&first[..first.len().min(BLOCK_BYTES)]);
-                    let call = Call::begin(&self.pool, WRITER, batch, WriteBatch::write);
+                    let call = IoCall::begin(&self.pool, WRITER, batch, WriteBatch::write);
                     *state = WriteState::Busy(call);
                 }
                 other => {
@@ -232,7 +232,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         let state = get_mut(&mut self.state);
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
@@ -253,5 +253,5 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
 
     /// A running call cannot be cancelled, and the writer must not be dropped under the outbox's lock: it
     /// is dropped with the drain.
-    fn abort(&mut self, _: &Error, _: &mut Afterwards) {}
+    fn abort(&mut self, _: &Error, _: &mut WakeList) {}
 }

@@ -53,7 +53,7 @@ impl<F: Future> Future for Contained<F> {
         match this.listing.poll(|| caught(|| future.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
-                let output = Kept::new(Ok(output));
+                let output = TaskResult::new(Ok(output));
                 Poll::Ready(caught(|| this.future.set(None)).and_then(|()| output.take()))
             }
             Err(error) => {
@@ -70,9 +70,9 @@ impl<F: Future> Future for Contained<F> {
 ///
 /// async-task drops a result that is not taken, and ends the process if that panics. So the drop is
 /// contained here.
-pub(super) struct Kept<T>(Option<Result<T>>);
+pub(super) struct TaskResult<T>(Option<Result<T>>);
 
-impl<T> Kept<T> {
+impl<T> TaskResult<T> {
     pub(super) fn new(result: Result<T>) -> Self {
         Self(Some(result))
     }
@@ -82,7 +82,7 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T> Drop for Kept<T> {
+impl<T> Drop for TaskResult<T> {
     fn drop(&mut self) {
         let result = self.0.take();
         drop(caught(|| drop(result)));

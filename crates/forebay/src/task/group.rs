@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use forebay_io::seam::{Afterwards, Waiters};
+use forebay_io::seam::{Waiters, WakeList};
 
 use super::control::Control;
 use super::live::Live;
@@ -18,7 +18,7 @@ thread_local! {
 
 /// The owner of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TaskKind {
     /// A user's task, refused as soon as its selector begins to close.
     Users,
     /// A task of the selector itself, which ends by itself within a limit. It may begin while the selector
@@ -47,7 +47,7 @@ pub(crate) struct Tasks {
 #[derive(Debug, Default)]
 struct State {
     accepts: Accepts,
-    live: Live<Listed>,
+    live: Live<ListedTask>,
     /// The number of users' tasks, and of those among them that are closing the selector.
     users: usize,
     closing_users: usize,
@@ -57,9 +57,9 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Listed {
+struct ListedTask {
     control: Arc<Control>,
-    kind: Kind,
+    kind: TaskKind,
     /// The number of calls of `close` that this task is in.
     closes: u32,
 }
@@ -83,16 +83,16 @@ impl State {
         live <= if left.spares_closers { closers } else { 0 }
     }
 
-    fn release_waiters(&mut self, after: &mut Afterwards) {
+    fn release_waiters(&mut self, after: &mut WakeList) {
         let mut waiters = std::mem::take(&mut self.waiters);
         waiters.release(after, |left| self.holds(*left));
         self.waiters = waiters;
     }
 
     /// Counts a task among those that close the selector, or removes it from the count.
-    fn count_closer(&mut self, kind: Kind, change: fn(usize, usize) -> usize) {
+    fn count_closer(&mut self, kind: TaskKind, change: fn(usize, usize) -> usize) {
         self.closers = change(self.closers, 1);
-        if kind == Kind::Users {
+        if kind == TaskKind::Users {
             self.closing_users = change(self.closing_users, 1);
         }
     }
@@ -100,16 +100,17 @@ impl State {
 
 impl Tasks {
     /// Lists a task that is about to begin. Returns `None` if it is refused.
-    pub(super) fn list(self: &Arc<Self>, kind: Kind) -> Option<Listing> {
+    pub(super) fn list(self: &Arc<Self>, kind: TaskKind) -> Option<Listing> {
         let control = Arc::new(Control::new());
         let mut state = lock(&self.state);
         match state.accepts {
             Accepts::All => {}
-            Accepts::Own if kind == Kind::Own => {}
+            Accepts::Own if kind == TaskKind::Own => {}
             Accepts::Own | Accepts::Nothing => return None,
         }
-        state.users += usize::from(kind == Kind::Users);
-        let number = state.live.insert(Listed { control: Arc::clone(&control), kind, closes: 0 });
+        state.users += usize::from(kind == TaskKind::Users);
+        let number =
+            state.live.insert(ListedTask { control: Arc::clone(&control), kind, closes: 0 });
         drop(state);
         Some(Listing { control, tasks: Arc::clone(self), number })
     }
@@ -144,7 +145,7 @@ impl Tasks {
     /// Records that the current task, if it is one of these, waits for the others to end.
     pub(crate) fn closer(&self) -> Closer<'_> {
         let current = CURRENT.with(Cell::get).filter(|(tasks, _)| *tasks == self.address());
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         let task = current.and_then(|(_, number)| {
             let listed = state.live.get_mut(number)?;
@@ -163,11 +164,11 @@ impl Tasks {
     }
 
     fn remove(&self, number: u64) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         let listed = state.live.remove(number);
         if let Some(listed) = &listed {
-            state.users -= usize::from(listed.kind == Kind::Users);
+            state.users -= usize::from(listed.kind == TaskKind::Users);
             if listed.closes > 0 {
                 state.count_closer(listed.kind, usize::saturating_sub);
             }
@@ -256,7 +257,7 @@ impl Closer<'_> {
         let others: Vec<_> = lock(&self.tasks.state)
             .live
             .values()
-            .filter(|task| task.kind == Kind::Users && !(spares_closers && task.closes > 0))
+            .filter(|task| task.kind == TaskKind::Users && !(spares_closers && task.closes > 0))
             .map(|task| Arc::clone(&task.control))
             .collect();
         for control in others {

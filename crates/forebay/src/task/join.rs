@@ -9,7 +9,7 @@ use async_task::FallibleTask;
 use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 
-use super::contain::{Kept, cancelled};
+use super::contain::{TaskResult, cancelled};
 use super::control::Control;
 use super::report::Reporter;
 
@@ -38,7 +38,7 @@ pub struct JoinHandle<T>(Inner<T>);
 
 enum Inner<T> {
     Task {
-        task: Option<FallibleTask<Kept<T>>>,
+        task: Option<FallibleTask<TaskResult<T>>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     },
@@ -51,7 +51,7 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(
-        task: FallibleTask<Kept<T>>,
+        task: FallibleTask<TaskResult<T>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     ) -> Self {
@@ -102,7 +102,7 @@ impl<T> Future for JoinHandle<T> {
                     control.delivered();
                     *task = None;
                 }
-                Poll::Ready(output.map_or_else(|| Err(cancelled()), Kept::take))
+                Poll::Ready(output.map_or_else(|| Err(cancelled()), TaskResult::take))
             }
         }
     }

@@ -21,7 +21,7 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
-pub(crate) use self::group::{Kind, Tasks};
+pub(crate) use self::group::{TaskKind, Tasks};
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
 use self::running::Running;
@@ -33,7 +33,7 @@ use self::running::Running;
 /// awaited is reported.
 pub(crate) fn start<T, F>(
     tasks: &Arc<Tasks>,
-    kind: Kind,
+    kind: TaskKind,
     reporter: &Arc<Reporter>,
     report: bool,
     future: F,

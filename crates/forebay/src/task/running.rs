@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use forebay_io::Result;
 use pin_project_lite::pin_project;
 
-use super::contain::{Contained, Kept};
+use super::contain::{Contained, TaskResult};
 use super::control::Control;
 use super::group::Listing;
 use super::report::Reporter;
@@ -42,9 +42,9 @@ impl<F, I> Running<F, I> {
 }
 
 impl<T, F: Future, I: Fn(F::Output) -> Result<T>> Future for Running<F, I> {
-    type Output = Kept<T>;
+    type Output = TaskResult<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Kept<T>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskResult<T>> {
         let this = self.project();
         let result = ready!(this.contained.poll(cx)).and_then(this.into_result);
         if let (Err(error), Some(reporter)) = (&result, this.reporter)
@@ -52,6 +52,6 @@ impl<T, F: Future, I: Fn(F::Output) -> Result<T>> Future for Running<F, I> {
         {
             reporter.report(Reporter::OF_A_TASK, &error);
         }
-        Poll::Ready(Kept::new(result))
+        Poll::Ready(TaskResult::new(result))
     }
 }

@@ -24,10 +24,10 @@ where
     T: Copy + Send + Unpin + 'a,
     R: Send + 'a,
 {
-    Wait { state, waiters, until, check, key: None }
+    ListWait { state, waiters, until, check, key: None }
 }
 
-struct Wait<'a, S, T, W, C>
+struct ListWait<'a, S, T, W, C>
 where
     W: Fn(&mut S) -> &mut Waiters<T>,
 {
@@ -38,7 +38,7 @@ where
     key: Option<WaiterKey>,
 }
 
-impl<S, T, W, C, R> Wait<'_, S, T, W, C>
+impl<S, T, W, C, R> ListWait<'_, S, T, W, C>
 where
     T: Copy,
     W: Fn(&mut S) -> &mut Waiters<T>,
@@ -58,7 +58,7 @@ where
     }
 }
 
-impl<S, T, W, C, R> Future for Wait<'_, S, T, W, C>
+impl<S, T, W, C, R> Future for ListWait<'_, S, T, W, C>
 where
     T: Copy + Unpin,
     W: Fn(&mut S) -> &mut Waiters<T> + Unpin,
@@ -77,7 +77,7 @@ where
     }
 }
 
-impl<S, T, W, C> Drop for Wait<'_, S, T, W, C>
+impl<S, T, W, C> Drop for ListWait<'_, S, T, W, C>
 where
     W: Fn(&mut S) -> &mut Waiters<T>,
 {

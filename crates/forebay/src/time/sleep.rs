@@ -26,11 +26,11 @@ pub struct Sleep {
     timers: Arc<Timers>,
     /// `None`: never.
     deadline: Option<Instant>,
-    phase: Phase,
+    phase: SleepPhase,
 }
 
 /// The progress of a sleep.
-enum Phase {
+enum SleepPhase {
     /// It has not been polled yet.
     Begins,
     /// The worker has its timer, or has fired it. The number counts the polls since the deadline.
@@ -46,7 +46,7 @@ impl Sleep {
         let deadline = deadline_after(timers.now(), duration);
         let mut sleep = Self::until(timers, deadline);
         if duration.is_zero() {
-            sleep.phase = Phase::AtOnce;
+            sleep.phase = SleepPhase::AtOnce;
         }
         sleep
     }
@@ -54,7 +54,7 @@ impl Sleep {
     /// Makes a sleep that ends once the worker has seen everything that arrived until `deadline`, even if
     /// that has passed.
     pub(super) fn until(timers: Arc<Timers>, deadline: Option<Instant>) -> Self {
-        Self { timers, deadline, phase: Phase::Begins }
+        Self { timers, deadline, phase: SleepPhase::Begins }
     }
 
     /// Changes the deadline.
@@ -72,7 +72,7 @@ impl Sleep {
     }
 
     fn take_timer_back(&mut self) {
-        if let Phase::Waits(key, _) = std::mem::replace(&mut self.phase, Phase::Begins) {
+        if let SleepPhase::Waits(key, _) = std::mem::replace(&mut self.phase, SleepPhase::Begins) {
             self.timers.remove(&key);
         }
     }
@@ -88,24 +88,24 @@ impl Future for Sleep {
             return Poll::Pending;
         };
         match &self.phase {
-            Phase::Over => return Poll::Ready(()),
-            Phase::AtOnce => return poll_answer(cx),
-            Phase::Begins => {
-                self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
+            SleepPhase::Over => return Poll::Ready(()),
+            SleepPhase::AtOnce => return poll_answer(cx),
+            SleepPhase::Begins => {
+                self.phase = SleepPhase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
             }
-            Phase::Waits(key, _) if !self.timers.renew(key, cx.waker().clone()) => {
-                self.phase = Phase::Over;
+            SleepPhase::Waits(key, _) if !self.timers.renew(key, cx.waker().clone()) => {
+                self.phase = SleepPhase::Over;
                 return Poll::Ready(());
             }
-            Phase::Waits(_, ASKS_MAX) => {
+            SleepPhase::Waits(_, ASKS_MAX) => {
                 self.take_timer_back();
-                self.phase = Phase::Over;
+                self.phase = SleepPhase::Over;
                 return Poll::Ready(());
             }
-            Phase::Waits(..) => {}
+            SleepPhase::Waits(..) => {}
         }
         let is_due = self.timers.now() >= deadline;
-        if let Phase::Waits(_, asked) = &mut self.phase
+        if let SleepPhase::Waits(_, asked) = &mut self.phase
             && is_due
         {
             *asked += 1;

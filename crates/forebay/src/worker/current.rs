@@ -167,19 +167,19 @@ pub(super) fn assert_none() {
 }
 
 /// Makes `context` the current thread's, which has none, until the guard drops.
-pub(super) fn enter(context: Rc<Context>) -> Entered {
+pub(super) fn enter(context: Rc<Context>) -> EnteredWorker {
     let turns = context.drives.then(ThreadTurns::enter);
     let before = CURRENT.with(|current| current.borrow_mut().replace(context));
     debug_assert!(before.is_none(), "a context within a context");
-    Entered { _turns: turns }
+    EnteredWorker { _turns: turns }
 }
 
 /// See [`enter`].
-pub(super) struct Entered {
+pub(super) struct EnteredWorker {
     _turns: Option<ThreadTurns>,
 }
 
-impl Drop for Entered {
+impl Drop for EnteredWorker {
     fn drop(&mut self) {
         let context = CURRENT.with(|current| current.borrow_mut().take());
         drop(context);

@@ -25,7 +25,7 @@ use async_task::Runnable;
 use forebay_io::seam::{ThreadTurns, WorkerPool, WorkerStage};
 
 use super::current::{self, Context, QUEUE_KEPT};
-use super::engine::{EVENTS_COUNT, Engine};
+use super::poller::{EVENTS_COUNT, Poller};
 use super::{Worker, parked};
 use crate::lock::lock;
 
@@ -101,19 +101,19 @@ impl Worker {
 
 /// A thread that drives a worker.
 struct Driver {
-    engine: Option<Engine>,
+    engine: Option<Poller>,
     context: Rc<Context>,
     /// Reused between turns.
     injected: Vec<Runnable>,
     woken: Vec<Waker>,
-    _current: current::Entered,
+    _current: current::EnteredWorker,
     _stage: WorkerStage,
     /// Left before the engine is put back, so that two threads never use one ledger.
     pool: Option<WorkerPool>,
 }
 
 impl Driver {
-    fn enter(worker: &Arc<Worker>, engine: Engine) -> Self {
+    fn enter(worker: &Arc<Worker>, engine: Poller) -> Self {
         let context = Context::new(Arc::clone(worker), true);
         Self {
             engine: Some(engine),
@@ -238,7 +238,7 @@ impl Driver {
         // The kernel reports each descriptor once until something new happens to it. So after as many
         // events as there are descriptors it has reported everything.
         let mut untold = worker.slots.len();
-        while untold > 0 && self.engine.as_ref().is_some_and(Engine::is_full) {
+        while untold > 0 && self.engine.as_ref().is_some_and(Poller::is_full) {
             untold = untold.saturating_sub(EVENTS_COUNT);
             if let Some(engine) = &mut self.engine {
                 engine.poll_for(Some(Duration::ZERO));

@@ -12,8 +12,8 @@
 
 mod current;
 mod driver;
-mod engine;
 mod parked;
+mod poller;
 mod slots;
 pub(crate) mod spin;
 
@@ -29,12 +29,12 @@ use forebay_io::Result;
 use forebay_io::seam::BlockLedger;
 
 pub(crate) use self::current::{defer, hurry, owner};
-use self::engine::Engine;
+use self::poller::Poller;
 use self::slots::Slots;
 use crate::host::{Host, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::task::{self, JoinHandle, Kind, Reporter, Tasks};
+use crate::task::{self, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Clock, Timers, WakeUp};
 
 /// The token of the worker's own wake-ups. No descriptor has this generation.
@@ -44,7 +44,7 @@ const WAKE: mio::Token = mio::Token(usize::MAX);
 pub(crate) type Owner = dyn Any + Send + Sync;
 
 /// The values that a worker is made from.
-pub(crate) struct Parts {
+pub(crate) struct WorkerParts {
     pub(crate) clock: Clock,
     pub(crate) spin: bool,
     pub(crate) tasks: Arc<Tasks>,
@@ -59,7 +59,7 @@ pub(crate) struct Worker {
     slots: Arc<Slots>,
     injected: Mutex<Vec<Runnable>>,
     /// The engine while no thread drives the worker.
-    engine: Mutex<Option<Engine>>,
+    engine: Mutex<Option<Poller>>,
     /// A thread drives the worker. Written before that thread looks at the queues one last time, and read
     /// after another thread has pushed to them; both are sequentially consistent, so at least one of the
     /// two sees the other's step.
@@ -77,8 +77,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Makes a worker that no thread drives yet.
-    pub(crate) fn new(parts: Parts) -> io::Result<Arc<Self>> {
-        let engine = Engine::new(parts.spin)?;
+    pub(crate) fn new(parts: WorkerParts) -> io::Result<Arc<Self>> {
+        let engine = Poller::new(parts.spin)?;
         let registry = engine.registry()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
         let worker = Arc::new_cyclic(|weak| Self {
@@ -118,7 +118,7 @@ impl Worker {
     /// Starts a task here. Returns `None` if its group refuses it.
     pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
-        kind: Kind,
+        kind: TaskKind,
         report: bool,
         future: F,
         into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
@@ -171,7 +171,7 @@ impl Worker {
         }
     }
 
-    fn take_engine(&self) -> Option<Engine> {
+    fn take_engine(&self) -> Option<Poller> {
         let mut seat = lock(&self.engine);
         let engine = seat.take();
         if engine.is_some() {
@@ -182,7 +182,7 @@ impl Worker {
 
     /// Puts the engine back, under the same lock as taking it: a thread that takes it from here on counts
     /// as driving.
-    fn put_back(&self, engine: Option<Engine>) {
+    fn put_back(&self, engine: Option<Poller>) {
         let mut seat = lock(&self.engine);
         *seat = engine;
         self.driven.store(false, Ordering::SeqCst);

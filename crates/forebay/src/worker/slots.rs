@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
@@ -127,7 +127,7 @@ impl Ready for WorkerReady {
         self.slot.poll_hangup(cx, known)
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         let mut woken = Vec::new();
         self.slot.take_all(&mut woken);
         for waker in woken {

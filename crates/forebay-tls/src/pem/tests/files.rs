@@ -3,7 +3,7 @@ use std::path::Path;
 
 use forebay_io::{Error, ErrorKind};
 
-use crate::pem::{BYTES_MAX, Origin};
+use crate::pem::{BYTES_MAX, PemOrigin};
 use crate::samples::{Authority, Directory};
 use crate::{Identity, Trust};
 
@@ -35,7 +35,7 @@ fn a_directory_is_no_file() {
 #[test]
 fn a_file_that_may_not_be_read_says_who_should_be_let() {
     let path = Some(Path::new("/etc/keys/server.pem"));
-    let origin = Origin { operation: "Identity::from_pem_files", path };
+    let origin = PemOrigin { operation: "Identity::from_pem_files", path };
     let error = origin.unreadable(io::Error::from(io::ErrorKind::PermissionDenied));
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert_eq!(error.address(), Some("/etc/keys/server.pem"));

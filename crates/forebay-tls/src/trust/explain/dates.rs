@@ -5,7 +5,7 @@ use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
 use super::{Scene, refused};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::text::utc;
 use crate::trust::words::who;
 use crate::x509::Certificate;

@@ -3,7 +3,7 @@
 use forebay_io::TlsFault;
 
 use super::{Scene, refused, weak_key};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::text::{NAME_MAX, clean};
 use crate::trust::anchors;
 use crate::trust::chain::{RSA_BITS_MIN, is_self_issued, rsa_bits};

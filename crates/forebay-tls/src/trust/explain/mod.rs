@@ -13,8 +13,8 @@ use super::chain::{
     AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits,
 };
 use super::words::{algorithm, constraints, is_weak, purposes, who};
+use crate::callback_facts::Refusal;
 use crate::info::names_of;
-use crate::notes::Refusal;
 use crate::text::{NAME_MAX, clean, list};
 use crate::x509::{CLIENT_AUTHENTICATION, Certificate, SERVER_AUTHENTICATION};
 

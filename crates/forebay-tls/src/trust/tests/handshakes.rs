@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, Ser
 
 use super::{Authority, for_clients, named, provider};
 use crate::fault::{Known, explained};
-use crate::{TlsInfo, TlsVersion, Trust, notes};
+use crate::{TlsInfo, TlsVersion, Trust, callback_facts};
 
 const HOST: &str = "www.example.com";
 
@@ -77,9 +77,9 @@ fn pass<A, B>(
     let mut bytes = &bytes[..];
     while !bytes.is_empty() {
         to.read_tls(&mut bytes).unwrap();
-        notes::take();
+        callback_facts::take();
         if let Err(error) = to.process_new_packets() {
-            return Err(explained(operation, error, notes::take(), Known::default()));
+            return Err(explained(operation, error, callback_facts::take(), Known::default()));
         }
     }
     Ok(())
@@ -223,7 +223,7 @@ fn plain_text_is_not_tls() {
         let mut server = server(pair(&root, &[HOST]), None, b"greeting");
         server.read_tls(&mut &*text).unwrap();
         let error = server.process_new_packets().unwrap_err();
-        let error = explained("accept_tls", error, notes::take(), Known::default());
+        let error = explained("accept_tls", error, callback_facts::take(), Known::default());
         assert_eq!(error.tls_fault(), Some(TlsFault::NotTls), "{error}");
     }
 }

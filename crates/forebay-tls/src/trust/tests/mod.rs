@@ -27,8 +27,8 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{SystemRoots, Trust};
+use crate::callback_facts;
 use crate::fault::{Known, explained};
-use crate::notes;
 use crate::samples::{Authority, named, pem, self_signed};
 
 /// New Year of 2030, the time of all these tests, which use no clock.
@@ -59,20 +59,20 @@ fn ask_loaded(
 ) -> Result<(), Error> {
     let verifier = trust.server_verifier(&provider(), system)?;
     let name = ServerName::try_from(host).unwrap();
-    notes::take();
+    callback_facts::take();
     match verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("tls", error, notes::take(), Known::default())),
+        Err(error) => Err(explained("tls", error, callback_facts::take(), Known::default())),
     }
 }
 
 /// Verifies a client with this chain.
 fn ask_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
     let verifier = trust.client_verifier(&provider(), true)?;
-    notes::take();
+    callback_facts::take();
     match verifier.verify_client_cert(&chain[0], &chain[1..], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("accept_tls", error, notes::take(), Known::default())),
+        Err(error) => Err(explained("accept_tls", error, callback_facts::take(), Known::default())),
     }
 }
 

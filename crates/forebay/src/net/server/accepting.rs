@@ -12,20 +12,20 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 
 use super::listener::Listener;
-use crate::net::socket::{Promise, Socket};
+use crate::net::socket::{PendingTls, Socket};
 use crate::time::Sleep;
 
 /// A call of `accept`, or a stream of its results.
 pub(super) struct Accepting<L: Deref<Target = Listener>> {
     pub(super) listener: L,
-    pub(super) promise: Promise,
+    pub(super) pending_tls: PendingTls,
     key: Option<WaiterKey>,
     pause: Option<Sleep>,
 }
 
 impl<L: Deref<Target = Listener>> Accepting<L> {
-    pub(super) fn new(listener: L, promise: Promise) -> Self {
-        Self { listener, promise, key: None, pause: None }
+    pub(super) fn new(listener: L, pending_tls: PendingTls) -> Self {
+        Self { listener, pending_tls, key: None, pause: None }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Socket>> {
@@ -41,7 +41,7 @@ impl<L: Deref<Target = Listener>> Accepting<L> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok((fd, peer))) => {
                     self.listener.pace.accepted_one();
-                    match self.listener.connection(fd, peer, self.promise.clone()) {
+                    match self.listener.connection(fd, peer, self.pending_tls.clone()) {
                         Ok(socket) => return Poll::Ready(Ok(socket)),
                         // The peer has gone since the handshake: try the next connection.
                         Err(error) if is_of_one_peer(&error) => {}

@@ -42,7 +42,7 @@ impl ServerSocket {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn incoming(&self) -> Incoming {
-        Incoming(Accepting::new(Arc::clone(&self.listener), self.promise.clone()))
+        Incoming(Accepting::new(Arc::clone(&self.listener), self.pending_tls.clone()))
     }
 }
 
@@ -58,7 +58,7 @@ impl Incoming {
     /// Releases: a dropped call has accepted nothing.
     pub async fn next(&mut self) -> Option<Result<Socket>> {
         // With a place of its own among the waits, which a dropped call leaves.
-        let mut accepting = Accepting::new(&*self.0.listener, self.0.promise.clone());
+        let mut accepting = Accepting::new(&*self.0.listener, self.0.pending_tls.clone());
         unless_closed(poll_fn(|cx| accepting.poll(cx)).await)
     }
 }

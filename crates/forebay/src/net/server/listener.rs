@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::io::Errno;
 use socket2::SockRef;
@@ -18,7 +18,7 @@ use crate::host::{Direction, Hangup, Progress};
 use crate::net::SocketAddress;
 use crate::net::descriptor::{Descriptor, Waits};
 use crate::net::options::{ConnectionOptions, StreamOptions};
-use crate::net::socket::{CoreParts, Promise, Protocol, Socket};
+use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::net::unix::OwnPath;
 use crate::net::wait_list::WaitList;
@@ -110,7 +110,7 @@ impl Listener {
         if let Some(path) = &self.path {
             path.remove();
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.io.release(|_| {}, &mut after);
         self.waits.release(&mut after);
         after.run();
@@ -154,7 +154,7 @@ impl Listener {
         &self,
         fd: OwnedFd,
         peer: Option<SocketAddr>,
-        promise: Promise,
+        pending_tls: PendingTls,
     ) -> Result<Socket> {
         let socket = SockRef::from(&fd);
         let protocol = match self.accepted {
@@ -174,7 +174,7 @@ impl Listener {
         let selector = self.io.selector();
         selector.sockets().counters.accepted.add(1);
         let io = Descriptor::new(fd, Arc::clone(selector));
-        Ok(Socket::over(io, protocol, parts, promise))
+        Ok(Socket::over(io, protocol, parts, pending_tls))
     }
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.

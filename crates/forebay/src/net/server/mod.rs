@@ -19,7 +19,7 @@ use self::listener::Listener;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
 use super::options::ConnectionOptions;
-use super::socket::{Promise, Socket};
+use super::socket::{PendingTls, Socket};
 use super::unix::OwnPath;
 
 /// A listening socket.
@@ -44,7 +44,7 @@ use super::unix::OwnPath;
 pub struct ServerSocket {
     listener: Arc<Listener>,
     /// The promise for its connections: TLS, if the handle was made by `tls`.
-    promise: Promise,
+    pending_tls: PendingTls,
 }
 
 impl ServerSocket {
@@ -56,7 +56,7 @@ impl ServerSocket {
         path: Option<OwnPath>,
     ) -> Self {
         let listener = Listener::new(io, local, accepted, connection, path);
-        Self { listener, promise: Promise::default() }
+        Self { listener, pending_tls: PendingTls::default() }
     }
 
     /// Waits for a connection.
@@ -81,7 +81,7 @@ impl ServerSocket {
     ///
     /// Releases: a dropped call has accepted nothing.
     pub async fn accept(&self) -> Result<Socket> {
-        let mut accepting = Accepting::new(&*self.listener, self.promise.clone());
+        let mut accepting = Accepting::new(&*self.listener, self.pending_tls.clone());
         poll_fn(|cx| accepting.poll(cx)).await
     }
 
@@ -123,7 +123,7 @@ impl ServerSocket {
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(&self, config: &forebay_tls::TlsConfig) -> Result<Self> {
-        if config.is_client() || self.promise.is_some() {
+        if config.is_client() || self.pending_tls.is_some() {
             let detail = if config.is_client() {
                 "the configuration is a client's: TlsConfig::server makes one"
             } else {
@@ -131,7 +131,7 @@ impl ServerSocket {
             };
             return Err(Error::new(ErrorKind::InvalidInput, "tls").with_detail(detail));
         }
-        Ok(Self { listener: Arc::clone(&self.listener), promise: Promise::of(config) })
+        Ok(Self { listener: Arc::clone(&self.listener), pending_tls: PendingTls::of(config) })
     }
 
     /// Returns the address at which this socket listens.

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, Inlet, Outbox, Until};
+use forebay_io::seam::{Inlet, Outbox, Until, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::core::Core;
@@ -68,19 +68,19 @@ pub(super) async fn close(
 }
 
 /// Begins to close the connection. What cannot be done at once goes on in the background, without an owner.
-pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
+pub(super) fn close_in_background(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
     begin(core, outbox, None);
-    enroll(core);
+    add(core);
 }
 
 fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>) {
-    let mut after = Afterwards::new();
+    let mut after = WakeList::new();
     core.announce(core.life().begin_closing(), &mut after);
     after.run();
     if core.link().is_released() || !core.life().attend() {
         return;
     }
-    let closing = Closing {
+    let closing = SocketClose {
         core: Arc::clone(core),
         outbox,
         limits: limit.map_or_else(|| core.drain(), Limits::within),
@@ -100,19 +100,19 @@ struct Attended<'a>(&'a Arc<Core>);
 
 impl Drop for Attended<'_> {
     fn drop(&mut self) {
-        enroll(self.0);
+        add(self.0);
     }
 }
 
 /// Adds a connection to the list of those that are being closed without an owner. The list is bounded.
-fn enroll(core: &Arc<Core>) {
+fn add(core: &Arc<Core>) {
     // A connection that lost its last waiter and then its last handle is listed once, from the first of
     // these on.
     if core.link().is_released() || core.has_ticket() {
         return;
     }
     let member = Arc::clone(core) as Arc<dyn Member>;
-    core.set_ticket(core.selector().sockets().lingering.enroll(Arc::downgrade(&member)));
+    core.set_ticket(core.selector().sockets().background_closes.add(Arc::downgrade(&member)));
     // It may have ended before it was enrolled.
     if core.link().is_released() {
         core.set_ticket(0);
@@ -126,7 +126,7 @@ impl Remains for Core {
         let outbox = self.outbox();
         begin(&self, outbox, None);
         // A connection that is being closed already has other limits from now on.
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_waiters(&mut after);
         after.run();
     }
@@ -173,7 +173,7 @@ impl Core {
     /// with less than a third of its buffer free may not report that room.
     pub(super) fn moved(&self, outbox: &Outbox, look: Look) -> u64 {
         if look == Look::Last {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.link().wake(&mut after);
             after.run();
             outbox.advance();
@@ -190,7 +190,7 @@ impl Core {
 
 /// A connection that is being closed. If it is dropped before the close is complete, it gives up: the
 /// descriptor is released, and the connection is reset if accepted bytes were not handed to the kernel.
-struct Closing {
+struct SocketClose {
     core: Arc<Core>,
     outbox: Option<Arc<Outbox>>,
     limits: Limits,
@@ -202,7 +202,7 @@ struct Closing {
     receives_alone: AtomicBool,
 }
 
-impl Closing {
+impl SocketClose {
     /// Takes every step that needs no waiting; true if the descriptor can be released.
     fn attempt(&self) -> bool {
         if let Some(outbox) = &self.outbox {
@@ -230,7 +230,7 @@ impl Closing {
             Some(outbox) => outbox.finish(),
             None if self.core.life().state().ends_by_release() => {}
             None => {
-                let mut after = Afterwards::new();
+                let mut after = WakeList::new();
                 // A socket that is not connected any more has no direction to end.
                 self.core.link().end(&mut after).ok();
                 after.run();
@@ -298,7 +298,7 @@ impl Closing {
 
     /// Evaluates input that was received to be discarded.
     fn take(&self, received: io::Result<&[u8]>) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         match received {
             Ok([]) => self.ended(&mut after),
             Ok(bytes) => self.core.discard(bytes),
@@ -310,7 +310,7 @@ impl Closing {
     }
 
     /// As for a reader, an empty receive is the end only if there was no error before.
-    fn ended(&self, after: &mut Afterwards) {
+    fn ended(&self, after: &mut WakeList) {
         if self.core.settled_cause().is_none() {
             self.core.announce(self.core.life().peer_ended(), after);
         }
@@ -319,7 +319,7 @@ impl Closing {
     /// Goes on until the descriptor can be released, or until a limit is reached.
     async fn run(mut self) {
         let selector = Arc::clone(self.core.selector());
-        let _lingers = selector.sockets().counters.lingering.hold();
+        let _lingers = selector.sockets().counters.background_closes.hold();
         self.over = self.until_over().await;
         if self.may_release() {
             self.core.release();
@@ -375,7 +375,7 @@ impl Closing {
     }
 }
 
-impl Drop for Closing {
+impl Drop for SocketClose {
     fn drop(&mut self) {
         if !self.core.link().is_released() {
             self.core.leave_early(self.outbox.clone(), &self.why());

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use forebay_io::seam::{Afterwards, Cause, Outbox, Waiters};
+use forebay_io::seam::{Cause, Outbox, Waiters, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::close_reason::CloseReason;
@@ -181,7 +181,7 @@ impl Core {
 
     /// Wakes the calls that must look at an event. May run under the outbox's lock, like every function
     /// here that takes `after`.
-    pub(super) fn announce(&self, announce: Announce, after: &mut Afterwards) {
+    pub(super) fn announce(&self, announce: Announce, after: &mut WakeList) {
         if announce.calls {
             self.link.wake(after);
         }
@@ -211,19 +211,19 @@ impl Core {
     pub(super) fn set_ticket(&self, ticket: u64) {
         let before = self.ticket.swap(ticket, Ordering::AcqRel);
         if before != 0 {
-            self.selector().sockets().lingering.leave(before);
+            self.selector().sockets().background_closes.leave(before);
         }
     }
 
     /// Releases the link.
     pub(super) fn release(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.leave(Leave::InOrder, &mut after);
         after.run();
     }
 
     /// Resets the connection.
-    pub(super) fn abort(&self, cause: Error, after: &mut Afterwards) {
+    pub(super) fn abort(&self, cause: Error, after: &mut WakeList) {
         if self.link.is_released() {
             return;
         }
@@ -237,12 +237,12 @@ impl Core {
         if let Some(outbox) = self.outbox() {
             outbox.abort(&cause);
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.abort(cause, &mut after);
         after.run();
     }
 
-    fn leave(&self, leave: Leave, after: &mut Afterwards) {
+    fn leave(&self, leave: Leave, after: &mut WakeList) {
         if self.link.release(leave, after) {
             if let Some(timeouts) = self.timeouts() {
                 timeouts.end();
@@ -268,7 +268,7 @@ impl Core {
         self.peer_end().map(|end| end.map_or(CloseReason::Failed, |()| CloseReason::Ended))
     }
 
-    pub(super) fn wake_waiters(&self, after: &mut Afterwards) {
+    pub(super) fn wake_waiters(&self, after: &mut WakeList) {
         lock(&self.waiters).release(after, |()| true);
     }
 }
@@ -284,8 +284,8 @@ impl Drop for Core {
 #[cfg(test)]
 mod tests {
     use super::super::Handle;
+    use super::super::schedule::SocketSchedule;
     use super::super::source::SocketSource;
-    use super::super::turns::SocketTurns;
     use super::Core;
 
     /// The memory that every connection holds for its whole life, with one machine word of slack.
@@ -295,7 +295,7 @@ mod tests {
             ("Core", size_of::<Core>(), 384),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
-            ("SocketTurns", size_of::<SocketTurns>(), 8),
+            ("SocketTurns", size_of::<SocketSchedule>(), 8),
         ];
         for (name, bytes, most) in sizes {
             assert!(bytes <= most, "{name}: {bytes} bytes, at most {most} were expected");

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Drain, SendQueue};
+use forebay_io::seam::{Drain, SendQueue, WakeList};
 use forebay_io::{Error, Result};
 
 use super::core::Core;
@@ -29,7 +29,7 @@ impl Drain for SocketDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         if let Some(cause) = self.core.cause().get() {
             return Poll::Ready(Err(cause.clone()));
@@ -60,7 +60,7 @@ impl Drain for SocketDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         if !self.core.life().state().ends_by_release() {
             match self.core.link().end(after) {
                 Ok(()) => {}
@@ -75,7 +75,7 @@ impl Drain for SocketDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         if !self.core.is_lost() {
             self.core.abort(cause.clone(), after);
         }
@@ -100,7 +100,7 @@ impl SocketDrain {
     }
 
     /// The reason why the socket is no longer connected.
-    fn reason(&self, after: &mut Afterwards) -> Error {
+    fn reason(&self, after: &mut WakeList) -> Error {
         let told = self.core.ask("finish", after).or_else(|| self.core.settled_cause().cloned());
         told.unwrap_or_else(|| {
             self.core.record("finish", io::ErrorKind::ConnectionReset.into(), after)

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::core::Core;
@@ -68,7 +68,7 @@ impl Core {
         &self,
         operation: &'static str,
         error: io::Error,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Error {
         let error = Error::from_io(operation, error);
         let cause = match self.cause().get() {
@@ -86,7 +86,7 @@ impl Core {
     }
 
     /// Asks the link for an error that no call has returned yet.
-    pub(super) fn ask(&self, operation: &'static str, after: &mut Afterwards) -> Option<Error> {
+    pub(super) fn ask(&self, operation: &'static str, after: &mut WakeList) -> Option<Error> {
         let error = self.link().take_error(self.noting(operation))?;
         Some(self.record(operation, error, after))
     }

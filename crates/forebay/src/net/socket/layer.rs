@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 #[cfg(feature = "tls")]
 use std::sync::{Arc, Weak};
 
-#[cfg(feature = "tls")]
-use forebay_io::seam::Afterwards;
 use forebay_io::seam::Cause;
+#[cfg(feature = "tls")]
+use forebay_io::seam::WakeList;
 #[cfg(feature = "tls")]
 use forebay_tls::seam::Session;
 
@@ -54,14 +54,14 @@ impl Core {
         let layer = self.layer();
         layer.cause.get_or_init(|| session.cause().clone());
         layer.session.get_or_init(|| Arc::downgrade(session));
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.announce(self.life().lay_on_top(), &mut after);
         after.run();
     }
 
     /// Ends the handshake, whether it has succeeded or failed.
     pub(super) fn end_handshake(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.announce(self.life().layer_is_ready(), &mut after);
         after.run();
     }

@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Inlet, SendQueue};
+use forebay_io::seam::{Inlet, SendQueue, WakeList};
 #[cfg(feature = "tls")]
 use forebay_tls::seam::Acknowledged;
 use rustix::io::{Errno, ioctl_fionread};
@@ -97,7 +97,7 @@ impl Link {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
         note: impl Note,
     ) -> Poll<io::Result<()>> {
         match self {
@@ -107,7 +107,7 @@ impl Link {
     }
 
     /// Sends the end mark.
-    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+    pub(super) fn end(&self, after: &mut WakeList) -> io::Result<()> {
         either!(self, link => link.end(after))
     }
 
@@ -192,7 +192,7 @@ impl Link {
     }
 
     /// Releases the link. True the first time.
-    pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+    pub(super) fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
         match self {
             Self::Kernel(stream) => stream.release(leave, after),
             Self::Memory(end) => end.release(leave == Leave::Reset, after),
@@ -200,7 +200,7 @@ impl Link {
     }
 
     /// Makes every wait try its call again.
-    pub(super) fn wake(&self, after: &mut Afterwards) {
+    pub(super) fn wake(&self, after: &mut WakeList) {
         either!(self, link => link.wake(after));
     }
 }
@@ -253,7 +253,7 @@ impl Stream {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
         note: impl Note,
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
@@ -275,7 +275,7 @@ impl Stream {
         })
     }
 
-    fn end(&self, _: &mut Afterwards) -> io::Result<()> {
+    fn end(&self, _: &mut WakeList) -> io::Result<()> {
         self.io.call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
     }
 
@@ -321,13 +321,13 @@ impl Stream {
         self.io.is_released()
     }
 
-    fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+    fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
         let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
         let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
         self.io.release(before, after)
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         self.io.wake(after);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
+use forebay_io::seam::{Cause, Inlet, Lane, SendQueue, WakeList};
 use forebay_io::{Error, ErrorKind};
 
 use super::note::Note;
@@ -84,7 +84,7 @@ impl MemoryEnd {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<io::Result<()>> {
         if let Err(refusal) = self.check(Waits::WayOut) {
             return Poll::Ready(Err(refusal));
@@ -92,7 +92,7 @@ impl MemoryEnd {
         self.outbound.poll_send(cx, queue, after).map_err(Into::into)
     }
 
-    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+    pub(super) fn end(&self, after: &mut WakeList) -> io::Result<()> {
         self.check(Waits::WayOut)?;
         Ok(self.outbound.end(after)?)
     }
@@ -113,7 +113,7 @@ impl MemoryEnd {
     }
 
     /// Releases this end, with a reset or with the end mark. True the first time.
-    pub(super) fn release(&self, reset: bool, after: &mut Afterwards) -> bool {
+    pub(super) fn release(&self, reset: bool, after: &mut WakeList) -> bool {
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -134,7 +134,7 @@ impl MemoryEnd {
         true
     }
 
-    pub(super) fn wake(&self, after: &mut Afterwards) {
+    pub(super) fn wake(&self, after: &mut WakeList) {
         self.inbound.wake(after);
         self.outbound.wake(after);
     }
@@ -156,7 +156,7 @@ impl MemoryEnd {
 
 impl WakeUp for MemoryEnd {
     fn wake_up(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake(&mut after);
         after.run();
     }
@@ -164,7 +164,7 @@ impl WakeUp for MemoryEnd {
 
 impl Drop for MemoryEnd {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.release(false, &mut after);
         after.run();
     }

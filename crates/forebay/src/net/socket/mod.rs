@@ -17,16 +17,16 @@ mod loss;
 mod memory;
 mod note;
 mod on_the_way;
-#[cfg(feature = "tls")]
-mod secure;
-#[cfg(feature = "tls")]
-mod secured;
+mod schedule;
 mod silence;
 mod source;
 #[cfg(test)]
 mod tests;
 mod timeouts;
-mod turns;
+#[cfg(feature = "tls")]
+mod tls_stream;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod watch;
 
 use std::any::Any;
@@ -43,7 +43,7 @@ use self::core::Core;
 pub(super) use self::core::CoreParts;
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
-pub(super) use self::handle::Promise;
+pub(super) use self::handle::PendingTls;
 pub(super) use self::link::Protocol;
 use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
@@ -80,23 +80,23 @@ use super::options::Silence;
 pub struct Socket(Arc<Handle>);
 
 impl Socket {
-    /// Makes a connection over a socket of the system. `promise` is the promise of its listener.
+    /// Makes a connection over a socket of the system. `pending_tls` is the promise of its listener.
     pub(super) fn over(
         io: Descriptor,
         protocol: Protocol,
         parts: CoreParts,
-        promise: Promise,
+        pending_tls: PendingTls,
     ) -> Self {
-        Self::new(Link::Kernel(Stream { io, protocol }), parts, promise)
+        Self::new(Link::Kernel(Stream { io, protocol }), parts, pending_tls)
     }
 
     /// Makes a connection over one end in memory.
     pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
-        Self::new(Link::Memory(end), parts, Promise::default())
+        Self::new(Link::Memory(end), parts, PendingTls::default())
     }
 
-    fn new(link: Link, parts: CoreParts, promise: Promise) -> Self {
-        Self(Arc::new(Handle::new(Core::new(link, parts), promise)))
+    fn new(link: Link, parts: CoreParts, pending_tls: PendingTls) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, parts), pending_tls)))
     }
 
     /// Opens the reading half. This works once.
@@ -261,7 +261,7 @@ impl Socket {
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
         #[cfg(feature = "tls")]
-        self.0.begin_promised();
+        self.0.begin_pending_tls();
         giving_way(self.0.core().closed()).await
     }
 
@@ -283,7 +283,7 @@ impl Socket {
     /// Releases: nothing is left behind.
     pub async fn peer_finished(&self) -> Result<()> {
         #[cfg(feature = "tls")]
-        self.0.begin_promised();
+        self.0.begin_pending_tls();
         giving_way(self.0.core().peer_finished()).await
     }
 

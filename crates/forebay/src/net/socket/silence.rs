@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_io::Error;
-use forebay_io::seam::{Afterwards, Outbox};
+use forebay_io::seam::{Outbox, WakeList};
 
 use super::core::Core;
 use super::link::Leave;
@@ -20,7 +20,7 @@ impl Core {
         }
         self.make_timeouts().limit(silence, limit);
         // A wait in progress looks again, and its time counts from then on.
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.link().wake(&mut after);
         after.run();
     }
@@ -31,7 +31,7 @@ impl Limited for Core {
         self.link().is_released()
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         self.link().wake(after);
     }
 
@@ -55,7 +55,7 @@ impl Limited for Core {
         if let Some(above) = self.cause_above() {
             above.record(cause.clone());
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         if in_order {
             self.link().release(Leave::InOrder, &mut after);
         }

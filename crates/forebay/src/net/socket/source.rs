@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, Filled, Inlet, Share, Source};
+use forebay_io::seam::{Filled, Inlet, Share, Source, WakeList};
 use forebay_io::{Error, Result};
 
 use super::core::Core;
@@ -124,7 +124,7 @@ impl SocketSource {
     }
 
     fn wake(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.core.link().wake(&mut after);
         after.run();
     }
@@ -137,7 +137,7 @@ impl SocketSource {
             self.core.tell_writer();
             return Err(cause.clone());
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.core.announce(self.core.life().peer_ended(), &mut after);
         after.run();
         Ok(())
@@ -147,7 +147,7 @@ impl SocketSource {
         if error.kind() == io::ErrorKind::WouldBlock {
             return self.core.refusal("read");
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let cause = self.core.record("read", error, &mut after);
         after.run();
         self.core.tell_writer();

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use forebay_io::seam::{Afterwards, Outbox};
+use forebay_io::seam::{Outbox, WakeList};
 use forebay_io::{Error, ErrorKind};
 
 use super::on_the_way::OnTheWay;
@@ -35,7 +35,7 @@ pub(super) trait Limited: Send + Sync {
     fn is_released(&self) -> bool;
 
     /// Makes every wait on the link try its call again.
-    fn wake(&self, after: &mut Afterwards);
+    fn wake(&self, after: &mut WakeList);
 
     fn outbox(&self) -> Option<Arc<Outbox>>;
 
@@ -180,7 +180,7 @@ impl Timeouts {
         // A time that the clock cannot represent needs no timer.
         let moment = next.and_then(|next| self.began.checked_add(Duration::from_nanos(next - 1)));
         let timer = moment.map(|moment| {
-            let bell = Waker::from(Arc::new(Bell(Arc::downgrade(self))));
+            let bell = Waker::from(Arc::new(SilenceWaker(Arc::downgrade(self))));
             Alarm::set(Arc::clone(&self.timers), moment, bell)
         });
         let new = Pending { _timer: timer, due: next.unwrap_or(0) };
@@ -202,7 +202,7 @@ impl Timeouts {
         let passed = self.passed(self.now());
         let [reading, writing, _] = passed.map(|deadline| deadline.is_some());
         if reading || writing {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             core.wake(&mut after);
             after.run();
         }
@@ -222,7 +222,7 @@ impl Timeouts {
         if let Some(outbox) = core.outbox()
             && outbox.queued() > 0
         {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             core.wake(&mut after);
             after.run();
             outbox.advance();
@@ -243,9 +243,9 @@ impl Timeouts {
 }
 
 /// Rings when the timer goes off. It refers to the limits weakly, because their timer holds it.
-struct Bell(Weak<Timeouts>);
+struct SilenceWaker(Weak<Timeouts>);
 
-impl Wake for Bell {
+impl Wake for SilenceWaker {
     fn wake(self: Arc<Self>) {
         if let Some(timeouts) = self.0.upgrade() {
             timeouts.ring();

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
 use super::close_reason::CloseReason;
 use super::core::Core;
@@ -62,9 +62,9 @@ impl<A> Drop for Ending<'_, A> {
 }
 
 /// The waker of the watch itself.
-struct Look(Weak<Core>);
+struct WatchWaker(Weak<Core>);
 
-impl Wake for Look {
+impl Wake for WatchWaker {
     fn wake(self: Arc<Self>) {
         if let Some(core) = self.0.upgrade() {
             core.look();
@@ -140,7 +140,7 @@ impl Core {
     }
 
     fn begin_watching(self: &Arc<Self>) {
-        let make = || Waker::from(Arc::new(Look(Arc::downgrade(self))));
+        let make = || Waker::from(Arc::new(WatchWaker(Arc::downgrade(self))));
         if self.watch().waker.get().is_none() {
             self.watch().waker.get_or_init(make);
         }
@@ -151,7 +151,7 @@ impl Core {
     fn look(self: &Arc<Self>) {
         let Some(waker) = self.watch().waker.get() else { return };
         let mut cx = Context::from_waker(waker);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         loop {
             let known = *lock(&self.watch().known);
             let Poll::Ready(now) = self.link().poll_hangup(&mut cx, known) else { break };

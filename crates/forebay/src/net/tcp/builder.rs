@@ -190,7 +190,7 @@ impl TcpBuilder {
         let address = address.to_address()?;
         let selector = self.selector.shared();
         selector.check_open("connect")?;
-        let wanted = connect::Wanted {
+        let wanted = connect::ConnectSettings {
             reuse_address: self.reuse_address,
             stream: self.stream,
             connection: Arc::new(self.connection),

@@ -19,13 +19,13 @@ use crate::net::address::Address;
 use crate::net::descriptor::{Descriptor, Waits};
 use crate::net::options::{ConnectionOptions, StreamOptions, named};
 use crate::net::resolve::resolve;
-use crate::net::socket::{CoreParts, Promise, Protocol, Socket};
+use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::selector::Shared;
 use crate::time::{Timers, within};
 
 /// The settings of a new connection.
-pub(super) struct Wanted {
+pub(super) struct ConnectSettings {
     pub(super) reuse_address: Option<bool>,
     pub(super) stream: StreamOptions,
     pub(super) connection: Arc<ConnectionOptions>,
@@ -37,7 +37,7 @@ pub(super) struct Wanted {
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
-    wanted: &Wanted,
+    wanted: &ConnectSettings,
     limit: Duration,
 ) -> Result<Socket> {
     let deadline = Deadline { timers: selector.timers(), began: selector.timers().now(), limit };
@@ -56,7 +56,7 @@ async fn connect_to_any(
     selector: &Arc<Shared>,
     address: &Address,
     candidates: &[SocketAddr],
-    wanted: &Wanted,
+    wanted: &ConnectSettings,
     deadline: &Deadline<'_>,
 ) -> Result<Socket> {
     let mut attempts = Attempts::default();
@@ -101,7 +101,11 @@ impl Deadline<'_> {
     }
 }
 
-async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -> Result<Socket> {
+async fn attempt(
+    selector: &Arc<Shared>,
+    address: SocketAddr,
+    wanted: &ConnectSettings,
+) -> Result<Socket> {
     let failed = |error| Error::from_io("connect", error);
     let open = || system::stream_socket(address);
     let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
@@ -129,7 +133,7 @@ async fn attempt(selector: &Arc<Shared>, address: SocketAddr, wanted: &Wanted) -
         host_name: wanted.host_name.clone(),
     };
     selector.sockets().counters.connected.add(1);
-    Ok(Socket::over(io, Protocol::Tcp, parts, Promise::default()))
+    Ok(Socket::over(io, Protocol::Tcp, parts, PendingTls::default()))
 }
 
 /// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).

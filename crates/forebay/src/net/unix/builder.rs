@@ -15,7 +15,7 @@ use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::descriptor::Descriptor;
 use crate::net::options::{ConnectionOptions, connection_setters};
 use crate::net::server::{Accepted, ServerSocket};
-use crate::net::socket::{CoreParts, Promise, Protocol, Socket};
+use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 use crate::task;
@@ -206,7 +206,7 @@ impl UnixBuilder {
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
-        Ok(Socket::over(io, Protocol::Unix, parts, Promise::default()))
+        Ok(Socket::over(io, Protocol::Unix, parts, PendingTls::default()))
     }
 }
 

@@ -20,17 +20,17 @@ pub(in crate::net) struct OwnPath {
     path: PathBuf,
     /// `None` after the removal. A file system may give the inode number of a removed file to a new one, so
     /// a second removal could mistake another file for this one.
-    identity: Mutex<Option<Identity>>,
+    identity: Mutex<Option<FileIdentity>>,
 }
 
 /// Identifies a file, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     device: u64,
     inode: u64,
 }
 
-impl Identity {
+impl FileIdentity {
     fn of(metadata: &fs::Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
@@ -39,7 +39,7 @@ impl Identity {
 impl OwnPath {
     /// Takes over the path that was bound just now. From here on it is removed on drop.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let identity = Mutex::new(Some(Identity::of(&fs::symlink_metadata(path)?)));
+        let identity = Mutex::new(Some(FileIdentity::of(&fs::symlink_metadata(path)?)));
         // The process may change its directory before the listener is dropped.
         Ok(Self { path: std::path::absolute(path)?, identity })
     }
@@ -51,7 +51,7 @@ impl OwnPath {
         let mut known = lock(&self.identity);
         let Some(identity) = known.take() else { return };
         let same = fs::symlink_metadata(&self.path)
-            .is_ok_and(|metadata| Identity::of(&metadata) == identity);
+            .is_ok_and(|metadata| FileIdentity::of(&metadata) == identity);
         if same {
             fs::remove_file(&self.path).ok();
         }
@@ -126,7 +126,7 @@ pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
         Ok(()) | Err(_) => return Err(in_use("a server listens there; nothing was replaced")),
     }
     let still = fs::symlink_metadata(path)
-        .is_ok_and(|metadata| Identity::of(&metadata) == Identity::of(&found));
+        .is_ok_and(|metadata| FileIdentity::of(&metadata) == FileIdentity::of(&found));
     if still { fs::remove_file(path).map_err(failed) } else { Ok(()) }
 }
 

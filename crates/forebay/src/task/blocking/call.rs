@@ -37,20 +37,20 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let outcome = Arc::new(Outcome(Mutex::new(Progress::Pending(None))));
+    let outcome = Arc::new(Outcome(Mutex::new(CallProgress::Pending(None))));
     let job =
         Box::new(Calling { outcome: Arc::clone(&outcome), operation, f: Some(f), result: None });
     let refused = pool.0.enqueue(operation, job).err().map(|(error, job)| {
-        drop(outcome.replace(Progress::Done(Err(error))));
+        drop(outcome.replace(CallProgress::Done(Err(error))));
         job
     });
-    Call { outcome, _refused: refused }
+    BlockingCall { outcome, _refused: refused }
 }
 
 /// The place where a job leaves its value for the caller.
-struct Outcome<T>(Mutex<Progress<T>>);
+struct Outcome<T>(Mutex<CallProgress<T>>);
 
-enum Progress<T> {
+enum CallProgress<T> {
     /// Not done yet; contains the caller's waker once it has polled.
     Pending(Option<Waker>),
     Done(Result<T>),
@@ -60,7 +60,7 @@ enum Progress<T> {
 
 impl<T> Outcome<T> {
     /// Replaces the progress. The caller drops what is returned, outside the lock.
-    fn replace(&self, next: Progress<T>) -> Progress<T> {
+    fn replace(&self, next: CallProgress<T>) -> CallProgress<T> {
         mem::replace(&mut *lock(&self.0), next)
     }
 
@@ -68,55 +68,55 @@ impl<T> Outcome<T> {
     /// result is dropped here.
     fn settle(&self, result: Result<T>) {
         let mut progress = lock(&self.0);
-        if !matches!(*progress, Progress::Pending(_)) {
+        if !matches!(*progress, CallProgress::Pending(_)) {
             drop(progress);
             drop(result);
             return;
         }
-        let before = mem::replace(&mut *progress, Progress::Done(result));
+        let before = mem::replace(&mut *progress, CallProgress::Done(result));
         drop(progress);
-        if let Progress::Pending(Some(waker)) = before {
+        if let CallProgress::Pending(Some(waker)) = before {
             waker.wake();
         }
     }
 
     fn is_over(&self) -> bool {
-        matches!(*lock(&self.0), Progress::Over)
+        matches!(*lock(&self.0), CallProgress::Over)
     }
 }
 
 /// The caller's side.
-struct Call<T> {
+struct BlockingCall<T> {
     outcome: Arc<Outcome<T>>,
     /// A job that the pool refused. It owns the user's values, and the call may be made under a lock, so it
     /// is dropped together with the future.
     _refused: Option<Box<dyn Job>>,
 }
 
-impl<T> Future for Call<T> {
+impl<T> Future for BlockingCall<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone();
         let mut progress = lock(&self.outcome.0);
-        if let Progress::Pending(kept) = &mut *progress {
+        if let CallProgress::Pending(kept) = &mut *progress {
             let old = kept.replace(waker);
             drop(progress);
             drop(old);
             return Poll::Pending;
         }
-        let before = mem::replace(&mut *progress, Progress::Over);
+        let before = mem::replace(&mut *progress, CallProgress::Over);
         drop(progress);
         match before {
-            Progress::Done(result) => Poll::Ready(result),
-            Progress::Pending(_) | Progress::Over => panic!("polled after it was ready"),
+            CallProgress::Done(result) => Poll::Ready(result),
+            CallProgress::Pending(_) | CallProgress::Over => panic!("polled after it was ready"),
         }
     }
 }
 
-impl<T> Drop for Call<T> {
+impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
-        drop(self.outcome.replace(Progress::Over));
+        drop(self.outcome.replace(CallProgress::Over));
     }
 }
 

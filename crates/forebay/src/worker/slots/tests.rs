@@ -254,7 +254,7 @@ fn a_wake_has_both_directions_try_again() {
     let (reader, writer): (Arc<Wakes>, Arc<Wakes>) = Default::default();
     assert!(poll_with(&ready, Direction::Read, &reader, would_block).1.is_pending());
     assert!(poll_with(&ready, Direction::Write, &writer, would_block).1.is_pending());
-    let mut after = Afterwards::new();
+    let mut after = WakeList::new();
     ready.wake(&mut after);
     assert_eq!((reader.take(), writer.take()), (0, 0), "woken under the caller's lock");
     after.run();

@@ -46,8 +46,8 @@ impl Silent {
     }
 }
 
-fn wanted() -> Wanted {
-    Wanted {
+fn wanted() -> ConnectSettings {
+    ConnectSettings {
         reuse_address: None,
         stream: StreamOptions::default(),
         connection: Arc::default(),

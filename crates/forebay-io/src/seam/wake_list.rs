@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// the caller that took the lock calls [`run`](Self::run) after releasing it.
 #[derive(Debug, Default)]
 #[must_use = "wakers in here are lost wake-ups until `run` is called"]
-pub struct Afterwards {
+pub struct WakeList {
     // Nearly always there is at most one task to wake; that takes no allocation.
     waker: Option<Waker>,
     /// Used from the second waker on.
@@ -20,7 +20,7 @@ pub struct Afterwards {
     spent: Vec<Bytes>,
 }
 
-impl Afterwards {
+impl WakeList {
     /// Makes an empty list; allocates nothing.
     pub const fn new() -> Self {
         Self { waker: None, more_wakers: Vec::new(), spent: Vec::new() }

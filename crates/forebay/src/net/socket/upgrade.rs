@@ -6,8 +6,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::{TlsConfig, TlsInfo};
 
 use super::handle::Handle;
-use super::secured::{Secured, shake};
 use super::source::SocketSource;
+use super::tls_stream::{TlsStream, shake};
 use super::{Connection, Core, Socket};
 
 impl Socket {
@@ -141,7 +141,7 @@ impl Socket {
     /// # forebay::Result::Ok(())
     /// ```
     pub async fn handshake(&self) -> Result<TlsInfo> {
-        let Some(secured) = self.0.secured_or_promised() else {
+        let Some(secured) = self.0.secured_or_pending() else {
             return Err(Error::new(ErrorKind::InvalidInput, "handshake")
                 .with_detail("this connection has no TLS: call tls or accept_tls first"));
         };
@@ -173,7 +173,7 @@ impl Socket {
                 .with_detail("a channel of this socket is open: Connection::tls takes it over"));
         }
         let below = Arc::clone(self.0.open_outbox());
-        let secured = self.0.set_secured(|| Secured::over(core, below));
+        let secured = self.0.set_secured(|| TlsStream::over(core, below));
         let secured = secured.ok_or_else(|| secure_already(operation))?;
         let outcome = shake(core, secured.session(), config).await;
         // Also after a failure: channels that are opened then report the reason.
@@ -295,7 +295,7 @@ impl Connection {
         let layer = SocketSource::for_layer(Arc::clone(core));
         let inbox = self.input.move_to_inbox(Box::new(layer));
         let below = Arc::clone(self.output.outbox());
-        let secured = handle.set_secured(|| Secured::new(core, inbox, below));
+        let secured = handle.set_secured(|| TlsStream::new(core, inbox, below));
         let secured = secured.ok_or_else(|| secure_already(operation))?;
         self.input.replace_source(secured.source(Arc::clone(handle) as _));
         self.output.replace_outbox(Arc::clone(secured.outbox()));

@@ -10,13 +10,13 @@ use super::spin::Spin;
 pub(super) const EVENTS_COUNT: usize = 64;
 
 /// The state that a thread needs to drive a worker.
-pub(super) struct Engine {
+pub(super) struct Poller {
     poll: mio::Poll,
     pub(super) events: mio::Events,
     pub(super) spin: Spin,
 }
 
-impl Engine {
+impl Poller {
     pub(super) fn new(spin: bool) -> io::Result<Self> {
         let events = mio::Events::with_capacity(EVENTS_COUNT);
         Ok(Self { poll: mio::Poll::new()?, events, spin: Spin::new(spin) })

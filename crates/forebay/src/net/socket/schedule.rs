@@ -3,30 +3,30 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use forebay_io::seam::{Outbox, Turns};
+use forebay_io::seam::{FlushSchedule, Outbox};
 
 use super::core::Core;
-use crate::selector::SelectorTurns;
+use crate::selector::SelectorSchedule;
 
 /// The turns of the selector, except for two things: a dropped writer has the limits of its connection, and
 /// once the connection is being closed, the close decides how long it may take.
-pub(super) struct SocketTurns {
+pub(super) struct SocketSchedule {
     core: Arc<Core>,
 }
 
-impl SocketTurns {
+impl SocketSchedule {
     pub(super) fn new(core: Arc<Core>) -> Self {
         Self { core }
     }
 }
 
-impl Turns for SocketTurns {
+impl FlushSchedule for SocketSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        SelectorTurns::defer_in_turn(outbox);
+        SelectorSchedule::defer_in_turn(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
-        SelectorTurns::hurry_in_turn(outbox);
+        SelectorSchedule::hurry_in_turn(outbox);
     }
 
     fn is_closing(&self) -> bool {
@@ -38,11 +38,11 @@ impl Turns for SocketTurns {
         true
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
         let core = Arc::clone(&self.core);
         let selector = Arc::clone(core.selector());
         let peer = Arc::clone(&core);
         let moved = move |outbox: &Outbox, look| peer.moved(outbox, look);
-        selector.see_off(&outbox, core.drain(), moved, move || core.is_closing());
+        selector.finish_in_background(&outbox, core.drain(), moved, move || core.is_closing());
     }
 }

@@ -57,7 +57,7 @@ fn the_oldest_ends_when_there_are_too_many() {
     watched(|| {
         let clock = TestClock::new();
         let builder = SelectorManager::builder().clock(clock.clone());
-        builder.drain(TIMEOUT, 64 * KIB as u64).lingering_max(MOST).run(async |selector| {
+        builder.drain(TIMEOUT, 64 * KIB as u64).background_closes_max(MOST).run(async |selector| {
             let server = listener(&selector).await?;
             let mut peers = Vec::new();
             for number in 1..=PEERS {
@@ -71,7 +71,7 @@ fn the_oldest_ends_when_there_are_too_many() {
             // closes it, and one that sees its writer off.
             until(|| {
                 let stats = selector.stats();
-                (stats.lingering, stats.tasks) == (MOST as u64, 2 * MOST)
+                (stats.background_closes, stats.tasks) == (MOST as u64, 2 * MOST)
             })
             .await;
             for (number, peer) in peers.iter().enumerate() {
@@ -101,9 +101,9 @@ fn one_that_its_selector_cuts_short_is_not_counted_for_ever() {
         selector.block_on(async {
             let server = selector.tcp().drain_timeout(TIMEOUT).bind("127.0.0.1:0").await?;
             let peer = lingering_peer(&server).await?;
-            until(|| selector.stats().lingering == 1).await;
+            until(|| selector.stats().background_closes == 1).await;
             selector.close().await;
-            assert_eq!((selector.stats().lingering, selector.stats().sockets), (0, 0));
+            assert_eq!((selector.stats().background_closes, selector.stats().sockets), (0, 0));
             assert!(is_reset(end_of(&peer)));
             Ok::<_, forebay::Error>(())
         })
@@ -117,7 +117,7 @@ fn only_those_without_an_owner_count() {
     watched(|| {
         let clock = TestClock::new();
         let builder = SelectorManager::builder().clock(clock.clone());
-        builder.drain(TIMEOUT, 64 * KIB as u64).lingering_max(1).run(async |selector| {
+        builder.drain(TIMEOUT, 64 * KIB as u64).background_closes_max(1).run(async |selector| {
             let server = listener(&selector).await?;
             let mut awaited = Vec::new();
             for _ in 0..3 {

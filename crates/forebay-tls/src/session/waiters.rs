@@ -2,12 +2,12 @@
 
 use std::task::Waker;
 
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
 /// The wakers of waiting tasks, under a lock of their own: they are cloned before it is taken, and dropped
 /// or woken after it is released.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
+pub(super) struct SessionWaiters {
     /// The task that reads.
     reader: Option<Waker>,
     /// The task that drives the handshake.
@@ -16,7 +16,7 @@ pub(super) struct Wakes {
     opening: Waiters<()>,
 }
 
-impl Wakes {
+impl SessionWaiters {
     /// Stores the reader's waker. Returns the previous one, to be dropped after unlocking.
     pub(super) fn set_reader(&mut self, waker: Option<Waker>) -> Option<Waker> {
         std::mem::replace(&mut self.reader, waker)
@@ -42,19 +42,19 @@ impl Wakes {
     }
 
     /// Wakes the reader and the driver, because input has arrived.
-    pub(super) fn input(&mut self, after: &mut Afterwards) {
+    pub(super) fn input(&mut self, after: &mut WakeList) {
         for waker in self.reader.take().into_iter().chain(self.driver.take()) {
             after.wake(waker);
         }
     }
 
     /// Wakes those that wait to write, because the session can be written to or has failed.
-    pub(super) fn opening(&mut self, after: &mut Afterwards) {
+    pub(super) fn opening(&mut self, after: &mut WakeList) {
         self.opening.release(after, |()| true);
     }
 
     /// Wakes all, because the session has opened or failed.
-    pub(super) fn all(&mut self, after: &mut Afterwards) {
+    pub(super) fn all(&mut self, after: &mut WakeList) {
         self.input(after);
         self.opening(after);
     }

@@ -5,12 +5,12 @@ use forebay_io::seam::Inlet;
 /// Plaintext that was decrypted and not yet read: the rest of a record that did not fit its reader's slice,
 /// or what a writer's call has found. It is bounded by the ciphertext that has arrived.
 #[derive(Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct Leftover {
     bytes: Vec<u8>,
     taken: usize,
 }
 
-impl Kept {
+impl Leftover {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -11,7 +11,7 @@ use forebay_io::{Error, TlsFault};
 
 /// The information stored since the last [`take`].
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
+pub(crate) struct CallbackFacts {
     /// The server name that a client requested (SNI, RFC 6066, section 3).
     pub(crate) server_name: Option<Box<str>>,
     /// The reason why a verifier refused the peer.
@@ -45,11 +45,11 @@ pub(crate) struct Refusal {
 thread_local! {
     // A `Cell` that is emptied before it is changed is never borrowed, so code that runs in between, such
     // as a destructor, cannot find it in use.
-    static NOTES: Cell<Notes> = Cell::default();
+    static NOTES: Cell<CallbackFacts> = Cell::default();
 }
 
 /// Takes the notes, leaving none. Also called before rustls is, because another session may have left some.
-pub(crate) fn take() -> Notes {
+pub(crate) fn take() -> CallbackFacts {
     NOTES.take()
 }
 

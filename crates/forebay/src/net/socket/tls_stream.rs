@@ -8,7 +8,7 @@ use std::any::Any;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
-use forebay_io::seam::{Afterwards, Inbox, Outbox, Source};
+use forebay_io::seam::{Inbox, Outbox, Source, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 use forebay_tls::TlsConfig;
 use forebay_tls::seam::{Acknowledged, Peer, Session};
@@ -21,12 +21,12 @@ use crate::time::within;
 
 /// The TLS state that all handles of a connection share.
 #[derive(Debug)]
-pub(super) struct Secured {
+pub(super) struct TlsStream {
     session: Arc<Session>,
     outbox: Arc<Outbox>,
 }
 
-impl Secured {
+impl TlsStream {
     /// Makes a session that has not begun its handshake, over a connection that has no reader.
     pub(super) fn over(core: &Arc<Core>, below: Arc<Outbox>) -> Self {
         let layer = SocketSource::for_layer(Arc::clone(core));
@@ -56,7 +56,7 @@ impl Secured {
 }
 
 /// Begins the handshake that a listener has promised, in a task of its own.
-pub(super) fn begin(core: &Arc<Core>, secured: &Secured, config: &TlsConfig) {
+pub(super) fn begin(core: &Arc<Core>, secured: &TlsStream, config: &TlsConfig) {
     let (core, session, config) = (Arc::clone(core), Arc::clone(&secured.session), config.clone());
     let selector = Arc::clone(core.selector());
     let refused = Arc::clone(&session);
@@ -82,14 +82,14 @@ impl Peer for Core {
         Core::is_closing(self) && !self.is_handshaking()
     }
 
-    fn loss_told(&self, is_harmless: bool, after: &mut Afterwards) {
+    fn loss_told(&self, is_harmless: bool, after: &mut WakeList) {
         if is_harmless {
             self.announce(self.life().we_ended(), after);
         }
         self.wake_waiters(after);
     }
 
-    fn changed(&self, after: &mut Afterwards) {
+    fn changed(&self, after: &mut WakeList) {
         self.wake_waiters(after);
     }
 }
@@ -100,7 +100,7 @@ pub(super) async fn shake(
     session: &Arc<Session>,
     config: &TlsConfig,
 ) -> Result<()> {
-    let _over = Over { core, session };
+    let _over = HandshakeOver { core, session };
     let limit = config.handshake_timeout();
     let timers = Arc::clone(core.selector().timers());
     let mut handshake = pin!(handshake(core, session, config));
@@ -122,10 +122,10 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
     let mut begun = None;
     if !config.is_client() {
         // A silent peer costs only its descriptor.
-        let silent = Listed::new(&selector.sockets().silent, core, session);
+        let silent = ListedHandshake::new(&selector.sockets().silent, core, session);
         session.heard().await?;
         drop(silent);
-        begun = Some(Listed::new(&selector.sockets().handshakes, core, session));
+        begun = Some(ListedHandshake::new(&selector.sockets().handshakes, core, session));
     }
     if !config.is_loaded(store) {
         let (loading, into) = (config.clone(), Arc::clone(store));
@@ -143,12 +143,12 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
 }
 
 /// Held during a handshake; after that a close may discard input.
-struct Over<'a> {
+struct HandshakeOver<'a> {
     core: &'a Arc<Core>,
     session: &'a Session,
 }
 
-impl Drop for Over<'_> {
+impl Drop for HandshakeOver<'_> {
     fn drop(&mut self) {
         self.session.abandon();
         self.core.end_handshake();
@@ -156,7 +156,7 @@ impl Drop for Over<'_> {
 }
 
 /// Keeps a handshake in a list of the selector while this value lives.
-struct Listed<'a> {
+struct ListedHandshake<'a> {
     list: &'a Bounded,
     ticket: u64,
     _member: Arc<Oldest>,
@@ -169,17 +169,17 @@ struct Oldest {
     most: usize,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedHandshake<'a> {
     fn new(list: &'a Bounded, core: &Arc<Core>, session: &Arc<Session>) -> Self {
         let (core, session) = (Arc::downgrade(core), Arc::downgrade(session));
         let member = Arc::new(Oldest { core, session, most: list.most() });
         let listed = Arc::clone(&member) as Arc<dyn Member>;
-        let ticket = list.enroll(Arc::downgrade(&listed));
+        let ticket = list.add(Arc::downgrade(&listed));
         Self { list, ticket, _member: member }
     }
 }
 
-impl Drop for Listed<'_> {
+impl Drop for ListedHandshake<'_> {
     fn drop(&mut self) {
         self.list.leave(self.ticket);
     }

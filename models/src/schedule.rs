@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forebay_io::seam::{Outbox, Turns};
+use forebay_io::seam::{FlushSchedule, Outbox};
 
 use crate::checker::{Condvar, Mutex, lock};
 
@@ -16,7 +16,7 @@ pub enum When {
 }
 
 /// The turns of a worker that the scenario simulates.
-pub struct TestTurns {
+pub struct TestSchedule {
     when: When,
     state: Mutex<State>,
     /// Rung for a thread that only ends turns.
@@ -30,7 +30,7 @@ struct State {
     closed: bool,
 }
 
-impl TestTurns {
+impl TestSchedule {
     /// Makes turns without a deferred outbox.
     pub fn new(when: When) -> Arc<Self> {
         let state = Mutex::new(State::default());
@@ -67,7 +67,7 @@ impl TestTurns {
     }
 
     /// Drops the outboxes that had no owner any more; each of them must be settled by now.
-    pub fn see_off(&self) {
+    pub fn finish_in_background(&self) {
         let lingering = std::mem::take(&mut lock(&self.state).lingering);
         assert!(
             lingering.iter().all(|outbox| outbox.is_settled()),
@@ -76,7 +76,7 @@ impl TestTurns {
     }
 }
 
-impl Turns for TestTurns {
+impl FlushSchedule for TestSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
         match self.when {
             When::AtOnce => outbox.advance(),
@@ -87,7 +87,7 @@ impl Turns for TestTurns {
         }
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
         lock(&self.state).lingering.push(outbox);
     }
 }
