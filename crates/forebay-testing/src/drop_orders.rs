@@ -13,7 +13,7 @@ use forebay::{Result, SelectorManager, Socket, Stats};
 use futures_lite::future::{self, poll_once};
 
 use crate::witness::{Witness, counted, on_a_thread};
-use crate::{KIB, PATIENCE, from_environment, pattern, report, watched_for};
+use crate::{KIB, PATIENCE, pattern, report, size, watched_for};
 
 /// More than the kernel takes from one side before the other reads.
 pub const WRITTEN: usize = 1024 * KIB;
@@ -282,13 +282,13 @@ fn holds_nothing(stats: &Stats) -> bool {
 
 // ---- all of them --------------------------------------------------------------------------------
 
-/// Each order from each place, so many times unless `FOREBAY_ROUNDS` says otherwise.
+/// Each order from each place, so many times, quick or [long](size), unless `FOREBAY_ROUNDS` says otherwise.
 pub fn all_end_soon_and_leave_nothing<P: Peers + Sync>(
     name: &'static str,
-    rounds: usize,
+    (quick, long): (usize, usize),
     peers: impl FnOnce() -> P + Send + 'static,
 ) {
-    let rounds: usize = from_environment("FOREBAY_ROUNDS", rounds);
+    let rounds: usize = size("FOREBAY_ROUNDS", quick, long);
     let patience =
         Duration::from_secs(60) + Duration::from_millis(100) * rounds.try_into().unwrap();
     watched_for(patience, move || {

@@ -35,7 +35,7 @@ pub use self::bytes::{KIB, MIB, pattern, scrambled};
 pub use self::output::{report, skip};
 pub use self::poll::{Wakes, at_once, counted_waker, cut_after, finish, poll_once, poll_with};
 pub use self::property::{property, sizes, splits};
-pub use self::random::{Random, from_environment, seed};
+pub use self::random::{Random, from_environment, seed, size};
 pub use self::sync::{OnDrop, Signal, lock, panic_text};
 pub use self::wait::{await_that, until, until_that, wait_for};
 pub use self::watch::{PATIENCE, watched, watched_for, watched_future};

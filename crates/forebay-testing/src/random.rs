@@ -17,6 +17,13 @@ pub fn from_environment<T: FromStr>(variable: &str, otherwise: T) -> T {
     }
 }
 
+/// The size of a test: what this variable says, or else the long one with `FOREBAY_LONG=1`, and
+/// otherwise the quick one.
+pub fn size<T: FromStr>(variable: &str, quick: T, long: T) -> T {
+    let is_long = env::var_os("FOREBAY_LONG").is_some_and(|given| given != "0");
+    from_environment(variable, if is_long { long } else { quick })
+}
+
 /// Where the random numbers of a test begin: `FOREBAY_SEED`, or anywhere. A test that fails says so.
 pub fn seed(test: &str) -> u64 {
     let seed = from_environment("FOREBAY_SEED", fresh_seed(test));

@@ -10,12 +10,12 @@ use forebay::{
 };
 use forebay_testing::{
     DRAIN_TIMEOUT, Transport, just_before_silence, on_each, on_every_transport,
-    on_every_transport_with_clock, past_silence, pattern, report, settle, until, until_at_rest,
+    on_every_transport_with_clock, past_silence, pattern, report, settle, size, until,
+    until_at_rest,
 };
 use futures_lite::future::{poll_once, yield_now, zip};
 
 const WRITTEN: usize = 200_000;
-const CLOSES: usize = 100;
 /// What a client has sent before the server ends, in every other round. In the rest they race.
 const EARLY_MAX: usize = 32 * 1024;
 const SHORT_DRAIN: Duration = Duration::from_millis(10);
@@ -43,11 +43,12 @@ enum End {
 #[test]
 fn what_was_written_before_a_close_arrives_whatever_is_unread() {
     on_every_transport(async |selector, transport| {
+        let closes = size("FOREBAY_CLOSES", 20, 100);
         for unread in [10, 200_000, 1_000_000] {
             let (data, sent) = (pattern(WRITTEN), pattern(unread));
             for end in [End::Close, End::DropLastHandle] {
                 let mut errors = 0;
-                for round in 0..CLOSES {
+                for round in 0..closes {
                     let (client, server) = transport.pair(&selector).await?;
                     let is_early = round % 2 == 0;
                     let split = sent.split_at(if is_early { unread.min(EARLY_MAX) } else { 0 });
@@ -59,7 +60,7 @@ fn what_was_written_before_a_close_arrives_whatever_is_unread() {
                 until_at_rest(&selector, 0).await;
                 assert_eq!(selector.stats().unacknowledged, 0);
                 report(&format!(
-                    "every_transport_ends: {transport}, {unread} B unread, {end:?}: {CLOSES} closes, \
+                    "every_transport_ends: {transport}, {unread} B unread, {end:?}: {closes} closes, \
                      0 bytes lost, {errors} peers saw an error behind their data"
                 ));
             }

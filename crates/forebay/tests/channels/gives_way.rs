@@ -13,6 +13,7 @@ use bytes::Bytes;
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager, pipe};
 use forebay_testing::{
     KIB, MIB, Transport, from_environment, on_every_transport, on_transports, report, run, until,
+    wait_for,
 };
 use futures_lite::future::{block_on, poll_once, yield_now};
 
@@ -253,9 +254,7 @@ fn an_abort_does_not_wait_for_a_writer_at_work() {
             let socket = near.socket.clone();
             let stats = selector.clone();
             let aborting = thread::spawn(move || {
-                while stats.stats().sent_bytes < MIB as u64 {
-                    thread::yield_now();
-                }
+                wait_for(|| stats.stats().sent_bytes >= MIB as u64);
                 let before = stats.stats().sent_bytes;
                 socket.abort();
                 stats.stats().sent_bytes - before

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager, Socket};
 use forebay_testing::{
-    KIB, PATIENCE, Random, dial, from_environment, listener, pair, report, run, seed, skip,
-    until_at_rest, wait_for, watched_for,
+    KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, size, skip, until_at_rest,
+    wait_for, watched_for,
 };
 use futures_lite::future::yield_now;
 
@@ -74,7 +74,7 @@ impl Drop for Socat {
 fn reads_dropped_half_way_miss_no_line() {
     const NAME: &str = "reads_dropped_half_way_miss_no_line";
     let seed = seed(NAME);
-    let lines = from_environment("FOREBAY_L5_LINES", 50_000);
+    let lines = size("FOREBAY_L5_LINES", 10_000, 50_000);
     watched_for(10 * PATIENCE, move || {
         forebay::run(async |selector| {
             let (socket, peer) = pair(&selector).await?;
@@ -159,7 +159,7 @@ struct Flood {
 #[test]
 fn a_million_tiny_lines_in_one_go_take_linear_time() {
     const NAME: &str = "a_million_tiny_lines_in_one_go_take_linear_time";
-    let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
+    let lines = size("FOREBAY_L7_LINES", 200_000, 1_000_000);
     let [fewer, all] = [lines / 4, lines].map(|lines| {
         let flood = flood_beside_another(lines, false);
         report(&format!("{NAME}: {lines} lines in {:?} of processor time", flood.spent));
@@ -172,7 +172,7 @@ fn a_million_tiny_lines_in_one_go_take_linear_time() {
 #[test]
 fn a_million_tiny_lines_in_one_go_starve_nobody() {
     const NAME: &str = "a_million_tiny_lines_in_one_go_starve_nobody";
-    let lines = from_environment("FOREBAY_L7_LINES", 1_000_000);
+    let lines = size("FOREBAY_L7_LINES", 200_000, 1_000_000);
     let flood = flood_beside_another(lines, true);
     let bytes = lines / 2 * 3;
     report(&format!(

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, Known, MIB, PATIENCE, dial, from_environment, listener, memory_of, report, role,
-    run, say, seed, watched_for,
+    Child, KIB, Known, MIB, PATIENCE, dial, listener, memory_of, report, role, run, say, seed,
+    size, watched_for,
 };
 
 const NAME: &str = "a_writer_waits_for_a_peer_that_sleeps";
@@ -28,7 +28,7 @@ fn a_writer_waits_for_a_peer_that_sleeps() {
         return write(role.parse().unwrap());
     }
     let seed = seed(NAME);
-    let bytes = from_environment("FOREBAY_T6_MIB", 1024) * MIB;
+    let bytes = size("FOREBAY_T6_MIB", 256, 1024) * MIB;
     watched_for(2 * PATIENCE, move || {
         let mut writer = Child::start(NAME, &seed.to_string());
         let mut peer = dial(writer.hear_number());

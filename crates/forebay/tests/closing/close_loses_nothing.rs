@@ -8,7 +8,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Result, ServerSocket, pipe};
-use forebay_testing::{KIB, PATIENCE, listener, pattern, report, until_at_rest, watched_for};
+use forebay_testing::{KIB, PATIENCE, listener, pattern, report, size, until_at_rest, watched_for};
 use futures_lite::future::block_on;
 use socket2::{Domain, Type};
 
@@ -16,6 +16,16 @@ const WRITTEN: usize = 200_000;
 /// Connections at a time. A close waits for the peer's kernel, which puts its acknowledgement off for
 /// 40 ms when its own direction is blocked; so this many wait at once.
 const LANES: usize = 40;
+
+/// Closes of each kind.
+fn closes() -> usize {
+    size("FOREBAY_CLOSES", 160, 1000)
+}
+
+/// To peers that are slow, one in each lane.
+fn slow_closes() -> usize {
+    size("FOREBAY_SLOW_CLOSES", 8, LANES)
+}
 
 /// How the server ends a connection.
 #[derive(Debug, Clone, Copy)]
@@ -43,40 +53,45 @@ struct Seen {
 
 #[test]
 fn with_nothing_unread() {
-    count("nothing unread", Peer::that_sends(0), End::Close, 1000);
-    count("nothing unread, dropped", Peer::that_sends(0), End::DropLastHandle, 1000);
+    count("nothing unread", Peer::that_sends(0), End::Close, closes());
+    count("nothing unread, dropped", Peer::that_sends(0), End::DropLastHandle, closes());
 }
 
 #[test]
 fn with_10_b_unread() {
-    count("10 B unread", Peer::that_sends(10), End::Close, 1000);
-    count("10 B unread, dropped", Peer::that_sends(10), End::DropLastHandle, 1000);
+    count("10 B unread", Peer::that_sends(10), End::Close, closes());
+    count("10 B unread, dropped", Peer::that_sends(10), End::DropLastHandle, closes());
 }
 
 #[test]
 fn with_60_kb_unread() {
-    count("60 kB unread", Peer::that_sends(60_000), End::Close, 1000);
-    count("60 kB unread, dropped", Peer::that_sends(60_000), End::DropLastHandle, 1000);
+    count("60 kB unread", Peer::that_sends(60_000), End::Close, closes());
+    count("60 kB unread, dropped", Peer::that_sends(60_000), End::DropLastHandle, closes());
 }
 
 #[test]
 fn with_200_kb_unread() {
-    count("200 kB unread", Peer::that_sends(200_000), End::Close, 1000);
-    count("200 kB unread, dropped", Peer::that_sends(200_000), End::DropLastHandle, 1000);
+    count("200 kB unread", Peer::that_sends(200_000), End::Close, closes());
+    count("200 kB unread, dropped", Peer::that_sends(200_000), End::DropLastHandle, closes());
 }
 
 #[test]
 fn with_1_mb_unread() {
-    count("1 MB unread", Peer::that_sends(1_000_000), End::Close, 1000);
-    count("1 MB unread, dropped", Peer::that_sends(1_000_000), End::DropLastHandle, 1000);
+    count("1 MB unread", Peer::that_sends(1_000_000), End::Close, closes());
+    count("1 MB unread, dropped", Peer::that_sends(1_000_000), End::DropLastHandle, closes());
 }
 
 #[test]
 fn to_a_peer_that_reads_slowly() {
     for sends in [0, 10, 200_000] {
         let slow = Peer { sends, is_slow: true };
-        count(&format!("{sends} B unread, slow peer"), slow, End::Close, 40);
-        count(&format!("{sends} B unread, slow peer, dropped"), slow, End::DropLastHandle, 40);
+        count(&format!("{sends} B unread, slow peer"), slow, End::Close, slow_closes());
+        count(
+            &format!("{sends} B unread, slow peer, dropped"),
+            slow,
+            End::DropLastHandle,
+            slow_closes(),
+        );
     }
 }
 
@@ -85,9 +100,14 @@ fn count(name: &str, peer: Peer, end: End, closes: usize) {
     let seen = watched_for(2 * PATIENCE, move || {
         forebay::run(async |selector| {
             let mut lanes = Vec::new();
-            for _ in 0..LANES {
+            for _ in 0..LANES.min(closes) {
                 let server = listener(&selector).await?;
-                lanes.push(selector.spawn_value(lane(server, peer, end, closes / LANES)));
+                lanes.push(selector.spawn_value(lane(
+                    server,
+                    peer,
+                    end,
+                    closes / LANES.min(closes),
+                )));
             }
             let mut all = Seen::default();
             for lane in lanes {

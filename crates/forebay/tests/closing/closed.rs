@@ -12,12 +12,10 @@ use std::thread;
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
 use forebay_testing::{
     Transport, assert_reset, on_each, on_every_transport, other_end, pair, report, reset, run,
-    settle, wait_for,
+    settle, size, until, wait_for,
 };
-use futures_lite::future::{block_on, poll_once, yield_now};
+use futures_lite::future::{block_on, poll_once};
 
-/// Connections that are reset under two threads; `FOREBAY_RACES` sets another number.
-const RACES: usize = 300;
 const WAITERS: usize = 100;
 
 #[test]
@@ -119,7 +117,7 @@ async fn assert_unread_then_reset(transport: Transport, it: &mut Connection) -> 
 /// one of them, and an empty receive to the other.
 #[test]
 fn a_reset_is_no_clean_end_whoever_takes_the_error() {
-    let races = std::env::var("FOREBAY_RACES").map_or(RACES, |number| number.parse().unwrap());
+    let races = size("FOREBAY_RACES", 75, 300);
     let noticed_first: usize = run(async move |selector| {
         let mut noticed_first = 0;
         for race in 0..races {
@@ -146,9 +144,7 @@ fn a_reset_is_no_clean_end_whoever_takes_the_error() {
             }
             reset(peer);
             // Not `join`, which would stop the loop that wakes them.
-            while !waiter.is_finished() || !reader.is_finished() {
-                yield_now().await;
-            }
+            until(|| waiter.is_finished() && reader.is_finished()).await;
             let (finished, reason) = waiter.join().unwrap();
             let (read, known, written) = reader.join().unwrap();
             assert_eq!(reason, CloseReason::Reset, "race {race}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use forebay::{Connection, ErrorKind, Result, SelectorManager, Socket};
 use forebay_testing::{
-    KIB, MIB, Transport, on_every_transport_with_clock, pair, pattern, run, settle, until,
+    KIB, MIB, Transport, on_every_transport_with_clock, pair, pattern, run, settle, size, until,
 };
 use futures_lite::future::{block_on, poll_once};
 
@@ -149,7 +149,7 @@ fn a_channel_that_aborts_on_drop_is_not_signed_off_by_a_close() {
 /// accepted line is there, or its reader gets an error.
 #[test]
 fn the_idle_limit_signs_off_nothing_that_was_accepted_meanwhile() {
-    let rounds: usize = forebay_testing::from_environment("FOREBAY_IDLE_ROUNDS", 150);
+    let rounds: usize = size("FOREBAY_IDLE_ROUNDS", 40, 150);
     let clean: usize = run(async move |selector| {
         let mut clean = 0;
         for round in 0..rounds {

@@ -7,10 +7,8 @@ use std::io::{self, Read, Write};
 
 use forebay::{Result, Socket, write_line};
 use forebay_testing::{
-    Child, KIB, MIB, dial, end_and_arrive, listener, pattern, role, say, watched,
+    Child, KIB, MIB, dial, end_and_arrive, listener, pattern, role, say, size, watched,
 };
-
-const ROUNDS: usize = 50;
 
 #[test]
 fn of_a_few_bytes() {
@@ -35,7 +33,7 @@ fn stop_send_and_go_on(test: &'static str, before: usize, length: usize) {
         let mut server = Child::start(test, "server");
         let port = server.hear_number();
         let (before, data) = (pattern(before), pattern(length));
-        for _ in 0..ROUNDS {
+        for _ in 0..size("FOREBAY_ROUNDS", 15, 50) {
             let mut client = dial(port);
             client.write_all(&(before.len() as u64).to_be_bytes()).unwrap();
             client.write_all(&before).unwrap();

@@ -1,17 +1,15 @@
 //! A reader on one thread, a close on another: what the reader gets is what was sent, without a gap.
 
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager};
-use forebay_testing::{
-    KIB, Random, Signal, Transport, from_environment, on_each, pattern, report, seed,
-};
+use forebay_testing::{KIB, Random, Signal, Transport, on_each, pattern, report, seed, size};
 use futures_lite::future::block_on;
 
 /// More than is usually read before the close.
 const BYTES: usize = 2 * 251 * KIB;
 
-/// How often each transport is closed; `FOREBAY_CLOSES` makes it more.
+/// How often each transport is closed.
 fn rounds() -> usize {
-    from_environment("FOREBAY_CLOSES", 50)
+    size("FOREBAY_CLOSES", 12, 50)
 }
 
 /// Sends what both sides know in small pieces, so that most receives find a little, until the other

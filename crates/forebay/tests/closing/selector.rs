@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, JoinHandle, SelectorManager};
-use forebay_testing::{on_every_transport_with_clock, pair, run, watched};
-use futures_lite::future::{block_on, yield_now};
+use forebay_testing::{on_every_transport_with_clock, pair, run, size, until, watched};
+use futures_lite::future::block_on;
 
 /// A pair that ended in both directions inside `run`, and is dropped outside.
 #[test]
@@ -118,7 +118,7 @@ fn a_closing_selector_sends_what_a_blocking_writer_accepted() {
 /// A task that is spawned beside `close` is refused, or has ended when `close` returns.
 #[test]
 fn a_task_spawned_beside_a_close_does_not_outlive_it() {
-    let rounds: usize = forebay_testing::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
+    let rounds: usize = size("FOREBAY_SPAWN_ROUNDS", 80, 300);
     watched(move || {
         for round in 0..rounds {
             let selector = SelectorManager::builder().drain(Duration::ZERO, 0).build().unwrap();
@@ -155,7 +155,7 @@ fn a_task_spawned_beside_a_close_does_not_outlive_it() {
 /// So does what a connection does by itself: its background close is a task as well.
 #[test]
 fn nor_does_a_connection_that_is_dropped_beside_a_close() {
-    let rounds: usize = forebay_testing::from_environment("FOREBAY_SPAWN_ROUNDS", 300);
+    let rounds: usize = size("FOREBAY_SPAWN_ROUNDS", 80, 300);
     watched(move || {
         for _ in 0..rounds.min(300) {
             let clock = TestClock::new();
@@ -174,9 +174,7 @@ fn nor_does_a_connection_that_is_dropped_beside_a_close() {
                 block_on(selector.close());
             });
             block_on(async {
-                while selector.stats().tasks > 0 || selector.stats().sockets > 0 {
-                    yield_now().await;
-                }
+                until(|| (selector.stats().tasks, selector.stats().sockets) == (0, 0)).await;
             });
         }
     });

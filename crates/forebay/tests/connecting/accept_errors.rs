@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, Result, SelectorManager, Socket};
-use forebay_testing::{Child, dial, listener, report, role, say, skip, until, watched};
-use futures_lite::future::yield_now;
+use forebay_testing::{Child, dial, listener, report, role, say, settle, skip, until, watched};
 
 /// The machine has run out of something.
 const OF_THE_MACHINE: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
@@ -97,9 +96,7 @@ fn pause_and_go_on() {
             until(|| told.lock().unwrap().len() == pauses + 1).await;
             let (moment, pause) = (Duration::from_nanos(1), Duration::from_millis(millis));
             clock.advance(pause.saturating_sub(moment));
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert_eq!(told.lock().unwrap().len(), pauses + 1, "tried again before {pause:?}");
             clock.advance(moment);
         }

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager, ServerSocket};
 use forebay_testing::{
-    alone, descriptors, lock, tls::Configs, unix::Directory, until_that, watched,
+    alone, descriptors, lock, settle, tls::Configs, unix::Directory, until_that, watched,
 };
-use futures_lite::future::yield_now;
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{
     PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, pidfd_getfd, pidfd_open, setrlimit,
@@ -47,9 +46,7 @@ async fn shut_down_under_accept(
 ) -> Result<[Error; 2]> {
     let waiting = server.clone();
     let waiting = selector.spawn_value(async move { waiting.accept().await.map(drop) });
-    for _ in 0..100 {
-        yield_now().await;
-    }
+    settle().await;
     assert!(!waiting.is_finished());
     shutdown(also, how).unwrap();
     Ok([waiting.await?.unwrap_err(), server.accept().await.map(drop).unwrap_err()])
@@ -116,9 +113,7 @@ fn connections_from_before_the_shutdown_are_accepted() {
                     }
                 }
             });
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             // All of it in one look of the worker's.
             let _clients = [(); CLIENTS].map(|()| UnixStream::connect(path).unwrap());
             shutdown(&also[0], Shutdown::Read).unwrap();

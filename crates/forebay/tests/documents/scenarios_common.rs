@@ -15,7 +15,7 @@ use forebay::{
     ServerSocket, Socket, SocketAddress, ToAddress, UnixAddress,
 };
 use forebay_testing::{
-    connected,
+    connected, settle,
     unix::{Directory, abstract_name},
     watched,
 };
@@ -235,9 +235,7 @@ fn tcp_socket_test_accept_error_on_socket_close() {
             let server = selector.tcp().bind("127.0.0.1:0").await?;
             let accepting = server.clone();
             let accepted = selector.spawn_value(async move { accepting.accept().await });
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert!(!accepted.is_finished(), "there is nobody to accept");
             server.close();
             assert_closed_politely(accepted.await?);
@@ -246,9 +244,7 @@ fn tcp_socket_test_accept_error_on_socket_close() {
             let server = selector.tcp().bind("127.0.0.1:0").await?;
             let waiting = server.clone();
             let closed = selector.spawn_value(async move { waiting.closed().await });
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert!(!closed.is_finished());
             server.close();
             closed.await

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use forebay::testing::TestClock;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    Signal, await_that, connected, counted_alone, descriptors, socket_descriptors, until_that,
-    watched, worker_threads,
+    Signal, await_that, connected, counted_alone, descriptors, settle, socket_descriptors,
+    until_that, watched, worker_threads,
 };
 use futures_lite::future::{self, poll_once, yield_now, zip};
 
@@ -101,9 +101,7 @@ fn tcp_socket_test_nix_descriptor_error_does_not_fail_other_sockets() {
 
             first.close();
             assert!(failed.await.unwrap().is_err_and(|error| error.is_closed()));
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert!(!other.is_finished(), "the other socket failed too");
             clock.advance(PATIENCE);
             assert!(other.await.unwrap().is_err_and(|error| error.is_timeout()));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager};
 use forebay_testing::{
     Cable, End, KIB, Known, MIB, PLUG, Random, from_environment, on_a_cable, report, role, say,
-    seed, skip, watched_for,
+    seed, size, skip, watched_for,
 };
 
 const PORT: u16 = 9000;
@@ -173,7 +173,7 @@ fn a_cable_that_was_pulled_for_a_while_is_no_error() {
     }
     let seed = seed(NAME);
     on_a_cable(NAME, WATCH, move |cable| {
-        let bytes = from_environment("FOREBAY_T10_MIB", 100) * MIB;
+        let bytes = size("FOREBAY_T10_MIB", 20, 100) * MIB;
         let pulled = Duration::from_secs(from_environment("FOREBAY_T10_SECONDS", 2));
         let talk = Talk { end: End::Left, seed, bytes, piece: 64 * KIB, host: [10, 77, 0, 1] };
         let before = End::BOTH.map(|end| cable.retransmitted(end));

@@ -18,7 +18,7 @@ use std::thread;
 use forebay::{ByteReadChannel, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{
     Child, KIB, dial, end_and_arrive, is_gone, listener, other_end, pair, pattern, read_to_end,
-    report, reset, role, run, say, skip, until, wait_for, watched, watched_for,
+    report, reset, role, run, say, settle, size, skip, until, wait_for, watched, watched_for,
 };
 use futures_lite::future::yield_now;
 use socket2::SockRef;
@@ -92,9 +92,7 @@ fn an_end_mark_behind_a_short_receive_is_seen_later() {
         peer.write_all(b"two\n").unwrap();
         end_and_arrive(&peer);
         assert_eq!(input.read_line().await?.as_deref(), Some("two"));
-        for _ in 0..10 {
-            yield_now().await;
-        }
+        settle().await;
         assert_eq!(input.read_line().await?, None);
         assert_eq!(input.read_line().await?, None);
         Ok(())
@@ -180,24 +178,24 @@ fn urgent_data_never_spins() {
 /// that comes between `EAGAIN` and the forgetting must not be forgotten.
 #[test]
 fn no_event_between_eagain_and_the_forgetting_is_lost() {
-    const ROUNDS: usize = 100_000;
-    const CONNECTIONS: usize = 200;
-    let rounds = watched_for(2 * forebay_testing::PATIENCE, || {
+    let rounds = size("FOREBAY_ROUNDS", 8_000, 100_000);
+    let connections = size("FOREBAY_CONNECTIONS", 50, 200);
+    let rounds = watched_for(2 * forebay_testing::PATIENCE, move || {
         let selector = SelectorManager::new();
         // Has a thread of the selector's own drive it.
         let forever = selector.spawn(pending());
         let rounds = selector.block_on(async {
-            let mut rounds = ping_pong(&selector, ROUNDS).await?;
+            let mut done = ping_pong(&selector, rounds).await?;
             let mut random = Random(0x5eed);
-            for _ in 0..CONNECTIONS {
-                rounds += ping_pong(&selector, random.below(100)).await?;
+            for _ in 0..connections {
+                done += ping_pong(&selector, random.below(100)).await?;
             }
-            Result::Ok(rounds)
+            Result::Ok(done)
         });
         forever.abort();
         rounds.unwrap()
     });
-    report(&format!("no event was lost in {rounds} rounds over {} connections", 1 + CONNECTIONS));
+    report(&format!("no event was lost in {rounds} rounds over {} connections", 1 + connections));
 }
 
 /// The same, but `strace` holds the thread up behind each receive, so that the next byte always
@@ -213,17 +211,18 @@ fn no_event_behind_a_slow_receive_is_lost() {
     if !Child::can_trace(&DELAY) {
         return skip(NAME, "strace is missing, may not trace, or cannot delay");
     }
-    watched(|| {
+    let bytes_count = size("FOREBAY_ROUNDS", 12, 50);
+    watched(move || {
         let mut child = Child::start_under(&DELAY, NAME, "answers");
         let mut peer = dial(child.hear_number());
-        for _ in 0..50 {
+        for _ in 0..bytes_count {
             peer.write_all(b"x").unwrap();
             // The receive was made, and has not returned yet.
             wait_for(|| other_end(&peer).is_some_and(|it| it.unread == 0));
         }
         peer.shutdown(Shutdown::Write).unwrap();
         let (bytes, error) = read_to_end(&mut peer);
-        assert_eq!(bytes, [b'x'; 50]);
+        assert_eq!(bytes, vec![b'x'; bytes_count]);
         assert!(error.is_none());
         child.end();
     });
@@ -302,9 +301,7 @@ fn several_waiters_get_several_connections() {
         let server = listener(&selector).await?;
         for _ in 0..10 {
             let waiters: Vec<_> = (0..WAITERS).map(|_| accepting(&selector, &server)).collect();
-            for _ in 0..10 {
-                yield_now().await;
-            }
+            settle().await;
             let peers: Vec<_> = (0..WAITERS).map(|_| dial(server.port())).collect();
             let mut accepted = Vec::new();
             for waiter in waiters {
@@ -330,9 +327,7 @@ fn who_loses_the_race_for_a_connection_waits_for_the_next() {
         for left in (0..WAITERS).rev() {
             let _peer = dial(server.port());
             until(|| waiters.iter().any(JoinHandle::is_finished)).await;
-            for _ in 0..10 {
-                yield_now().await;
-            }
+            settle().await;
             waiters.retain(|waiter| !waiter.is_finished());
             assert_eq!(waiters.len(), left);
         }

@@ -14,14 +14,14 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager};
-use forebay_testing::{PATIENCE, Random, Transport, from_environment, report, seed, watched_for};
+use forebay_testing::{PATIENCE, Random, Transport, report, seed, size, watched_for};
 use futures_lite::future::{block_on, poll_once};
 
 /// The longest that one of the two threads lets the other run ahead.
 const SPINS_MAX: usize = 2_000;
 
-fn rounds(otherwise: usize) -> usize {
-    from_environment("FOREBAY_ROUNDS", otherwise)
+fn rounds(long: usize) -> usize {
+    size("FOREBAY_ROUNDS", long / 8, long)
 }
 
 /// Has two threads begin at the same moment, but for a few spins that differ from round to round.

@@ -15,8 +15,8 @@ use bytes::Bytes;
 use forebay::testing::TestClock;
 use forebay::{Connection, Error, Result, SelectorManager};
 use forebay_testing::{
-    Cable, End, MIB, MOMENT, PLUG, from_environment, on_a_cable, pattern, role, say, settle, skip,
-    until, watched, watched_for,
+    Cable, End, MIB, MOMENT, PLUG, on_a_cable, pattern, role, say, settle, size, skip, until,
+    watched, watched_for,
 };
 
 const PORT: u16 = 9000;
@@ -109,7 +109,7 @@ fn a_slow_but_steady_peer_gets_everything() {
         if !slow_down(cable) {
             return skip(NAME, "no tc with tbf");
         }
-        let bytes: usize = from_environment("FOREBAY_SLOW_LINK_BYTES", 1_000_000);
+        let bytes: usize = size("FOREBAY_SLOW_LINK_BYTES", 300_000, 1_000_000);
         let mut left = cable.start(End::Left, NAME, &bytes.to_string());
         assert_eq!(left.hear().as_deref(), Some("listening"));
         let mut right = cable.start(End::Right, NAME, "fetch");

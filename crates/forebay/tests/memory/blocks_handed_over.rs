@@ -5,18 +5,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::SelectorManager;
-use forebay_testing::{KIB, from_environment, report, wait_for, watched};
+use forebay_testing::{KIB, report, size, wait_for, watched};
 use futures_lite::future::yield_now;
 
-/// Each is one race.
-const ROUNDS: usize = 1000;
 /// More than there are processors, so that one or the other has to stand still.
 const AT_A_TIME: usize = 8;
 const SETTLES_WITHIN: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_loop_that_changes_its_thread_holds_no_blocks_afterwards() {
-    let rounds = from_environment("FOREBAY_ROUNDS", ROUNDS);
+    let rounds = size("FOREBAY_ROUNDS", 250, 1000);
     watched(move || {
         thread::scope(|scope| {
             for _ in 0..AT_A_TIME {

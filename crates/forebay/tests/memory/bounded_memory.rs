@@ -10,8 +10,7 @@ use std::thread;
 
 use forebay::{Result, SelectorManager, Socket};
 use forebay_testing::{
-    Child, KIB, MIB, dial, from_environment, listener, memory_of, report, role, say, sleeps,
-    watched_for,
+    Child, KIB, MIB, dial, listener, memory_of, report, role, say, size, sleeps, watched_for,
 };
 use socket2::{Domain, Type};
 
@@ -21,8 +20,6 @@ const GIB: usize = 1024 * MIB;
 const AT_A_TIME: usize = 8;
 /// What a child may grow by while a gigabyte without a line end goes through it, in KiB.
 const GROWTH_KIB_MAX: usize = KIB;
-/// Peers that never read; `FOREBAY_DEAF_PEERS` sets another number. What one costs is the same with 200.
-const PEERS: usize = 50;
 /// What one peer that never reads may cost, in KiB.
 const PEER_KIB_MAX: usize = 192;
 
@@ -242,7 +239,7 @@ fn pump(peers: &mut [TcpStream], piece: &[u8], server: &Child) -> usize {
 }
 
 fn peers_that_never_read(test: &'static str, role: &'static str, piece: Vec<u8>) {
-    let peers_count = from_environment("FOREBAY_DEAF_PEERS", PEERS);
+    let peers_count = size("FOREBAY_DEAF_PEERS", 20, 50);
     let grown = watched_for(forebay_testing::PATIENCE, move || {
         let mut server = Child::start(test, role);
         let port = server.hear_number();

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, PATIENCE, alone, from_environment, pattern, report, role, say, unacknowledged_from,
-    until, watched_for,
+    Child, KIB, PATIENCE, alone, pattern, report, role, say, size, unacknowledged_from, until,
+    watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 use socket2::{Domain, Type};
@@ -124,7 +124,7 @@ fn in_transfer(test: &'static str, end: End) {
     watched_for(3 * PATIENCE, move || {
         let mut witness = Witness::look();
         // A few connections as a warm-up.
-        for count in [10, from_environment("FOREBAY_CONNECTIONS", 1000)] {
+        for count in [10, size("FOREBAY_CONNECTIONS", 200, 1000)] {
             witness = witness.again();
             let builder = SelectorManager::builder().drain(DRAIN, 64 * KIB as u64);
             let builder = builder.on_task_error(|error| assert!(error.is_panicked(), "{error}"));

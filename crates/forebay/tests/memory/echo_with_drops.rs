@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use forebay::{Connection, Result, SelectorManager, ServerSocket, SocketAddress};
 use forebay_testing::{
-    KIB, PATIENCE, Random, alone, from_environment, listener, report, seed, until_at_rest,
-    watched_for,
+    KIB, PATIENCE, Random, alone, listener, report, seed, size, until_at_rest, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 
@@ -260,7 +259,7 @@ async fn run_lanes(selector: &SelectorManager, seed: u64, trips: u64) -> Result<
 fn what_comes_back_is_what_was_sent() {
     alone("what_comes_back_is_what_was_sent", || {
         let seed = seed(NAME);
-        let trips = from_environment("FOREBAY_ROUND_TRIPS", 40_000);
+        let trips = size("FOREBAY_ROUND_TRIPS", 10_000, 40_000);
         let patience = PATIENCE + Duration::from_millis(1) * trips;
         watched_for(patience, move || {
             let mut witness = Witness::look();

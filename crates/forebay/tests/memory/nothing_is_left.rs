@@ -8,17 +8,14 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket, Stats};
 use forebay_testing::{
-    Child, alone, memory_of, read_to_end, report, reset, role, say, until, watched_for,
+    Child, alone, memory_of, read_to_end, report, reset, role, say, size, until, watched_for,
 };
 
 const NAME: &str = "many_connections_leave_nothing_behind";
-/// How many connections are made.
-const CYCLES: &str = "FOREBAY_CYCLES";
-const DEFAULT_CYCLES: usize = 5_000;
 const WARM_UP: usize = 400;
 /// A minute for every so many of them, and a minute more.
 const CYCLES_A_MINUTE: usize = 50_000;
@@ -33,7 +30,7 @@ fn many_connections_leave_nothing_behind() {
         if role().is_some() {
             return clients();
         }
-        let cycles = env::var(CYCLES).map_or(DEFAULT_CYCLES, |text| text.parse().unwrap());
+        let cycles = size("FOREBAY_CYCLES", 2_000, 5_000);
         let minutes = 1 + (cycles / CYCLES_A_MINUTE) as u64;
         watched_for(Duration::from_secs(60 * minutes), move || {
             let builder = SelectorManager::builder().on_task_error(|_| ());

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager, Socket};
 use forebay_testing::{
-    PATIENCE, Random, alone, from_environment, report, reset, seed, until_at_rest, watched_for,
+    PATIENCE, Random, alone, report, reset, seed, size, until_at_rest, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 use futures_lite::future::poll_once;
@@ -225,7 +225,7 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
 fn what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
     alone("what_comes_late_never_reaches_a_new_socket_of_the_same_number", || {
         let seed = seed(NAME);
-        let connections = from_environment("FOREBAY_CONNECTIONS", 20_000);
+        let connections = size("FOREBAY_CONNECTIONS", 5_000, 20_000);
         watched_for(2 * PATIENCE, move || {
             let witness = Witness::look();
             on_a_thread(|| storm(seed, 1000, &witness));

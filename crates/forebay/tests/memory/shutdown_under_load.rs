@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, PATIENCE, alone, from_environment, listener, pattern, report, role, say,
-    unacknowledged_from, until, watched_for,
+    Child, KIB, PATIENCE, alone, listener, pattern, report, role, say, size, unacknowledged_from,
+    until, watched_for,
     witness::{Witness, counted, on_a_thread},
 };
 use socket2::{Domain, Type};
@@ -202,7 +202,7 @@ fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
         let witness = Witness::look();
         on_a_thread(|| close_under_load(test, handler, 10));
         let witness = witness.again();
-        let count = from_environment("FOREBAY_CONNECTIONS", 1000);
+        let count = size("FOREBAY_CONNECTIONS", 250, 1000);
         let outcome = on_a_thread(|| close_under_load(test, handler, count));
         witness.all_as_before();
         report(&format!(

@@ -8,15 +8,12 @@ use std::time::Duration;
 
 use forebay::{Connection, JoinHandle, Result, SelectorManager, Socket, TlsConfig, Trust};
 use forebay_testing::{
-    Child, KIB, PATIENCE, from_environment, memory_of, report, role, say, sleeps,
-    socket_descriptors, tls::Configs, wait_for, watched_for,
+    Child, KIB, PATIENCE, memory_of, report, role, say, size, sleeps, socket_descriptors,
+    tls::Configs, wait_for, watched_for,
 };
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
-/// Peers that never read; `FOREBAY_DEAF_PEERS` sets another number. What one costs is the same with
-/// 200.
-const PEERS: usize = 10;
 /// What one of them may cost, in KiB: a plain one may cost 192, and this one has its records and the
 /// state of its session besides.
 const PEER_KIB_MAX: usize = 320;
@@ -123,7 +120,7 @@ impl Deaf {
 }
 
 fn peers_that_never_read(test: &'static str, role: &'static str, piece: &'static [u8]) {
-    let count = from_environment("FOREBAY_DEAF_PEERS", PEERS);
+    let count = size("FOREBAY_DEAF_PEERS", 4, 10);
     let patience = PATIENCE + PEER_PATIENCE * u32::try_from(count).unwrap();
     let grown = watched_for(patience, move || {
         let mut server = Child::start(test, role);

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Result, SelectorManager};
-use forebay_testing::{OnDrop, Signal, await_that, connect_to_std, connected, until_that, watched};
+use forebay_testing::{
+    OnDrop, Signal, await_that, connect_to_std, connected, settle, until_that, watched,
+};
 use futures_lite::future::{self, pending, poll_once, yield_now};
 
 const DRAIN: Duration = Duration::from_secs(3600);
@@ -80,9 +82,7 @@ fn close_answers_a_pending_connect_with_closed() {
                 })
                 .collect();
             until_that("all have begun", || begun.load(SeqCst) == 8).await;
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             selector.close().await;
             let mut closed = 0;
             for task in tasks {

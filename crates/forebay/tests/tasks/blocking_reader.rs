@@ -11,9 +11,9 @@ use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, Result, SelectorManager};
 use forebay_testing::{
     ends::{Scratch, Sink, Told},
-    pattern, until_that, watched,
+    pattern, settle, until_that, watched,
 };
-use futures_lite::future::{self, poll_once, yield_now, zip};
+use futures_lite::future::{self, poll_once, zip};
 
 // ---- round trips ---------------------------------------------------------------------------------------
 
@@ -148,16 +148,12 @@ fn nothing_is_read_before_somebody_waits() {
         forebay::run(async |selector: SelectorManager| {
             let (reader, chunks, reads) = Told::new();
             let mut input = selector.blocking_reader(reader);
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert_eq!(reads.load(SeqCst), 0);
             chunks.send(Ok(b"one two ".to_vec())).unwrap();
             assert_eq!(&*input.read_packet(4).await?.into_bytes(), b"one ");
             assert_eq!(&*input.read_packet(4).await?.into_bytes(), b"two ");
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert_eq!(reads.load(SeqCst), 1, "it reads ahead");
             drop(chunks);
             Result::Ok(())

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager};
-use forebay_testing::{await_that, child, lock, report, until_that, watched};
+use forebay_testing::{await_that, child, lock, report, settle, until_that, watched};
 use futures_lite::future::{self, pending, yield_now};
 
 /// A selector's builder and the errors it was told of.
@@ -39,9 +39,7 @@ fn the_error_of_a_detached_task_is_reported_once() {
                 selector.spawn(async { panic!("expected by a test") }).detach();
                 until_that("the panic", || lock(&told).len() == 3).await;
                 assert!(lock(&told)[2].contains("expected by a test"));
-                for _ in 0..100 {
-                    yield_now().await;
-                }
+                settle().await;
                 assert_eq!(selector.stats().task_errors, 3);
                 assert_eq!(lock(&told).len(), 3);
                 Result::Ok(())
@@ -88,9 +86,7 @@ fn nothing_is_reported_for_values() {
                 aborted.abort();
                 drop(aborted);
                 until_that("all have ended", || selector.stats().tasks == 0).await;
-                for _ in 0..100 {
-                    yield_now().await;
-                }
+                settle().await;
                 assert_eq!(selector.stats().task_errors, 0);
                 Result::Ok(())
             })

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use forebay::{Error, Fault, Result, SelectorManager};
-use forebay_testing::{alone, until_that, watched};
+use forebay_testing::{alone, settle, until_that, watched};
 use futures_lite::future::yield_now;
 
 #[test]
@@ -13,9 +13,7 @@ fn a_panic_ends_its_task_alone_and_its_text_is_in_the_error() {
     watched(|| {
         forebay::run(async |selector: SelectorManager| {
             let innocent = selector.spawn_value(async {
-                for _ in 0..10 {
-                    yield_now().await;
-                }
+                settle().await;
                 "alive"
             });
             let literal = selector.spawn(async { panic!("a literal") });

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Clock, Error, ErrorKind, Fault, Result, SelectorManager, Sleep};
-use forebay_testing::{await_that, lock, until_that, watched};
-use futures_lite::future::{self, block_on, pending, poll_once, ready, yield_now};
+use forebay_testing::{await_that, lock, settle, until_that, watched};
+use futures_lite::future::{self, block_on, pending, poll_once, ready};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,9 +42,7 @@ fn a_timeout_of_an_hour_is_tested_in_milliseconds() {
                 .spawn_value(async move { waiting.timeout(HOUR, pending::<Result<()>>()).await });
             timers(&selector, 1).await;
             clock.advance(HOUR.saturating_sub(Duration::from_nanos(1)));
-            for _ in 0..100 {
-                yield_now().await;
-            }
+            settle().await;
             assert!(!late.is_finished(), "a nanosecond too early");
             clock.advance(Duration::from_nanos(1));
             let error = late.await.unwrap().unwrap_err();

@@ -3,22 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
-use std::env;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig, Trust};
 use forebay_testing::{
-    Child, dial, processor_time_here, report, role, say, settle, tls::Configs, until, watched,
-    watched_for,
+    Child, dial, processor_time_here, report, role, say, settle, size, tls::Configs, until,
+    watched, watched_for,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const NAME: &str = "thousands_of_silent_peers_keep_nobody_out";
-/// How many there are.
-const PEERS: &str = "FOREBAY_PEERS";
-const DEFAULT_PEERS: usize = 1_000;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
 /// An honest handshake may take so many times as long as on an empty server, and this besides.
 const FACTOR: u32 = 10;
@@ -122,7 +118,7 @@ fn thousands_of_silent_peers_keep_nobody_out() {
         return peers(&role);
     }
     raise_descriptors();
-    let count = env::var(PEERS).map_or(DEFAULT_PEERS, |text| text.parse().unwrap());
+    let count = size("FOREBAY_PEERS", 300, 1_000);
     watched_for(Duration::from_secs(240), move || {
         std::thread::scope(|scope| {
             for said in ["nothing", "half"] {

@@ -12,7 +12,7 @@ use forebay::{Connection, Result, SelectorManager, Socket, TlsConfig};
 use forebay_testing::{
     MIB, Random,
     foreign::{Foreign, Given, Place, Tool, free_port, piped},
-    from_environment, report, seed,
+    report, seed, size,
     tls::{handle_next, listen},
     watched_for,
 };
@@ -30,7 +30,7 @@ struct Load {
 impl Load {
     fn new(test: &str) -> Self {
         let place = Place::new();
-        let bytes = from_environment("FOREBAY_TLS_BYTES", 4 * MIB);
+        let bytes = size("FOREBAY_TLS_BYTES", MIB, 4 * MIB);
         let mut random = Random::new(seed(test), 0);
         let mut data = Vec::with_capacity(bytes + 8);
         while data.len() < bytes {

@@ -6,12 +6,9 @@
 //! connection: over the data that is still on its way, if nobody takes care.
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket};
-use forebay_testing::{pattern, report, tls::Configs, until_that, watched};
+use forebay_testing::{pattern, report, size, tls::Configs, until_that, watched};
 use futures_lite::future::zip;
 
-/// How often each is done.
-const ROUNDS: &str = "FOREBAY_ROUNDS";
-const DEFAULT_ROUNDS: usize = 50;
 /// Records of 16 KiB and one that is not full.
 const WRITTEN: usize = 200_000;
 
@@ -80,7 +77,7 @@ async fn once(
 }
 
 fn lose_nothing(writer: Writer) {
-    let rounds = std::env::var(ROUNDS).map_or(DEFAULT_ROUNDS, |text| text.parse().unwrap());
+    let rounds = size("FOREBAY_ROUNDS", 12, 50);
     for (end, length) in [
         (End::Close, WRITTEN),
         (End::DropLastHandle, WRITTEN),

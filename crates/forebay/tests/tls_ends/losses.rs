@@ -14,15 +14,13 @@ use forebay::{
     TlsFault,
 };
 use forebay_testing::{
-    KIB, MIB, Transport, connection_between, from_environment, is_gone, on_transports, report,
-    reset, run, settle,
+    KIB, MIB, Transport, connection_between, is_gone, on_transports, report, reset, run, settle,
+    size,
     tls::{Authority, Configs},
     until, wait_for,
 };
 use futures_lite::future::{block_on, zip};
 
-/// Connections that are lost under two threads; `FOREBAY_RACES` sets another number.
-const RACES: usize = 30;
 /// What is read before the loss, so that the receive window has grown to a megabyte or so.
 const GROWING: usize = 16 * MIB;
 /// What the peer sends behind that, as far as the window lets it.
@@ -242,7 +240,7 @@ fn a_refusal_in_front_of_a_reset_is_what_every_call_tells() {
 /// A reader on another thread meets the reset in the same moment as the writer.
 #[test]
 fn two_threads_are_told_one_cause() {
-    let races = from_environment("FOREBAY_RACES", RACES);
+    let races = size("FOREBAY_RACES", 8, 30);
     let authority = Authority::new();
     let auth = ClientAuth::Required(authority.trust());
     let configs = Configs::by(&authority, |client| client, |server| server.client_auth(auth));

@@ -15,7 +15,7 @@ use forebay::{
 use forebay_testing::{
     MIB, Random,
     foreign::{Foreign, Place, piped},
-    from_environment, report, seed,
+    report, seed, size,
     tls::{handle_next, listen},
     watched,
 };
@@ -104,7 +104,7 @@ fn curl_uploads_and_downloads_much() {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
         let mut random = Random::new(seed(test), 0);
-        let numbers = from_environment("FOREBAY_TLS_BYTES", 8 * MIB) / 8;
+        let numbers = size("FOREBAY_TLS_BYTES", 2 * MIB, 8 * MIB) / 8;
         let data: Vec<_> = (0..numbers).flat_map(|_| random.next().to_le_bytes()).collect();
         fs::write(place.directory.join("data"), &data).unwrap();
         let config = TlsConfig::server(place.server.identity()).build().unwrap();

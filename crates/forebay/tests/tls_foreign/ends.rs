@@ -12,12 +12,11 @@ use forebay::{CloseReason, Result, SelectorManager, ServerSocket, Socket, TlsCon
 use forebay_testing::{
     connection_between,
     foreign::{Foreign, Given, Insists, Place, Tool, piped, script},
-    from_environment, report,
+    report, size,
     tls::listen,
     until, watched,
 };
 
-const CLOSES: usize = 100;
 const REFUSALS: usize = 20;
 const PAGE: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 12\r\n\r\ngood evening";
 
@@ -39,7 +38,7 @@ async fn serve(listener: &ServerSocket, count: usize) -> Result<usize> {
 /// A client that makes so many requests, one a connection.
 fn asked_by(test: &'static str, command: impl Fn(&Place, u16, usize) -> Command + Send + 'static) {
     watched(move || {
-        let count = from_environment("FOREBAY_CLOSES", CLOSES);
+        let count = size("FOREBAY_CLOSES", 25, 100);
         let (selector, place) = (SelectorManager::new(), Place::new());
         let config = TlsConfig::server(place.server.identity()).alpn(["http/1.1"]).build().unwrap();
         let listener = listen(&selector, &config);

@@ -13,13 +13,11 @@ use std::thread;
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket};
 use forebay_testing::{
-    Child, report, role, run, say, skip,
+    Child, report, role, run, say, size, skip,
     unix::{Directory, NOBODY, as_nobody, identity, is_root, leave_stale},
     watched,
 };
 use socket2::{Domain, SockAddr, Socket as SystemSocket, Type};
-
-const ROUNDS: usize = 100;
 
 async fn replace(selector: &SelectorManager, path: &Path) -> Result<ServerSocket> {
     selector.unix().replace_stale().bind(path).await
@@ -215,7 +213,8 @@ fn of_two_servers_that_start_together_on_a_stale_path_one_wins() {
     watched(|| {
         let directory = Directory::new();
         let path = directory.join("contested");
-        for round in 0..ROUNDS {
+        let rounds = size("FOREBAY_ROUNDS", 25, 100);
+        for round in 0..rounds {
             leave_stale(&path);
             let start = Arc::new(Barrier::new(2));
             let servers = [(); 2].map(|()| {
@@ -227,7 +226,7 @@ fn of_two_servers_that_start_together_on_a_stale_path_one_wins() {
             assert_eq!(won, 1, "in round {round}");
             assert_eq!(directory.names(), [""; 0], "the winner has cleaned up");
         }
-        report(&format!("unix_stale_path: {ROUNDS} rounds of two, one winner each"));
+        report(&format!("unix_stale_path: {rounds} rounds of two, one winner each"));
     });
 }
 
