@@ -47,6 +47,7 @@ CLEAN = [
     "SECURITY.md",
     "bench",
     "crates/forebay-io",
+    "crates/forebay-testing",
     "crates/forebay-tls",
     "crates/forebay/src/host",
     "crates/forebay/src/interrupted.rs",
