@@ -45,8 +45,10 @@ CLEAN = [
     "CONTRIBUTING.md",
     "README.md",
     "SECURITY.md",
-    "crates/forebay-io/src",
-    "crates/forebay-tls/src",
+    "bench",
+    "crates/forebay-io",
+    "crates/forebay-testing",
+    "crates/forebay-tls",
     "crates/forebay/src/host",
     "crates/forebay/src/interrupted.rs",
     "crates/forebay/src/lib.rs",
@@ -63,6 +65,8 @@ CLEAN = [
     "docs/decisions",
     "docs/foreign-peers.md",
     "examples",
+    "fuzz",
+    "models",
 ]
 
 # Types that are defined twice and wait to be renamed. A name goes from here when it is unique.
