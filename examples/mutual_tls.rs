@@ -1,5 +1,5 @@
 //! Shows a server that serves only clients with a certificate, and two clients: one has a
-//! certificate and is served, the other has none and is refused. What each of them sees is printed.
+//! certificate and is served, the other has none and is refused. It prints what each of them sees.
 //!
 //! Run it with `cargo run --example mutual_tls`.
 
@@ -46,14 +46,14 @@ async fn serve(server: ServerSocket) -> Result<()> {
 /// Greets a client by the name in its certificate.
 async fn greet(socket: &Socket) -> Result<()> {
     let info = socket.handshake().await?;
-    let name = info.peer_certificates().first().map_or("nobody", |shown| shown.subject());
+    let name = info.peer_certificates().first().map_or("unknown", |shown| shown.subject());
     writeln!(stdout(), "server: this is {name}")?;
     let mut output = socket.open_write_channel()?;
     output.write_str(&format!("Hello, {name}!\n")).await?;
     socket.close().await
 }
 
-/// Visits the server and prints what it says, or why it says nothing.
+/// Visits the server and prints its greeting, or the error.
 async fn visit(
     selector: &SelectorManager,
     address: &SocketAddress,
@@ -73,7 +73,7 @@ async fn greeting(
     config: &TlsConfig,
 ) -> Result<Option<String>> {
     let socket = selector.tcp().connect(address.clone()).await?.tls(config).await?;
-    // A server of TLS 1.3 judges the certificate when its client has done all of its part (RFC 8446,
-    // section 4.4.2): a refusal comes in place of the answer.
+    // With TLS 1.3 the server verifies the certificate after the client has completed its part of the
+    // handshake (RFC 8446, section 4.4.2), so a refusal takes the place of the answer.
     socket.open_read_channel()?.read_line().await
 }

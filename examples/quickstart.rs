@@ -1,5 +1,5 @@
 //! Shows a server and a client in one process: the client sends three names, the server greets
-//! each, and the dialogue is printed. Then the same over TLS.
+//! each, and the dialogue is printed. Then both repeat it over TLS.
 //!
 //! Run it with `cargo run --example quickstart`.
 
@@ -25,7 +25,7 @@ fn main() -> forebay::Result<()> {
     })
 }
 
-/// The same once more, with a certificate that is made for it.
+/// Repeats the dialogue over TLS, with a certificate made for this run.
 async fn over_tls(selector: &SelectorManager) -> forebay::Result<()> {
     let authority = Authority::new("quickstart")?;
     let config = TlsConfig::server(authority.server(["127.0.0.1"])?.identity()?).build()?;
@@ -55,7 +55,7 @@ async fn greet_one(server: ServerSocket) -> forebay::Result<()> {
     socket.close().await
 }
 
-/// Sends the names, and prints what is said.
+/// Sends the names, and prints the dialogue.
 async fn talk(client: &Socket) -> forebay::Result<()> {
     let mut input = client.open_read_channel()?;
     let mut output = client.open_write_channel()?;

@@ -1,4 +1,4 @@
-//! Shows a client that copies standard input to a server, and what the server says to standard
+//! Shows a client that copies standard input to a server, and the server's answers to standard
 //! output. It ends when either side ends.
 //!
 //! Run it with `cargo run --example sockets_client [HOST:PORT]` (default 127.0.0.1:9002), with
@@ -28,7 +28,7 @@ fn main() -> forebay::Result<()> {
     })
 }
 
-/// A server that has gone already is an end like any other.
+/// Treats a server that is gone already as an end like any other.
 fn ended_by_server(error: forebay::Error) -> forebay::Result<()> {
     if error.kind() == ErrorKind::Reset { Ok(()) } else { Err(error) }
 }

@@ -3,7 +3,7 @@
 //! Run it with `cargo run --example sockets_client_tls HOST:PORT` (or `HOST PORT`), for instance with
 //! `example.com:443`. The server's certificate must be for that host, and from an authority that
 //! this system trusts. `--ca FILE` trusts the authorities in a PEM file as well. `--accept-any` shows
-//! the dangerous way: no certificate is checked, so that whoever sits in between can read and change
+//! the dangerous way: no certificate is checked, so that an attacker on the way can read and change
 //! everything.
 
 use std::io::{Write, stderr, stdout};
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match get() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody listens to errors there is nobody to tell.
+            // If standard error is closed, the error cannot be shown.
             writeln!(stderr(), "sockets_client_tls: {error}").ok();
             ExitCode::FAILURE
         }
@@ -36,7 +36,7 @@ fn get() -> forebay::Result<()> {
 
         let mut output = selector.blocking_writer(stdout());
         let received = answer.copy_to(&mut output).await;
-        // First what has come, then what is to be said about it.
+        // First the received data, then an error or a warning about it.
         output.finish().await?;
         match received {
             Ok(_) => socket.close().await.or_else(ended_by_server),
@@ -49,7 +49,7 @@ fn get() -> forebay::Result<()> {
     })
 }
 
-/// A server that has gone already is an end like any other.
+/// Treats a server that is gone already as an end like any other.
 fn ended_by_server(error: forebay::Error) -> forebay::Result<()> {
     if error.kind() == ErrorKind::Reset { Ok(()) } else { Err(error) }
 }

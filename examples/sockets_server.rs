@@ -1,4 +1,4 @@
-//! Shows a server that greets everybody by name, as many clients at a time as come.
+//! Shows a server that greets its clients by name, any number of them at a time.
 //!
 //! Run it with `cargo run --example sockets_server [HOST:PORT]` (default 127.0.0.1:9002; port 0
 //! takes any free one) and talk to it with `nc 127.0.0.1 9002`.

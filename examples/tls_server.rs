@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody listens to errors there is nobody to tell.
+            // If standard error is closed, the error cannot be shown.
             writeln!(stderr(), "tls_server: {error}").ok();
             ExitCode::FAILURE
         }
@@ -85,8 +85,8 @@ impl Arguments {
         Ok(Self { address, files, ca_out })
     }
 
-    /// The certificate from the files; or one that is made here, with what is to be printed for
-    /// clients to trust.
+    /// Returns the identity from the files; or one that is made here, with the text to print about
+    /// the authority that clients must trust.
     fn identity(&self) -> forebay::Result<(Identity, String)> {
         if let Some((cert, key)) = &self.files {
             return Ok((Identity::from_pem_files(cert, key)?, String::new()));
@@ -99,7 +99,7 @@ impl Arguments {
         Ok((identity, String::new()))
     }
 
-    /// What clients on this machine may call it, and what it was called here.
+    /// Returns the names by which clients on this machine may reach the server, and the given host.
     fn names(&self) -> Vec<&str> {
         let mut names = vec!["localhost", "127.0.0.1", "::1"];
         let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);

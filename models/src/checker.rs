@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 pub(crate) use self::chosen::{
-    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, thread_local,
 };
 pub use self::chosen::{atomic, explore, mpsc, spawn};
 #[cfg(shuttle)]
@@ -30,6 +30,14 @@ mod chosen {
     };
     pub use loom::sync::{atomic, mpsc};
     pub use loom::thread::spawn;
+
+    /// loom's, which does not know `const` initialisers.
+    macro_rules! const_thread_local {
+        ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const { $init:expr };) => {
+            loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init; }
+        };
+    }
+    pub(crate) use const_thread_local as thread_local;
 
     /// Preemptions in one order of the threads; switches where a thread waits are not counted.
     /// `LOOM_MAX_PREEMPTIONS` raises it.
@@ -63,6 +71,7 @@ mod chosen {
     };
     pub use shuttle::sync::{atomic, mpsc};
     pub use shuttle::thread::spawn;
+    pub(crate) use shuttle::thread_local;
 
     use shuttle::rand::Rng;
     use shuttle::scheduler::{PctScheduler, RandomScheduler};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use forebay_io::seam::{Afterwards, Below, Cause, Drain, Outbox, Parcel, SendQueue};
+use forebay_io::seam::{WakeList, Below, Cause, Drain, Outbox, Parcel, SendQueue};
 use forebay_io::{Error, Result};
 
 use crate::checker::{Mutex, lock};
@@ -94,7 +94,7 @@ impl Drain for LayerDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         ready!(self.poll_open(cx))?;
         loop {
@@ -108,7 +108,7 @@ impl Drain for LayerDrain {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         ready!(self.poll_open(cx))?;
         if !self.is_told {
             self.is_told = true;
@@ -117,7 +117,7 @@ impl Drain for LayerDrain {
         self.below.poll_end(cx, after)
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         lock(&self.layer.0).failed = true;
         self.below.abort(cause, after);
     }

@@ -22,6 +22,13 @@
 //!   kernel (the scenario) ───────────────────┘
 //! ```
 //!
+//! So are the live tasks of a worker, and the close that waits for them: see [`tasks`].
+//!
+//! ```text
+//!   spawner ──► Tasks (shipped) ──► Listing, Control (shipped) ──► a task: the scenario
+//!   closer ───────┘
+//! ```
+//!
 //! An outbox may lie over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
 //! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
@@ -50,9 +57,11 @@ mod sync;
 #[cfg(any(loom, shuttle))]
 mod task;
 #[cfg(any(loom, shuttle))]
+pub mod tasks;
+#[cfg(any(loom, shuttle))]
 mod transport;
 #[cfg(any(loom, shuttle))]
-mod turns;
+mod schedule;
 
 #[cfg(shuttle)]
 pub use self::checker::{explore_widely, random};
@@ -62,5 +71,5 @@ pub use self::{
     layer::Layer,
     task::{block_on, poll_once, work_on},
     transport::Transport,
-    turns::{TestTurns, When},
+    schedule::{TestSchedule, When},
 };

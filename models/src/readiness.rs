@@ -1,5 +1,10 @@
 //! A descriptor whose kernel the scenario plays, under the shipped registration and slot.
 
+#[path = "../../crates/forebay/src/net/socket/discard.rs"]
+mod discard;
+#[path = "../../crates/forebay/src/net/socket/life.rs"]
+#[expect(dead_code, reason = "the models meet some of its events; its tests are the crate's")]
+mod life;
 #[path = "../../crates/forebay/src/net/registration.rs"]
 mod registration;
 #[path = "../../crates/forebay/src/host/slot.rs"]
@@ -13,11 +18,13 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use self::discard::discard;
+use self::life::Life;
 use self::registration::Registration;
 use self::slot::Slot;
 use self::words::{Direction, Hangup, Progress};
 use crate::checker::{Mutex, lock};
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// How a wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +150,21 @@ impl Watched {
         self.registration.is_released()
     }
 
+    /// Throws away what is there to be read, as the last drop of a connection does; it says how often
+    /// something was. An error is not the connection's cause here, as that of a closed selector is not.
+    pub fn discard(&self) -> usize {
+        let mut taken = 0;
+        discard(
+            || !self.is_released(),
+            |_| match self.call(Direction::Read) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                received => Poll::Ready(received.map(|progress| progress.count)),
+            },
+            |received| taken += usize::from(received.is_ok_and(|bytes| !bytes.is_empty())),
+        );
+        taken
+    }
+
     fn tell(&self, change: impl FnOnce(&mut Side), flag: usize) {
         let mut side = lock(&self.kernel.0);
         change(&mut side);
@@ -156,13 +178,7 @@ impl Watched {
     }
 
     fn poll_io(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Outcome> {
-        let mut call = || {
-            if self.is_closing.load(Ordering::Acquire) {
-                return Err(io::ErrorKind::ConnectionAborted.into());
-            }
-            let done = self.registration.call(|kernel| kernel.take(direction));
-            done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
-        };
+        let mut call = || self.call(direction);
         let slot = match self.registration.ready() {
             Some(slot) => slot,
             None => match call() {
@@ -178,6 +194,14 @@ impl Watched {
             return Poll::Ready(Outcome::Refused);
         }
         polled.map(outcome)
+    }
+
+    fn call(&self, direction: Direction) -> io::Result<Progress> {
+        if self.is_closing.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let done = self.registration.call(|kernel| kernel.take(direction));
+        done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 
     fn register(&self) -> Option<&Slot> {
@@ -199,5 +223,73 @@ fn outcome(done: io::Result<Progress>) -> Outcome {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Outcome::Released,
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Outcome::Refused,
         Err(error) => panic!("a wait ended with {error}"),
+    }
+}
+
+/// A connection whose life is the shipped one, over a [`Watched`] descriptor.
+#[derive(Default)]
+pub struct Connection {
+    life: Life,
+    watched: Watched,
+    /// Counts what was taken, so that it can be told which came first.
+    taken: AtomicUsize,
+}
+
+impl Connection {
+    /// Something arrives.
+    pub fn arrive(&self) {
+        self.watched.arrive();
+    }
+
+    /// A user's read, or the layer's: tells the place of what it took, if it took something.
+    pub fn read(&self, is_layer: bool) -> Option<usize> {
+        let read = self.watched.registration.call(|kernel| {
+            let state = self.life.state();
+            let refused =
+                if is_layer { state.refuses_reads_of_layer() } else { state.refuses_reads() };
+            if refused {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            kernel.take(Direction::Read).map(|_| self.taken.fetch_add(1, Ordering::AcqRel))
+        });
+        read?.ok()
+    }
+
+    /// A layer lies on top from now on.
+    pub fn lay_on_top(&self) {
+        assert!(self.life.lay_on_top().waiters);
+    }
+
+    /// The layer is ready. True if a close is to be told, which reads from now on.
+    pub fn layer_is_ready(&self) -> bool {
+        self.life.layer_is_ready().calls
+    }
+
+    /// Begins to close. True if the caller sees the close to its end.
+    pub fn begin_closing(&self) -> bool {
+        let announced = self.life.begin_closing();
+        let attends = self.life.attend();
+        assert!(!announced.waiters, "a close that begins is no end yet");
+        attends
+    }
+
+    /// What a close throws away, by its places. Nothing while the layer reads.
+    pub fn discard(&self) -> Option<Vec<usize>> {
+        if self.life.state().is_handshaking() {
+            return None;
+        }
+        self.watched.registration.let_calls_end();
+        let mut places = Vec::new();
+        while let Some(Ok(_)) =
+            self.watched.registration.call(|kernel| kernel.take(Direction::Read))
+        {
+            places.push(self.taken.fetch_add(1, Ordering::AcqRel));
+        }
+        Some(places)
+    }
+
+    /// The peer's end mark was received. True if waits for the end are to be told.
+    pub fn peer_ended(&self) -> bool {
+        self.life.peer_ended().waiters
     }
 }

@@ -1,6 +1,6 @@
 //! What the included sources of `forebay` take from their own `sync`.
 
-pub(crate) use crate::checker::{Mutex, RwLock, atomic};
+pub(crate) use crate::checker::{Mutex, RwLock, atomic, thread_local};
 
 use self::atomic::{AtomicBool, Ordering};
 

@@ -8,7 +8,7 @@ use cooked_waker::{IntoWaker, Wake, WakeRef};
 use forebay_io::seam::{Outbox, WorkerStage, end_poll};
 
 use crate::checker::{Condvar, Mutex, lock};
-use crate::turns::TestTurns;
+use crate::schedule::TestSchedule;
 
 /// Polls a future until it is ready, and sleeps between the polls until it is woken: a wake-up that
 /// is lost is a deadlock.
@@ -22,7 +22,7 @@ pub fn block_on<F: Future>(outbox: Option<&Arc<Outbox>>, future: F) -> F::Output
 /// The same on a thread that is a worker with a stage: after each poll what was staged is settled,
 /// and the turn ends. A waker that looks at an outbox settles too, so only a worker without one shows
 /// that nothing depends on that.
-pub fn work_on<F: Future>(turns: &TestTurns, outbox: Option<&Arc<Outbox>>, future: F) -> F::Output {
+pub fn work_on<F: Future>(turns: &TestSchedule, outbox: Option<&Arc<Outbox>>, future: F) -> F::Output {
     let _stage = WorkerStage::enter();
     Task::new(outbox).run(pin!(future), || {
         end_poll();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Cause, Drain, Outbox, SendQueue, Turns};
+use forebay_io::seam::{WakeList, Cause, Drain, Outbox, SendQueue, FlushSchedule};
 use forebay_io::{Error, Result};
 
 use crate::checker::{Mutex, lock};
@@ -35,7 +35,7 @@ impl Transport {
     }
 
     /// The outbox in front of this transport.
-    pub fn outbox(self: &Arc<Self>, turns: &Arc<impl Turns + 'static>) -> Arc<Outbox> {
+    pub fn outbox(self: &Arc<Self>, turns: &Arc<impl FlushSchedule + 'static>) -> Arc<Outbox> {
         self.outbox_sharing(Cause::default(), turns)
     }
 
@@ -43,9 +43,9 @@ impl Transport {
     pub fn outbox_sharing(
         self: &Arc<Self>,
         cause: Cause,
-        turns: &Arc<impl Turns + 'static>,
+        turns: &Arc<impl FlushSchedule + 'static>,
     ) -> Arc<Outbox> {
-        let turns = Arc::clone(turns) as Arc<dyn Turns>;
+        let turns = Arc::clone(turns) as Arc<dyn FlushSchedule>;
         Outbox::new(Box::new(TransportDrain(Arc::clone(self))), cause, turns)
     }
 
@@ -109,7 +109,7 @@ impl Drain for TransportDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let mut state = lock(&self.0.0);
         state.assert_alive();
@@ -126,7 +126,7 @@ impl Drain for TransportDrain {
         Poll::Pending
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         let mut state = lock(&self.0.0);
         state.assert_alive();
         if !state.takes_end {
@@ -137,7 +137,7 @@ impl Drain for TransportDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn abort(&mut self, cause: &Error, _: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, _: &mut WakeList) {
         let mut state = lock(&self.0.0);
         state.assert_alive();
         state.reset = Some(cause.to_string());

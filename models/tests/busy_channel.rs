@@ -21,7 +21,7 @@ use bytes::Bytes;
 use forebay_io::seam::{Outbox, Until};
 use forebay_io::{ByteWriteChannel, Error, Result};
 use forebay_models::{
-    TestTurns, Transport, When, block_on, explore_widely, poll_once, random, spawn, work_on,
+    TestSchedule, Transport, When, block_on, explore_widely, poll_once, random, spawn, work_on,
 };
 
 /// As much as an outbox holds before a writer waits.
@@ -34,7 +34,7 @@ fn a_busy_channel_loses_nothing_and_leaves_nobody_waiting() {
 
 fn scenario() {
     let transport = Transport::new(random(3), random(2) == 0);
-    let turns = TestTurns::new(if random(2) == 0 { When::AtOnce } else { When::AtTurn });
+    let turns = TestSchedule::new(if random(2) == 0 { When::AtOnce } else { When::AtTurn });
     let outbox = transport.outbox(&turns);
     let channel = Channel {
         output: ByteWriteChannel::new(Arc::clone(&outbox), None),
@@ -86,7 +86,7 @@ fn scenario() {
     if let Some(finished) = finished {
         assert_eq!(finished.err().map(|error| error.to_string()), transport.reset());
     }
-    turns.see_off();
+    turns.finish_in_background();
 }
 
 struct Channel {
@@ -97,7 +97,7 @@ struct Channel {
 
 impl Channel {
     /// What was accepted, and what finishing returned, unless the channel was just dropped.
-    fn write(mut self, turns: &TestTurns) -> (Vec<u8>, Option<Result<()>>) {
+    fn write(mut self, turns: &TestSchedule) -> (Vec<u8>, Option<Result<()>>) {
         let outbox = Arc::clone(&self.outbox);
         for _ in 0..=random(3) {
             if random(2) == 0 {

@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use forebay_io::ByteWriteChannel;
-use forebay_models::{TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 #[test]
 fn no_deferred_flush_is_lost() {
@@ -29,7 +29,7 @@ fn no_deferred_flush_is_lost_when_the_transport_makes_it_wait() {
 }
 
 fn scenario(transport: &Arc<Transport>) {
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use forebay_io::{ByteWriteChannel, Error};
-use forebay_models::{TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 #[test]
 fn an_idle_limit_signs_off_nothing_that_was_accepted() {
@@ -27,7 +27,7 @@ fn a_close_signs_off_no_half_of_a_slice() {
 
 fn idle_limit(when: When) {
     let transport = Transport::open();
-    let turns = TestTurns::new(when);
+    let turns = TestSchedule::new(when);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 
@@ -51,7 +51,7 @@ fn idle_limit(when: When) {
 fn close_beside_pieces() {
     const PIECE_BYTES: usize = 1024 * 1024;
     let transport = Transport::open();
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 
     let writer = spawn({

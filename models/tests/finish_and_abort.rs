@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use forebay_io::seam::{Cause, Outbox, Until};
 use forebay_io::{ByteWriteChannel, Error, Result};
-use forebay_models::{TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 #[test]
 fn an_outbox_finishes_or_is_given_up() {
@@ -33,7 +33,7 @@ fn both_halves_are_given_up_for_one_cause() {
 
 fn finish_and_abort() {
     let transport = Transport::new(1, false);
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 
     let writer = spawn({
@@ -76,7 +76,7 @@ fn assert_told(returned: &Result<()>, transport: &Transport) {
 /// ```
 fn two_aborts() {
     let transport = Transport::new(0, false);
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 
     let closers = ["one", "two"].map(|cause| spawn(closer(Arc::clone(&outbox), cause)));
@@ -107,7 +107,7 @@ fn closer(outbox: Arc<Outbox>, cause: &'static str) -> impl FnOnce() -> Result<(
 fn shared_cause() {
     let transport = Transport::new(0, false);
     let cause = Cause::default();
-    let outbox = transport.outbox_sharing(cause.clone(), &TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox_sharing(cause.clone(), &TestSchedule::new(When::AtOnce));
 
     let closer = spawn(closer(Arc::clone(&outbox), "the closer's"));
     let reader = spawn({

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use forebay_io::ByteWriteChannel;
 use forebay_io::seam::Until;
-use forebay_models::{TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 #[test]
 fn a_dropped_writer_is_seen_off_whatever_else_flushes() {
@@ -24,7 +24,7 @@ fn a_dropped_writer_is_seen_off_whatever_else_flushes() {
 
 fn scenario() {
     let transport = Transport::new(0, false);
-    let turns = TestTurns::new(When::AtOnce);
+    let turns = TestSchedule::new(When::AtOnce);
     let outbox = transport.outbox(&turns);
     let weak = Arc::downgrade(&outbox);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
@@ -50,6 +50,6 @@ fn scenario() {
     socket.join().expect("no panic");
     assert_eq!(transport.sent(), b"ab");
     assert!(transport.is_ended(), "the end mark is lost");
-    turns.see_off();
+    turns.finish_in_background();
     assert!(weak.upgrade().is_none(), "somebody still keeps it");
 }

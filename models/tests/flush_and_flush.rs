@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use forebay_io::ByteWriteChannel;
 use forebay_io::seam::Until;
-use forebay_models::{TestTurns, Transport, When, block_on, explore, poll_once, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, poll_once, spawn};
 
 #[test]
 fn two_flushes_resolve_and_send_every_byte_once() {
@@ -30,7 +30,7 @@ fn a_flush_that_moves_to_another_task_and_is_dropped_leaves_nothing_behind() {
 
 fn scenario() {
     let transport = Transport::new(0, true);
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 
     let writer = spawn({
@@ -71,7 +71,7 @@ fn scenario() {
 /// ```
 fn moving_flush() {
     let transport = Transport::new(0, true);
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     block_on(Some(&outbox), output.write_str("ab")).expect("open");
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use forebay_io::seam::{Outbox, Until};
 use forebay_io::{ByteWriteChannel, Error};
-use forebay_models::{Layer, TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{Layer, TestSchedule, Transport, When, block_on, explore, spawn};
 
 /// Both outboxes over a transport.
 struct Two {
@@ -24,7 +24,7 @@ struct Two {
 }
 
 impl Two {
-    fn new(transport: Arc<Transport>, turns: &Arc<TestTurns>) -> Self {
+    fn new(transport: Arc<Transport>, turns: &Arc<TestSchedule>) -> Self {
         let layer = Layer::new();
         let lower = transport.outbox(turns);
         let upper = layer.outbox(&lower);
@@ -61,7 +61,7 @@ fn a_dropped_writer_is_seen_off_through_both() {
 ///   write "abc", flush      ends turns                 room for 3, then for all
 /// ```
 fn flush() {
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let two = Two::new(Transport::new(0, false), &turns);
     two.layer.open();
     let mut output = two.writer();
@@ -94,7 +94,7 @@ fn flush() {
 ///   finish
 /// ```
 fn opening() {
-    let turns = TestTurns::new(When::AtOnce);
+    let turns = TestSchedule::new(When::AtOnce);
     let two = Two::new(Transport::open(), &turns);
     let mut output = two.writer();
 
@@ -123,7 +123,7 @@ fn opening() {
 ///   finish
 /// ```
 fn finish_and_abort() {
-    let turns = TestTurns::new(When::AtOnce);
+    let turns = TestSchedule::new(When::AtOnce);
     let two = Two::new(Transport::new(2, false), &turns);
     two.layer.open();
     let mut output = two.writer();
@@ -162,7 +162,7 @@ fn finish_and_abort() {
 ///   write "ab", drop        room, takes the end mark
 /// ```
 fn dropped() {
-    let turns = TestTurns::new(When::AtOnce);
+    let turns = TestSchedule::new(When::AtOnce);
     let two = Two::new(Transport::new(1, false), &turns);
     let (upper, lower) = (Arc::downgrade(&two.upper), Arc::downgrade(&two.lower));
     let mut output = two.writer();
@@ -180,7 +180,7 @@ fn dropped() {
     writer.join().expect("no panic");
     assert_eq!(Layer::read(&transport.sent()), (b"ab".to_vec(), true));
     assert!(transport.is_ended(), "the end mark is lost");
-    turns.see_off();
+    turns.finish_in_background();
     drop(layer);
     assert!(upper.upgrade().is_none() && lower.upgrade().is_none(), "somebody still keeps it");
 }

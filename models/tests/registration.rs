@@ -144,3 +144,34 @@ fn a_read_beside_a_closing_selector_is_answered_and_so_is_the_next() {
         assert_eq!(reader.join().expect("no panic"), [Outcome::Refused; 2]);
     });
 }
+
+#[test]
+fn a_last_drop_that_discards_beside_a_closing_selector_ends() {
+    explore("registration: two arrive, discard, close the selector", || {
+        let watched = Arc::new(Watched::default());
+        watched.arrive();
+        watched.arrive();
+        let dropper = spawn({
+            let watched = Arc::clone(&watched);
+            move || watched.discard()
+        });
+        watched.close_selector();
+        assert!(dropper.join().expect("no panic") <= 2);
+        assert_eq!(watched.discard(), 0);
+    });
+}
+
+#[test]
+fn a_close_that_discards_beside_an_arrival_and_a_release_ends() {
+    explore("registration: discard, one arrives, release", || {
+        let watched = Arc::new(Watched::default());
+        let closer = spawn({
+            let watched = Arc::clone(&watched);
+            move || watched.discard()
+        });
+        watched.arrive();
+        watched.release();
+        assert!(closer.join().expect("no panic") <= 1);
+        assert_eq!(watched.discard(), 0);
+    });
+}

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_io::seam::Outbox;
 use forebay_io::{ByteWriteChannel, Error, Result};
-use forebay_models::{TestTurns, Transport, When, block_on, explore, spawn};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 /// As much as an outbox holds before a writer waits, and large enough to be queued without a copy.
 static FULL: [u8; 64 * 1024] = [b'f'; 64 * 1024];
@@ -86,7 +86,7 @@ struct Outcome {
 
 fn scenario(meanwhile: impl FnOnce(&Bench)) -> Outcome {
     let transport = Transport::new(0, true);
-    let outbox = transport.outbox(&TestTurns::new(When::AtOnce));
+    let outbox = transport.outbox(&TestSchedule::new(When::AtOnce));
     let bench = Bench { transport, outbox: Arc::clone(&outbox) };
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     block_on(None, output.write_bytes(Bytes::from_static(&FULL))).expect("open");

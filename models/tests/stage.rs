@@ -18,7 +18,7 @@ use std::sync::Arc;
 use forebay_io::seam::Until;
 use forebay_io::{ByteWriteChannel, Error};
 use forebay_models::atomic::{AtomicBool, Ordering};
-use forebay_models::{TestTurns, Transport, When, block_on, explore, mpsc, spawn, work_on};
+use forebay_models::{TestSchedule, Transport, When, block_on, explore, mpsc, spawn, work_on};
 
 /// Items of a burst that begins a stage and leaves it empty, and of one that puts something there.
 const TWO: &[&str] = &["1", "2"];
@@ -48,7 +48,7 @@ fn what_is_staged_is_dropped_with_a_channel_that_was_given_up() {
 
 fn stage_and_finish(items: &'static [&'static str]) {
     let transport = Transport::open();
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     let is_finished = Arc::new(AtomicBool::new(false));
@@ -87,7 +87,7 @@ fn stage_and_finish(items: &'static [&'static str]) {
 
 fn stage_and_flush() {
     let transport = Transport::open();
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     let (hand_over, handed) = mpsc::channel();
@@ -117,7 +117,7 @@ fn stage_and_flush() {
 
 fn stage_and_stage(items: &'static [&'static str]) {
     let transport = Transport::open();
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     let (hand_over, handed) = mpsc::channel();
@@ -146,7 +146,7 @@ fn stage_and_stage(items: &'static [&'static str]) {
 
 fn stage_and_abort() {
     let transport = Transport::open();
-    let turns = TestTurns::new(When::AtTurn);
+    let turns = TestSchedule::new(When::AtTurn);
     let outbox = transport.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
 

@@ -1,16 +1,15 @@
-//! Whole blocks from a last-in-first-out pool, one pool per thread.
+//! Memory blocks from a last-in-first-out pool, one pool per thread.
 //!
-//! A block is zeroed once, when it is allocated, and then only ever overwritten. The block that
-//! was given back last is handed out first, because its memory is still in the cache: a pool of
-//! whole blocks used that way costs what one hot buffer costs
-//! (`docs/decisions/006-whole-pooled-blocks.md`).
+//! A block is zeroed once, when it is allocated; after that it is only overwritten. The block that was
+//! returned last is handed out first, because its memory is still in the cache. A pool used this way costs
+//! about as much as one buffer that stays in the cache (`docs/decisions/006-whole-pooled-blocks.md`).
 //!
-//! There are two sizes. Receiving takes 64 KiB, one block at a time. What a turn's tasks write
-//! stays queued until the turn ends, a queue for every connection that wrote, so a queue begins
-//! with 8 KiB: hundreds of those are kept where a few dozen large ones would be.
+//! There are two sizes. Receiving takes a block of 64 KiB, one at a time. What tasks write stays queued
+//! until the turn ends, in one queue per connection, so a queue starts with a block of 8 KiB: a pool keeps
+//! hundreds of small blocks in the memory of a few dozen large ones.
 //!
-//! A thread's pool keeps a handful of blocks. A worker raises that number and names a
-//! [`BlockLedger`], in which every block the pool allocates is counted until it is freed.
+//! The pool of an ordinary thread keeps a few blocks. A worker raises that number and provides a
+//! [`BlockLedger`], which counts every block that the pool has allocated until it is freed.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +29,7 @@ pub const BLOCK_BYTES: usize = 64 * 1024;
 /// Bytes in a small block.
 pub(crate) const SMALL_BLOCK_BYTES: usize = 8 * 1024;
 
-/// The sizes, and how many of each a pool keeps: a worker 2 MiB of either, another thread 256 KiB.
+/// A block size. A worker's pool keeps up to 2 MiB of each size, any other thread's pool up to 256 KiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Small,
@@ -49,7 +48,8 @@ impl Size {
         if bytes == SMALL_BLOCK_BYTES { Self::Small } else { Self::Large }
     }
 
-    /// A turn polls 256 tasks at most, so no more queues than that are filled in it.
+    /// The number of idle blocks that a pool keeps. A turn polls at most 256 tasks, so it rarely fills more
+    /// queues than that.
     const fn kept_count(self, by_worker: bool) -> usize {
         match (self, by_worker) {
             (Self::Small, true) => 256,
@@ -63,10 +63,10 @@ thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool::new()) };
 }
 
-/// Counts the blocks that a worker's pool allocated and that are not freed yet.
+/// Counts the blocks that a worker's pool has allocated and that are not freed yet.
 ///
-/// The counters are statistics: nothing is ordered by them but, where a pool is freed, they by one
-/// another.
+/// The counters are statistics and order no other memory. They are ordered only against each other, when a
+/// pool is freed (see [`in_use`](Self::in_use)).
 #[derive(Debug, Default)]
 pub struct BlockLedger {
     allocated: AtomicUsize,
@@ -74,29 +74,31 @@ pub struct BlockLedger {
 }
 
 impl BlockLedger {
-    /// Blocks held by channels, queues and chunks at this moment.
+    /// Returns the number of blocks that channels, queues and chunks hold at this moment.
     pub fn in_use(&self) -> usize {
-        // First, so that nothing idle is taken for held while its pool is freed.
+        // Acquire, paired with the Release in `Pool::recount`: if this sees the zero stored there, it also
+        // sees `allocated` reduced, so idle blocks are not counted as held while their pool is freed.
         let idle = self.idle.load(Acquire);
         self.allocated.load(Relaxed).saturating_sub(idle)
     }
 
-    /// Blocks waiting in the pool.
+    /// Returns the number of blocks that wait in the pool.
     pub fn idle(&self) -> usize {
         self.idle.load(Relaxed)
     }
 }
 
-/// A piece of initialised memory, returned to the pool of whichever thread drops it.
+/// A piece of initialised memory. It returns to the pool of the thread that drops it.
 pub(crate) struct Block {
     bytes: Vec<u8>,
     ledger: Option<Arc<BlockLedger>>,
 }
 
 impl Block {
-    /// Takes the block of this size that this thread used last, or allocates one.
+    /// Takes the block of this size that this thread's pool got back last, or allocates one.
     pub(crate) fn take(size: Size) -> Self {
         POOL.try_with(|pool| pool.borrow_mut().take(size))
+            // The thread-local is gone while the thread ends: allocate, without a ledger.
             .unwrap_or_else(|_| Self::allocate(size, None))
     }
 
@@ -118,7 +120,8 @@ impl Block {
     }
 }
 
-/// A block of which a part holds bytes: handed from where they arrived to where they are sent.
+/// A block that holds bytes at `start..end`. It moves from the place where the bytes arrived to the queue
+/// that sends them.
 #[derive(Debug)]
 pub(crate) struct BlockPart {
     pub(crate) block: Block,
@@ -136,6 +139,7 @@ impl Drop for Block {
     fn drop(&mut self) {
         let idle = Idle { bytes: mem::take(&mut self.bytes), ledger: self.ledger.take() };
         let refused = POOL.try_with(|pool| pool.borrow_mut().put(idle));
+        // `put` returns the block if the pool is full; its memory is freed here, outside the pool's borrow.
         if let Ok(Some(Idle { ledger: Some(ledger), .. })) = refused {
             ledger.allocated.fetch_sub(1, Relaxed);
         }
@@ -148,7 +152,8 @@ impl fmt::Debug for Block {
     }
 }
 
-/// A block in a pool. It keeps its ledger, so that taking and giving back count no references.
+/// A block in a pool. It keeps its reference to the ledger, so that taking and returning a block changes no
+/// reference count.
 struct Idle {
     bytes: Vec<u8>,
     ledger: Option<Arc<BlockLedger>>,
@@ -180,7 +185,7 @@ impl Pool {
         Block { bytes, ledger }
     }
 
-    /// Keeps the block, or gives it back when the pool is full.
+    /// Keeps the block, or returns it to the caller when the pool is full.
     fn put(&mut self, mut idle: Idle) -> Option<Idle> {
         let size = Size::of(idle.bytes.len());
         if self.idle(size).len() >= size.kept_count(self.ledger.is_some()) {
@@ -192,7 +197,7 @@ impl Pool {
         None
     }
 
-    /// A block that another worker's pool allocated is counted here from now on.
+    /// Moves a block that another worker's pool allocated to this pool's ledger.
     fn adopt(&self, idle: &mut Idle) {
         let same = match (&self.ledger, &idle.ledger) {
             (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
@@ -217,10 +222,12 @@ impl Pool {
         }
     }
 
-    /// Frees what is idle and counts under another ledger from now on.
+    /// Frees the idle blocks and switches to another ledger, returning the previous one.
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
             ledger.allocated.fetch_sub(self.small.len() + self.large.len(), Relaxed);
+            // Release, paired with the Acquire in `in_use`: a thread that reads this zero also sees
+            // `allocated` reduced.
             ledger.idle.store(0, Release);
         }
         (self.small, self.large) = (Vec::new(), Vec::new());
@@ -234,14 +241,14 @@ impl Drop for Pool {
     }
 }
 
-/// Makes this thread's pool a worker's pool until the guard drops.
+/// Turns this thread's pool into a worker's pool until the guard drops.
 #[derive(Debug)]
 pub struct WorkerPool {
     before: Option<Arc<BlockLedger>>,
 }
 
 impl WorkerPool {
-    /// Counts this thread's blocks in `ledger` from now on, and keeps more of them.
+    /// Counts this thread's blocks in `ledger` from now on, and lets the pool keep more of them.
     pub fn enter(ledger: Arc<BlockLedger>) -> Self {
         let before = POOL.with(|pool| pool.borrow_mut().recount(Some(ledger)));
         Self { before }
@@ -251,7 +258,7 @@ impl WorkerPool {
 impl Drop for WorkerPool {
     fn drop(&mut self) {
         let before = self.before.take();
-        // Without thread-locals there is no pool left to hand back.
+        // While the thread ends its pool may be gone already; then there is nothing to restore.
         POOL.try_with(|pool| pool.borrow_mut().recount(before)).ok();
     }
 }

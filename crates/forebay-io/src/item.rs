@@ -1,8 +1,8 @@
-//! What a write hands over: one item, wherever it is put.
+//! The unit in which a write hands over bytes: one item, wherever it is stored.
 
 use crate::queue::SendQueue;
 
-/// A place for an item's bytes.
+/// A place that takes an item's bytes.
 pub(crate) trait Sink {
     fn push_slice(&mut self, bytes: &[u8]);
 }
@@ -21,8 +21,8 @@ impl Sink for Vec<u8> {
     }
 }
 
-/// Bytes that are accepted together or not at all. Copying them is our own code, so it may run
-/// under a lock.
+/// Bytes that are accepted together or not at all. Copying them runs no user code, so it may be done under
+/// a lock.
 pub(crate) trait Item: Copy {
     fn len(self) -> usize;
     fn put(self, sink: &mut impl Sink);

@@ -1,7 +1,7 @@
-//! One direction in memory: a bounded queue between a writing and a reading side.
+//! One direction of a connection in memory: a bounded queue between a writing and a reading side.
 //!
-//! A [`pipe`](crate::pipe) is a lane behind an outbox; a connection in memory is two lanes. Like a
-//! socket's buffer in the kernel it takes what fits, says when there is room again, and remembers
+//! A [`pipe`](crate::pipe) is a lane behind an outbox; a connection in memory is two lanes. Like a socket
+//! buffer in the kernel, a lane takes what fits, wakes the writer when there is room again, and remembers
 //! how each side ended.
 
 use std::task::{Context, Poll, Waker};
@@ -9,16 +9,16 @@ use std::task::{Context, Poll, Waker};
 use crate::cause::Cause;
 use crate::lock::lock;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Inlet};
+use crate::seam::{Inlet, WakeList};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes on their way from one side to the other, at most `capacity` of them.
+/// The bytes on their way from one side to the other, at most `capacity` of them.
 #[derive(Debug)]
 pub struct Lane {
     state: Mutex<State>,
     capacity: usize,
-    /// Why one side gave up; the other side's error.
+    /// The reason why one side gave up, which is the other side's error.
     cause: Cause,
 }
 
@@ -26,58 +26,61 @@ pub struct Lane {
 struct State {
     queue: SendQueue,
     ended: bool,
+    /// The reader's end is dropped or closed.
     reader_gone: bool,
-    /// What stands in the end mark's place, once that is due.
+    /// The error delivered instead of the end mark, once `end` is called.
     failure: Option<Error>,
-    /// The reading task's: cloned before locking, woken and dropped after.
+    /// The reading task's waker. It is foreign code: cloned before the lock is taken, woken and dropped
+    /// after it is released.
     reader: Option<Waker>,
-    /// Our own: an outbox's, a connection's.
+    /// The waker of an outbox or of a connection. It is not foreign, so it may be cloned under the lock.
     writer: Option<Waker>,
+    /// The waker that `watch` leaves, of the same kind as `writer`.
     watcher: Option<Waker>,
 }
 
 impl Lane {
-    /// An empty lane.
+    /// Makes an empty lane.
     ///
     /// # Panics
     ///
-    /// If `capacity` is zero: nothing could ever pass.
+    /// Panics if `capacity` is zero: no byte could ever pass.
     pub fn new(capacity: usize, cause: Cause) -> Self {
         assert!(capacity > 0, "a pipe needs a capacity of at least one byte");
         Self { state: Mutex::default(), capacity, cause }
     }
 
-    /// Why one side gave up, if it did.
+    /// Returns the error with which one side gave up, if one did.
     pub fn cause(&self) -> Option<&Error> {
         self.cause.get()
     }
 
-    /// True when the writer has sent its end mark.
+    /// Returns `true` if the writer has sent its end mark.
     pub fn has_ended(&self) -> bool {
         lock(&self.state).ended
     }
 
-    /// True when nobody reads any more.
+    /// Returns `true` if the reader is gone.
     pub fn is_reader_gone(&self) -> bool {
         lock(&self.state).reader_gone
     }
 
-    /// Bytes that the reader has not taken yet.
+    /// Returns the number of bytes that the reader has not taken yet.
     pub fn queued(&self) -> usize {
         lock(&self.state).queue.len()
     }
 
-    /// Takes from the front of `queue` what fits. Ready when all of it did; the waker, which is
-    /// one of ours, is kept until there is room again.
+    /// Takes from the front of `queue` what fits. Ready once the queue is empty; until then the waker,
+    /// which must be one of the library's own, is kept and woken when there is room.
     ///
     /// # Errors
     ///
-    /// When the reader is gone: its cause, or [`Reset`](ErrorKind::Reset).
+    /// If the reader is gone: its cause, or [`Reset`](ErrorKind::Reset).
     pub fn poll_send(
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let mut state = lock(&self.state);
         if state.reader_gone {
@@ -95,9 +98,11 @@ impl Lane {
         Poll::Pending
     }
 
-    /// Has the lane end in a failure instead of its end mark: the reader gets it behind everything
-    /// that was sent before. False when he cannot be told any more.
+    /// Makes the lane end with a failure instead of its end mark. The reader receives the failure behind
+    /// everything that was sent before. Returns `false` if the lane has already ended or failed, so that
+    /// the reader cannot be told any more.
     pub fn fail_at_end(&self, failure: &Error) -> bool {
+        // Cloned before locking, so that a clone that is not needed is dropped after the lock is released.
         let failure = failure.clone();
         let mut state = lock(&self.state);
         let is_over = state.ended || state.reader_gone || self.cause.get().is_some();
@@ -108,19 +113,19 @@ impl Lane {
         true
     }
 
-    /// Sends the end mark, or the failure that was put in its place.
+    /// Sends the end mark, or the failure that replaces it.
     ///
     /// # Errors
     ///
-    /// The cause, if the reader gave up: what it left unread must not be signed off with a clean
-    /// end.
-    pub fn end(&self, after: &mut Afterwards) -> Result<()> {
+    /// The cause, if the reader gave up: a clean end must not follow data that it left unread.
+    pub fn end(&self, after: &mut WakeList) -> Result<()> {
         let mut state = lock(&self.state);
         if let Some(cause) = self.cause.get() {
             return Err(cause.clone());
         }
         match &state.failure {
-            // A clone, because one that comes second is dropped here, under the lock.
+            // Recording drops the argument if there is a cause already. Dropping a clone runs no user code,
+            // so that is fine under the lock.
             Some(failure) => drop(self.cause.record(failure.clone())),
             None => state.ended = true,
         }
@@ -129,8 +134,8 @@ impl Lane {
         Ok(())
     }
 
-    /// The writer gives up, for a cause that the reader sees: what waits is dropped.
-    pub fn abort(&self, cause: &Error, after: &mut Afterwards) {
+    /// Gives up as the writer, with a cause that the reader gets at once. What waits is dropped.
+    pub fn abort(&self, cause: &Error, after: &mut WakeList) {
         self.cause.record(cause.clone());
         let mut state = lock(&self.state);
         state.queue.clear(after);
@@ -138,9 +143,9 @@ impl Lane {
         state.wake_watcher(after);
     }
 
-    /// The writer is gone. Without its end mark, that is an error to the reader, who would wait
-    /// for ever otherwise.
-    pub fn writer_gone(&self, after: &mut Afterwards) {
+    /// Marks the writer as gone. Without an end mark this is an error for the reader, which would wait
+    /// forever otherwise.
+    pub fn writer_gone(&self, after: &mut WakeList) {
         let mut state = lock(&self.state);
         if state.ended || state.reader_gone {
             return;
@@ -151,30 +156,32 @@ impl Lane {
         state.wake_watcher(after);
     }
 
-    /// Moves bytes into the inlet and counts them, zero being the end, or keeps the waker.
+    /// Moves bytes into the inlet and returns their number, where zero is the end; or keeps the waker.
     ///
     /// # Errors
     ///
-    /// Why the writer gave up, once what it sent before is read.
+    /// The cause with which the writer gave up, once what it sent before has been read.
     pub fn poll_receive(&self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<usize>> {
         self.poll_receive_if(cx, inlet, &|| Ok(()))
     }
 
-    /// The same, if `check` still allows it: it looks under the lock, and takes no other.
+    /// Receives like [`poll_receive`](Self::poll_receive), provided that `check` succeeds. `check` runs
+    /// under the lane's lock and must not take another lock.
     ///
     /// # Errors
     ///
-    /// What `check` says, and as [`poll_receive`](Self::poll_receive).
+    /// The error of `check`, and those of [`poll_receive`](Self::poll_receive).
     pub fn poll_receive_if(
         &self,
         cx: &mut Context<'_>,
         inlet: &mut Inlet<'_>,
         check: &dyn Fn() -> Result<()>,
     ) -> Poll<Result<usize>> {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let (mut answer, _) = self.look(inlet, check, None, &mut after);
         if answer.is_pending() {
-            // Cloned before locking, and looked at again under the same lock that keeps it.
+            // The waker is cloned before locking, and the state is examined again under the lock that
+            // stores it, so that no change in between is missed.
             let (again, replaced) = self.look(inlet, check, Some(cx.waker().clone()), &mut after);
             drop(replaced);
             answer = again;
@@ -183,19 +190,20 @@ impl Lane {
         answer
     }
 
-    /// One look under the lock; leaves the waker if there is nothing, and returns the one it
+    /// Examines the state once under the lock. If nothing is there, leaves the waker and returns the one it
     /// replaced.
     fn look(
         &self,
         inlet: &mut Inlet<'_>,
         check: &dyn Fn() -> Result<()>,
         leave: Option<Waker>,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> (Poll<Result<usize>>, Option<Waker>) {
         let mut state = lock(&self.state);
         if let Err(refusal) = check() {
             return (Poll::Ready(Err(refusal)), leave);
         }
+        // One piece at a time; the reader comes back for the rest.
         if !state.queue.is_empty() {
             let space = inlet.space();
             let count = space.len().min(state.queue.first().len());
@@ -205,6 +213,7 @@ impl Lane {
             state.wake_writer(after);
             return (Poll::Ready(Ok(count)), leave);
         }
+        // Only behind the queue: what was sent before the writer gave up is read first.
         if let Some(cause) = self.cause.get() {
             return (Poll::Ready(Err(cause.clone())), leave);
         }
@@ -218,14 +227,15 @@ impl Lane {
         (Poll::Pending, replaced)
     }
 
-    /// Nobody reads any more: what waits is dropped, and the writer is told why. The waker of an
-    /// unfinished read comes back, to be dropped or woken once no lock is held.
-    pub fn reader_gone(&self, cause: Option<&Error>, after: &mut Afterwards) -> Option<Waker> {
+    /// Marks the reader as gone: what waits is dropped, and the writer gets the cause. Returns the waker of
+    /// an unfinished read, to be dropped or woken once no lock is held.
+    pub fn reader_gone(&self, cause: Option<&Error>, after: &mut WakeList) -> Option<Waker> {
         let mut state = lock(&self.state);
         if state.reader_gone {
             return None;
         }
         state.reader_gone = true;
+        // A reader that leaves bytes unread resets, as the kernel does with a socket's receive buffer.
         let unread = || (!state.queue.is_empty()).then(reader_gone);
         if let (Some(cause), false) = (cause.cloned().or_else(unread), state.ended) {
             self.cause.record(cause);
@@ -236,14 +246,14 @@ impl Lane {
         state.reader.take()
     }
 
-    /// Keeps a waker of ours that is woken once either side ends or gives up.
+    /// Keeps a waker of the library's own, which is woken once either side ends or gives up.
     pub fn watch(&self, waker: &Waker) {
         let replaced = lock(&self.state).watcher.replace(waker.clone());
         drop(replaced);
     }
 
-    /// Has whoever waits look again.
-    pub fn wake(&self, after: &mut Afterwards) {
+    /// Wakes all waiters, so that they examine the lane again.
+    pub fn wake(&self, after: &mut WakeList) {
         let mut state = lock(&self.state);
         state.wake_reader(after);
         state.wake_writer(after);
@@ -252,19 +262,19 @@ impl Lane {
 }
 
 impl State {
-    fn wake_reader(&mut self, after: &mut Afterwards) {
+    fn wake_reader(&mut self, after: &mut WakeList) {
         if let Some(reader) = self.reader.take() {
             after.wake(reader);
         }
     }
 
-    fn wake_writer(&mut self, after: &mut Afterwards) {
+    fn wake_writer(&mut self, after: &mut WakeList) {
         if let Some(writer) = self.writer.take() {
             after.wake(writer);
         }
     }
 
-    fn wake_watcher(&mut self, after: &mut Afterwards) {
+    fn wake_watcher(&mut self, after: &mut WakeList) {
         if let Some(watcher) = self.watcher.take() {
             after.wake(watcher);
         }

@@ -6,10 +6,10 @@ use bytes::{Buf, Bytes};
 
 use crate::{Error, ErrorKind, Result};
 
-/// Bytes that arrived together, read from the front.
+/// Bytes that were received together, read from the front.
 ///
-/// What a peer sent may be shorter than what it should have sent, so every read is fallible; none
-/// panics. A failed read consumes nothing.
+/// A peer may send less than it should, so every read is fallible and none panics. A failed read consumes
+/// nothing.
 ///
 /// # Examples
 ///
@@ -27,24 +27,24 @@ use crate::{Error, ErrorKind, Result};
 pub struct Packet(Bytes);
 
 impl Packet {
-    /// Bytes not read yet.
+    /// Returns the number of bytes not read yet.
     #[doc(alias = "remaining")]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True when everything has been read.
+    /// Returns `true` if everything has been read.
     #[doc(alias = "exhausted")]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The bytes not read yet.
+    /// Returns the bytes not read yet.
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes not read yet, without a copy.
+    /// Returns the bytes not read yet, without a copy.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
@@ -53,7 +53,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there are fewer.
+    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there are fewer.
     pub fn read_bytes(&mut self, count: usize) -> Result<Bytes> {
         self.check("read_bytes", count)?;
         Ok(self.0.split_to(count))
@@ -63,8 +63,8 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there are fewer,
-    /// [`InvalidUtf8`](ErrorKind::InvalidUtf8) when they are not UTF-8.
+    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there are fewer,
+    /// [`InvalidUtf8`](ErrorKind::InvalidUtf8) if they are not UTF-8.
     #[doc(alias = "readText")]
     pub fn read_string(&mut self, count: usize) -> Result<String> {
         self.check("read_string", count)?;
@@ -77,11 +77,11 @@ impl Packet {
         Ok(text)
     }
 
-    /// Passes over the next `count` bytes.
+    /// Skips the next `count` bytes.
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there are fewer.
+    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there are fewer.
     pub fn skip(&mut self, count: usize) -> Result<()> {
         self.check("skip", count)?;
         self.0.advance(count);
@@ -112,7 +112,7 @@ macro_rules! packet_numbers {
             ///
             /// # Errors
             ///
-            /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there are too few.
+            /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there are too few.
             pub fn $name(&mut self) -> Result<$type> {
                 Ok(<$type>::from_be_bytes(self.read_array(stringify!($name))?))
             }
@@ -121,7 +121,7 @@ macro_rules! packet_numbers {
             ///
             /// # Errors
             ///
-            /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there are too few.
+            /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there are too few.
             pub fn $name_le(&mut self) -> Result<$type> {
                 Ok(<$type>::from_le_bytes(self.read_array(stringify!($name_le))?))
             }
@@ -145,7 +145,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there is none.
+    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there is none.
     pub fn read_u8(&mut self) -> Result<u8> {
         let [byte] = self.read_array("read_u8")?;
         Ok(byte)
@@ -155,7 +155,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when there is none.
+    /// [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if there is none.
     pub fn read_i8(&mut self) -> Result<i8> {
         Ok(i8::from_be_bytes(self.read_array("read_i8")?))
     }

@@ -9,23 +9,23 @@ use crate::lane::Lane;
 use crate::lock::lock;
 use crate::outbox::Outbox;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Drain, Filled, Inlet, Source, Turns};
+use crate::seam::{Drain, Filled, FlushSchedule, Inlet, Source, WakeList};
 use crate::sync::Mutex;
 use crate::turn::Share;
 use crate::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
-/// Fills in a turn before a reading task gives way; each is a move in memory.
+/// The number of fills in one turn before a reading task gives way. Each is a move in memory.
 const FILLS_MAX: u16 = 256;
 
-/// Makes a channel in memory: what is written to the second comes out of the first.
+/// Makes a channel in memory: the bytes written to the second value are read from the first.
 ///
-/// Between them wait at most `capacity` bytes and one item more; a writer waits beyond that. Every
-/// write is passed on in the call itself. Either end sees the other's cause: a reader the writer's
-/// [`abort_with`](ByteWriteChannel::abort_with), a writer that its reader is gone.
+/// The pipe holds at most `capacity` bytes and one more item; beyond that a writer waits. Every write is
+/// passed on in the call itself. Each end sees the other's error: a reader sees the cause of the writer's
+/// [`abort_with`](ByteWriteChannel::abort_with), and a writer sees that its reader is gone.
 ///
 /// # Panics
 ///
-/// If `capacity` is zero: nothing could ever pass.
+/// Panics if `capacity` is zero: no byte could ever pass.
 ///
 /// # Examples
 ///
@@ -42,37 +42,40 @@ pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {
     (ByteReadChannel::from_source(Box::new(source)), ByteWriteChannel::new(outbox, None))
 }
 
-/// What the two channels of a pipe are made of, for whoever gives them other owners.
+/// Makes the two ends of a pipe without their channels, for a caller that gives them other owners.
 pub fn ends(capacity: usize) -> (PipeSource, Arc<Outbox>) {
     let cause = Cause::default();
     let lane = Lane::new(capacity, cause.clone());
-    let pipe = Arc::new(Pipe { lane, lingering: Mutex::default() });
+    let pipe = Arc::new(Pipe { lane, background_closes: Mutex::default() });
     let drain = Box::new(PipeDrain(Arc::clone(&pipe)));
-    let turns = Arc::clone(&pipe) as Arc<dyn Turns>;
-    // The pipe holds `capacity` bytes; the outbox before it accepts only while it is empty.
+    let turns = Arc::clone(&pipe) as Arc<dyn FlushSchedule>;
+    // The lane holds `capacity` bytes; the outbox in front of it accepts an item only while it is empty.
     let outbox = Outbox::of_pipe(drain, cause, turns);
     (PipeSource { pipe, share: Share::of_calls(FILLS_MAX) }, outbox)
 }
 
 struct Pipe {
     lane: Lane,
-    /// An outbox whose writer was dropped while it still held an item. The reader sees it off.
-    lingering: Mutex<Option<Arc<Outbox>>>,
+    /// An outbox that still held an item when its writer was dropped. The reader takes the rest of it.
+    background_closes: Mutex<Option<Arc<Outbox>>>,
 }
 
-impl Turns for Pipe {
-    /// A pipe has no turns: what is written can be read at once.
+impl FlushSchedule for Pipe {
+    /// Advances the outbox at once: a pipe has no turns, and what is written can be read immediately.
     fn defer(&self, outbox: &Arc<Outbox>) {
         outbox.advance();
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
-        // The reader says first that it is gone, then takes what lingers: one of the two sees the
-        // other.
-        let mut lingering = lock(&self.lingering);
-        let unneeded =
-            if self.lane.is_reader_gone() { Some(outbox) } else { lingering.replace(outbox) };
-        drop(lingering);
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+        // The reader sets `reader_gone` before it takes what is stored here, so at least one of the two
+        // threads sees the other's step, and the outbox is not stored forever.
+        let mut background_closes = lock(&self.background_closes);
+        let unneeded = if self.lane.is_reader_gone() {
+            Some(outbox)
+        } else {
+            background_closes.replace(outbox)
+        };
+        drop(background_closes);
         drop(unneeded);
     }
 }
@@ -84,23 +87,23 @@ impl Drain for PipeDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         self.0.lane.poll_send(cx, queue, after)
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         Poll::Ready(self.0.lane.end(after))
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.0.lane.abort(cause, after);
     }
 }
 
 impl Drop for PipeDrain {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.0.lane.writer_gone(&mut after);
         after.run();
     }
@@ -113,27 +116,28 @@ pub struct PipeSource {
 }
 
 impl PipeSource {
-    /// True when the writer has sent its end mark, read or not.
+    /// Returns `true` if the writer has sent its end mark, whether or not everything has been read.
     pub fn has_ended(&self) -> bool {
         self.pipe.lane.has_ended()
     }
 
-    /// The writing end's last word, for whoever lent its channel.
+    /// Returns a handle that decides how the writing end ends, for the owner that lent its channel.
     pub fn ending(&self) -> PipeEnding {
         PipeEnding(Arc::clone(&self.pipe))
     }
 
     fn gone(&self, cause: Option<&Error>) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let reader = self.pipe.lane.reader_gone(cause, &mut after);
+        // Foreign code, which must not run under the lane's lock.
         drop(reader);
         after.run();
         self.let_go();
     }
 
     fn let_go(&self) {
-        let lingering = lock(&self.pipe.lingering).take();
-        drop(lingering);
+        let background_closes = lock(&self.pipe.background_closes).take();
+        drop(background_closes);
     }
 }
 
@@ -141,8 +145,9 @@ impl PipeSource {
 pub struct PipeEnding(Arc<Pipe>);
 
 impl PipeEnding {
-    /// Has the pipe end in this failure instead of its end mark, when its writer is finished: behind
-    /// everything that was written. False when the reader cannot be told any more.
+    /// Makes the pipe end with this failure instead of its end mark once its writer is finished. The reader
+    /// receives it behind everything that was written. Returns `false` if the reader cannot be told any
+    /// more.
     pub fn fail(&self, failure: &Error) -> bool {
         self.0.lane.fail_at_end(failure)
     }
@@ -162,6 +167,7 @@ impl Source for PipeSource {
                 self.share.spend(count);
                 return Filled::More;
             }
+            // The end has been read, so the outbox that sent it need not be kept alive.
             self.let_go();
             Filled::End
         })

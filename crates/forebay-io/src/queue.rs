@@ -1,4 +1,4 @@
-//! Bytes waiting to be sent, in the pieces in which they are held.
+//! The bytes that wait to be sent, in the pieces that hold them.
 
 #[cfg(test)]
 mod tests;
@@ -10,27 +10,27 @@ use std::mem;
 use bytes::{Buf, Bytes};
 
 use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 
-/// A written [`Bytes`] of this size or more is queued as it is; a smaller one is copied.
+/// A written [`Bytes`] of this size or more is queued without a copy; a smaller one is copied.
 ///
-/// It might be a slice of something much larger: a lower threshold would let a queue of 64 KiB pin
-/// a multiple of that (`docs/decisions/010-copy-below-32-kib.md`).
+/// A `Bytes` may be a slice of a much larger allocation. With a lower threshold, a queue of 64 KiB could
+/// keep a multiple of that alive (`docs/decisions/010-copy-below-32-kib.md`).
 const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
-/// A queue that has to wait keeps a block only if half of it is in use.
+/// While it waits for the peer, a queue keeps a block only if at least one part in this many is in use.
 const KEEP_BLOCK_PART: usize = 2;
 
-/// Segments offered to one vectored send.
+/// The number of segments offered to one vectored send.
 const SLICES_COUNT: usize = 16;
 
 #[derive(Debug)]
 enum Segment {
     /// `block[start..end]`; more may be appended behind `end`.
     Block { block: Block, start: usize, end: usize },
-    /// `bytes[start..]`; what a block held when the queue had to wait.
+    /// `bytes[start..]`; the content of a block that was returned because the queue had to wait.
     Kept { bytes: Vec<u8>, start: usize },
-    /// A value of the caller's, uncopied.
+    /// A value of the caller's, not copied.
     Shared(Bytes),
 }
 
@@ -44,7 +44,7 @@ impl Segment {
         }
     }
 
-    /// Moves what a mostly empty block holds to a buffer of its own.
+    /// Moves the content of a mostly empty block to a buffer of its own.
     fn settle(&mut self) {
         let Self::Block { block, start, end } = self else {
             return;
@@ -63,50 +63,50 @@ impl Segment {
     }
 }
 
-/// The queue of an [`Outbox`](crate::seam::Outbox): what was accepted and not sent yet.
+/// The queue of an [`Outbox`](crate::seam::Outbox): bytes that were accepted and not sent yet.
 ///
-/// Small items are copied behind each other into pooled blocks, so that one turn's writes lie in
-/// one piece; large [`Bytes`] are queued as they are.
+/// Small items are copied one behind another into pooled blocks, so that the writes of one turn form one
+/// piece. Large [`Bytes`] are queued without a copy.
 ///
-/// What is more than may be sent in a turn is withheld: a drain sees the queue without it.
+/// Bytes beyond what may be sent in this turn are withheld: a drain does not see them.
 ///
 /// Invariants: `len` is the sum of the segments' lengths; no segment is empty; `withheld <= len`.
 #[derive(Debug, Default)]
 pub struct SendQueue {
-    /// The first segment stands here, so that the usual queue of one allocates nothing.
+    /// The first segment. It is kept apart, so that the usual queue of one segment allocates nothing.
     front: Option<Segment>,
     rest: VecDeque<Segment>,
     len: usize,
-    /// Bytes at the end that are not offered now.
+    /// The number of bytes at the end that are not offered now.
     withheld: usize,
 }
 
 impl SendQueue {
-    /// Bytes waiting.
+    /// Returns the number of bytes that wait and may be sent.
     #[inline]
     pub fn len(&self) -> usize {
         self.len - self.withheld
     }
 
-    /// True when nothing waits.
+    /// Returns `true` if nothing may be sent.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == self.withheld
     }
 
-    /// Offers `most` bytes and withholds the others, until [`offer_all`](Self::offer_all).
+    /// Offers `most` bytes and withholds the rest, until [`offer_all`](Self::offer_all).
     #[inline]
     pub(crate) fn offer(&mut self, most: usize) {
         self.withheld = self.len.saturating_sub(most);
     }
 
-    /// Withholds nothing.
+    /// Offers everything.
     #[inline]
     pub(crate) fn offer_all(&mut self) {
         self.withheld = 0;
     }
 
-    /// Copies bytes behind what waits.
+    /// Appends a copy of these bytes.
     #[inline]
     pub fn push_slice(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();
@@ -119,8 +119,8 @@ impl SendQueue {
         }
     }
 
-    /// Queues a value: as it is when large, else copied and given back for dropping.
-    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut Afterwards) {
+    /// Appends a value: a large one without a copy, a small one copied and put into `after` to be dropped.
+    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
         if bytes.len() < SHARE_BYTES {
             self.push_slice(&bytes);
             after.drop_later(bytes);
@@ -130,29 +130,30 @@ impl SendQueue {
         self.push(Segment::Shared(bytes));
     }
 
-    /// Queues a block as it is.
+    /// Appends a block without a copy.
     pub(crate) fn push_block(&mut self, part: BlockPart) {
         let BlockPart { block, start, end } = part;
         self.len += end - start;
         self.push(Segment::Block { block, start, end });
     }
 
-    /// The first piece; empty when nothing waits.
+    /// Returns the first piece; empty if nothing waits.
     pub fn first(&self) -> &[u8] {
         let front = self.front.as_ref().map_or(&[][..], Segment::as_slice);
         &front[..front.len().min(self.len())]
     }
 
-    /// True when everything that waits is one piece.
+    /// Returns `true` if everything that waits is one piece.
     pub fn is_one_piece(&self) -> bool {
         self.rest.is_empty() || self.first().len() == self.len()
     }
 
-    /// The first pieces, for a vectored send.
+    /// Returns the first pieces and their number, for a vectored send.
     pub fn slices(&self) -> ([IoSlice<'_>; SLICES_COUNT], usize) {
         let mut slices = [IoSlice::new(&[]); SLICES_COUNT];
         let (mut count, mut left) = (0, self.len());
         for (slot, segment) in slices.iter_mut().zip(self.front.iter().chain(&self.rest)) {
+            // What is left is withheld.
             if left == 0 {
                 break;
             }
@@ -165,12 +166,12 @@ impl SendQueue {
         (slices, count)
     }
 
-    /// The first `count` bytes are gone.
+    /// Removes the first `count` bytes, which have been sent.
     ///
     /// # Panics
     ///
-    /// If that is more than waits: a defect of the drain.
-    pub fn sent(&mut self, mut count: usize, after: &mut Afterwards) {
+    /// Panics if fewer are offered, which is a defect of the drain.
+    pub fn sent(&mut self, mut count: usize, after: &mut WakeList) {
         assert!(count <= self.len(), "a drain sent more than it was offered");
         self.len -= count;
         while count > 0 {
@@ -186,12 +187,13 @@ impl SendQueue {
         }
     }
 
-    /// Moves up to `most` bytes behind another queue's, whole pieces without a copy.
-    pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut Afterwards) {
+    /// Moves up to `most` bytes to the end of another queue; large pieces are moved without a copy.
+    pub(crate) fn move_to(&mut self, other: &mut Self, most: usize, after: &mut WakeList) {
         let mut left = most.min(self.len());
         while left > 0 {
-            // The whole piece, of which a part may be withheld.
+            // The length of the whole piece, part of which may be withheld.
             let length = self.front.as_ref().map_or(0, |front| front.as_slice().len());
+            // A small piece is copied: moved, it would keep a whole block in use for few bytes.
             if length > left || length < SHARE_BYTES {
                 let count = length.min(left);
                 other.push_slice(&self.first()[..count]);
@@ -206,14 +208,14 @@ impl SendQueue {
         }
     }
 
-    /// Before the queue has to wait for its peer: gives back blocks that are mostly empty.
+    /// Returns blocks that are mostly empty to the pool. Called before the queue waits for its peer.
     pub(crate) fn settle(&mut self) {
         self.front.iter_mut().chain(&mut self.rest).for_each(Segment::settle);
         self.merge_kept();
     }
 
-    /// Empties the queue, for dropping what it held after unlocking.
-    pub(crate) fn clear(&mut self, after: &mut Afterwards) {
+    /// Empties the queue. The values in it go to `after`, to be dropped after unlocking.
+    pub(crate) fn clear(&mut self, after: &mut WakeList) {
         while let Some(segment) = self.pop() {
             if let Segment::Shared(bytes) = segment {
                 after.drop_later(bytes);
@@ -222,8 +224,8 @@ impl SendQueue {
         *self = Self::default();
     }
 
-    /// Two small remainders behind each other become one, so that a peer that takes nothing while
-    /// small items go on coming does not collect pieces.
+    /// Joins the last two pieces if both are small remainders. Without this, a peer that reads nothing
+    /// while small items keep coming would make the queue collect pieces.
     fn merge_kept(&mut self) {
         if !matches!(self.rest.back(), Some(Segment::Kept { .. })) {
             return;
@@ -233,7 +235,8 @@ impl SendQueue {
         };
         match self.rest.back_mut().or(self.front.as_mut()) {
             Some(Segment::Kept { bytes, start }) => {
-                // A peer that never takes everything must not make its sent bytes pile up here.
+                // Removes what was sent: a peer that never empties the queue must not make sent bytes pile
+                // up here.
                 if *start > bytes.len() / 2 {
                     bytes.drain(..*start);
                     *start = 0;
@@ -244,8 +247,8 @@ impl SendQueue {
         }
     }
 
-    /// The block at the end of the queue and its fill mark; a new one if there is no room. A queue
-    /// begins with a small block, and goes on with large ones.
+    /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room. A
+    /// queue begins with a small block and continues with large ones.
     fn open_block(&mut self, wanted: usize) -> (&mut Block, &mut usize) {
         let last = self.rest.back().or(self.front.as_ref());
         let full = match last {

@@ -1,17 +1,18 @@
-//! The primitives that threads meet in, chosen once for the whole crate.
+//! The synchronisation primitives, chosen once for the whole crate.
 //!
-//! They are std's. Under `--cfg loom` or `--cfg shuttle` they are those of a model checker, which
-//! decides at each of them which thread goes on: so the models in `models/` run this very source,
-//! and not a copy of it. `.ci/arrows.py` refuses std's own anywhere else in this crate.
+//! They are std's. Under `--cfg loom` or `--cfg shuttle` they are those of a model checker, which decides
+//! at each use which thread runs next. That is how the models in `models/` run this very source and not a
+//! copy of it. `.ci/arrows.py` refuses std's primitives anywhere else in this crate.
 //!
 //! Two things stay std's in a model:
 //!
-//! - `Arc` and `Weak`. A model of a reference count explores when it is counted; what is modelled
-//!   here is what happens under locks. Besides, loom's has no `Weak`, and no `Arc<dyn Trait>`.
-//! - `std::thread::panicking`, which tells of the test itself.
+//! - `Arc` and `Weak`. A modelled reference count would make the checker explore the order of counting, and
+//!   these models are about the order of steps under locks. Besides, loom's `Arc` has no `Weak` and no
+//!   `Arc<dyn Trait>`.
+//! - `std::thread::panicking`, which reports on the test itself.
 //!
-//! A thread of a model is not a thread of the system: all of them share one. So what a thread keeps
-//! to itself must be kept by the model's own `thread_local!`, or they would share it.
+//! The threads of a model share one thread of the system. Thread-local values must therefore use the
+//! model's own `thread_local!`; with std's macro all threads of a model would share them.
 
 #[cfg(not(any(loom, shuttle)))]
 mod chosen {
@@ -27,7 +28,7 @@ mod chosen {
 
     pub(crate) use super::modelled::OnceLock;
 
-    /// loom's, which does not know `const` initialisers.
+    /// Drops the `const` of the initialiser, which loom's macro does not accept.
     macro_rules! const_thread_local {
         ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const { $init:expr };) => {
             loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init; }
@@ -51,13 +52,13 @@ pub(crate) use self::chosen::*;
 mod modelled {
     use super::chosen::atomic::{AtomicUsize, Ordering};
 
-    /// std's `OnceLock`, before each use of which the model may let another thread go on. Neither
-    /// checker has one. Nothing modelled may happen while it is initialised: a thread that waited
-    /// for that would stop the only one there is.
+    /// std's `OnceLock`, with a point before each use at which the checker may switch threads; neither
+    /// checker has a `OnceLock`. The initialiser must do nothing that is modelled: a thread that waited for
+    /// it would stop the only thread of the system.
     #[derive(Debug)]
     pub(crate) struct OnceLock<T> {
         value: std::sync::OnceLock<T>,
-        /// Tells the checker that setting the value and looking for it depend on each other.
+        /// Tells the checker that setting and reading the value depend on each other.
         uses: AtomicUsize,
     }
 

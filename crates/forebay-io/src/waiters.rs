@@ -1,22 +1,22 @@
 //! A list of waiting tasks, from which a dropped waiter removes itself.
 //!
-//! Written here and not taken from `event-listener`, because that crate wakes while it holds its
-//! own lock (`docs/decisions/011-own-wait-list.md`). This list has no lock at all: it lives inside
-//! the state of whoever owns one, takes wakers that were cloned before locking, and gives back
-//! wakers to be dropped or woken after unlocking.
+//! `event-listener` is not used, because it wakes tasks while it holds its own lock
+//! (`docs/decisions/011-own-wait-list.md`). This list has no lock at all. It is part of its owner's locked
+//! state, takes wakers that were cloned before locking, and returns wakers to be dropped or woken after
+//! unlocking.
 
 #[cfg(test)]
 mod tests;
 
 use std::task::Waker;
 
-use crate::seam::Afterwards;
+use crate::seam::WakeList;
 
-/// Names a waiter in the list it was added to.
+/// Identifies a waiter in the list it was added to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaiterKey(u64);
 
-/// Waiters, each with what it waits for.
+/// The waiters, each with the condition it waits for.
 #[derive(Debug)]
 pub struct Waiters<T> {
     list: Vec<(WaiterKey, T, Waker)>,
@@ -30,8 +30,8 @@ impl<T> Default for Waiters<T> {
 }
 
 impl<T> Waiters<T> {
-    /// Adds a waiter, or gives the one named by `key` a new waker. The waker given back is to be
-    /// dropped after unlocking.
+    /// Adds a waiter, or replaces the waker of the one that `key` identifies. Returns the replaced waker,
+    /// to be dropped after unlocking.
     pub fn put(&mut self, key: &mut Option<WaiterKey>, until: T, waker: Waker) -> Option<Waker> {
         if let Some(known) = *key
             && let Some(entry) = self.list.iter_mut().find(|entry| entry.0 == known)
@@ -46,14 +46,14 @@ impl<T> Waiters<T> {
         None
     }
 
-    /// Removes a waiter that was dropped. The waker given back is to be dropped after unlocking.
+    /// Removes a waiter that was dropped, and returns its waker, to be dropped after unlocking.
     pub fn remove(&mut self, key: WaiterKey) -> Option<Waker> {
         let at = self.list.iter().position(|entry| entry.0 == key)?;
         Some(self.list.remove(at).2)
     }
 
     /// Moves every waiter whose condition holds into `after`, oldest first.
-    pub fn release(&mut self, after: &mut Afterwards, mut holds: impl FnMut(&T) -> bool) {
+    pub fn release(&mut self, after: &mut WakeList, mut holds: impl FnMut(&T) -> bool) {
         if self.list.is_empty() {
             return;
         }
@@ -61,12 +61,13 @@ impl<T> Waiters<T> {
             after.wake(waker);
         }
         if self.list.is_empty() {
-            // An idle connection keeps no memory for waiters it once had.
+            // Frees the memory, so that an idle connection does not keep what a crowd of waiters once
+            // needed.
             self.list = Vec::new();
         }
     }
 
-    /// True when nobody waits.
+    /// Returns `true` if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

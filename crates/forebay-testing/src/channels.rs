@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::{
-    Afterwards, BlockLedger, Cause, Drain, Filled, Inlet, Outbox, SendQueue, Source, Turns,
+    BlockLedger, Cause, Drain, Filled, FlushSchedule, Inlet, Outbox, SendQueue, Source, WakeList,
     WorkerPool,
 };
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result, pipe};
@@ -198,15 +198,15 @@ impl Recorder {
     }
 
     /// A channel into this drain, sent by the end of turns that the test ends itself.
-    pub fn channel(&self) -> (ByteWriteChannel, Arc<TestTurns>) {
-        let turns = Arc::new(TestTurns::default());
+    pub fn channel(&self) -> (ByteWriteChannel, Arc<TestSchedule>) {
+        let turns = Arc::new(TestSchedule::default());
         let outbox = self.outbox(&turns);
         (ByteWriteChannel::new(outbox, None), turns)
     }
 
-    pub fn outbox(&self, turns: &Arc<TestTurns>) -> Arc<Outbox> {
+    pub fn outbox(&self, turns: &Arc<TestSchedule>) -> Arc<Outbox> {
         let drain = Box::new(Recording(self.clone()));
-        Outbox::new(drain, Cause::default(), Arc::clone(turns) as Arc<dyn Turns>)
+        Outbox::new(drain, Cause::default(), Arc::clone(turns) as Arc<dyn FlushSchedule>)
     }
 
     /// Takes `more` bytes more, and tells the outbox.
@@ -273,7 +273,7 @@ impl Drain for Recording {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let mut state = lock(&self.0.0);
         if let Some(error) = &state.error {
@@ -294,7 +294,7 @@ impl Drain for Recording {
         Poll::Pending
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         let mut state = lock(&self.0.0);
         if let Some(error) = &state.error {
             return Poll::Ready(Err(error.clone()));
@@ -307,7 +307,7 @@ impl Drain for Recording {
         Poll::Ready(Ok(()))
     }
 
-    fn abort(&mut self, cause: &Error, _: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, _: &mut WakeList) {
         lock(&self.0.0).aborted = Some(cause.clone());
     }
 }
@@ -320,13 +320,13 @@ impl Drop for Recording {
 
 /// Turns that end when the test says so, and count what was asked of them.
 #[derive(Debug, Default)]
-pub struct TestTurns {
+pub struct TestSchedule {
     deferred: Mutex<Vec<Arc<Outbox>>>,
     defers: AtomicUsize,
-    lingering: Mutex<Vec<Arc<Outbox>>>,
+    background_closes: Mutex<Vec<Arc<Outbox>>>,
 }
 
-impl TestTurns {
+impl TestSchedule {
     /// Ends the turn: flushes what was deferred in it.
     pub fn end(&self) {
         let deferred = std::mem::take(&mut *lock(&self.deferred));
@@ -341,21 +341,21 @@ impl TestTurns {
     }
 
     /// Outboxes without an owner, not seen off yet.
-    pub fn lingering(&self) -> usize {
-        let mut lingering = lock(&self.lingering);
-        lingering.retain(|outbox| !outbox.is_settled());
-        lingering.len()
+    pub fn background_closes(&self) -> usize {
+        let mut background_closes = lock(&self.background_closes);
+        background_closes.retain(|outbox| !outbox.is_settled());
+        background_closes.len()
     }
 }
 
-impl Turns for TestTurns {
+impl FlushSchedule for TestSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
         self.defers.fetch_add(1, SeqCst);
         lock(&self.deferred).push(Arc::clone(outbox));
     }
 
-    fn linger(&self, outbox: Arc<Outbox>) {
-        lock(&self.lingering).push(outbox);
+    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+        lock(&self.background_closes).push(outbox);
     }
 }
 

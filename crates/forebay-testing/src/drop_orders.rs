@@ -276,8 +276,8 @@ impl Round {
 }
 
 fn holds_nothing(stats: &Stats) -> bool {
-    let Stats { sockets, tasks, timers, blocks, lingering, .. } = *stats;
-    (sockets, lingering) == (0, 0) && (tasks, timers, blocks) == (0, 0, 0)
+    let Stats { sockets, tasks, timers, blocks, background_closes, .. } = *stats;
+    (sockets, background_closes) == (0, 0) && (tasks, timers, blocks) == (0, 0, 0)
 }
 
 // ---- all of them --------------------------------------------------------------------------------

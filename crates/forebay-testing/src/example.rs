@@ -1,16 +1,33 @@
 //! The examples, as programs.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// An example that `cargo test` has built.
+/// An example, as `cargo test --workspace` or `cargo build --examples` has built it: they are a
+/// package of their own.
 pub fn example(name: &str) -> Command {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     let path = path.join("examples").join(name);
-    assert!(path.exists(), "cargo test builds the examples; {} is missing", path.display());
+    if let Some(why) = outdated(&path) {
+        panic!("`cargo build --examples` builds what is tested here: {} {why}", path.display());
+    }
     Command::new(path)
+}
+
+/// Compares the program with its sources, which cargo has listed beside it.
+fn outdated(program: &Path) -> Option<String> {
+    let changed = |path: &Path| path.metadata()?.modified();
+    let (Ok(built), Ok(list)) = (changed(program), fs::read_to_string(program.with_extension("d")))
+    else {
+        return Some("is missing".to_owned());
+    };
+    let sources = list.split_once(": ").map_or("", |(_, sources)| sources).split_whitespace();
+    let newer = sources.map(Path::new).find(|path| changed(path).is_ok_and(|time| time > built));
+    newer.map(|path| format!("is older than {}", path.display()))
 }
 
 /// A server example, and the address that its first line names.

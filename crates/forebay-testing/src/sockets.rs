@@ -23,7 +23,10 @@ pub fn run<T: Send + 'static>(
 pub async fn until_at_rest(selector: &SelectorManager, tasks: usize) {
     until(|| {
         let stats = selector.stats();
-        stats.tasks == tasks && stats.sockets == 0 && stats.lingering == 0 && stats.blocks == 0
+        stats.tasks == tasks
+            && stats.sockets == 0
+            && stats.background_closes == 0
+            && stats.blocks == 0
     })
     .await;
 }

@@ -241,7 +241,7 @@ pub fn past_silence(clock: &TestClock) {
 
 /// Lets the time go on until no connection is being closed any more.
 pub async fn until_given_up(selector: &SelectorManager, clock: &TestClock, limit: Duration) {
-    while selector.stats().lingering > 0 {
+    while selector.stats().background_closes > 0 {
         just_before_silence(clock, limit).await;
         past_silence(clock);
         settle().await;

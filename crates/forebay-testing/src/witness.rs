@@ -166,8 +166,8 @@ impl Witness {
 const HELD: &str = "sockets, tasks, timers, blocks and lingering sockets";
 
 fn held(stats: &Stats) -> [u64; 5] {
-    let Stats { sockets, tasks, timers, blocks, lingering, .. } = *stats;
-    [sockets, tasks as u64, timers as u64, blocks as u64, lingering]
+    let Stats { sockets, tasks, timers, blocks, background_closes, .. } = *stats;
+    [sockets, tasks as u64, timers as u64, blocks as u64, background_closes]
 }
 
 pub fn live_bytes() -> i64 {

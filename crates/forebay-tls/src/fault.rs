@@ -1,4 +1,4 @@
-//! What rustls says, in our words: whose fault it was, what was expected, what came, what to do.
+//! Translates rustls' errors: the party at fault, what was expected, what was received, and what to do.
 
 mod alerts;
 #[cfg(test)]
@@ -8,36 +8,37 @@ use forebay_io::{Error, ErrorKind, TlsFault};
 use rustls::unbuffered::EncryptError;
 use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
-use crate::notes::{Answer, Notes};
+use crate::callback_facts::{Answer, CallbackFacts};
 use crate::text::{NAME_MAX, clean};
 use crate::trust::fault_of;
 
-/// What a session knows of its connection when rustls gives up.
+/// The session's knowledge of its connection when rustls gives up.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Known<'a> {
     pub(crate) side: Side,
-    /// The name that the client was to ask for, or has asked for.
+    /// The name that the client requests, or has requested.
     pub(crate) server_name: Option<&'a str>,
 }
 
-/// Which side this is.
+/// This side of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Side {
     #[default]
     Server,
-    /// With its answer to a server that asked for a certificate.
+    /// A client, with its answer to a server that asked for a certificate.
     Client(Option<Answer>),
 }
 
-/// Translates an error of rustls; `operation` is the call it came from, as a user knows it.
+/// Translates an error of rustls. `operation` is the name of the failed call, as the user knows it.
 ///
-/// What a verifier left in the notes is preferred, for it saw the certificates.
+/// A refusal that a verifier has left in the notes is preferred, because the verifier saw the certificates.
 pub(crate) fn explained(
     operation: &'static str,
     error: Rustls,
-    notes: Notes,
+    notes: CallbackFacts,
     known: Known<'_>,
 ) -> Error {
+    // rustls' own error has no certificate, and so nothing to explain it with.
     if let Some(refusal) = notes.refusal {
         let explained =
             Error::new(ErrorKind::Tls(refusal.fault), operation).with_detail(refusal.detail);
@@ -50,10 +51,10 @@ pub(crate) fn explained(
     Error::new(kind, operation).with_detail(detail).with_cause(error)
 }
 
-/// Translates why nothing more can be encrypted.
+/// Translates the reason why nothing more can be encrypted.
 ///
-/// With TLS 1.2 rustls refuses at the limit of its suite: 2^24 records with AES-GCM, none that could
-/// be reached with ChaCha20-Poly1305. With TLS 1.3 it has renewed the key before.
+/// With TLS 1.2, rustls refuses at the limit of its suite: 2^24 records with AES-GCM, and with
+/// ChaCha20-Poly1305 a number that cannot be reached. With TLS 1.3 it has renewed the key before.
 pub(crate) fn not_sealed(operation: &'static str, error: EncryptError) -> Error {
     let (kind, detail) = match error {
         EncryptError::EncryptExhausted => (
@@ -70,7 +71,7 @@ pub(crate) fn not_sealed(operation: &'static str, error: EncryptError) -> Error 
     Error::new(kind, operation).with_detail(detail).with_cause(error)
 }
 
-/// A kind and a sentence for everything that rustls can say.
+/// Returns the kind and a sentence for each of rustls' errors.
 fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
     let tls = |fault, detail: String| (ErrorKind::Tls(fault), detail);
     match error {
@@ -79,29 +80,29 @@ fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
         Rustls::InappropriateMessage { expect_types, got_type } => tls(
             TlsFault::Misbehaved,
             format!(
-                "expected a message of {expect_types:?}, but one of {got_type:?} came; {REPORT}"
+                "expected a message of {expect_types:?}, but received one of {got_type:?}; {REPORT}"
             ),
         ),
         Rustls::InappropriateHandshakeMessage { expect_types, got_type } => tls(
             TlsFault::Misbehaved,
-            format!("expected {expect_types:?} in the handshake, but {got_type:?} came; {REPORT}"),
+            format!("expected {expect_types:?} in the handshake, but received {got_type:?}; {REPORT}"),
         ),
         Rustls::NoCertificatesPresented => tls(
             TlsFault::NoCertificate,
-            "expected a certificate of the peer, but none came; give a client an identity or make \
+            "expected a certificate of the peer, but received none; give a client an identity or make \
              `client_auth` optional, and see whether a server has one"
                 .to_owned(),
         ),
         Rustls::DecryptError => tls(
             TlsFault::BadRecord,
             format!(
-                "expected a record that decrypts with the session's key, but one came that does \
-             not: it was altered on the way; {REPORT}"
+                "expected a record that decrypts with the session's key, but received one that \
+             does not: it was altered on the way; {REPORT}"
             ),
         ),
         Rustls::PeerSentOversizedRecord => tls(
             TlsFault::BadRecord,
-            format!("expected records of at most 16 KiB, but a larger one came; {REPORT}"),
+            format!("expected records of at most 16 KiB, but received a larger one; {REPORT}"),
         ),
         Rustls::PeerIncompatible(why) => incompatible(why),
         Rustls::PeerMisbehaved(why) => misbehaved(why),
@@ -109,7 +110,7 @@ fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
         Rustls::InvalidCertRevocationList(why) => tls(
             TlsFault::InvalidCertificate,
             format!(
-                "expected a usable revocation list, but it is not: {why:?}; see who publishes it"
+                "expected a usable revocation list, but this one is not: {why:?}; ask its publisher"
             ),
         ),
         Rustls::NoApplicationProtocol => tls(
@@ -129,19 +130,19 @@ fn described(error: &Rustls, known: Known<'_>) -> (ErrorKind, String) {
     }
 }
 
-/// True for the error of a server whose key can make no signature that the client takes. Over TLS
-/// 1.3 rustls has an error of its own for that, and tells the peer; over TLS 1.2 it has this one, and
-/// tells nothing.
+/// Returns `true` for the error of a server whose key cannot make a signature that the client accepts. Over
+/// TLS 1.3, rustls has a separate error for that and sends an alert; over TLS 1.2 it has this one, and
+/// sends none.
 pub(crate) fn has_no_scheme(error: &Rustls) -> bool {
     matches!(error, Rustls::General(text) if text == "incompatible signing key")
 }
 
 const REPORT: &str = "if it happens again, the peer's TLS or something on the way is broken";
 
-/// What neither side's configuration nor the peer's bytes can cause.
+/// Describes the errors that neither a side's configuration nor the peer's bytes can cause.
 fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
     match error {
-        // The resolver of certificates found none, which rustls reports in general words only.
+        // The certificate resolver found none, which rustls reports only with a general error.
         Rustls::General(text) if text.starts_with("no server certificate chain") => {
             let name = server_name.map_or("no name".to_owned(), |name| clean(name, NAME_MAX));
             let detail = format!(
@@ -175,29 +176,29 @@ fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
     }
 }
 
-/// A record that cannot be read. What is wrong with its header was no TLS in the first place.
+/// Describes a record that cannot be read. With an invalid header, it was not TLS in the first place.
 fn invalid_message(message: InvalidMessage) -> (ErrorKind, String) {
     use InvalidMessage as M;
     let (fault, detail) = match message {
         M::InvalidContentType | M::UnknownProtocolVersion => (
             TlsFault::NotTls,
-            "expected a TLS record, but other bytes came; see whether this port speaks TLS, or \
+            "expected a TLS record, but received other bytes; see whether this port speaks TLS, or \
              starts in plain text (STARTTLS, HTTP)"
                 .to_owned(),
         ),
         M::MessageTooLarge | M::InvalidEmptyPayload => (
             TlsFault::BadRecord,
-            format!("expected a record of 1 byte to 16 KiB, but {message:?} came; {REPORT}"),
+            format!("expected a record of 1 byte to 16 KiB, but received {message:?}; {REPORT}"),
         ),
         message => (
             TlsFault::Misbehaved,
-            format!("expected a well-formed TLS message, but one came with {message:?}; {REPORT}"),
+            format!("expected a well-formed TLS message, but received one with {message:?}; {REPORT}"),
         ),
     };
     (ErrorKind::Tls(fault), detail)
 }
 
-/// What the two sides do not share.
+/// Describes what the two sides do not have in common.
 fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
     use PeerIncompatible as P;
     let (fault, detail) = match why {
@@ -205,7 +206,7 @@ fn incompatible(why: &PeerIncompatible) -> (ErrorKind, String) {
         | P::Tls12NotOffered
         | P::Tls12NotOfferedOrEnabled
         | P::SupportedVersionsExtensionRequired
-        // Every client of TLS 1.2 sends it (RFC 5246, section 7.4.1.4.1), and no older one does.
+        // Every TLS 1.2 client sends it (RFC 5246, section 7.4.1.4.1), and no older client does.
         | P::SignatureAlgorithmsExtensionRequired
         | P::Tls13RequiredForQuic => (
             TlsFault::NoCommonVersion,
@@ -264,7 +265,7 @@ fn suites(what: &str, knob: &str) -> (TlsFault, String) {
     (TlsFault::NoCommonSuite, detail)
 }
 
-/// A rule of the protocol that the peer broke.
+/// Describes a rule of the protocol that the peer broke.
 fn misbehaved(why: &PeerMisbehaved) -> (ErrorKind, String) {
     use PeerMisbehaved as P;
     let (fault, expected) = match why {
@@ -274,14 +275,14 @@ fn misbehaved(why: &PeerMisbehaved) -> (ErrorKind, String) {
         P::TooManyEmptyFragments
         | P::TooManyWarningAlertsReceived
         | P::TooManyKeyUpdateRequests
-        | P::TooManyRenegotiationRequests => (TlsFault::Misbehaved, "a peer that gets on with it"),
+        | P::TooManyRenegotiationRequests => (TlsFault::Misbehaved, "a peer that makes progress"),
         P::IllegalTlsInnerPlaintext => (TlsFault::BadRecord, "records with a type"),
         _ => (TlsFault::Misbehaved, "a peer that follows the protocol"),
     };
     (ErrorKind::Tls(fault), format!("expected {expected}, but it did not ({why:?}); {REPORT}"))
 }
 
-/// A certificate that nobody explained, because the verifier of the platform left no notes.
+/// Describes a refused certificate for which the verifier left no notes, as the platform's does not.
 fn certificate_text(why: &CertificateError) -> String {
     format!(
         "expected a certificate that the verifier accepts, but it said: {}; have it issued anew",

@@ -1,17 +1,15 @@
-//! What was agreed on, and who is on the other side.
+//! The result of a handshake: what was negotiated, and the peer's identity.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer;
 
 use crate::text::clean;
+use crate::x509::{Certificate, GeneralName};
 
-/// A version of TLS. Older ones than these are refused: RFC 8996 forbids them.
+/// A version of TLS. Older versions are refused: RFC 8996 forbids them.
 ///
 /// # Examples
 ///
@@ -39,7 +37,7 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// The number alone, so that a list of versions may be one of numbers or of these.
+/// The number alone, so that a list of versions may contain numbers or values of this type.
 impl AsRef<str> for TlsVersion {
     fn as_ref(&self) -> &str {
         match self {
@@ -49,10 +47,10 @@ impl AsRef<str> for TlsVersion {
     }
 }
 
-/// What the two sides of a connection agreed on in their handshake, and who the other one is.
+/// The parameters that the two sides negotiated in their handshake, and the peer's identity.
 ///
-/// A connection gives it as `tls_info` and from `handshake`. It is of the moment when it was asked
-/// for, and a copy: it keeps no connection alive.
+/// A connection returns it from `tls_info` and `handshake`. It is a copy made at that moment, and does not
+/// keep the connection alive.
 #[derive(Debug, Clone)]
 pub struct TlsInfo {
     version: TlsVersion,
@@ -65,7 +63,7 @@ pub struct TlsInfo {
 }
 
 impl TlsInfo {
-    /// Reads what a session that has finished its handshake knows.
+    /// Reads the parameters of a session with a complete handshake.
     pub(crate) fn new(state: &CommonState, server_name: Option<&str>) -> Self {
         Self {
             version: match state.protocol_version() {
@@ -101,37 +99,37 @@ impl TlsInfo {
         &self.cipher_suite
     }
 
-    /// Returns the group of the key exchange: `X25519`. A session that was resumed without a new
+    /// Returns the group of the key exchange: `X25519`. A session that was resumed without a new key
     /// exchange has none.
     pub fn key_exchange_group(&self) -> Option<&str> {
         self.key_exchange_group.as_deref()
     }
 
-    /// Returns the application protocol that was agreed on (ALPN, RFC 7301).
+    /// Returns the negotiated application protocol (ALPN, RFC 7301).
     pub fn alpn(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
     }
 
-    /// Returns the name that a client asked for (SNI, RFC 6066, section 3), on the server's side;
-    /// the name or address that the server's certificate was checked for, on the client's.
+    /// Returns, at a server, the name that the client requested (SNI, RFC 6066, section 3), and at a client
+    /// the name or address that the server's certificate was checked for.
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// Returns the chain that the peer sent, its own certificate first; empty where it sent none.
-    /// Of a resumed session it is the chain of the first one.
+    /// Returns the chain that the peer sent, its own certificate first; empty if it sent none. For a
+    /// resumed session, this is the chain of the original one.
     pub fn peer_certificates(&self) -> &[PeerCertificate] {
         &self.peer_certificates
     }
 
-    /// Tells whether an earlier session was taken up again, without certificates being exchanged (RFC
-    /// 8446, section 2.2; RFC 5246, section 7.3).
+    /// Returns `true` if an earlier session was resumed, without an exchange of certificates (RFC 8446,
+    /// section 2.2; RFC 5246, section 7.3).
     pub fn is_resumed(&self) -> bool {
         self.is_resumed
     }
 }
 
-/// rustls sets its names of TLS 1.3 suites apart by `TLS13_`; IANA's registry does not.
+/// Returns the name in IANA's registry; rustls marks the names of TLS 1.3 suites with `TLS13_`.
 pub(crate) fn suite_name(name: &str) -> String {
     match name.strip_prefix("TLS13_") {
         Some(rest) => format!("TLS_{rest}"),
@@ -141,17 +139,17 @@ pub(crate) fn suite_name(name: &str) -> String {
 
 /// A certificate that a peer sent.
 ///
-/// Its texts are the peer's: control characters are escaped and long ones cut, so they can be
-/// printed, and what was cut ends in `…`. What does not parse as a certificate still has its
-/// [`der`](PeerCertificate::der), and empty texts.
+/// The texts are the peer's: control characters are escaped and long texts cut, so they can be printed; a
+/// text that was cut ends in `…`. Bytes that do not parse as a certificate are available as
+/// [`der`](PeerCertificate::der), with empty texts.
 #[derive(Clone)]
 pub struct PeerCertificate {
     der: Box<[u8]>,
-    parts: Parts,
+    parts: InfoParts,
 }
 
 #[derive(Clone, Default)]
-struct Parts {
+struct InfoParts {
     subject: String,
     issuer: String,
     names: Vec<String>,
@@ -161,16 +159,16 @@ struct Parts {
     public_key: Box<[u8]>,
 }
 
-/// Characters of a subject, an issuer, a name or a serial number, and names of a certificate.
+/// The limits for the characters of one text, and for the names of one certificate.
 const TEXT_MAX: usize = 512;
 const NAMES_MAX: usize = 256;
 
 impl PeerCertificate {
-    /// Reads a certificate; one that does not parse keeps its bytes only.
+    /// Parses a certificate; one that does not parse keeps its bytes only.
     pub(crate) fn parse(der: &[u8]) -> Self {
-        let parts = match X509Certificate::from_der(der) {
-            Ok((_, certificate)) => Parts::of(&certificate),
-            Err(_) => Parts::default(),
+        let parts = match Certificate::read_first(der) {
+            Some((certificate, _)) => InfoParts::of(&certificate),
+            None => InfoParts::default(),
         };
         Self { der: der.into(), parts }
     }
@@ -180,21 +178,21 @@ impl PeerCertificate {
         &self.der
     }
 
-    /// Returns whom it is for: `CN=example.com, O=Example`. At most 512 characters are shown, here, of
-    /// the issuer, of each name and of the serial number.
+    /// Returns the subject: `CN=example.com, O=Example`. This text, the issuer, each name and the serial
+    /// number have at most 512 characters.
     pub fn subject(&self) -> &str {
         &self.parts.subject
     }
 
-    /// Returns who vouches for it.
+    /// Returns the issuer.
     pub fn issuer(&self) -> &str {
         &self.parts.issuer
     }
 
-    /// Returns the subject's alternative names, at most 256 of them: DNS names and IP addresses as
-    /// they are, the rest as `email:`, `URI:` and `DN:`. A DNS name that looks like an address, or has
-    /// characters that names of hosts have not, is written `DNS:192.0.2.1`, so that it cannot be
-    /// taken for anything else.
+    /// Returns the subject's alternative names, at most 256 of them: DNS names and IP addresses as they
+    /// are, the rest as `email:`, `URI:` and `DN:`. A DNS name that looks like an address, or has
+    /// characters that host names do not have, is written `DNS:192.0.2.1`, so that it cannot be taken for
+    /// another kind of name.
     pub fn names(&self) -> &[String] {
         &self.parts.names
     }
@@ -204,59 +202,58 @@ impl PeerCertificate {
         &self.parts.serial
     }
 
-    /// Returns when it becomes valid; `None` where it does not parse.
+    /// Returns the time from which it is valid; `None` if it does not parse, or is before 1970.
     pub fn not_before(&self) -> Option<SystemTime> {
         self.parts.not_before
     }
 
-    /// Returns when it expires; `None` where it does not parse.
+    /// Returns the time at which it expires; `None` if it does not parse, or is before 1970.
     pub fn not_after(&self) -> Option<SystemTime> {
         self.parts.not_after
     }
 
-    /// Returns its public key (DER of `SubjectPublicKeyInfo`): what
-    /// [`Trust::pinned`](crate::Trust::pinned) compares the SHA-256 of.
+    /// Returns the public key (DER of `SubjectPublicKeyInfo`), whose SHA-256
+    /// [`Trust::pinned`](crate::Trust::pinned) compares.
     pub fn public_key(&self) -> &[u8] {
         &self.parts.public_key
     }
 }
 
-impl Parts {
-    fn of(certificate: &X509Certificate<'_>) -> Self {
-        let validity = certificate.validity();
+impl InfoParts {
+    fn of(certificate: &Certificate<'_>) -> Self {
         Self {
-            subject: clean(&certificate.subject().to_string(), TEXT_MAX),
-            issuer: clean(&certificate.issuer().to_string(), TEXT_MAX),
+            subject: clean(&certificate.subject.to_string(), TEXT_MAX),
+            issuer: clean(&certificate.issuer.to_string(), TEXT_MAX),
             names: names_of(certificate),
-            serial: clean(&certificate.raw_serial_as_string(), TEXT_MAX),
-            not_before: system_time(validity.not_before.timestamp()),
-            not_after: system_time(validity.not_after.timestamp()),
-            public_key: certificate.public_key().raw.into(),
+            serial: clean(&certificate.serial(), TEXT_MAX),
+            not_before: certificate.not_before.and_then(system_time),
+            not_after: certificate.not_after.and_then(system_time),
+            public_key: certificate.public_key.der.into(),
         }
     }
 }
 
-/// The alternative names of a certificate as text; none where the extension is missing or broken.
-pub(crate) fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
-    extension.value.general_names.iter().take(NAMES_MAX).map(name_text).collect()
+/// Returns the alternative names of a certificate as text; none if the extension is missing or malformed.
+pub(crate) fn names_of(certificate: &Certificate<'_>) -> Vec<String> {
+    let names = certificate.alternative_names().unwrap_or_default();
+    names.iter().take(NAMES_MAX).map(name_text).collect()
 }
 
 pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::DNSName(name) if is_taken_for_another(name) => {
+        GeneralName::Dns(name) if is_taken_for_another(name) => {
             format!("DNS:{}", clean(name, TEXT_MAX))
         }
-        GeneralName::DNSName(name) => clean(name, TEXT_MAX),
-        GeneralName::IPAddress(bytes) => address_text(bytes),
-        GeneralName::RFC822Name(name) => format!("email:{}", clean(name, TEXT_MAX)),
-        GeneralName::URI(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
-        GeneralName::DirectoryName(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
-        _ => "(a name of another kind)".to_owned(),
+        GeneralName::Dns(name) => clean(name, TEXT_MAX),
+        GeneralName::Address(bytes) => address_text(bytes),
+        GeneralName::Email(name) => format!("email:{}", clean(name, TEXT_MAX)),
+        GeneralName::Uri(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
+        GeneralName::Directory(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
+        GeneralName::Other => "(a name of another kind)".to_owned(),
     }
 }
 
-/// Whether a DNS name would read as an address, or as a name of another kind.
+/// Returns `true` if a DNS name could be read as an address, or as a name of another kind.
 fn is_taken_for_another(name: &str) -> bool {
     let is_usual =
         |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '*');

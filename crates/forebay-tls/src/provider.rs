@@ -1,7 +1,7 @@
-//! Whose cryptography is used, and which part of it.
+//! The provider of cryptography, and the parts of it that are used.
 //!
-//! The provider is always named: what a process installed as its default is neither asked nor
-//! changed, so that two libraries in one program cannot meet there.
+//! The provider is always named. The default provider of the process is neither used nor set, so that two
+//! libraries in one program cannot conflict there.
 
 mod names;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::TlsVersion;
 
-/// What a provider has, the parts that are off by default included.
+/// A provider with all of its parts, including those that are off by default.
 struct Chosen {
     provider: fn() -> CryptoProvider,
     ticketer: fn() -> std::result::Result<Arc<dyn ProducesTickets>, rustls::Error>,
@@ -30,7 +30,7 @@ use rustls::crypto::aws_lc_rs as chosen;
 #[cfg(all(feature = "ring", not(feature = "aws-lc-rs")))]
 use rustls::crypto::ring as chosen;
 
-/// aws-lc-rs where that feature is on, else ring.
+/// aws-lc-rs if that feature is on, ring otherwise.
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 const CHOSEN: Option<Chosen> = Some(Chosen {
     provider: chosen::default_provider,
@@ -52,12 +52,12 @@ impl Chosen {
     }
 }
 
-/// The provider, with what is on by default.
+/// Returns the provider, with the parts that are on by default.
 pub(crate) fn provider() -> Result<Arc<CryptoProvider>> {
     Ok(Arc::new((Chosen::get()?.provider)()))
 }
 
-/// SHA-256. A provider has its digests in its suites, be they wanted or not.
+/// Returns SHA-256. A provider's digests are found through its suites, whether or not these are used.
 pub(crate) fn sha256() -> Result<&'static dyn Hash> {
     let suites = Chosen::get()?.suites.iter().filter_map(SupportedCipherSuite::tls13);
     let mut digests = suites.map(|suite| suite.common.hash_provider);
@@ -67,7 +67,7 @@ pub(crate) fn sha256() -> Result<&'static dyn Hash> {
     })
 }
 
-/// Keys for tickets that hold the whole session: made at random, changed every six hours.
+/// Makes keys for tickets that contain the whole session; they are random and change every six hours.
 pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTickets>> {
     (Chosen::get()?.ticketer)().map_err(|error| {
         Error::new(ErrorKind::System, operation)
@@ -78,13 +78,13 @@ pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTicket
 
 /// The parts of the provider that a user wants, by name. `None`: all that are on by default.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedCryptography {
     pub(crate) cipher_suites: Option<Vec<String>>,
     pub(crate) versions: Option<Vec<String>>,
     pub(crate) key_exchange_groups: Option<Vec<String>>,
 }
 
-/// A provider cut down to what is wanted. Each of its versions has a suite and a group.
+/// A provider reduced to the wanted parts. Each of its versions has a suite and a group.
 #[derive(Debug, Clone)]
 pub(crate) struct Cryptography {
     pub(crate) provider: Arc<CryptoProvider>,
@@ -92,14 +92,14 @@ pub(crate) struct Cryptography {
 }
 
 impl Cryptography {
-    /// Everything that is on by default.
+    /// Returns everything that is on by default.
     pub(crate) fn of_default() -> Result<Self> {
         Ok(Self { provider: provider()?, versions: rustls::DEFAULT_VERSIONS.to_vec() })
     }
 
-    /// Cuts the provider down. Whatever was named is there afterwards and can be used, or it is an
-    /// error: a suite that no version goes with would be an option that silently does nothing.
-    pub(crate) fn of(wanted: &Wanted, operation: &'static str) -> Result<Self> {
+    /// Reduces the provider to the wanted parts. Every part that was named is there afterwards and can be
+    /// used, or this fails: a suite that no version can use would be an option that silently does nothing.
+    pub(crate) fn of(wanted: &WantedCryptography, operation: &'static str) -> Result<Self> {
         let invalid =
             |detail: String| Error::new(ErrorKind::InvalidInput, operation).with_detail(detail);
         let chosen = Chosen::get()?;
@@ -132,13 +132,13 @@ impl Cryptography {
         if let Some(why) = first_useless(&provider, wanted, &versions) {
             return Err(invalid(why));
         }
-        // What is left over of the defaults and goes with no version is not offered.
+        // Defaults that cannot be used with any of the versions are not offered.
         provider.cipher_suites.retain(|suite| versions.contains(&suite.version()));
         provider.kx_groups.retain(|group| goes_with(*group, &versions));
         Ok(Self { provider: Arc::new(provider), versions })
     }
 
-    /// Names what is left, for `Debug`.
+    /// Returns the names of the remaining parts, for `Debug`.
     pub(crate) fn names(&self) -> impl std::fmt::Debug {
         let versions = self.versions.iter().map(|version| names::ours(version));
         let suites =
@@ -148,7 +148,7 @@ impl Cryptography {
     }
 }
 
-/// Says what a version lacks.
+/// Checks that a version has a suite and a group, and says what is missing.
 fn usable(provider: &CryptoProvider, version: TlsVersion) -> std::result::Result<(), String> {
     let supported = names::supported(version);
     if !provider.cipher_suites.iter().any(|suite| suite.version() == supported) {
@@ -170,10 +170,10 @@ fn goes_with(group: &dyn SupportedKxGroup, versions: &[&'static SupportedProtoco
     versions.iter().any(|version| group.usable_for_version(version.version))
 }
 
-/// Looks for a suite or a group that was named and can never be used.
+/// Finds a suite or a group that was named and can never be used.
 fn first_useless(
     provider: &CryptoProvider,
-    wanted: &Wanted,
+    wanted: &WantedCryptography,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Option<String> {
     let listed = || {

@@ -1,7 +1,6 @@
 //! Certificates for the tests of this crate, made when they are needed.
 //!
-//! They are valid today and at the fixed time that some tests ask for: whoever tests a date sets
-//! it.
+//! They are valid today and at the fixed time that some tests use; a test about dates sets its own.
 
 mod files;
 
@@ -14,7 +13,7 @@ use crate::Trust;
 
 pub(crate) use files::{Directory, assert_hides};
 
-/// An authority with its key, and how it was made.
+/// An authority with its key and its parameters.
 pub(crate) struct Authority {
     pub(crate) params: CertificateParams,
     pub(crate) key: KeyPair,
@@ -30,7 +29,7 @@ pub(crate) struct Issued {
 }
 
 impl Authority {
-    /// A root.
+    /// Makes a root.
     pub(crate) fn new(name: &str) -> Self {
         Self::root_with(name, |_| {})
     }
@@ -41,7 +40,7 @@ impl Authority {
         Self { params, key, der }
     }
 
-    /// An authority below this one.
+    /// Makes an authority below this one.
     pub(crate) fn authority(&self, name: &str) -> Self {
         self.authority_with(name, |_| {})
     }
@@ -64,17 +63,17 @@ impl Authority {
         pem(&self.der)
     }
 
-    /// The trust of whoever has this root, and no other.
+    /// Returns trust in this root only.
     pub(crate) fn trust(&self) -> Trust {
         Trust::roots_pem(self.pem()).unwrap()
     }
 
-    /// A certificate for these names with its key, and with nothing wrong about it.
+    /// Issues a valid certificate for these names, with its key.
     pub(crate) fn issue(&self, names: &[&str]) -> Issued {
         self.issue_with(&KeyPair::generate().unwrap(), names, |_| {})
     }
 
-    /// The same for a key, and altered.
+    /// Issues a certificate for a key, with changed parameters.
     pub(crate) fn issue_with(
         &self,
         key: &KeyPair,
@@ -92,7 +91,7 @@ impl Authority {
         }
     }
 
-    /// A certificate for these names where nobody asks for its key.
+    /// Issues a certificate for these names, for tests that need no key.
     pub(crate) fn leaf(&self, names: &[&str]) -> CertificateDer<'static> {
         self.leaf_with(names, |_| {})
     }
@@ -116,13 +115,13 @@ impl Authority {
 }
 
 impl Issued {
-    /// Certificate and key in one text.
+    /// Returns the certificate and the key in one text.
     pub(crate) fn both(&self) -> String {
         format!("{}{}", self.pem, self.key_pem)
     }
 }
 
-/// Parameters with nothing wrong about them, for a subject of this name.
+/// Returns valid parameters, for a subject of this name.
 pub(crate) fn named(name: &str, alternative: &[&str]) -> CertificateParams {
     let names: Vec<String> = alternative.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).unwrap();
@@ -138,12 +137,12 @@ fn authority(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Certifi
     params
 }
 
-/// A certificate that its own key has signed.
+/// Makes a certificate that is signed with its own key.
 pub(crate) fn self_signed(params: &CertificateParams) -> CertificateDer<'static> {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
 }
 
-/// The text form of what may be a certificate; the words around it are all that matters here.
+/// Returns the PEM form of bytes, which need not be a certificate.
 pub(crate) fn pem(der: &[u8]) -> String {
     let body = base64_lines(der);
     format!("-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")

@@ -1,14 +1,15 @@
-//! What a peer wrote, made fit for a message: no control characters, and no more than so much.
+//! Makes a peer's text fit for a message: no control characters, and a limited length.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use x509_parser::time::ASN1Time;
+use der::DateTime;
 
-/// What one name may take of a message. The longest DNS name has 253 characters.
+/// The longest part of a message that one name may take. The longest DNS name has 253 characters.
 pub(crate) const NAME_MAX: usize = 256;
 
-/// Escapes what could move a terminal's cursor or turn its writing around, and cuts at `max`
-/// characters of the original.
+/// Escapes characters that could move a terminal's cursor or change its writing direction, and cuts after
+/// `max` characters of the original.
 pub(crate) fn clean(text: &str, max: usize) -> String {
     let mut out = String::with_capacity(text.len().min(max));
     for (count, char) in text.chars().enumerate() {
@@ -25,8 +26,8 @@ pub(crate) fn clean(text: &str, max: usize) -> String {
     out
 }
 
-/// The marks and overrides of bidirectional text, and what has no width: with them a name can be
-/// made to read as another.
+/// Returns `true` for the marks and overrides of bidirectional text and for characters without width, which
+/// can make a name look like another.
 fn turns_writing(char: char) -> bool {
     matches!(
         char,
@@ -42,7 +43,7 @@ fn turns_writing(char: char) -> bool {
     )
 }
 
-/// Joins names for a sentence: `a, b and c`, and says how many more there are above `max`.
+/// Joins names for a sentence: `a, b and c`, with the number of further names above `max`.
 pub(crate) fn list(names: &[impl AsRef<str>], max: usize) -> String {
     let shown = names.len().min(max);
     let more = names.len() - shown;
@@ -62,22 +63,20 @@ pub(crate) fn list(names: &[impl AsRef<str>], max: usize) -> String {
     out
 }
 
-/// A time as everybody's clock shows it, of seconds since 1970.
+/// Formats seconds since 1970 as a date and time in UTC.
 pub(crate) fn utc(seconds: i64) -> String {
-    match ASN1Time::from_timestamp(seconds) {
-        Ok(time) => {
-            let time = time.to_datetime();
-            format!(
-                "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-                time.year(),
-                u8::from(time.month()),
-                time.day(),
-                time.hour(),
-                time.minute(),
-                time.second()
-            )
-        }
-        Err(_) => format!("{seconds} s after 1970"),
+    let since_1970 = u64::try_from(seconds).ok().map(Duration::from_secs);
+    match since_1970.and_then(|time| DateTime::from_unix_duration(time).ok()) {
+        Some(time) => format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minutes(),
+            time.seconds()
+        ),
+        None => format!("{seconds} s after 1970"),
     }
 }
 

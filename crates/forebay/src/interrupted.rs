@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Runs a system call until no signal interrupts it (`EINTR`, `signal(7)`).
+/// Repeats a system call until no signal interrupts it (`EINTR`, `signal(7)`).
 pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

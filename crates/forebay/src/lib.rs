@@ -3,8 +3,8 @@
 //! Start with [`run`] and [`SelectorManager`]; listen and connect with
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
-//! [`ByteWriteChannel`]. Ktor's names find their counterparts in a search, and stand side by side with
-//! them in the repository, in `docs/coming-from-ktor.md`.
+//! [`ByteWriteChannel`]. A search for Ktor's names finds their counterparts; the repository has a table of
+//! both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
@@ -32,9 +32,9 @@
 //!
 //! # TLS
 //!
-//! A connection becomes a secure one by [`tls`](Socket::tls), and all those of a listener by
-//! [`ServerSocket::tls`]. A client checks, unless it is told otherwise, that the server's certificate
-//! is from an authority that the system trusts, and for the host that was connected to.
+//! [`tls`](Socket::tls) makes a connection secure, and [`ServerSocket::tls`] all connections of a listener.
+//! By default a client checks that the server's certificate is issued by an authority that the system
+//! trusts, and for the host that was connected to.
 //!
 //! ```
 //! # use forebay::certificates::Authority;
@@ -61,55 +61,54 @@
 //! # forebay::Result::Ok(())
 //! ```
 //!
-//! Whether a certificate was revoked is not checked, neither by CRL nor by OCSP, except where the
-//! system's own verifier does it ([`Trust`]). What cannot be told by a refusal is told by the
-//! protocol: an end without `close_notify` is an error
-//! ([`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify)), because anybody in between can make one.
+//! Revocation is not checked, neither by CRL nor by OCSP, except where the system's own verifier does so
+//! ([`Trust`]). An end without `close_notify` is an error
+//! ([`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify)), because an attacker on the way can cause one.
 //!
 //! # Ends
 //!
-//! The verbs mean the same on TCP, on Unix sockets, over TLS and in memory, may be said twice, and in
-//! any task.
+//! These calls mean the same on TCP, on Unix sockets, over TLS and in memory. They may be repeated, and
+//! made in any task.
 //!
 //! | call | what it does | what it waits for |
 //! |---|---|---|
 //! | [`flush`](ByteWriteChannel::flush) | sends | the system has accepted what was written before |
 //! | [`finish`](ByteWriteChannel::finish) | sends, then the end mark; reading goes on | the same |
-//! | [`close`](Socket::close) | finishes, discards input, frees the socket | the peer has all, or a limit of closing |
+//! | [`close`](Socket::close) | finishes, discards input, frees the socket | the peer has everything, or a limit of closing |
 //! | [`close_within`](Socket::close_within) | the same | for at most the time given |
-//! | [`abort`](Socket::abort) | throws away what is queued, and resets | nothing |
+//! | [`abort`](Socket::abort) | drops what is queued, and resets | nothing |
 //! | dropping the writer | finishes in the background | – |
 //! | dropping the last handle | closes in the background | – |
 //! | leaving a handler by `?` | the same: half a reply has a clean end | – |
 //! | dropping the writer, or leaving by `?`, after [`abort_on_drop`](ByteWriteChannel::abort_on_drop) | resets, unless it has finished | – |
 //! | dropping either while the task panics | resets | – |
 //!
-//! What a write has accepted is sent, or an error says that it was not: half a message is never
-//! signed off with an end mark. One exception is the system's: a Unix socket knows no reset
-//! (`unix(7)`), so there the peer of an abort sees an end, unless input was left unread here.
+//! What a write has accepted is sent, or an error says that it was not; half a message never gets an end
+//! mark. The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an
+//! abort sees an end, unless input was left unread here.
 //!
-//! A handler that leaves by `?` in the middle of a reply drops its writer, and its peer cannot tell what
-//! it got from a complete reply, unless the protocol has a length or a closing line. Where the end of
-//! the stream is the end of the message, say `abort_on_drop` first and `finish` last; there is an
-//! example at [`SelectorManager::spawn`]. A block of [`SelectorManager::writer`] needs neither: the
-//! error that it leaves by is what its reader gets.
+//! A handler that leaves by `?` in the middle of a reply drops its writer, and its peer cannot distinguish
+//! what it received from a complete reply, unless the protocol has a length or a closing line. If the end
+//! of the stream is the end of the message, call `abort_on_drop` first and `finish` last;
+//! [`SelectorManager::spawn`] has an example. A block of [`SelectorManager::writer`] needs neither: its
+//! reader gets the error with which it leaves.
 //!
-//! Over TLS the end mark is `close_notify` and, behind it, the transport's own. Each direction ends by
-//! itself, in both versions: a client that has finished still reads. Sending means that the system has
+//! Over TLS the end mark is `close_notify`, followed by the transport's own. Each direction ends by itself,
+//! in both versions: a client that has finished still reads. Data counts as sent when the system has
 //! accepted the records.
 //!
-//! Some servers do not answer a client that has finished, and some say no `close_notify`; which ones, and
-//! what else other software does differently, is listed in the repository, in `docs/foreign-peers.md`.
+//! Some servers do not answer a client that has finished, and some send no `close_notify`. The repository
+//! lists them, with other differences of other software, in `docs/foreign-peers.md`.
 //!
 //! # Limits
 //!
 //! | what | at most | set by |
 //! |---|---|---|
-//! | connecting, in all; a name's addresses share it | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
+//! | connecting, in total; a name's addresses share it | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
 //! | closing, while the peer acknowledges nothing | 10 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
-//! | closing, in all | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
-//! | closing throws input away | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
-//! | connections closing without an owner | 1,024 | [`lingering_max`](SelectorBuilder::lingering_max) |
+//! | closing, in total | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
+//! | input that closing discards | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
+//! | connections closing without an owner | 1,024 | [`background_closes_max`](SelectorBuilder::background_closes_max) |
 //! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |
 //! | TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |
 //! | TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |
@@ -119,10 +118,10 @@
 //! | calls that may block forever, at once | 512, one more is refused | [`blocking_max`](SelectorBuilder::blocking_max) |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
-//! Those of channels are [here](forebay_io#memory).
+//! The limits of channels are [here](forebay_io#memory).
 //!
-//! Every asynchronous call says what happens when its future is dropped: the four words are defined
-//! [here](forebay_io#cancel-safety).
+//! Every asynchronous call documents what happens when its future is dropped, with one of five words that
+//! are defined [here](forebay_io#cancel-safety).
 
 #![forbid(unsafe_code)]
 
@@ -136,10 +135,11 @@ mod sync;
 mod task;
 pub mod testing;
 mod time;
+mod worker;
 
 pub use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
-    Result, Staged, Staging, TlsFault, pipe, write_fmt, write_line,
+    ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
+    LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]

@@ -4,13 +4,13 @@ use std::sync::{MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::sync::{Mutex, RwLock};
 
-/// Locks, ignoring poison: no user code runs under our locks, so a panic while one is held is a
-/// defect of ours that has been reported already.
+/// Locks, ignoring poison: no user code runs under these locks, so a panic while one is held is a bug of
+/// this library that has already been reported.
 pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reaches what a lock guards without locking, ignoring poison.
+/// Accesses a lock's value without locking, ignoring poison.
 pub(crate) fn get_mut<T>(mutex: &mut Mutex<T>) -> &mut T {
     mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
@@ -20,7 +20,7 @@ pub(crate) fn read<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks for sole use, ignoring poison.
+/// Locks for exclusive use, ignoring poison.
 pub(crate) fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The functions at the crate's root, for the selector of the current thread.
+//! The functions at the crate's root, which use the selector of the current thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use forebay_io::{Error, Result};
 
 use crate::net::{self, Connection};
-use crate::selector::{SelectorManager, current_selector};
+use crate::selector::{SelectorManager, Shared};
 use crate::task::JoinHandle;
 use crate::time::{self, Interval, Sleep};
 
-/// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it
-/// returns ([`SelectorManager::close`]): tasks that still run get `Closed` from what they wait for, then
-/// the drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted
-/// is sent.
+/// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it returns
+/// ([`SelectorManager::close`]): the waits of tasks that still run return `Closed`, the tasks have the
+/// drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted is
+/// sent.
 ///
-/// No signal is handled and none is blocked: one that the program handles disturbs nothing, and one
-/// that it does not handle, `SIGTERM` for instance, does what it always does (`signal(7)`).
+/// No signal is handled and none is blocked: a signal that the program handles disturbs nothing, and a
+/// signal that it does not handle, such as `SIGTERM`, has its usual effect (`signal(7)`).
 ///
 /// # Errors
 ///
-/// What `main` returns, of any type that is made from an [`Error`]; and
-/// [`Exhausted`](crate::ErrorKind::Exhausted) when there is no descriptor left for a selector.
+/// The error that `main` returns, of any type that can be made from an [`Error`]; and
+/// [`Exhausted`](crate::ErrorKind::Exhausted) if there is no descriptor left for a selector.
 ///
 /// # Panics
 ///
-/// Inside another `run`, `block_on` or a task: the thread would wait for itself. A panic of `main`
-/// goes on.
+/// Panics inside another `run`, `block_on` or a task, because the thread would wait for itself. A panic of
+/// `main` is resumed.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ pub fn run<T, E: From<Error>>(
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's.
+/// Panics on a thread that does not belong to a selector.
 ///
 /// # Examples
 ///
@@ -63,29 +63,29 @@ pub fn run<T, E: From<Error>>(
 /// # forebay::Result::Ok(())
 /// ```
 pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
-    current_selector("spawn").spawn(true, task)
+    Shared::current("spawn").spawn(true, task)
 }
 
-/// Starts a task that ends in a value; see [`SelectorManager::spawn_value`].
+/// Starts a task that returns a value; see [`SelectorManager::spawn_value`].
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's.
+/// Panics on a thread that does not belong to a selector.
 pub fn spawn_value<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
-    current_selector("spawn_value").spawn_value(task)
+    Shared::current("spawn_value").spawn_value(task)
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's.
+/// Panics on a thread that does not belong to a selector.
 ///
 /// # Cancel safety
 ///
-/// Releases: a dropped sleep takes its timer with it.
+/// Releases: a dropped sleep removes its timer.
 ///
 /// # Examples
 ///
@@ -99,10 +99,10 @@ pub fn spawn_value<T: Send + 'static>(
 /// # forebay::Result::Ok(())
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    current_selector("sleep").sleep(duration)
+    Shared::current("sleep").sleep(duration)
 }
 
-/// Runs a future, but no longer than `duration`; see [`SelectorManager::timeout`].
+/// Runs a future for at most `duration`; see [`SelectorManager::timeout`].
 ///
 /// # Errors
 ///
@@ -110,45 +110,45 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// When polled first on a thread that is not a selector's.
+/// Panics when it is first polled on a thread that does not belong to a selector.
 ///
 /// # Cancel safety
 ///
-/// Releases its timer; for the rest, what the future promises when it is dropped.
+/// Releases its timer; besides, the future's own promise applies.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
-    let timers = Arc::clone(current_selector("timeout").timers());
+    let timers = Arc::clone(Shared::current("timeout").timers());
     time::timeout(timers, duration, future).await
 }
 
-/// Runs any future, but no longer than `duration`; `None` when the time was up first. See
+/// Runs any future for at most `duration`; returns `None` if the time is up first. See
 /// [`SelectorManager::within`].
 ///
 /// # Panics
 ///
-/// When polled first on a thread that is not a selector's.
+/// Panics when it is first polled on a thread that does not belong to a selector.
 ///
 /// # Cancel safety
 ///
 /// As [`timeout`].
 pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    let timers = Arc::clone(current_selector("within").timers());
+    let timers = Arc::clone(Shared::current("within").timers());
     time::within(timers, duration, future).await
 }
 
-/// A regular beat; see [`SelectorManager::interval`].
+/// Makes regular ticks; see [`SelectorManager::interval`].
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's.
+/// Panics on a thread that does not belong to a selector.
 pub fn interval(period: Duration) -> Interval {
-    Interval::new(Arc::clone(current_selector("interval").timers()), period)
+    Interval::new(Arc::clone(Shared::current("interval").timers()), period)
 }
 
-/// A connection in memory, for the current thread's selector; see [`SelectorManager::duplex`].
+/// Makes a connection in memory for the current thread's selector; see [`SelectorManager::duplex`].
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's, and if `capacity` is zero.
+/// Panics on a thread that does not belong to a selector, and if `capacity` is zero.
 ///
 /// # Examples
 ///
@@ -162,14 +162,14 @@ pub fn interval(period: Duration) -> Interval {
 /// # forebay::Result::Ok(())
 /// ```
 pub fn duplex(capacity: usize) -> (Connection, Connection) {
-    net::duplex(&current_selector("duplex"), capacity)
+    net::duplex(&Shared::current("duplex"), capacity)
 }
 
-/// The time by the selector's clock; see [`SelectorManager::now`].
+/// Returns the time of the selector's clock; see [`SelectorManager::now`].
 ///
 /// # Panics
 ///
-/// On a thread that is not a selector's.
+/// Panics on a thread that does not belong to a selector.
 pub fn now() -> Instant {
-    current_selector("now").timers().now()
+    Shared::current("now").timers().now()
 }

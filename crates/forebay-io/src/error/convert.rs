@@ -1,11 +1,11 @@
-//! To and from `std::io::Error`: a round trip keeps the kind and the message.
+//! Conversions from and to `std::io::Error`. A round trip keeps the kind and the message.
 
 use std::io;
 
 use super::{Error, ErrorKind};
 
 impl Error {
-    /// Translates an error of the operating system, naming the call it came from.
+    /// Converts an error of the operating system, naming the call that returned it.
     pub fn from_io(operation: &'static str, error: io::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(ours) => ours,
@@ -14,10 +14,11 @@ impl Error {
     }
 }
 
-/// Sorts by the system's word; the few that `std` leaves without a kind go by their number.
+/// Maps the kinds of `std`; the few errors that have no stable kind there are mapped by their number.
 fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::ConnectionReset
+        // `EPIPE` and `ECONNABORTED` are reported by calls that come after the reset itself.
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => ErrorKind::Reset,
         io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
@@ -40,7 +41,7 @@ fn kind_of(error: &io::Error) -> ErrorKind {
     }
 }
 
-// The numbers of ENFILE and EMFILE are the same on every Unix; ENOBUFS is not.
+// ENFILE and EMFILE have the same number on every Unix; ENOBUFS does not.
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -1,81 +1,81 @@
-//! What went wrong, and whose fault it was.
+//! Error kinds, and the party responsible for each.
 
 use std::fmt;
 
 use super::TlsFault;
 
-/// Who has to act on an error.
+/// The party that has to act on an error.
 ///
-/// Ask for it with [`ErrorKind::fault`]. A server usually ends the connection on [`Peer`] and
-/// [`Closed`], and tells a person about the rest.
+/// Returned by [`ErrorKind::fault`]. A server usually just ends the connection on [`Peer`] and [`Closed`],
+/// and reports the rest to a person.
 ///
 /// [`Peer`]: Fault::Peer
 /// [`Closed`]: Fault::Closed
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The other side did it: it reset, refused, went silent or ended too early.
+    /// The other side: it reset, refused, went silent or ended too early.
     Peer,
-    /// The calling program did it: a bad argument, a channel opened twice, a panic.
+    /// The calling program: an invalid argument, a channel opened twice, a panic.
     Caller,
-    /// A limit of ours was reached. The message names the limit and the knob that sets it.
+    /// A limit of this side was reached. The message names the limit and the setting that changes it.
     Limit,
-    /// The operating system refused: a port in use, no permission, no descriptors left.
+    /// The operating system: a port in use, a missing permission, no descriptors left.
     System,
-    /// We closed it ourselves: the socket, the selector or the task.
+    /// This side had closed the socket, the selector or the task.
     Closed,
 }
 
 /// The kind of an [`Error`](crate::Error).
 ///
-/// New kinds may be added, so a `match` needs a wildcard arm; the predicates of
-/// [`Error`](crate::Error) and [`ErrorKind::fault`] stay complete.
+/// New kinds may be added, so a `match` needs a wildcard arm. The predicates of [`Error`](crate::Error) and
+/// [`ErrorKind::fault`] cover new kinds as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The peer reset the connection, or it is known to be gone (`ECONNRESET`, `EPIPE`,
-    /// `ECONNABORTED`).
+    /// The peer reset the connection, or is known to be gone (`ECONNRESET`, `EPIPE`, `ECONNABORTED`).
     Reset,
     /// The peer refused the connection (`ECONNREFUSED`).
     Refused,
     /// A deadline passed.
     TimedOut,
-    /// The input ended before a complete item was there. Everything available stays readable.
+    /// The input ended before an item was complete. The available bytes stay readable.
     UnexpectedEnd {
-        /// Bytes the call needed in all.
+        /// Bytes that the call needed in total.
         needed: u64,
-        /// Bytes that were there when the input ended.
+        /// Bytes that were available when the input ended.
         available: u64,
     },
     /// A line is not UTF-8. Its bytes stay readable.
     InvalidUtf8 {
-        /// Offset in bytes of the first invalid sequence, counted from the start of the line.
+        /// Offset of the first invalid sequence, in bytes from the start of the line.
         offset: u64,
     },
-    /// An argument makes no sense: an address that does not parse, a size of zero.
+    /// An argument is invalid: an address that does not parse, a size of zero.
     InvalidInput,
-    /// A channel of this socket was opened before; each can be opened once.
+    /// This channel of the socket was opened before; each channel can be opened once.
     AlreadyOpened,
-    /// A slice above the item limit was accepted only in part, because its future was dropped
-    /// half-way.
+    /// Only part of a slice above the item limit was accepted or read, because the future was dropped
+    /// before it was complete.
     Incomplete {
-        /// Bytes that had been accepted or taken when the future was dropped.
+        /// Bytes that had been accepted or read when the future was dropped.
         accepted: u64,
         /// Bytes of the whole item.
         of: u64,
     },
-    /// This platform, or this build without some feature, cannot do it.
+    /// This platform, or this build without some feature, does not support the call.
     Unsupported,
     /// The task panicked.
     Panicked,
-    /// A line has more content than the channel's line limit. The channel stands before the line.
+    /// A line has more content than the channel's line limit. The channel stays positioned at the start of
+    /// the line.
     LineTooLong {
         /// The limit, in bytes of content.
         limit: u64,
     },
-    /// An item is larger, or there are more of something, than a limit allows.
+    /// An item is too large, or there are too many of something.
     LimitExceeded {
-        /// The limit: in bytes for an item, in handshakes for those of TLS.
+        /// The limit: in bytes for an item, a count for TLS handshakes.
         limit: u64,
     },
     /// The local address is in use (`EADDRINUSE`).
@@ -86,33 +86,34 @@ pub enum ErrorKind {
     PermissionDenied,
     /// A name does not resolve, or a path does not exist.
     NotFound,
-    /// Whether a name exists could not be found out: its name servers failed, refused or were silent
+    /// A name could not be looked up, because its name servers failed, refused or did not answer
     /// (`EAI_AGAIN`, `EAI_FAIL`). A later look-up may succeed.
     LookUpFailed,
-    /// No route leads there (`ENETUNREACH`, `EHOSTUNREACH`).
+    /// There is no route to the address (`ENETUNREACH`, `EHOSTUNREACH`).
     Unreachable,
-    /// The machine has none left: descriptors, memory, buffers (`EMFILE`, `ENFILE`, `ENOBUFS`,
+    /// A resource of the system is exhausted: descriptors, memory, buffers (`EMFILE`, `ENFILE`, `ENOBUFS`,
     /// `ENOMEM`).
     Exhausted,
-    /// Any other error of the operating system. The message holds its text.
+    /// Any other error of the operating system. The message contains the system's text.
     System,
     /// The channel, socket or selector was closed on this side.
     Closed,
     /// The task was aborted, or its selector was closed.
     Cancelled,
-    /// TLS was refused, by either side, or cannot go on; [`TlsFault`] says why.
+    /// TLS was refused by one of the sides, or cannot continue; [`TlsFault`] gives the reason.
     Tls(TlsFault),
-    /// A TLS connection ended without its `close_notify`: somebody may have cut it (RFC 8446,
-    /// section 6.1). What came before the end is intact.
+    /// A TLS connection ended without `close_notify`, so the end may be an attacker's truncation (RFC 8446,
+    /// section 6.1). The data received before the end is intact.
     EndedWithoutNotify,
-    /// An error of the calling program, carried through (see [`Error::other`](crate::Error::other)).
+    /// An error of the calling program (see [`Error::other`](crate::Error::other)).
     Other,
 }
 
 impl ErrorKind {
-    /// Tells who has to act.
+    /// Returns the party that has to act on the error.
     pub const fn fault(self) -> Fault {
         match self {
+            // The one TLS fault that is a limit comes first; the arm below takes all others.
             Self::LineTooLong { .. }
             | Self::LimitExceeded { .. }
             | Self::Tls(TlsFault::KeysExhausted) => Fault::Limit,
@@ -157,7 +158,7 @@ impl fmt::Display for ErrorKind {
             Self::InvalidInput => f.write_str("invalid argument"),
             Self::AlreadyOpened => f.write_str("already opened; a channel can be opened once"),
             Self::Incomplete { accepted, of } => {
-                write!(f, "an item was dropped half-way, after {accepted} of {of} bytes")
+                write!(f, "the item is incomplete: dropped after {accepted} of {of} bytes")
             }
             Self::Unsupported => f.write_str("not supported by this platform or build"),
             Self::Panicked => f.write_str("the task panicked"),
@@ -171,7 +172,7 @@ impl fmt::Display for ErrorKind {
             Self::NotFound => f.write_str("not found"),
             Self::LookUpFailed => f.write_str("the name could not be looked up"),
             Self::Unreachable => f.write_str("no route to the address"),
-            Self::Exhausted => f.write_str("the system has none left"),
+            Self::Exhausted => f.write_str("a resource is exhausted"),
             Self::System => f.write_str("system error"),
             Self::Closed => f.write_str("closed"),
             Self::Cancelled => f.write_str("cancelled"),

@@ -14,15 +14,16 @@ use std::sync::Arc;
 pub use kind::{ErrorKind, Fault};
 pub use tls::TlsFault;
 
-/// What every fallible call of forebay returns.
+/// The result of every fallible call of forebay.
 pub type Result<T> = std::result::Result<T, Error>;
 
-type Cause = Arc<dyn StdError + Send + Sync>;
+type Underlying = Arc<dyn StdError + Send + Sync>;
 
-/// An error: its kind, what was tried, with which address, and what the system said.
+/// An error: its kind, the operation that failed, the address it concerned, and the system's message.
 ///
-/// One word wide and cheap to clone, because the two halves of a connection report the same cause.
-/// Match on [`kind`](Error::kind) or ask the predicates; print it for a person.
+/// It is one word wide and cheap to clone, because both halves of a connection report the same cause. Match
+/// on [`kind`](Error::kind) or use the predicates (`is_timeout`, `is_reset`, ..); its `Display` output is
+/// meant for people.
 ///
 /// # Examples
 ///
@@ -45,11 +46,11 @@ struct Inner {
     address: Option<Box<str>>,
     detail: Option<Cow<'static, str>>,
     context: Vec<Cow<'static, str>>,
-    cause: Option<Cause>,
+    cause: Option<Underlying>,
 }
 
 impl Error {
-    /// Makes an error of a kind; `operation` is the call that failed, as a user knows it.
+    /// Makes an error of a kind. `operation` is the name of the call that failed, as the user knows it.
     pub fn new(kind: ErrorKind, operation: &'static str) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -61,7 +62,7 @@ impl Error {
         }))
     }
 
-    /// Carries an error of the calling program through forebay's results.
+    /// Wraps an error of the calling program, so that it can be returned through forebay's results.
     ///
     /// # Examples
     ///
@@ -73,28 +74,28 @@ impl Error {
         Self::new(ErrorKind::Other, "").with_cause(cause)
     }
 
-    /// Names the address the operation was about.
+    /// Sets the address that the operation concerned.
     #[must_use]
     pub fn with_address(mut self, address: impl fmt::Display) -> Self {
         self.inner().address = Some(address.to_string().into());
         self
     }
 
-    /// Says more than the kind alone: what was found, which knob changes it.
+    /// Sets the detail: what was found, and which setting changes it.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.inner().detail = Some(detail.into());
         self
     }
 
-    /// Keeps the error below as the [`source`](std::error::Error::source).
+    /// Sets the underlying error, available as the [`source`](std::error::Error::source).
     #[must_use]
     pub fn with_cause(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner().cause = Some(Arc::from(cause.into()));
         self
     }
 
-    /// Says what the program was doing; the newest context is printed first.
+    /// Adds what the program was doing. The context added last is printed first.
     #[must_use]
     pub fn context(mut self, context: impl Into<Cow<'static, str>>) -> Self {
         self.inner().context.push(context.into());
@@ -105,22 +106,22 @@ impl Error {
         Arc::make_mut(&mut self.0)
     }
 
-    /// The kind, for a `match`.
+    /// Returns the kind, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The call that failed; empty for [`Error::other`].
+    /// Returns the name of the call that failed; empty for [`Error::other`].
     pub fn operation(&self) -> &'static str {
         self.0.operation
     }
 
-    /// The address the call was about, as text, where there was one.
+    /// Returns the address that the call concerned, as text, if there was one.
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }
 
-    /// What was wrong with the TLS of the other side, where that is the kind.
+    /// Returns the reason why TLS failed, if the kind is [`ErrorKind::Tls`].
     pub fn tls_fault(&self) -> Option<TlsFault> {
         match self.kind() {
             ErrorKind::Tls(fault) => Some(fault),
@@ -128,47 +129,47 @@ impl Error {
         }
     }
 
-    /// True when a deadline passed.
+    /// Returns `true` if a deadline passed.
     pub fn is_timeout(&self) -> bool {
         matches!(self.kind(), ErrorKind::TimedOut)
     }
 
-    /// True when this side had closed the channel, socket or selector.
+    /// Returns `true` if this side had closed the channel, socket or selector.
     pub fn is_closed(&self) -> bool {
         matches!(self.kind(), ErrorKind::Closed)
     }
 
-    /// True when the peer reset the connection.
+    /// Returns `true` if the peer reset the connection.
     pub fn is_reset(&self) -> bool {
         matches!(self.kind(), ErrorKind::Reset)
     }
 
-    /// True when the input ended in the middle of an item.
+    /// Returns `true` if the input ended in the middle of an item.
     pub fn is_end(&self) -> bool {
         matches!(self.kind(), ErrorKind::UnexpectedEnd { .. })
     }
 
-    /// True when a limit of ours was reached.
+    /// Returns `true` if a limit of this side was reached.
     pub fn is_limit(&self) -> bool {
         self.kind().fault() == Fault::Limit
     }
 
-    /// True when a line has more content than the line limit.
+    /// Returns `true` if a line has more content than the line limit.
     pub fn is_line_too_long(&self) -> bool {
         matches!(self.kind(), ErrorKind::LineTooLong { .. })
     }
 
-    /// True when the peer refused the connection.
+    /// Returns `true` if the peer refused the connection.
     pub fn is_refused(&self) -> bool {
         matches!(self.kind(), ErrorKind::Refused)
     }
 
-    /// True when the task panicked.
+    /// Returns `true` if the task panicked.
     pub fn is_panicked(&self) -> bool {
         matches!(self.kind(), ErrorKind::Panicked)
     }
 
-    /// True when the task was aborted or its selector closed.
+    /// Returns `true` if the task was aborted or its selector was closed.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.kind(), ErrorKind::Cancelled)
     }
@@ -180,6 +181,7 @@ impl fmt::Display for Error {
         for context in inner.context.iter().rev() {
             write!(f, "{context}: ")?;
         }
+        // Errors of the user's own have no operation, and many have no address.
         match (inner.operation, &inner.address) {
             ("", None) => {}
             ("", Some(address)) => write!(f, "{address}: ")?,
@@ -188,7 +190,7 @@ impl fmt::Display for Error {
         }
         match (&inner.detail, &inner.cause) {
             (Some(detail), _) => write!(f, "{}: {detail}", inner.kind),
-            // A kind that says nothing more than the cause would only repeat it.
+            // These two kinds say nothing beyond the cause, whose text therefore replaces theirs.
             (None, Some(cause)) if matches!(inner.kind, ErrorKind::Other | ErrorKind::System) => {
                 write!(f, "{cause}")
             }

@@ -41,12 +41,12 @@ fn the_system_text_is_kept_as_the_source() {
     assert!(std::error::Error::source(&error).is_some());
 }
 
-/// Every cause, with the words that a person reads when there is no more to say.
+/// Every TLS fault, with part of its text.
 const TLS_FAULTS: [(TlsFault, &str); 27] = [
     (TlsFault::Expired, "has expired"),
     (TlsFault::NotYetValid, "not valid yet"),
     (TlsFault::WrongName, "another name"),
-    (TlsFault::NoName, "names nobody"),
+    (TlsFault::NoName, "no subject alternative name"),
     (TlsFault::SelfSigned, "self-signed"),
     (TlsFault::UntrustedRoot, "a root that is not trusted"),
     (TlsFault::IncompleteChain, "incomplete"),
@@ -103,7 +103,7 @@ fn an_end_without_notify_is_an_end_of_the_peers() {
     assert_eq!(io::Error::from(error).kind(), io::ErrorKind::UnexpectedEof);
 }
 
-/// Of handshakes there may be so many, and of an item so many bytes: the detail says of what.
+/// The limit is a number of handshakes or of bytes; the detail says which.
 #[test]
 fn a_limit_that_was_exceeded_has_no_unit_of_its_own() {
     let error = Error::new(ErrorKind::LimitExceeded { limit: 256 }, "tls handshake");

@@ -1,12 +1,12 @@
-//! Why a TLS handshake or session failed.
+//! The reasons why a TLS handshake or session fails.
 
 use std::fmt;
 
-/// Why a TLS connection failed, in [`ErrorKind::Tls`](crate::ErrorKind::Tls): what was wrong with the
-/// other side, or, as [`KeysExhausted`](TlsFault::KeysExhausted), with neither.
+/// The reason in [`ErrorKind::Tls`](crate::ErrorKind::Tls) why a TLS connection failed: a fault of the
+/// other side or, for [`KeysExhausted`](TlsFault::KeysExhausted), of neither side.
 ///
-/// The message of the [`Error`](crate::Error) says the rest: what was expected, what came, and what
-/// to do. New causes may be added, so a `match` needs a wildcard arm.
+/// The message of the [`Error`](crate::Error) adds what was expected, what was received, and what to do.
+/// New reasons may be added, so a `match` needs a wildcard arm.
 ///
 /// # Examples
 ///
@@ -20,63 +20,62 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TlsFault {
-    /// A certificate of the peer's chain was valid once. A wrong clock here looks the same.
+    /// A certificate in the peer's chain has expired. A wrong local clock has the same effect.
     Expired,
-    /// A certificate of the peer's chain will be valid later. A wrong clock here looks the same.
+    /// A certificate in the peer's chain is not valid yet. A wrong local clock has the same effect.
     NotYetValid,
-    /// The certificate is for other names than the one that was connected to.
+    /// The certificate is for names other than the one that was connected to.
     WrongName,
-    /// The certificate has no subject alternative name at all. A common name does not count (RFC
-    /// 9525, section 2).
+    /// The certificate has no subject alternative name. A common name does not count (RFC 9525, section 2).
     NoName,
-    /// The certificate was issued by its own key and is not itself trusted.
+    /// The certificate is signed with its own key and is not itself trusted.
     SelfSigned,
     /// The chain ends in a root that is not trusted here.
     UntrustedRoot,
-    /// The issuer of the last certificate was neither sent nor is it trusted here.
+    /// The issuer of the last certificate was not sent and is not trusted here either.
     IncompleteChain,
-    /// The certificate was not made for this use: a client's at a server, an authority's as a
-    /// server's.
+    /// The certificate is not made for this use, such as a client's certificate at a server, or an
+    /// authority's certificate at a server.
     WrongPurpose,
-    /// A certificate was signed with a digest that can be forged: SHA-1 or MD5.
+    /// A certificate is signed with a digest that can be forged: SHA-1 or MD5.
     WeakSignature,
-    /// A key is too short to be believed: RSA below 2048 bits.
+    /// A key is too short: RSA below 2048 bits.
     WeakKey,
-    /// An authority issued a certificate for names that it may not vouch for.
+    /// An authority issued a certificate for names outside its name constraints.
     NameConstraints,
-    /// A certificate is malformed, its signature is wrong, or an issuer is no authority.
+    /// A certificate is malformed, its signature is wrong, or its issuer is no authority.
     InvalidCertificate,
-    /// A key or a signature is of a kind that the cryptographic provider does not know.
+    /// The cryptographic provider does not support the algorithm of a key or a signature.
     UnsupportedAlgorithm,
-    /// The platform's verifier knows the certificate as revoked.
+    /// The platform's verifier reports the certificate as revoked.
     Revoked,
     /// The peer sent no certificate, and one is required.
     NoCertificate,
-    /// The peer's key is none of the pinned ones.
+    /// The peer's key is not one of the pinned keys.
     PinMismatch,
     /// The program's own verifier refused the peer.
     RefusedByVerifier,
-    /// The peer sent a fatal alert: it refused us. The message names the alert.
+    /// The peer sent a fatal alert: it refused this side. The message names the alert.
     RefusedByPeer,
-    /// No application protocol (ALPN) is spoken by both sides.
+    /// The two sides have no application protocol (ALPN) in common.
     NoCommonProtocol,
-    /// No version of TLS is spoken by both sides.
+    /// The two sides have no TLS version in common.
     NoCommonVersion,
-    /// No cipher suite, key exchange group or signature scheme is known to both sides.
+    /// The two sides have no cipher suite, key exchange group or signature scheme in common.
     NoCommonSuite,
-    /// The client asked for a name that this server has no certificate for.
+    /// The client requested a server name for which this server has no certificate.
     UnknownServerName,
-    /// What came is not TLS, but plain HTTP for instance.
+    /// The received bytes are not TLS but, for example, plain HTTP.
     NotTls,
-    /// A record does not decrypt, is larger than a record may be, or of a type that does not exist.
+    /// A record does not decrypt, is longer than a record may be, or has an unknown type.
     BadRecord,
-    /// The peer broke a rule of the protocol.
+    /// The peer violated a rule of the protocol.
     Misbehaved,
     /// The input ended before the handshake was complete.
     EndedInHandshake,
-    /// This side has encrypted as many records as is safe with one key (RFC 8446, section 5.5), and
-    /// TLS 1.2 cannot renew it. TLS 1.3 does that by itself. This is a limit, and nobody's fault;
-    /// what was not sent is lost, and the peer can tell, because it gets no `close_notify`.
+    /// This side has encrypted as many records as is safe with one key (RFC 8446, section 5.5), and TLS 1.2
+    /// cannot renew the key; TLS 1.3 does so by itself. This is a limit and not a fault of either side.
+    /// What was not sent is lost; the peer can tell, because it receives no `close_notify`.
     KeysExhausted,
 }
 
@@ -86,7 +85,7 @@ impl fmt::Display for TlsFault {
             Self::Expired => "a certificate of the peer has expired",
             Self::NotYetValid => "a certificate of the peer is not valid yet",
             Self::WrongName => "the peer's certificate is for another name",
-            Self::NoName => "the peer's certificate names nobody",
+            Self::NoName => "the peer's certificate has no subject alternative name",
             Self::SelfSigned => "the peer's certificate is self-signed",
             Self::UntrustedRoot => "the peer's chain ends in a root that is not trusted",
             Self::IncompleteChain => "the peer's chain is incomplete or its issuer is not trusted",

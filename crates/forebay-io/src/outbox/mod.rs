@@ -1,11 +1,16 @@
-//! The shared write side: a queue, the drain behind it, and the phase they are in.
+//! The write side of a connection: a queue, the drain behind it, and the phase they are in.
 
+mod accept;
 mod below;
 mod drive;
+mod ends;
+mod flush;
 mod phase;
 mod stage;
+mod state;
 #[cfg(test)]
 mod tests;
+mod until;
 mod wait;
 mod whole;
 
@@ -13,103 +18,89 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
-use bytes::Bytes;
-
 pub use self::below::{Below, Parcel};
-use self::drive::Limit;
-use self::phase::Phase;
+use self::phase::OutboxPhase;
 pub use self::stage::{WorkerStage, end_poll};
-use self::wait::Room;
-pub use self::wait::Until;
+pub(crate) use self::state::HIGH_WATER_BYTES;
+use self::state::State;
+pub use self::until::Until;
 pub(crate) use self::wait::WriterPace;
 pub(crate) use self::whole::Piece;
-use self::whole::Whole;
-use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
 use crate::cause::Cause;
-use crate::item::Item;
 use crate::lock::lock;
-use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Drain, Turns};
+use crate::seam::{Drain, WakeList};
+use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use crate::sync::{Mutex, MutexGuard};
 use crate::turn::Share;
-use crate::waiters::Waiters;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind};
 
-/// A writer waits while this many bytes are queued: 64 KiB.
-pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
-
-/// Items that a pipe passes on in a turn; each is moved in memory, without a system call.
+/// The number of items that a pipe passes on in one turn. Each is moved in memory, without a system call.
 const PIPE_CALLS_MAX: u16 = 256;
 
-/// What a channel writes into, shared with whoever flushes, finishes or closes it.
+/// The write side of a channel, shared with the tasks that flush, finish or close it.
 ///
-/// The channel, the socket and the worker each hold a handle, so the end-of-turn flush, the
-/// background drain of a dropped writer and a close from anywhere all find it.
+/// The channel, the socket and the worker each hold a handle, so that the flush at the end of a turn, the
+/// background close of a dropped writer and a close from any task all reach it.
 ///
 /// ```text
 ///   write ──► queue ──► advance(): Drain::poll_send ──► transport
 ///               │            ├─ queue empty and Finishing: Drain::poll_end
-///               │            └─ share of the turn used up: on in the next turn
-///   waiters: a number (sent, queued) or a phase
+///               │            └─ share of the turn used up: continues in the next turn
+///   waiters: for a number (sent, queued) or a phase
 /// ```
 ///
-/// Only [`advance`](Self::advance) and [`abort`](Self::abort) touch the drain, under the lock, and
-/// with the outbox's own waker, which holds it weakly. Everybody else waits for a number or a
-/// phase. No foreign waker is cloned, woken or dropped and no user value dropped under the lock.
+/// Only [`advance`](Self::advance) and [`abort`](Self::abort) call the drain. They do so under the lock and
+/// with the outbox's own waker, which holds the outbox weakly. All other code waits for a number or a
+/// phase. No foreign waker is cloned, woken or dropped under the lock, and no user value is dropped under
+/// it.
 pub struct Outbox {
     state: Mutex<State>,
     cause: Cause,
-    turns: Arc<dyn Turns>,
-    /// What the drain writes into, where that is another outbox.
+    turns: Arc<dyn FlushSchedule>,
+    /// The outbox that the drain writes into, if it writes into one.
     below: Option<Arc<Self>>,
-    /// Wakes this outbox: advances it. Made once; holds it weakly, because the drain keeps a clone.
+    /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
+    /// a clone of it.
     own_waker: Waker,
     high_water: usize,
-    /// Open and below the mark, as the last holder of the lock left it. A writer that sees it set
-    /// composes its item without having locked; accepting looks again under the lock.
+    /// Open and below the high-water mark, as the last holder of the lock left it. A writer that reads
+    /// `true` composes its item without locking; accepting the item checks again under the lock.
     has_room: AtomicBool,
-    /// Another thread wants to abort. A thread that holds the lock to send stops behind the call
-    /// it is in, and accepts nothing more, so that the two do not race for the lock.
+    /// Set by a thread that wants to abort. A thread that is sending under the lock stops after its current
+    /// call and accepts nothing more, so that the two do not compete for the lock.
     aborting: AtomicBool,
 }
 
-struct State {
-    drain: Box<dyn Drain>,
-    queue: SendQueue,
-    phase: Phase,
-    /// Bytes handed to the transport since the beginning.
-    sent: u64,
-    due: Due,
-    /// Accepted bytes are on a thread's stage: see `stage.rs` for what must wait until they are
-    /// here.
-    staged: bool,
-    /// Whether an end mark may follow.
-    whole: Whole,
-    share: Share,
-    /// Its share went through a pipe on a thread without turns: the writer comes to where it gives
-    /// way before it finds room again.
-    pauses: bool,
-    waiters: Waiters<Until>,
-}
+/// The turns of a worker, as an [`Outbox`] uses them.
+///
+/// A channel without turns (a [`pipe`](crate::pipe)) is flushed in the call that writes.
+pub trait FlushSchedule: Send + Sync {
+    /// Flushes the outbox at the end of this turn, or at once where there is no turn.
+    fn defer(&self, outbox: &Arc<Outbox>);
 
-/// When the next flush is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Never,
-    /// At the end of this turn.
-    Turn,
-    /// Even at the end of this task's poll.
-    Poll,
-}
+    /// Flushes a deferred outbox earlier, when the task's poll ends, because it holds more than a small
+    /// block. Otherwise every connection of the turn could fill large blocks; this way one block is used
+    /// again and again while it is in the cache. This is a hint: doing nothing is correct.
+    fn hurry(&self, outbox: &Arc<Outbox>) {
+        let _ = outbox;
+    }
 
-/// What keeps an item from being accepted.
-#[derive(Clone, Copy)]
-enum Hindrance {
-    /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
-    ForNow,
-    /// Nothing is accepted any more.
-    ForGood,
+    /// Returns `true` if no writer may wait for room any more, because the outbox's driver is closing. The
+    /// outbox's own waker is woken when this becomes true.
+    fn is_closing(&self) -> bool {
+        false
+    }
+
+    /// Wakes `waker`, which is the outbox's own, soon and on a thread that has turns. Called under the
+    /// outbox's lock, on a thread without turns, when the outbox has used up its share and more waits.
+    /// Returns `false` if there is no such thread (a pipe); the outbox then goes on at once.
+    fn wake_in_turn(&self, waker: &Waker) -> bool {
+        let _ = waker;
+        false
+    }
+
+    /// Keeps an outbox without an owner alive until it is finished, within a deadline.
+    fn finish_in_background(&self, outbox: Arc<Outbox>);
 }
 
 /// The outbox's own waker.
@@ -128,46 +119,39 @@ impl Wake for Advance {
 }
 
 impl Outbox {
-    /// An outbox in front of `drain`. Writers wait at 64 KiB.
-    pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+    /// Makes an outbox in front of `drain`. Writers wait at 64 KiB.
+    pub fn new(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn FlushSchedule>) -> Arc<Self> {
         Self::make(drain, cause, turns, HIGH_WATER_BYTES, None, Share::default())
     }
 
-    /// An outbox whose drain writes into another one, through [`Below`]. It has that one's turns, so
-    /// that it is the upper one that is flushed at their end; and what it has sent is sent once the
-    /// lower one has sent it as well.
+    /// Makes an outbox whose drain writes into another outbox, through [`Below`]. It uses the lower
+    /// outbox's turns, so it is the upper one that is flushed when a turn ends. A flush of the upper outbox
+    /// waits until the lower one has sent the bytes as well.
     pub fn over(drain: Box<dyn Drain>, cause: Cause, below: Arc<Self>) -> Arc<Self> {
         let turns = Arc::clone(&below.turns);
         Self::make(drain, cause, turns, HIGH_WATER_BYTES, Some(below), Share::default())
     }
 
-    /// An outbox in front of memory. It accepts only while it is empty, because what is behind it
-    /// holds bytes enough.
-    pub(crate) fn of_pipe(drain: Box<dyn Drain>, cause: Cause, turns: Arc<dyn Turns>) -> Arc<Self> {
+    /// Makes an outbox in front of memory. It accepts an item only while it is empty, because the pipe
+    /// behind it already holds enough bytes.
+    pub(crate) fn of_pipe(
+        drain: Box<dyn Drain>,
+        cause: Cause,
+        turns: Arc<dyn FlushSchedule>,
+    ) -> Arc<Self> {
         Self::make(drain, cause, turns, 1, None, Share::of_calls(PIPE_CALLS_MAX))
     }
 
     fn make(
         drain: Box<dyn Drain>,
         cause: Cause,
-        turns: Arc<dyn Turns>,
+        turns: Arc<dyn FlushSchedule>,
         high_water: usize,
         below: Option<Arc<Self>>,
         share: Share,
     ) -> Arc<Self> {
         Arc::new_cyclic(|weak| Self {
-            state: Mutex::new(State {
-                drain,
-                queue: SendQueue::default(),
-                phase: Phase::Open,
-                sent: 0,
-                due: Due::Never,
-                staged: false,
-                whole: Whole::default(),
-                share,
-                pauses: false,
-                waiters: Waiters::default(),
-            }),
+            state: Mutex::new(State::new(drain, share)),
             cause,
             turns,
             below,
@@ -178,345 +162,44 @@ impl Outbox {
         })
     }
 
-    /// Bytes accepted and not yet handed to the transport.
-    pub fn queued(&self) -> usize {
-        self.queued_here() + self.below.as_ref().map_or(0, |below| below.queued())
-    }
-
-    /// Those of them that wait in this outbox, and in none below it.
-    pub fn queued_here(&self) -> usize {
-        stage::settle();
-        lock(&self.state).queue.len()
-    }
-
-    /// True when an item may be composed: open and below the mark, as far as one can tell without
-    /// the lock.
-    #[inline]
-    pub(crate) fn has_room(&self) -> bool {
-        self.has_room.load(Relaxed)
-    }
-
-    /// Notes, under the lock, what `has_room` says to those who do not lock.
+    /// Updates, under the lock, what `has_room` returns without it.
     #[inline]
     fn note_room(&self, state: &State) {
-        let room = state.phase == Phase::Open
+        let room = state.phase == OutboxPhase::Open
             && !state.pauses
             && state.queue.len() < self.high_water
             && !state.whole.is_partial();
+        // Stored only when it changes, so that the cache line stays shared with the writers that read it.
         if self.has_room.load(Relaxed) != room {
             self.has_room.store(room, Relaxed);
         }
     }
 
-    /// Accepts one item whole, if the queue is below its mark. True: accepted. False: wait for
-    /// [`Until::Room`] first.
-    #[inline]
-    pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
-        if flush && self.has_room() && stage::push(self, item) {
-            return Ok(true);
-        }
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, true) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        item.put(&mut state.queue);
-        self.flush_later(state, flush);
-        Ok(true)
+    fn release_waiters(&self, state: &mut State, after: &mut WakeList) {
+        state.release_waiters(self.high_water, || self.turns.is_closing(), after);
     }
 
-    /// Accepts one item for which room was waited for already. False only while bytes of this
-    /// outbox are on another thread's stage: wait for [`Until::Room`] again then.
-    #[inline]
-    pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
-        if flush && self.has_room() && stage::push(self, item) {
-            return Ok(true);
-        }
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, false) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        item.put(&mut state.queue);
-        self.flush_later(state, flush);
-        Ok(true)
-    }
-
-    /// Accepts a value of the caller's, as [`accept`](Self::accept) does, taking it from `bytes`.
-    /// It is dropped outside the lock if it was copied.
-    pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
-        let mut after = Afterwards::new();
-        let accepted =
-            self.accept_moved(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
-        after.run();
-        accepted
-    }
-
-    /// Accepts a block with what arrived in it, as [`accept`](Self::accept) does, taking it.
-    pub(crate) fn accept_block(
-        self: &Arc<Self>,
-        flush: bool,
-        part: &mut Option<BlockPart>,
-    ) -> Result<bool> {
-        self.accept_moved(flush, |queue| {
-            if let Some(part) = part.take() {
-                queue.push_block(part);
-            }
-        })
-    }
-
-    fn accept_moved(
-        self: &Arc<Self>,
-        flush: bool,
-        put: impl FnOnce(&mut SendQueue),
-    ) -> Result<bool> {
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, false) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        put(&mut state.queue);
-        self.flush_later(state, flush);
-        Ok(true)
-    }
-
-    /// Why an item cannot be accepted now.
-    #[inline]
-    fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
-        if state.phase != Phase::Open || state.whole.is_partial() {
-            return Some(Hindrance::ForGood);
-        }
-        self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
-    }
-
-    /// True when something has to be waited for before anything is accepted.
-    #[inline]
-    fn is_in_the_way(&self, state: &State, needs_room: bool) -> bool {
-        let full = needs_room && (state.pauses || state.queue.len() >= self.high_water);
-        full || state.staged || self.aborting.load(Relaxed)
-    }
-
-    fn answer(&self, hindrance: Hindrance) -> Result<bool> {
-        match hindrance {
-            Hindrance::ForNow => Ok(false),
-            Hindrance::ForGood => Err(self.refusal()),
-        }
-    }
-
-    /// Arranges one flush per turn, however many items the turn brings, and a stage for a burst.
-    #[inline]
-    fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
-        self.note_room(&state);
-        let due = flush && state.due == Due::Never && !state.queue.is_empty();
-        if due {
-            state.due = Due::Turn;
-        }
-        // A flush is due at the end of this turn, which is when a stage is settled at the latest.
-        let burst = flush
-            && stage::note_item(self)
-            && !due
-            && state.due != Due::Never
-            && state.has_room_for_stage(self.high_water);
-        state.staged = burst;
-        let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
-        if hurry {
-            state.due = Due::Poll;
-        }
-        drop(state);
-        if burst {
-            stage::begin(self);
-        }
-        if due {
-            self.schedule();
-        }
-        if hurry {
-            self.turns.hurry(self);
-        }
-    }
-
-    /// Takes what was staged behind the queue. What is staged has been accepted, so a channel that
-    /// is finishing takes it as well.
-    fn settle(self: &Arc<Self>, bytes: &[u8]) {
-        let mut after = Afterwards::new();
-        let mut state = lock(&self.state);
-        state.staged = false;
-        if !state.phase.is_settled() {
-            state.queue.push_slice(bytes);
-        }
-        state.release_waiters(self.high_water, self.turns.as_ref(), &mut after);
-        let finishing = state.phase == Phase::Finishing;
-        self.note_room(&state);
-        let due = state.due == Due::Never && !state.queue.is_empty();
-        if due {
-            state.due = Due::Turn;
-        }
-        drop(state);
-        after.run();
-        if finishing {
-            self.advance();
-        } else if due {
-            self.schedule();
-        }
-    }
-
-    /// Has this outbox advanced by the end of the turn, or at once where there is none.
-    fn schedule(self: &Arc<Self>) {
-        self.turns.defer(self);
-    }
-
-    /// Sends what can be sent in this turn, goes on to the end mark when that is due, and wakes the
-    /// waiters for either. Ensures exclusive use of the drain.
-    pub fn advance(&self) {
-        stage::settle();
-        let mut after = Afterwards::new();
-        let mut state = lock(&self.state);
-        // Dropped without the lock: a cause of it that came second.
-        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
-        drop(state);
-        drop(outcome);
-        after.run();
-    }
-
-    fn advance_locked(
-        &self,
-        state: &mut State,
-        limit: Limit,
-        after: &mut Afterwards,
-    ) -> Result<()> {
-        state.due = Due::Never;
-        let outcome = self.drive(state, limit, after);
-        if let Err(error) = &outcome {
-            let cause = self.cause.record(error.clone());
-            state.give_up(&cause, after);
-        }
-        state.release_waiters(self.high_water, self.turns.as_ref(), after);
-        self.note_room(state);
-        outcome
-    }
-
-    /// An outbox over one that was given up is given up, too, unless its drain knows better.
+    /// Returns `true` if the outbox below has been aborted. This outbox is then aborted too, unless its
+    /// drain knows that nothing was lost.
     fn is_below_aborted(&self) -> bool {
         self.below.as_ref().is_some_and(|below| below.is_aborted())
     }
 
     fn is_aborted(&self) -> bool {
-        lock(&self.state).phase == Phase::Aborted
+        lock(&self.state).phase == OutboxPhase::Aborted
     }
 
-    /// Accepts no more items; the end mark follows what is queued, unless the last message is not
-    /// whole: then the connection is reset. Idempotent.
-    pub fn finish(&self) {
-        stage::settle();
-        let mut after = Afterwards::new();
-        let mut state = lock(&self.state);
-        self.begin_finishing(&mut state, &mut after);
-        // Dropped without the lock: a cause of it that came second.
-        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
-        drop(state);
-        drop(outcome);
-        after.run();
-    }
-
-    /// Finishes without an owner: whatever cannot be sent at once is seen off in the background.
-    pub fn finish_unattended(self: &Arc<Self>) {
-        self.finish();
-        if !self.is_settled() {
-            self.turns.linger(Arc::clone(self));
-        }
-    }
-
-    /// Gives up: the queue is dropped, the transport reset, everybody who waits is told.
-    pub fn abort(&self, cause: &Error) {
-        let mut after = Afterwards::new();
-        self.abort_with(cause, &mut after);
-        after.run();
-    }
-
-    fn abort_with(&self, cause: &Error, after: &mut Afterwards) {
-        // Seen by a thread that sends in between, perhaps a call later than this; nothing else hangs
-        // on it, because what it forbids is forbidden for good below.
-        self.aborting.store(true, Relaxed);
-        let mut state = lock(&self.state);
-        if state.phase.is_settled() {
-            return;
-        }
-        // A clone is recorded: a cause that came second is a user's value, to be dropped unlocked.
-        let first = self.cause.record(cause.clone());
-        state.give_up(&first, after);
-        state.release_waiters(self.high_water, self.turns.as_ref(), after);
-        self.note_room(&state);
-    }
-
-    /// True when nothing more will happen: finished, or given up.
+    /// Returns `true` once nothing more will happen: the outbox is finished or aborted.
     pub fn is_settled(&self) -> bool {
         lock(&self.state).phase.is_settled()
     }
 
-    /// True while nobody has finished or given up.
+    /// Returns `true` until the outbox is finished or aborted.
     pub fn is_open(&self) -> bool {
-        lock(&self.state).phase == Phase::Open
+        lock(&self.state).phase == OutboxPhase::Open
     }
 
-    /// True while accepted bytes are on another thread's stage.
-    fn is_staged_elsewhere(&self) -> bool {
-        stage::settle();
-        lock(&self.state).staged
-    }
-
-    /// Sends everything accepted so far, and waits until it has been handed to the transport: through
-    /// every outbox below this one.
-    ///
-    /// # Errors
-    ///
-    /// The cause of an aborted outbox.
-    ///
-    /// # Cancel safety
-    ///
-    /// Resumes: sending goes on.
-    pub async fn flush(&self) -> Result<()> {
-        let mut next = Some(self);
-        while let Some(outbox) = next {
-            while outbox.is_staged_elsewhere() && outbox.is_open() {
-                outbox.wait(Until::Room).await?;
-            }
-            let mark = outbox.accepted();
-            outbox.advance();
-            if let Err(error) = outbox.wait(Until::Sent(mark)).await {
-                return self.why_not_sent(outbox, error).await;
-            }
-            next = outbox.below.as_deref();
-        }
-        Ok(())
-    }
-
-    /// Why an outbox has not sent. What is told of one below is for the upper one's drain to say: it may
-    /// know more, or know that nothing was lost.
-    async fn why_not_sent(&self, failed: &Self, error: Error) -> Result<()> {
-        if std::ptr::eq(self, failed) {
-            return Err(error);
-        }
-        self.advance();
-        self.wait(Until::Finished).await
-    }
-
-    /// Everything accepted so far, counted from the beginning: what a flush waits for.
-    pub fn accepted(&self) -> u64 {
-        stage::settle();
-        let state = lock(&self.state);
-        state.sent + state.queue.len() as u64
-    }
-
-    /// Bytes handed on since the beginning, by this outbox and those below it: grows whenever
-    /// something moves.
-    pub fn sent(&self) -> u64 {
-        let here = lock(&self.state).sent;
-        here.wrapping_add(self.below.as_ref().map_or(0, |below| below.sent()))
-    }
-
-    /// Why nothing is accepted any more.
+    /// Returns the error for an item that is not accepted any more.
     fn refusal(&self) -> Error {
         if let Err(incomplete) = self.check_whole("write") {
             return incomplete;
@@ -528,38 +211,6 @@ impl Outbox {
                 "the channel was finished or closed"
             })
         })
-    }
-}
-
-impl State {
-    fn give_up(&mut self, cause: &Error, after: &mut Afterwards) {
-        self.phase = Phase::Aborted;
-        self.queue.clear(after);
-        self.drain.abort(cause, after);
-    }
-
-    /// True when whatever fits a stage would stay below the mark.
-    fn has_room_for_stage(&self, high_water: usize) -> bool {
-        self.queue.len() < high_water.saturating_sub(stage::BYTES_MAX)
-    }
-
-    fn room(&self, high_water: usize, turns: &dyn Turns) -> Room {
-        if self.queue.len() < high_water && !self.staged {
-            Room::Free
-        } else if turns.is_closing() {
-            Room::Refused
-        } else {
-            Room::None
-        }
-    }
-
-    fn release_waiters(&mut self, high_water: usize, turns: &dyn Turns, after: &mut Afterwards) {
-        if self.waiters.is_empty() {
-            return;
-        }
-        let room = self.room(high_water, turns);
-        let Self { waiters, phase, sent, .. } = self;
-        waiters.release(after, |until| until.holds(*phase, *sent, room, turns));
     }
 }
 

@@ -1,25 +1,25 @@
-//! A worker's own place for what one task writes, so that a burst of items costs one lock.
+//! A buffer of the worker's thread for the items that one task writes, so that a burst of items takes one
+//! lock.
 //!
-//! A lock costs about as much as everything else in a small write. A task that writes line after
-//! line to one channel therefore locks for the first two of a poll only: the second begins a
-//! *stage*, a buffer of this thread, into which further items go without a lock. The worker settles
-//! it, moving it behind the queue under the lock, when the task's poll ends.
+//! A lock costs about as much as everything else in a small write. A task that writes line after line to
+//! one channel therefore locks only for the first two lines of a poll: the second one begins a *stage*, a
+//! buffer of this thread, which takes further items without a lock. When the task's poll ends, the worker
+//! settles the stage: it appends the bytes to the queue, under the lock.
 //!
-//! What keeps the order, and keeps others from overtaking:
+//! These rules keep the order:
 //!
-//! - A stage begins under the outbox's lock, by setting `staged`. Whoever looks at the outbox under
-//!   its lock from then on knows that accepted bytes are elsewhere.
-//! - While `staged` is set no end mark is sent, and nobody else's item is accepted or counted as
-//!   flushed: they wait until it is clear. Only the thread with the stage clears it.
-//! - That thread settles before it does anything else with the outbox: accept an item that does not
-//!   fit the stage, flush, finish, count.
-//! - So a write that returned before another thread's call began (in the sense of happens-before)
-//!   has either been settled, and its bytes are in the queue, or `staged` was set under the lock
-//!   before, and the other call sees that.
-//! - A stage lives no longer than the poll of the task that writes, so nobody waits for it longer
-//!   than for that.
+//! - A stage begins under the outbox's lock, by setting `staged`. Any thread that locks the outbox from
+//!   then on knows that accepted bytes are elsewhere.
+//! - While `staged` is set, no end mark is sent, and no item of another thread is accepted or counted as
+//!   flushed: those calls wait until it is clear. Only the thread that has the stage clears it.
+//! - That thread settles the stage before it does anything else with the outbox: before it accepts an item
+//!   that does not fit the stage, flushes, finishes or counts.
+//! - Take a write that returned before another thread's call began, in the sense of happens-before. Either
+//!   it has been settled, and its bytes are in the queue, or `staged` was set under the lock before, and
+//!   the other thread's call sees that.
+//! - A stage lives no longer than the poll of the task that writes, so no other thread waits longer for it.
 //!
-//! Only a worker's threads have a stage: elsewhere nobody would settle it.
+//! Only the threads of workers have a stage; on any other thread nothing would settle it.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -29,44 +29,44 @@ use crate::item::Item;
 use crate::sync::thread_local;
 use crate::turn;
 
-/// A stage that holds this much is settled before more is added.
+/// A stage that holds this many bytes is settled before more is added.
 const STAGE_BYTES_MAX: usize = 8 * 1024;
-/// Larger items go to the queue: copying them twice would cost more than the lock.
-const ITEM_BYTES_MAX: usize = 1024;
-/// The most that a stage may come to hold.
-pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + ITEM_BYTES_MAX;
+/// Larger items go to the queue directly: copying them twice would cost more than the lock.
+const STAGED_ITEM_BYTES_MAX: usize = 1024;
+/// The largest number of bytes that a stage can hold.
+pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + STAGED_ITEM_BYTES_MAX;
 
 thread_local! {
     static STAGE: Stage = const { Stage::new() };
 }
 
 struct Stage {
-    /// This thread is a worker's, which settles.
+    /// This thread belongs to a worker, which settles the stage.
     enabled: Cell<bool>,
-    /// The outbox that accepted an item last in this poll, by address; only ever compared.
+    /// The address of the outbox that accepted the last item in this poll. It is only compared.
     last: Cell<usize>,
-    staged: RefCell<Staged>,
+    staged: RefCell<StagedBytes>,
 }
 
-struct Staged {
+struct StagedBytes {
     owner: Option<Arc<Outbox>>,
     bytes: Vec<u8>,
 }
 
 impl Stage {
     const fn new() -> Self {
-        let staged = Staged { owner: None, bytes: Vec::new() };
+        let staged = StagedBytes { owner: None, bytes: Vec::new() };
         Self { enabled: Cell::new(false), last: Cell::new(0), staged: RefCell::new(staged) }
     }
 }
 
-/// Puts an item on the stage, if it is this outbox's.
+/// Puts an item on the stage, if the stage belongs to this outbox and has room.
 #[inline]
 pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
-    if item.len() > ITEM_BYTES_MAX {
+    if item.len() > STAGED_ITEM_BYTES_MAX {
         return false;
     }
-    // Without the thread's locals (its end has begun) there is no stage.
+    // While the thread ends, its thread-locals are gone and there is no stage.
     let pushed = STAGE.try_with(|stage| {
         let mut staged = stage.staged.borrow_mut();
         let ours = staged.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, outbox));
@@ -79,8 +79,8 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
     pushed.unwrap_or(false)
 }
 
-/// Notes that the outbox accepts an item. True when the one before in this poll was for it as well:
-/// a burst, and worth a stage.
+/// Notes that the outbox accepts an item. Returns `true` if the previous item of this poll went to the same
+/// outbox: that is a burst, for which a stage pays off.
 pub(super) fn note_item(outbox: &Outbox) -> bool {
     let is_second = STAGE.try_with(|stage| {
         let address = std::ptr::from_ref(outbox).addr();
@@ -89,16 +89,16 @@ pub(super) fn note_item(outbox: &Outbox) -> bool {
     is_second.unwrap_or(false)
 }
 
-/// Gives this thread's stage to the outbox. The caller sets `staged` under the outbox's lock, and
-/// has settled before.
+/// Gives this thread's stage to the outbox. The caller has settled before, and sets `staged` under the
+/// outbox's lock.
 pub(super) fn begin(outbox: &Arc<Outbox>) {
     STAGE.with(|stage| stage.staged.borrow_mut().owner = Some(Arc::clone(outbox)));
 }
 
-/// Settles this thread's stage, whoever's it is.
+/// Settles this thread's stage, whichever outbox it belongs to.
 #[inline]
 pub(super) fn settle() {
-    // A destructor that runs while the thread's locals are gone has nothing staged.
+    // A destructor that runs after the thread-locals are gone has nothing staged.
     let taken = STAGE.try_with(|stage| {
         let mut staged = stage.staged.borrow_mut();
         let owner = staged.owner.take()?;
@@ -113,7 +113,7 @@ pub(super) fn settle() {
 fn settle_taken(owner: &Arc<Outbox>, mut bytes: Vec<u8>) {
     owner.settle(&bytes);
     bytes.clear();
-    // Settling runs wakers; should one have written, its stage is not overwritten.
+    // Settling runs wakers. If one of them has written, the memory of its stage is not overwritten.
     STAGE.with(|stage| {
         let mut staged = stage.staged.borrow_mut();
         if staged.bytes.capacity() == 0 {
@@ -122,7 +122,7 @@ fn settle_taken(owner: &Arc<Outbox>, mut bytes: Vec<u8>) {
     });
 }
 
-/// The poll of a task is over: what it staged joins its queue.
+/// Ends the poll of a task: what the task staged joins its queue.
 #[inline]
 pub fn end_poll() {
     settle();
@@ -130,13 +130,13 @@ pub fn end_poll() {
     turn::end_poll();
 }
 
-/// Gives this thread a stage until the guard drops; its owner promises to call [`end_poll`] after
-/// every poll of a task.
+/// Gives this thread a stage until the guard drops. Its owner must call [`end_poll`] after every poll of a
+/// task.
 #[derive(Debug)]
 pub struct WorkerStage(());
 
 impl WorkerStage {
-    /// Begins to stage.
+    /// Enables the stage of this thread.
     pub fn enter() -> Self {
         STAGE.with(|stage| stage.enabled.set(true));
         Self(())

@@ -9,7 +9,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
+use crate::Result;
+use crate::queue::SendQueue;
 
 // ---- a drain, turns and wakers that a test holds in its hand ---------------------------------------
 
@@ -33,7 +37,7 @@ impl Drain for TestDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let mut peer = lock(&self.0);
         if let Some(error) = peer.error.take() {
@@ -52,7 +56,7 @@ impl Drain for TestDrain {
         Poll::Pending
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         let mut peer = lock(&self.0);
         if let Some(error) = peer.error.take() {
             return Poll::Ready(Err(error));
@@ -65,12 +69,12 @@ impl Drain for TestDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn abort(&mut self, cause: &Error, _: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, _: &mut WakeList) {
         lock(&self.0).aborts.push(cause.to_string());
     }
 }
 
-/// Lets the peer take more, and has the outbox told as a transport would.
+/// Lets the peer take more, and wakes the outbox as a transport would.
 fn allow(hand: &Hand, more: usize) {
     let mut peer = lock(hand);
     peer.allowance += more;
@@ -81,16 +85,16 @@ fn allow(hand: &Hand, more: usize) {
     }
 }
 
-/// Turns without a worker: a deferred outbox is advanced when the test says so.
+/// Turns without a worker: the test decides when a deferred outbox is advanced.
 #[derive(Default)]
-struct TestTurns {
+struct TestSchedule {
     defers: AtomicUsize,
     lingers: AtomicUsize,
     advances_at_once: bool,
     is_closing: AtomicBool,
 }
 
-impl Turns for TestTurns {
+impl FlushSchedule for TestSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
         self.defers.fetch_add(1, SeqCst);
         if self.advances_at_once {
@@ -98,7 +102,7 @@ impl Turns for TestTurns {
         }
     }
 
-    fn linger(&self, _: Arc<Outbox>) {
+    fn finish_in_background(&self, _: Arc<Outbox>) {
         self.lingers.fetch_add(1, SeqCst);
     }
 
@@ -110,32 +114,32 @@ impl Turns for TestTurns {
 struct Bench {
     outbox: Arc<Outbox>,
     hand: Hand,
-    turns: Arc<TestTurns>,
+    turns: Arc<TestSchedule>,
 }
 
 impl Bench {
-    fn new(allowance: usize, turns: TestTurns) -> Self {
+    fn new(allowance: usize, turns: TestSchedule) -> Self {
         let hand = Arc::new(Mutex::new(Peer { allowance, ..Peer::default() }));
         let turns = Arc::new(turns);
         let outbox = Outbox::new(
             Box::new(TestDrain(Arc::clone(&hand))),
             Cause::default(),
-            Arc::clone(&turns) as Arc<dyn Turns>,
+            Arc::clone(&turns) as Arc<dyn FlushSchedule>,
         );
         Self { outbox, hand, turns }
     }
 
-    /// An outbox that is told at once whenever its peer can take more.
+    /// Makes an outbox that is woken at once whenever its peer can take more.
     fn prompt(allowance: usize) -> Self {
         let advances_at_once = true;
-        Self::new(allowance, TestTurns { advances_at_once, ..TestTurns::default() })
+        Self::new(allowance, TestSchedule { advances_at_once, ..TestSchedule::default() })
     }
 
     fn write(&self, bytes: &[u8]) -> Result<bool> {
         self.outbox.try_accept(true, bytes)
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> OutboxPhase {
         lock(&self.outbox.state).phase
     }
 
@@ -153,7 +157,7 @@ impl Wake for Wakes {
     }
 }
 
-/// A waiter that is polled once, with the count of its wakes.
+/// A waiter that was polled once, and the count of its wake-ups.
 fn wait_for(
     outbox: &Outbox,
     until: Until,
@@ -197,14 +201,14 @@ fn watched(test: impl FnOnce() + Send + 'static) {
 
 #[test]
 fn a_finished_outbox_sends_its_queue_and_then_one_end_mark() {
-    let bench = Bench::new(3, TestTurns::default());
+    let bench = Bench::new(3, TestSchedule::default());
     bench.write(b"hello").expect("open");
     bench.outbox.finish();
-    assert_eq!(bench.phase(), Phase::Finishing);
+    assert_eq!(bench.phase(), OutboxPhase::Finishing);
     assert_eq!(lock(&bench.hand).ends, 0, "the end mark overtook bytes");
     lock(&bench.hand).allowance = 100;
     bench.outbox.advance();
-    assert_eq!(bench.phase(), Phase::Finished);
+    assert_eq!(bench.phase(), OutboxPhase::Finished);
     bench.outbox.finish();
     bench.outbox.advance();
     let peer = lock(&bench.hand);
@@ -216,7 +220,7 @@ fn an_end_mark_that_must_wait_is_tried_again() {
     let bench = Bench::prompt(100);
     lock(&bench.hand).holds_end = true;
     bench.outbox.finish();
-    assert_eq!(bench.phase(), Phase::Finishing);
+    assert_eq!(bench.phase(), OutboxPhase::Finishing);
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Finished);
     lock(&bench.hand).holds_end = false;
     allow(&bench.hand, 0);
@@ -227,23 +231,23 @@ fn an_end_mark_that_must_wait_is_tried_again() {
 
 #[test]
 fn phases_only_go_forward() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     bench.outbox.finish();
-    assert_eq!(bench.phase(), Phase::Finished);
+    assert_eq!(bench.phase(), OutboxPhase::Finished);
     bench.outbox.abort(&Error::other("too late"));
-    assert_eq!(bench.phase(), Phase::Finished);
+    assert_eq!(bench.phase(), OutboxPhase::Finished);
     assert!(lock(&bench.hand).aborts.is_empty(), "a finished transport was reset");
     assert!(bench.outbox.cause.get().is_none());
 
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.write(b"never sent").expect("open");
     bench.outbox.finish();
     bench.outbox.abort(&Error::other("the first"));
-    assert_eq!(bench.phase(), Phase::Aborted);
+    assert_eq!(bench.phase(), OutboxPhase::Aborted);
     bench.outbox.finish();
     bench.outbox.abort(&Error::other("the second"));
     bench.outbox.advance();
-    assert_eq!(bench.phase(), Phase::Aborted);
+    assert_eq!(bench.phase(), OutboxPhase::Aborted);
     let peer = lock(&bench.hand);
     assert_eq!((peer.aborts.as_slice(), peer.ends), (&["the first".to_owned()][..], 0));
     assert!(peer.sent.is_empty());
@@ -252,7 +256,7 @@ fn phases_only_go_forward() {
 
 #[test]
 fn nothing_is_accepted_once_the_end_is_decided() {
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.write(b"x").expect("open");
     bench.outbox.finish();
     let refused = bench.write(b"y").expect_err("finishing");
@@ -267,28 +271,28 @@ fn nothing_is_accepted_once_the_end_is_decided() {
 
 #[test]
 fn an_error_of_the_drain_aborts_with_that_error() {
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.write(b"x").expect("open");
     lock(&bench.hand).error = Some(Error::new(ErrorKind::Reset, "send"));
     bench.outbox.advance();
-    assert_eq!(bench.phase(), Phase::Aborted);
+    assert_eq!(bench.phase(), OutboxPhase::Aborted);
     assert!(bench.write(b"y").expect_err("aborted").is_reset());
     assert_eq!(lock(&bench.hand).aborts.len(), 1);
 }
 
 #[test]
 fn an_error_of_the_end_mark_aborts_with_that_error() {
-    let bench = Bench::new(9, TestTurns::default());
+    let bench = Bench::new(9, TestSchedule::default());
     lock(&bench.hand).error = Some(Error::new(ErrorKind::Reset, "shutdown"));
     bench.outbox.finish();
-    assert_eq!(bench.phase(), Phase::Aborted);
+    assert_eq!(bench.phase(), OutboxPhase::Aborted);
     let finished = result_of(bench.outbox.wait(Until::Finished));
     assert!(finished.is_err_and(|error| error.is_reset()));
 }
 
 #[test]
 fn the_first_cause_wins() {
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.outbox.cause.record(Error::other("the reader met this first"));
     bench.outbox.abort(&Error::other("the writer's own"));
     let refused = bench.write(b"x").expect_err("aborted");
@@ -365,7 +369,7 @@ fn an_abort_wakes_everybody_with_the_cause() {
 
 #[test]
 fn a_flush_after_an_abort_reports_that_bytes_were_lost() {
-    let bench = Bench::new(2, TestTurns::default());
+    let bench = Bench::new(2, TestSchedule::default());
     bench.write(b"hello").expect("open");
     bench.outbox.advance();
     bench.outbox.abort(&Error::other("gone"));
@@ -403,7 +407,7 @@ fn a_waiter_polled_again_is_woken_by_its_newest_waker() {
 
 #[test]
 fn a_waiter_that_finds_it_true_leaves_nothing_behind() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     bench.write(b"x").expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Sent(1));
     bench.outbox.advance();
@@ -417,7 +421,7 @@ fn a_waiter_that_finds_it_true_leaves_nothing_behind() {
 
 #[test]
 fn a_turn_is_asked_once_however_many_items_it_brings() {
-    let bench = Bench::new(usize::MAX / 2, TestTurns::default());
+    let bench = Bench::new(usize::MAX / 2, TestSchedule::default());
     for _ in 0..16 {
         bench.write(b"line\n").expect("open");
     }
@@ -431,7 +435,7 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
 
 #[test]
 fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     let accepted = bench.outbox.try_accept(false, &b"later"[..]);
     assert!(accepted.expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
@@ -441,22 +445,22 @@ fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
 
 #[test]
 fn an_empty_item_asks_for_nothing() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     assert!(bench.write(b"").expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
 }
 
 #[test]
 fn an_outbox_without_an_owner_lingers_only_while_it_has_something_to_send() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     bench.write(b"all of it").expect("open");
-    bench.outbox.finish_unattended();
+    bench.outbox.finish_in_background();
     assert_eq!(bench.turns.lingers.load(SeqCst), 0);
     assert_eq!(lock(&bench.hand).ends, 1);
 
-    let bench = Bench::new(3, TestTurns::default());
+    let bench = Bench::new(3, TestSchedule::default());
     bench.write(b"not all of it").expect("open");
-    bench.outbox.finish_unattended();
+    bench.outbox.finish_in_background();
     assert_eq!(bench.turns.lingers.load(SeqCst), 1);
 }
 
@@ -464,7 +468,7 @@ fn an_outbox_without_an_owner_lingers_only_while_it_has_something_to_send() {
 
 #[test]
 fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
-    let Bench { outbox, hand, turns } = Bench::new(0, TestTurns::default());
+    let Bench { outbox, hand, turns } = Bench::new(0, TestSchedule::default());
     assert!(outbox.try_accept(true, &b"x"[..]).expect("open"));
     outbox.advance();
     let weak = Arc::downgrade(&outbox);
@@ -479,7 +483,7 @@ fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
 
 #[test]
 fn the_wake_of_a_drain_defers_to_the_turn() {
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.write(b"x").expect("open");
     bench.outbox.advance();
     allow(&bench.hand, 1);
@@ -494,7 +498,7 @@ fn the_wake_of_a_drain_defers_to_the_turn() {
 /// Large enough to be queued as it is.
 static LARGE: [u8; 40 * 1024] = [7; 40 * 1024];
 
-/// Looks at the outbox; deadlocks if its lock is held by this thread.
+/// Locks the outbox, and so deadlocks if this thread holds its lock.
 #[derive(Debug)]
 struct Touches(Weak<Outbox>, Arc<AtomicUsize>);
 
@@ -508,7 +512,7 @@ impl Touches {
     }
 }
 
-/// As a waker it touches the outbox when it is woken, and as any value when it is dropped.
+/// Locks the outbox when it is woken as a waker, and when it is dropped.
 impl Wake for Touches {
     fn wake(self: Arc<Self>) {
         self.touch();
@@ -541,7 +545,7 @@ fn touching(bench: &Bench) -> (Touches, Arc<AtomicUsize>) {
     (Touches(Arc::downgrade(&bench.outbox), Arc::clone(&count)), count)
 }
 
-/// Polls with a waker that touches the outbox, and tells how often it has.
+/// Polls with a waker that locks the outbox, and returns how often it did.
 fn poll_touching(
     bench: &Bench,
     wait: &mut (impl Future<Output = Result<()>> + Unpin),
@@ -640,7 +644,7 @@ fn a_value_whose_drop_panics_loses_nobodys_wake_up() {
             panic!("an owner's drop");
         }
     }
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     bench.outbox.accept_bytes(false, &mut Bytes::from_owner(Panics)).expect("open");
     let (mut wait, wakes) = wait_for(&bench.outbox, Until::Sent(40 * 1024));
     lock(&bench.hand).allowance = 1024 * 1024;

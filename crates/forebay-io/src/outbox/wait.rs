@@ -3,78 +3,40 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use super::phase::Phase;
-use super::{HIGH_WATER_BYTES, Outbox, State};
+use super::Outbox;
+use super::phase::OutboxPhase;
+use super::state::{HIGH_WATER_BYTES, State};
+use super::until::{Room, Until};
 use crate::lock::lock;
-use crate::seam::Turns;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{Answers, Share};
 use crate::waiters::WaiterKey;
 use crate::{Error, Result};
 
-/// What to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Until {
-    /// The queue is below its mark, and an item is accepted behind it.
-    Room,
-    /// The same, for the next piece of a slice that was accepted in part.
-    RoomForPiece,
-    /// This many bytes have gone to the transport since the beginning.
-    Sent(u64),
-    /// So many have, or the worker is closing: what an outbox waits for that writes into this one,
-    /// whose writers wait for no room then.
-    SentOrClosing(u64),
-    /// The end mark is out.
-    Finished,
-}
-
-impl Until {
-    /// True when waiting longer makes no sense: it came true, or it never will.
-    pub(super) fn holds(self, phase: Phase, sent: u64, room: Room, turns: &dyn Turns) -> bool {
-        phase.is_settled()
-            || match self {
-                Self::SentOrClosing(mark) => sent >= mark || turns.is_closing(),
-                Self::Room | Self::RoomForPiece => room != Room::None || phase != Phase::Open,
-                Self::Sent(mark) => sent >= mark,
-                Self::Finished => false,
-            }
-    }
-}
-
-/// Whether an item can be accepted, as far as the queue goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Room {
-    /// The queue is full, or bytes are on another thread's stage.
-    None,
-    /// So it is, and nobody is to wait for a change.
-    Refused,
-    /// There is room.
-    Free,
-}
-
-/// How much a writer hands over before it gives way to other tasks, and how often it is refused.
+/// Counts how much a writer hands over before it gives way to other tasks, and how often it is refused.
 #[derive(Debug, Default)]
 pub(crate) struct WriterPace {
     pub(crate) share: Share,
     pub(crate) answers: Answers,
-    /// Bytes that the outbox had accepted, counted from the beginning, when they were last counted.
+    /// The outbox's number of accepted bytes when it was last counted here.
     pub(crate) counted: u64,
 }
 
 impl WriterPace {
-    /// So many bytes were accepted since the beginning: fewer than before where an abort has thrown
-    /// some away.
+    /// Updates the share with the number of bytes accepted since the beginning. That number can shrink,
+    /// because an abort throws away what is queued.
     fn count(&mut self, accepted: u64) {
         let more = accepted.saturating_sub(self.counted);
         self.share.spend(usize::try_from(more).unwrap_or(usize::MAX));
         self.counted = accepted;
     }
 
-    /// Gives way before more is accepted than one turn's share, or before one more refusal of a
-    /// few.
+    /// Gives way if this turn's share does not allow another full queue, or if a refusal has been returned
+    /// a few times in a row.
     fn poll(&mut self, cx: &Context<'_>, has_room: bool) -> Poll<()> {
         if has_room {
             self.answers.restart();
+            // A writer that finds room may fill the whole queue before it is asked again.
             self.share.poll_room(cx, HIGH_WATER_BYTES)
         } else {
             self.answers.poll_one(cx)
@@ -83,22 +45,21 @@ impl WriterPace {
 }
 
 impl Outbox {
-    /// Waits; fails when it can no longer come true.
+    /// Waits until the condition holds, and fails once it never will.
     ///
     /// # Errors
     ///
-    /// The cause of an aborted outbox; `Closed` when waiting for room in a finished one, or in a full
+    /// The cause of an aborted outbox; `Closed` when waiting for room in a finished outbox, or in a full
     /// one whose worker is closing.
     ///
     /// # Cancel safety
     ///
     /// Releases: the waiter removes itself.
     pub fn wait(&self, until: Until) -> impl Future<Output = Result<()>> + Send + '_ {
-        Wait { outbox: self, until, key: None, pace: None }
+        OutboxWait { outbox: self, until, key: None, pace: None }
     }
 
-    /// Sends what waits and waits for room for an item, of a writer that has this pace: gives way
-    /// where there is room and the pace says so.
+    /// Sends what waits, then waits for room for an item, giving way where `pace` says so.
     pub(crate) fn wait_for_room<'a>(
         &'a self,
         until: Until,
@@ -106,49 +67,54 @@ impl Outbox {
     ) -> impl Future<Output = Result<()>> + Send + 'a {
         pace.count(self.accepted());
         self.advance();
-        Wait { outbox: self, until, key: None, pace: Some(pace) }
+        OutboxWait { outbox: self, until, key: None, pace: Some(pace) }
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
-        let room = state.room(self.high_water, self.turns.as_ref());
+        let is_closing = || self.turns.is_closing();
+        let room = state.room(self.high_water, is_closing);
         let for_room = matches!(until, Until::Room | Until::RoomForPiece);
-        if for_room && state.phase == Phase::Open && self.aborting.load(Relaxed) {
-            // The abort has not come under the lock yet. It wakes this wait; an answer now would have
-            // the writer ask again and again.
+        if for_room && state.phase == OutboxPhase::Open && self.aborting.load(Relaxed) {
+            // The abort has not taken the lock yet. It will wake this wait. An answer now would make the
+            // writer ask again and again.
             return Poll::Pending;
         }
         if until == Until::Room && state.whole.is_partial() {
+            // A new item is refused for good behind one that was accepted in part.
             return Poll::Ready(Err(None));
         }
-        if !until.holds(state.phase, state.sent, room, self.turns.as_ref()) {
+        if !until.holds(state.phase, state.sent, room, is_closing) {
             return Poll::Pending;
         }
         let came_true = match until {
-            Until::Room | Until::RoomForPiece => state.phase == Phase::Open && room == Room::Free,
-            // What an abort threw away is neither queued nor sent, so the numbers alone would lie.
-            Until::Sent(mark) | Until::SentOrClosing(mark) => {
-                state.sent >= mark && state.phase != Phase::Aborted
+            Until::Room | Until::RoomForPiece => {
+                state.phase == OutboxPhase::Open && room == Room::Free
             }
-            Until::Finished => state.phase == Phase::Finished,
+            // What an abort has dropped is neither queued nor sent, so the numbers alone could seem to
+            // match.
+            Until::Sent(mark) | Until::SentOrClosing(mark) => {
+                state.sent >= mark && state.phase != OutboxPhase::Aborted
+            }
+            Until::Finished => state.phase == OutboxPhase::Finished,
         };
         Poll::Ready(if came_true { Ok(()) } else { Err(self.cause.get().cloned()) })
     }
 }
 
-/// It came true, or it never will: for this cause, where there is one.
+/// `Ok` if the condition holds; an error if it never will, with the cause if there is one.
 type Looked = std::result::Result<(), Option<Error>>;
 
-struct Wait<'a> {
+struct OutboxWait<'a> {
     outbox: &'a Outbox,
     until: Until,
     key: Option<WaiterKey>,
-    /// What is asked before the answer is given.
+    /// Asked to give way before the answer is returned.
     pace: Option<&'a mut WriterPace>,
 }
 
-impl Wait<'_> {
-    /// One look under the lock, leaving the waker there if there is one to leave. The waker it
-    /// replaces comes back, to be dropped without the lock.
+impl OutboxWait<'_> {
+    /// Examines the condition once under the lock. If it does not hold yet and a waker is given, stores the
+    /// waker. Returns the waker that was replaced or not needed, to be dropped after unlocking.
     fn look(&mut self, leave: Option<Waker>) -> (Poll<Looked>, Option<Waker>) {
         let mut state = lock(&self.outbox.state);
         let answer = self.outbox.check(&state, self.until);
@@ -163,13 +129,15 @@ impl Wait<'_> {
     }
 }
 
-impl Future for Wait<'_> {
+impl Future for OutboxWait<'_> {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        // Usually the condition holds already, and no waker need be cloned.
         let (mut answer, _) = self.look(None);
         if answer.is_pending() {
-            // Cloned before locking, and looked at again under the same lock that keeps it.
+            // The waker is cloned before locking, and the condition is examined again under the lock that
+            // stores it, so that no change in between is missed.
             let (again, replaced) = self.look(Some(cx.waker().clone()));
             drop(replaced);
             answer = again;
@@ -182,9 +150,10 @@ impl Future for Wait<'_> {
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for OutboxWait<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
+            // The lock is released at the end of this statement, before the foreign waker is dropped.
             let removed = lock(&self.outbox.state).waiters.remove(key);
             drop(removed);
         }

@@ -11,7 +11,7 @@ fn all(queue: &SendQueue) -> Vec<u8> {
     segments.map(Segment::as_slice).collect::<Vec<_>>().concat()
 }
 
-/// Memory of the queue's own (values of the caller's are the caller's).
+/// The memory that the queue owns; the caller's values do not count.
 fn pinned(queue: &SendQueue) -> usize {
     let segments = queue.front.iter().chain(&queue.rest);
     segments
@@ -75,7 +75,7 @@ fn a_queue_gives_what_it_was_given() {
         let (mut queue, mut oracle) = (SendQueue::default(), VecDeque::new());
         let (mut other, mut other_oracle) = (SendQueue::default(), VecDeque::new());
         for (seed, op) in ops.into_iter().enumerate() {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             match op {
                 Op::Slice(len) => {
                     queue.push_slice(&scrambled(len, seed));
@@ -118,7 +118,7 @@ fn a_queue_gives_what_it_was_given() {
     });
 }
 
-/// Bytes that know how many owners they have left.
+/// Bytes whose number of owners can be asked for.
 fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
     struct Owner(Arc<Vec<u8>>);
     impl AsRef<[u8]> for Owner {
@@ -133,7 +133,7 @@ fn owned(len: usize) -> (Bytes, Arc<Vec<u8>>) {
 #[test]
 fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
     for len in [0, 1, SHARE_BYTES - 1, SHARE_BYTES, SHARE_BYTES + 1] {
-        let (mut queue, mut after) = (SendQueue::default(), Afterwards::new());
+        let (mut queue, mut after) = (SendQueue::default(), WakeList::new());
         let (bytes, owner) = owned(len);
         queue.push_bytes(bytes, &mut after);
         queue.sent(len, &mut after);
@@ -145,7 +145,7 @@ fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
 
 #[test]
 fn a_cleared_queue_leaves_values_to_be_dropped_afterwards() {
-    let (mut queue, mut after) = (SendQueue::default(), Afterwards::new());
+    let (mut queue, mut after) = (SendQueue::default(), WakeList::new());
     let (bytes, owner) = owned(SHARE_BYTES);
     queue.push_slice(b"before");
     queue.push_bytes(bytes, &mut after);
@@ -160,7 +160,7 @@ fn a_cleared_queue_leaves_values_to_be_dropped_afterwards() {
 #[test]
 fn large_values_are_queued_and_moved_without_a_copy() {
     let (mut queue, mut other) = (SendQueue::default(), SendQueue::default());
-    let mut after = Afterwards::new();
+    let mut after = WakeList::new();
     let (bytes, _owner) = owned(SHARE_BYTES);
     let place = bytes.as_ptr();
     queue.push_bytes(bytes, &mut after);
@@ -190,7 +190,7 @@ fn a_peer_that_takes_a_little_at_a_time_does_not_make_the_queue_grow() {
     queue.settle();
     for turn in 0..2000 {
         queue.push_slice(&scrambled(1000, turn));
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         queue.sent(1000, &mut after);
         after.run();
         queue.settle();
@@ -211,13 +211,13 @@ fn a_peer_that_takes_nothing_does_not_collect_pieces() {
     assert_eq!(queue.len(), 10 * KIB);
 }
 
-/// What is withheld is no part of what a drain sees, and is there again afterwards.
+/// A drain does not see what is withheld; afterwards it is there again.
 #[test]
 fn a_drain_sees_what_is_offered() {
     let bytes = scrambled(200 * KIB, 0);
     for most in [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 150 * KIB, 200 * KIB, MIB] {
         let (mut queue, mut other) = (SendQueue::default(), SendQueue::default());
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         queue.push_slice(&bytes[..80 * KIB]);
         queue.push_bytes(Bytes::copy_from_slice(&bytes[80 * KIB..]), &mut after);
         queue.offer(most);

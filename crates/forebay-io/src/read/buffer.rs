@@ -1,4 +1,4 @@
-//! The memory of a reading channel: one contiguous window over a block, or over what is left.
+//! The memory of a reading channel: one contiguous window over a block, or over the remainder of one.
 //!
 //! ```text
 //!   storage   ______________________________________________
@@ -8,14 +8,14 @@
 //!
 //! Invariants: `head <= tail <= storage.len()`; empty storage has `head == tail == 0`.
 //!
-//! A block is taken when bytes arrive, and given back as soon as a call leaves little in it
-//! ([`Buffer::end_call`]), because its task may wait for something else than this channel: a remainder
-//! below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own, more stays where it is. Before the
-//! channel itself sleeps ([`Buffer::settle`]) that buffer shrinks to what it holds. So a sleeping
-//! channel never pins more than four times what it holds.
+//! A block is taken when bytes arrive. It is returned as soon as a call leaves little in it
+//! ([`Buffer::end_call`]), because the task may wait for something other than this channel: a remainder
+//! below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own, and a larger one stays where it is.
+//! Before the task sleeps on the channel ([`Buffer::settle`]), the small buffer shrinks to its content. So
+//! the channel of a sleeping task never pins more than four times what it holds.
 //!
-//! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Both
-//! directions cost O(1) per byte received, however small the pieces in which a peer sends.
+//! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Either way
+//! this costs O(1) per byte received, however small the pieces in which a peer sends.
 
 #[cfg(test)]
 mod tests;
@@ -25,13 +25,13 @@ use bytes::Bytes;
 use super::remainder::Remainder;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
-/// A sleeping channel keeps a block only for this many bytes or more.
+/// The channel of a sleeping task keeps a block only for this many bytes or more.
 pub(crate) const KEEP_BLOCK_BYTES: usize = BLOCK_BYTES / 4;
 
-/// Chunks of this size or more are handed out with the block they lie in; smaller ones are copied.
+/// Chunks of this size or more are returned with the block they lie in; smaller ones are copied.
 const FREEZE_BYTES: usize = BLOCK_BYTES / 2;
 
-/// Behind a consumed front, this much free space makes it not worth moving what is left.
+/// If this much space is free at the end, moving the readable bytes to the front is not worth it.
 const ENOUGH_SPACE_BYTES: usize = BLOCK_BYTES / 4;
 
 #[derive(Debug, Default)]
@@ -39,9 +39,9 @@ enum Storage {
     #[default]
     Empty,
     Block(Block),
-    /// The remainder of a block that was given back; every byte up to its length is in use.
+    /// The remainder of a block that was returned; every byte up to its length is in use.
     Kept(Remainder),
-    /// An item that does not fit a block; initialised up to its length.
+    /// A buffer for an item that does not fit a block; initialised up to its length.
     Grown(Vec<u8>),
 }
 
@@ -69,7 +69,7 @@ impl Storage {
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     storage: Storage,
-    /// A block being filled behind a kept remainder, whose room at its front it leaves free.
+    /// A block that is being filled behind a kept remainder. It leaves room for the remainder at its front.
     arriving: Option<Block>,
     head: usize,
     tail: usize,
@@ -97,9 +97,9 @@ impl Buffer {
         &mut storage.as_mut_slice()[*head..*tail]
     }
 
-    /// The task may not come back for a long time. So at the end of a call an empty buffer gives its
-    /// block back, and one with little in it moves that to a buffer of its own size: once for each
-    /// block that arrived, however many calls take from it.
+    /// Ends a reading call, after which the task may not come back for a long time: an empty buffer returns
+    /// its block, and one with little in it moves that to a buffer of its own. The move happens once for
+    /// each block that arrived, however many calls read from it.
     #[inline]
     pub(crate) fn end_call(&mut self) {
         if self.is_empty() {
@@ -109,7 +109,7 @@ impl Buffer {
         }
     }
 
-    /// Little is left of a block, what is to be lent next included: it moves to a remainder.
+    /// Moves little content, including a line that is about to be lent, from a block to a remainder.
     #[inline]
     pub(crate) fn settle_block(&mut self) {
         if self.len() < KEEP_BLOCK_BYTES && matches!(self.storage, Storage::Block(_)) {
@@ -123,7 +123,7 @@ impl Buffer {
         self.storage = if left.is_empty() { Storage::Empty } else { Storage::Kept(left) };
     }
 
-    /// Takes the next `count` bytes and lends them.
+    /// Consumes the next `count` bytes and lends them.
     #[inline]
     pub(crate) fn take(&mut self, count: usize) -> &[u8] {
         let start = self.head;
@@ -131,8 +131,8 @@ impl Buffer {
         &self.storage.as_slice()[start..start + count]
     }
 
-    /// The readable bytes beside the cursor that consumes them: with both in hand, bytes can be
-    /// examined and lent, and consumed only if they pass.
+    /// Returns the readable bytes and the cursor that consumes them, so that a caller can examine and lend
+    /// bytes and consume them only if they are valid.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&[u8], &mut usize) {
         let Self { storage, head, tail, .. } = self;
@@ -145,7 +145,7 @@ impl Buffer {
         self.head += count;
     }
 
-    /// Free room behind the readable bytes, growing the storage up to `most` readable bytes.
+    /// Returns free space behind the readable bytes, growing the storage up to `most` readable bytes.
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
         if self.is_empty() {
             self.restart();
@@ -153,12 +153,15 @@ impl Buffer {
         match self.storage {
             Storage::Empty => self.storage = Storage::Block(Block::take(Size::Large)),
             Storage::Kept(_) if self.len() < KEEP_BLOCK_BYTES => {
+                // A small remainder stays where it is. More bytes go to a block behind it, and `fill` joins
+                // the two.
                 let gap = self.len();
                 return &mut self
                     .arriving
                     .get_or_insert_with(|| Block::take(Size::Large))
                     .as_mut_slice()[gap..];
             }
+            // A remainder fills its memory completely, so there is no free space behind it.
             Storage::Kept(_) => self.move_to_block(),
             Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => self.move_to_block(),
             Storage::Block(_) | Storage::Grown(_) => {}
@@ -168,7 +171,7 @@ impl Buffer {
         &mut self.storage.as_mut_slice()[tail..]
     }
 
-    /// The first `count` bytes of the space hold data now.
+    /// Marks the first `count` bytes of the space as filled.
     pub(crate) fn fill(&mut self, count: usize) {
         if let Some(block) = self.arriving.take() {
             return self.join(block, count);
@@ -180,10 +183,12 @@ impl Buffer {
         self.tail += count;
     }
 
-    /// Joins the kept remainder and what arrived behind it, copying the smaller of the two.
+    /// Joins the kept remainder and the bytes that arrived behind it, copying the smaller of the two.
     fn join(&mut self, mut block: Block, count: usize) {
         let left = self.len();
         assert!(count <= BLOCK_BYTES - left, "a source filled more than it was offered");
+        // Copying the smaller part keeps the cost per received byte constant, even if a peer sends single
+        // bytes.
         if let (Storage::Kept(bytes), true) = (&mut self.storage, count < left) {
             bytes.drain(..self.head);
             bytes.extend_from_slice(&block.as_slice()[left..left + count]);
@@ -195,7 +200,7 @@ impl Buffer {
         self.tail = left + count;
     }
 
-    /// Before the channel sleeps: gives back what it does not need to keep.
+    /// Returns the memory that is not needed, before the task sleeps on the channel.
     pub(crate) fn settle(&mut self) {
         self.arriving = None;
         if self.is_empty() {
@@ -205,7 +210,7 @@ impl Buffer {
             Storage::Block(_) | Storage::Grown(_) if self.len() < KEEP_BLOCK_BYTES => {
                 self.keep(Remainder::exact(self.readable()));
             }
-            // What an item once needed, or what was consumed since: memory without bytes in it.
+            // Memory without bytes in it: an item once needed it, or the bytes have been consumed since.
             Storage::Kept(bytes) if 4 * self.len() < bytes.capacity() => {
                 self.keep(Remainder::exact(self.readable()));
             }
@@ -216,9 +221,9 @@ impl Buffer {
         }
     }
 
-    /// Takes `count` bytes out as a value of their own: with the memory they lie in when they fill
-    /// at least half of it, copied when they do not. So neither a value nor the copy of what is left
-    /// behind it costs more than twice its bytes.
+    /// Takes `count` bytes as a value of their own. They keep the memory they lie in if they fill at least
+    /// half of it, and are copied otherwise. So neither the value nor the copy of what stays behind costs
+    /// more than twice its bytes.
     pub(crate) fn freeze(&mut self, count: usize) -> Bytes {
         if count < FREEZE_BYTES || 2 * count < self.storage.as_slice().len() {
             return Bytes::copy_from_slice(self.take(count));
@@ -235,7 +240,7 @@ impl Buffer {
         frozen.slice(start..end)
     }
 
-    /// Takes the block with all that is readable in it, if that is at least `least` bytes.
+    /// Takes the block with all readable bytes in it, if there are at least `least` of them.
     pub(crate) fn take_block(&mut self, least: usize) -> Option<BlockPart> {
         if self.len() < least {
             return None;
@@ -259,7 +264,7 @@ impl Buffer {
         self.storage = Storage::Block(part.block);
     }
 
-    /// Puts bytes back in front of whatever is buffered.
+    /// Puts bytes back in front of the buffered ones.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -270,7 +275,7 @@ impl Buffer {
         self.keep(Remainder::from(joined));
     }
 
-    /// Forgets everything.
+    /// Drops everything.
     pub(crate) fn clear(&mut self) {
         self.arriving = None;
         self.release();
@@ -278,7 +283,7 @@ impl Buffer {
 
     fn release(&mut self) {
         match std::mem::take(&mut self.storage) {
-            // The usual case by itself: a block goes back to its pool without a call.
+            // A separate arm for the usual case: a block returns to its pool without a function call.
             Storage::Block(block) => drop(block),
             other => drop(other),
         }
@@ -286,7 +291,7 @@ impl Buffer {
         self.tail = 0;
     }
 
-    /// Nothing is readable: start at the front, in a block of ordinary size.
+    /// Starts at the front of an empty buffer, in a block of ordinary size.
     fn restart(&mut self) {
         if !matches!(self.storage, Storage::Block(_)) {
             self.storage = Storage::Empty;
@@ -295,7 +300,7 @@ impl Buffer {
         self.tail = 0;
     }
 
-    /// Moves what is readable into a block, or into a larger buffer where it does not fit.
+    /// Moves the readable bytes into a block, or into a larger buffer if they do not fit one.
     fn move_to_block(&mut self) {
         let left = self.len();
         if left >= BLOCK_BYTES {
@@ -311,9 +316,11 @@ impl Buffer {
         self.tail = left;
     }
 
-    /// Ensures at least one free byte: first by moving to the front, then by growing.
+    /// Ensures at least one free byte: by moving the bytes to the front or, if that is not enough, by
+    /// growing.
     fn make_room(&mut self, most: usize) {
         let len = self.storage.as_slice().len();
+        // With `head >= len()`, no more bytes are moved than were consumed since the last move.
         let worth_moving = len - self.tail < ENOUGH_SPACE_BYTES && self.head >= self.len();
         if self.head > 0 && (worth_moving || self.tail == len) {
             let (head, tail) = (self.head, self.tail);
@@ -326,7 +333,7 @@ impl Buffer {
         }
     }
 
-    /// Doubles the storage, to `most` at the most (and to one byte more than is held at the least).
+    /// Doubles the storage, but not beyond `most` bytes, and adds at least one byte.
     fn grow(&mut self, most: usize) {
         let size = (self.tail * 2).min(most).max(self.tail + 1);
         let mut bytes = match std::mem::take(&mut self.storage) {

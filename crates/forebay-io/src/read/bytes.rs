@@ -1,4 +1,4 @@
-//! Bytes as they come: available, chunks, packets, all that remains.
+//! Reading bytes as they arrive: slices, chunks, packets, everything up to the end.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -9,19 +9,19 @@ use super::{ByteReadChannel, PACKET_BYTES_MAX};
 use crate::seam::Inlet;
 use crate::{Error, ErrorKind, Packet, Result};
 
-/// A slice of this size or more is filled straight from the source when nothing is buffered;
-/// smaller ones are served from a block, so that many small reads cost one receive.
+/// A slice of this size or more is filled directly from the source if nothing is buffered. Smaller ones are
+/// served from a block, so that many small reads cost one receive.
 pub(super) const STRAIGHT_BYTES: usize = 16 * 1024;
 
 impl ByteReadChannel {
-    /// Reads what is there into `slice`, waiting for at least one byte. `0` at the end, or for an
-    /// empty slice.
+    /// Reads what has arrived into `slice`, waiting for at least one byte. Returns `0` at the end, and for
+    /// an empty slice.
     ///
     /// A slice of 16 KiB or more is received into directly while nothing is buffered.
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
@@ -44,14 +44,14 @@ impl ByteReadChannel {
         Ok(self.copy_buffered(slice))
     }
 
-    /// Reads what is there as one value, waiting for at least one byte; `None` at the end.
+    /// Reads what has arrived as one value, waiting for at least one byte. Returns `None` at the end.
     ///
-    /// Up to 32 KiB are copied out; more is handed out with the 64 KiB block it lies in, which
-    /// returns to its pool when the last clone drops.
+    /// Up to 32 KiB are copied. A larger chunk keeps the 64 KiB block it lies in, which returns to its pool
+    /// when the last clone drops.
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
@@ -78,14 +78,14 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) at once when `count` is over 1 MiB.
-    /// - [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) when the input ends first; what there is stays
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) at once if `count` is larger than 1 MiB.
+    /// - [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if the input ends first; the bytes before the end stay
     ///   readable.
-    /// - What the connection met.
+    /// - The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Lossless: bytes are gathered in the channel and leave it together.
+    /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
         if count == 0 || count > PACKET_BYTES_MAX {
             self.answer().await;
@@ -103,15 +103,16 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) when there is more; all of it stays readable.
-    /// - What the connection met.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if there is more; all of it stays readable.
+    /// - The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Lossless: bytes are gathered in the channel and leave it together.
+    /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_remaining(&mut self, limit: usize) -> Result<Packet> {
         self.lent("read_remaining").await?;
         while self.buffer.len() <= limit {
+            // One byte more than the limit tells whether there is more.
             let most = limit.saturating_add(1);
             if !poll_fn(|cx| self.poll_more(cx, most)).await? {
                 return Ok(Packet::from(self.take_chunk()));
@@ -123,15 +124,16 @@ impl ByteReadChannel {
             .with_detail(format!("more than {limit} bytes came before the end")))
     }
 
-    /// Discards up to `count` bytes and says how many it were: fewer only at the end.
+    /// Discards up to `count` bytes and returns their number, which is smaller than `count` only at the
+    /// end.
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: what was discarded stays discarded, but a dropped call does not say how much.
+    /// Resumes: what was discarded stays discarded, but a dropped call does not return how much it was.
     pub async fn discard(&mut self, count: u64) -> Result<u64> {
         self.lent("discard").await?;
         let mut left = count;
@@ -150,7 +152,7 @@ impl ByteReadChannel {
         Ok(count - left)
     }
 
-    /// Straight from the source into the caller's memory; nothing may be buffered.
+    /// Receives directly into the caller's memory. Nothing may be buffered.
     pub(super) async fn fill_slice(&mut self, slice: &mut [u8]) -> Result<usize> {
         poll_fn(|cx| self.poll_slice(cx, slice)).await
     }
@@ -163,7 +165,8 @@ impl ByteReadChannel {
         if ready!(self.poll_over(cx))? {
             return Poll::Ready(Ok(0));
         }
-        // The caller's memory is received into: a block of ours would only be held while it waits.
+        // Bytes are received into the caller's memory, so a block would only be held idle while the task
+        // waits.
         self.buffer.settle();
         let mut inlet = Inlet::slice(slice);
         let filled = self.source.poll_fill(cx, &mut inlet);
@@ -172,7 +175,7 @@ impl ByteReadChannel {
         filled.map_ok(|_| count)
     }
 
-    /// Copies what is buffered into the slice, as much as fits.
+    /// Copies buffered bytes into the slice, as many as fit.
     pub(super) fn copy_buffered(&mut self, slice: &mut [u8]) -> usize {
         let count = slice.len().min(self.buffer.len());
         slice[..count].copy_from_slice(self.buffer.take(count));
@@ -189,14 +192,14 @@ impl ByteReadChannel {
         }
     }
 
-    /// All that is buffered, as one value.
+    /// Takes everything that is buffered, as one value.
     pub(super) fn take_chunk(&mut self) -> Bytes {
         self.take_bytes(self.buffer.len())
     }
 
-    /// So much of what is buffered, as one value.
+    /// Takes `count` of the buffered bytes, as one value.
     fn take_bytes(&mut self, count: usize) -> Bytes {
-        // To take nothing is no progress: a loop over it gives way.
+        // Taking nothing is no progress, so that a loop over it gives way.
         if count > 0 {
             self.line.restart();
         }

@@ -1,4 +1,4 @@
-//! From one channel to another, in bounded memory.
+//! Copying from one channel to another, in bounded memory.
 
 use std::future::poll_fn;
 
@@ -7,20 +7,20 @@ use crate::block::{BLOCK_BYTES, SMALL_BLOCK_BYTES};
 use crate::{ByteWriteChannel, Result};
 
 impl ByteReadChannel {
-    /// Writes everything up to the end of this channel to `output`, and says how much it was. The
-    /// output stays open; call [`finish`](ByteWriteChannel::finish) or go on writing.
+    /// Writes everything up to the end of this channel to `output`, and returns the number of bytes. The
+    /// output stays open; call [`finish`](ByteWriteChannel::finish) or continue writing.
     ///
-    /// At most the output's queue and one block are held at a time: what the output cannot take
-    /// yet is not read.
+    /// At most the output's queue and one block are held at a time: what the output cannot accept yet is
+    /// not read.
     ///
     /// # Errors
     ///
-    /// What either side met. An error of this channel is an error, never a short count.
+    /// The error of either side. An error of this channel is returned as an error, never as a short count.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: each byte is either still here or accepted by the output, and calling it again goes
-    /// on; but a dropped call does not say how much it had copied.
+    /// Resumes: each byte is either still in this channel or accepted by the output, and another call
+    /// continues from there. A dropped call does not return how much it had copied.
     ///
     /// # Examples
     ///
@@ -39,7 +39,7 @@ impl ByteReadChannel {
         self.lent("copy_to").await?;
         let mut copied = 0;
         loop {
-            // Room first: while the output is full nothing is read, and nothing is held.
+            // Room comes first: while the output is full, nothing is read and no block is held.
             output.room().await?;
             if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
                 return Ok(copied);
@@ -54,9 +54,10 @@ impl ByteReadChannel {
         }
     }
 
-    /// Moves what is buffered to the output, the block itself if there is much in it, and says how
-    /// much it was. What the output did not accept is still here.
+    /// Moves buffered bytes to the output, as a block if there are many, and returns their number. Bytes
+    /// that the output did not accept stay here.
     fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<usize> {
+        // At most a block at a time, so that the output's queue stays bounded.
         let count = self.buffer.len().min(BLOCK_BYTES);
         let mut part = self.buffer.take_block(SMALL_BLOCK_BYTES);
         if part.is_none() {

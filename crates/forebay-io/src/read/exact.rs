@@ -1,10 +1,10 @@
-//! Filling a caller's slice, with everything given back if the future is dropped.
+//! Filling a caller's slice. A dropped future gives back what it took.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bytes::STRAIGHT_BYTES;
-use super::{ByteReadChannel, Lent, unexpected_end};
+use super::{ByteReadChannel, LentBytes, unexpected_end};
 use crate::Result;
 use crate::turn::Answers;
 use crate::write::ITEM_BYTES_MAX;
@@ -16,17 +16,17 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// - [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) when the input ends first; what there is stays
-    ///   readable.
-    /// - [`Incomplete`](crate::ErrorKind::Incomplete) when an earlier call with a slice above 1 MiB was
-    ///   dropped half-way.
-    /// - What the connection met; what was taken before that stays readable.
+    /// - [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) if the input ends first; the bytes before the
+    ///   end stay readable.
+    /// - [`Incomplete`](crate::ErrorKind::Incomplete) if an earlier call with a slice above 1 MiB was
+    ///   dropped before it was complete.
+    /// - The connection's error; what was taken before it stays readable.
     ///
     /// # Cancel safety
     ///
-    /// Lossless for slices up to 1 MiB: a dropped future gives back what it took. A larger one that
-    /// is dropped half-way poisons the channel: later reads say
-    /// [`Incomplete`](crate::ErrorKind::Incomplete), and nothing is lost in silence.
+    /// Lossless for slices up to 1 MiB: a dropped future gives back what it took. Dropping a larger one
+    /// before it is complete poisons the channel: later reads return
+    /// [`Incomplete`](crate::ErrorKind::Incomplete), so nothing is lost silently.
     #[doc(alias = "readFully")]
     pub fn read_exact<'a>(&'a mut self, slice: &'a mut [u8]) -> ReadExact<'a> {
         ReadExact { channel: self, slice, filled: 0, done: false, answers: Answers::default() }
@@ -35,8 +35,8 @@ impl ByteReadChannel {
 
 /// The future of [`ByteReadChannel::read_exact`].
 ///
-/// Invariant between polls: `channel.lent` tells how many bytes at the start of the slice the
-/// channel no longer has.
+/// Invariant between polls: `channel.lent` holds how many bytes at the start of the slice have left the
+/// channel.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless you `.await` them"]
 pub struct ReadExact<'a> {
@@ -44,7 +44,7 @@ pub struct ReadExact<'a> {
     slice: &'a mut [u8],
     filled: usize,
     done: bool,
-    /// The channel's count before this took anything, for the case that it gives it back.
+    /// The channel's count before this call took anything; restored if the call gives everything back.
     answers: Answers,
 }
 
@@ -53,6 +53,7 @@ impl Future for ReadExact<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let this = &mut *self;
+        // Later polls find `lent` set by this very call.
         if this.filled == 0 {
             ready!(this.channel.poll_lent(cx, "read_exact"))?;
         }
@@ -68,7 +69,7 @@ impl Future for ReadExact<'_> {
             this.answers.count();
             this.channel.line.answers = this.answers;
         }
-        this.channel.lent = Lent::default();
+        this.channel.lent = LentBytes::default();
         this.done = true;
         Poll::Ready(outcome)
     }
@@ -86,7 +87,7 @@ impl ReadExact<'_> {
                 } else if left.len() >= STRAIGHT_BYTES {
                     ready!(self.channel.poll_slice(cx, left))?
                 } else if ready!(self.channel.poll_buffered(cx, left.len()))? >= left.len() {
-                    // A short rest is gathered in the channel: there is nothing to give back then.
+                    // A short rest is collected in the channel, so that it need not be given back.
                     self.channel.copy_buffered(left)
                 } else {
                     0
@@ -96,7 +97,7 @@ impl ReadExact<'_> {
                 return Poll::Ready(Err(unexpected_end("read_exact", needed, available)));
             }
             self.filled += received;
-            self.channel.lent = Lent { taken: self.filled, of: needed };
+            self.channel.lent = LentBytes { taken: self.filled, of: needed };
         }
         Poll::Ready(Ok(()))
     }
@@ -113,10 +114,10 @@ impl Drop for ReadExact<'_> {
             return;
         }
         if self.slice.len() > ITEM_BYTES_MAX {
-            // `lent` stays set: the next call says `Incomplete`.
+            // `lent` stays set: the next call returns `Incomplete`.
             return;
         }
         self.give_back();
-        self.channel.lent = Lent::default();
+        self.channel.lent = LentBytes::default();
     }
 }

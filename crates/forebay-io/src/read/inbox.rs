@@ -1,4 +1,4 @@
-//! What has arrived and was not taken yet, for a transport that works on it in place.
+//! Bytes that have arrived and were not taken yet, for a transport that processes them in place.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -7,11 +7,11 @@ use super::{Buffer, ByteReadChannel, State};
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, Result};
 
-/// A source together with one contiguous piece of memory that it fills.
+/// A source and the contiguous memory that it fills.
 ///
-/// A reading channel gives its bytes to a reader; this gives them to a layer (TLS), which may change
-/// them where they lie and says itself how many it has taken. Before it waits, it gives its block
-/// back, as a channel does.
+/// A reading channel hands its bytes to a reader. An inbox hands them to a layer (TLS), which may change
+/// them in place and says itself how many it has taken. Before it waits, it returns its block, as a channel
+/// does.
 pub struct Inbox {
     source: Box<dyn Source>,
     buffer: Buffer,
@@ -19,49 +19,49 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Filled from this source, and empty.
+    /// Makes an empty inbox that is filled from this source.
     pub fn new(source: Box<dyn Source>) -> Self {
         Self { source, buffer: Buffer::default(), ended: false }
     }
 
-    /// All that has arrived and was not consumed.
+    /// Returns everything that has arrived and was not consumed.
     pub fn arrived(&mut self) -> &mut [u8] {
         self.buffer.readable_mut()
     }
 
-    /// How much that is.
+    /// Returns the number of those bytes.
     pub fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// True when that is nothing.
+    /// Returns `true` if there are none.
     pub fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
 
-    /// The first `count` bytes are done with.
+    /// Consumes the first `count` bytes.
     ///
     /// # Panics
     ///
-    /// If fewer have arrived: a defect of the layer.
+    /// Panics if fewer have arrived, which is a defect of the layer.
     pub fn consume(&mut self, count: usize) {
         self.buffer.consume(count);
     }
 
-    /// Waits for more behind what has arrived, of which there may be up to `most` bytes in all.
+    /// Waits for more bytes behind those that have arrived, up to `most` bytes in total.
     ///
     /// # Errors
     ///
-    /// What the source met.
+    /// The source's error.
     pub fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Filled>> {
         self.poll_with(most, |source, inlet| source.poll_fill(cx, inlet))
     }
 
-    /// The same, ahead of the reader ([`Source::poll_ahead`]).
+    /// Waits like [`poll_more`](Self::poll_more), ahead of the reader ([`Source::poll_ahead`]).
     ///
     /// # Errors
     ///
-    /// What the source met.
+    /// The source's error.
     pub fn poll_ahead(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<Filled>> {
         self.poll_with(most, |source, inlet| source.poll_ahead(cx, inlet))
     }
@@ -83,7 +83,7 @@ impl Inbox {
         filled
     }
 
-    /// Appends what somebody else has received.
+    /// Appends bytes that were received elsewhere.
     pub fn append(&mut self, mut arrived: &[u8]) {
         while !arrived.is_empty() {
             let mut inlet = Inlet::buffer(&mut self.buffer, usize::MAX);
@@ -95,33 +95,33 @@ impl Inbox {
         }
     }
 
-    /// Nobody may come back for long: memory that is not needed is given back.
+    /// Returns memory that is not needed, because the layer may not come back for a long time.
     pub fn settle(&mut self) {
         self.buffer.settle();
     }
 
-    /// Why nothing more will come, where that is known.
+    /// Returns the reason why nothing more will come, if it is known.
     pub fn cause(&self) -> Option<Error> {
         self.source.cause()
     }
 }
 
 impl ByteReadChannel {
-    /// What this channel has, and where it has it from; its options are lost.
+    /// Turns this channel into an inbox with its source and its bytes. Its options are lost.
     #[doc(hidden)]
     pub fn into_inbox(self) -> Inbox {
         let ended = matches!(self.state, State::Ended);
         Inbox { source: self.source, buffer: self.buffer, ended }
     }
 
-    /// What this channel has, filled further from another source; the channel is empty then.
+    /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
         self.line.restart();
         Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
     }
 
-    /// From now on this channel is filled from another source; its options stay.
+    /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
         let options = self.line_options();

@@ -1,4 +1,4 @@
-//! Lines: one resumable scan, never a second look at a byte.
+//! Reading lines with one resumable scan, which never examines a byte twice.
 
 #[cfg(test)]
 mod tests;
@@ -12,11 +12,11 @@ use super::ByteReadChannel;
 use crate::turn::Answers;
 use crate::{Error, ErrorKind, Result};
 
-/// The most content a line may have unless [`LineOptions::limit`] says otherwise: 64 KiB.
+/// The limit of a line's content unless [`LineOptions::limit`] sets another: 64 KiB.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// How a channel reads lines; set with
-/// [`set_line_options`](ByteReadChannel::set_line_options) and obeyed by every line call.
+/// The rules by which a channel reads lines. Set with [`set_line_options`](ByteReadChannel::set_line_options), and used by
+/// every call that reads a line.
 ///
 /// # Examples
 ///
@@ -37,12 +37,12 @@ pub struct LineOptions {
 }
 
 impl LineOptions {
-    /// The defaults: lines end in LF or CRLF, and have at most 64 KiB of content.
+    /// Returns the defaults: lines end in LF or CRLF, and have at most 64 KiB of content.
     pub const fn new() -> Self {
         Self { limit: LINE_BYTES_MAX }
     }
 
-    /// Sets the most bytes of content a line may have; its terminator is not counted.
+    /// Sets the largest number of bytes of content that a line may have, without its terminator.
     #[must_use]
     pub const fn limit(mut self, bytes: usize) -> Self {
         self.limit = bytes;
@@ -56,21 +56,21 @@ impl Default for LineOptions {
     }
 }
 
-/// Where the search for a line end stands.
+/// The position of the search for a line end.
 ///
-/// Invariant: the first `scanned` readable bytes hold no LF.
+/// Invariant: the first `scanned` readable bytes contain no LF.
 #[derive(Debug, Default)]
 pub(super) struct LineScan {
     options: LineOptions,
     scanned: usize,
-    /// An answer that stands until bytes are consumed.
+    /// An error that every call repeats until bytes are consumed.
     fault: Option<ErrorKind>,
-    /// Answers since anything was consumed or has arrived: that one, ends, errors.
+    /// The answers (that error, ends, other errors) since bytes were last consumed or arrived.
     pub(super) answers: Answers,
 }
 
 impl LineScan {
-    /// Forgets the position, because bytes were consumed.
+    /// Resets the position, because bytes were consumed.
     #[inline]
     pub(super) fn restart(&mut self) {
         self.scanned = 0;
@@ -79,33 +79,33 @@ impl LineScan {
     }
 }
 
-/// A line at the front of the buffer: its content, and what to consume for it.
+/// A line at the front of the buffer: the length of its content, and the number of bytes to consume.
 struct Found {
     content: usize,
     consumed: usize,
 }
 
 impl ByteReadChannel {
-    /// How lines are read.
+    /// Returns how lines are read.
     pub(super) fn line_options(&self) -> LineOptions {
         self.line.options
     }
 
-    /// Sets how lines are read from here on.
+    /// Sets how lines are read from now on.
     pub fn set_line_options(&mut self, options: LineOptions) {
         self.line.options = options;
         self.line.restart();
     }
 
-    /// Reads a line, without its LF or CRLF. A lone CR is content. `None` at the end; a last line
-    /// without terminator counts as a line if it has content.
+    /// Reads a line, without its LF or CRLF. A lone CR is content. Returns `None` at the end; a last line
+    /// without a terminator counts as a line if it has content.
     ///
     /// # Errors
     ///
-    /// - [`LineTooLong`](ErrorKind::LineTooLong), [`InvalidUtf8`](ErrorKind::InvalidUtf8): the
-    ///   channel stands before the line and answers the same again; its bytes can still be read,
-    ///   and [`skip_line`](Self::skip_line) gets past it.
-    /// - What the connection met: [`Reset`](ErrorKind::Reset), [`Closed`](ErrorKind::Closed), …
+    /// - [`LineTooLong`](ErrorKind::LineTooLong), [`InvalidUtf8`](ErrorKind::InvalidUtf8): the channel
+    ///   stays at the start of the line and the next call returns the same error. The line's bytes can
+    ///   still be read, and [`skip_line`](Self::skip_line) skips them.
+    /// - The connection's error: [`Reset`](ErrorKind::Reset), [`Closed`](ErrorKind::Closed), …
     ///
     /// # Cancel safety
     ///
@@ -129,17 +129,17 @@ impl ByteReadChannel {
         Ok(line)
     }
 
-    /// Reads a line and lends it from the channel's own memory: no allocation, no copy.
+    /// Reads a line and lends it from the channel's own memory, without allocating or copying.
     ///
     /// # Errors
     ///
-    /// As [`read_line`](Self::read_line).
+    /// Those of [`read_line`](Self::read_line).
     ///
     /// # Cancel safety
     ///
     /// Lossless, as [`read_line`](Self::read_line).
     pub async fn read_line_ref(&mut self) -> Result<Option<&str>> {
-        // Not in a future of its own: that is polled by a call, at every line.
+        // Not in a future of its own, which would be polled by a call for every line.
         let found = match self.find_line() {
             Some(found) => found,
             None => match poll_fn(|cx| self.poll_line(cx)).await? {
@@ -147,20 +147,20 @@ impl ByteReadChannel {
                 None => return Ok(None),
             },
         };
-        // Before it is lent: afterwards it could not be moved, and the task may keep it for long.
+        // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
         self.buffer.settle_block();
         self.lend_line(&found)
     }
 
-    /// Reads a line onto the end of `line`; false at the end.
+    /// Appends a line to `line`. Returns `false` at the end.
     ///
     /// # Errors
     ///
-    /// As [`read_line`](Self::read_line); nothing is appended then.
+    /// Those of [`read_line`](Self::read_line); nothing is appended then.
     ///
     /// # Cancel safety
     ///
-    /// Lossless, as [`read_line`](Self::read_line): nothing is appended before the line is whole.
+    /// Lossless, as [`read_line`](Self::read_line): nothing is appended before the line is complete.
     #[doc(alias = "readUTF8LineTo")]
     pub async fn read_line_into(&mut self, line: &mut String) -> Result<bool> {
         let Some(content) = self.read_line_ref().await? else {
@@ -171,16 +171,16 @@ impl ByteReadChannel {
         Ok(true)
     }
 
-    /// Discards everything up to and including the next LF, in bounded memory; false when there was
+    /// Discards everything up to and including the next LF, in bounded memory. Returns `false` if there was
     /// nothing left at all.
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: what was discarded stays discarded, and calling it again goes on to the same LF.
+    /// Resumes: what was discarded stays discarded, and another call continues to the same LF.
     pub async fn skip_line(&mut self) -> Result<bool> {
         self.lent("skip_line").await?;
         let mut skipped = false;
@@ -197,7 +197,7 @@ impl ByteReadChannel {
         }
     }
 
-    /// The common case: nothing stands in the way and the line is buffered already.
+    /// Finds a line that is buffered already: the usual case.
     #[inline]
     fn find_line(&mut self) -> Option<Found> {
         if self.lent.taken != 0 || self.line.fault.is_some() {
@@ -214,7 +214,7 @@ impl ByteReadChannel {
             return self.poll_fault(cx, fault);
         }
         let limit = self.line.options.limit;
-        // Room for a line at its limit and its terminator. One byte more would tell nothing new.
+        // Space for a line at its limit and its terminator. One more byte would not change the answer.
         let most = limit.saturating_add(2);
         loop {
             if let Some(at) = self.search() {
@@ -234,7 +234,7 @@ impl ByteReadChannel {
         }
     }
 
-    /// Looks at bytes that no earlier search has seen. On success the position stays before the LF.
+    /// Searches the bytes that no earlier search has seen. On success the position stays before the LF.
     #[inline]
     fn search(&mut self) -> Option<usize> {
         let unseen = &self.buffer.readable()[self.line.scanned..];
@@ -254,8 +254,8 @@ impl ByteReadChannel {
         }
     }
 
-    /// No LF yet: is the content over the limit whatever comes? A CR just behind the limit may
-    /// still turn out to be half of the terminator.
+    /// Returns `true` if the content exceeds the limit whatever comes; there is no LF yet. A CR just behind
+    /// the limit may be half of the terminator.
     fn too_long_already(&self) -> bool {
         let bytes = self.buffer.readable();
         match bytes.get(self.line.options.limit) {
@@ -277,14 +277,13 @@ impl ByteReadChannel {
         Poll::Ready(Err(self.line.tell(kind)))
     }
 
-    /// The same answer again, without looking at the line again. A loop that ignores it gives way
-    /// to other tasks.
+    /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
     fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
         ready!(self.line.answers.poll_more(cx));
         Poll::Ready(Err(self.line.tell(fault)))
     }
 
-    /// Consumes the line and lends its content, if it is text.
+    /// Consumes the line and lends its content, if it is UTF-8.
     #[inline]
     fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
         let Self { buffer, line, .. } = self;

@@ -1,4 +1,4 @@
-//! A channel over bytes that are all there already.
+//! A channel over bytes that are all in memory already.
 
 use std::task::{Context, Poll, ready};
 
@@ -35,7 +35,7 @@ impl Source for Memory {
 }
 
 impl ByteReadChannel {
-    /// A channel that is at its end.
+    /// Makes a channel that is at its end.
     ///
     /// # Examples
     ///

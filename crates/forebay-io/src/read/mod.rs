@@ -23,14 +23,14 @@ pub use self::line::LineOptions;
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};
 
-/// The most bytes that a packet or a peek may ask for: 1 MiB.
+/// The largest number of bytes that a packet or a peek may have: 1 MiB.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 
-/// A channel to read bytes from: lines, numbers, packets, or whatever is there.
+/// A channel to read bytes from: lines, numbers, packets, or whatever has arrived.
 ///
-/// It owns what it received. A read future is only a view of the channel, so dropping one inside a
-/// `select!` or a timeout loses nothing: bytes and scan position stay here
-/// ([cancel safety](crate#cancel-safety)).
+/// The channel owns what it has received. A read future is only a view of the channel, so dropping it in a
+/// `select!` or a timeout loses nothing: the bytes and the scan position stay in the channel ([cancel
+/// safety](crate#cancel-safety)).
 ///
 /// ```text
 ///   source ──► | taken by earlier reads | bytes not read yet | free room |
@@ -60,16 +60,16 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line: line::LineScan,
-    /// The source has told an error that lasts.
+    /// The source has returned a lasting error.
     has_failed: bool,
-    /// What an unfinished `read_exact` took into its caller's slice. Nothing whenever no such read
-    /// is in flight; a leaked one (`mem::forget`) is noticed by the next call.
-    lent: Lent,
+    /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
+    /// read is in flight; if one was leaked (`mem::forget`), the next call notices.
+    lent: LentBytes,
 }
 
-/// Bytes that left the channel for a slice that is not full yet, and the length of that slice.
+/// The number of bytes that left the channel for a slice that is not full yet, and the slice's length.
 #[derive(Debug, Default)]
-struct Lent {
+struct LentBytes {
     taken: usize,
     of: usize,
 }
@@ -82,7 +82,7 @@ enum State {
 }
 
 impl ByteReadChannel {
-    /// A channel that is filled from this source.
+    /// Makes a channel that is filled from this source.
     #[doc(hidden)]
     pub fn from_source(source: Box<dyn Source>) -> Self {
         Self {
@@ -91,13 +91,13 @@ impl ByteReadChannel {
             state: State::Open,
             line: line::LineScan::default(),
             has_failed: false,
-            lent: Lent::default(),
+            lent: LentBytes::default(),
         }
     }
 
-    /// Ends this channel with a cause of the caller's: what is buffered is discarded, every later
-    /// read fails with it. The writer of a [`pipe`](crate::pipe) sees the cause too; on a socket
-    /// nothing changes on the wire.
+    /// Ends this channel with a cause of the caller's: what is buffered is discarded, and every later read
+    /// returns the cause. The writer of a [`pipe`](crate::pipe) gets the cause too; on a socket nothing
+    /// changes on the wire.
     #[doc(alias = "cancel")]
     pub fn abort_with(&mut self, cause: Error) {
         if matches!(self.state, State::Failed(_)) {
@@ -109,9 +109,9 @@ impl ByteReadChannel {
         self.state = State::Failed(cause);
     }
 
-    /// Why this channel, or the connection it belongs to, has failed: the cause given to
-    /// [`abort_with`](Self::abort_with) on either side, or the connection's first error. What had
-    /// arrived before can still be read.
+    /// Returns the reason why this channel, or the connection it belongs to, has failed: the cause given to
+    /// [`abort_with`](Self::abort_with) on either side, or the connection's first error. Bytes that arrived
+    /// before can still be read.
     #[doc(alias = "closedCause")]
     pub fn closed_cause(&self) -> Option<Error> {
         match &self.state {
@@ -120,25 +120,23 @@ impl ByteReadChannel {
         }
     }
 
-    /// Bytes that have arrived and are not read yet.
+    /// Returns the number of bytes that have arrived and are not read yet.
     #[doc(alias = "availableForRead")]
     pub fn buffered(&self) -> usize {
         self.buffer.len()
     }
 
-    /// True when nothing is left to read and nothing will come: at the end, after
-    /// [`abort_with`](Self::abort_with), and once a read has told an error of the connection that
-    /// lasts.
+    /// Returns `true` if nothing is left to read and nothing will come: at the end, after
+    /// [`abort_with`](Self::abort_with), and once a read has returned a lasting error of the connection.
     #[doc(alias = "isClosedForRead")]
     pub fn is_closed_for_read(&self) -> bool {
         self.buffer.is_empty() && (self.has_failed || !matches!(self.state, State::Open))
     }
 
-    /// Waits for more bytes behind the buffered ones, of which there may be up to `most` in all.
-    /// False at the end.
+    /// Waits for more bytes behind the buffered ones, up to `most` in total. Returns `false` at the end.
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
         if ready!(self.poll_over(cx))? {
-            // What was buffered when the end came may have been read since.
+            // Bytes that were buffered when the end came may have been read since.
             self.buffer.settle();
             return Poll::Ready(Ok(false));
         }
@@ -151,8 +149,8 @@ impl ByteReadChannel {
         filled.map_ok(|filled| filled == Filled::More)
     }
 
-    /// True at the end, an error when nothing can be received any more. Gives way first when that,
-    /// or an error of the source, was the answer a few times in a row.
+    /// Returns `true` at the end, and an error if nothing can be received any more. Gives way first if
+    /// that, or an error of the source, was the answer a few times in a row.
     fn poll_over(&mut self, cx: &Context<'_>) -> Poll<Result<bool>> {
         ready!(self.line.answers.poll_more(cx));
         let is_over = self.check_open_for_fill().map(|()| matches!(self.state, State::Ended));
@@ -162,7 +160,7 @@ impl ByteReadChannel {
         Poll::Ready(is_over)
     }
 
-    /// What the source has answered.
+    /// Records what the source has answered.
     #[inline]
     fn note(&mut self, filled: &Poll<Result<Filled>>) {
         match filled {
@@ -173,18 +171,18 @@ impl ByteReadChannel {
             }
             Poll::Ready(Err(error)) => {
                 self.line.answers.count();
-                // Others, like a read timeout, are told once, and the channel stays usable.
+                // Other errors, such as a read timeout, are returned once, and the channel stays usable.
                 self.has_failed |= error.is_closed() || self.source.cause().is_some();
             }
         }
     }
 
-    /// Gives way when a few calls in a row had their answer at once, about nothing.
+    /// Gives way if a few calls in a row that ask for nothing have returned at once.
     async fn answer(&mut self) {
         poll_fn(|cx| self.line.answers.poll_one(cx)).await;
     }
 
-    /// Waits until `count` bytes are buffered; says how many there are at the end if it is fewer.
+    /// Waits until `count` bytes are buffered, or the input has ended; returns the number buffered.
     fn poll_buffered(&mut self, cx: &mut Context<'_>, count: usize) -> Poll<Result<usize>> {
         while self.buffer.len() < count {
             if !ready!(self.poll_more(cx, count))? {
@@ -194,7 +192,7 @@ impl ByteReadChannel {
         Poll::Ready(Ok(self.buffer.len()))
     }
 
-    /// Waits for exactly `count` bytes, or fails and leaves what there is.
+    /// Waits for exactly `count` bytes, or fails and leaves the available ones in the channel.
     async fn need(&mut self, operation: &'static str, count: usize) -> Result<()> {
         self.lent(operation).await?;
         if self.buffer.len() >= count {
@@ -214,7 +212,7 @@ impl ByteReadChannel {
         }
     }
 
-    /// As [`check_lent`](Self::check_lent), which gives way when it is told again and again.
+    /// Calls [`check_lent`](Self::check_lent), and gives way if its error is returned again and again.
     fn poll_lent(&mut self, cx: &Context<'_>, operation: &'static str) -> Poll<Result<()>> {
         let lent = self.check_lent(operation);
         if lent.is_err() {
@@ -227,8 +225,8 @@ impl ByteReadChannel {
         poll_fn(move |cx| self.poll_lent(cx, operation))
     }
 
-    /// Every reading call begins here: bytes that a leaked `read_exact` took are gone, and going on
-    /// behind them would be a silent gap.
+    /// Checks for a leaked `read_exact`, at the start of every reading call. The bytes it took are gone,
+    /// and reading on behind them would leave a silent gap.
     fn check_lent(&self, operation: &'static str) -> Result<()> {
         if self.lent.taken == 0 {
             return Ok(());
@@ -236,7 +234,7 @@ impl ByteReadChannel {
         let kind =
             ErrorKind::Incomplete { accepted: self.lent.taken as u64, of: self.lent.of as u64 };
         Err(Error::new(kind, operation).with_detail(
-            "a read_exact was dropped half-way with more bytes than can be given back, or leaked",
+            "a read_exact was dropped with more bytes than can be given back, or leaked",
         ))
     }
 }

@@ -10,8 +10,8 @@ macro_rules! read_numbers {
             ///
             /// # Errors
             ///
-            /// [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) when the input ends first (what
-            /// there is stays readable), or what the connection met.
+            /// [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) if the input ends first (the bytes before
+            /// the end stay readable), or the connection's error.
             ///
             /// # Cancel safety
             ///
@@ -53,7 +53,7 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) at the end, or what the connection met.
+    /// [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) at the end, or the connection's error.
     ///
     /// # Cancel safety
     ///
@@ -68,7 +68,7 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// As [`read_u8`](Self::read_u8).
+    /// Those of [`read_u8`](Self::read_u8).
     ///
     /// # Cancel safety
     ///

@@ -1,24 +1,24 @@
-//! The remainder of a block that was given back: a buffer of its own size.
+//! The remainder of a block that was returned, in a buffer of its own.
 
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 
 use crate::sync::thread_local;
 
-/// A remainder up to this size lies in memory of this size, which a thread uses again: nearly every
-/// line that comes alone is one, and an allocation for each would cost as much as reading it.
+/// The size of a thread's spare buffer, which holds a remainder up to this size. Nearly every line that
+/// arrives alone leaves such a remainder, and allocating for each would cost as much as reading it.
 const SPARE_BYTES: usize = 1024;
 
 thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Bytes that are all in use, up to their length.
+/// A buffer whose bytes are all in use, up to its length.
 #[derive(Debug, Default)]
 pub(super) struct Remainder(Vec<u8>);
 
 impl Remainder {
-    /// A copy of these bytes.
+    /// Copies these bytes, into the thread's spare buffer if they fit.
     pub(super) fn of(bytes: &[u8]) -> Self {
         if bytes.len() > SPARE_BYTES {
             return Self(bytes.to_vec());
@@ -29,7 +29,7 @@ impl Remainder {
         Self(spare)
     }
 
-    /// The bytes alone, with no memory that they do not need.
+    /// Copies these bytes into memory of exactly their size.
     pub(super) fn exact(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
@@ -65,7 +65,7 @@ impl Drop for Remainder {
         if self.0.capacity() == SPARE_BYTES {
             self.0.clear();
             let spare = std::mem::take(&mut self.0);
-            // Without the thread's locals (its end has begun) it is freed.
+            // While the thread ends its thread-locals are gone, and the buffer is freed.
             SPARE.try_with(|kept| kept.set(spare)).ok();
         }
     }

@@ -6,7 +6,7 @@ use crate::pipe;
 
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // One that gives way once is ready at its second poll.
+    // A call that gives way once is ready at its second poll.
     for _ in 0..2 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return output;
@@ -15,7 +15,7 @@ fn at_once<F: Future>(future: F) -> F::Output {
     panic!("pending where nothing is to be waited for")
 }
 
-/// A few bytes, then the end, and a panic if it is asked behind that.
+/// Delivers a few bytes, then the end, and panics if it is asked again.
 struct Once(Option<&'static [u8]>, bool);
 
 impl Source for Once {

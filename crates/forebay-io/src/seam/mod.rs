@@ -1,24 +1,22 @@
-//! The seams: where a channel's bytes come from and go to.
+//! The interfaces at which a channel's bytes come in and go out.
 //!
-//! Sockets, TLS and pipes are each a [`Source`] and a [`Drain`]; half-close, limits, errors and
-//! cancel safety are written once, above them. These traits are for the crates of forebay: they
-//! are not re-exported by `forebay` and may change in any release until 1.0.
+//! Sockets, TLS and pipes are each a [`Source`] and a [`Drain`]; half-close, limits, errors and cancel
+//! safety are implemented once, above them. These traits are for the crates of forebay: `forebay` does not
+//! re-export them, and they may change in any release before 1.0.
 
-mod afterwards;
 mod drain;
 mod inlet;
 mod source;
-mod turns;
+mod wake_list;
 
-pub use self::afterwards::Afterwards;
 pub use self::drain::Drain;
 pub use self::inlet::Inlet;
 pub use self::source::{Filled, Source};
-pub use self::turns::Turns;
+pub use self::wake_list::WakeList;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
 pub use crate::lane::Lane;
-pub use crate::outbox::{Below, Outbox, Parcel, Until, WorkerStage, end_poll};
+pub use crate::outbox::{Below, FlushSchedule, Outbox, Parcel, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
 pub use crate::read::Inbox;

@@ -1,16 +1,16 @@
-//! Where a channel's bytes come from.
+//! The origin of a channel's bytes.
 
 use std::task::{Context, Poll};
 
 use super::Inlet;
 use crate::{Error, Result};
 
-/// What a call of [`Source::poll_fill`] brought.
+/// The outcome of [`Source::poll_fill`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filled {
     /// At least one byte was appended.
     More,
-    /// There is nothing more, and there never will be.
+    /// The input has ended; no more bytes will come.
     End,
 }
 
@@ -20,25 +20,25 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     ///
-    /// What the transport met. An error that lasts is returned by every later call as well; one
-    /// that happens once (a read timeout) is returned once, and the channel stays usable.
+    /// The transport's error. A lasting error is returned by every later call too; one that happens once (a
+    /// read timeout) is returned once, and the channel stays usable.
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>>;
 
-    /// As [`poll_fill`](Self::poll_fill), for a layer that looks further than its reader has asked for.
-    /// A source whose `poll_fill` gives way to other tasks, or limits how long a reader waits, does
-    /// neither here: `Pending` means that nothing is there.
+    /// Fills like [`poll_fill`](Self::poll_fill), for a layer that looks further ahead than its reader has
+    /// asked. A source whose `poll_fill` gives way to other tasks, or limits how long a reader waits, does
+    /// neither here: `Pending` means that nothing has arrived.
     ///
     /// # Errors
     ///
-    /// What the transport met.
+    /// The transport's error.
     fn poll_ahead(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         self.poll_fill(cx, inlet)
     }
 
-    /// The reader gave up for this cause: nobody will fill from here any more.
+    /// Gives up as the reader, with this cause: the source will not be polled again.
     fn abort(&mut self, cause: &Error);
 
-    /// Why nothing will come after what has arrived already, where that is known.
+    /// Returns the reason why nothing will come after what has arrived already, if it is known.
     fn cause(&self) -> Option<Error> {
         None
     }

@@ -9,7 +9,7 @@ impl Wake for Quiet {
     fn wake(self: Arc<Self>) {}
 }
 
-/// A waker, and the handle by which the test sees how many clones of it are left.
+/// A waker, and a handle that tells how many clones of it are left.
 fn waker() -> (Waker, Arc<Quiet>) {
     let quiet = Arc::new(Quiet);
     (Waker::from(Arc::clone(&quiet)), quiet)
@@ -27,7 +27,7 @@ fn a_waiter_that_comes_again_stays_one_waiter() {
     drop(replaced);
     assert_eq!((Arc::strong_count(&old), Arc::strong_count(&new)), (1, 2));
 
-    let mut after = Afterwards::new();
+    let mut after = WakeList::new();
     waiters.release(&mut after, |until| *until == 1);
     assert!(!waiters.is_empty(), "it waits for the second number now");
     waiters.release(&mut after, |until| *until == 2);
@@ -52,7 +52,7 @@ fn a_removed_waiter_gives_its_waker_back_and_leaves_the_others() {
 #[test]
 fn a_released_waiter_that_waits_again_is_added_anew() {
     let mut waiters = Waiters::default();
-    let (mut key, mut after) = (None, Afterwards::new());
+    let (mut key, mut after) = (None, WakeList::new());
     waiters.put(&mut key, (), waker().0);
     let first = key;
     waiters.release(&mut after, |()| true);

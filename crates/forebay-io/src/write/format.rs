@@ -1,4 +1,4 @@
-//! Items composed by the caller's own code, outside every lock.
+//! Items that the caller's own code composes, outside every lock.
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
@@ -7,25 +7,25 @@ use super::ByteWriteChannel;
 use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
-/// A scratch this large is kept for the thread's next item; a larger one is freed.
+/// A scratch buffer up to this size is kept for the thread's next item; a larger one is freed.
 const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// An item while its writer composes it: see [`ByteWriteChannel::write_with`].
+/// An item while it is being composed: see [`ByteWriteChannel::write_with`].
 ///
-/// It belongs to nobody else, so nothing that happens while it is filled (an error, a panic, a
+/// Nothing else has access to it, so nothing that happens while it is filled (an error, a panic, a
 /// `Display` that uses the same socket) can leave half an item behind.
 #[derive(Debug)]
-pub struct Staging {
+pub struct ItemBuffer {
     bytes: Vec<u8>,
-    /// A `Display` refused to be formatted.
+    /// A `Display` or another formatter returned an error.
     failed: bool,
 }
 
-impl Staging {
+impl ItemBuffer {
     /// Appends bytes.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
@@ -44,19 +44,19 @@ impl Staging {
         self.bytes.push(byte);
     }
 
-    /// Appends formatted text; `write!(out, "..")` calls this. A formatter that fails fails the
+    /// Appends formatted text; `write!(out, "..")` calls this. A formatter that returns an error fails the
     /// whole item.
     #[inline]
     pub fn write_fmt(&mut self, arguments: fmt::Arguments<'_>) {
         self.failed |= Text(&mut self.bytes).write_fmt(arguments).is_err();
     }
 
-    /// Bytes composed so far.
+    /// Returns the number of bytes composed so far.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// True when nothing has been composed yet.
+    /// Returns `true` if nothing has been composed yet.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -64,7 +64,7 @@ impl Staging {
 
 macro_rules! put_numbers {
     ($($name:ident $name_le:ident $type:ty;)*) => {
-        impl Staging {$(
+        impl ItemBuffer {$(
             #[doc = concat!("Appends a `", stringify!($type), "`, big-endian.")]
             pub fn $name(&mut self, number: $type) {
                 self.put_slice(&number.to_be_bytes());
@@ -84,7 +84,7 @@ put_numbers! {
     put_u64 put_u64_le u64;
 }
 
-/// The adapter between `fmt` and bytes.
+/// Adapts a byte vector to `fmt::Write`.
 struct Text<'a>(&'a mut Vec<u8>);
 
 impl Write for Text<'_> {
@@ -95,19 +95,19 @@ impl Write for Text<'_> {
     }
 }
 
-/// What a composing closure may return: nothing, or a result whose error calls the item off.
-pub trait Staged: sealed::Sealed {
+/// The return types of a composing closure: nothing, or a result whose error cancels the item.
+pub trait ComposeResult: sealed::Sealed {
     #[doc(hidden)]
     fn into_result(self) -> Result<()>;
 }
 
-impl Staged for () {
+impl ComposeResult for () {
     fn into_result(self) -> Result<()> {
         Ok(())
     }
 }
 
-impl<E: Into<Error>> Staged for std::result::Result<(), E> {
+impl<E: Into<Error>> ComposeResult for std::result::Result<(), E> {
     fn into_result(self) -> Result<()> {
         self.map_err(Into::into)
     }
@@ -120,19 +120,20 @@ mod sealed {
 }
 
 impl ByteWriteChannel {
-    /// Waits for room, then runs `compose` once, outside every lock, and accepts what it composed
-    /// as one item. In the steady state nothing is allocated.
+    /// Waits for room, then runs `compose` once, outside every lock, and accepts what it composed as one
+    /// item. In the steady state nothing is allocated.
     ///
     /// # Errors
     ///
-    /// - As [`write_str`](Self::write_str).
-    /// - What `compose` returned; [`Other`](ErrorKind::Other) when a `Display` in it failed;
-    ///   [`LimitExceeded`](ErrorKind::LimitExceeded) when the item is over 1 MiB. Nothing is
-    ///   written then, nor when `compose` panics.
+    /// - The errors of [`write_str`](Self::write_str).
+    /// - The error that `compose` returned; [`Other`](ErrorKind::Other) if a formatter in it failed;
+    ///   [`LimitExceeded`](ErrorKind::LimitExceeded) if the item is larger than 1 MiB. In these cases
+    ///   nothing is written, and neither is it if `compose` panics.
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing. `compose` runs at most once.
+    /// Lossless: a call that is dropped before it returned has written nothing. `compose` runs at most
+    /// once.
     ///
     /// # Examples
     ///
@@ -146,16 +147,17 @@ impl ByteWriteChannel {
     /// # assert_eq!(input.read_packet(7).await?.as_slice(), b"\0\x05hello");
     /// # forebay_io::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn write_with<T: Staged>(
+    pub async fn write_with<T: ComposeResult>(
         &mut self,
-        compose: impl FnOnce(&mut Staging) -> T,
+        compose: impl FnOnce(&mut ItemBuffer) -> T,
     ) -> Result<()> {
         if !self.is_ready() {
             self.room().await?;
         }
-        // A destructor that runs while the thread's locals are gone has no scratch to reuse.
+        // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
         let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        let mut out = Staging { bytes, failed: false };
+        let mut out = ItemBuffer { bytes, failed: false };
+        // The scratch still holds the thread's previous item.
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
         let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {
@@ -170,7 +172,7 @@ impl ByteWriteChannel {
     }
 }
 
-impl Staging {
+impl ItemBuffer {
     #[inline]
     fn check(&self) -> Result<()> {
         if self.failed {
@@ -183,9 +185,9 @@ impl Staging {
 
 /// Formats into a [`ByteWriteChannel`] as one item: `write_fmt!(output, "Hello, {name}!\n").await?`.
 ///
-/// Expands to [`ByteWriteChannel::write_with`](crate::ByteWriteChannel::write_with), whose errors
-/// and cancel safety hold. The arguments are formatted when the future is polled and there is room;
-/// they hold no `.await`.
+/// Expands to [`ByteWriteChannel::write_with`](crate::ByteWriteChannel::write_with), whose errors and
+/// cancel safety apply. The arguments are formatted when the future is polled and there is room; they must
+/// not contain `.await`.
 ///
 /// # Examples
 ///
@@ -203,10 +205,10 @@ macro_rules! write_fmt {
     };
 }
 
-/// Formats into a [`ByteWriteChannel`] as one item and ends it with LF:
-/// `write_line!(output, "Hello, {name}!").await?`.
+/// Formats into a [`ByteWriteChannel`] as one item and ends it with LF: `write_line!(output, "Hello,
+/// {name}!").await?`.
 ///
-/// As [`write_fmt!`](crate::write_fmt); without arguments it writes an empty line.
+/// Works like [`write_fmt!`](crate::write_fmt). Without arguments it writes an empty line.
 ///
 /// # Examples
 ///

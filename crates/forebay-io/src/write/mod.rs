@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use self::format::{Staged, Staging};
+pub use self::format::{ComposeResult, ItemBuffer};
 use crate::block::BlockPart;
 use crate::item::Item;
 use crate::outbox::{Outbox, Piece, Until, WriterPace};
@@ -24,14 +24,14 @@ pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
 
 /// A channel to write bytes to: text, numbers, packets.
 ///
-/// A write waits for room (fewer than 64 KiB queued) and then takes its whole item in one step.
-/// What a task writes during one turn of its worker leaves in one system call at the end of that
-/// turn, without waiting; an error of that sending surfaces on the next call. Where there is no
-/// worker the write itself sends. [`flush`](Self::flush) waits until the kernel has everything.
+/// A write waits for room (fewer than 64 KiB queued) and then accepts its whole item in one step. What a
+/// task writes during one turn of its worker is sent in one system call at the end of that turn, without
+/// waiting; an error of sending is returned by the next call. Without a worker the write itself sends.
+/// [`flush`](Self::flush) waits until the kernel has accepted everything.
 ///
-/// There is one writer per channel, by `&mut`. Dropping it is [`finish`](Self::finish) in the
-/// background, except while its task unwinds from a panic, or with an item half accepted: then the
-/// connection is reset, because half a message must not look like a whole one.
+/// There is one writer per channel, by `&mut`. Dropping it is a [`finish`](Self::finish) in the background.
+/// If its task is unwinding from a panic, or an item is accepted only in part, the connection is reset
+/// instead, because half a message must not look like a whole one.
 ///
 /// # Examples
 ///
@@ -54,22 +54,22 @@ pub struct ByteWriteChannel {
     auto_flush: bool,
     on_drop: OnDrop,
     pace: WriterPace,
-    /// The socket this half belongs to, as one of its handles.
+    /// A handle of the socket that this half belongs to.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// What dropping the channel means. An item that is half accepted resets the connection, and so does
-/// a task that unwinds, unless the channel is only lent.
+/// The effect of dropping the channel. Besides, an item that is accepted only in part resets the
+/// connection, and so does a task that unwinds, unless the channel is lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnDrop {
-    /// The end mark follows what is queued, or a reset where the outbox says so.
+    /// The queue is sent and the end mark after it, or the outbox resets because something is missing.
     Finish,
     /// The owner that lent the channel decides.
     Leave,
 }
 
 impl ByteWriteChannel {
-    /// A channel that writes into this outbox and keeps `keep` alive.
+    /// Makes a channel that writes into this outbox and keeps `keep` alive.
     #[doc(hidden)]
     pub fn new(outbox: Arc<Outbox>, keep: Option<Arc<dyn Any + Send + Sync>>) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl ByteWriteChannel {
         }
     }
 
-    /// A channel that is lent: dropping it neither finishes nor aborts, its owner does.
+    /// Makes a lent channel: dropping it neither finishes nor aborts, which is left to its owner.
     #[doc(hidden)]
     pub fn lent(outbox: Arc<Outbox>) -> Self {
         let mut channel = Self::new(outbox, None);
@@ -89,14 +89,13 @@ impl ByteWriteChannel {
         channel
     }
 
-    /// What this channel writes into.
+    /// Returns the outbox that this channel writes into.
     #[doc(hidden)]
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 
-    /// From now on this channel writes into another outbox, whose drain may write into the one it
-    /// had.
+    /// Makes this channel write into another outbox, whose drain may write into the previous one.
     #[doc(hidden)]
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
         self.outbox.hand_over_to(&outbox);
@@ -104,20 +103,20 @@ impl ByteWriteChannel {
         self.outbox = outbox;
     }
 
-    /// Turns sending at the end of each turn off: from now on only [`flush`](Self::flush),
-    /// [`finish`](Self::finish), dropping and a full queue send.
+    /// Turns off sending at the end of each turn: from now on only [`flush`](Self::flush),
+    /// [`finish`](Self::finish), dropping the channel and a full queue send.
     #[doc(alias = "autoFlush")]
     pub fn manual_flush(&mut self) {
         self.auto_flush = false;
     }
 
-    /// Resets the connection, instead of ending it with the end mark, unless
-    /// [`finish`](Self::finish) is called first: for a message that must be whole or not be at all,
-    /// whichever way its task is left (by `?`, cancelled, at a time limit).
+    /// Makes every end but [`finish`](Self::finish) reset the connection instead of sending the end mark.
+    /// Use it for a message that must arrive whole or not at all, however its task is left (by `?`,
+    /// cancelled, at a time limit).
     ///
-    /// This holds for every way to end that is not `finish`: dropping the channel, closing the socket
-    /// or its selector, dropping the last handle, a limit on silence. A socket's `close` then returns
-    /// the error with which the connection was reset.
+    /// The other ends are: dropping the channel, closing the socket or its selector, dropping the last
+    /// handle, a limit on silence. A socket's `close` then returns the error with which the connection was
+    /// reset.
     ///
     /// # Examples
     ///
@@ -139,29 +138,30 @@ impl ByteWriteChannel {
     /// # Errors
     ///
     /// - [`Closed`](ErrorKind::Closed) after `finish` or `close`.
-    /// - [`Incomplete`](ErrorKind::Incomplete) after a huge write was dropped half-way.
-    /// - What the connection met: [`Reset`](ErrorKind::Reset), …
+    /// - [`Incomplete`](ErrorKind::Incomplete) after a write above 1 MiB was dropped before it was
+    ///   complete.
+    /// - The connection's error: [`Reset`](ErrorKind::Reset), …
     ///
     /// # Cancel safety
     ///
-    /// Lossless up to 1 MiB: dropped before it returned, it has written nothing. Longer text is
-    /// accepted in pieces; dropped half-way, it poisons the channel: later writes and `finish` say
+    /// Lossless up to 1 MiB: a call that is dropped before it returned has written nothing. Longer text is
+    /// accepted in pieces; dropping that call poisons the channel: later writes and `finish` return
     /// [`Incomplete`](ErrorKind::Incomplete), and dropping the channel resets the connection.
     #[doc(alias = "writeStringUtf8")]
     pub async fn write_str(&mut self, text: &str) -> Result<()> {
         self.write_all(text.as_bytes()).await
     }
 
-    /// Writes several pieces of text behind each other as one item: no formatting, no allocation.
+    /// Writes several pieces of text as one item, without formatting or allocation.
     ///
     /// # Errors
     ///
-    /// As [`write_str`](Self::write_str), and [`LimitExceeded`](ErrorKind::LimitExceeded) when the
-    /// pieces are over 1 MiB together.
+    /// Those of [`write_str`](Self::write_str), and [`LimitExceeded`](ErrorKind::LimitExceeded) if the
+    /// pieces are larger than 1 MiB together.
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing.
+    /// Lossless: a call that is dropped before it returned has written nothing.
     ///
     /// # Examples
     ///
@@ -181,19 +181,19 @@ impl ByteWriteChannel {
         self.write_item(pieces).await
     }
 
-    /// Writes all of a slice.
+    /// Writes a whole slice.
     ///
     /// # Errors
     ///
-    /// As [`write_str`](Self::write_str).
+    /// Those of [`write_str`](Self::write_str).
     ///
     /// # Cancel safety
     ///
-    /// As [`write_str`](Self::write_str): lossless up to 1 MiB.
+    /// As for [`write_str`](Self::write_str): lossless up to 1 MiB.
     #[doc(alias = "writeFully")]
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > ITEM_BYTES_MAX {
-            // Boxed, because it is rare: the usual write's future has no room for it.
+            // Boxed because it is rare: the future of a usual write must not grow by it.
             return Box::pin(self.write_pieces(bytes)).await;
         }
         if bytes.is_empty() {
@@ -206,11 +206,11 @@ impl ByteWriteChannel {
     ///
     /// # Errors
     ///
-    /// As [`write_str`](Self::write_str); the value is dropped.
+    /// Those of [`write_str`](Self::write_str); the value is dropped.
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing.
+    /// Lossless: a call that is dropped before it returned has written nothing.
     pub async fn write_bytes(&mut self, mut bytes: Bytes) -> Result<()> {
         self.room().await?;
         if bytes.is_empty() {
@@ -222,15 +222,15 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    /// Writes a packet's bytes that are not read yet, as [`write_bytes`](Self::write_bytes) does.
+    /// Writes the bytes of a packet that have not been read, as [`write_bytes`](Self::write_bytes) does.
     ///
     /// # Errors
     ///
-    /// As [`write_bytes`](Self::write_bytes).
+    /// Those of [`write_bytes`](Self::write_bytes).
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing.
+    /// Lossless: a call that is dropped before it returned has written nothing.
     pub async fn write_packet(&mut self, packet: Packet) -> Result<()> {
         self.write_bytes(packet.into_bytes()).await
     }
@@ -239,11 +239,11 @@ impl ByteWriteChannel {
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: what is sent stays sent, and sending goes on.
+    /// Resumes: what has been sent stays sent, and sending goes on.
     pub async fn flush(&mut self) -> Result<()> {
         self.outbox.check_whole("flush")?;
         self.pace.share.spend(0);
@@ -251,20 +251,20 @@ impl ByteWriteChannel {
         self.outbox.flush().await
     }
 
-    /// Flushes and sends the end mark; reading goes on. Idempotent.
+    /// Sends everything written and then the end mark; reading goes on. Idempotent.
     ///
-    /// Not every server answers a client that has finished: of HTTP servers hyper, Node, uvicorn, aiohttp
-    /// and nginx as a proxy do not, and neither do TLS servers of Node (without `allowHalfOpen`), of JSSE
-    /// over TLS 1.2, and of Ktor; redis may cut what is still to come. Finish when the answers have been
-    /// read, unless the protocol has it otherwise. `docs/foreign-peers.md` in the repository has versions.
+    /// Not every server answers a client that has finished. Of HTTP servers, hyper, Node, uvicorn, aiohttp
+    /// and nginx as a proxy do not; nor do the TLS servers of Node (without `allowHalfOpen`), of JSSE over
+    /// TLS 1.2, and of Ktor; redis may cut off what it has not sent yet. Finish after the answers have been
+    /// read, unless the protocol says otherwise. `docs/foreign-peers.md` in the repository lists versions.
     ///
     /// # Errors
     ///
-    /// What the connection met.
+    /// The connection's error.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: from the first poll on the channel is finishing, and goes on to do so.
+    /// Resumes: from the first poll on the channel is finishing, and continues to.
     #[doc(alias = "flushAndClose")]
     pub async fn finish(&mut self) -> Result<()> {
         self.outbox.check_whole("finish")?;
@@ -273,8 +273,8 @@ impl ByteWriteChannel {
         self.outbox.wait(Until::Finished).await
     }
 
-    /// Gives up with a cause: what is queued is dropped and the connection reset. The reader of a
-    /// pipe sees the cause; so does every later call here.
+    /// Aborts with a cause: drops what is queued and resets the connection. The reader of a pipe gets the
+    /// cause, and so does every later call on this channel.
     #[doc(alias = "cancel")]
     #[doc(alias = "close(cause)")]
     #[allow(clippy::needless_pass_by_value, reason = "the cause becomes the channel's own")]
@@ -282,18 +282,18 @@ impl ByteWriteChannel {
         self.outbox.abort(&cause);
     }
 
-    /// Bytes written and not yet accepted by the kernel.
+    /// Returns the number of bytes written and not yet accepted by the kernel.
     pub fn queued(&self) -> usize {
         self.outbox.queued()
     }
 
-    /// True after `finish`, `abort_with`, the socket's `close`, or an error.
+    /// Returns `true` after `finish`, `abort_with`, the socket's `close`, or an error.
     #[doc(alias = "isClosedForWrite")]
     pub fn is_closed_for_write(&self) -> bool {
         !self.outbox.is_open()
     }
 
-    /// Waits until the queue is below its mark, sending what waits if it is not.
+    /// Waits until the queue is below its mark, sending it first if it is not.
     pub(crate) async fn room(&mut self) -> Result<()> {
         if self.outbox.has_room() {
             return Ok(());
@@ -301,50 +301,50 @@ impl ByteWriteChannel {
         self.wait_for_room().await
     }
 
-    /// True when nothing stands in the way of an item.
+    /// Returns `true` if an item can be composed now.
     #[inline]
     pub(crate) fn is_ready(&self) -> bool {
         self.outbox.has_room()
     }
 
-    /// Waits after an item was refused. The unlocked look of `has_room` does not see what another
-    /// thread has staged, so this asks under the lock: a loop that trusted it would spin.
+    /// Waits for room after an item was refused. This checks under the lock, because `has_room` does not
+    /// see what another thread has staged: a loop that relied on it would spin.
     ///
-    /// Gives way to the next turn first when this one's share does not hold another full queue, or
-    /// the refusal was given a few times already: a writer to a fast reader, or one that ignores its
-    /// errors, would never wait otherwise.
+    /// Gives way to the next turn first if this turn's share cannot hold another full queue, or if the
+    /// refusal has been returned a few times already. Otherwise a writer to a fast reader, or one that
+    /// ignores its errors, would never wait.
     pub(crate) fn wait_for_room(&mut self) -> impl Future<Output = Result<()>> + Send + '_ {
         self.outbox.wait_for_room(Until::Room, &mut self.pace)
     }
 
-    /// Accepts a value for which there was room, taking it; false if there is none any more.
+    /// Accepts a value for which there was room, taking it. Returns `false` if there is no room any more.
     pub(crate) fn accept_bytes(&mut self, bytes: &mut Bytes) -> Result<bool> {
         self.outbox.accept_bytes(self.auto_flush, bytes)
     }
 
-    /// Accepts a block for which there was room, taking it; false if there is none any more.
+    /// Accepts a block for which there was room, taking it. Returns `false` if there is no room any more.
     pub(crate) fn accept_block(&mut self, part: &mut Option<BlockPart>) -> Result<bool> {
         self.outbox.accept_block(self.auto_flush, part)
     }
 
-    /// Accepts an item for which there was room; false if there is none any more.
+    /// Accepts an item for which there was room. Returns `false` if there is no room any more.
     #[inline]
     pub(crate) fn accept(&mut self, item: impl Item) -> Result<bool> {
         self.outbox.accept(self.auto_flush, item)
     }
 
-    /// Waits for room and accepts one item in one step. In the common case there is room, and one
-    /// lock does it.
+    /// Waits for room and accepts one item in one step. Usually there is room, and one lock is enough.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        // As `put_item` does, which would lie in this future with copies of its own of both.
+        // Same loop as `put_item`, whose future would hold another copy of both arguments in this one.
+        // An error is left to the wait, which finds it again, returns it, and gives way if it is ignored.
         while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
     }
 
-    /// Accepts nothing, at once, and gives way when that was the answer a few times in a row.
+    /// Writes nothing. Gives way if such a call has returned at once a few times in a row.
     async fn answer(&mut self) -> Result<()> {
         if !self.outbox.has_room() {
             return self.wait_for_room().await;
@@ -353,8 +353,8 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    /// Waits for room and accepts one item. A refusal is left to the wait, which gives it, and gives
-    /// way where it is given again and again.
+    /// Waits for room and accepts one item. A refusal is returned by the wait, which gives way if that
+    /// happens again and again.
     pub(crate) async fn put_item(&mut self, item: impl Item) -> Result<()> {
         while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
@@ -362,12 +362,12 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    /// Accepts a slice above the item limit in pieces. While some are missing the outbox is not
-    /// whole, so that whatever ends the connection meanwhile resets it.
+    /// Accepts a slice above the item limit in pieces. Until the last one the outbox is not whole, so that
+    /// any end of the connection in between resets it.
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
         let (mut before, of) = (0, bytes.len());
         for bytes in bytes.chunks(ITEM_BYTES_MAX) {
-            // The first piece is refused like any item, those behind it wait as pieces.
+            // The first piece is refused like any item; the pieces behind it wait as pieces.
             let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
             let piece = Piece { bytes, before, of };
             while !self.outbox.try_accept_piece(self.auto_flush, piece).unwrap_or(false) {
@@ -393,12 +393,12 @@ impl Drop for ByteWriteChannel {
         if let Err(incomplete) = self.outbox.check_whole("drop") {
             self.outbox.abort(&incomplete);
         } else if self.on_drop == OnDrop::Leave {
-            // The owner decides.
+            // Its owner finishes or aborts it.
         } else if unwinding() {
             let cause = Error::new(ErrorKind::Panicked, "write");
             self.outbox.abort(&cause.with_detail("the writing task panicked"));
         } else {
-            self.outbox.finish_unattended();
+            self.outbox.finish_in_background();
         }
     }
 }

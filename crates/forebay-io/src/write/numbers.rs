@@ -10,11 +10,11 @@ macro_rules! write_numbers {
             ///
             /// # Errors
             ///
-            /// As [`write_str`](Self::write_str).
+            /// Those of [`write_str`](Self::write_str).
             ///
             /// # Cancel safety
             ///
-            /// Lossless: dropped before it returned, it has written nothing.
+            /// Lossless: a call that is dropped before it returned has written nothing.
             #[doc(alias = $alias)]
             pub async fn $name(&mut self, number: $type) -> Result<()> {
                 let bytes = number.to_be_bytes();
@@ -25,11 +25,11 @@ macro_rules! write_numbers {
             ///
             /// # Errors
             ///
-            /// As [`write_str`](Self::write_str).
+            /// Those of [`write_str`](Self::write_str).
             ///
             /// # Cancel safety
             ///
-            /// Lossless: dropped before it returned, it has written nothing.
+            /// Lossless: a call that is dropped before it returned has written nothing.
             pub async fn $name_le(&mut self, number: $type) -> Result<()> {
                 let bytes = number.to_le_bytes();
                 self.write_item(&bytes[..]).await
@@ -54,11 +54,11 @@ impl ByteWriteChannel {
     ///
     /// # Errors
     ///
-    /// As [`write_str`](Self::write_str).
+    /// Those of [`write_str`](Self::write_str).
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing.
+    /// Lossless: a call that is dropped before it returned has written nothing.
     #[doc(alias = "writeByte")]
     pub async fn write_u8(&mut self, byte: u8) -> Result<()> {
         self.write_item(&[byte][..]).await
@@ -68,11 +68,11 @@ impl ByteWriteChannel {
     ///
     /// # Errors
     ///
-    /// As [`write_str`](Self::write_str).
+    /// Those of [`write_str`](Self::write_str).
     ///
     /// # Cancel safety
     ///
-    /// Lossless: dropped before it returned, it has written nothing.
+    /// Lossless: a call that is dropped before it returned has written nothing.
     pub async fn write_i8(&mut self, byte: i8) -> Result<()> {
         self.write_item(&byte.to_be_bytes()[..]).await
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::queue::SendQueue;
-use crate::seam::{Afterwards, Cause, Drain, Turns, WorkerStage, end_poll};
+use crate::seam::{Cause, Drain, FlushSchedule, WakeList, WorkerStage, end_poll};
 use crate::{ByteReadChannel, pipe};
 
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // One that gives way once is ready at its second poll.
+    // A call that gives way once is ready at its second poll.
     for _ in 0..2 {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return output;
@@ -61,22 +61,22 @@ impl Drain for Nothing {
         &mut self,
         _: &mut Context<'_>,
         _: &mut SendQueue,
-        _: &mut Afterwards,
+        _: &mut WakeList,
     ) -> Poll<Result<()>> {
         Poll::Pending
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, _: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         Poll::Pending
     }
 
-    fn abort(&mut self, _: &Error, _: &mut Afterwards) {}
+    fn abort(&mut self, _: &Error, _: &mut WakeList) {}
 }
 
-impl Turns for Nothing {
+impl FlushSchedule for Nothing {
     fn defer(&self, _: &Arc<Outbox>) {}
 
-    fn linger(&self, _: Arc<Outbox>) {}
+    fn finish_in_background(&self, _: Arc<Outbox>) {}
 }
 
 type Call = fn(ByteWriteChannel) -> Pin<Box<dyn Future<Output = Result<u64>> + Send>>;
@@ -116,7 +116,7 @@ fn a_write_behind_another_threads_stage_waits_and_does_not_spin() {
     }
 }
 
-/// A task is as large as the largest call that it may ever wait in, for as long as it lives. So the
+/// A task is always as large as the largest call that it may ever wait in. So the
 /// futures of the usual writes are kept small, with one machine word of slack.
 #[test]
 fn the_futures_of_writes_are_small() {

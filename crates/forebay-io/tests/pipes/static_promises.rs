@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, LineOptions, Packet, ReadExact,
-    Staging, pipe, seam,
+    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, ItemBuffer, LineOptions, Packet,
+    ReadExact, pipe, seam,
 };
 
 fn shared<T: Send + Sync>() {}
@@ -18,8 +18,8 @@ fn every_public_type_is_send_and_sync() {
     shared::<LineOptions>();
     shared::<Packet>();
     shared::<ReadExact<'static>>();
-    shared::<Staging>();
-    shared::<seam::Afterwards>();
+    shared::<ItemBuffer>();
+    shared::<seam::WakeList>();
     shared::<seam::BlockLedger>();
     shared::<seam::Cause>();
     shared::<seam::Filled>();
@@ -31,7 +31,7 @@ fn every_public_type_is_send_and_sync() {
     shared::<seam::Waiters<u64>>();
     shared::<Box<dyn seam::Drain>>();
     shared::<Box<dyn seam::Source>>();
-    shared::<Box<dyn seam::Turns>>();
+    shared::<Box<dyn seam::FlushSchedule>>();
 }
 
 fn sent<F: Future + Send>(future: F) {

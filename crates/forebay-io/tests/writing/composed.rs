@@ -13,7 +13,7 @@ use forebay_io::{
 };
 use forebay_testing::{
     KIB, at_once,
-    channels::{Recorder, TestTurns},
+    channels::{Recorder, TestSchedule},
     lock, poll_once, watched,
 };
 
@@ -167,7 +167,7 @@ impl fmt::Display for TouchesOutbox {
 #[test]
 fn a_display_that_touches_its_own_channel_does_not_deadlock() {
     watched(|| {
-        let (peer, turns) = (Recorder::new(), Arc::new(TestTurns::default()));
+        let (peer, turns) = (Recorder::new(), Arc::new(TestSchedule::default()));
         let outbox = peer.outbox(&turns);
         let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
         at_once(output.write_str("four")).expect("room");

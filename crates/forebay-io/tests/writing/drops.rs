@@ -32,10 +32,10 @@ fn a_dropped_writer_sends_its_tail_and_the_end() {
     let (mut output, turns) = peer.channel();
     at_once(output.write_str("tail")).expect("room");
     drop(output);
-    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"ta".to_vec(), 0, 1));
+    assert_eq!((peer.sent(), peer.ended(), turns.background_closes()), (b"ta".to_vec(), 0, 1));
     peer.allow(2);
     turns.end();
-    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"tail".to_vec(), 1, 0));
+    assert_eq!((peer.sent(), peer.ended(), turns.background_closes()), (b"tail".to_vec(), 1, 0));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_dropped_writer_with_nothing_to_send_is_finished_at_once() {
     let peer = Recorder::new();
     let (output, turns) = peer.channel();
     drop(output);
-    assert_eq!((peer.ended(), turns.lingering()), (1, 0));
+    assert_eq!((peer.ended(), turns.background_closes()), (1, 0));
     assert!(peer.is_dropped(), "nothing holds the transport any more");
 }
 
@@ -159,7 +159,7 @@ fn an_unwinding_writer_resets_its_transport_and_sends_no_end() {
     at_once(output.write_str("half")).expect("room");
     torn_down(|| drop(output));
     turns.end();
-    assert_eq!((peer.ended(), turns.lingering()), (0, 0));
+    assert_eq!((peer.ended(), turns.background_closes()), (0, 0));
     assert_eq!(peer.aborted().expect("reset").kind(), ErrorKind::Panicked);
     assert!(peer.is_dropped());
 }
@@ -175,7 +175,7 @@ fn what_a_panicking_task_had_staged_is_signed_off_by_nobody() {
     torn_down(|| drop(output));
     end_poll();
     turns.end();
-    assert_eq!((peer.ended(), turns.lingering()), (0, 0));
+    assert_eq!((peer.ended(), turns.background_closes()), (0, 0));
     assert_eq!(peer.aborted().expect("reset").kind(), ErrorKind::Panicked);
     assert!(peer.is_dropped(), "the stage keeps it");
 }
@@ -189,7 +189,7 @@ fn what_a_worker_staged_is_sent_before_the_end_of_a_dropped_writer() {
         at_once(output.write_str(item)).expect("room");
     }
     drop(output);
-    assert_eq!((peer.sent(), peer.ended(), turns.lingering()), (b"1234".to_vec(), 1, 0));
+    assert_eq!((peer.sent(), peer.ended(), turns.background_closes()), (b"1234".to_vec(), 1, 0));
     end_poll();
     turns.end();
     assert!(peer.is_dropped(), "the stage keeps it");

@@ -10,7 +10,7 @@ use forebay_io::seam::WorkerStage;
 use forebay_io::{ByteWriteChannel, Error, ErrorKind, pipe};
 use forebay_testing::{
     KIB, at_once,
-    channels::{Recorder, TestTurns},
+    channels::{Recorder, TestSchedule},
     counted_waker, cut_after, finish, poll_once, poll_with,
 };
 
@@ -195,7 +195,7 @@ fn a_pipe_passes_on_in_the_call_itself_also_on_a_worker() {
 fn a_worker_that_stops_leaves_nothing_on_its_stage() {
     let stage = WorkerStage::enter();
     let peer = Recorder::new();
-    let turns = Arc::new(TestTurns::default());
+    let turns = Arc::new(TestSchedule::default());
     let outbox = peer.outbox(&turns);
     let mut output = ByteWriteChannel::new(Arc::clone(&outbox), None);
     for _ in 0..4 {

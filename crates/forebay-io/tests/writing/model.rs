@@ -9,7 +9,7 @@ use forebay_io::seam::{WorkerStage, end_poll};
 use forebay_io::{ByteWriteChannel, Error, Packet, Result, write_fmt, write_line};
 use forebay_testing::{
     KIB, MIB,
-    channels::{Recorder, TestTurns, ledgered},
+    channels::{Recorder, TestSchedule, ledgered},
     poll_once, property, scrambled, sizes,
 };
 use proptest::collection::vec;
@@ -144,7 +144,7 @@ async fn call(output: &mut ByteWriteChannel, op: &Op, seed: usize) -> Result<()>
 /// Calls it, and says whether it was accepted.
 fn accepted(
     output: &mut ByteWriteChannel,
-    (peer, turns): (&Recorder, &TestTurns),
+    (peer, turns): (&Recorder, &TestSchedule),
     (op, seed): (&Op, usize),
     (polls, mut grant): (usize, Option<usize>),
 ) -> bool {
@@ -207,7 +207,7 @@ fn check(calls: &[Call], by_worker: bool) {
     peer.allow(usize::MAX);
     turns.end();
     assert!(peer.sent() == oracle, "bytes lost, doubled or out of order");
-    assert_eq!((peer.ended(), turns.lingering()), (1, 0));
+    assert_eq!((peer.ended(), turns.background_closes()), (1, 0));
     assert!(peer.aborted().is_none());
 }
 

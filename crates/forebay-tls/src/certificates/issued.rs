@@ -1,4 +1,4 @@
-//! What an authority has issued.
+//! A certificate that an authority has issued.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -39,7 +39,7 @@ impl Issued {
         Self { certificate_pem, key_pem }
     }
 
-    /// Returns the certificate and, behind it, those of the authorities between it and the root.
+    /// Returns the certificate, followed by those of the authorities between it and the root.
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
@@ -49,28 +49,28 @@ impl Issued {
         &self.key_pem
     }
 
-    /// Makes an identity of it, for a configuration.
+    /// Makes an identity from it, for a configuration.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](forebay_io::ErrorKind::Unsupported) where no cryptographic provider was
-    /// compiled in.
+    /// [`Unsupported`](forebay_io::ErrorKind::Unsupported) if the program was built without a provider of
+    /// cryptography.
     pub fn identity(&self) -> Result<Identity> {
         Identity::from_pem(format!("{}{}", self.certificate_pem, self.key_pem))
     }
 
-    /// Writes certificate and key to files, the key's readable by its owner alone. What stands
-    /// there is replaced.
+    /// Writes the certificate and the key to files; only the owner may read the key file. Existing files
+    /// are replaced.
     ///
     /// # Errors
     ///
-    /// Those of the file system, with the path: [`NotFound`](forebay_io::ErrorKind::NotFound) for a
-    /// folder that is not there, [`PermissionDenied`](forebay_io::ErrorKind::PermissionDenied), … If it
-    /// is the key's, the certificate has been written.
+    /// Those of the file system, with the path: [`NotFound`](forebay_io::ErrorKind::NotFound) for a folder
+    /// that does not exist, [`PermissionDenied`](forebay_io::ErrorKind::PermissionDenied), … If the error
+    /// is about the key file, the certificate has been written.
     ///
     /// # Platform
     ///
-    /// The key file has the mode 0600 on Unix; elsewhere it inherits what its folder says.
+    /// On Unix, the key file has the mode 0600. Elsewhere it inherits the permissions of its folder.
     #[doc(alias = "saveToFile")]
     pub fn write_to_files(
         &self,
@@ -96,8 +96,8 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 
-/// The mode is set before the first byte is written: at creation, and again for a file that was
-/// there with another one.
+/// Opens a file that only its owner may read. The mode is set before the first byte is written: when the
+/// file is created, and again for an existing file with another mode.
 #[cfg(unix)]
 fn open_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};

@@ -1,9 +1,9 @@
-//! Certificates for development and tests: an authority of one's own, and what it issues.
+//! Certificates for development and tests: an authority, and the certificates that it issues.
 //!
-//! Browsers and `curl` distrust a self-signed certificate, and rightly so; an [`Authority`] is made
-//! in one line, and its certificate given to whoever shall believe its servers and clients. Nothing
-//! here is for production: the keys are in this process's memory, nothing is revoked, and who reads
-//! a key file is whom it shows.
+//! Browsers and `curl` rightly distrust a self-signed certificate. An [`Authority`] takes one line to make,
+//! and its certificate is given to the peers that shall trust its servers and clients. Nothing here is for
+//! production: the keys are in this process's memory, nothing can be revoked, and a leaked key file is
+//! enough to impersonate its owner.
 //!
 //! # Examples
 //!
@@ -41,7 +41,7 @@ pub use options::{KeyKind, Options};
 
 /// An authority that issues certificates for development.
 ///
-/// Give [`pem`](Authority::pem) to those who shall trust it; `Debug` and errors never show its key,
+/// Give [`pem`](Authority::pem) to the peers that shall trust it. `Debug` and errors never show its key,
 /// which lives as long as the value does. The [module](self) has an example.
 #[doc(alias = "generateCertificate")]
 pub struct Authority {
@@ -49,19 +49,19 @@ pub struct Authority {
     params: CertificateParams,
     key: KeyPair,
     pem: String,
-    /// The authorities above this one but for the root, the nearest first: what its certificates
-    /// are sent with.
+    /// The authorities above this one, without the root, the nearest first. Its certificates are sent with
+    /// them.
     above: String,
-    /// How many authorities below the root it is.
+    /// The number of authorities from the root down to this one; zero for a root.
     depth: usize,
 }
 
 impl Authority {
-    /// Makes a root authority of this name (its common name), valid for 90 days.
+    /// Makes a root authority with this name (its common name), valid for 90 days.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where the name is empty or cannot be written in a
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if the name is empty or cannot be written in a
     /// certificate.
     pub fn new(name: &str) -> Result<Self> {
         Self::with_options(name, Options::default())
@@ -71,8 +71,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) for options with no
-    /// days, or with more than there are until the year 10000.
+    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) for a validity of no
+    /// days, or one that ends after the year 9999.
     pub fn with_options(name: &str, options: Options) -> Result<Self> {
         let (params, key) = (authority_params(name, options)?, options.generate_key()?);
         let certificate = params.self_signed(&key).map_err(failed)?;
@@ -80,13 +80,13 @@ impl Authority {
         Ok(Self { name, pem: certificate.pem(), params, key, above, depth: 0 })
     }
 
-    /// Makes an authority below this one, valid for 90 days. What it issues is sent with its own certificate, so that
-    /// those who trust the root believe it.
+    /// Makes an authority below this one, valid for 90 days. The certificates it issues are sent together
+    /// with its own, so that peers that trust the root accept them.
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) where six
-    /// authorities stand below the root already: what a seventh issued would not be believed.
+    /// Those of [`new`](Authority::new); [`InvalidInput`](ErrorKind::InvalidInput) if this would be the
+    /// seventh authority below the root, whose certificates no client would accept.
     pub fn authority(&self, name: &str) -> Result<Self> {
         if self.depth == AUTHORITIES_MAX {
             return Err(invalid(format!(
@@ -102,26 +102,26 @@ impl Authority {
         Ok(Self { name: name.to_owned(), pem, params, key, above, depth: self.depth + 1 })
     }
 
-    /// Issues a server's certificate for these DNS names and IP addresses, valid for 90 days.
+    /// Issues a server certificate for these DNS names and IP addresses, valid for 90 days.
     ///
-    /// It lists the DNS names first, then the addresses, each in the given order; its common name
-    /// is the first of them. The asterisk of `*.example.com` stands for one label; two labels must
-    /// follow it, because clients believe no certificate for `*.com` or `*.localhost`.
+    /// It lists the DNS names first, then the addresses, each in the given order; its common name is the
+    /// first of them. The asterisk in `*.example.com` stands for one label. At least two labels must follow
+    /// it, because clients accept no certificate for `*.com` or `*.localhost`.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where there is no name, or one that is neither a
-    /// DNS name nor an address, or that no client would match: one that ends in a dot, or an asterisk
-    /// in front of a single label.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if there is no name; if a name is neither a DNS name nor
+    /// an address; or if no client would match it, because it ends in a dot or has an asterisk in front of
+    /// a single label.
     pub fn server(&self, names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Issued> {
         self.server_with(names, Options::default())
     }
 
-    /// Issues a server's certificate with other options.
+    /// Issues a server certificate with other options.
     ///
     /// # Errors
     ///
-    /// Those of [`server`](Authority::server), and of options that cannot be.
+    /// Those of [`server`](Authority::server), and those of invalid options.
     pub fn server_with(
         &self,
         names: impl IntoIterator<Item = impl AsRef<str>>,
@@ -137,32 +137,32 @@ impl Authority {
         self.issue(&params, options)
     }
 
-    /// Issues a client's certificate for this name (its common name), valid for 90 days.
+    /// Issues a client certificate for this name (its common name), valid for 90 days.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) where the name is empty.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if the name is empty.
     pub fn client(&self, name: &str) -> Result<Issued> {
         self.client_with(name, Options::default())
     }
 
-    /// Issues a client's certificate with other options.
+    /// Issues a client certificate with other options.
     ///
     /// # Errors
     ///
-    /// Those of [`client`](Authority::client), and of options that cannot be.
+    /// Those of [`client`](Authority::client), and those of invalid options.
     pub fn client_with(&self, name: &str, options: Options) -> Result<Issued> {
         let mut params = leaf_params(name, options)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&params, options)
     }
 
-    /// Returns the authority's certificate, which is no secret: what others trust it by.
+    /// Returns the authority's certificate, by which peers trust it. It is not secret.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// Returns its name.
+    /// Returns the authority's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -178,7 +178,7 @@ impl Authority {
     }
 }
 
-/// An authority may issue anything (RFC 5280, sections 4.2.1.3 and 4.2.1.9).
+/// Makes the parameters of an authority, which may issue anything (RFC 5280, sections 4.2.1.3 and 4.2.1.9).
 fn authority_params(name: &str, options: Options) -> Result<CertificateParams> {
     let mut params = params(name, options)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -205,7 +205,7 @@ fn params(name: &str, options: Options) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// DNS names first, then addresses.
+/// Parses the names: DNS names first, then addresses.
 fn alternative_names(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<SanType>> {
     let (mut hosts, mut addresses) = (Vec::new(), Vec::new());
     for name in names {
@@ -219,7 +219,7 @@ fn alternative_names(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result
     Ok(hosts)
 }
 
-/// Refuses what no client of ours, and few others, could match: here it can be mended.
+/// Refuses a name that our client, and most others, would never match: here it can still be corrected.
 fn dns_name(name: &str) -> Result<rcgen::string::Ia5String> {
     let shown = clean(name, NAME_MAX);
     let wildcard = name.strip_prefix("*.");
@@ -248,7 +248,7 @@ fn text_of(name: &SanType) -> String {
     match name {
         SanType::DnsName(name) => name.to_string(),
         SanType::IpAddress(address) => address.to_string(),
-        // No others are made.
+        // No other kinds are made.
         _ => String::new(),
     }
 }

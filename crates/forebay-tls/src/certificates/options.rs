@@ -1,4 +1,4 @@
-//! How long a certificate is valid, and what its key is.
+//! The validity of a certificate, and the kind of its key.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::{failed, invalid};
 
-/// Options of a certificate: how long it is valid, and of which kind its key is.
+/// The options of a certificate: its validity, and the kind of its key.
 ///
 /// # Examples
 ///
@@ -31,12 +31,12 @@ pub struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum KeyKind {
-    /// ECDSA on P-256, which everybody can check.
+    /// ECDSA on P-256, which every TLS implementation can verify.
     #[default]
     EcdsaP256,
     /// ECDSA on P-384.
     EcdsaP384,
-    /// Ed25519, which browsers do not take.
+    /// Ed25519, which browsers do not accept.
     Ed25519,
 }
 
@@ -46,11 +46,11 @@ impl Default for Options {
     }
 }
 
-/// Clocks of two machines differ; a certificate of this second is one of tomorrow on the other.
+/// The clocks of two machines differ: a certificate from this second may not be valid yet on the other one.
 const BEFORE: Duration = Duration::hours(1);
 
 impl Options {
-    /// Sets for how many days from now the certificate is valid; it is since an hour ago, for
+    /// Sets for how many days from now the certificate is valid. It is already valid since an hour ago, for
     /// clocks that are behind. Default: 90.
     pub fn days(mut self, days: u32) -> Self {
         self.days = days;
@@ -72,7 +72,7 @@ impl Options {
         .map_err(failed)
     }
 
-    /// From when until when.
+    /// Returns the start and the end of the validity.
     pub(super) fn validity(self) -> Result<(OffsetDateTime, OffsetDateTime)> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         let now = now.and_then(|now| i64::try_from(now.as_secs()).ok());

@@ -17,12 +17,12 @@ fn of_issued(issued: &Issued) -> PeerCertificate {
     PeerCertificate::parse(&ders(issued.certificate_pem())[0])
 }
 
-/// Looks at a certificate's extensions.
+/// Parses a certificate and passes it to `look`.
 fn parsed<T>(pem: &str, look: impl FnOnce(&X509Certificate<'_>) -> T) -> T {
     look(&X509Certificate::from_der(&ders(pem)[0]).unwrap().1)
 }
 
-/// Row `generateCertificateWithCA_default`.
+/// Ktor's case `generateCertificateWithCA_default`.
 #[test]
 fn a_servers_certificate_is_issued_by_the_authority() {
     let authority = Authority::new("localhostCA").unwrap();
@@ -39,7 +39,7 @@ fn a_servers_certificate_is_issued_by_the_authority() {
     });
 }
 
-/// Row `keyTypeCA`, of its own and of another's making.
+/// Ktor's case `keyTypeCA`, for a root and for an authority below it.
 #[test]
 fn an_authority_may_issue_without_limit_and_is_nothing_else() {
     let root = Authority::new("localhostCA").unwrap();
@@ -68,7 +68,7 @@ fn a_clients_certificate_is_for_clients() {
     });
 }
 
-/// Rows `customValues` and `customAlgorithmAndKeySize`.
+/// Ktor's cases `customValues` and `customAlgorithmAndKeySize`.
 #[test]
 fn a_key_is_ecdsa_of_256_bits_unless_asked_for_another() {
     let authority = Authority::new("CA").unwrap();
@@ -94,7 +94,7 @@ fn a_key_is_ecdsa_of_256_bits_unless_asked_for_another() {
     });
 }
 
-/// Row `customValidity`: five days; and ninety where none are given.
+/// Ktor's case `customValidity`: five days, and ninety by default.
 #[test]
 fn a_certificate_is_valid_for_so_many_days() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -113,7 +113,7 @@ fn a_certificate_is_valid_for_so_many_days() {
     }
 }
 
-/// Row `customIpsAndDomains`.
+/// Ktor's case `customIpsAndDomains`.
 #[test]
 fn names_stand_before_addresses() {
     let names = ["127.0.0.1", "localhost", "127.2.3.4", "my.custom.host", "::1"];
@@ -160,7 +160,7 @@ fn what_is_issued_is_believed_by_who_trusts_the_authority() {
     }
 }
 
-/// Whether our own client believes a server that shows this to be `host`.
+/// Returns `true` if our own client accepts a server with this certificate as `host`.
 fn is_believed(authority: &Authority, issued: &Issued, host: &str) -> bool {
     use rustls::pki_types::{ServerName, UnixTime};
 
@@ -171,7 +171,7 @@ fn is_believed(authority: &Authority, issued: &Issued, host: &str) -> bool {
     verifier.verify_server_cert(&chain[0], &chain[1..], &host, &[], UnixTime::now()).is_ok()
 }
 
-/// A name is either refused when it is to be issued, or a server that has it is believed.
+/// A name is either refused when a certificate is issued, or a server with it is accepted.
 #[test]
 fn a_name_that_no_client_would_take_is_not_issued() {
     let authority = Authority::new("CA").unwrap();
@@ -245,7 +245,7 @@ fn what_cannot_be_issued_says_so() {
     authority.server(["*.example.com"]).unwrap();
 }
 
-/// Row `writeToFile`; the password of the original's key store is the mode of the file here.
+/// Ktor's case `writeToFile`; the mode of the key file takes the place of the key store's password.
 #[test]
 fn files_hold_what_was_issued_and_the_key_is_its_owners() {
     let folder = std::env::temp_dir();

@@ -1,4 +1,4 @@
-//! A client's configuration.
+//! The configuration of a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
 
-use super::settings::{Settings, shared_setters};
+use super::settings::{self, TlsSettings, shared_setters};
 use super::success_cell::SuccessCell;
-use super::{Side, Store, TlsConfig, server_name};
+use super::{Store, server_name};
 use crate::identity::ClientKey;
 use crate::provider::Cryptography;
 use crate::{Identity, Trust};
 
 const BUILD: &str = "TlsClientBuilder::build";
 
-/// Makes a client's [`TlsConfig`]; begun with [`TlsConfig::client`].
+/// Makes a client's [`TlsConfig`](crate::TlsConfig); see [`TlsConfig::client`](crate::TlsConfig::client).
 ///
 /// | option | default |
 /// |---|---|
@@ -55,7 +55,7 @@ const BUILD: &str = "TlsClientBuilder::build";
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TlsClientBuilder {
-    settings: Settings,
+    settings: TlsSettings,
     server_name: Option<String>,
     trust: Trust,
     identity: Option<Identity>,
@@ -64,7 +64,7 @@ pub struct TlsClientBuilder {
 impl TlsClientBuilder {
     pub(super) fn new() -> Self {
         Self {
-            settings: Settings::default(),
+            settings: TlsSettings::default(),
             server_name: None,
             trust: Trust::system(),
             identity: None,
@@ -73,14 +73,14 @@ impl TlsClientBuilder {
 
     shared_setters!();
 
-    /// Sets the name that the server's certificate must be for: a DNS name, or an IP address (RFC
-    /// 9525). A DNS name is also what the server is asked for (SNI, RFC 6066, section 3), without
-    /// a dot at its end; an address is not sent. Default: the host that was connected to. A Unix
-    /// socket has none, so that it needs this.
+    /// Sets the name that the server's certificate must be for: a DNS name, or an IP address (RFC 9525). A
+    /// DNS name is also requested from the server (SNI, RFC 6066, section 3), without a dot at its end; an
+    /// address is not sent. Default: the host that was connected to. For a Unix socket, which has no host,
+    /// it must be set.
     ///
-    /// Names are in ASCII: an international one is written `xn--...` (RFC 5890). Underscores are
-    /// let pass here, but servers of JSSE and `GnuTLS` refuse a name with one (`illegal_parameter`, and
-    /// the error says so). A last label that is a number is refused, because it could be read as an
+    /// Names are ASCII: an international name is written `xn--...` (RFC 5890). Underscores are accepted
+    /// here, but servers that use JSSE or `GnuTLS` refuse a name with one (`illegal_parameter`, and the
+    /// error says so). A name whose last label is a number is refused, because it could be read as an
     /// address.
     #[doc(alias = "serverName")]
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
@@ -88,16 +88,15 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Sets whom to believe that a server is who it claims to be. Default:
-    /// [`Trust::system`](crate::Trust::system).
+    /// Sets how servers are authenticated. Default: [`Trust::system`](crate::Trust::system).
     #[doc(alias = "trustManager")]
     pub fn trust(mut self, trust: Trust) -> Self {
         self.trust = trust;
         self
     }
 
-    /// Sets what is shown to servers that ask for a certificate (RFC 8446, section 4.3.2). Every
-    /// server that asks is shown it, whichever authorities it names. Default: none.
+    /// Sets the identity that is shown to servers that ask for a certificate (RFC 8446, section 4.3.2).
+    /// Every such server gets it, whichever authorities it names. Default: none.
     #[doc(alias = "certificates")]
     #[doc(alias = "addKeyStore")]
     #[doc(alias = "addCertificateChain")]
@@ -106,37 +105,23 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Sets how many sessions are kept in memory to be resumed, which saves a handshake its
-    /// signatures (RFC 8446, section 2.2); 0 keeps none. A server may give up to eight, so that
-    /// 256 are those of at least 32 servers; beyond that the oldest server's are dropped. At most
-    /// 65,536. Default: 256.
+    /// Sets how many sessions are kept in memory for resumption, which saves a handshake its signatures
+    /// (RFC 8446, section 2.2); 0 keeps none. A server may issue up to eight, so 256 are enough for at
+    /// least 32 servers; beyond that, the sessions of the oldest server are dropped. At most 65,536.
+    /// Default: 256.
     pub fn session_cache(mut self, sessions: usize) -> Self {
         self.settings.session_cache = sessions;
         self
     }
 
-    /// Makes the configuration.
-    ///
-    /// Roots of the system are not read here, but when the first connection needs them. If that
-    /// fails, so does the connection, and the next one reads them again. Once read, they are kept
-    /// for as long as the selector lives.
-    ///
-    /// # Errors
-    ///
-    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
-    ///   that is not known here (the message lists the known ones), or that cannot be used with
-    ///   the others; a protocol in `alpn` that is too long or too short, or too many of them;
-    ///   `require_alpn` without `alpn`; more sessions in `session_cache` than there may be; a
-    ///   `server_name` that is neither a DNS name nor an IP address.
-    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
-    ///   provider of cryptography.
-    pub fn build(self) -> Result<TlsConfig> {
+    /// Makes the client side, as it is built.
+    pub(super) fn side(self) -> Result<ClientSide> {
         let cryptography = self.settings.check(BUILD)?;
-        self.build_with(cryptography)
+        self.side_with(cryptography)
     }
 
-    /// The same of cryptography that was checked, or that a test has altered.
-    pub(super) fn build_with(self, cryptography: Cryptography) -> Result<TlsConfig> {
+    /// Makes the client side from cryptography that was checked, or that a test has altered.
+    pub(super) fn side_with(self, cryptography: Cryptography) -> Result<ClientSide> {
         let server_name = match &self.server_name {
             Some(name) => Some(server_name::parse(name, BUILD)?),
             None => None,
@@ -146,11 +131,11 @@ impl TlsClientBuilder {
         if !client.builder.trust.needs_loading() {
             client.prepare(&Store::default())?;
         }
-        Ok(TlsConfig(Side::Client(Arc::new(client))))
+        Ok(client)
     }
 }
 
-/// What was built, and what rustls is given as soon as the roots are there.
+/// The settings, and the rustls configuration, which is made once the roots are loaded.
 pub(super) struct ClientSide {
     builder: TlsClientBuilder,
     cryptography: Cryptography,
@@ -159,7 +144,7 @@ pub(super) struct ClientSide {
 }
 
 impl ClientSide {
-    /// The one that is made of nothing.
+    /// Makes the client side of the default configuration.
     pub(super) fn of_default() -> Result<Self> {
         Ok(Self {
             builder: TlsClientBuilder::new(),
@@ -169,8 +154,8 @@ impl ClientSide {
         })
     }
 
-    /// Gets ready, once; after a failure the next caller tries again. Callers at the same time wait
-    /// for the first.
+    /// Makes the rustls configuration, once; after a failure the next caller tries again. Callers at the
+    /// same time wait for the first.
     pub(super) fn prepare(&self, store: &Store) -> Result<Arc<ClientConfig>> {
         self.prepared.get_or_try(|| self.rustls(store))
     }
@@ -179,7 +164,7 @@ impl ClientSide {
         self.prepared.get()
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &TlsSettings {
         &self.builder.settings
     }
 
@@ -187,7 +172,7 @@ impl ClientSide {
         self.server_name.as_ref()
     }
 
-    /// Makes rustls' configuration, with a cache of its own.
+    /// Makes the rustls configuration, with a session cache of its own.
     pub(super) fn rustls(&self, store: &Store) -> Result<Arc<ClientConfig>> {
         let settings = &self.builder.settings;
         let provider = &self.cryptography.provider;
@@ -196,8 +181,9 @@ impl ClientSide {
         let verifier = trust.server_verifier(provider, roots.as_ref())?;
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.cryptography.versions)
-            .map_err(|error| super::refused(BUILD, error))?
+            .map_err(|error| settings::refused(BUILD, error))?
             .dangerous()
+            // rustls' word for any verifier but its own.
             .with_custom_certificate_verifier(verifier);
         let key = ClientKey(self.builder.identity.clone());
         let mut config = builder.with_client_cert_resolver(Arc::new(key));
@@ -215,6 +201,6 @@ impl ClientSide {
 
 impl fmt::Debug for ClientSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::debug(f, &self.builder, &self.cryptography)
+        settings::debug(f, &self.builder, &self.cryptography)
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of a key log, on request.
+//! Writes the lines of a key log, on request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use rustls::KeyLog;
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// A user's closure that is given lines in the format of NSS (RFC 9850, section 2).
+/// A user's closure that receives lines in the format of NSS (RFC 9850, section 2).
 #[derive(Clone)]
 pub(super) struct KeyLogger(Arc<dyn Fn(&str) + Send + Sync>);
 

@@ -1,5 +1,6 @@
-//! What a side of a connection expects and offers.
+//! The configuration of one side of a TLS connection.
 
+mod build;
 mod client;
 mod key_log;
 mod server;
@@ -21,28 +22,27 @@ use rustls_pki_types::ServerName;
 
 use self::client::ClientSide;
 use self::server::ServerSide;
-use self::settings::Settings;
+use self::settings::TlsSettings;
 use crate::Identity;
-use crate::provider::Cryptography;
 
 pub use client::TlsClientBuilder;
 pub use server::{ClientAuth, TlsServerBuilder};
 pub use settings::EndWithoutNotify;
 pub use store::Store;
 
-/// The call that users know, for errors of connections.
+/// The operation that errors of connections name.
 const TLS: &str = "tls";
 
-/// What one side of TLS connections expects and offers: made once, then used for any number of
-/// connections, and cheap to clone.
+/// The configuration of one side of TLS connections: made once, then used for any number of connections,
+/// and cheap to clone.
 ///
-/// - [`TlsConfig::default()`] is a client's that trusts the roots of the system. It is no more than
-///   a handle: roots and sessions live in the selector, so that it may be written at every call.
-/// - [`TlsConfig::client()`] and [`TlsConfig::server()`] set more.
+/// - [`TlsConfig::default()`] is a client configuration that trusts the roots of the system. It is only a
+///   handle: roots and sessions live in the selector, so it may be written at every call.
+/// - [`TlsConfig::client()`] and [`TlsConfig::server()`] make configurations with more settings.
 ///
-/// Both sides speak TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), the former only with forward secrecy and
-/// AEAD ciphers. There is no renegotiation, no compression and no early data (0-RTT). Revocation is
-/// not checked, neither by CRL nor by OCSP, except where the system's own verifier does it.
+/// Both sides support TLS 1.2 (RFC 5246) and 1.3 (RFC 8446), the former only with forward secrecy and AEAD
+/// ciphers. There is no renegotiation, no compression and no early data (0-RTT). Revocation is not checked,
+/// neither by CRL nor by OCSP, except where the system's own verifier does so.
 ///
 /// Clones share their sessions. `Debug` prints neither keys nor secrets.
 ///
@@ -61,33 +61,33 @@ const TLS: &str = "tls";
 /// ```
 #[derive(Clone)]
 #[doc(alias = "TLSConfig")]
-pub struct TlsConfig(Side);
+pub struct TlsConfig(ConfigSide);
 
 #[derive(Clone)]
-enum Side {
-    /// A client's of which everything lives in a [`Store`].
+enum ConfigSide {
+    /// A client whose configuration lives in a [`Store`].
     Default,
     Client(Arc<ClientSide>),
     Server(Arc<ServerSide>),
 }
 
-/// A client's that trusts the roots of the system.
+/// A client configuration that trusts the roots of the system.
 impl Default for TlsConfig {
     fn default() -> Self {
-        Self(Side::Default)
+        Self(ConfigSide::Default)
     }
 }
 
 impl TlsConfig {
-    /// Makes a client's configuration.
+    /// Makes a client configuration.
     #[doc(alias = "TLSConfigBuilder")]
     pub fn client() -> TlsClientBuilder {
         TlsClientBuilder::new()
     }
 
-    /// Makes a server's configuration. Every client is shown the one identity, whatever name it
-    /// asks for and if it asks for none, as RFC 6066, section 3 allows: the client is who checks
-    /// names. The name that it asked for stands in `tls_info`.
+    /// Makes a server configuration. Every client gets the one identity, whichever name it requests and if
+    /// it requests none, as RFC 6066, section 3 allows: checking names is up to the client. The requested
+    /// name is available in `tls_info`.
     ///
     /// Keep a clone of the identity to [`reload`](Identity::reload) it.
     #[doc(alias = "TLSConfigBuilder")]
@@ -95,36 +95,36 @@ impl TlsConfig {
         TlsServerBuilder::new(identity)
     }
 
-    /// True for a client's.
+    /// Returns `true` for a client configuration.
     #[doc(hidden)]
     pub fn is_client(&self) -> bool {
-        !matches!(self.0, Side::Server(_))
+        !matches!(self.0, ConfigSide::Server(_))
     }
 
-    /// How long a handshake may take.
+    /// Returns the time limit for a handshake.
     #[doc(hidden)]
     pub fn handshake_timeout(&self) -> Duration {
         self.settings().map_or(settings::HANDSHAKE_TIMEOUT, |settings| settings.handshake_timeout)
     }
 
-    /// True if what was buffered before an upgrade is the peer's handshake.
+    /// Returns `true` if bytes that were buffered before an upgrade are the start of the peer's handshake.
     #[doc(hidden)]
     pub fn replays_buffered(&self) -> bool {
         self.settings().is_some_and(|settings| settings.replay_buffered)
     }
 
-    /// True if there is nothing left to read from files.
+    /// Returns `true` if nothing is left to read from files.
     #[doc(hidden)]
     pub fn is_loaded(&self, store: &Store) -> bool {
         match &self.0 {
-            Side::Default => store.loaded_default_client().is_some(),
-            Side::Client(client) => client.prepared().is_some(),
-            Side::Server(_) => true,
+            ConfigSide::Default => store.loaded_default_client().is_some(),
+            ConfigSide::Client(client) => client.prepared().is_some(),
+            ConfigSide::Server(_) => true,
         }
     }
 
-    /// Reads what has to be read from files, which may block. Once that has succeeded, it does
-    /// nothing any more; of calls at the same time only one reads.
+    /// Reads what has to be read from files, which may block. After a success it does nothing; of several
+    /// calls at the same time only one reads.
     ///
     /// # Errors
     ///
@@ -132,18 +132,18 @@ impl TlsConfig {
     #[doc(hidden)]
     pub fn load(&self, store: &Store) -> Result<()> {
         match &self.0 {
-            Side::Default => store.default_client().map(drop),
-            Side::Client(client) => client.prepare(store).map(drop),
-            Side::Server(_) => Ok(()),
+            ConfigSide::Default => store.default_client().map(drop),
+            ConfigSide::Client(client) => client.prepare(store).map(drop),
+            ConfigSide::Server(_) => Ok(()),
         }
     }
 
-    /// What an end without `close_notify` is.
+    /// Returns how an end without `close_notify` is treated.
     pub(crate) fn ends_without_notify(&self) -> EndWithoutNotify {
         self.settings().map(|settings| settings.end_without_notify).unwrap_or_default()
     }
 
-    /// Refuses a connection without an application protocol where one is required.
+    /// Refuses a connection without an application protocol if one is required.
     pub(crate) fn check_alpn(&self, negotiated: Option<&[u8]>) -> Result<()> {
         let Some(settings) = self.settings() else { return Ok(()) };
         if !settings.require_alpn || negotiated.is_some() {
@@ -156,30 +156,30 @@ impl TlsConfig {
         )))
     }
 
-    /// Begins a client's side.
+    /// Begins the client side of a connection.
     ///
-    /// `host` is what was connected to, a name or an IP address; a Unix socket has none.
+    /// `host` is the name or IP address that was connected to; a Unix socket has none.
     pub(crate) fn client_connection(
         &self,
         store: &Store,
         host: Option<&str>,
     ) -> Result<UnbufferedClientConnection> {
         let prepared = match &self.0 {
-            Side::Default => store.loaded_default_client(),
-            Side::Client(client) => client.prepared(),
-            Side::Server(_) => return Err(of_a_server()),
+            ConfigSide::Default => store.loaded_default_client(),
+            ConfigSide::Client(client) => client.prepared(),
+            ConfigSide::Server(_) => return Err(of_a_server()),
         };
         let name = self.checked_name(host)?;
         let config = prepared.ok_or_else(not_loaded)?;
         UnbufferedClientConnection::new(config, name).map_err(not_begun)
     }
 
-    /// The name, or IP address, that a server's certificate has to be for.
+    /// Returns the name or IP address that the server's certificate must be for.
     pub(crate) fn checked_name(&self, host: Option<&str>) -> Result<ServerName<'static>> {
         let chosen = match &self.0 {
-            Side::Default => None,
-            Side::Client(client) => client.server_name(),
-            Side::Server(_) => return Err(of_a_server()),
+            ConfigSide::Default => None,
+            ConfigSide::Client(client) => client.server_name(),
+            ConfigSide::Server(_) => return Err(of_a_server()),
         };
         match (chosen, host) {
             (Some(name), _) => Ok(name.clone()),
@@ -188,9 +188,9 @@ impl TlsConfig {
         }
     }
 
-    /// Begins a server's side.
+    /// Begins the server side of a connection.
     pub(crate) fn server_connection(&self) -> Result<UnbufferedServerConnection> {
-        let Side::Server(server) = &self.0 else {
+        let ConfigSide::Server(server) = &self.0 else {
             return Err(Error::new(ErrorKind::InvalidInput, "accept_tls").with_detail(
                 "this configuration is a client's; a server needs one that was made with \
                  `TlsConfig::server(identity)`",
@@ -199,11 +199,11 @@ impl TlsConfig {
         UnbufferedServerConnection::new(server.rustls().clone()).map_err(not_begun)
     }
 
-    fn settings(&self) -> Option<&Settings> {
+    fn settings(&self) -> Option<&TlsSettings> {
         match &self.0 {
-            Side::Default => None,
-            Side::Client(client) => Some(client.settings()),
-            Side::Server(server) => Some(server.settings()),
+            ConfigSide::Default => None,
+            ConfigSide::Client(client) => Some(client.settings()),
+            ConfigSide::Server(server) => Some(server.settings()),
         }
     }
 }
@@ -211,28 +211,15 @@ impl TlsConfig {
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Side::Default => f.write_str("TlsConfig::default()"),
-            Side::Client(client) => client.fmt(f),
-            Side::Server(server) => server.fmt(f),
+            ConfigSide::Default => f.write_str("TlsConfig::default()"),
+            ConfigSide::Client(client) => client.fmt(f),
+            ConfigSide::Server(server) => server.fmt(f),
         }
     }
 }
 
-/// What a side prints of itself: what was set, and what of the cryptography is left by that.
-fn debug(
-    f: &mut fmt::Formatter<'_>,
-    builder: &dyn fmt::Debug,
-    cryptography: &Cryptography,
-) -> fmt::Result {
-    f.debug_tuple("TlsConfig").field(builder).field(&cryptography.names()).finish()
-}
-
-/// What our own checks let pass and rustls does not.
-fn refused(operation: &'static str, error: rustls::Error) -> Error {
-    Error::new(ErrorKind::InvalidInput, operation).with_detail(error.to_string()).with_cause(error)
-}
-
-/// A mistake of ours, which is to be told and not to end the program.
+/// The error for a server configuration that is used by a client. This is a bug of the caller, which must
+/// not end the program.
 fn of_a_server() -> Error {
     Error::new(ErrorKind::InvalidInput, TLS).with_detail(
         "this configuration is a server's; a client needs one that was made with \
@@ -246,7 +233,7 @@ fn not_loaded() -> Error {
     )
 }
 
-/// What rustls can still refuse here: the system gave no random numbers or no time.
+/// Converts the only errors that rustls can return here: the system gave no random numbers or no time.
 fn not_begun(error: rustls::Error) -> Error {
     Error::new(ErrorKind::System, TLS).context("beginning a TLS connection").with_cause(error)
 }

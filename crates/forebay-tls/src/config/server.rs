@@ -1,4 +1,4 @@
-//! A server's configuration.
+//! The configuration of a server.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
-use super::settings::{Settings, shared_setters};
-use super::{Side, TlsConfig};
+use super::settings::{self, TlsSettings, shared_setters};
 use crate::identity::ServerKey;
 use crate::provider::{Cryptography, ticketer};
 use crate::{Identity, Trust};
 
 const BUILD: &str = "TlsServerBuilder::build";
-/// Tickets for each connection: a browser opens more than one.
+/// Tickets for each connection: a browser opens more than one connection.
 const TICKETS: usize = 2;
-/// More than clients keep; each costs a message to make and to send, whatever the client does.
+/// More than clients keep. Each ticket is a message to make and to send, whatever the client does with it.
 const TICKETS_MAX: usize = 64;
 
-/// Whether a server asks its clients who they are (RFC 8446, section 4.3.2), and whom it believes.
+/// The setting that decides whether a server asks its clients for a certificate (RFC 8446, section 4.3.2),
+/// and which certificates it accepts.
 ///
-/// With roots it tells clients the names of these (RFC 8446, section 4.2.4), for those that choose
-/// among certificates by them; names of more than 32 KiB are not told.
+/// With roots, the server sends clients the names of these (RFC 8446, section 4.2.4), for clients that
+/// choose a certificate by them. Names of more than 32 KiB in total are not sent.
 ///
 /// # Examples
 ///
@@ -38,17 +38,17 @@ const TICKETS_MAX: usize = 64;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum ClientAuth {
-    /// It does not ask.
+    /// The server does not ask.
     #[default]
     Off,
-    /// It asks. A client without a certificate is let in, and has none in `tls_info`; one with a
-    /// certificate that is not believed is refused.
+    /// The server asks. A client without a certificate is accepted, and `tls_info` then has none; a client
+    /// with a certificate that is not trusted is refused.
     Optional(Trust),
-    /// It asks, and refuses clients without a certificate that is believed.
+    /// The server asks, and refuses clients without a trusted certificate.
     Required(Trust),
 }
 
-/// Makes a server's [`TlsConfig`]; begun with [`TlsConfig::server`].
+/// Makes a server's [`TlsConfig`](crate::TlsConfig); see [`TlsConfig::server`](crate::TlsConfig::server).
 ///
 /// | option | default |
 /// |---|---|
@@ -87,7 +87,7 @@ pub enum ClientAuth {
 #[doc(alias = "TLSConfigBuilder")]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TlsServerBuilder {
-    settings: Settings,
+    settings: TlsSettings,
     identity: Identity,
     client_auth: ClientAuth,
     tickets: bool,
@@ -97,7 +97,7 @@ pub struct TlsServerBuilder {
 impl TlsServerBuilder {
     pub(super) fn new(identity: Identity) -> Self {
         Self {
-            settings: Settings::default(),
+            settings: TlsSettings::default(),
             identity,
             client_auth: ClientAuth::default(),
             tickets: false,
@@ -107,11 +107,11 @@ impl TlsServerBuilder {
 
     shared_setters!();
 
-    /// Sets whether clients are asked for a certificate, and whom to believe about it. Default:
+    /// Sets whether clients are asked for a certificate, and how it is verified. Default:
     /// [`ClientAuth::Off`].
     ///
-    /// A client that resumes a session is who it was when that began: its certificate is not looked
-    /// at again. A server that must notice sooner that one has expired sets
+    /// A client that resumes a session keeps the identity it had when the session began: its certificate is
+    /// not checked again. A server that must notice an expired certificate sooner sets
     /// [`session_cache`](Self::session_cache) to 0 and leaves [`tickets`](Self::tickets) off.
     #[doc(alias = "trustManager")]
     pub fn client_auth(mut self, auth: ClientAuth) -> Self {
@@ -119,52 +119,38 @@ impl TlsServerBuilder {
         self
     }
 
-    /// Sets how many sessions are kept in memory to be resumed, which saves a handshake its
-    /// signatures (RFC 8446, section 2.2); 0 keeps none. One that is resumed with TLS 1.3 is used
-    /// up, and a connection takes as many as it is given tickets
-    /// ([`ticket_count`](Self::ticket_count)), so that 256 are those of the last 128 connections.
-    /// Not used with [`tickets`](Self::tickets). At most 65,536; room for so many is taken when the
-    /// configuration is made, about 100 bytes for each. Default: 256.
+    /// Sets how many sessions are kept in memory for resumption, which saves a handshake its signatures
+    /// (RFC 8446, section 2.2); 0 keeps none. With TLS 1.3 a session is used up when it is resumed, and a
+    /// connection takes one for each ticket it gets ([`ticket_count`](Self::ticket_count)), so 256 are
+    /// those of the last 128 connections. Not used with [`tickets`](Self::tickets). At most 65,536; memory
+    /// for that many, about 100 bytes each, is allocated when the configuration is made. Default: 256.
     pub fn session_cache(mut self, sessions: usize) -> Self {
         self.settings.session_cache = sessions;
         self
     }
 
-    /// Sets whether the client keeps the session, encrypted, instead of this server's memory (RFC
-    /// 8446, section 4.6.1; RFC 5077 for TLS 1.2): there may be any number of them then. The keys
-    /// are made at random and changed every six hours; the one before is good for six more. With
-    /// TLS 1.2, whoever learns a key can read the connections whose tickets it made. Default: off.
+    /// Sets whether the client keeps the session, encrypted in a ticket, instead of this server in its
+    /// memory (RFC 8446, section 4.6.1; RFC 5077 for TLS 1.2). Then the number of sessions is unlimited.
+    /// The ticket keys are random and change every six hours; the previous key stays valid for six more.
+    /// With TLS 1.2, a ticket key that leaks decrypts all connections whose tickets it encrypted. Default:
+    /// off.
     pub fn tickets(mut self, tickets: bool) -> Self {
         self.tickets = tickets;
         self
     }
 
-    /// Sets how many tickets a connection is given with TLS 1.3, each good for one resumption (RFC
-    /// 8446, section 4.6.1); 0 gives none. They are sent behind the handshake. At most 64. Default:
-    /// 2.
+    /// Sets how many tickets a connection gets with TLS 1.3, each good for one resumption (RFC 8446,
+    /// section 4.6.1); 0 sends none. They are sent after the handshake. At most 64. Default: 2.
     ///
-    /// Clients of wolfSSL 5.5.4 fail when they get one (its nonce has 32 bytes, they take 8); they need
-    /// 0 here, or TLS 1.2.
+    /// Clients of wolfSSL 5.5.4 fail when they receive a ticket (its nonce has 32 bytes, and they accept
+    /// 8). They need 0 here, or TLS 1.2.
     pub fn ticket_count(mut self, tickets: usize) -> Self {
         self.ticket_count = tickets;
         self
     }
 
-    /// Makes the configuration.
-    ///
-    /// # Errors
-    ///
-    /// - [`InvalidInput`](forebay_io::ErrorKind::InvalidInput): a cipher suite, version or group
-    ///   that is not known here (the message lists the known ones), or that cannot be used with
-    ///   the others or with the identity's key; a protocol in `alpn` that is too long or too short,
-    ///   or too many of them; `require_alpn` without `alpn`; more in `session_cache` or
-    ///   `ticket_count` than there may be; roots in `client_auth` that vouch for servers only, as
-    ///   those of the system do.
-    /// - [`System`](forebay_io::ErrorKind::System): the system gave no random numbers for the keys
-    ///   of [`tickets`](Self::tickets).
-    /// - [`Unsupported`](forebay_io::ErrorKind::Unsupported): the program was built without a
-    ///   provider of cryptography.
-    pub fn build(self) -> Result<TlsConfig> {
+    /// Makes the server side, as it is built.
+    pub(super) fn side(self) -> Result<ServerSide> {
         let cryptography = self.settings.check(BUILD)?;
         if self.ticket_count > TICKETS_MAX {
             return Err(Error::new(ErrorKind::InvalidInput, BUILD).with_detail(format!(
@@ -181,7 +167,7 @@ impl TlsServerBuilder {
             )));
         }
         let rustls = self.rustls(&cryptography)?;
-        Ok(TlsConfig(Side::Server(Arc::new(ServerSide { builder: self, cryptography, rustls }))))
+        Ok(ServerSide { builder: self, cryptography, rustls })
     }
 
     fn rustls(&self, cryptography: &Cryptography) -> Result<Arc<ServerConfig>> {
@@ -189,7 +175,7 @@ impl TlsServerBuilder {
         let provider = &cryptography.provider;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&cryptography.versions)
-            .map_err(|error| super::refused(BUILD, error))?;
+            .map_err(|error| settings::refused(BUILD, error))?;
         let builder = match client_auth {
             ClientAuth::Off => builder.with_no_client_auth(),
             ClientAuth::Optional(trust) => {
@@ -206,6 +192,7 @@ impl TlsServerBuilder {
             config.ticketer = ticketer(BUILD)?;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         } else if settings.session_cache == 0 {
+            // Without a cache, a ticket could not be redeemed.
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         } else {
@@ -218,7 +205,7 @@ impl TlsServerBuilder {
     }
 }
 
-/// What was built.
+/// The settings, and the rustls configuration made from them.
 pub(super) struct ServerSide {
     builder: TlsServerBuilder,
     cryptography: Cryptography,
@@ -230,13 +217,13 @@ impl ServerSide {
         &self.rustls
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &TlsSettings {
         &self.builder.settings
     }
 }
 
 impl fmt::Debug for ServerSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::debug(f, &self.builder, &self.cryptography)
+        settings::debug(f, &self.builder, &self.cryptography)
     }
 }

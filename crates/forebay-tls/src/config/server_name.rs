@@ -8,13 +8,13 @@ use rustls_pki_types::ServerName;
 /// The longest name (RFC 1035, section 2.3.4, without the bytes of its encoding).
 const NAME_MAX: usize = 253;
 
-/// Reads a DNS name, or an IP address. Brackets around an IPv6 address and its zone are no part of
-/// it, and neither is the dot at the end of a name: certificates have none of them.
+/// Parses a DNS name or an IP address. The brackets around an IPv6 address, its zone, and the dot at the
+/// end of a name are not part of it: certificates contain none of them.
 pub(super) fn parse(text: &str, operation: &'static str) -> Result<ServerName<'static>> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let address = bare.split_once('%').map_or(bare, |(address, _)| address);
     match address.parse::<IpAddr>() {
-        // One of version 4 has neither brackets nor a zone.
+        // An IPv4 address has neither brackets nor a zone.
         Ok(IpAddr::V4(_)) if address != text => {}
         Ok(address) => return Ok(ServerName::IpAddress(address.into())),
         Err(_) => {}
@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str, operation: &'static str) -> Result<ServerName<'s
     })
 }
 
-/// Nobody said who the server should be.
+/// The error if neither a host nor a setting tells which server is expected.
 pub(super) fn missing(operation: &'static str) -> Error {
     Error::new(ErrorKind::InvalidInput, operation).with_detail(
         "there is no host whose name the server's certificate could be for; name the server with \
@@ -36,7 +36,7 @@ pub(super) fn missing(operation: &'static str) -> Error {
     )
 }
 
-/// Enough of it to be recognised.
+/// Returns enough of the text to recognise it.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
     if text.chars().nth(80).is_some() {
@@ -45,7 +45,7 @@ fn shown(text: &str) -> String {
     shown
 }
 
-/// What is wrong with it, and what to write instead.
+/// Describes what is wrong with the text, and what to write instead.
 fn trouble(text: &str) -> String {
     let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
     if text.is_empty() {

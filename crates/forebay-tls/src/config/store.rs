@@ -1,4 +1,4 @@
-//! What one selector keeps for all of its configurations.
+//! The values that one selector keeps for all of its configurations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use super::client::ClientSide;
 use super::success_cell::SuccessCell;
 use crate::trust::SystemRoots;
 
-/// The roots of the system, and the configuration that is the default with its sessions: read when
-/// they are first needed, and once.
+/// The roots of the system, and the default configuration with its sessions: read once, when they are first
+/// needed.
 ///
-/// A failure is not kept: it may pass, and a selector lives long. The next connection that needs
-/// them reads them again, and fails if that fails.
+/// A failure is not kept, because its reason may pass and a selector lives long: the next connection that
+/// needs them reads them again.
 #[derive(Default)]
 pub struct Store {
     roots: SuccessCell<SystemRoots>,
@@ -23,17 +23,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// The roots of the system. The first call reads them, and calls at the same time wait for it.
+    /// Returns the roots of the system. The first call reads them; calls at the same time wait for it.
     pub(crate) fn roots(&self, provider: &Arc<CryptoProvider>) -> Result<SystemRoots> {
         self.roots.get_or_try(|| SystemRoots::load(provider))
     }
 
-    /// The default configuration. The first call makes it.
+    /// Returns the default configuration. The first call makes it.
     pub(super) fn default_client(&self) -> Result<Arc<ClientConfig>> {
         self.default_client.get_or_try(|| ClientSide::of_default()?.rustls(self))
     }
 
-    /// The default configuration, if it has been made.
+    /// Returns the default configuration, if it has been made.
     pub(super) fn loaded_default_client(&self) -> Option<Arc<ClientConfig>> {
         self.default_client.get()
     }

@@ -7,12 +7,12 @@ use forebay_io::{Error, Result};
 
 /// A value that is made when it is first needed. A success is kept; a failure is not.
 ///
-/// One caller at a time makes an attempt. Those that came while it was under way share its outcome,
-/// so that a thousand connections beside a missing file read it once; a caller that comes after a
-/// failure makes the next attempt.
+/// One caller at a time makes an attempt. Callers that came during the attempt share its outcome, so that a
+/// thousand connections with a missing file read it once. A caller that comes after a failure makes the
+/// next attempt.
 pub(super) struct SuccessCell<T> {
     made: OnceLock<T>,
-    /// Attempts that have ended. Changed only under the lock of `failure`.
+    /// The number of attempts that have ended. Changed only under the lock of `failure`.
     ended: AtomicUsize,
     /// The last attempt's failure. Locked for the whole of an attempt.
     failure: Mutex<Option<Error>>,
@@ -30,32 +30,32 @@ impl<T: Clone> SuccessCell<T> {
         self.made.get().cloned()
     }
 
-    /// Returns the value, and makes it first where that is needed. Blocks while `make` runs, be it
-    /// another caller's.
+    /// Returns the value, making it first if necessary. Blocks while `make` runs, also for another caller.
     ///
     /// # Errors
     ///
-    /// Those of `make`: of this call's, or of the attempt that was under way when it came.
+    /// The error of `make`, from this call or from the attempt that was running when it came.
     pub(super) fn get_or_try(&self, make: impl FnOnce() -> Result<T>) -> Result<T> {
         self.try_after(self.ended(), make)
     }
 
     fn ended(&self) -> usize {
-        // The order of anything else does not hang on it: what an attempt left is read under the
-        // lock. A caller that knows of an attempt's end also sees it counted.
+        // Relaxed: it orders nothing else, because an attempt's outcome is read under the lock. A caller
+        // that knows of an attempt's end also sees it counted.
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// As [`get_or_try`](Self::get_or_try), for a caller that came when so many attempts had ended.
+    /// Works like [`get_or_try`](Self::get_or_try), for a caller that came when `ended` attempts had ended.
     fn try_after(&self, ended: usize, make: impl FnOnce() -> Result<T>) -> Result<T> {
         if let Some(made) = self.get() {
             return Ok(made);
         }
-        // An attempt that panicked has not ended, and the next caller makes another.
+        // An attempt that panicked has not ended; the next caller makes another.
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = self.get() {
             return Ok(made);
         }
+        // An attempt has ended since this caller came, and has failed: it shares that outcome.
         if let Some(failure) = failure.as_ref()
             && self.ended() != ended
         {
@@ -108,9 +108,9 @@ mod tests {
             let error = cell.try_after(came, unasked).unwrap_err();
             assert!(error.to_string().contains("shared"), "{error}");
         }
-        // This one came later.
+        // This caller came after the attempt.
         assert_eq!(cell.get_or_try(|| Ok(3)).unwrap(), 3);
-        // It is no failure any more that those share which came first.
+        // A later success replaces the failure, also for callers that came before it.
         assert_eq!(cell.try_after(came, unasked).unwrap(), 3);
     }
 

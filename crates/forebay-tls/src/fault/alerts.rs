@@ -1,13 +1,13 @@
-//! What an alert of the peer usually means.
+//! The usual meaning of an alert of the peer.
 
 use rustls::AlertDescription as Alert;
 
 use super::{Known, Side};
-use crate::notes::Answer;
+use crate::callback_facts::Answer;
 use crate::text::{NAME_MAX, clean};
 
-/// The alerts by their names in RFC 8446, section 6, and RFC 5246, section 7.2, with what they
-/// usually mean. What is never sent any more has the name of what is.
+/// The alerts by their names in RFC 8446, section 6, and RFC 5246, section 7.2, with their usual meaning.
+/// An alert that is obsolete has the name of its successor.
 const ALERTS: [(Alert, &str, &str); 35] = [
     (Alert::CloseNotify, "close_notify", "it ended before the handshake was complete"),
     (Alert::UnexpectedMessage, "unexpected_message", "it did not expect what it got"),
@@ -81,7 +81,7 @@ const ALERTS: [(Alert, &str, &str); 35] = [
         "inappropriate_fallback",
         "it speaks a newer version than the one that was tried",
     ),
-    (Alert::UserCanceled, "user_canceled", "somebody there called it off"),
+    (Alert::UserCanceled, "user_canceled", "the user there cancelled it"),
     (Alert::NoRenegotiation, "no_renegotiation", "it does not renegotiate"),
     (
         Alert::MissingExtension,
@@ -110,7 +110,7 @@ const ALERTS: [(Alert, &str, &str); 35] = [
     (Alert::EncryptedClientHelloRequired, "ech_required", "it takes encrypted hellos only"),
 ];
 
-/// The peer's alert as a sentence.
+/// Describes the peer's alert in a sentence.
 pub(super) fn text(alert: Alert, known: Known<'_>) -> String {
     let usual = ALERTS.iter().find(|(usual, ..)| *usual == alert);
     let (name, meaning) = usual.map_or_else(
@@ -118,10 +118,10 @@ pub(super) fn text(alert: Alert, known: Known<'_>) -> String {
         |(_, name, meaning)| ((*name).to_owned(), *meaning),
     );
     let meaning = here(alert, known).unwrap_or_else(|| meaning.to_owned());
-    format!("expected to be accepted, but its alert {name} came; {meaning}")
+    format!("expected the peer to accept the connection, but received its alert {name}; {meaning}")
 }
 
-/// The meaning of an alert where what this side did tells more than the alert.
+/// Returns the meaning of an alert that follows from what this side did, if that tells more than the alert.
 fn here(alert: Alert, known: Known<'_>) -> Option<String> {
     let Side::Client(answer) = known.side else { return None };
     match answer {
@@ -134,7 +134,7 @@ fn here(alert: Alert, known: Known<'_>) -> Option<String> {
              `identity` has: use a key of ECDSA P-256 or RSA"
                 .to_owned(),
         ),
-        // What the handshake needs besides was agreed on before the server asked.
+        // Everything else that the handshake needs was agreed on before the server asked.
         Some(Answer::Shown) if alert == Alert::HandshakeFailure => Some(
             "it does not take the client certificate that it was shown: see its log".to_owned(),
         ),
@@ -142,9 +142,10 @@ fn here(alert: Alert, known: Known<'_>) -> Option<String> {
     }
 }
 
-/// Alerts by which servers refuse a client that shows no certificate (RFC 8446, section 4.4.2.4,
-/// asks for `certificate_required`): `OpenSSL` and Go over TLS 1.2 `handshake_failure`, JSSE and NSS
-/// `bad_certificate`, `GnuTLS` `decode_error`. The others would be of a certificate, and none was shown.
+/// Returns `true` for the alerts with which servers refuse a client that shows no certificate. RFC 8446,
+/// section 4.4.2.4, asks for `certificate_required`. Over TLS 1.2, `OpenSSL` and Go send
+/// `handshake_failure`, JSSE and NSS `bad_certificate`, `GnuTLS` `decode_error`. The other alerts would be
+/// about a certificate, and none was shown.
 fn may_miss_certificate(alert: Alert) -> bool {
     matches!(
         alert,
@@ -162,7 +163,8 @@ fn may_miss_certificate(alert: Alert) -> bool {
     )
 }
 
-/// JSSE and `GnuTLS` take no name with an underscore, which is no host name by RFC 952.
+/// Returns a hint for a name with an underscore, which is no host name by RFC 952: JSSE and `GnuTLS` refuse
+/// it.
 fn underscored(name: &str) -> Option<String> {
     name.contains('_').then(|| {
         format!(

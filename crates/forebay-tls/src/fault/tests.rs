@@ -11,13 +11,13 @@ use rustls::{
 };
 
 use super::{Known, Side, explained, not_sealed};
-use crate::notes::{Answer, Notes, Refusal};
+use crate::callback_facts::{Answer, CallbackFacts, Refusal};
 
 fn told(error: impl Into<Rustls>) -> Error {
-    explained("tls", error.into(), Notes::default(), Known::default())
+    explained("tls", error.into(), CallbackFacts::default(), Known::default())
 }
 
-/// The sentence of every refusal that is the peer's has the same three parts.
+/// The sentence of every refusal by the peer has the same three parts.
 #[track_caller]
 fn is(error: impl Into<Rustls>, fault: TlsFault) -> String {
     let error = told(error);
@@ -36,42 +36,42 @@ fn is(error: impl Into<Rustls>, fault: TlsFault) -> String {
 #[test]
 fn every_alert_is_named_and_its_usual_meaning_told() {
     let cases = [
-        (Alert::CloseNotify, "close_notify came; it ended before"),
-        (Alert::UnexpectedMessage, "unexpected_message came;"),
-        (Alert::BadRecordMac, "bad_record_mac came; bytes were altered"),
-        (Alert::DecryptionFailed, "bad_record_mac came; bytes were altered"),
-        (Alert::RecordOverflow, "record_overflow came; a record was too large"),
-        (Alert::DecompressionFailure, "decompression_failure came;"),
-        (Alert::HandshakeFailure, "handshake_failure came; usually no cipher suite"),
-        (Alert::NoCertificate, "certificate_required came; it wants a client certificate"),
-        (Alert::BadCertificate, "bad_certificate came; it could not use our certificate"),
-        (Alert::UnsupportedCertificate, "unsupported_certificate came; our certificate is of a"),
-        (Alert::CertificateRevoked, "certificate_revoked came; it knows ours as revoked"),
-        (Alert::CertificateExpired, "certificate_expired came; ours has expired"),
-        (Alert::CertificateUnknown, "certificate_unknown came; it did not accept"),
-        (Alert::IllegalParameter, "illegal_parameter came; a value of ours"),
-        (Alert::UnknownCA, "unknown_ca came; it does not trust the root of our certificate"),
-        (Alert::AccessDenied, "access_denied came; our certificate is valid, but"),
-        (Alert::DecodeError, "decode_error came; it could not read"),
-        (Alert::DecryptError, "decrypt_error came; a signature of ours"),
-        (Alert::ExportRestriction, "export_restriction came;"),
-        (Alert::ProtocolVersion, "protocol_version came; it speaks none of our versions"),
-        (Alert::InsufficientSecurity, "insufficient_security came; it asks for stronger"),
-        (Alert::InternalError, "internal_error came; something broke on its side"),
-        (Alert::InappropriateFallback, "inappropriate_fallback came;"),
-        (Alert::UserCanceled, "user_canceled came;"),
-        (Alert::NoRenegotiation, "no_renegotiation came;"),
-        (Alert::MissingExtension, "missing_extension came; it needs an extension"),
-        (Alert::UnsupportedExtension, "unsupported_extension came;"),
-        (Alert::CertificateUnobtainable, "certificate_unobtainable came;"),
-        (Alert::UnrecognisedName, "unrecognized_name came; it has no certificate for the name"),
-        (Alert::BadCertificateStatusResponse, "bad_certificate_status_response came;"),
-        (Alert::BadCertificateHashValue, "bad_certificate_hash_value came;"),
-        (Alert::UnknownPSKIdentity, "unknown_psk_identity came;"),
-        (Alert::CertificateRequired, "certificate_required came; it wants a client certificate"),
-        (Alert::NoApplicationProtocol, "no_application_protocol came; it speaks none of our"),
-        (Alert::EncryptedClientHelloRequired, "ech_required came;"),
-        (Alert::Unknown(200), "its alert 200 came; see its log"),
+        (Alert::CloseNotify, "close_notify; it ended before"),
+        (Alert::UnexpectedMessage, "unexpected_message;"),
+        (Alert::BadRecordMac, "bad_record_mac; bytes were altered"),
+        (Alert::DecryptionFailed, "bad_record_mac; bytes were altered"),
+        (Alert::RecordOverflow, "record_overflow; a record was too large"),
+        (Alert::DecompressionFailure, "decompression_failure;"),
+        (Alert::HandshakeFailure, "handshake_failure; usually no cipher suite"),
+        (Alert::NoCertificate, "certificate_required; it wants a client certificate"),
+        (Alert::BadCertificate, "bad_certificate; it could not use our certificate"),
+        (Alert::UnsupportedCertificate, "unsupported_certificate; our certificate is of a"),
+        (Alert::CertificateRevoked, "certificate_revoked; it knows ours as revoked"),
+        (Alert::CertificateExpired, "certificate_expired; ours has expired"),
+        (Alert::CertificateUnknown, "certificate_unknown; it did not accept"),
+        (Alert::IllegalParameter, "illegal_parameter; a value of ours"),
+        (Alert::UnknownCA, "unknown_ca; it does not trust the root of our certificate"),
+        (Alert::AccessDenied, "access_denied; our certificate is valid, but"),
+        (Alert::DecodeError, "decode_error; it could not read"),
+        (Alert::DecryptError, "decrypt_error; a signature of ours"),
+        (Alert::ExportRestriction, "export_restriction;"),
+        (Alert::ProtocolVersion, "protocol_version; it speaks none of our versions"),
+        (Alert::InsufficientSecurity, "insufficient_security; it asks for stronger"),
+        (Alert::InternalError, "internal_error; something broke on its side"),
+        (Alert::InappropriateFallback, "inappropriate_fallback;"),
+        (Alert::UserCanceled, "user_canceled;"),
+        (Alert::NoRenegotiation, "no_renegotiation;"),
+        (Alert::MissingExtension, "missing_extension; it needs an extension"),
+        (Alert::UnsupportedExtension, "unsupported_extension;"),
+        (Alert::CertificateUnobtainable, "certificate_unobtainable;"),
+        (Alert::UnrecognisedName, "unrecognized_name; it has no certificate for the name"),
+        (Alert::BadCertificateStatusResponse, "bad_certificate_status_response;"),
+        (Alert::BadCertificateHashValue, "bad_certificate_hash_value;"),
+        (Alert::UnknownPSKIdentity, "unknown_psk_identity;"),
+        (Alert::CertificateRequired, "certificate_required; it wants a client certificate"),
+        (Alert::NoApplicationProtocol, "no_application_protocol; it speaks none of our"),
+        (Alert::EncryptedClientHelloRequired, "ech_required;"),
+        (Alert::Unknown(200), "its alert 200; see its log"),
     ];
     for (alert, words) in cases {
         let text = is(Rustls::AlertReceived(alert), TlsFault::RefusedByPeer);
@@ -79,10 +79,10 @@ fn every_alert_is_named_and_its_usual_meaning_told() {
     }
 }
 
-/// What a client is told of an alert, given its answer to a server that asked for a certificate.
+/// Returns a client's error for an alert, given its answer to a server that asked for a certificate.
 fn alert_after(alert: Alert, answer: Option<Answer>, server_name: &str) -> String {
     let known = Known { side: Side::Client(answer), server_name: Some(server_name) };
-    let told = explained("tls", Rustls::AlertReceived(alert), Notes::default(), known);
+    let told = explained("tls", Rustls::AlertReceived(alert), CallbackFacts::default(), known);
     assert_eq!(told.tls_fault(), Some(TlsFault::RefusedByPeer), "{told}");
     told.to_string()
 }
@@ -253,7 +253,7 @@ fn no_common_protocol_is_one_fault_on_both_sides() {
 #[test]
 fn a_peer_without_a_certificate_is_told_apart_whichever_side_it_is() {
     let text = is(Rustls::NoCertificatesPresented, TlsFault::NoCertificate);
-    assert!(text.contains("of the peer, but none came; give a client an identity"), "{text}");
+    assert!(text.contains("of the peer, but received none; give a client an identity"), "{text}");
     assert!(text.contains("whether a server has one"), "{text}");
 }
 
@@ -371,7 +371,7 @@ fn what_is_ours_is_not_blamed_on_the_peer() {
 fn a_name_that_the_server_does_not_have_is_told() {
     let error = || Rustls::General("no server certificate chain resolved".to_owned());
     let asked = Known { side: Side::Server, server_name: Some("b\u{7}.example") };
-    let told = explained("accept_tls", error(), Notes::default(), asked);
+    let told = explained("accept_tls", error(), CallbackFacts::default(), asked);
     assert_eq!(told.tls_fault(), Some(TlsFault::UnknownServerName));
     assert!(told.to_string().contains("the client asked for b\\u{7}.example"), "{told}");
     let text = is(error(), TlsFault::UnknownServerName);
@@ -384,20 +384,20 @@ fn what_a_verifier_noted_wins() {
     for cause in [None, Some(cause)] {
         let refusal = Refusal {
             fault: TlsFault::PinMismatch,
-            detail: "expected this, but that came; do so".to_owned(),
+            detail: "expected this, but received that; do so".to_owned(),
             cause: cause.clone(),
         };
-        let notes = Notes { refusal: Some(refusal), ..Notes::default() };
+        let notes = CallbackFacts { refusal: Some(refusal), ..CallbackFacts::default() };
         let error = Certificate::ApplicationVerificationFailure;
         let told = explained("tls", error.into(), notes, Known::default());
         assert_eq!(told.tls_fault(), Some(TlsFault::PinMismatch));
-        assert!(told.to_string().ends_with("expected this, but that came; do so"), "{told}");
+        assert!(told.to_string().ends_with("expected this, but received that; do so"), "{told}");
         let source = std::error::Error::source(&told).map(ToString::to_string).unwrap();
         assert_eq!(source.contains("the user's own"), cause.is_some(), "{source}");
     }
 }
 
-/// That keys wear out is told where sessions have them wear out.
+/// The limit of a key is reported by the sessions that reach it.
 #[test]
 fn a_record_without_room_is_a_mistake_of_ours() {
     let error = InsufficientSizeError { required_size: 22 };

@@ -1,20 +1,19 @@
-//! A key, its certificate, and those who vouch for that, in order.
+//! The order of a chain: the key's own certificate, then its issuers.
 
 use std::collections::HashSet;
 
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::pem;
 use crate::text::{NAME_MAX, clean, list};
+use crate::x509::Certificate;
 
-/// Subjects in a message.
+/// The largest number of subjects that a message names.
 const SUBJECTS_MAX: usize = 8;
 
-/// What is wrong, and with what. The text holds subjects and counts, nothing secret.
+/// A problem, with the part it is about. The text contains subjects and counts, and nothing secret.
 pub(super) enum Problem {
     Certificate(String),
     Key(String),
@@ -30,7 +29,7 @@ pub(super) fn certified(
     let mut seen = HashSet::new();
     certificates.retain(|certificate| seen.insert(certificate.clone()));
     let key = provider.key_provider.load_private_key(key).map_err(|_| {
-        // rustls' own words are about the formats it tried, and would send a person astray.
+        // rustls' own message lists the formats that it tried, which would mislead the user.
         let curves =
             if cfg!(feature = "aws-lc-rs") { "P-256, P-384 and P-521" } else { "P-256 and P-384" };
         Problem::Key(format!(
@@ -40,8 +39,8 @@ pub(super) fn certified(
     })?;
     let order = {
         let parsed = parse(&certificates)?;
-        // Every key of both providers tells its public half. One that did not could only be
-        // believed to be the first certificate's.
+        // With both providers, every key has a public half. For a key without one, the first certificate
+        // has to be assumed to be its own.
         let leaf = match key.public_key() {
             Some(public) => leaf(&parsed, public.as_ref())?,
             None => 0,
@@ -52,28 +51,24 @@ pub(super) fn certified(
     Ok(CertifiedKey::new(chain, key))
 }
 
-fn parse<'a>(
-    certificates: &'a [CertificateDer<'static>],
-) -> Result<Vec<X509Certificate<'a>>, Problem> {
+fn parse<'a>(certificates: &'a [CertificateDer<'static>]) -> Result<Vec<Certificate<'a>>, Problem> {
     let count = certificates.len();
     let parse = |(index, certificate): (usize, &'a CertificateDer<'static>)| {
-        match X509Certificate::from_der(certificate) {
-            Ok(([], parsed)) => Ok(parsed),
-            _ => Err(Problem::Certificate(pem::malformed(index, count, certificate))),
-        }
+        Certificate::read(certificate)
+            .ok_or_else(|| Problem::Certificate(pem::malformed(index, count, certificate)))
     };
     certificates.iter().enumerate().map(parse).collect()
 }
 
-/// The certificate of a public key: the one that is valid longest, where a renewed one stands
-/// beside its predecessor.
-fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
-    let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key().raw == public);
-    let longest = own.max_by_key(|(_, one)| one.validity().not_after.timestamp());
+/// Finds the certificate of a public key. If there are several, such as a renewed one and its predecessor,
+/// the one that is valid longest.
+fn leaf(certificates: &[Certificate<'_>], public: &[u8]) -> Result<usize, Problem> {
+    let own = certificates.iter().enumerate().filter(|(_, one)| one.public_key.der == public);
+    let longest = own.max_by_key(|(_, one)| one.not_after);
     longest.map(|(index, _)| index).ok_or_else(|| {
         let subjects: Vec<_> = certificates
             .iter()
-            .map(|one| format!("\"{}\"", clean(&one.subject().to_string(), NAME_MAX)))
+            .map(|one| format!("\"{}\"", clean(&one.subject.to_string(), NAME_MAX)))
             .collect();
         Problem::Pair(format!(
             "the private key does not belong to the certificate: its public half is not in that of \
@@ -83,10 +78,10 @@ fn leaf(certificates: &[X509Certificate<'_>], public: &[u8]) -> Result<usize, Pr
     })
 }
 
-/// Each behind one that it issued. What issued none of them is left out: TLS 1.2 peers may refuse
-/// a chain with a stranger in it (RFC 5246, section 7.4.2).
+/// Orders the certificates, each behind one that it issued. A certificate that issued none of the others is
+/// left out: TLS 1.2 peers may refuse a chain with an unrelated certificate (RFC 5246, section 7.4.2).
 fn in_order(
-    certificates: &[X509Certificate<'_>],
+    certificates: &[Certificate<'_>],
     leaf: usize,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> Vec<usize> {
@@ -95,8 +90,8 @@ fn in_order(
     while let Some(issued) = order.get(at).and_then(|index| certificates.get(*index)) {
         let others = certificates.iter().enumerate().filter(|(index, _)| !order.contains(index));
         let named: Vec<_> = others.filter(|(_, one)| may_be_issuer(one, issued)).collect();
-        let signed = |one: &X509Certificate<'_>| has_signed(one, issued, algorithms);
-        // The provider may not know the kind of signature. Then a name has to do.
+        let signed = |one: &Certificate<'_>| has_signed(one, issued, algorithms);
+        // The provider may not support this kind of signature. Then the names decide.
         let is_known = named.len() > 1 && named.iter().any(|(_, one)| signed(one));
         let issuers = named.into_iter().filter(|(_, one)| !is_known || signed(one));
         order.extend(issuers.map(|(index, _)| index).collect::<Vec<_>>());
@@ -105,41 +100,24 @@ fn in_order(
     order
 }
 
-/// By name, and by key identifier where both have one (RFC 5280, section 4.2.1.1), because a
+/// Compares the names, and the key identifiers if both have one (RFC 5280, section 4.2.1.1), because a
 /// renewed authority keeps its name.
-fn may_be_issuer(authority: &X509Certificate<'_>, issued: &X509Certificate<'_>) -> bool {
-    let names_match = authority.subject().as_raw() == issued.issuer().as_raw();
-    let keys_match = match (authority_key(issued), subject_key(authority)) {
+fn may_be_issuer(authority: &Certificate<'_>, issued: &Certificate<'_>) -> bool {
+    let names_match = authority.subject == issued.issuer;
+    let keys_match = match (issued.authority_key(), authority.subject_key()) {
         (Some(wanted), Some(has)) => wanted == has,
         _ => true,
     };
     names_match && keys_match
 }
 
-/// Whether the signature is of this authority's key. Each algorithm reads its own kind of key and
-/// signature only, so that they need not be told apart before.
+/// Returns `true` if the signature is made with this authority's key. Each algorithm accepts only its own
+/// kind of key and signature, so all of them can be tried.
 fn has_signed(
-    authority: &X509Certificate<'_>,
-    issued: &X509Certificate<'_>,
+    authority: &Certificate<'_>,
+    issued: &Certificate<'_>,
     algorithms: &WebPkiSupportedAlgorithms,
 ) -> bool {
-    let key = &authority.public_key().subject_public_key.data;
-    let (text, signature) = (issued.tbs_certificate.as_ref(), &issued.signature_value.data);
+    let (key, text, signature) = (authority.public_key.bits, issued.signed, issued.signature);
     algorithms.all.iter().any(|one| one.verify_signature(key, text, signature).is_ok())
-}
-
-fn authority_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(authority) => {
-            authority.key_identifier.as_ref().map(|key| key.0)
-        }
-        _ => None,
-    })
-}
-
-fn subject_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
-    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(key) => Some(key.0),
-        _ => None,
-    })
 }

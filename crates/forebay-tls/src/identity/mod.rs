@@ -1,4 +1,4 @@
-//! Who this side is: a certificate chain and its private key.
+//! The identity of this side: a certificate chain and its private key.
 
 mod chain;
 mod resolve;
@@ -15,33 +15,31 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use self::chain::Problem;
 use crate::PeerCertificate;
-use crate::pem::{self, Origin, Pem};
+use crate::pem::{self, Pem, PemOrigin};
 use crate::provider::provider;
 
 pub(crate) use resolve::{ClientKey, ServerKey};
 
-/// Who this side of a connection is: a certificate chain and the private key of its first
+/// The identity of this side of a connection: a certificate chain and the private key of its first
 /// certificate.
 ///
-/// A server has one, and a client where the server asks for it. Clones are handles on the same
-/// identity: after [`reload`](Self::reload) every configuration that was made from it shows the new
-/// certificate, from the next handshake on.
+/// A server has one, and so does a client if the server asks for it. Clones are handles to the same
+/// identity: after [`reload`](Self::reload), every configuration made from it uses the new certificate,
+/// from the next handshake on.
 ///
-/// The order of certificates, and of certificates and key, does not matter: the certificate whose
-/// public key is that of the private key comes first, and each of the others follows the one it
-/// issued (RFC 8446, section 4.4.2). Certificates that issued none of them are left out. Of two
-/// certificates with the private key's public half the one that is valid longer is taken. Of two
-/// authorities with one name, one renewed with another key for instance, the one whose key has
-/// signed is taken; both are where both certificates are of that key, as cross-signed ones are, or
-/// where the provider cannot check signatures of that kind. Neither validity nor names of hosts are
-/// checked: that is what the peer does.
+/// The order of certificates, and of certificates and key, does not matter. The certificate with the
+/// private key's public half comes first, and each of the others follows the one it issued (RFC 8446,
+/// section 4.4.2). Certificates that issued none of them are left out. If two certificates have the private
+/// key's public half, the one that is valid longer is used. If two authorities have the same name, because
+/// one was renewed with another key for instance, the one whose key made the signature is used. Both are
+/// used if both certificates have that key, as cross-signed ones do, or if the provider cannot check
+/// signatures of that kind. Neither validity nor host names are checked: the peer does that.
 ///
-/// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384 (with aws-lc-rs P-521, too), or
-/// Ed25519, in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is nobody to ask
-/// for a password.
+/// Keys may be RSA of at least 2048 bits, ECDSA on P-256 or P-384 (with aws-lc-rs also P-521), or Ed25519,
+/// in PKCS#8, PKCS#1 or SEC1. Encrypted keys are refused, because there is no way to ask for a password.
 ///
-/// `Debug` prints the subject and the names of the certificate, never the key, and no error holds
-/// any of a file's content but the names of its sections and the subjects of its certificates.
+/// `Debug` prints the subject and the names of the certificate, never the key. Errors contain nothing of a
+/// file but the names of its sections and the subjects of its certificates.
 ///
 /// # Examples
 ///
@@ -68,7 +66,7 @@ struct Inner {
     current: Mutex<Arc<CertifiedKey>>,
 }
 
-/// Where it was read from, to be read again.
+/// The files that the identity was read from, to be read again.
 #[derive(Clone)]
 struct Files {
     certificates: PathBuf,
@@ -76,39 +74,37 @@ struct Files {
 }
 
 impl Identity {
-    /// Makes an identity of one text in PEM (RFC 7468) that holds both the certificates and the
-    /// key, in any order.
+    /// Makes an identity from one text in PEM (RFC 7468) that contains both the certificates and the key,
+    /// in any order.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): no certificate, no key or more than one, an
-    ///   encrypted key, a key that belongs to none of the certificates, a text of another kind, or
-    ///   of more than 16 MiB. The message says what was found.
-    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
-    ///   cryptography.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): no certificate, no key or more than one, an encrypted
+    ///   key, a key that belongs to none of the certificates, a text in another format, or of more than 16
+    ///   MiB. The message says what was found.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of cryptography.
     pub fn from_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         let pem = Pem::given("Identity::from_pem", pem.as_ref())?;
         Ok(Self::new(of_pem(&pem, &pem)?, None))
     }
 
-    /// Makes an identity of two files in PEM (RFC 7468): the certificates are taken from the first,
-    /// the key from the second. It may be the same file twice.
+    /// Makes an identity from two files in PEM (RFC 7468): the certificates are read from the first, the
+    /// key from the second. Both may be the same file.
     ///
-    /// This reads files, and so may block for as long as they do.
+    /// This reads files, and may block while doing so.
     ///
-    /// A key that everybody on the machine may read is accepted: secrets are mounted into
-    /// containers that way. Whether that is right only you can know.
+    /// A key that every user of the machine may read is accepted, because secrets are mounted into
+    /// containers that way. Only you can know whether that is right.
     ///
     /// # Errors
     ///
-    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and
-    ///   other errors of the system: a file cannot be read.
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): what was found is no certificate, or not one
-    ///   unencrypted key, or they do not belong together; or a file has more than 16 MiB.
-    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
-    ///   cryptography.
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and other
+    ///   errors of the system: a file cannot be read.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, or not exactly one unencrypted
+    ///   key, or they do not belong together; or a file has more than 16 MiB.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of cryptography.
     ///
-    /// Each names the path.
+    /// Each error names the path.
     pub fn from_pem_files(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
         let files =
             Files { certificates: certificates.as_ref().to_owned(), key: key.as_ref().to_owned() };
@@ -116,19 +112,18 @@ impl Identity {
         Ok(Self::new(read, Some(files)))
     }
 
-    /// Makes an identity of certificates in DER (X.690) and a key in DER.
+    /// Makes an identity from certificates in DER (X.690) and a key in DER.
     ///
     /// # Errors
     ///
-    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, one does not parse,
-    ///   the key does not parse or belongs to none of them.
-    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of
-    ///   cryptography.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): there is no certificate, one does not parse, or the key
+    ///   does not parse or belongs to none of them.
+    /// - [`Unsupported`](ErrorKind::Unsupported): the program was built without a provider of cryptography.
     pub fn from_der(
         chain: impl IntoIterator<Item = impl Into<Vec<u8>>>,
         key: impl Into<Vec<u8>>,
     ) -> Result<Self> {
-        let at = Origin::given("Identity::from_der");
+        let at = PemOrigin::given("Identity::from_der");
         let chain: Vec<_> =
             chain.into_iter().map(|certificate| CertificateDer::from(certificate.into())).collect();
         if chain.is_empty() {
@@ -149,22 +144,21 @@ impl Identity {
         Self(Arc::new(Inner { files, current: Mutex::new(Arc::new(current)) }))
     }
 
-    /// Reads the files again. All configurations that were made from this identity, or from clones
-    /// of it, use what was read from the next handshake on; connections that are there stay as they
-    /// are.
+    /// Reads the files again. All configurations made from this identity, or from clones of it, use the new
+    /// certificate from the next handshake on; existing connections do not change.
     ///
-    /// A session that is resumed shows no certificate, so that a peer may go on without having seen
-    /// the new one for as long as its ticket is good.
+    /// A session that is resumed shows no certificate, so a peer may continue without having seen the new
+    /// one for as long as its ticket is valid.
     ///
-    /// Whether the new key goes with a configuration's cipher suites is looked at when that is built,
-    /// and not again: with a key of another kind, and only suites for the old one, its handshakes fail
-    /// with [`NoCommonSuite`](forebay_io::TlsFault::NoCommonSuite).
+    /// A key is checked against a configuration's cipher suites when the configuration is built, and not
+    /// again. With a new key of another kind, and only suites for the old one, handshakes fail with
+    /// [`NoCommonSuite`](forebay_io::TlsFault::NoCommonSuite).
     ///
-    /// This reads files, and so may block for as long as they do: call it in `spawn_blocking`.
+    /// This reads files, and may block while doing so: call it in `spawn_blocking`.
     ///
     /// # Errors
     ///
-    /// Those of [`from_pem_files`](Self::from_pem_files): the identity stays what it was.
+    /// Those of [`from_pem_files`](Self::from_pem_files); the identity does not change then.
     /// [`InvalidInput`](ErrorKind::InvalidInput) if it was not made from files.
     ///
     /// # Examples
@@ -198,19 +192,20 @@ impl Identity {
             )
         })?;
         let read = Arc::new(files.read(operation)?);
-        // The old one is dropped after the lock, which is all that a handshake may wait for.
+        // The old key is dropped after the lock is released, so that a handshake waits only for the
+        // exchange.
         let old = std::mem::replace(&mut *self.lock(), read);
         drop(old);
         Ok(())
     }
 
-    /// What the next handshake shows.
+    /// Returns the chain and key that the next handshake uses.
     pub(crate) fn current(&self) -> Arc<CertifiedKey> {
         self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<CertifiedKey>> {
-        // Nothing that panics runs under this lock.
+        // No code that panics runs under this lock.
         self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -244,12 +239,12 @@ fn of_pem(certificates: &Pem<'_>, key: &Pem<'_>) -> Result<CertifiedKey> {
     certified(chain, private, certificates.origin, key.origin)
 }
 
-/// Puts them together; a trouble is told of the place where it stands.
+/// Combines chain and key. An error names the text or file that it is about.
 fn certified(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-    chain_at: Origin<'_>,
-    key_at: Origin<'_>,
+    chain_at: PemOrigin<'_>,
+    key_at: PemOrigin<'_>,
 ) -> Result<CertifiedKey> {
     let provider = provider()?;
     chain::certified(chain, key, &provider).map_err(|problem| match problem {

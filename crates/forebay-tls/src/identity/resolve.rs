@@ -1,4 +1,4 @@
-//! What a handshake shows: the identity as it is at that moment.
+//! The identity that a handshake shows: the one of that moment.
 
 use std::sync::Arc;
 
@@ -8,26 +8,26 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use super::Identity;
-use crate::notes::{self, Answer};
+use crate::callback_facts::{self, Answer};
 
-/// A server's. Whatever name a client asks for, and if it asks for none, it is shown the one
-/// identity there is, as RFC 6066, section 3 allows; the client is who checks names.
+/// A server's resolver. Every client gets the one identity, whichever name it requests and if it requests
+/// none, as RFC 6066, section 3 allows; checking names is up to the client.
 #[derive(Debug)]
 pub(crate) struct ServerKey(pub(crate) Identity);
 
 impl ResolvesServerCert for ServerKey {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // An unbuffered connection does not tell the name later.
+        // An unbuffered connection does not provide the name later.
         if let Some(name) = hello.server_name() {
-            notes::note_server_name(name);
+            callback_facts::note_server_name(name);
         }
         Some(self.0.current())
     }
 }
 
-/// A client's. It is shown to every server that asks, whichever authorities the server names: a
-/// server that wants another one says so, and that is easier to understand than a certificate that
-/// was silently kept back.
+/// A client's resolver. Every server that asks gets the certificate, whichever authorities it names: a
+/// server that wants another one says so, which is easier to understand than a certificate that was
+/// silently withheld.
 #[derive(Debug)]
 pub(crate) struct ClientKey(pub(crate) Option<Identity>);
 
@@ -38,9 +38,9 @@ impl ResolvesClientCert for ClientKey {
         sigschemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
         let current = self.0.as_ref().map(Identity::current);
-        notes::note_answer(match &current {
+        callback_facts::note_answer(match &current {
             None => Answer::None,
-            // rustls looks again, and shows nothing.
+            // rustls checks this again, and shows no certificate.
             Some(current) if current.key.choose_scheme(sigschemes).is_none() => Answer::Unfit,
             Some(_) => Answer::Shown,
         });

@@ -1,25 +1,22 @@
-//! Recognises what is often taken for a certificate or a key in PEM.
+//! Recognises formats that are often mistaken for a certificate or a key in PEM.
 
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::revocation_list::CertificateRevocationList;
-use x509_parser::x509::SubjectPublicKeyInfo;
+use crate::x509::{Certificate, PublicKey, is_request, is_revocation_list};
 
-/// What is only in the wrong form.
+/// A certificate that only has the wrong form.
 pub(super) const CERTIFICATE: &str = "a certificate in DER";
 
 pub(super) const REQUEST: &str = "a request becomes a certificate when an authority signs it";
 pub(super) const REVOCATION: &str =
     "lists of revoked certificates are not used here, so leave the list out";
 
-/// What it is, and how to make of it what is wanted.
+/// The format of some bytes, and how to convert them.
 #[derive(Clone, Copy)]
 pub(crate) struct Foreign {
     pub(crate) what: &'static str,
     pub(crate) advice: &'static str,
 }
 
-/// Tells what bytes are that are not PEM.
+/// Recognises the format of bytes that are not PEM.
 pub(crate) fn recognise(bytes: &[u8]) -> Foreign {
     let (what, advice) = match bytes {
         [] => ("empty", "was it written completely?"),
@@ -47,16 +44,15 @@ pub(crate) fn recognise(bytes: &[u8]) -> Foreign {
     Foreign { what, advice }
 }
 
-/// Tells the structures in DER apart by how they begin, where they do not parse as what they are.
+/// Tells apart structures in DER, by their beginning where they do not parse completely.
 fn der(bytes: &[u8]) -> (&'static str, &'static str) {
-    // `pkcs7-signedData` and the arc of password based encryption (RFC 8018, RFC 7292).
+    // `pkcs7-signedData`, and the arcs of password based encryption (RFC 8018, RFC 7292).
     const PKCS7: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
     const PBES: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
     const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
-    let is_whole = |rest: &[u8]| rest.is_empty();
     let inside = content(bytes).unwrap_or_default();
     let algorithm = content(inside).and_then(content).unwrap_or_default();
-    if X509Certificate::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+    if Certificate::read(bytes).is_some() {
         (CERTIFICATE, "`openssl x509 -inform der -in FILE -out NEW` makes PEM of it")
     } else if inside.starts_with(&[2, 1, 3]) {
         ("a PKCS#12 store", "`openssl pkcs12 -in FILE -noenc -out NEW` makes PEM of it")
@@ -72,18 +68,18 @@ fn der(bytes: &[u8]) -> (&'static str, &'static str) {
             "an encrypted private key in DER",
             "`openssl pkey -inform der -in FILE -out NEW` writes it unencrypted in PEM",
         )
-    } else if X509CertificationRequest::from_der(bytes).is_ok() {
+    } else if is_request(bytes) {
         ("a certificate request in DER", REQUEST)
-    } else if CertificateRevocationList::from_der(bytes).is_ok() {
+    } else if is_revocation_list(bytes) {
         ("a revocation list in DER", REVOCATION)
-    } else if SubjectPublicKeyInfo::from_der(bytes).is_ok_and(|(rest, _)| is_whole(rest)) {
+    } else if PublicKey::read(bytes).is_some() {
         ("a public key in DER", "take the certificate or the private key")
     } else {
         ("something else in DER", "certificates and keys are wanted in PEM")
     }
 }
 
-/// What an element of DER holds (X.690, section 8.1), or its length says it should.
+/// Returns the content of an element of DER (X.690, section 8.1). Its length is not checked.
 fn content(element: &[u8]) -> Option<&[u8]> {
     match *element.get(1)? {
         length @ 0x81..=0x84 => element.get(2 + usize::from(length & 0x7f)..),

@@ -1,8 +1,8 @@
-//! What a person hands over as PEM (RFC 7468): read, taken apart, and refused in words.
+//! Reading of PEM (RFC 7468) that a user provides, with errors that explain what is wrong.
 //!
-//! Identities and roots both stand on this, so that the same file meets the same limit and the same
-//! sentence in either place: where it was read, what it holds, and what to do. No sentence holds any
-//! of the content but the labels of its sections, for the content may be a key.
+//! Identities and roots both use this, so that the same file meets the same limit and gets the same error
+//! in both places: where it was read, what it contains, and what to do. Because the content may be a key,
+//! errors contain nothing of it but the labels of its sections.
 
 mod foreign;
 mod sections;
@@ -20,24 +20,24 @@ use self::sections::Sections;
 
 pub(crate) use self::foreign::recognise;
 
-/// What may be read from one place. All the roots of a system take less than one of these 16 MiB.
+/// The limit for one text or file. All the roots of a system take less than one of these 16 MiB.
 const BYTES_MAX: u64 = 16 << 20;
 
-/// A text in PEM, taken apart, and where it was read.
+/// A text in PEM, split into sections, and its origin.
 pub(crate) struct Pem<'a> {
-    pub(crate) origin: Origin<'a>,
+    pub(crate) origin: PemOrigin<'a>,
     sections: Sections,
 }
 
 impl<'a> Pem<'a> {
-    /// Takes bytes apart that a program handed over.
+    /// Splits bytes that a program has passed.
     pub(crate) fn given(operation: &'static str, bytes: &[u8]) -> Result<Self> {
-        Self::read(Origin::given(operation), bytes)
+        Self::read(PemOrigin::given(operation), bytes)
     }
 
-    /// Reads a file, and blocks for as long as that takes. Nothing behind the limit is read.
+    /// Reads a file, which blocks. Nothing beyond the limit is read.
     pub(crate) fn of_file(operation: &'static str, path: &'a Path) -> Result<Self> {
-        let origin = Origin { operation, path: Some(path) };
+        let origin = PemOrigin { operation, path: Some(path) };
         let mut bytes = Vec::new();
         File::open(path)
             .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
@@ -45,7 +45,7 @@ impl<'a> Pem<'a> {
         Self::read(origin, &bytes)
     }
 
-    fn read(origin: Origin<'a>, bytes: &[u8]) -> Result<Self> {
+    fn read(origin: PemOrigin<'a>, bytes: &[u8]) -> Result<Self> {
         if bytes.len() as u64 > BYTES_MAX {
             let what = if origin.path.is_some() { "the file has" } else { "the given bytes are" };
             return Err(origin.invalid(format!(
@@ -59,26 +59,26 @@ impl<'a> Pem<'a> {
         }
     }
 
-    /// The certificates in their order, of which there is at least one.
+    /// Returns the certificates in their order, of which there is at least one.
     pub(crate) fn certificates(&self) -> Result<&[CertificateDer<'static>]> {
         self.sections.certificates().map_err(|why| self.origin.invalid(why))
     }
 
-    /// The one key.
+    /// Returns the one key.
     pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>> {
         self.sections.key().map_err(|why| self.origin.invalid(why))
     }
 }
 
-/// Where something was read: what its errors name.
+/// The origin of a text, which its errors name.
 #[derive(Clone, Copy)]
-pub(crate) struct Origin<'a> {
+pub(crate) struct PemOrigin<'a> {
     operation: &'static str,
     path: Option<&'a Path>,
 }
 
-impl<'a> Origin<'a> {
-    /// What a program handed over.
+impl<'a> PemOrigin<'a> {
+    /// Makes the origin of bytes that a program has passed.
     pub(crate) fn given(operation: &'static str) -> Self {
         Self { operation, path: None }
     }
@@ -116,7 +116,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// What is said of a certificate in a list that cannot be taken for one, by its index.
+/// Describes a certificate of a list, by its index, that does not parse.
 pub(crate) fn malformed(index: usize, count: usize, der: &[u8]) -> String {
     let what = match recognise(der).what {
         foreign::CERTIFICATE => "damaged inside",

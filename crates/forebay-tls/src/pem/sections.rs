@@ -1,4 +1,4 @@
-//! The sections of a text in PEM (RFC 7468): certificates, keys, and what else stands in it.
+//! The sections of a text in PEM (RFC 7468): certificates, keys and others.
 
 use rustls_pki_types::pem::{self, PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -7,15 +7,16 @@ use super::foreign;
 use crate::text::list;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
-/// What some editors put before a text in UTF-8.
+/// A mark that some editors write in front of UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The header of RFC 1421, section 4.6.1.1, with which OpenSSL marks keys it has encrypted.
+/// The header of RFC 1421, section 4.6.1.1, with which OpenSSL marks encrypted keys.
 const ENCRYPTED: &[u8] = b"Proc-Type: 4,ENCRYPTED";
 
-/// Sections in a message.
+/// The largest number of sections that a message names.
 const FOUND_MAX: usize = 8;
 
-/// Labels, or parts of them, whose sections are often taken for what they are not; and what to do.
+/// Labels, or parts of labels, of sections that are often mistaken for a certificate or a key, with what to
+/// do.
 const OFTEN_MISTAKEN: [(&str, &str); 6] = [
     ("OPENSSH PRIVATE KEY", "`ssh-keygen -p -m PKCS8 -f FILE` writes the key in PKCS#8"),
     ("CERTIFICATE REQUEST", foreign::REQUEST),
@@ -25,8 +26,8 @@ const OFTEN_MISTAKEN: [(&str, &str); 6] = [
     ("PUBLIC KEY", "a public key is neither, so take the private key and the certificate"),
 ];
 
-/// What a text holds. The details that its methods return never hold more of it than the names of
-/// the sections.
+/// The sections of a text. The error details that its methods return contain nothing of the text but the
+/// labels of its sections.
 pub(super) struct Sections {
     certificates: Vec<CertificateDer<'static>>,
     keys: Vec<PrivateKeyDer<'static>>,
@@ -35,7 +36,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Takes a text apart. The error is the detail for a person.
+    /// Splits a text. The error is the detail of a message.
     pub(super) fn read(text: &[u8]) -> Result<Self, String> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let marks = marks(text);
@@ -52,11 +53,11 @@ impl Sections {
             encrypted_count: marks.iter().filter(|mark| mark.is_encrypted).count(),
             others: marks.iter().filter(|mark| mark.is_other()).map(Mark::name).collect(),
         };
-        // The reader goes over labels that it does not know.
+        // The reader of `rustls-pki-types` skips sections with unknown labels.
         let mut known = marks.iter().filter(|mark| SectionKind::try_from(mark.label).is_ok());
         for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(text) {
             let mark = known.next();
-            // Headers are no base64.
+            // Its header lines are not base64.
             if mark.is_some_and(|mark| mark.is_encrypted) {
                 continue;
             }
@@ -64,11 +65,11 @@ impl Sections {
                 (pem::Error::Base64Decode(_), Some(mark), _) => {
                     damaged(mark, "its content is not base64")
                 }
-                // There is no section behind the one that does not end.
+                // No section follows the one that does not end.
                 (pem::Error::MissingSectionEnd { .. }, _, Some(last)) => {
                     damaged(last, "it has no END line, so the text was cut off")
                 }
-                // The reader's own words may hold a line of the text.
+                // The reader's own message may contain a line of the text.
                 _ => "a section cannot be read; copy it anew".into(),
             })?;
             match section {
@@ -88,7 +89,7 @@ impl Sections {
         Ok(sections)
     }
 
-    /// The certificates, of which there is at least one.
+    /// Returns the certificates, of which there is at least one.
     pub(super) fn certificates(&self) -> Result<&[CertificateDer<'static>], String> {
         if self.certificates.is_empty() {
             return Err(self.lacks("certificate", "CERTIFICATE"));
@@ -96,7 +97,7 @@ impl Sections {
         Ok(&self.certificates)
     }
 
-    /// The one key.
+    /// Returns the one key.
     pub(super) fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
         match self.keys.as_slice() {
             _ if self.encrypted_count > 0 => Err(self.encrypted()),
@@ -125,7 +126,7 @@ impl Sections {
 
     fn encrypted(&self) -> String {
         match self.encrypted_count + self.keys.len() {
-            1 => "the private key is encrypted, and there is nobody to ask for the password; \
+            1 => "the private key is encrypted, and there is no way to ask for its password; \
                   `openssl pkey -in FILE -out NEW` writes it unencrypted"
                 .into(),
             count => format!(
@@ -135,7 +136,7 @@ impl Sections {
         }
     }
 
-    /// Counts what is there, in words.
+    /// Lists what the text contains, in words.
     fn found(&self) -> String {
         let mut found = Vec::new();
         for (count, one) in [
@@ -153,7 +154,7 @@ impl Sections {
         if found.is_empty() { "sections without content".into() } else { list(&found, FOUND_MAX) }
     }
 
-    /// What to do with the other sections that are often taken for what they are not.
+    /// Returns what to do with another section that is often mistaken for a certificate or a key.
     fn advice(&self) -> Option<&'static str> {
         let known = OFTEN_MISTAKEN
             .iter()
@@ -175,12 +176,12 @@ impl Mark<'_> {
             && !self.is_encrypted
     }
 
-    /// True if nothing is taken from the section.
+    /// Returns `true` if nothing is taken from the section.
     fn is_other(&self) -> bool {
         !self.is_key() && !self.is_encrypted && self.label != b"CERTIFICATE"
     }
 
-    /// The label, unless what stands in its place could be anything.
+    /// Returns the label, unless it has characters that no label has: those could be anything.
     fn name(&self) -> String {
         let is_label =
             |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
@@ -191,7 +192,7 @@ impl Mark<'_> {
     }
 }
 
-/// Finds where sections begin.
+/// Finds the first lines of sections.
 fn marks(text: &[u8]) -> Vec<Mark<'_>> {
     let mut marks: Vec<Mark<'_>> = Vec::new();
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {

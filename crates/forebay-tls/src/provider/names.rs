@@ -7,7 +7,7 @@ use crate::TlsVersion;
 use crate::info;
 use crate::text::{NAME_MAX, clean, list};
 
-/// What OpenSSL calls the suites of TLS 1.2. Those of 1.3 have IANA's names there, too.
+/// OpenSSL's names of the TLS 1.2 suites. For those of TLS 1.3 it uses IANA's.
 const OPENSSL: &[(CipherSuite, &str)] = &[
     (CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "ECDHE-ECDSA-AES128-GCM-SHA256"),
     (CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "ECDHE-ECDSA-AES256-GCM-SHA384"),
@@ -24,12 +24,12 @@ const GROUPS: &[(NamedGroup, &[&str])] = &[
     (NamedGroup::secp521r1, &["P-521"]),
 ];
 
-/// The name of a suite in IANA's registry.
+/// Returns the name of a suite in IANA's registry.
 pub(super) fn suite_name(suite: CipherSuite) -> String {
     info::suite_name(suite.as_str().unwrap_or("unknown"))
 }
 
-/// Finds the suites by name. The error is the detail for a person.
+/// Finds suites by name. The error is the detail of a message.
 pub(super) fn suites(
     names: &[String],
     all: &[SupportedCipherSuite],
@@ -47,7 +47,7 @@ pub(super) fn suites(
     some(found, "cipher_suites")
 }
 
-/// Finds the groups by name.
+/// Finds groups by name.
 pub(super) fn groups(
     names: &[String],
     all: &[&'static dyn SupportedKxGroup],
@@ -65,7 +65,7 @@ pub(super) fn groups(
     some(found, "key_exchange_groups")
 }
 
-/// Finds the versions by name.
+/// Finds versions by name.
 pub(super) fn versions(names: &[String]) -> Result<Vec<TlsVersion>, String> {
     let mut found = Vec::new();
     for name in names {
@@ -81,7 +81,7 @@ pub(super) fn versions(names: &[String]) -> Result<Vec<TlsVersion>, String> {
     some(found, "versions")
 }
 
-/// What rustls calls it.
+/// Returns rustls' value for a version.
 pub(super) fn supported(version: TlsVersion) -> &'static SupportedProtocolVersion {
     match version {
         TlsVersion::Tls12 => &rustls::version::TLS12,
@@ -89,7 +89,7 @@ pub(super) fn supported(version: TlsVersion) -> &'static SupportedProtocolVersio
     }
 }
 
-/// What we call it.
+/// Returns the version for rustls' value.
 pub(super) fn ours(version: &SupportedProtocolVersion) -> TlsVersion {
     if *version == rustls::version::TLS12 { TlsVersion::Tls12 } else { TlsVersion::Tls13 }
 }

@@ -1,14 +1,14 @@
 use forebay_io::ErrorKind;
 use rustls::ProtocolVersion;
 
-use super::{Cryptography, Wanted};
+use super::{Cryptography, WantedCryptography};
 use crate::TlsVersion;
 
-fn wanted(suites: &[&str], versions: &[&str], groups: &[&str]) -> Wanted {
+fn wanted(suites: &[&str], versions: &[&str], groups: &[&str]) -> WantedCryptography {
     let some = |names: &[&str]| {
         (!names.is_empty()).then(|| names.iter().map(|name| (*name).to_owned()).collect())
     };
-    Wanted {
+    WantedCryptography {
         cipher_suites: some(suites),
         versions: some(versions),
         key_exchange_groups: some(groups),
@@ -26,7 +26,7 @@ fn suites(names: &[&str]) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_refused(wanted: &Wanted, says: &[&str]) {
+fn assert_refused(wanted: &WantedCryptography, says: &[&str]) {
     let error = Cryptography::of(wanted, "build").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     for words in says {
@@ -65,7 +65,7 @@ fn all_nine_suites_are_the_default() {
     let default = Cryptography::of_default().unwrap();
     assert_eq!(default.provider.cipher_suites.len(), 9);
     assert_eq!(default.versions.len(), 2);
-    let of_nothing = Cryptography::of(&Wanted::default(), "build").unwrap();
+    let of_nothing = Cryptography::of(&WantedCryptography::default(), "build").unwrap();
     assert_eq!(of_nothing.provider.cipher_suites, default.provider.cipher_suites);
     assert_eq!(of_nothing.versions, default.versions);
 }
@@ -126,7 +126,7 @@ fn what_is_not_known_is_answered_with_what_is() {
 #[test]
 fn an_empty_list_is_no_choice() {
     for (which, option) in ["cipher_suites", "versions", "key_exchange_groups"].iter().enumerate() {
-        let mut empty = Wanted::default();
+        let mut empty = WantedCryptography::default();
         *[&mut empty.cipher_suites, &mut empty.versions, &mut empty.key_exchange_groups][which] =
             Some(Vec::new());
         assert_refused(&empty, &[&format!("`{option}` is empty"), "leave the option out"]);

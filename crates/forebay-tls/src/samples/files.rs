@@ -1,11 +1,11 @@
-//! Files of tests, and the search for what must not be shown of them.
+//! Files of tests, and the search for secrets in what was printed.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A directory of a test's own, gone when the test is.
+/// A directory for one test, removed when it is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -17,7 +17,7 @@ impl Directory {
             let path = std::env::temp_dir().join(name);
             match fs::create_dir(&path) {
                 Ok(()) => break path,
-                // Of a process that was killed, and had the same number.
+                // A directory of a process that was killed and had the same number.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("{}: {error}", path.display()),
             }
@@ -45,8 +45,7 @@ impl Drop for Directory {
     }
 }
 
-/// Fails if a text shows any of a key: a piece of its content as base64, as hexadecimal or as a
-/// list of numbers.
+/// Fails if a text contains a piece of a key, as base64, as hexadecimal or as a list of numbers.
 #[track_caller]
 pub(crate) fn assert_hides(text: &str, key_pem: &str) {
     let body: String = key_pem.lines().filter(|line| !line.starts_with("-----")).collect();

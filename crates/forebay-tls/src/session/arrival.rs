@@ -1,18 +1,20 @@
-//! Asking the transport for more.
+//! Asking the transport for more ciphertext.
 
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Filled, Inbox};
+use forebay_io::seam::{Filled, Inbox, WakeList};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
-use super::{ARRIVED_BYTES_MAX, Leave, Session, State};
+use super::Session;
+use super::state::{ARRIVED_BYTES_MAX, State, TransportEnd};
 
-/// The inbox while the transport fills it, taken out of the session and put back when this drops.
+/// The inbox while the transport fills it. It is taken out of the session, and put back when this is
+/// dropped.
 ///
-/// A transport that is asked may wake anybody, and may end the writer of this very session (a
-/// socket tells it of a reset, a pipe has whoever waited for room go on at once). So it is not
-/// asked under the session's lock. Meanwhile nothing can be decrypted, nor encrypted: what rustls
-/// has begun lies in there. A writer that comes by waits until it is back.
+/// Asking a transport may wake any task and may end the writer of this very session: a socket reports a
+/// reset to it, and a pipe lets a task that waited for room go on at once. So the transport is not asked
+/// under the session's lock. Meanwhile nothing can be decrypted or encrypted, because the message that
+/// rustls has begun lies in the inbox. A writer waits until the inbox is back.
 struct Out<'a> {
     session: &'a Session,
     inbox: Option<Inbox>,
@@ -21,7 +23,7 @@ struct Out<'a> {
 impl Drop for Out<'_> {
     fn drop(&mut self) {
         let Some(inbox) = self.inbox.take() else { return };
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let mut state = self.session.locked();
         state.inbox = Some(inbox);
         if std::mem::take(&mut state.is_awaited) {
@@ -33,14 +35,15 @@ impl Drop for Out<'_> {
 }
 
 impl Session {
-    /// Waits for more ciphertext, with the session's own waker. Never under the session's lock.
+    /// Waits for more ciphertext, with the session's own waker. Must not be called under the session's
+    /// lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
-        // One at a time asks. The one that does now wakes this one if there is something for it.
+        // One thread asks at a time. The thread that asks now wakes this one if there is something for it.
         self.poll_with(Inbox::poll_more).unwrap_or(Poll::Pending)
     }
 
-    /// The same, ahead of the reader: `Pending` means that nothing is there. None while another thread
-    /// asks the transport.
+    /// Asks ahead of the reader: `Pending` means that nothing has arrived. Returns `None` while another
+    /// thread asks the transport.
     pub(super) fn poll_ahead(&self) -> Option<Poll<Result<Filled>>> {
         self.poll_with(Inbox::poll_ahead)
     }
@@ -54,6 +57,7 @@ impl Session {
             Ok(inbox) => Out { session: self, inbox },
             Err(error) => return Some(Poll::Ready(Err(error))),
         };
+        // Taken out by another thread, which asks the transport right now.
         let inbox = out.inbox.as_mut()?;
         let mut cx = Context::from_waker(&self.own_waker);
         Some(poll(inbox, &mut cx, ARRIVED_BYTES_MAX))
@@ -69,7 +73,7 @@ impl State {
                  complete"
             ));
             let error = self.named(&error);
-            self.fail(error.clone(), Leave::InOrder);
+            self.fail(error.clone(), TransportEnd::InOrder);
             return Err(error);
         }
         Ok(self.inbox.take())

@@ -1,48 +1,49 @@
-//! Throwing away what arrives for nobody.
+//! Discarding what arrives while the connection is being closed.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use forebay_io::seam::{Afterwards, Inbox};
+use forebay_io::seam::{Inbox, WakeList};
 use forebay_io::{Error, ErrorKind};
 
+use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::loss::Loss;
-use super::{ARRIVED_BYTES_MAX, End, Phase, Session, State};
-use crate::notes;
+use super::state::{ARRIVED_BYTES_MAX, End, Loss, SessionPhase, State};
+use crate::callback_facts;
 
-/// What was thrown away so far.
+/// A record of what has been discarded so far.
 #[derive(Debug, Default)]
 pub(super) struct Discarded {
-    /// There was data in it.
+    /// It contained data.
     data: AtomicBool,
-    /// Some of it was not given to rustls, so that nothing behind it can be.
+    /// Some of it was not given to rustls. Nothing behind it can be decrypted.
     unseen: AtomicBool,
 }
 
 impl Session {
-    /// Takes ciphertext that arrives while the connection is being closed. True if there was data
-    /// in it or in what came before, if half a record was, or if that cannot be told: then the peer is
-    /// still sending. False for what TLS itself says behind the handshake, session tickets above all,
-    /// which a peer that only writes never reads.
+    /// Takes ciphertext that arrives while the connection is being closed. Returns `true` if the peer is
+    /// still sending: if the ciphertext, or what came before it, contains data or half a record, or if that
+    /// is not known. Returns `false` for messages of TLS itself after the handshake. These are mostly
+    /// session tickets, which a peer that only writes never reads.
     ///
-    /// What is wrong with it, and an alert of the peer's, ends the session: the writer says why.
+    /// An invalid record and an alert of the peer end the session, so that the writer gets the error.
     pub fn discard(&self, arrived: &[u8]) -> bool {
         let discarded = &self.discarded;
         if discarded.unseen.load(Relaxed) {
             return true;
         }
-        // Unless it is given to rustls below.
+        // Reset below, once rustls has seen it.
         discarded.unseen.store(true, Relaxed);
         let Ok(mut state) = self.enter() else { return true };
         state.close_to_readers();
-        let may_look = state.phase == Phase::Open || matches!(state.loss, Loss::Met(_));
+        let may_look = state.phase == SessionPhase::Open || matches!(state.loss, Loss::Met(_));
         let State { inbox: Some(inbox), engine: Some(engine), .. } = &mut *state else {
             return true;
         };
         if !may_look {
-            // A reader on another thread has the inbox, or there is no session any more.
+            // A reader on another thread has the inbox, or the session is over.
             return true;
         }
+        // More than any message has: what cannot be decrypted so far is taken for data.
         if inbox.len() + arrived.len() > ARRIVED_BYTES_MAX {
             return true;
         }
@@ -56,9 +57,10 @@ impl Session {
                 discarded.unseen.store(false, Relaxed);
                 None
             }
-            // Behind our close_notify everything was said, and only a refusal is news.
+            // Everything of this side was said before its `close_notify`; after that only an alert of the
+            // peer is news.
             Err(failure) if has_notified && !failure.is_told_by_peer() => None,
-            Err(failure) => Some(state.failed("close", failure, notes::take())),
+            Err(failure) => Some(state.failed("close", failure, callback_facts::take())),
         };
         drop(state);
         self.send_own();
@@ -70,7 +72,7 @@ impl Session {
 
     fn met_while_closing(&self, error: Error) {
         let error = self.cause.record(error);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         after.run();
         self.tell_upper(&error);
@@ -78,8 +80,8 @@ impl Session {
 }
 
 impl State {
-    /// What follows has a gap in front of it: whoever reads is told so, and of no clean end that comes
-    /// behind.
+    /// Makes every later read return an error: discarding leaves a gap, so a clean end must not be reported
+    /// behind it.
     fn close_to_readers(&mut self) {
         if self.end.is_none() {
             self.end = Some(End::Failed(self.closed_here()));
@@ -97,6 +99,7 @@ impl Discarded {
         let mut look = |plaintext: &[u8]| {
             self.data.fetch_or(!plaintext.is_empty(), Relaxed);
         };
+        // One step may stop at each record with data.
         while engine.work(inbox, &mut look, &mut |_| Ok(()))? == Step::Plaintext {}
         Ok(())
     }

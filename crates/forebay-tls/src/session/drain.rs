@@ -1,32 +1,45 @@
-//! Encrypting.
+//! The writing half of a session: encrypts.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, Below, Drain, Outbox, Parcel, SendQueue, WaiterKey};
+use forebay_io::seam::{Below, Drain, Outbox, Parcel, SendQueue, WaiterKey, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 use rustls::unbuffered::EncryptError;
 
+use super::Session;
 use super::engine::{Engine, Seal, Step};
-use super::loss::{LookInto, Loss};
-use super::{End, Leave, Phase, Session, State};
-use crate::notes;
+use super::loss::LookInto;
+use super::state::{End, Loss, SessionPhase, State, TransportEnd};
+use crate::callback_facts;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
-/// More than a record has besides its plaintext (RFC 5246, section 6.2.3, allows 2 KiB, but no
-/// suite offered here takes more than 29 bytes), with room for a message that rustls sends in front
-/// of it.
+/// An upper bound for the rest of a record: RFC 5246, section 6.2.3, allows 2 KiB, but no suite offered
+/// here adds more than 29 bytes. The remainder leaves room for a message that rustls sends in front of the
+/// record.
 const OVERHEAD_BYTES: usize = 512;
-/// Encrypted before it is sent: what one turn may have written, and so one system call.
+/// The amount encrypted before it is sent: as much as one turn can have written, so that it is one system
+/// call.
 const SEALED_BYTES_MAX: usize = 96 * 1024;
+
+impl Session {
+    /// Makes the outbox that the session's writer writes into. Called once.
+    pub fn make_outbox(self: &Arc<Self>) -> Arc<Outbox> {
+        let drain = Box::new(TlsDrain::new(Arc::clone(self), Arc::clone(&self.below)));
+        let upper = Outbox::over(drain, self.cause.clone(), Arc::clone(&self.below));
+        self.upper.get_or_init(|| Arc::downgrade(&upper));
+        upper
+    }
+}
 
 /// The writing end of a session.
 pub(super) struct TlsDrain {
     session: Arc<Session>,
     below: Below,
-    /// The upper outbox, among those who wait for the handshake.
+    /// The upper outbox's entry among those that wait for the handshake.
     key: Option<WaiterKey>,
+    /// `close_notify` has been queued.
     notified: bool,
 }
 
@@ -35,29 +48,31 @@ impl TlsDrain {
         Self { session, below: Below::new(below), key: None, notified: false }
     }
 
-    /// Waits until data can be sent, and has `work` do so under the session's lock.
+    /// Waits until data can be sent, then calls `work` under the session's lock.
     fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
-        after: &mut Afterwards,
-        work: impl FnOnce(&mut State, &Below, &mut Afterwards) -> Result<()>,
+        after: &mut WakeList,
+        work: impl FnOnce(&mut State, &Below, &mut WakeList) -> Result<()>,
     ) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         match (state.phase, &state.loss, &state.end) {
-            // The upper outbox is told once what had arrived before it is read.
-            (Phase::Failed, Loss::Met(_), _) => Poll::Pending,
-            (Phase::Failed, Loss::Told(error), _)
-            | (Phase::Failed, _, Some(End::Failed(error))) => Poll::Ready(Err(error.clone())),
-            (Phase::Failed, ..) => Poll::Ready(Err(closed())),
-            (Phase::Open, ..) if state.inbox.is_some() => {
+            // The upper outbox gets the error once everything that had arrived before the loss is read.
+            (SessionPhase::Failed, Loss::Met(_), _) => Poll::Pending,
+            (SessionPhase::Failed, Loss::Told(error), _)
+            | (SessionPhase::Failed, _, Some(End::Failed(error))) => {
+                Poll::Ready(Err(error.clone()))
+            }
+            (SessionPhase::Failed, ..) => Poll::Ready(Err(closed())),
+            (SessionPhase::Open, ..) if state.inbox.is_some() => {
                 work(&mut state, &self.below, after)?;
                 self.session.after_writing(&state, after);
                 Poll::Ready(Ok(()))
             }
-            (Phase::Open | Phase::Handshaking, ..) => {
-                state.is_awaited |= state.phase == Phase::Open;
-                // The upper outbox's waker is no foreign one: it may be cloned and dropped under a
-                // lock.
+            (SessionPhase::Open | SessionPhase::Handshaking, ..) => {
+                state.is_awaited |= state.phase == SessionPhase::Open;
+                // The waker is the upper outbox's own and no foreign code, so it may be cloned and dropped
+                // under a lock.
                 self.session.wakes().set_opening(&mut self.key, cx.waker().clone());
                 Poll::Pending
             }
@@ -66,9 +81,9 @@ impl TlsDrain {
 }
 
 impl TlsDrain {
-    /// The transport takes nothing any more. What had arrived is read before that is believed, and not
-    /// under the locks that are held here.
-    fn poll_lost(&self, error: &Error, after: &mut Afterwards) -> Poll<Result<()>> {
+    /// Handles a transport that accepts nothing any more. First everything that had arrived is read, but
+    /// not under the locks that are held here.
+    fn poll_lost(&self, error: &Error, after: &mut WakeList) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
         self.session.note_loss(&mut state, error);
         match &state.loss {
@@ -92,15 +107,15 @@ impl Drain for TlsDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         if queue.is_empty() && self.is_harmless()? {
             return Poll::Ready(Ok(()));
         }
         ready!(self.poll_open(cx, after, |_, _, _| Ok(())))?;
         loop {
-            // Records are made when they can be sent: what waits here can still be dropped, and
-            // takes no more memory than it did.
+            // Records are made only when they can be sent: until then the queue can still be dropped, and
+            // takes no extra memory.
             if let Err(error) = ready!(self.below.poll_empty(cx, after)) {
                 return self.poll_lost(&error, after);
             }
@@ -113,7 +128,7 @@ impl Drain for TlsDrain {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         if self.is_harmless()? {
             return Poll::Ready(Ok(()));
         }
@@ -127,16 +142,16 @@ impl Drain for TlsDrain {
         }
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         let leave = match self.session.enter() {
             Ok(mut state) => {
-                // A reader of a lost transport still gets what had arrived.
+                // The reader of a lost transport still gets everything that had arrived.
                 if matches!(state.loss, Loss::None) {
-                    state.fail(cause.clone(), Leave::Reset);
+                    state.fail(cause.clone(), TransportEnd::Reset);
                 }
                 state.leave
             }
-            Err(_) => Leave::Reset,
+            Err(_) => TransportEnd::Reset,
         };
         self.session.wake_all(after);
         self.session.leave_below(leave, cause, after);
@@ -144,8 +159,8 @@ impl Drain for TlsDrain {
 }
 
 impl Session {
-    /// What the writer has met is the reader's.
-    fn after_writing(&self, state: &State, after: &mut Afterwards) {
+    /// Wakes the reader for what the writer's call has found.
+    fn after_writing(&self, state: &State, after: &mut WakeList) {
         if !state.kept.is_empty() || state.end.is_some() {
             self.wake_input(after);
         }
@@ -153,12 +168,13 @@ impl Session {
 }
 
 impl State {
-    /// Encrypts the front of the queue into as few records as it fits.
-    fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut Afterwards) -> Result<()> {
+    /// Encrypts the front of the queue into as few records as possible.
+    fn seal(&mut self, queue: &mut SendQueue, below: &Below, after: &mut WakeList) -> Result<()> {
         let mut sealed = 0;
         while !queue.is_empty() && sealed < SEALED_BYTES_MAX {
             let mut parcel = Parcel::new(queue.len().saturating_add(OVERHEAD_BYTES));
             let outcome = self.with_traffic(below, &mut |traffic| {
+                // Room for a record with at least one byte of plaintext.
                 while parcel.space().len() > OVERHEAD_BYTES && !queue.is_empty() {
                     let count = seal_some(traffic, queue, &mut parcel, after)?;
                     if count == 0 {
@@ -169,19 +185,19 @@ impl State {
                 Ok(())
             });
             let is_empty = parcel.is_empty();
-            // Also what was encrypted before it failed: it is taken from the queue already.
+            // This includes what was encrypted before a failure, which has left the queue already.
             self.push_parcel(below, parcel);
             self.sealed_data = self.sealed;
             outcome?;
             if is_empty {
-                // It has closed by itself: too much was encrypted with these keys.
+                // rustls has closed the connection by itself: too much was encrypted with these keys.
                 return Err(closed());
             }
         }
         Ok(())
     }
 
-    /// Writes that no more comes.
+    /// Queues the `close_notify`.
     fn notify(&mut self, below: &Below) -> Result<()> {
         let mut parcel = Parcel::new(OVERHEAD_BYTES);
         self.with_traffic(below, &mut |traffic| {
@@ -196,13 +212,14 @@ impl State {
         Ok(())
     }
 
-    /// Comes to where data can be sent, past whatever has arrived, and calls `sealing` there.
+    /// Processes what has arrived until data can be sent, and calls `sealing` then.
     fn with_traffic(
         &mut self,
         below: &Below,
         sealing: &mut dyn FnMut(&mut dyn Seal) -> std::result::Result<(), EncryptError>,
     ) -> Result<()> {
         let Self { inbox: Some(inbox), kept, engine: Some(engine), .. } = self else {
+            // `poll_open` has checked both.
             return Err(closed());
         };
         let outcome = loop {
@@ -214,7 +231,7 @@ impl State {
         };
         let own = engine.take_own();
         self.push(below, &own);
-        outcome.map_err(|failure| self.failed("write", failure, notes::take()))?;
+        outcome.map_err(|failure| self.failed("write", failure, callback_facts::take()))?;
         if self.engine.as_ref().is_some_and(Engine::has_peer_closed) {
             self.end.get_or_insert(End::Clean);
         }
@@ -222,21 +239,23 @@ impl State {
     }
 }
 
-/// Encrypts one piece of the queue: whole records, or all that there is.
+/// Encrypts one piece of the queue: whole records, or everything.
 fn seal_some(
     traffic: &mut dyn Seal,
     queue: &mut SendQueue,
     parcel: &mut Parcel,
-    after: &mut Afterwards,
+    after: &mut WakeList,
 ) -> std::result::Result<usize, EncryptError> {
     let space = parcel.space();
     let first = queue.first();
+    // As many full records as fit; each takes up to OVERHEAD_BYTES more than its plaintext.
     let whole = (space.len() / (RECORD_BYTES + OVERHEAD_BYTES)) * RECORD_BYTES;
     let most = if whole > 0 { whole } else { space.len().saturating_sub(OVERHEAD_BYTES) };
     if whole == 0 && queue.len() > most {
-        // The rest of this block holds no whole record; the next one does.
+        // The rest of this block does not hold a whole record; the next block does.
         return Ok(0);
     }
+    // Encrypted straight from the queue, without joining pieces first.
     if first.len() >= RECORD_BYTES || queue.is_one_piece() {
         let count = if first.len() > most || !queue.is_one_piece() {
             (first.len().min(most) / RECORD_BYTES) * RECORD_BYTES
@@ -248,7 +267,7 @@ fn seal_some(
         queue.sent(count, after);
         return Ok(count);
     }
-    // Pieces that are shorter than a record become one.
+    // Several pieces shorter than a record are joined into one.
     let mut gathered = Vec::with_capacity(queue.len().min(RECORD_BYTES));
     let (slices, count) = queue.slices();
     for slice in &slices[..count] {

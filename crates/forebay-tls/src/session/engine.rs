@@ -1,4 +1,4 @@
-//! One step of rustls at a time: what it wants, and what is done about it.
+//! Drives rustls one step at a time: asks for its state and does what it demands.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,14 +13,14 @@ use rustls::unbuffered::{
 use super::inside;
 use crate::fault;
 
-/// A connection of rustls: it does the arithmetic and knows neither channels nor sockets.
+/// A rustls connection, which has no access to channels or sockets.
 pub(crate) enum Conn {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
 }
 
-/// The connection and what it wants to send by itself: flights of a handshake, answers to a key
-/// update, alerts.
+/// A rustls connection and the messages that it sends by itself: handshake flights, answers to key updates,
+/// alerts.
 pub(super) struct Engine {
     conn: Conn,
     own: Vec<u8>,
@@ -28,29 +28,29 @@ pub(super) struct Engine {
     notified: bool,
 }
 
-/// The alert `handshake_failure` as a record of TLS 1.2, in plain text (RFC 5246, sections 6.2.1 and
-/// 7.2): rustls sends none where its answer to a `ClientHello` cannot be signed.
+/// The alert `handshake_failure` as a plaintext record of TLS 1.2 (RFC 5246, sections 6.2.1 and 7.2).
+/// rustls sends no alert if it cannot sign its answer to a `ClientHello`.
 const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
 
-/// How far the work went.
+/// The point at which the work stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A record's plaintext was handed over; there may be more.
+    /// The plaintext of a record was handed over; there may be more.
     Plaintext,
     /// The handshake needs more input.
     Handshaking,
-    /// Everything that has arrived is done; data can be sent.
+    /// Everything that has arrived is processed, and data can be sent.
     Traffic,
-    /// Both sides have said that they send no more.
+    /// Both sides have sent `close_notify`.
     Closed,
 }
 
-/// What encrypts, whichever side it is of.
+/// Encrypts, for a client or a server.
 pub(super) trait Seal {
-    /// Encrypts into records, and says how many bytes they have.
+    /// Encrypts into records and returns the number of their bytes.
     fn seal(&mut self, plaintext: &[u8], records: &mut [u8]) -> Result<usize, EncryptError>;
 
-    /// Writes the record that says that no more comes.
+    /// Writes the `close_notify` record.
     fn notify(&mut self, record: &mut [u8]) -> Result<usize, EncryptError>;
 }
 
@@ -71,17 +71,17 @@ impl Engine {
         Self { conn, own: Vec::new(), peer_closed: false, notified: false }
     }
 
-    /// What it wants to have sent, before anything that is sealed later.
+    /// Takes the messages of rustls itself, which must be sent before anything that is sealed later.
     pub(super) fn take_own(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.own)
     }
 
-    /// The peer has said that it sends no more.
+    /// Returns `true` once the peer has sent `close_notify`.
     pub(super) fn has_peer_closed(&self) -> bool {
         self.peer_closed
     }
 
-    /// We have said that we send no more.
+    /// Records that this side has sent `close_notify`.
     pub(super) fn set_notified(&mut self) {
         self.notified = true;
     }
@@ -101,10 +101,10 @@ impl Engine {
         }
     }
 
-    /// Works on what has arrived until there is plaintext, or nothing more to do.
+    /// Processes what has arrived until there is plaintext, or nothing more to do.
     ///
-    /// Always on everything that was not consumed, whoever works: rustls keeps its place in an
-    /// unfinished message by where it lies there.
+    /// Every call passes all ciphertext that was not consumed, because rustls remembers its position in an
+    /// unfinished message as an offset into it.
     pub(super) fn work(
         &mut self,
         inbox: &mut Inbox,
@@ -134,7 +134,7 @@ impl Engine {
             }
         };
         if inbox.is_empty() {
-            // Nobody may come back for long.
+            // The next call may be a long time away.
             inbox.settle();
         }
         outcome
@@ -157,8 +157,9 @@ impl Engine {
         }
     }
 
-    /// Built with debug assertions, rustls 0.23 panics over a bad record once we have said that we send
-    /// no more: the alert about it would be a second one. No peer is to end a task by that.
+    /// Calls `step`, and turns a panic into an error. With debug assertions, rustls 0.23 panics over a bad
+    /// record after this side has sent `close_notify`, because the alert about it would be a second one. A
+    /// peer must not be able to end a task that way.
     fn step_behind_notify(
         &mut self,
         arrived: &mut [u8],
@@ -166,12 +167,12 @@ impl Engine {
         sealing: Sealing<'_>,
     ) -> (usize, Met) {
         let step = AssertUnwindSafe(|| self.step(arrived, plaintext, sealing));
-        // What was unwound is not used again: the session fails.
+        // The connection is not used again after the panic: the session fails.
         catch_unwind(step).unwrap_or((0, Met::Failed(rustls::Error::DecryptError)))
     }
 
-    /// The alert that tells the peer what was wrong. While rustls has something to send it looks at
-    /// no input, so it does not meet the same error again.
+    /// Collects the alert that tells the peer what was wrong. While rustls has something to send it reads
+    /// no input, so it does not hit the same error again.
     fn gather_alert(&mut self, inbox: &mut Inbox) {
         while self.state().wants_write() {
             let (discard, met) = self.step(inbox.arrived(), &mut |_| {}, &mut |_| Ok(()));
@@ -183,16 +184,16 @@ impl Engine {
     }
 }
 
-/// Why work cannot go on.
+/// The reason why the work cannot go on.
 pub(super) enum Failure {
-    /// The peer's fault, or rustls' verdict; an alert is among its own messages.
+    /// A fault of the peer, or a refusal by rustls or a verifier. The alert is among rustls' own messages.
     Rustls(rustls::Error),
-    /// No more can be encrypted.
+    /// Nothing more can be encrypted.
     Sealing(EncryptError),
 }
 
 impl Failure {
-    /// An alert of the peer's.
+    /// Returns `true` for an alert of the peer.
     pub(super) fn is_told_by_peer(&self) -> bool {
         matches!(self, Self::Rustls(rustls::Error::AlertReceived(_)))
     }
@@ -206,7 +207,7 @@ enum Met {
     Failed(rustls::Error),
 }
 
-/// Does what rustls asks for; how many bytes of the input are done with, and how to go on.
+/// Carries out what rustls demands. Returns the number of input bytes to consume, and how to go on.
 fn handle<Side>(
     status: UnbufferedStatus<'_, '_, Side>,
     own: &mut Vec<u8>,
@@ -234,32 +235,37 @@ fn handle<Side>(
             Met::Again
         }
         ConnectionState::TransmitTlsData(message) => {
-            // It is sent in the order of `own`, in front of whatever is sealed later.
+            // Sent already, as far as rustls is concerned: `own` keeps the order, in front of anything
+            // sealed later.
             message.done();
             Met::Again
         }
+        // Not the end of the work: this side may still send.
         ConnectionState::PeerClosed => Met::PeerClosed,
         ConnectionState::Closed => Met::Stop(Step::Closed),
         ConnectionState::BlockedHandshake => Met::Stop(Step::Handshaking),
+        // rustls returns this state only when nothing is left to be read or sent by itself.
         ConnectionState::WriteTraffic(mut traffic) => match sealing(&mut traffic) {
             Ok(()) => Met::Stop(Step::Traffic),
             Err(error) => Met::Sealing(error),
         },
-        // Early data is never offered, so there is none; and nothing else is known to exist.
+        // Early data is never offered, so its states do not occur; no other state is known.
         _ => Met::Failed(rustls::Error::General("an unexpected state of the connection".into())),
     };
     (discard, met)
 }
 
-/// Appends a message to what is to be sent.
+/// Appends a message to the bytes to be sent.
 fn encode<Side>(mut message: EncodeTlsData<'_, Side>, own: &mut Vec<u8>) {
     let start = own.len();
+    // Enough for most messages; otherwise rustls says how much it needs.
     let mut wanted = 512;
     loop {
         own.resize(start + wanted, 0);
         match message.encode(&mut own[start..]) {
             Ok(count) => return own.truncate(start + count),
             Err(EncodeError::InsufficientSize(size)) => wanted = size.required_size,
+            // Cannot happen with a fresh message; nothing is to be added then.
             Err(EncodeError::AlreadyEncoded) => return own.truncate(start),
         }
     }

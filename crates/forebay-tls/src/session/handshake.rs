@@ -4,26 +4,26 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Filled, WaiterKey, unwinding};
+use forebay_io::seam::{Filled, WaiterKey, WakeList, unwinding};
 use forebay_io::{Error, ErrorKind, Result, TlsFault};
 
 use super::engine::Step;
-use super::loss::Loss;
-use super::{Conn, Engine, Leave, Phase, Session, State};
+use super::state::Loss;
+use super::{Conn, Engine, Session, SessionPhase, State, TransportEnd};
 use crate::TlsConfig;
+use crate::callback_facts::{self, Answer};
 use crate::config::Store;
-use crate::notes::{self, Answer};
 
 impl Session {
     /// Waits until the peer has sent something.
     ///
     /// # Errors
     ///
-    /// As [`handshake`](Self::handshake).
+    /// Those of [`handshake`](Self::handshake).
     ///
     /// # Cancel safety
     ///
-    /// Resumes: dropping it gives nothing up.
+    /// Resumes: dropping it loses nothing.
     pub async fn heard(self: &Arc<Self>) -> Result<()> {
         let heard = poll_fn(|cx| {
             self.drive(cx, |_, state| {
@@ -34,25 +34,26 @@ impl Session {
         heard.await.map_err(|error| self.end_by(&error))
     }
 
-    /// Makes the handshake, as a client or a server by what the configuration is for. `host` is
-    /// what was connected to.
+    /// Performs the handshake, as a client or as a server depending on the configuration. `host` is the
+    /// name that was connected to.
     ///
     /// # Errors
     ///
-    /// [`Tls`](ErrorKind::Tls), with what is wrong; what the connection met; and
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a configuration that does not fit. Whatever it
-    /// is, the session is over.
+    /// [`Tls`](ErrorKind::Tls), with the reason; the connection's error; and
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a configuration that does not fit. After any error the
+    /// session is over.
     ///
     /// # Cancel safety
     ///
-    /// Aborts: dropped before it is complete, it resets the connection.
+    /// Aborts: dropping it before it is complete resets the connection.
     pub async fn handshake(
         self: &Arc<Self>,
         config: &TlsConfig,
         store: &Store,
         host: Option<&str>,
     ) -> Result<()> {
-        let unfinished = Unfinished(self);
+        // Before the first step, so that dropping this future at any point resets the connection.
+        let unfinished = HandshakeGuard(self);
         let outcome = match self.begin(config, store, host) {
             Ok(()) => poll_fn(|cx| self.drive(cx, Self::shake)).await,
             Err(error) => Err(error),
@@ -68,41 +69,43 @@ impl Session {
         outcome
     }
 
-    /// The handshake is complete, unless somebody has given it up meanwhile.
+    /// Opens the session after a complete handshake, unless it has failed meanwhile.
     fn open(&self) -> Result<()> {
         let mut state = self.enter()?;
-        if state.phase != Phase::Handshaking {
+        // A close or a time limit has ended the handshake meanwhile.
+        if state.phase != SessionPhase::Handshaking {
             drop(state);
             return Err(self.why());
         }
-        // Where the transport is lost already, what had arrived is read still.
+        // If the transport is lost already, what had arrived before can still be read.
         let is_lost = matches!(state.loss, Loss::Met(_));
-        state.phase = if is_lost { Phase::Failed } else { Phase::Open };
+        state.phase = if is_lost { SessionPhase::Failed } else { SessionPhase::Open };
         state.was_open = true;
-        // Nobody need read for long.
+        // The first read may be a long time away.
         if let Some(inbox) = &mut state.inbox {
             inbox.settle();
         }
         drop(state);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         after.run();
         self.look_into_loss();
         Ok(())
     }
 
-    /// Nobody goes on with the handshake; if it is not complete, the connection is reset.
+    /// Resets the connection if the handshake is not complete. For an owner that does not continue the
+    /// handshake.
     pub fn abandon(&self) {
         if self.is_handshaking() {
-            self.fail(&dropped(), Leave::Reset);
+            self.fail(&dropped(), TransportEnd::Reset);
         }
     }
 
-    /// Waits until the handshake is complete, whoever makes it.
+    /// Waits until the handshake, performed by any task, is complete.
     ///
     /// # Errors
     ///
-    /// As [`handshake`](Self::handshake).
+    /// Those of [`handshake`](Self::handshake).
     ///
     /// # Cancel safety
     ///
@@ -117,7 +120,7 @@ impl Session {
             let conn = Conn::Client(Box::new(config.client_connection(store, host)?));
             (conn, Some(config.checked_name(host)?.to_str().into()))
         } else {
-            // Its client tells the name.
+            // The client sends the name.
             (Conn::Server(Box::new(config.server_connection()?)), None)
         };
         let mut state = self.enter()?;
@@ -128,18 +131,19 @@ impl Session {
         Ok(())
     }
 
-    /// Looks, and waits for more until that says something: for whoever drives the handshake.
+    /// Calls `look` and waits for more input until `look` returns an outcome. For the task that drives the
+    /// handshake.
     fn drive(
         &self,
         cx: &mut Context<'_>,
         mut look: impl FnMut(&Self, &mut State) -> Option<Result<()>>,
     ) -> Poll<Result<()>> {
-        // Before looking, so that whatever happens after the look wakes the driver.
+        // Set before looking, so that whatever happens after the look wakes the driver.
         let waker = cx.waker().clone();
         self.set_driver(Some(waker));
         loop {
             let mut state = self.enter()?;
-            if state.phase == Phase::Failed {
+            if state.phase == SessionPhase::Failed {
                 drop(state);
                 return Poll::Ready(Err(self.why()));
             }
@@ -151,6 +155,7 @@ impl Session {
             }
             match self.poll_arrival()? {
                 Poll::Ready(Filled::More) => {}
+                // The peer ended before the handshake was complete.
                 Poll::Ready(Filled::End) => return Poll::Ready(Err(ended())),
                 Poll::Pending => {
                     return match self.enter()?.loss.clone() {
@@ -162,10 +167,12 @@ impl Session {
         }
     }
 
-    /// The transport is lost and has nothing for now: it is over, unless something is there still.
+    /// Handles a transport that is lost and has nothing to deliver for now: the handshake fails, unless
+    /// something has arrived after all.
     fn poll_rest(&self, error: Error) -> Poll<Result<()>> {
         match self.poll_ahead() {
-            // The driver is woken for its next turn, and finds it. Nothing else asks in a handshake.
+            // The driver is woken for its next turn, and finds the input. During a handshake no other task
+            // asks.
             Some(Poll::Ready(Ok(Filled::More))) | None => Poll::Pending,
             Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
@@ -177,24 +184,24 @@ impl Session {
         drop(replaced);
     }
 
-    /// Works on what has arrived; nothing while more is needed.
+    /// Processes what has arrived. Returns `None` while more is needed.
     fn shake(&self, state: &mut State) -> Option<Result<()>> {
         let State { inbox: Some(inbox), kept, engine: Some(engine), .. } = &mut *state else {
             return None;
         };
-        // A peer may send data right behind its last message of the handshake.
+        // A peer may send data directly behind its last handshake message.
         let mut keep = |plaintext: &[u8]| kept.push(plaintext);
-        // Of a session that panicked on this thread.
-        drop(notes::take());
+        // Left over by a session that panicked on this thread.
+        drop(callback_facts::take());
         let met = engine.work(inbox, &mut keep, &mut |_| Ok(()));
         self.queue_own(state);
-        let mut notes = notes::take();
+        let mut notes = callback_facts::take();
         if let Some(name) = notes.server_name.take() {
             state.server_name = Some(name);
         }
         state.answer = notes.answer.or(state.answer);
         if let Some(cause) = self.cause.get() {
-            // Of the writer, which a verifier or a key log has tried to use.
+            // A verifier or key log has tried to use this session's writer, which has failed.
             return Some(Err(cause.clone()));
         }
         match met {
@@ -205,8 +212,8 @@ impl Session {
         }
     }
 
-    /// Adds what the peer has left unsaid. Some servers refuse a client without a certificate by an
-    /// end or a reset, and by no alert (mbedTLS, wolfSSL).
+    /// Adds what the peer did not say. Some servers (mbedTLS, wolfSSL) refuse a client without a
+    /// certificate by an end or a reset, without an alert.
     fn hinted(&self, error: Error) -> Error {
         let is_silent =
             matches!(error.kind(), ErrorKind::Reset | ErrorKind::Tls(TlsFault::EndedInHandshake));
@@ -221,9 +228,9 @@ impl Session {
         )
     }
 
-    /// The session is over by this error, or by one that came before it.
+    /// Ends the session with this error, and returns the session's first error.
     fn end_by(&self, error: &Error) -> Error {
-        self.fail(error, Leave::InOrder);
+        self.fail(error, TransportEnd::InOrder);
         self.why()
     }
 
@@ -239,7 +246,7 @@ fn ended() -> Error {
     )
 }
 
-/// Why a handshake is over that nobody goes on with.
+/// The error of a handshake that nothing continues.
 fn dropped() -> Error {
     let (kind, why) = if unwinding() {
         (ErrorKind::Panicked, "its task, or a verifier or key log that it called, panicked")
@@ -249,17 +256,17 @@ fn dropped() -> Error {
     Error::new(kind, "tls handshake").with_detail(why)
 }
 
-/// A handshake that may be dropped in the middle.
-struct Unfinished<'a>(&'a Session);
+/// Resets the connection if the handshake is dropped before it is complete.
+struct HandshakeGuard<'a>(&'a Session);
 
-impl Drop for Unfinished<'_> {
+impl Drop for HandshakeGuard<'_> {
     fn drop(&mut self) {
         self.0.set_driver(None);
         self.0.abandon();
     }
 }
 
-/// Somebody who waits for the handshake.
+/// A task that waits for the handshake.
 struct Opening<'a> {
     session: &'a Session,
     key: Option<WaiterKey>,
@@ -267,15 +274,15 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Before looking, so that whatever happens after the look wakes this.
+        // Set before looking, so that whatever happens after the look wakes this task.
         let waker = cx.waker().clone();
         let replaced = self.session.wakes().set_opening(&mut self.key, waker);
         drop(replaced);
         let phase = self.session.enter()?.phase;
         match phase {
-            Phase::Handshaking => Poll::Pending,
-            Phase::Open => Poll::Ready(Ok(())),
-            Phase::Failed => Poll::Ready(Err(self.session.why())),
+            SessionPhase::Handshaking => Poll::Pending,
+            SessionPhase::Open => Poll::Ready(Ok(())),
+            SessionPhase::Failed => Poll::Ready(Err(self.session.why())),
         }
     }
 }

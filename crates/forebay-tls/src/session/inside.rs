@@ -1,7 +1,7 @@
-//! Whether this thread is inside a call of rustls.
+//! Detects that this thread is inside a call of rustls.
 //!
-//! rustls calls user code (a verifier, a key log) in the middle of its work, under the session's
-//! lock. If that code comes back to the session, it gets an error instead of a deadlock.
+//! rustls calls user code (a verifier, a key log) in the middle of its work, under the session's lock. If
+//! that code calls the session, it gets an error instead of a deadlock.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Until it is dropped, this thread is inside.
+/// Marks this thread as inside until it is dropped.
 #[must_use]
 pub(super) struct Inside {
     before: bool,
@@ -27,7 +27,7 @@ impl Drop for Inside {
     }
 }
 
-/// Fails when this thread is inside.
+/// Fails if this thread is inside a call of rustls.
 pub(super) fn check() -> Result<()> {
     if INSIDE.get() {
         return Err(Error::new(ErrorKind::InvalidInput, "tls").with_detail(

@@ -1,78 +1,51 @@
-//! The loss of the transport, and what is told of it.
+//! The loss of the transport, and the error that is reported for it.
 //!
 //! ```text
 //!   None ──► Met ──► Told      the peer's alert, if one had arrived; else the transport's error
-//!                └─► Harmless  the peer had ended, and has acknowledged all data of ours
+//!                └─► Harmless  the peer had ended, and has acknowledged all data of this side
 //! ```
 //!
 //! A transport is often lost because the peer has refused something and said so: its alert lies in the
-//! kernel in front of the reset. So a loss is met first, by whichever call comes first, and told only
-//! when what had arrived is read: by the reader, by the session itself, or by a close. From then on
-//! both halves and every call tell the same.
+//! kernel's buffer in front of the reset. So a loss is first only recorded (`Met`), by whichever call
+//! notices it. It is reported (`Told`) once everything that had arrived before is read: by the reader, by
+//! the session itself, or by a close. From then on both halves and every call return the same error.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::task::{Poll, Wake, Waker};
 
 use forebay_io::Error;
-use forebay_io::seam::{Afterwards, Filled};
+use forebay_io::seam::{Filled, WakeList};
 
+use super::Session;
 use super::engine::Step;
-use super::{Engine, Phase, Session, State};
+use super::state::{Loss, SessionPhase, State};
 
-/// So much plaintext is kept for the reader before nothing more is decrypted ahead of it; what one
-/// receive brings, at most a block, may come on top.
+/// The amount of plaintext that is kept for the reader before decrypting ahead of it stops. One receive, at
+/// most a block, may come on top.
 pub(super) const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether the transport is lost, and whether its rest has been read.
-#[derive(Debug, Clone)]
-pub(super) enum Loss {
-    None,
-    /// By this error. What had arrived before is not read yet.
-    Met(Error),
-    /// For this cause, which is told from now on.
-    Told(Error),
-    /// Nothing is told: nothing was lost by it.
-    Harmless,
-}
-
-/// How much of what was sent the other side has acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Acknowledged {
-    /// The transport counts bytes.
-    Bytes {
-        /// How many, and a few that are none but always the same.
-        count: u64,
-        /// Some are not acknowledged.
-        in_flight: bool,
-    },
-    /// What the transport has taken is as good as acknowledged.
-    WhatWasTaken,
-    /// Not known.
-    Unknown,
-}
-
 impl Session {
-    /// The transport is lost by this error. What had arrived is read as far as that is possible now,
-    /// and then it is told. Never under a lock.
+    /// Handles the loss of the transport: reads what had arrived as far as possible now, then reports the
+    /// error. Must not be called under a lock.
     pub fn lose(&self, error: &Error) {
         self.meet(error);
         self.look_into_loss();
     }
 
-    /// The same, when nothing more is to be read.
+    /// Handles the loss of the transport when nothing more will be read: reports the error at once.
     pub fn settle(&self, error: &Error) {
         self.meet(error);
         self.tell();
     }
 
-    /// True when a loss by this error is not told yet.
+    /// Returns `true` if a loss with this error has not been reported yet.
     pub fn is_unsettled(&self) -> bool {
         self.enter().is_ok_and(|state| matches!(state.loss, Loss::None | Loss::Met(_)))
             && self.cause.get().is_none()
     }
 
-    /// True while a loss was met and not told.
+    /// Returns `true` while a loss is recorded and not reported.
     pub(super) fn has_met_loss(&self) -> bool {
         self.met_loss.load(Relaxed)
     }
@@ -83,29 +56,31 @@ impl Session {
         }
     }
 
-    /// Takes note that the transport is lost. The caller sees to it that this is told.
+    /// Records that the transport is lost. The caller ensures that this is reported.
     pub(super) fn note_loss(&self, state: &mut State, error: &Error) {
-        if matches!(state.loss, Loss::None) && state.phase != Phase::Failed {
+        if matches!(state.loss, Loss::None) && state.phase != SessionPhase::Failed {
             state.loss = Loss::Met(error.clone());
-            if state.phase == Phase::Open {
-                state.phase = Phase::Failed;
+            // A handshake goes on with what had arrived, and fails by itself.
+            if state.phase == SessionPhase::Open {
+                state.phase = SessionPhase::Failed;
             }
             self.met_loss.store(true, Relaxed);
         }
     }
 
-    /// Reads what had arrived before a loss, up to a limit or to what the peer says about it, and tells
-    /// of it. If that is for another to do (a handshake reads by itself, a close too, and a reader that
-    /// asks the transport right now), that one comes here or to [`settle`](Self::settle).
+    /// Reads what had arrived before a loss, up to a limit or up to the peer's own message about it, and
+    /// reports the loss. If another task reads (a handshake, a close, or a reader that asks the transport
+    /// right now), that task reports it, here or through [`settle`](Self::settle).
     pub(super) fn look_into_loss(&self) {
         loop {
             let Ok(mut state) = self.enter() else { return };
             if !matches!(state.loss, Loss::Met(_)) {
                 return;
             }
-            if state.phase == Phase::Handshaking {
+            if state.phase == SessionPhase::Handshaking {
+                // The driver of the handshake reads by itself; it is woken to do so.
                 drop(state);
-                let mut after = Afterwards::new();
+                let mut after = WakeList::new();
                 self.wake_all(&mut after);
                 return after.run();
             }
@@ -117,6 +92,7 @@ impl Session {
             let is_full = state.kept.len() >= AHEAD_BYTES_MAX;
             let is_known = state.end.is_some() || self.cause.get().is_some();
             drop(state);
+            // The limit is reached, or the peer's end or an error is known: no reason to wait any longer.
             if is_full || is_known {
                 return self.tell();
             }
@@ -125,7 +101,8 @@ impl Session {
                 return;
             }
             if !matches!(arrival, Poll::Ready(Ok(Filled::More))) {
-                // Another thread may have received the last of it meanwhile, and come here with it.
+                // Another thread may have received the rest meanwhile, and reports the loss when it comes
+                // here.
                 let is_here = self.enter().is_ok_and(|state| state.inbox.is_some());
                 if is_here {
                     self.tell();
@@ -153,22 +130,24 @@ impl Session {
         self.met(state, failure);
     }
 
-    /// What was met is told.
+    /// Reports the recorded loss.
     fn tell(&self) {
-        // Before the session's lock: the outbox's comes first.
+        // Before the session's lock is taken: an outbox's lock comes first.
         let upper = self.upper.get().and_then(Weak::upgrade);
+        // Without an upper outbox there is no data of this side.
         let is_sent = upper.as_ref().is_none_or(|upper| upper.queued_here() == 0);
         let queued = self.below.queued_here() as u64;
         let taken = self.below.accepted().saturating_sub(queued);
         let is_finishing = upper.as_ref().is_none_or(|upper| !upper.is_open());
         let Ok(mut state) = self.enter() else { return };
-        if state.phase == Phase::Handshaking {
+        if state.phase == SessionPhase::Handshaking {
             return;
         }
-        // What was received last, and by another thread perhaps.
+        // Another thread may have received the rest.
         self.look_ahead(&mut state);
         let Loss::Met(error) = &state.loss else { return };
         let is_ending = is_finishing || state.is_closing();
+        // Harmless only if both sides have ended and no data of this side is missing.
         let is_harmless = self.cause.get().is_none()
             && is_ending
             && is_sent
@@ -184,7 +163,7 @@ impl Session {
         };
         self.met_loss.store(false, Relaxed);
         drop(state);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake_all(&mut after);
         if let Some(peer) = &self.peer {
             peer.loss_told(told.is_none(), &mut after);
@@ -198,7 +177,7 @@ impl Session {
         }
     }
 
-    /// Behind everything that was read, the cause that was told stands in place of a clean end.
+    /// Returns the reported cause, which replaces a clean end behind everything that was read.
     pub(super) fn told(&self) -> Option<Error> {
         match &self.enter().ok()?.loss {
             Loss::Told(cause) => Some(cause.clone()),
@@ -207,48 +186,11 @@ impl Session {
     }
 }
 
-impl State {
-    /// Input is read past the session, by a close of the connection.
-    pub(super) fn is_closing(&self) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.is_closing())
-    }
-
-    fn has_peer_closed(&self) -> bool {
-        self.engine.as_ref().is_some_and(Engine::has_peer_closed)
-    }
-
-    /// Notes what the transport counts before anything is sent.
-    pub(super) fn begin_counting(&mut self, taken: u64) {
-        self.counted_from = (self.acknowledged(), taken);
-    }
-
-    fn acknowledged(&self) -> Acknowledged {
-        self.peer.as_ref().map_or(Acknowledged::WhatWasTaken, |peer| peer.acknowledged())
-    }
-
-    /// True when the peer has acknowledged all records with data. `taken` is how much the transport has
-    /// taken so far.
-    fn is_all_acknowledged(&self, taken: u64) -> bool {
-        let (before, taken_before) = self.counted_from;
-        let acknowledged = match (before, self.acknowledged()) {
-            (
-                Acknowledged::Bytes { count: before, in_flight: false },
-                Acknowledged::Bytes { count, .. },
-            ) => count.saturating_sub(before),
-            (Acknowledged::WhatWasTaken, Acknowledged::WhatWasTaken) => {
-                taken.saturating_sub(taken_before)
-            }
-            _ => return false,
-        };
-        acknowledged >= self.sealed_data
-    }
-}
-
-/// Woken once no lock is held, looks into a loss that was met under one.
+/// Looks into a loss, when woken, that was noticed under a lock.
 pub(super) struct LookInto(pub(super) Arc<Session>);
 
 impl LookInto {
-    pub(super) fn later(session: &Arc<Session>, after: &mut Afterwards) {
+    pub(super) fn later(session: &Arc<Session>, after: &mut WakeList) {
         after.wake(Waker::from(Arc::new(Self(Arc::clone(session)))));
     }
 }

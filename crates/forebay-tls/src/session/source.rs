@@ -1,27 +1,34 @@
-//! Decrypting.
+//! The reading half of a session: decrypts.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Filled, Inlet, Source};
+use forebay_io::seam::{Filled, Inlet, Source, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
+use super::Session;
 use super::engine::{Engine, Failure, Step};
-use super::loss::Loss;
-use super::{End, Phase, Session, State};
+use super::state::{End, Loss, SessionPhase, State};
+use crate::callback_facts;
 use crate::config::EndWithoutNotify;
-use crate::notes;
 
 /// The longest plaintext of one record (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
 
+impl Session {
+    /// Makes the source that the session's reader reads from. It keeps `keep` alive.
+    pub fn make_source(self: &Arc<Self>, keep: Arc<dyn Any + Send + Sync>) -> Box<dyn Source> {
+        Box::new(TlsSource::new(Arc::clone(self), keep))
+    }
+}
+
 /// The reading end of a session.
 pub(super) struct TlsSource {
     session: Arc<Session>,
-    /// Keeps what the session belongs to.
+    /// Keeps the session's owner alive.
     _keep: Arc<dyn Any + Send + Sync>,
-    /// The reader's waker was left with the session.
+    /// The reader's waker is stored in the session.
     waits: bool,
 }
 
@@ -36,7 +43,7 @@ impl Source for TlsSource {
         let mut filled = self.session.poll_fill(inlet);
         if filled.is_pending() {
             self.wait(Some(cx.waker().clone()));
-            // What happened before the waker was there has woken nobody.
+            // An event before the waker was stored has woken no task.
             filled = self.session.poll_fill(inlet);
         }
         if filled.is_pending() {
@@ -44,7 +51,8 @@ impl Source for TlsSource {
         }
         filled = self.believed(cx, filled);
         if filled.is_ready() && self.waits {
-            // The task may end while the session goes on: its memory is not kept for its waker.
+            // Removed, because the task may end while the session goes on, and its memory must not be kept
+            // for its waker.
             self.wait(None);
         }
         self.session.send_own();
@@ -57,7 +65,7 @@ impl Source for TlsSource {
             {
                 self.session.tell_upper(error);
             }
-            // Met behind what this call brought, and the reader may never call again.
+            // The error lies behind what this call returns, and the reader may never call again.
             (Poll::Ready(Ok(_)), Some(error)) => self.session.tell_upper(error),
             _ => {}
         }
@@ -72,24 +80,26 @@ impl Source for TlsSource {
 }
 
 impl TlsSource {
-    /// What is answered where the transport may be lost: what is told of it, in place of what this call
-    /// has met and of a clean end.
+    /// Replaces the answer if the transport may be lost: the reported cause takes the place of an error of
+    /// this call and of a clean end.
     fn believed(&mut self, cx: &Context<'_>, filled: Poll<Result<Filled>>) -> Poll<Result<Filled>> {
         if self.session.has_met_loss() {
-            // It was met in this call, or while this call had what is to be read first.
+            // The loss was noticed in this call, or while this call held the input that is to be read
+            // first.
             self.session.look_into_loss();
         }
+        // Data, or a wait, is not affected by a loss: it lies in front of it.
         if !matches!(filled, Poll::Ready(Ok(Filled::End) | Err(_))) {
             return filled;
         }
         if filled.is_ready() && self.session.has_met_loss() {
             if let Some(closed) = self.session.closed_here() {
-                // The close reads the rest, and tells.
+                // The close reads the rest, and reports the loss.
                 return Poll::Ready(Err(closed));
             }
             self.wait(Some(cx.waker().clone()));
             if self.session.has_met_loss() {
-                // Another thread reads the rest, tells and wakes.
+                // Another thread reads the rest, reports the loss and wakes this task.
                 return Poll::Pending;
             }
         }
@@ -116,13 +126,13 @@ impl Drop for TlsSource {
 }
 
 impl Session {
-    /// The answer to a reader while a close reads; none while there is no close.
+    /// Returns the error for a reader while a close reads; `None` if there is no close.
     fn closed_here(&self) -> Option<Error> {
         let state = self.enter().ok()?;
         state.is_closing().then(|| state.closed_here())
     }
 
-    /// What another call has met in front of what this one has.
+    /// Returns an error that another call has found in front of what this call has found.
     fn known_error(&self) -> Option<Error> {
         match &self.enter().ok()?.end {
             Some(End::Failed(error)) => Some(error.clone()),
@@ -131,7 +141,7 @@ impl Session {
     }
 
     fn has_failed(&self) -> bool {
-        self.enter().is_ok_and(|state| state.phase == Phase::Failed)
+        self.enter().is_ok_and(|state| state.phase == SessionPhase::Failed)
     }
 
     fn poll_fill(&self, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
@@ -147,20 +157,20 @@ impl Session {
         }
     }
 
-    /// A reader has to wait. Where the transport is lost, that ends here, unless something is there
-    /// still: a transport also has its reader wait to give way to other tasks.
+    /// Ends a reader's wait if the transport is lost and has nothing to deliver. A transport also lets its
+    /// reader wait to give way to other tasks, so it is asked again.
     fn poll_loss(&self) -> Poll<Result<Filled>> {
         let (Loss::Met(error) | Loss::Told(error)) = self.enter()?.loss.clone() else {
             return Poll::Pending;
         };
         match self.poll_ahead() {
-            // The reader is woken for its next turn, and finds it.
+            // The reader is woken for its next turn, and finds the input.
             Some(Poll::Ready(Ok(Filled::More))) => Poll::Pending,
             Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
             None => {
-                // What another thread finds is to be read first.
-                let mut after = Afterwards::new();
+                // Another thread has the inbox, and what it finds comes first.
+                let mut after = WakeList::new();
                 self.wakes().input(&mut after);
                 after.run();
                 Poll::Pending
@@ -168,8 +178,8 @@ impl Session {
         }
     }
 
-    /// Decrypts what has arrived, as long as there is room for a whole record. True if that brought
-    /// anything; if not, everything that has arrived is done, or the end is known.
+    /// Decrypts what has arrived, while there is space for a whole record. Returns `true` if that yielded
+    /// plaintext. If not, everything that has arrived is processed, or the end is known.
     fn decrypt(&self, state: &mut State, inlet: &mut Inlet<'_>) -> bool {
         let State { inbox: Some(inbox), kept, engine: Some(engine), .. } = state else {
             return false;
@@ -188,6 +198,7 @@ impl Session {
                 kept.push(&plaintext[count..]);
             };
             match engine.work(inbox, &mut put, &mut |_| Ok(())) {
+                // Without space for a whole record, the rest would have to be kept, and copied twice.
                 Ok(Step::Plaintext) if room < RECORD_BYTES => break None,
                 Ok(Step::Plaintext) => {}
                 Ok(Step::Handshaking | Step::Traffic | Step::Closed) => break None,
@@ -200,12 +211,12 @@ impl Session {
         filled
     }
 
-    /// Takes note of what decrypting has met.
+    /// Records what decrypting has found.
     pub(super) fn met(&self, state: &mut State, failure: Option<Failure>) {
         self.queue_own(state);
         if let Some(failure) = failure {
-            let error = state.failed("read", failure, notes::take());
-            // If something else was told before, that is told here, too.
+            let error = state.failed("read", failure, callback_facts::take());
+            // If another error was reported before, it is the one that is reported here too.
             state.end = Some(End::Failed(self.cause.record(error)));
         } else if state.engine.as_ref().is_some_and(Engine::has_peer_closed) {
             state.end.get_or_insert(End::Clean);
@@ -214,14 +225,14 @@ impl Session {
 }
 
 impl State {
-    /// What a read can be answered without asking the transport.
+    /// Answers a read, if that is possible without asking the transport.
     fn known(&mut self, session: &Session, inlet: &mut Inlet<'_>) -> Option<Poll<Result<Filled>>> {
-        // What came with the end of a handshake counts when the peer is let in, and not before.
-        if self.phase != Phase::Handshaking && self.kept.give(inlet) {
+        // Data that came with the end of a handshake counts only once the peer is authenticated.
+        if self.phase != SessionPhase::Handshaking && self.kept.give(inlet) {
             return Some(Poll::Ready(Ok(Filled::More)));
         }
         if self.end.is_none() {
-            if self.phase == Phase::Handshaking {
+            if self.phase == SessionPhase::Handshaking {
                 return Some(Poll::Pending);
             }
             if session.decrypt(self, inlet) {
@@ -235,7 +246,7 @@ impl State {
         }
     }
 
-    /// The transport has ended, and the peer has not said so: somebody else may have cut it.
+    /// Records that the transport has ended without the peer's `close_notify`: an attacker may have cut it.
     pub(super) fn ended_without_notify(&mut self) {
         let end = match (&self.loss, self.end_without_notify) {
             (Loss::Met(error) | Loss::Told(error), _) => End::Failed(error.clone()),

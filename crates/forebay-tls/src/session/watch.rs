@@ -1,27 +1,28 @@
-//! Looking for the peer's end before a reader comes to it.
+//! Looking for the peer's end before a reader reaches it.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use forebay_io::Result;
-use forebay_io::seam::{Afterwards, Filled};
+use forebay_io::seam::{Filled, WakeList};
 
+use super::Session;
 use super::loss::AHEAD_BYTES_MAX;
-use super::{End, Phase, Session};
+use super::state::{End, SessionPhase};
 
-/// What looking for the end has brought.
+/// The result of looking for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     /// The end, which was not known before.
     End,
-    /// A reader asks the transport right now, or too much is in front of it: it tells when it is done.
+    /// A reader asks the transport right now, or too much lies in front of the end. The reader will notify.
     Obstructed,
-    /// Nothing new; what arrives next wakes the task that looks.
+    /// Nothing new; the next arrival wakes the task that looks.
     Nothing,
 }
 
 impl Session {
-    /// How the peer has ended, where that is known: by its `close_notify`, or with this error.
+    /// Returns how the peer has ended, if that is known: with its `close_notify`, or with this error.
     pub fn peer_end(&self) -> Option<Result<()>> {
         match self.enter().ok()?.end.as_ref()? {
             End::Clean => Some(Ok(())),
@@ -29,10 +30,9 @@ impl Session {
         }
     }
 
-    /// Looks for the peer's end, as far as what has arrived tells, and has
-    /// [`Peer::changed`](super::Peer::changed) called once looking again may tell more. For that it
-    /// decrypts ahead of the reader, up to a limit; what is in front of the end stays readable. Never
-    /// under a lock.
+    /// Looks for the peer's end in what has arrived, and has [`Peer::changed`](super::Peer::changed) called
+    /// when looking again may tell more. For this it decrypts ahead of the reader, up to a limit; what lies
+    /// in front of the end stays readable. Must not be called under a lock.
     pub fn look_for_end(&self) {
         self.watched.store(true, Relaxed);
         let seen = loop {
@@ -46,16 +46,17 @@ impl Session {
             self.look_into_loss();
         }
         if seen != Seen::Obstructed {
-            // Another thread may have come by meanwhile, and been in this one's way.
+            // Another thread may have looked meanwhile, and found this one in its way.
             self.after_reading(seen == Seen::End);
         }
     }
 
-    /// Looks at what has arrived. None when more has arrived for it, so that there may be more to see.
+    /// Looks once at what has arrived. Returns `None` if more has arrived since, so that there may be more
+    /// to see.
     fn look_once(&self) -> Option<Seen> {
         let Ok(mut state) = self.enter() else { return Some(Seen::Nothing) };
         let is_over = state.end.is_some() || self.cause.get().is_some() || state.is_closing();
-        if is_over || state.phase == Phase::Handshaking {
+        if is_over || state.phase == SessionPhase::Handshaking {
             return Some(Seen::Nothing);
         }
         self.look_ahead(&mut state);
@@ -68,30 +69,31 @@ impl Session {
         }
         drop(state);
         match self.poll_ahead() {
-            // With None another thread has come first, which the next look sees.
+            // `None`: another thread was first, which the next look sees.
             Some(Poll::Ready(Ok(Filled::More))) | None => None,
             Some(Poll::Ready(Ok(Filled::End))) => {
                 self.enter().ok()?.ended_without_notify();
                 Some(Seen::End)
             }
-            // What it met has come to the session, or will; else the arrival of more wakes it.
+            // The error has reached the session or will reach it; otherwise the next arrival wakes the task
+            // that looks.
             Some(Poll::Ready(Err(_)) | Poll::Pending) => Some(Seen::Nothing),
         }
     }
 
-    /// A reader that has come by meanwhile has found nothing, and waits.
+    /// Wakes a reader that came meanwhile, found nothing and waits.
     fn wake_reader_for_kept(&self) {
         let has_answer =
             self.enter().is_ok_and(|state| !state.kept.is_empty() || state.end.is_some());
         if has_answer {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.wakes().input(&mut after);
             after.run();
         }
     }
 
-    /// A reader has its answer: what was in the way of looking for the end may be gone, or the end may be
-    /// there.
+    /// Notifies the tasks that look for the end after a read, if what was in their way may be gone or the
+    /// end may be there.
     pub(super) fn after_reading(&self, has_ended: bool) {
         if !self.watched.load(Relaxed) {
             return;
@@ -102,25 +104,25 @@ impl Session {
             self.is_obstructed.store(false, Relaxed);
         }
         if may_look || has_ended {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.tell_watchers(&mut after);
             after.run();
         }
     }
 
-    /// The reader, the driver of the handshake and the tasks that look for the end try again.
-    pub(super) fn wake_input(&self, after: &mut Afterwards) {
+    /// Wakes the reader, the driver of the handshake and the tasks that look for the end.
+    pub(super) fn wake_input(&self, after: &mut WakeList) {
         self.wakes().input(after);
         self.tell_watchers(after);
     }
 
-    /// Everything that waits for the session tries again.
-    pub(super) fn wake_all(&self, after: &mut Afterwards) {
+    /// Wakes everything that waits for the session.
+    pub(super) fn wake_all(&self, after: &mut WakeList) {
         self.wakes().all(after);
         self.tell_watchers(after);
     }
 
-    fn tell_watchers(&self, after: &mut Afterwards) {
+    fn tell_watchers(&self, after: &mut WakeList) {
         if self.watched.load(Relaxed)
             && let Some(peer) = &self.peer
         {

@@ -1,29 +1,27 @@
-//! What is known of trusted roots.
+//! Facts about trusted roots.
 
 use rustls::pki_types::TrustAnchor;
 use rustls::{DistinguishedName, RootCertStore};
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 use super::chain::rsa_bits;
+use crate::x509::{Name, PublicKey};
 
-/// Finds a root of this name.
+/// Finds a root with this name.
 pub(super) fn named<'a>(
     roots: &'a RootCertStore,
-    name: &X509Name<'_>,
+    name: Name<'_>,
 ) -> Option<&'a TrustAnchor<'static>> {
-    roots.roots.iter().find(|anchor| sequence(&anchor.subject).as_ref() == name.as_raw())
+    roots.roots.iter().find(|anchor| sequence(&anchor.subject).as_ref() == name.der())
 }
 
-/// The length of a root's key, if it is RSA.
+/// Returns the length of a root's key in bits, if it is RSA.
 pub(super) fn rsa_bits_of(anchor: &TrustAnchor<'_>) -> Option<usize> {
     let der = sequence(&anchor.subject_public_key_info);
-    let (_, key) = SubjectPublicKeyInfo::from_der(der.as_ref()).ok()?;
-    rsa_bits(&key)
+    rsa_bits(&PublicKey::read(der.as_ref())?)
 }
 
-/// A root's parts are kept without the header of their sequence. What puts it back is named for the
-/// part that usually needs it.
+/// Puts back the header of a sequence, without which the parts of a root are kept. rustls' function for
+/// this is named after the part that usually needs it.
 fn sequence(body: &[u8]) -> DistinguishedName {
     DistinguishedName::in_sequence(body)
 }

@@ -1,4 +1,4 @@
-//! Everybody is believed, and that is said once.
+//! Accepts every peer, with one warning.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::chain::Presented;
 use super::judge::{Judge, Refused};
 
-/// Believes whoever answers. Clones share the warning, so that a config says it once.
+/// Accepts every peer. Clones share the warning, so that a configuration writes it once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Anybody {
     warned: Arc<AtomicBool>,
@@ -15,9 +15,9 @@ pub(super) struct Anybody {
 
 impl Judge for Anybody {
     fn judge(&self, _: &Presented<'_>) -> Result<(), Refused> {
-        // Relaxed: nothing but the warning hangs on it.
+        // Relaxed: only the warning depends on it.
         if !self.warned.swap(true, Ordering::Relaxed) {
-            // Where nobody can be warned, nobody is: a closed standard error is no reason to fail.
+            // A closed standard error is no reason to fail; then there is no warning.
             writeln!(
                 std::io::stderr(),
                 "forebay: warning: a TlsConfig accepts any certificate, and so any impostor \

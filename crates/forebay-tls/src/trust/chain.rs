@@ -1,16 +1,12 @@
-//! What a peer presents, as far as it can be read.
+//! The chain that a peer presents, as far as it can be parsed.
 
 use std::fmt;
 
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::oid_registry::OID_PKCS1_RSAENCRYPTION;
-use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// A peer's chain, in which capacity it is sent, and when.
+use crate::x509::{Certificate, PublicKey};
+
+/// A peer's chain, the role in which the peer sent it, and the time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Presented<'a> {
     pub(super) end_entity: &'a CertificateDer<'a>,
@@ -20,12 +16,12 @@ pub(super) struct Presented<'a> {
     pub(super) now: UnixTime,
 }
 
-/// Who is presented.
+/// The role of the peer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Role<'a> {
     /// The server that was connected to by this name.
     Server(&'a ServerName<'a>),
-    /// A server, where the name is not at hand.
+    /// A server, where its name is not known.
     SomeServer,
     /// A client.
     Client,
@@ -43,21 +39,22 @@ impl fmt::Display for Role<'_> {
 /// RSA keys shorter than this are broken too cheaply (NIST SP 800-57, part 1, table 2).
 pub(super) const RSA_BITS_MIN: usize = 2048;
 
-/// So many authorities may stand between a peer's certificate and a root: what `webpki` follows.
+/// The number of authorities that may stand between a peer's certificate and a root, which is the limit of
+/// `webpki`.
 pub(crate) const AUTHORITIES_MAX: usize = 6;
 
 impl<'a> Presented<'a> {
-    /// Every certificate, the peer's own first.
+    /// Returns all certificates, the peer's own first.
     pub(super) fn ders(&self) -> impl Iterator<Item = &'a CertificateDer<'a>> + use<'a> {
         std::iter::once(self.end_entity).chain(self.intermediates)
     }
 }
 
-/// The certificates of a chain that can be read.
+/// The certificates of a chain that can be parsed.
 pub(super) struct Chain<'a> {
-    /// In the order they came; the first is the peer's own, unless it is the malformed one.
-    pub(super) certificates: Vec<X509Certificate<'a>>,
-    /// The place of the first that cannot be read.
+    /// In the order in which they were sent. The first is the peer's own, unless that is the malformed one.
+    pub(super) certificates: Vec<Certificate<'a>>,
+    /// The index of the first certificate that cannot be parsed.
     pub(super) malformed: Option<usize>,
 }
 
@@ -65,25 +62,24 @@ impl<'a> Chain<'a> {
     pub(super) fn of(presented: &Presented<'a>) -> Self {
         let mut chain = Self { certificates: Vec::new(), malformed: None };
         for (index, der) in presented.ders().enumerate() {
-            match X509Certificate::from_der(der) {
-                Ok(([], certificate)) => chain.certificates.push(certificate),
-                _ => chain.malformed = chain.malformed.or(Some(index)),
+            match Certificate::read(der) {
+                Some(certificate) => chain.certificates.push(certificate),
+                None => chain.malformed = chain.malformed.or(Some(index)),
             }
         }
         chain
     }
 
-    /// Follows the issuers by name from the peer's certificate, as far as they were sent.
-    pub(super) fn path(&self) -> Vec<&X509Certificate<'a>> {
-        let mut left: Vec<&X509Certificate<'a>> = self.certificates.iter().collect();
+    /// Follows the issuers by name, from the peer's certificate as far as they were sent.
+    pub(super) fn path(&self) -> Vec<&Certificate<'a>> {
+        let mut left: Vec<&Certificate<'a>> = self.certificates.iter().collect();
         if left.is_empty() {
             return Vec::new();
         }
         let mut path = vec![left.remove(0)];
         while let Some(last) = path.last()
             && !is_self_issued(last)
-            && let Some(next) =
-                left.iter().position(|c| c.subject().as_raw() == last.issuer().as_raw())
+            && let Some(next) = left.iter().position(|c| c.subject == last.issuer)
         {
             path.push(left.remove(next));
         }
@@ -91,28 +87,16 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Whether a certificate is its own issuer, as far as can be told without its key: an authority and
-/// its server may both be called `localhost`, and then the identifiers of their keys differ (RFC
-/// 5280, sections 4.2.1.1 and 4.2.1.2).
-pub(super) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
-    let (mut own, mut issuers) = (None, None);
-    for extension in certificate.extensions() {
-        match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(key) => own = Some(key),
-            ParsedExtension::AuthorityKeyIdentifier(key) => issuers = key.key_identifier.as_ref(),
-            _ => {}
-        }
-    }
-    certificate.subject().as_raw() == certificate.issuer().as_raw()
-        && (issuers.is_none() || issuers == own)
+/// Returns `true` if a certificate is its own issuer, as far as this can be known without checking its
+/// signature. An authority and its server may both be called `localhost`; then the identifiers of their
+/// keys differ (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
+pub(super) fn is_self_issued(certificate: &Certificate<'_>) -> bool {
+    let issuers = certificate.authority_key();
+    certificate.subject == certificate.issuer
+        && (issuers.is_none() || issuers == certificate.subject_key())
 }
 
-/// The length of an RSA key as cryptographers and providers count it: whole bytes.
-pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
-    if key.algorithm.algorithm != OID_PKCS1_RSAENCRYPTION {
-        return None;
-    }
-    let Ok(PublicKey::RSA(key)) = key.parsed() else { return None };
-    let zeroes = key.modulus.iter().take_while(|byte| **byte == 0).count();
-    Some((key.modulus.len() - zeroes) * 8)
+/// Returns the length of an RSA key in bits, in whole bytes as providers count it.
+pub(super) fn rsa_bits(key: &PublicKey<'_>) -> Option<usize> {
+    Some(key.rsa_modulus()?.len() * 8)
 }

@@ -1,4 +1,4 @@
-//! Whom to believe: roots, pins, a program's own verifier, or anybody.
+//! Authentication of peers: by roots, by pins, by a function of the program, or not at all.
 
 mod anchors;
 mod anybody;
@@ -42,20 +42,19 @@ use verifier::Verifier;
 
 use crate::pem::Pem;
 
-/// Which peers are believed to be who they say they are.
+/// The rule by which peers are authenticated.
 ///
-/// Cheap to clone. A client believes servers by it, a server its clients
-/// ([`ClientAuth`](crate::ClientAuth)). Whatever is chosen, a peer must prove in the handshake that
-/// it holds the key of its certificate (RFC 8446, section 4.4.3), and an RSA key has at least 2048
-/// bits.
+/// It is cheap to clone. A client uses it to authenticate servers, a server to authenticate clients
+/// ([`ClientAuth`](crate::ClientAuth)). With every rule, a peer must prove in the handshake that it holds
+/// the key of its certificate (RFC 8446, section 4.4.3), and an RSA key must have at least 2048 bits.
 ///
-/// With roots of any origin a certificate has to be in date, issued through an unbroken chain by a
-/// root that is trusted (RFC 5280, section 6), made for its use, signed without SHA-1 and by no RSA
-/// key below 2048 bits, and a server's for the very name that was connected to, by its subject
-/// alternative names (RFC 9525). At most six authorities may stand between a certificate and a root.
-/// Chains through which more than 100 ways lead are refused, because they are made to be searched for
-/// long. Whether it has been revoked is not checked, but by the verifiers of macOS, iOS, Android and
-/// Windows behind [`system`](Trust::system).
+/// With roots of any origin, a certificate must be within its validity period, issued through an unbroken
+/// chain by a trusted root (RFC 5280, section 6), made for its use, and signed without SHA-1 and with no
+/// RSA key below 2048 bits. A server's certificate must also be for the very name that was connected to, by
+/// its subject alternative names (RFC 9525). At most six authorities may stand between a certificate and a
+/// root. Chains with more than 100 possible paths are refused, because they are built to make the search
+/// take long. Revocation is not checked, except by the verifiers of macOS, iOS, Android and Windows behind
+/// [`system`](Trust::system).
 ///
 /// # Examples
 ///
@@ -69,10 +68,10 @@ use crate::pem::Pem;
 #[derive(Clone)]
 #[doc(alias = "trustManager")]
 #[doc(alias = "addTrustManager")]
-pub struct Trust(Kind);
+pub struct Trust(TrustKind);
 
 #[derive(Clone)]
-enum Kind {
+enum TrustKind {
     System,
     SystemPlus(Arc<RootCertStore>),
     Roots(Arc<RootCertStore>),
@@ -86,89 +85,89 @@ enum Kind {
 impl Trust {
     /// Trusts what the operating system trusts.
     ///
-    /// The first connection of a selector that needs the roots reads them, beside the loop; then they
-    /// are kept for as long as the selector lives. A failure is that connection's only, and the next
-    /// one reads again.
+    /// The first connection of a selector that needs the roots reads them, outside the worker's loop; then
+    /// they are kept until the selector is dropped. If reading fails, only that connection fails, and the
+    /// next one reads again.
     ///
     /// # Platform
     ///
-    /// On Linux and the BSDs the roots are files, by `SSL_CERT_FILE` and `SSL_CERT_DIR` where these
-    /// are set. A file that is missing, damaged or not readable costs its own roots only, as long as
-    /// there are others. macOS, iOS, Android and Windows are asked through their own verifiers.
+    /// On Linux and the BSDs the roots are files, found by `SSL_CERT_FILE` and `SSL_CERT_DIR` if these are
+    /// set. A file that is missing, damaged or not readable costs only its own roots, as long as there are
+    /// others. On macOS, iOS, Android and Windows the system's own verifier is used.
     pub fn system() -> Self {
-        Self(Kind::System)
+        Self(TrustKind::System)
     }
 
     /// Trusts the roots in a PEM text, and no others.
     ///
-    /// A server's own certificate may stand among them, too: it then is trusted by itself, unless
-    /// it is marked as an authority's.
+    /// A server's own certificate may be among them: it is then trusted by itself, unless it is marked as
+    /// an authority's.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput): no certificate, a malformed one, a text of another
-    /// kind, or of more than 16 MiB. The message says what was found, but never quotes it.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): no certificate, a malformed one, a text in another
+    /// format, or of more than 16 MiB. The message says what was found, but never quotes it.
     pub fn roots_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         roots::from_pem(&Pem::given("Trust::roots_pem", pem.as_ref())?)
-            .map(|roots| Self(Kind::Roots(roots)))
+            .map(|roots| Self(TrustKind::Roots(roots)))
     }
 
-    /// Trusts the roots in a PEM file, and no others. The file is read now, and blocks for that.
+    /// Trusts the roots in a PEM file, and no others. The file is read by this call, which may block.
     ///
     /// # Errors
     ///
     /// - Those of [`roots_pem`](Trust::roots_pem).
-    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and
-    ///   other errors of the system: the file cannot be read.
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied) and other
+    ///   errors of the system: the file cannot be read.
     ///
-    /// Each names the path.
+    /// Each error names the path.
     pub fn roots_pem_file(path: impl AsRef<Path>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::of_file("Trust::roots_pem_file", path.as_ref())?)?;
-        Ok(Self(Kind::Roots(roots)))
+        Ok(Self(TrustKind::Roots(roots)))
     }
 
-    /// Trusts the roots in a PEM text besides those of the system.
+    /// Trusts the roots in a PEM text in addition to those of the system.
     ///
     /// # Errors
     ///
     /// Those of [`roots_pem`](Trust::roots_pem).
     pub fn system_plus_pem(pem: impl AsRef<[u8]>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::given("Trust::system_plus_pem", pem.as_ref())?)?;
-        Ok(Self(Kind::SystemPlus(roots)))
+        Ok(Self(TrustKind::SystemPlus(roots)))
     }
 
-    /// Trusts the roots in a PEM file besides those of the system. The file is read now, and blocks
-    /// for that.
+    /// Trusts the roots in a PEM file in addition to those of the system. The file is read by this call,
+    /// which may block.
     ///
     /// # Errors
     ///
     /// Those of [`roots_pem_file`](Trust::roots_pem_file).
     pub fn system_plus_pem_file(path: impl AsRef<Path>) -> Result<Self> {
         let roots = roots::from_pem(&Pem::of_file("Trust::system_plus_pem_file", path.as_ref())?)?;
-        Ok(Self(Kind::SystemPlus(roots)))
+        Ok(Self(TrustKind::SystemPlus(roots)))
     }
 
-    /// Trusts the roots of Mozilla that were compiled in with the feature `webpki-roots`. They grow
-    /// old with the program, and vouch for servers only.
+    /// Trusts Mozilla's roots, compiled in with the feature `webpki-roots`. They are as old as the program,
+    /// and vouch for servers only.
     #[cfg(feature = "webpki-roots")]
     pub fn mozilla() -> Self {
-        Self(Kind::Mozilla)
+        Self(TrustKind::Mozilla)
     }
 
-    /// Trusts the keys with these pins, and nobody else.
+    /// Trusts the keys with these pins, and no others.
     ///
-    /// A pin is the SHA-256 of the `SubjectPublicKeyInfo` in the peer's own certificate (RFC 7469,
-    /// section 2.4): in base64, with or without the `sha256//` that curl puts before it, in
-    /// hexadecimal, or as 32 bytes. It stands for the key itself, so that nothing else of the
-    /// certificate counts: not who issued it, nor for which name, nor until when.
+    /// A pin is the SHA-256 of the `SubjectPublicKeyInfo` in the peer's own certificate (RFC 7469, section
+    /// 2.4): in base64, with or without the `sha256//` that curl writes in front of it, in hexadecimal, or
+    /// as 32 bytes. It identifies the key itself, so nothing else in the certificate counts: neither its
+    /// issuer, nor its names, nor its validity.
     ///
-    /// What a refused peer's pin would have been stands in the message. Of a certificate:
-    /// `openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst
+    /// When a peer is refused, the message contains the pin of its key. To compute the pin of a
+    /// certificate: `openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform der | openssl dgst
     /// -sha256 -binary | base64`.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput): a text is no pin, or there is none at all.
+    /// [`InvalidInput`](ErrorKind::InvalidInput): a text is not a pin, or there is none at all.
     pub fn pinned(pins: impl IntoIterator<Item = impl ToPin>) -> Result<Self> {
         let mut read = Vec::new();
         for pin in pins {
@@ -178,19 +177,19 @@ impl Trust {
             return Err(Error::new(ErrorKind::InvalidInput, "Trust::pinned")
                 .with_detail("expected at least one pin, but there is none"));
         }
-        Ok(Self(Kind::Pinned(read.into())))
+        Ok(Self(TrustKind::Pinned(read.into())))
     }
 
-    /// Trusts whom a function trusts.
+    /// Trusts the peers that a function accepts.
     ///
-    /// It sees the chain as the peer sent it, unverified, and the name that was connected to; only
-    /// the signature of the handshake is checked besides. An error that it returns refuses the
-    /// peer, and stands in the message and as the [`source`](std::error::Error::source).
+    /// The function gets the chain as the peer sent it, unverified, and the name that was connected to.
+    /// Besides, only the signature of the handshake is checked. An error that the function returns refuses
+    /// the peer; it is part of the message, and available as the [`source`](std::error::Error::source).
     ///
-    /// The function runs within the connection's handshake, under its lock and on the thread that
-    /// drives it: it must not block, and a call on any TLS connection is an error there. A resumed
-    /// session has been verified when it began, so the function is not asked again. If it panics, so
-    /// does the call that drove the handshake.
+    /// The function runs within the connection's handshake, under its lock and on the thread that drives
+    /// it: it must not block, and calls on any TLS connection return an error there. A resumed session was
+    /// verified when it began, so the function is not called again. If it panics, so does the call that
+    /// drives the handshake.
     ///
     /// # Examples
     ///
@@ -198,61 +197,61 @@ impl Trust {
     /// use forebay_tls::Trust;
     ///
     /// # let known = vec![b"a certificate in DER".to_vec()];
-    /// // Servers whose certificates were handed over by other means.
+    /// // Servers whose certificates were exchanged by other means.
     /// let trust = Trust::verifier(move |chain| match chain.certificates() {
     ///     [own, ..] if known.iter().any(|known| known == own.der()) => Ok(()),
-    ///     _ => Err(forebay_io::Error::other("nobody we know")),
+    ///     _ => Err(forebay_io::Error::other("an unknown certificate")),
     /// });
     /// # drop(trust);
     /// ```
     pub fn verifier(verify: impl Fn(&PeerChain) -> Result<()> + Send + Sync + 'static) -> Self {
-        Self(Kind::Program(Program::new(verify)))
+        Self(TrustKind::Program(Program::new(verify)))
     }
 
-    /// Trusts everybody, and so protects against nobody who can touch the connection.
+    /// Trusts every peer, which protects against no attacker who can reach the connection.
     ///
-    /// For a try in development, nothing else: [`roots_pem`](Trust::roots_pem) and
-    /// [`pinned`](Trust::pinned) cost one line more. The first peer that is accepted like this is
-    /// worth a warning on standard error.
+    /// Use it only for a quick try in development: [`roots_pem`](Trust::roots_pem) and
+    /// [`pinned`](Trust::pinned) cost one line more. The first peer that is accepted this way causes a
+    /// warning on standard error.
     pub fn dangerous_accept_any() -> Self {
-        Self(Kind::Anybody(Anybody::default()))
+        Self(TrustKind::Anybody(Anybody::default()))
     }
 }
 
 impl Trust {
-    /// Tells whether the system's roots are needed, which are read from files.
+    /// Returns `true` if the system's roots, which are read from files, are needed.
     pub(crate) fn needs_loading(&self) -> bool {
-        matches!(self.0, Kind::System | Kind::SystemPlus(_))
+        matches!(self.0, TrustKind::System | TrustKind::SystemPlus(_))
     }
 
-    /// Makes what rustls asks about servers. `system` has to be there where
-    /// [`needs_loading`](Trust::needs_loading) says so.
+    /// Makes rustls' verifier of servers. `system` must be given if [`needs_loading`](Trust::needs_loading)
+    /// returns `true`.
     ///
     /// # Errors
     ///
-    /// `Unsupported` where there is no provider that knows SHA-256, which pins need.
+    /// `Unsupported` if pins are used and the provider has no SHA-256.
     pub(crate) fn server_verifier(
         &self,
         provider: &Arc<CryptoProvider>,
         system: Option<&SystemRoots>,
     ) -> Result<Arc<dyn ServerCertVerifier>> {
         let judge: Box<dyn Judge> = match &self.0 {
-            Kind::System => Box::new(System::new(loaded(system)?, None)),
-            Kind::SystemPlus(roots) => {
+            TrustKind::System => Box::new(System::new(loaded(system)?, None)),
+            TrustKind::SystemPlus(roots) => {
                 let extra = Roots::of_servers(roots, provider)?;
                 Box::new(System::new(loaded(system)?, Some(extra)))
             }
-            Kind::Roots(roots) => Box::new(Roots::of_servers(roots, provider)?),
+            TrustKind::Roots(roots) => Box::new(Roots::of_servers(roots, provider)?),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => Box::new(Roots::of_servers(&roots::mozilla(), provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
-            Kind::Program(program) => Box::new(program.clone()),
-            Kind::Anybody(anybody) => Box::new(anybody.clone()),
+            TrustKind::Mozilla => Box::new(Roots::of_servers(&roots::mozilla(), provider)?),
+            TrustKind::Pinned(pins) => Box::new(Pins::new(pins)?),
+            TrustKind::Program(program) => Box::new(program.clone()),
+            TrustKind::Anybody(anybody) => Box::new(anybody.clone()),
         };
         Ok(Arc::new(Verifier::of_servers(judge, provider)))
     }
 
-    /// Makes what rustls asks about clients; `required` refuses those that send no certificate.
+    /// Makes rustls' verifier of clients. `required` refuses clients that send no certificate.
     ///
     /// # Errors
     ///
@@ -263,13 +262,13 @@ impl Trust {
         required: bool,
     ) -> Result<Arc<dyn ClientCertVerifier>> {
         let judge: Box<dyn Judge> = match &self.0 {
-            Kind::System | Kind::SystemPlus(_) => return Err(only_servers("the system")),
+            TrustKind::System | TrustKind::SystemPlus(_) => return Err(only_servers("the system")),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => return Err(only_servers("Mozilla")),
-            Kind::Roots(roots) => Box::new(Roots::of_clients(roots, provider)?),
-            Kind::Pinned(pins) => Box::new(Pins::new(pins)?),
-            Kind::Program(program) => Box::new(program.clone()),
-            Kind::Anybody(anybody) => Box::new(anybody.clone()),
+            TrustKind::Mozilla => return Err(only_servers("Mozilla")),
+            TrustKind::Roots(roots) => Box::new(Roots::of_clients(roots, provider)?),
+            TrustKind::Pinned(pins) => Box::new(Pins::new(pins)?),
+            TrustKind::Program(program) => Box::new(program.clone()),
+            TrustKind::Anybody(anybody) => Box::new(anybody.clone()),
         };
         Ok(Arc::new(Verifier::of_clients(judge, provider, required)))
     }
@@ -292,14 +291,14 @@ fn only_servers(whose: &str) -> Error {
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::System => f.write_str("Trust::system"),
-            Kind::SystemPlus(roots) => write!(f, "Trust::system_plus({} roots)", roots.len()),
-            Kind::Roots(roots) => write!(f, "Trust::roots({} roots)", roots.len()),
+            TrustKind::System => f.write_str("Trust::system"),
+            TrustKind::SystemPlus(roots) => write!(f, "Trust::system_plus({} roots)", roots.len()),
+            TrustKind::Roots(roots) => write!(f, "Trust::roots({} roots)", roots.len()),
             #[cfg(feature = "webpki-roots")]
-            Kind::Mozilla => f.write_str("Trust::mozilla"),
-            Kind::Pinned(pins) => write!(f, "Trust::pinned({} pins)", pins.len()),
-            Kind::Program(_) => f.write_str("Trust::verifier"),
-            Kind::Anybody(_) => f.write_str("Trust::dangerous_accept_any"),
+            TrustKind::Mozilla => f.write_str("Trust::mozilla"),
+            TrustKind::Pinned(pins) => write!(f, "Trust::pinned({} pins)", pins.len()),
+            TrustKind::Program(_) => f.write_str("Trust::verifier"),
+            TrustKind::Anybody(_) => f.write_str("Trust::dangerous_accept_any"),
         }
     }
 }

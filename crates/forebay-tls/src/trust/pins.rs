@@ -1,4 +1,4 @@
-//! Pins: the SHA-256 of a public key, and peers believed by it.
+//! Pins: the SHA-256 of public keys, by which peers are authenticated.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use rustls::server::ParsedCertificate;
 use super::chain::Presented;
 use super::explain;
 use super::judge::{Judge, Refused};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::provider::sha256;
 
 /// The SHA-256 of a `SubjectPublicKeyInfo` (RFC 7469, section 2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
 
-/// What can be a pin for [`Trust::pinned`](crate::Trust::pinned): text in base64 or hexadecimal, or
+/// A value that can be a pin for [`Trust::pinned`](crate::Trust::pinned): text in base64 or hexadecimal, or
 /// the 32 bytes.
 ///
-/// Implemented for `&str`, `String`, `&String` and `[u8; 32]`; not to be implemented elsewhere.
+/// Implemented for `&str`, `String`, `&String` and `[u8; 32]`. It cannot be implemented elsewhere.
 pub trait ToPin: sealed::ToPin {}
 
 impl<T: sealed::ToPin> ToPin for T {}
@@ -32,11 +32,11 @@ mod sealed {
     use super::Pin;
 
     pub trait ToPin {
-        /// Reads the pin.
+        /// Parses the pin.
         ///
         /// # Errors
         ///
-        /// `InvalidInput` where the text is none.
+        /// `InvalidInput` if the text is not a pin.
         fn to_pin(self) -> Result<Pin>;
     }
 
@@ -73,7 +73,7 @@ impl Pin {
         bytes.map(Self).ok_or_else(|| {
             Error::new(ErrorKind::InvalidInput, "Trust::pinned").with_detail(format!(
                 "expected the SHA-256 of a public key in base64 (44 characters) or hexadecimal \
-                 (64), but a text of {} characters came that is neither",
+                 (64), but received a text of {} characters that is neither",
                 digits.len()
             ))
         })
@@ -100,7 +100,7 @@ impl fmt::Display for Pin {
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// 43 digits and one `=`, the form of 32 bytes (RFC 4648, section 4).
+/// Decodes 43 digits and one `=`, the form of 32 bytes (RFC 4648, section 4).
 fn from_base64(digits: &[u8]) -> Option<[u8; 32]> {
     let digits = digits.strip_suffix(b"=").filter(|digits| digits.len() == 43)?;
     let mut bytes = [0; 32];
@@ -115,7 +115,7 @@ fn from_base64(digits: &[u8]) -> Option<[u8; 32]> {
             at += 1;
         }
     }
-    // The two bits that are left over have to be zero, or two texts would be one pin.
+    // The two remaining bits must be zero, or several texts would be the same pin.
     (bits & ((1 << held) - 1) == 0).then_some(bytes)
 }
 
@@ -123,7 +123,7 @@ fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
         let text = str::from_utf8(pair).ok()?;
-        // The parser of numbers takes a sign, too.
+        // The number parser accepts a sign, too.
         if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }
@@ -132,7 +132,7 @@ fn from_hex(digits: &[u8]) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Believes who holds one of the pinned keys.
+/// Accepts peers that hold one of the pinned keys.
 pub(super) struct Pins {
     pins: Arc<[Pin]>,
     sha256: &'static dyn Hash,
@@ -143,8 +143,9 @@ impl Pins {
         Ok(Self { pins: pins.clone(), sha256: sha256()? })
     }
 
-    /// The key is read by what reads it to check the handshake's signature, so that no other can
-    /// stand in a certificate that two parsers understand differently.
+    /// Returns the pin of the peer's key. The key is read with the parser that also reads it to check the
+    /// handshake's signature, so that a certificate that two parsers understand differently cannot pass
+    /// with another key.
     fn pin_of(&self, presented: &Presented<'_>) -> std::result::Result<Pin, rustls::Error> {
         let certificate = ParsedCertificate::try_from(presented.end_entity)?;
         let hash = self.sha256.hash(&certificate.subject_public_key_info());
@@ -177,7 +178,7 @@ impl Pins {
         Refusal {
             fault: TlsFault::PinMismatch,
             detail: format!(
-                "expected a {} with {which}, but came one with {pin}; if its key was changed on \
+                "expected a {} with {which}, but received one with {pin}; if its key was changed on \
                  purpose, pin that with Trust::pinned",
                 presented.role
             ),
@@ -198,7 +199,7 @@ mod tests {
 
     use super::sealed::ToPin;
 
-    /// The SHA-256 of nothing, as everybody's tools print it.
+    /// The SHA-256 of the empty text, as the usual tools print it.
     const HEX: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const BASE64: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 

@@ -8,12 +8,11 @@ use rustls::CertificateError;
 
 use super::chain::{Presented, Role};
 use super::judge::{Judge, Refused};
+use crate::callback_facts::Refusal;
 use crate::info::PeerCertificate;
-use crate::notes::Refusal;
 
-/// The chain that a peer presents to [`Trust::verifier`](crate::Trust::verifier), which has an
-/// example. Nothing of it has been verified, but that an RSA key of its first certificate has at least
-/// 2048 bits.
+/// The chain that a peer presents to [`Trust::verifier`](crate::Trust::verifier), which has an example.
+/// Nothing in it has been verified, except that an RSA key in its first certificate has at least 2048 bits.
 #[derive(Debug)]
 pub struct PeerChain {
     certificates: Vec<PeerCertificate>,
@@ -21,8 +20,8 @@ pub struct PeerChain {
 }
 
 impl PeerChain {
-    /// Returns the certificates as they were sent; the first is the peer's own (RFC 8446, section
-    /// 4.4.2). There is at least one.
+    /// Returns the certificates as they were sent. The first is the peer's own (RFC 8446, section 4.4.2);
+    /// there is at least one.
     pub fn certificates(&self) -> &[PeerCertificate] {
         &self.certificates
     }
@@ -35,7 +34,7 @@ impl PeerChain {
 
 type Function = dyn Fn(&PeerChain) -> Result<()> + Send + Sync;
 
-/// A function of the program's that decides.
+/// The program's function, which decides.
 #[derive(Clone)]
 pub(super) struct Program(Arc<Function>);
 

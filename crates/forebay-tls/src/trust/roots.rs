@@ -1,4 +1,4 @@
-//! Roots from PEM, and whom they vouch for.
+//! Roots from PEM, and the peers that they vouch for.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use super::explain;
 use super::judge::{Judge, Refused};
 use crate::pem::{self, Pem};
 
-/// What the names of authorities may take of a request for a certificate: half of what rustls can
-/// write there without making a message that nobody can read.
+/// The limit for the names of authorities in a request for a certificate: half of what rustls can write
+/// there without making a message that no peer can read.
 const HINTS_BYTES_MAX: usize = 32 * 1024;
 
-/// Believes whom these roots vouch for.
+/// Accepts peers that these roots vouch for.
 #[derive(Debug)]
 pub(super) struct Roots {
     roots: Arc<RootCertStore>,
@@ -47,7 +47,7 @@ impl Roots {
     ) -> Result<Self> {
         let mut builder =
             WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-        // Each has its length before it.
+        // Each name has its length of two bytes in front of it.
         let hints_bytes: usize = roots.subjects().iter().map(|name| name.as_ref().len() + 2).sum();
         if hints_bytes > HINTS_BYTES_MAX {
             builder = builder.clear_root_hint_subjects();
@@ -74,7 +74,8 @@ impl Roots {
             (Inner::Clients(verifier), Role::Client) => {
                 verifier.verify_client_cert(end_entity, intermediates, now).map(|_| ())
             }
-            // A verifier of the other side cannot be asked, and nobody is believed unasked.
+            // A verifier for the other side cannot be used, and a peer that was not verified is not
+            // accepted.
             _ => Err(rustls::CertificateError::UnknownIssuer.into()),
         }
     }

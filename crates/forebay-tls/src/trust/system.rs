@@ -1,4 +1,4 @@
-//! What the operating system trusts, and roots of one's own besides.
+//! The roots that the operating system trusts, and a program's own in addition.
 
 #[cfg(all(unix, not(target_os = "android"), not(target_vendor = "apple")))]
 mod files;
@@ -26,15 +26,15 @@ impl SystemRoots {
     ///
     /// # Errors
     ///
-    /// - `NotFound` where the system has none.
-    /// - `Exhausted` where there was no descriptor or no memory to read all of them. A part of the
-    ///   roots is not taken for the whole: peers would be refused for what is a matter of ours.
+    /// - `NotFound` if the system has none.
+    /// - `Exhausted` if there was no descriptor or no memory to read all of them. Some of the roots are not
+    ///   used in place of all: peers would be refused because of a local problem.
     pub(crate) fn load(provider: &Arc<CryptoProvider>) -> Result<Self> {
         verifier(provider).map(Self)
     }
 }
 
-/// The verifier of the operating system, which finds its roots by itself.
+/// Returns the verifier of the operating system, which finds its roots by itself.
 #[cfg(not(all(unix, not(target_os = "android"), not(target_vendor = "apple"))))]
 fn verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     use forebay_io::{Error, ErrorKind};
@@ -50,10 +50,10 @@ fn verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier
     }
 }
 
-/// Believes whom the system believes, or whom the extra roots vouch for.
+/// Accepts peers that the system accepts, or that the extra roots vouch for.
 ///
-/// A chain ends in one root, so that trusting two sets is to be believed by either; this way the
-/// system's are loaded once for every config.
+/// A chain ends in one root, so trusting two sets of roots means accepting what either of them accepts.
+/// This way the system's roots are loaded once for all configurations.
 #[derive(Debug)]
 pub(super) struct System {
     system: SystemRoots,
@@ -90,8 +90,8 @@ impl Judge for System {
                     error: rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer),
                     ..
                 }) => {}
-                // What is wrong with a chain of one's own roots is the better answer, should the
-                // system not believe it.
+                // If the system does not accept the peer either, a fault of a chain from the program's own
+                // roots explains more.
                 Err(refused) => return self.ask_system(presented).or(Err(refused)),
                 Ok(()) => return Ok(()),
             }

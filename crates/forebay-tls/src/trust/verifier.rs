@@ -1,4 +1,4 @@
-//! What rustls asks: a judge of ours, and the provider's word on signatures.
+//! Implements rustls' verifiers, by a [`Judge`] and the provider's check of signatures.
 
 use std::sync::Arc;
 
@@ -13,30 +13,30 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use super::chain::{Presented, Role};
 use super::explain;
 use super::judge::{Judge, Refused};
-use crate::notes::note_refusal;
+use crate::callback_facts::note_refusal;
 
-/// A judge in the clothes that rustls knows, for servers and for clients.
+/// Adapts a [`Judge`] to rustls' certificate verifiers, for servers and for clients.
 ///
-/// rustls' errors carry no certificate, so what a person needs to know is put together here, where
-/// the chain, the name and the time are at hand, and left in the notes. The error itself is passed
-/// on, so that rustls sends the alert that belongs to it.
+/// rustls' errors carry no certificate. So the explanation is put together here, where the chain, the name
+/// and the time are known, and left in the notes. The error itself is passed on, so that rustls sends the
+/// alert that belongs to it.
 #[derive(Debug)]
 pub(super) struct Verifier {
     judge: Box<dyn Judge>,
     algorithms: WebPkiSupportedAlgorithms,
-    /// Whose signatures are checked, where the name is not at hand.
+    /// The owner of the signatures that are checked; the name is not known there.
     peer: Role<'static>,
     required: bool,
 }
 
 impl Verifier {
-    /// Makes one for servers, which always send a certificate.
+    /// Makes a verifier of servers, which always send a certificate.
     pub(super) fn of_servers(judge: Box<dyn Judge>, provider: &Arc<CryptoProvider>) -> Self {
         let algorithms = provider.signature_verification_algorithms;
         Self { judge, algorithms, peer: Role::SomeServer, required: true }
     }
 
-    /// Makes one for clients; `required` refuses those that send no certificate.
+    /// Makes a verifier of clients. `required` refuses clients that send no certificate.
     pub(super) fn of_clients(
         judge: Box<dyn Judge>,
         provider: &Arc<CryptoProvider>,
@@ -61,7 +61,7 @@ impl Verifier {
         self.judge.judge(presented)
     }
 
-    /// Says why a signature of the handshake does not count.
+    /// Records why a signature of the handshake was refused.
     fn explained(
         &self,
         checked: Result<HandshakeSignatureValid, Error>,
@@ -114,7 +114,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Signatures are checked like a server's; `peer` says whose they are.
+/// Signatures are checked as a server's are; `peer` is the side that made them.
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.required

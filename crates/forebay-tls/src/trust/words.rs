@@ -1,18 +1,17 @@
 //! Parts of certificates as words of a sentence.
 
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::{GeneralName, GeneralSubtree};
-use x509_parser::x509::AlgorithmIdentifier;
+use der::oid::ObjectIdentifier;
 
 use crate::info::name_text;
 use crate::text::{NAME_MAX, clean, list};
+use crate::x509::{CLIENT_AUTHENTICATION, Certificate, GeneralName, SERVER_AUTHENTICATION, dotted};
 
-/// So many purposes or rules stand in a message.
+/// The largest number of purposes or rules that a message names.
 const SHOWN: usize = 8;
 
-/// A certificate, by its subject, or by its first name where it has none.
-pub(super) fn who(certificate: &X509Certificate<'_>) -> String {
-    let subject = clean(&certificate.subject().to_string(), NAME_MAX);
+/// Names a certificate by its subject, or by its first name if the subject is empty.
+pub(super) fn who(certificate: &Certificate<'_>) -> String {
+    let subject = clean(&certificate.subject.to_string(), NAME_MAX);
     if !subject.is_empty() {
         return format!("the certificate of {subject}");
     }
@@ -20,38 +19,43 @@ pub(super) fn who(certificate: &X509Certificate<'_>) -> String {
         Some(name) => format!("the certificate of {name}"),
         None => format!(
             "the certificate with the serial number {}",
-            clean(&certificate.raw_serial_as_string(), NAME_MAX)
+            clean(&certificate.serial(), NAME_MAX)
         ),
     }
 }
 
-/// What a certificate is made for, by its extended key usage.
-pub(super) fn purposes(certificate: &X509Certificate<'_>) -> String {
-    let Ok(Some(usage)) = certificate.extended_key_usage() else {
+/// Purposes (RFC 5280, section 4.2.1.12) as words, in the order in which a message names them.
+const PURPOSES: [(ObjectIdentifier, &str); 7] = [
+    (SERVER_AUTHENTICATION, "server authentication"),
+    (CLIENT_AUTHENTICATION, "client authentication"),
+    (ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3"), "code signing"),
+    (ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.4"), "e-mail"),
+    (ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.8"), "time stamping"),
+    (ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.9"), "OCSP"),
+    (ObjectIdentifier::new_unwrap("2.5.29.37.0"), "any use (which does not count)"),
+];
+
+/// Lists the purposes of a certificate, from its extended key usage.
+pub(super) fn purposes(certificate: &Certificate<'_>) -> String {
+    let Some(mut usage) = certificate.purposes() else {
         return "every use".to_owned();
     };
-    let usage = usage.value;
-    let mut purposes: Vec<String> = [
-        (usage.server_auth, "server authentication"),
-        (usage.client_auth, "client authentication"),
-        (usage.code_signing, "code signing"),
-        (usage.email_protection, "e-mail"),
-        (usage.time_stamping, "time stamping"),
-        (usage.ocsp_signing, "OCSP"),
-        (usage.any, "any use (which does not count)"),
-    ]
-    .iter()
-    .filter(|(is_set, _)| *is_set)
-    .map(|(_, name)| (*name).to_owned())
-    .collect();
-    purposes.extend(usage.other.iter().map(|oid| clean(&oid.to_id_string(), NAME_MAX)));
+    let mut purposes = Vec::new();
+    for (purpose, name) in PURPOSES {
+        let count = usage.len();
+        usage.retain(|oid| *oid != purpose.as_bytes());
+        if usage.len() < count {
+            purposes.push(name.to_owned());
+        }
+    }
+    purposes.extend(usage.iter().map(|oid| clean(&dotted(oid), NAME_MAX)));
     match purposes.as_slice() {
         [] => "nothing".to_owned(),
         purposes => list(purposes, SHOWN),
     }
 }
 
-/// Digests that can be forged, by the signature algorithms that use them.
+/// Signature algorithms with a digest that can be forged.
 const WEAK: [(&str, &str); 7] = [
     ("1.2.840.113549.1.1.2", "MD2 and RSA"),
     ("1.2.840.113549.1.1.3", "MD4 and RSA"),
@@ -62,46 +66,46 @@ const WEAK: [(&str, &str); 7] = [
     ("1.2.840.10040.4.3", "SHA-1 and DSA"),
 ];
 
-pub(super) fn is_weak(algorithm: &AlgorithmIdentifier<'_>) -> bool {
-    let oid = algorithm.algorithm.to_id_string();
+pub(super) fn is_weak(certificate: &Certificate<'_>) -> bool {
+    let oid = dotted(certificate.signature_algorithm);
     WEAK.iter().any(|(weak, _)| *weak == oid)
 }
 
-/// How a certificate is signed.
-pub(super) fn algorithm(certificate: &X509Certificate<'_>) -> String {
-    let oid = certificate.signature_algorithm.algorithm.to_id_string();
+/// Names the signature algorithm of a certificate.
+pub(super) fn algorithm(certificate: &Certificate<'_>) -> String {
+    let oid = dotted(certificate.signature_algorithm);
     match WEAK.iter().find(|(weak, _)| *weak == oid) {
         Some((_, name)) => (*name).to_owned(),
         None => format!("algorithm {}", clean(&oid, NAME_MAX)),
     }
 }
 
-/// For which names an authority may vouch, where that is limited.
-pub(super) fn constraints(authority: &X509Certificate<'_>) -> Option<String> {
-    let limits = authority.name_constraints().ok()??.value;
+/// Lists the names that an authority may vouch for, if they are limited.
+pub(super) fn constraints(authority: &Certificate<'_>) -> Option<String> {
+    let limits = authority.name_constraints()?;
     let mut rules = Vec::new();
-    if let Some(permitted) = &limits.permitted_subtrees {
+    if let Some(permitted) = &limits.permitted {
         rules.push(format!("only for {}", subtrees(permitted)));
     }
-    if let Some(excluded) = &limits.excluded_subtrees {
+    if let Some(excluded) = &limits.excluded {
         rules.push(format!("not for {}", subtrees(excluded)));
     }
-    let subject = clean(&authority.subject().to_string(), NAME_MAX);
+    let subject = clean(&authority.subject.to_string(), NAME_MAX);
     Some(format!("{subject} may vouch {}", list(&rules, SHOWN)))
 }
 
-fn subtrees(trees: &[GeneralSubtree<'_>]) -> String {
-    let names: Vec<String> = trees.iter().map(|tree| subtree(&tree.base)).collect();
+fn subtrees(trees: &[GeneralName<'_>]) -> String {
+    let names: Vec<String> = trees.iter().map(subtree).collect();
     list(&names, SHOWN)
 }
 
-/// Limits on addresses are an address and a mask.
+/// Formats one limit. A limit on addresses consists of an address and a mask.
 fn subtree(name: &GeneralName<'_>) -> String {
     match name {
-        GeneralName::IPAddress(bytes) if bytes.len() == 8 || bytes.len() == 32 => {
+        GeneralName::Address(bytes) if bytes.len() == 8 || bytes.len() == 32 => {
             let (address, mask) = bytes.split_at(bytes.len() / 2);
             let [address, mask] =
-                [address, mask].map(|half| name_text(&GeneralName::IPAddress(half)));
+                [address, mask].map(|half| name_text(&GeneralName::Address(half)));
             format!("{address}/{mask}")
         }
         name => name_text(name),

@@ -1,17 +1,16 @@
-//! Where readiness comes from.
+//! The source of readiness.
 //!
-//! A socket does not know who watches its descriptor. At its first wait it asks a [`Host`] to watch
-//! it, and keeps the [`Ready`] it gets: the host of the thread it is on, where another runtime has
-//! one (in a later release tokio's reactor), else the worker of its selector. The worker of another
-//! selector is none: it would stop with that one.
+//! A socket does not know what watches its descriptor. At its first wait it asks a [`Host`] to watch it,
+//! and keeps the [`Ready`] it gets. That is the host of the current thread if another runtime provides one
+//! (in a later release tokio's reactor), and the worker of its own selector otherwise. The worker of
+//! another selector is not used: it would stop together with that selector.
 
 #[cfg(test)]
 mod plain;
 mod readiness;
-mod slot;
+pub(crate) mod slot;
 #[cfg(test)]
 mod tests;
-mod worker;
 
 use std::cell::RefCell;
 use std::io;
@@ -19,12 +18,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
 pub(crate) use self::readiness::{Direction, Hangup, Progress};
-pub(crate) use self::worker::Slots;
 
 /// A watched descriptor. One task at a time waits in each direction.
 pub(crate) trait Ready: Send + Sync + WakeUp {
@@ -36,13 +34,13 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
         call: &mut dyn FnMut() -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>>;
 
-    /// Tells how far the connection has ended once that differs from what is `known`, and keeps the
-    /// waker until then. One waits for this at a time.
+    /// Reports how far the connection has ended once that differs from `known`, and keeps the waker until
+    /// then. Only one task at a time may wait for this.
     fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup>;
 
-    /// Has whoever waits look again, and try the call again: something changed that the kernel does
-    /// not report. They are woken once the caller holds no lock.
-    fn wake(&self, after: &mut Afterwards);
+    /// Makes all waits try their calls again, because something has changed that the kernel does not
+    /// report. They are woken once the caller holds no lock.
+    fn wake(&self, after: &mut WakeList);
 }
 
 /// Something that can watch descriptors.
@@ -51,10 +49,10 @@ pub(crate) trait Host: Send + Sync {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>>;
 }
 
-/// A closing selector wakes what another host watches for it.
+/// Lets a closing selector wake waits that another host watches.
 impl<T: Ready> WakeUp for T {
     fn wake_up(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake(&mut after);
         after.run();
     }
@@ -64,7 +62,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
 }
 
-/// The host of the current thread, if it has one.
+/// Returns the host of the current thread, if it has one.
 pub(crate) fn current() -> Option<Arc<dyn Host>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }

@@ -1,9 +1,9 @@
 //! A second host, for tests: a plain thread that polls.
 //!
-//! It is as unlike a worker as a host can be. It knows no turns, no edges and no ticks: every wait
-//! tries its call, and one that got `EAGAIN` leaves a waker and has the thread poll for it, by level
-//! (`poll(2)`). A level that is there already is reported at once, so no event falls between the
-//! call and the wait.
+//! It differs from a worker in everything: it has no turns, no edge-triggered events and no ticks. Every
+//! wait tries its call; a wait that got `EAGAIN` leaves a waker, and the thread polls for it,
+//! level-triggered (`poll(2)`). A level that is there already is reported at once, so no event is lost
+//! between the call and the wait.
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
@@ -23,7 +23,7 @@ use super::{Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
-/// A thread that polls for whoever entered this host. It ends when the host is dropped.
+/// A thread that polls for the threads that entered this host. It ends when the host is dropped.
 pub(super) struct Plain {
     watch: Arc<Watch>,
     thread: Option<JoinHandle<()>>,
@@ -46,12 +46,12 @@ impl Plain {
         Ok(Self { watch, thread: Some(thread) })
     }
 
-    /// Descriptors watched.
+    /// Returns the number of watched descriptors.
     pub(super) fn watched(&self) -> usize {
         lock(&self.watch.slots).len()
     }
 
-    /// Waits ended by the polling thread so far.
+    /// Returns the number of waits that the polling thread has ended.
     pub(super) fn wakes(&self) -> u64 {
         self.watch.wakes.load(Ordering::Relaxed)
     }
@@ -70,10 +70,11 @@ impl Drop for Plain {
 impl Host for Plain {
     fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let slot = Arc::new(Slot {
-            reader: Side::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
-            writer: Side::new(fd, epoll::EventFlags::OUT)?,
-            // By edge, unlike the others: the end of one direction stays, and the other is awaited.
-            watcher: Side::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
+            reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
+            writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
+            // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
+            // end is awaited.
+            watcher: PlainSide::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
             ended: Mutex::default(),
         });
         let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
@@ -83,9 +84,9 @@ impl Host for Plain {
 
 struct Watch {
     slots: Mutex<Slab<Arc<Slot>>>,
-    /// One byte ends the thread's poll.
+    /// A byte in this pipe ends the thread's poll.
     bell: PipeWriter,
-    /// A byte is on its way, so no second one is needed; cleared before the slots are looked at.
+    /// A byte has been written, so no second one is needed. Cleared before the slots are examined.
     rung: AtomicBool,
     stopped: AtomicBool,
     wakes: AtomicU64,
@@ -124,7 +125,7 @@ impl Watch {
         }
     }
 
-    /// The sides that somebody waits for.
+    /// Returns the sides that a task waits for.
     fn waiting(&self) -> Vec<(Arc<Slot>, Awaited)> {
         let slots = lock(&self.slots);
         let sides = slots.iter().flat_map(|(_, slot)| {
@@ -135,7 +136,7 @@ impl Watch {
     }
 }
 
-/// What is waited for.
+/// The kind of a wait.
 #[derive(Debug, Clone, Copy)]
 enum Awaited {
     Reading,
@@ -153,14 +154,14 @@ impl From<Direction> for Awaited {
 }
 
 struct Slot {
-    reader: Side,
-    writer: Side,
-    watcher: Side,
+    reader: PlainSide,
+    writer: PlainSide,
+    watcher: PlainSide,
     ended: Mutex<Hangup>,
 }
 
 impl Slot {
-    fn side(&self, awaited: Awaited) -> &Side {
+    fn side(&self, awaited: Awaited) -> &PlainSide {
         match awaited {
             Awaited::Reading => &self.reader,
             Awaited::Writing => &self.writer,
@@ -169,17 +170,17 @@ impl Slot {
     }
 }
 
-/// One direction of a descriptor, as something that this thread can poll for.
+/// One direction of a descriptor, in a form that the thread can poll for.
 ///
-/// A descriptor that was lent cannot be polled for by another thread; a duplicate could, but would
-/// keep the connection open when the original is closed. So it is put alone into an epoll instance,
-/// which forgets it by itself then (`epoll(7)`), and that instance is polled for.
-struct Side {
+/// Another thread cannot poll for a borrowed descriptor. It could poll for a duplicate, but that would keep
+/// the connection open when the original is closed. So the descriptor is put alone into an epoll instance,
+/// which forgets it on close (`epoll(7)`), and that instance is polled.
+struct PlainSide {
     level: OwnedFd,
     waiter: Mutex<Option<Waker>>,
 }
 
-impl Side {
+impl PlainSide {
     fn new(fd: BorrowedFd<'_>, flags: epoll::EventFlags) -> io::Result<Self> {
         let level = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&level, fd, epoll::EventData::new_u64(0), flags)?;
@@ -194,7 +195,8 @@ impl Side {
         lock(&self.waiter).take()
     }
 
-    /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
+    /// Keeps the waker. It is cloned before the lock is taken, and the replaced one dropped after it is
+    /// released.
     fn keep(&self, waker: &Waker) {
         let clone = waker.clone();
         let replaced = lock(&self.waiter).replace(clone);
@@ -202,7 +204,7 @@ impl Side {
     }
 }
 
-impl AsFd for Side {
+impl AsFd for PlainSide {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.level.as_fd()
     }
@@ -228,7 +230,7 @@ impl Ready for PlainReady {
         }
         self.slot.side(direction.into()).keep(cx.waker());
         self.watch.ring();
-        // A `wake` between the call and the keeping of the waker is no level, and found nobody.
+        // A `wake` between the call and keeping the waker is not a level, and has found no waker.
         match uninterrupted(call) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             done => Poll::Ready(done),
@@ -256,7 +258,7 @@ impl Ready for PlainReady {
         if *ended == known { Poll::Pending } else { Poll::Ready(*ended) }
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         for side in [&self.slot.reader, &self.slot.writer, &self.slot.watcher] {
             if let Some(waker) = side.take() {
                 after.wake(waker);

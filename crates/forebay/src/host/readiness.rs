@@ -1,4 +1,4 @@
-//! The words of a wait, which every host speaks.
+//! The terms of a wait, which all hosts use.
 
 /// The direction of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,16 +14,16 @@ pub(crate) enum Direction {
 pub(crate) struct Progress {
     /// Bytes moved.
     pub(crate) count: usize,
-    /// The kernel has no more for now: it moved less than it was offered, on a kind of descriptor
-    /// where that says so, or a listener's backlog is empty.
+    /// The kernel has no more for now: the call moved less than it was offered, on a kind of descriptor for
+    /// which this means so, or a listener's backlog is empty.
     pub(crate) drained: bool,
 }
 
-/// How far a connection has ended, as the system told.
+/// The parts of a connection that have ended, as reported by the system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hangup {
     /// The peer's end mark has arrived, perhaps behind bytes that were not read yet.
     pub(crate) read_closed: bool,
-    /// There is an error to be asked for.
+    /// There is a socket error to be fetched.
     pub(crate) error: bool,
 }

@@ -1,13 +1,13 @@
 //! The readiness of one descriptor: flags, a tick, and the wakers of its waits.
 //!
-//! The rules, each of which has a test that hangs without it:
+//! The rules (for each, a test hangs without it):
 //!
-//! - The closed and error flags stay set forever: a hang-up is reported once, but the calls that must
-//!   see it come later.
-//! - A short receive clears readiness only on TCP, and only while none of those flags is set and no
-//!   urgent data was seen: behind each of them there is more to learn. An accept clears it when it
-//!   has taken the last of the backlog. Otherwise only `EAGAIN` clears.
-//! - A tick, counted up by every event, guards against clearing what a newer event set.
+//! - The closed and error flags stay set forever: a hang-up is reported once, but the calls that must see
+//!   it come later.
+//! - A short receive clears readiness only on TCP, and only if none of those flags is set and no urgent
+//!   data was seen; otherwise more calls are needed to learn what is left. An accept clears it when it has
+//!   taken the last connection of the backlog. In all other cases only `EAGAIN` clears it.
+//! - A tick, incremented by every event, prevents clearing what a newer event has set.
 //!
 //! `models/tests/registration.rs` runs this source in every order of the threads.
 
@@ -20,15 +20,15 @@ use crate::lock::lock;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-pub(super) const READABLE: usize = 1;
-pub(super) const WRITABLE: usize = 1 << 1;
-pub(super) const READ_CLOSED: usize = 1 << 2;
-pub(super) const WRITE_CLOSED: usize = 1 << 3;
-pub(super) const ERROR: usize = 1 << 4;
-pub(super) const URGENT: usize = 1 << 5;
+pub(crate) const READABLE: usize = 1;
+pub(crate) const WRITABLE: usize = 1 << 1;
+pub(crate) const READ_CLOSED: usize = 1 << 2;
+pub(crate) const WRITE_CLOSED: usize = 1 << 3;
+pub(crate) const ERROR: usize = 1 << 4;
+pub(crate) const URGENT: usize = 1 << 5;
 const TICK: usize = 1 << 6;
 
-/// Flags under which a short receive says nothing about what is left.
+/// The flags with which a short receive does not mean that the kernel is empty.
 const MORE_TO_LEARN: usize = READ_CLOSED | WRITE_CLOSED | ERROR | URGENT;
 
 impl Direction {
@@ -50,21 +50,22 @@ impl Direction {
 /// The readiness of one descriptor, and the wakers that wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
-    /// Flags, and above them the tick. Written with release after the event was received, read
-    /// with acquire before the system call that relies on it.
+    /// The flags, and above them the tick. Written with release after an event was received, and read with
+    /// acquire before the system call that relies on it.
     state: AtomicUsize,
     reader: Mutex<Option<Waker>>,
     writer: Mutex<Option<Waker>>,
-    /// Waits for the end, without reading or writing.
+    /// A wait for the end, without reading or writing.
     watcher: Mutex<Option<Waker>>,
-    /// A wait to write may have begun. Set before the tick is looked at again, and looked at after the
-    /// tick was counted up, all four sequentially consistent: one of the two sees the other.
+    /// A wait to write may have begun. It is set before the tick is read again, and read after the tick was
+    /// incremented; all four are sequentially consistent, so at least one of the two threads sees the
+    /// other's step.
     writer_waits: AtomicBool,
 }
 
 impl Slot {
-    /// Nothing is known yet. Until the first event tells, the descriptor is taken for one that can be
-    /// written to, which most can: the first write need not wait for the event.
+    /// Makes a slot about which nothing is known yet. Until the first event, the descriptor counts as
+    /// writable, which most are, so that the first write need not wait for the event.
     pub(crate) fn new() -> Self {
         Self { state: AtomicUsize::new(WRITABLE), ..Self::default() }
     }
@@ -84,8 +85,8 @@ impl Slot {
                 return Poll::Ready(done);
             }
             self.keep(direction, cx.waker());
-            // An event between the attempt and the keeping of the waker has counted up the tick. A
-            // flag that is set forever but brought EAGAIN has not: then only a new event helps.
+            // An event between the attempt and keeping the waker has incremented the tick. If a flag that
+            // stays set forever brought `EAGAIN`, the tick is the same, and only a new event helps.
             let now = self.state.load(Ordering::SeqCst);
             if now / TICK == seen / TICK {
                 return Poll::Pending;
@@ -94,25 +95,25 @@ impl Slot {
         }
     }
 
-    /// Tells how far the connection has ended once that differs from what is `known`, and keeps the
-    /// waker until then.
+    /// Reports how far the connection has ended once that differs from `known`, and keeps the waker until
+    /// then.
     pub(crate) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
         let clone = cx.waker().clone();
         let replaced = lock(&self.watcher).replace(clone);
         drop(replaced);
-        // Looked at after the waker is kept: `note` sets a flag before it looks for the waker.
+        // Read after the waker is kept, because `note` sets a flag before it looks for the waker.
         let state = self.state.load(Ordering::SeqCst);
         let now = Hangup { read_closed: state & READ_CLOSED != 0, error: state & ERROR != 0 };
         if now == known { Poll::Pending } else { Poll::Ready(now) }
     }
 
-    /// Takes out all wakers, and has each wait try its call again.
+    /// Takes all wakers, and makes each wait try its call again.
     pub(crate) fn take_all(&self, woken: &mut Vec<Waker>) {
         self.note(READABLE | WRITABLE, woken);
         woken.extend(lock(&self.watcher).take());
     }
 
-    /// Notes flags that an event has set, and takes out the wakers of the waits that they concern.
+    /// Sets the flags of an event, and takes the wakers of the waits that they concern.
     pub(crate) fn note(&self, flags: usize, woken: &mut Vec<Waker>) {
         let mut state = self.state.load(Ordering::Relaxed);
         while let Err(now) = self.state.compare_exchange_weak(
@@ -133,7 +134,7 @@ impl Slot {
         }
     }
 
-    /// Runs the call once and clears readiness by the rules above.
+    /// Runs the call once, and clears readiness by the rules above.
     fn attempt(
         &self,
         direction: Direction,
@@ -155,8 +156,8 @@ impl Slot {
         }
     }
 
-    /// Every event says that the descriptor can be written to, and hardly any wait is for that: a
-    /// flag saves the lock.
+    /// Returns `false` if certainly no task waits. Every event reports that the descriptor is writable, and
+    /// hardly any wait is for that, so a flag saves taking the lock.
     fn may_wait(&self, direction: Direction) -> bool {
         direction == Direction::Read || self.writer_waits.load(Ordering::SeqCst)
     }
@@ -176,7 +177,8 @@ impl Slot {
         woken.extend(kept.take());
     }
 
-    /// Keeps the waker; cloned before, and the one it replaces dropped after, the lock is held.
+    /// Keeps the waker. It is cloned before the lock is taken, and the one not needed dropped after it is
+    /// released.
     fn keep(&self, direction: Direction, waker: &Waker) {
         let clone = waker.clone();
         let mut kept = lock(self.waiter(direction));
@@ -191,7 +193,7 @@ impl Slot {
         drop(unneeded);
     }
 
-    /// Forgets that the direction was ready, unless an event has come since `seen`.
+    /// Clears the direction's readiness, unless an event has come since `seen`.
     fn clear(&self, direction: Direction, seen: usize) {
         let mut state = self.state.load(Ordering::Acquire);
         while state / TICK == seen / TICK {

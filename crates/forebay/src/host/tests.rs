@@ -1,4 +1,4 @@
-//! The seam holds: sockets on a host that is nothing like a worker.
+//! Sockets on a host that is nothing like a worker.
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
@@ -16,7 +16,7 @@ use super::plain::Plain;
 use super::{Host, Ready, enter};
 use crate::{CloseReason, Connection, Result, SelectorManager, ServerSocket};
 
-/// How long anything here may take before it counts as hanging.
+/// The time after which a test counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a test on a thread of its own and fails if it hangs.
@@ -60,7 +60,7 @@ async fn connected(selector: &SelectorManager) -> Result<(Connection, Connection
     Ok((client?.connection()?, accepted?.connection()?, server))
 }
 
-/// The same over a Unix socket, whose path is gone by the time this returns.
+/// Runs the test over a Unix socket, whose path has been removed when this returns.
 async fn connected_by_path(
     selector: &SelectorManager,
     test: &str,
@@ -180,7 +180,7 @@ fn a_reset_reaches_both_halves_on_a_plain_host() {
     });
 }
 
-/// Nobody reads: the host itself tells how the connection ends.
+/// Without a reader, the host itself reports how the connection ends.
 #[test]
 fn ends_are_noticed_without_reading_on_a_plain_host() {
     on_a_plain_host(async |selector, _| {
@@ -195,7 +195,7 @@ fn ends_are_noticed_without_reading_on_a_plain_host() {
             finished.and(noticed)?;
             assert_eq!(server.input.read_line().await?.as_deref(), Some("last words"));
 
-            // Unread at the side that aborts: then a Unix socket tells as well.
+            // Left unread by the side that aborts, so that a Unix socket reports a reset, too.
             server.output.write_str("never read\n").await?;
             server.output.flush().await?;
             let (reason, ()) = zip(server.socket.closed(), async { client.socket.abort() }).await;
@@ -206,7 +206,7 @@ fn ends_are_noticed_without_reading_on_a_plain_host() {
     });
 }
 
-/// What the selector's own poll does not watch is told by the selector itself.
+/// The selector wakes the waits that its own poll does not watch.
 #[test]
 fn closing_its_selector_ends_every_wait_on_a_plain_host() {
     on_a_plain_host(async |_, _| {
@@ -281,7 +281,7 @@ impl Host for Overtaken {
         while !self.0.shared().is_closing() {
             std::thread::yield_now();
         }
-        self.0.shared().register(fd)
+        self.0.shared().worker().register(fd)
     }
 }
 

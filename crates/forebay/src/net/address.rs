@@ -1,4 +1,4 @@
-//! Addresses: what a socket has, and what a user asks for.
+//! Addresses: of sockets, and of the hosts that a program asks for.
 
 mod parse;
 #[cfg(test)]
@@ -16,9 +16,9 @@ pub use self::unix::{ToUnixAddress, UnixAddress};
 
 /// The address of one end of a socket.
 ///
-/// It is always a concrete address, never a name: a name is an [`Address`] until it is resolved.
-/// What `Display` writes parses back to an equal value, except that the flow information of an
-/// IPv6 address has no textual form. More kinds of addresses may be added.
+/// It is always a concrete address, never a name: a name is an [`Address`] until it is resolved. The text
+/// that `Display` writes parses back to an equal value, except that the flow information of an IPv6 address
+/// has no textual form. More kinds of addresses may be added.
 ///
 /// # Examples
 ///
@@ -42,18 +42,18 @@ pub enum SocketAddress {
 }
 
 impl SocketAddress {
-    /// The IP address, where there is one.
+    /// Returns the IP address; `None` for a Unix address.
     #[doc(alias = "resolveAddress")]
     pub fn ip(&self) -> Option<IpAddr> {
         self.as_inet().map(|inet| inet.ip())
     }
 
-    /// The port, where there is one.
+    /// Returns the port; `None` for a Unix address.
     pub fn port(&self) -> Option<u16> {
         self.as_inet().map(|inet| inet.port())
     }
 
-    /// The address as std's type, if it is one of TCP or UDP.
+    /// Returns the address as the type of the standard library; `None` for a Unix address.
     pub fn as_inet(&self) -> Option<SocketAddr> {
         match self {
             Self::Inet(inet) => Some(*inet),
@@ -61,7 +61,7 @@ impl SocketAddress {
         }
     }
 
-    /// The address as a Unix socket's, if it is one.
+    /// Returns the address of a Unix socket; `None` for any other.
     pub fn as_unix(&self) -> Option<&UnixAddress> {
         match self {
             Self::Unix(unix) => Some(unix),
@@ -69,7 +69,7 @@ impl SocketAddress {
         }
     }
 
-    /// What the system says; `None` for a family that is neither.
+    /// Converts an address of the system; `None` for a family that is neither IP nor Unix.
     pub(super) fn from_system(address: &SockAddr) -> Option<Self> {
         match address.as_socket() {
             Some(inet) => Some(Self::Inet(inet)),
@@ -87,13 +87,13 @@ impl fmt::Display for SocketAddress {
     }
 }
 
-/// Parses an IP address and a port, as strictly as [`ToAddress`] does, or `unix:` and what
-/// [`UnixAddress`] says.
+/// Parses an IP address with a port, as strictly as [`ToAddress`] does, or `unix:` followed by a path or
+/// name as [`UnixAddress`] describes it.
 ///
 /// # Errors
 ///
-/// Those of [`ToAddress::to_address`], and `InvalidInput` for a host name, which only a look-up
-/// turns into an address.
+/// Those of [`ToAddress::to_address`], and `InvalidInput` for a host name: a name becomes an address only
+/// by a look-up.
 impl FromStr for SocketAddress {
     type Err = Error;
 
@@ -136,10 +136,10 @@ impl<I: Into<IpAddr>> From<(I, u16)> for SocketAddress {
     }
 }
 
-/// A host and a port, as asked for: an IP address, or a name that is still to be resolved.
+/// A host and a port, as requested: an IP address, or a name that is still to be resolved.
 ///
-/// Made by [`ToAddress`] or by parsing, so one that exists is well-formed. What `Display` writes
-/// parses back, as for [`SocketAddress`]. Names are compared as they were written.
+/// It is made by [`ToAddress`] or by parsing, so a value of this type is always well-formed. The text that
+/// `Display` writes parses back, as for [`SocketAddress`]. Names are compared as they were written.
 ///
 /// # Examples
 ///
@@ -159,17 +159,17 @@ enum Target {
     Name(Box<str>, u16),
 }
 
-/// The host of an [`Address`]: whether anything is left to resolve.
+/// The host of an [`Address`]: an IP address, or a name that is still to be resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Host<'a> {
-    /// An IP address, and with it the whole socket address: port, scope and flow information.
+pub(crate) enum HostPart<'a> {
+    /// An IP address, as a whole socket address: with port, scope and flow information.
     Literal(SocketAddr),
-    /// A checked name, as it was written: with its trailing dot, in its own case.
+    /// A checked name, as it was written: case and trailing dot are kept.
     Name(&'a str),
 }
 
 impl Address {
-    /// The port; 0 stands for any when binding.
+    /// Returns the port. For a listener, 0 means any free port.
     pub fn port(&self) -> u16 {
         match self.0 {
             Target::Literal(inet) => inet.port(),
@@ -177,7 +177,7 @@ impl Address {
         }
     }
 
-    /// The host's name, which TLS checks; `None` where it is an IP address.
+    /// The name of the host, which TLS checks; `None` for an IP address.
     pub(crate) fn host_name(&self) -> Option<&str> {
         match &self.0 {
             Target::Literal(_) => None,
@@ -186,10 +186,10 @@ impl Address {
     }
 
     /// The host, for the resolver.
-    pub(crate) fn host(&self) -> Host<'_> {
+    pub(crate) fn host(&self) -> HostPart<'_> {
         match &self.0 {
-            Target::Literal(inet) => Host::Literal(*inet),
-            Target::Name(name, _) => Host::Name(name),
+            Target::Literal(inet) => HostPart::Literal(*inet),
+            Target::Name(name, _) => HostPart::Name(name),
         }
     }
 }
@@ -218,19 +218,19 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// Anything that says host and port.
+/// A value that names a host and a port.
 ///
-/// The text forms are `"example.com:80"`, `"192.0.2.1:80"`, `"[2001:db8::1]:80"` and, with the
-/// zone of RFC 4007 section 11 as a number or as an interface's name, `"[fe80::1%eth0]:80"`. In a
-/// pair the host stands alone and brackets are optional: `("::1", 80)`. Port 0 is any port.
+/// The text forms are `"example.com:80"`, `"192.0.2.1:80"`, `"[2001:db8::1]:80"` and, with the zone of RFC
+/// 4007 section 11 as a number or as the name of an interface, `"[fe80::1%eth0]:80"`. In a pair the host
+/// has no port behind it, and brackets are optional: `("::1", 80)`. Port 0 means any free port.
 ///
-/// Parsing is strict, so that no two programs read different hosts in one text. A name has at most
-/// 253 bytes, in labels of 1 to 63 bytes, of ASCII letters, digits, `-` and `_`; one trailing dot
-/// keeps the resolver's search list out. Names in other scripts are passed in their punycode form.
-/// IPv4 addresses have four decimal parts: `"1"`, `"127.1"`, `"0x7f.1"` and `"0177.0.0.1"`, which
-/// the system's resolver would take for addresses, are refused.
+/// Parsing is strict, so that no two programs read different hosts in the same text. A name has at most 253
+/// bytes, in labels of 1 to 63 bytes, of ASCII letters, digits, `-` and `_`. One trailing dot is allowed;
+/// it keeps the resolver from trying its search list. Names in other scripts must be passed in punycode.
+/// IPv4 addresses have four decimal parts: `"1"`, `"127.1"`, `"0x7f.1"` and `"0177.0.0.1"`, which the
+/// system's resolver would accept as addresses, are refused.
 ///
-/// Sealed: forebay implements it, others use it.
+/// This trait is sealed: it cannot be implemented outside this crate.
 ///
 /// # Examples
 ///
@@ -244,19 +244,19 @@ impl From<SocketAddr> for Address {
 /// # Ok::<(), forebay::Error>(())
 /// ```
 pub trait ToAddress: sealed::Sealed {
-    /// Says host and port, checked; a name is not looked up yet.
+    /// Returns host and port, checked. A name is not looked up yet.
     ///
     /// # Errors
     ///
-    /// - [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput): the text is no address. The
-    ///   error names the text and says what would be right.
-    /// - [`ErrorKind::NotFound`](crate::ErrorKind::NotFound): there is no network interface of the
-    ///   name after `%`.
+    /// - [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput): the text is not an address. The error
+    ///   quotes the text and tells what would be correct.
+    /// - [`ErrorKind::NotFound`](crate::ErrorKind::NotFound): there is no network interface with the name
+    ///   after `%`.
     ///
     /// # Platform
     ///
-    /// Interface names are known on Unix; elsewhere the zone is a number, and a name is
-    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    /// Names of interfaces work on Unix. On other systems the zone must be a number, and a name is refused
+    /// with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
     fn to_address(&self) -> Result<Address>;
 }
 
@@ -266,14 +266,14 @@ mod sealed {
     impl<T: Sealed + ?Sized> Sealed for &T {}
 }
 
-/// What can be said by reference as well.
+/// A reference converts like the value it refers to.
 impl<T: ToAddress + ?Sized> ToAddress for &T {
     fn to_address(&self) -> Result<Address> {
         (**self).to_address()
     }
 }
 
-/// Implements the seal and the trait: `as written => how it becomes an address`.
+/// Implements the seal and the trait for each line: `type: name => expression that converts it`.
 macro_rules! to_address {
     ($($type:ty: $this:ident => $address:expr;)+) => {$(
         impl sealed::Sealed for $type {}

@@ -1,4 +1,4 @@
-//! The one place where a socket's descriptor lives.
+//! The owner of a socket's descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::WakeList;
 
 use super::registration::Registration;
 use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
@@ -14,31 +14,32 @@ use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, closed};
 use crate::time::WakeUp;
 
-/// Who waits, and therefore what a closing selector means to it.
+/// The purpose of a wait, which decides how a closing selector affects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waits {
-    /// A user's call: a closing selector ends it.
+    /// A call of the user: a closing selector ends it.
     User,
-    /// The way out (sending what was accepted, closing): a closing selector lets it finish, for as
-    /// long as it runs at all.
+    /// Work that completes a connection (sending accepted bytes, closing): a closing selector lets it
+    /// finish, until the selector itself has stopped.
     WayOut,
 }
 
-/// An open descriptor, or what is left after it was released.
+/// An open descriptor, or the remains of one after its release.
 ///
-/// A call holds the descriptor for the length of one system call, and releasing waits for it. So a
-/// number is never reused under a call, and closing works while channels are alive.
+/// A call holds the descriptor for the length of one system call, and the release waits for it. So the
+/// number of a descriptor is never reused during a call, and a socket can be closed while its channels are
+/// alive.
 pub(crate) struct Descriptor {
-    /// Registered at the first wait, by the host of the thread that waits.
+    /// Made at the first wait, with the host of the waiting thread.
     registration: Registration<OwnedFd, dyn Ready>,
-    /// The last receive before the first wait took everything that was there.
+    /// True if the last receive before the first wait took everything that was there.
     drained: AtomicBool,
     selector: Arc<Shared>,
 }
 
 impl Descriptor {
     pub(crate) fn new(fd: OwnedFd, selector: Arc<Shared>) -> Self {
-        selector.counters().sockets.add(1);
+        selector.sockets().counters.sockets.add(1);
         let registration = Registration::new(fd);
         Self { registration, drained: AtomicBool::new(false), selector }
     }
@@ -47,7 +48,7 @@ impl Descriptor {
         &self.selector
     }
 
-    /// Runs a system call now, or once the descriptor is ready for it.
+    /// Runs a system call now, or as soon as the descriptor is ready for it.
     pub(crate) fn poll_io(
         &self,
         cx: &mut Context<'_>,
@@ -73,19 +74,21 @@ impl Descriptor {
         };
         let progress = ready.poll_io(cx, direction, &mut call);
         if progress.is_pending() {
-            // Asked after the waker is kept, because a selector that closed before the descriptor
-            // was registered, or whose wake-up another wait has used up, does not wake again.
+            // Checked after the waker is stored: a selector that closed before the descriptor was
+            // registered does not wake again, nor does one whose wake-up another wait has consumed.
             if self.is_refused(waits) {
                 return Poll::Ready(Err(closed("wait").into()));
             }
-            self.selector.ensure_driven();
+            self.selector.worker().ensure_driven();
         }
         progress
     }
 
-    /// Most connections have something for their first receive, and nothing behind it before they
-    /// are answered: the second one waits without asking. Watching begins with a look at what is
-    /// there, so nothing is missed.
+    /// Tries the call before the descriptor is registered.
+    ///
+    /// On most connections the first receive finds data, and no more arrives until that is answered. So the
+    /// second receive waits without a system call. Registering reports the current state of the descriptor,
+    /// so no event is lost.
     fn attempt_unwatched(
         &self,
         direction: Direction,
@@ -101,9 +104,9 @@ impl Descriptor {
         done
     }
 
-    /// Tells how far the connection has ended once that differs from what is `known`. Where the
-    /// descriptor cannot be watched (it was released, or the system has no memory left), it never
-    /// does: the calls that meet the end tell as well.
+    /// Waits until the connection has ended further than `known`, and returns how far. Where the descriptor
+    /// cannot be watched (it was released, or the system has no memory left), this never completes: calls
+    /// that meet the end report it as well.
     pub(crate) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
         let registered = match self.registration.ready() {
             Some(ready) => Ok(ready),
@@ -112,12 +115,12 @@ impl Descriptor {
         let Ok(ready) = registered else { return Poll::Pending };
         let hangup = ready.poll_hangup(cx, known);
         if hangup.is_pending() {
-            self.selector.ensure_driven();
+            self.selector.worker().ensure_driven();
         }
         hangup
     }
 
-    /// Runs a system call, if the descriptor is still there.
+    /// Runs a system call, unless the descriptor was released.
     pub(crate) fn call<T>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
@@ -125,7 +128,7 @@ impl Descriptor {
         self.registration.call(|fd| call(fd.as_fd())).unwrap_or_else(|| Err(released()))
     }
 
-    /// Returns once every call that was under way is over.
+    /// Returns when every call that was in progress has ended.
     pub(crate) fn let_calls_end(&self) {
         self.registration.let_calls_end();
     }
@@ -133,7 +136,7 @@ impl Descriptor {
     fn is_refused(&self, waits: Waits) -> bool {
         match waits {
             Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.is_stopped(),
+            Waits::WayOut => self.selector.closing().has_stopped(),
         }
     }
 
@@ -142,10 +145,10 @@ impl Descriptor {
             Some(host) => {
                 let ready = host.register(fd.as_fd())?;
                 let waits = Arc::clone(&ready) as Arc<dyn WakeUp>;
-                self.selector.on_closing(Arc::downgrade(&waits));
+                self.selector.closing().on_change(Arc::downgrade(&waits));
                 Ok(ready)
             }
-            None => self.selector.register(fd.as_fd()),
+            None => self.selector.worker().register(fd.as_fd()),
         });
         registered.unwrap_or_else(|| Err(released()))
     }
@@ -154,23 +157,23 @@ impl Descriptor {
         self.registration.is_released()
     }
 
-    /// Closes the descriptor and has every wait on it see that. True the first time.
+    /// Closes the descriptor and wakes every wait on it, which then fails. Returns true the first time.
     pub(crate) fn release(
         &self,
         before: impl FnOnce(BorrowedFd<'_>),
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> bool {
         let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
         drop(fd);
-        self.selector.counters().sockets.remove_one();
-        self.selector.freed().note(after);
+        self.selector.sockets().counters.sockets.remove_one();
+        self.selector.sockets().freed.note(after);
         self.wake(after);
         true
     }
 
-    /// Has every wait try its call again.
-    pub(crate) fn wake(&self, after: &mut Afterwards) {
+    /// Makes every wait try its call again.
+    pub(crate) fn wake(&self, after: &mut WakeList) {
         if let Some(ready) = self.registration.ready_after_registering() {
             ready.wake(after);
         }
@@ -179,13 +182,13 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.release(|_| {}, &mut after);
         after.run();
     }
 }
 
-/// The socket was closed on this side.
+/// The error of a call on a socket that was closed on this side.
 pub(super) fn released() -> io::Error {
     forebay_io::Error::new(forebay_io::ErrorKind::Closed, "socket")
         .with_detail("the socket was closed on this side")

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::socket::{Connection, CoreParts, Link, MemoryEnd, Socket};
+use super::socket::{Connection, CoreParts, MemoryEnd, Socket};
 use super::{SocketAddress, UnixAddress};
 use crate::selector::{SelectorManager, Shared};
 
 impl SelectorManager {
-    /// Makes a connection in memory, for tests and for tasks that talk to each other: two ends that
-    /// behave as those of a TCP connection do, half-close, closing and resets included, without a
-    /// descriptor. In each direction wait at most `capacity` bytes, and what the writer queues.
+    /// Makes a connection in memory, for tests and for tasks that exchange bytes: two ends that behave as
+    /// those of a TCP connection do, including half-close, closing and resets, but without a descriptor.
+    /// Each direction holds at most `capacity` bytes, besides the bytes that the writer has queued.
     ///
     /// # Panics
     ///
-    /// If `capacity` is zero: nothing could ever pass.
+    /// If `capacity` is zero: no byte could ever pass.
     ///
     /// # Examples
     ///
@@ -47,5 +47,5 @@ fn connection(end: Arc<MemoryEnd>) -> Connection {
         options: Arc::default(),
         host_name: None,
     };
-    Socket::new(Link::Memory(end), parts).into_connection()
+    Socket::in_memory(end, parts).into_connection()
 }

@@ -1,4 +1,4 @@
-//! What is set on a TCP socket, and when.
+//! The options of TCP sockets and of connections.
 
 use std::io;
 use std::time::Duration;
@@ -6,18 +6,17 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 use socket2::{SockRef, TcpKeepalive};
 
-/// Probing an idle connection (RFC 9293, section 3.8.4; `tcp(7)`).
+/// Probes of an idle connection (RFC 9293, section 3.8.4; `tcp(7)`).
 ///
-/// The default, 60 s, 15 s and 8 probes, finds out about three minutes after the last sign of life
-/// that a peer is gone, and then fails every call on the socket with
-/// [`TimedOut`](crate::ErrorKind::TimedOut).
+/// The default, 60 s, 15 s and 8 probes, detects a dead peer about three minutes after its last sign of
+/// life. Then every call on the socket fails with [`TimedOut`](crate::ErrorKind::TimedOut).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Silence before the first probe. The system counts in whole seconds.
     pub idle: Duration,
-    /// Time between probes. The system counts in whole seconds.
+    /// Time between two probes. The system counts in whole seconds.
     pub interval: Duration,
-    /// Unanswered probes after which the connection counts as dead.
+    /// Number of unanswered probes after which the connection counts as dead.
     pub count: u32,
 }
 
@@ -27,18 +26,18 @@ impl Default for KeepAlive {
     }
 }
 
-/// Which silence is limited.
+/// The kind of silence that is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Silence {
-    /// A read has waited, and no byte came.
+    /// A read has waited, and no byte arrived.
     Reading,
-    /// Bytes are queued, and none was taken.
+    /// Bytes are queued, and the peer took none.
     Writing,
-    /// No byte went either way.
+    /// No byte passed in either direction.
     Idling,
 }
 
-/// What connections of every kind are given.
+/// The options of connections of every kind.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ConnectionOptions {
     /// `None`: the selector's.
@@ -66,47 +65,46 @@ impl ConnectionOptions {
 /// The setters of [`ConnectionOptions`], for a builder with a field `connection`.
 macro_rules! connection_setters {
     () => {
-        /// Sets how long the peer may be silent while a connection is closed or dropped: acknowledge
-        /// (where the system does not tell, take) nothing of what it is sent. A peer that reads slowly
-        /// but steadily gets everything. Default: what the selector was made with, 10 seconds.
+        /// Sets how long the peer may be silent while a connection is closed or dropped: how long it may
+        /// acknowledge none of the bytes sent to it (where the system does not tell, take none). A peer
+        /// that reads slowly but steadily receives everything. Default: the selector's, 10 seconds.
         pub fn drain_timeout(mut self, timeout: Duration) -> Self {
             self.connection.drain_timeout = Some(timeout);
             self
         }
 
-        /// Sets how long closing or dropping a connection may take in all, however steadily its peer
-        /// reads. Default: what the selector was made with, 5 minutes, or the drain timeout where that
-        /// is longer.
+        /// Sets how long closing or dropping a connection may take in all, however steadily its peer reads.
+        /// Default: the selector's, 5 minutes, or the drain timeout if that is longer.
         pub fn drain_max(mut self, total: Duration) -> Self {
             self.connection.drain_max = Some(total);
             self
         }
 
-        /// Sets how many bytes of input closing or dropping a connection throws away. Default: what
-        /// the selector was made with, 64 KiB.
+        /// Sets how many bytes of input closing or dropping a connection discards. Default: the selector's,
+        /// 64 KiB.
         pub fn drain_limit(mut self, limit_bytes: u64) -> Self {
             self.connection.drain_limit = Some(limit_bytes);
             self
         }
 
         /// Sets how long a read may wait for a byte; see
-        /// [`Socket::set_read_timeout`](crate::Socket::set_read_timeout). Default: for ever.
+        /// [`Socket::set_read_timeout`](crate::Socket::set_read_timeout). Default: no limit.
         #[doc(alias = "socketTimeout")]
         pub fn read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
             self.connection.read_timeout = timeout.into();
             self
         }
 
-        /// Sets how long the peer may take no byte of what is queued; see
-        /// [`Socket::set_write_timeout`](crate::Socket::set_write_timeout). Default: for ever.
+        /// Sets how long the peer may take none of the queued bytes; see
+        /// [`Socket::set_write_timeout`](crate::Socket::set_write_timeout). Default: no limit.
         #[doc(alias = "socketTimeout")]
         pub fn write_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
             self.connection.write_timeout = timeout.into();
             self
         }
 
-        /// Sets how long no byte may go either way; see
-        /// [`Socket::set_idle_timeout`](crate::Socket::set_idle_timeout). Default: for ever.
+        /// Sets how long no byte may pass in either direction; see
+        /// [`Socket::set_idle_timeout`](crate::Socket::set_idle_timeout). Default: no limit.
         pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
             self.connection.idle_timeout = timeout.into();
             self
@@ -129,7 +127,7 @@ impl Default for StreamOptions {
 }
 
 impl StreamOptions {
-    /// Sets everything; an option that cannot be set is an error that names it.
+    /// Sets all options; the error names the option that could not be set.
     pub(super) fn apply(&self, socket: &SockRef<'_>) -> Result<()> {
         named("no_delay", socket.set_tcp_nodelay(self.no_delay))?;
         match self.keep_alive {
@@ -144,7 +142,7 @@ impl StreamOptions {
         }
     }
 
-    /// True when a socket has all of this already, as accepted ones do where they inherit it.
+    /// True if a socket has all of these options already, as accepted sockets do where they inherit them.
     pub(super) fn hold_on(&self, socket: &SockRef<'_>) -> bool {
         let keep_alive = socket.keepalive().ok() == Some(self.keep_alive.is_some());
         let idle = self
@@ -154,7 +152,7 @@ impl StreamOptions {
     }
 }
 
-/// Names the option that could not be set.
+/// Adds the option's name to the error.
 pub(super) fn named<T>(option: &'static str, result: io::Result<T>) -> Result<T> {
     result.map_err(|error| Error::from_io(option, error).context("setting a socket option"))
 }

@@ -1,4 +1,4 @@
-//! From an address to the socket addresses it stands for.
+//! Resolves an address to socket addresses.
 
 #[cfg(test)]
 mod tests;
@@ -9,42 +9,41 @@ use std::net::SocketAddr;
 use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType, getaddrinfo};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::address::{Address, Host};
+use super::address::{Address, HostPart};
 use crate::task::{BlockingPool, run_blocking};
 
 /// Finds the addresses of a host, at least one, in the order of the system's preference.
 ///
-/// An IP address is its own answer: it touches neither the resolver nor the pool. A name is asked
-/// of the system (`getaddrinfo`: its hosts file, its DNS, its order by RFC 6724) on the pool, and
-/// is never guarded by a timeout here: that is the caller's, who covers the attempts to connect
-/// with the same one.
+/// An IP address is its own result and uses neither the resolver nor the pool. A name is looked up on the
+/// pool by the system (`getaddrinfo`: its hosts file, its DNS, its order by RFC 6724). There is no timeout
+/// here: the caller has one, which also covers the attempts to connect.
 ///
 /// # Errors
 ///
 /// - [`ErrorKind::NotFound`]: the name does not exist, or has no address.
-/// - [`ErrorKind::LookUpFailed`]: its name servers failed, refused or were silent.
-/// - [`ErrorKind::Exhausted`], [`ErrorKind::System`]: the system could not look it up.
+/// - [`ErrorKind::LookUpFailed`]: its name servers failed, refused or did not answer.
+/// - [`ErrorKind::Exhausted`], [`ErrorKind::System`]: the system could not perform the look-up.
 /// - Those of [`run_blocking`]: too many look-ups wait, or the pool was closed.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future abandons the answer; a look-up that has begun ends on its thread.
+/// Dropping the future discards the result. A look-up that has begun still runs to its end on its thread.
 pub(crate) async fn resolve(pool: &BlockingPool, address: &Address) -> Result<Vec<SocketAddr>> {
     let name = match address.host() {
-        Host::Literal(inet) => return Ok(vec![inet]),
-        Host::Name(name) => name.to_owned(),
+        HostPart::Literal(inet) => return Ok(vec![inet]),
+        HostPart::Name(name) => name.to_owned(),
     };
     let port = address.port();
     let found = run_blocking(pool, "resolve", move || look_up(&name, port)).await;
     answer(address, found.map_err(|error| error.with_address(address))?)
 }
 
-/// Asks for both families at once, and without flags: glibc asked for one of them looks in DNS for what
-/// the hosts file has of the other, and `AI_ADDRCONFIG` hides 127.0.0.1 on some hosts.
+/// Looks up both families at once and without flags. Asked for one family only, glibc searches DNS for what
+/// the hosts file has of the other one, and `AI_ADDRCONFIG` hides 127.0.0.1 on some hosts.
 fn look_up(name: &str, port: u16) -> std::result::Result<Vec<SocketAddr>, LookupError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(name), None, Some(hints))?;
-    // An address of another family than these two is none of a TCP socket's.
+    // Entries that are neither IPv4 nor IPv6 cannot belong to a TCP socket.
     let addresses = found.filter_map(|entry| Some(entry.ok()?.sockaddr));
     Ok(addresses.map(|address| with_port(address, port)).collect())
 }
@@ -68,13 +67,13 @@ fn answer(
     .map_err(|error| error.with_address(address))
 }
 
-/// A name that does not exist is told from one that could not be looked up (RFC 3493, section 6.1).
+/// Distinguishes a name that does not exist from a look-up that failed (RFC 3493, section 6.1).
 fn failed(error: LookupError) -> Error {
     let kind = match error.kind() {
         LookupErrorKind::NoName | LookupErrorKind::NoData => ErrorKind::NotFound,
         LookupErrorKind::Again | LookupErrorKind::Fail => ErrorKind::LookUpFailed,
         LookupErrorKind::Memory => ErrorKind::Exhausted,
-        // The number of a call that failed, of which the kind follows.
+        // The look-up failed by a system call; the kind follows from its error number.
         LookupErrorKind::System => return Error::from_io("resolve", error.into()),
         _ => ErrorKind::System,
     };
@@ -83,7 +82,7 @@ fn failed(error: LookupError) -> Error {
     Error::new(kind, "resolve").with_detail(words.to_owned()).with_cause(error)
 }
 
-/// Where a name has 127.0.0.1 and `::1`, glibc gives the first of them twice.
+/// Removes duplicates: where a name has both 127.0.0.1 and `::1`, glibc returns the first one twice.
 fn without_repetition(mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut seen = HashSet::with_capacity(addresses.len());
     addresses.retain(|address| seen.insert(*address));

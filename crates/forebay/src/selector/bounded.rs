@@ -1,8 +1,8 @@
-//! Lists of connections of which the oldest ends first: when there are too many, or when the process
-//! has no descriptor left.
+//! Lists of connections of which the oldest ends first: if there are too many, or if the process has no
+//! descriptor left.
 //!
-//! Connections that are being closed without an owner, and handshakes that are not complete: no task
-//! of the program limits how many there are.
+//! They contain connections that are being closed without an owner, and handshakes that are not complete,
+//! because no task of the program limits their number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,25 +10,25 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::lock::lock;
 
-/// One of them.
+/// A member of a list.
 pub(crate) trait Member: Send + Sync {
-    /// Ends it now, whatever is lost, because there are too many.
+    /// Ends the member now, whatever is lost, because there are too many.
     fn end(&self);
 
-    /// Ends it now, because no descriptor or memory is left for another connection.
+    /// Ends the member now, because no descriptor or memory is left for another connection.
     fn end_for_descriptor(&self) {
         self.end();
     }
 }
 
-/// All of a kind.
+/// The list of all members of one kind.
 pub(crate) struct Bounded {
     most: usize,
-    list: Mutex<List>,
+    list: Mutex<MemberList>,
 }
 
 #[derive(Default)]
-struct List {
+struct MemberList {
     /// By ticket, so that the oldest comes first.
     members: BTreeMap<u64, Weak<dyn Member>>,
     last_ticket: u64,
@@ -39,14 +39,14 @@ impl Bounded {
         Self { most, list: Mutex::default() }
     }
 
-    /// How many there may be.
+    /// Returns how many members there may be.
     #[cfg(feature = "tls")]
     pub(crate) fn most(&self) -> usize {
         self.most
     }
 
-    /// Lists one more, under a ticket that is never zero; the oldest ends if there are too many.
-    pub(crate) fn enroll(&self, member: Weak<dyn Member>) -> u64 {
+    /// Adds a member, under a ticket that is never zero. If there are too many then, the oldest ends.
+    pub(crate) fn add(&self, member: Weak<dyn Member>) -> u64 {
         let mut list = lock(&self.list);
         list.last_ticket += 1;
         let ticket = list.last_ticket;
@@ -59,13 +59,13 @@ impl Bounded {
         ticket
     }
 
-    /// It is not one of them any more.
+    /// Removes a member.
     pub(crate) fn leave(&self, ticket: u64) {
         let left = lock(&self.list).members.remove(&ticket);
         drop(left);
     }
 
-    /// Ends the oldest, so that its descriptor is free; false when there is none.
+    /// Ends the oldest member, so that its descriptor is free. Returns `false` if there is none.
     pub(crate) fn end_for_descriptor(&self) -> bool {
         let oldest = self.take_oldest();
         oldest.inspect(|oldest| oldest.end_for_descriptor()).is_some()
@@ -80,7 +80,7 @@ impl Bounded {
     fn take_oldest(&self) -> Option<Arc<dyn Member>> {
         loop {
             let (_, oldest) = lock(&self.list).members.pop_first()?;
-            // Otherwise it is gone already.
+            // A member that cannot be upgraded is gone already.
             if let Some(oldest) = oldest.upgrade() {
                 return Some(oldest);
             }

@@ -1,4 +1,4 @@
-//! How a selector is made.
+//! The builder of a selector.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,26 +7,11 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
-use super::spin;
+use super::settings::Settings;
 use crate::task::Reporter;
 use crate::time::Clock;
 
-/// What a selector was told when it was made.
-#[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) clock: Clock,
-    pub(super) spin: bool,
-    pub(super) drain_timeout: Duration,
-    pub(super) drain_max: Option<Duration>,
-    pub(super) drain_limit: u64,
-    pub(super) lingering_max: usize,
-    #[cfg(feature = "tls")]
-    pub(super) handshakes_max: usize,
-    pub(super) blocking_max: usize,
-    pub(super) reporter: Arc<Reporter>,
-}
-
-/// Makes a [`SelectorManager`] with other settings than the defaults.
+/// Makes a [`SelectorManager`] with settings other than the defaults.
 ///
 /// # Examples
 ///
@@ -45,116 +30,105 @@ pub struct SelectorBuilder {
     settings: Settings,
 }
 
-impl SelectorBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            settings: Settings {
-                clock: Clock::default(),
-                spin: spin::machine_allows(),
-                drain_timeout: Duration::from_secs(10),
-                drain_max: None,
-                drain_limit: 64 * 1024,
-                lingering_max: 1024,
-                #[cfg(feature = "tls")]
-                handshakes_max: 256,
-                blocking_max: 512,
-                reporter: Arc::new(Reporter::new(None)),
-            },
-        }
+impl SelectorManager {
+    /// Starts a selector's builder.
+    pub fn builder() -> SelectorBuilder {
+        SelectorBuilder { settings: Settings::default() }
     }
+}
 
-    /// Takes the time from this clock. Default: the system's monotonic clock.
+impl SelectorBuilder {
+    /// Sets the clock. Default: the system's monotonic clock.
     pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
         self.settings.clock = clock.into();
         self
     }
 
-    /// Whether an idle worker looks for events for up to 50 microseconds before it sleeps, while
-    /// that has lately paid: less delay for more processor time. Default: on where two processors
-    /// are online and no quota below two is set.
+    /// Sets whether an idle worker looks for events for up to 50 microseconds before it sleeps, if that has
+    /// recently paid off: lower latency for more processor time. Default: on if two processors are online
+    /// and no quota below two is set.
     pub fn spin(mut self, spin: bool) -> Self {
         self.settings.spin = spin;
         self
     }
 
-    /// Sets how long a peer may be silent while its connection is closed or dropped, and how many bytes
-    /// of input closing throws away. Default: 10 seconds, 64 KiB.
+    /// Sets how long a peer may be silent while its connection is being closed or was dropped, and how many
+    /// bytes of input closing discards. Default: 10 seconds, 64 KiB.
     ///
-    /// Silent is a peer that acknowledges nothing of what it is sent; where the system does not tell
-    /// what is acknowledged (Unix sockets, and systems other than Linux and Android), one that takes
+    /// A peer is silent if it acknowledges nothing of what it is sent or, if the system does not report
+    /// what is acknowledged (Unix sockets, and systems other than Linux and Android), if it accepts
     /// nothing. A peer that reads slowly but steadily gets everything, for as long as
-    /// [`drain_max`](Self::drain_max) allows. A TCP that retransmits waits longer each time (RFC 6298,
-    /// section 5.5), past two seconds after a few losses: a much shorter silence gives up peers that are
-    /// behind a lossy link.
+    /// [`drain_max`](Self::drain_max) allows. TCP retransmissions come at growing intervals (RFC 6298,
+    /// section 5.5), beyond two seconds after a few losses: with a much shorter limit, peers behind a lossy
+    /// link are given up.
     ///
-    /// [`SelectorManager::close`] waits so long for tasks, too.
+    /// [`SelectorManager::close`] waits this long for tasks, too.
     pub fn drain(mut self, timeout: Duration, limit_bytes: u64) -> Self {
         self.settings.drain_timeout = timeout;
         self.settings.drain_limit = limit_bytes;
         self
     }
 
-    /// Sets how long closing or dropping a connection may take in all, however steadily its peer reads.
-    /// Default: 5 minutes, or the drain timeout where that is longer.
+    /// Sets how long closing or dropping a connection may take in total, however steadily its peer reads.
+    /// Default: 5 minutes, or the drain timeout if that is longer.
     pub fn drain_max(mut self, total: Duration) -> Self {
         self.settings.drain_max = Some(total);
         self
     }
 
-    /// Sets how many connections may be closing at once without an owner: dropped, with something
-    /// still to be sent or acknowledged. When there are more, or the process runs out of descriptors,
-    /// the one that was dropped first ends as at the drain timeout, and is reported
+    /// Sets how many connections without an owner may be closing at once: connections that were dropped
+    /// while something was still to be sent or acknowledged. If there are more, or if the process runs out
+    /// of descriptors, the one that was dropped first ends as at the drain timeout, and is reported
     /// ([`on_task_error`](Self::on_task_error)). Default: 1,024.
-    pub fn lingering_max(mut self, connections: usize) -> Self {
-        self.settings.lingering_max = connections;
+    pub fn background_closes_max(mut self, connections: usize) -> Self {
+        self.settings.background_closes_max = connections;
         self
     }
 
-    /// Sets how many calls that may block forever may be under way at once: functions of
+    /// Sets how many calls that may block forever may run at once: functions of
     /// [`spawn_blocking`](SelectorManager::spawn_blocking), reads of
     /// [`blocking_reader`](SelectorManager::blocking_reader), writes of
-    /// [`blocking_writer`](SelectorManager::blocking_writer). Each has a thread of its own, and one
-    /// more is [`Exhausted`](crate::ErrorKind::Exhausted) at once: it does not wait for those, which
-    /// may never end. Calls of the selector's own (look-ups, a handshake's roots, stale paths) have
-    /// 16 other threads, and wait for none of these. Default: 512.
+    /// [`blocking_writer`](SelectorManager::blocking_writer). Each has a thread of its own. One more call
+    /// returns [`Exhausted`](crate::ErrorKind::Exhausted) at once and does not wait for the others, which
+    /// may never end. The selector's own calls (look-ups, a handshake's roots, stale paths) have 16 other
+    /// threads, and wait for none of these. Default: 512.
     pub fn blocking_max(mut self, calls: usize) -> Self {
         self.settings.blocking_max = calls;
         self
     }
 
-    /// How many TLS handshakes of accepted connections may be under way at once: begun by the peer,
-    /// and not complete. When there are more, the one that began first ends with
-    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not go on cannot
-    /// keep out one that does. A peer that has sent nothing yet does not count, and neither do
-    /// handshakes that this side began: those have the configuration's
-    /// [`handshake_timeout`](crate::TlsServerBuilder::handshake_timeout) alone. Where descriptors run
-    /// out, the oldest handshake ends as well, of those first whose peers have said nothing. Default:
-    /// 256.
+    /// Sets how many TLS handshakes of accepted connections may be in progress at once: begun by the peer,
+    /// and not complete. If there are more, the one that began first fails with
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not continue cannot keep
+    /// out one that does. A peer that has sent nothing yet does not count, and neither do handshakes that
+    /// this side began: those have only the configuration's
+    /// [`handshake_timeout`](crate::TlsServerBuilder::handshake_timeout). If descriptors run out, the
+    /// oldest handshake ends too, those of peers that have sent nothing first. Default: 256.
     #[cfg(feature = "tls")]
     pub fn handshakes_max(mut self, handshakes: usize) -> Self {
         self.settings.handshakes_max = handshakes;
         self
     }
 
-    /// Sets the function that is told of every error of a task that no handle awaits, of each
-    /// connection that was closed without an owner before its peer had everything, and each time that
-    /// accepting pauses because the machine has no descriptors or memory left
-    /// ([`accept`](crate::ServerSocket::accept)). Without it, errors that are the caller's, a
-    /// limit's or the system's are printed on standard error, one line per kind and second; what is
-    /// the peer's doing is only counted ([`Stats::task_errors`](crate::Stats)).
+    /// Sets a function that is called with every error of a task that no handle awaits, of each connection
+    /// that was closed without an owner before its peer had everything, and each time that accepting pauses
+    /// because the machine has no descriptors or memory left ([`accept`](crate::ServerSocket::accept)).
+    /// Without it, errors of the caller, of a limit or of the system are printed on standard error, one
+    /// line per kind and second; errors caused by the peer are only counted
+    /// ([`Stats::task_errors`](crate::Stats)).
     ///
-    /// It runs on the worker, with no lock held, and should return soon.
+    /// The function runs on the worker, with no lock held, and should return soon.
     #[doc(alias = "CoroutineExceptionHandler")]
     pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.settings.reporter = Arc::new(Reporter::new(Some(Arc::new(handler))));
         self
     }
 
-    /// Makes the selector. It starts no thread before there is something to do.
+    /// Makes the selector. It starts no thread until there is something to do.
     ///
     /// # Errors
     ///
-    /// [`Exhausted`](crate::ErrorKind::Exhausted) when there is no descriptor left for its poll.
+    /// [`Exhausted`](crate::ErrorKind::Exhausted) if there is no descriptor left for its poll.
     pub fn build(self) -> Result<SelectorManager> {
         SelectorManager::with(self.settings)
     }
@@ -163,7 +137,7 @@ impl SelectorBuilder {
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and what `main` returns.
+    /// Those of [`build`](Self::build), and the error that `main` returns.
     ///
     /// # Panics
     ///

@@ -11,19 +11,18 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 use super::manager::SelectorManager;
 use crate::lock::lock;
 
-/// Bytes between the block and the other end of its channel.
+/// The number of bytes between the block and the other end of its channel.
 const CAPACITY: usize = 64 * 1024;
 
 impl SelectorManager {
-    /// Runs a block as a task that writes, and gives the channel from which that can be read. Up to
-    /// 64 KiB wait between the two.
+    /// Runs a block as a task that writes, and returns the channel from which its output is read. Up to 64
+    /// KiB wait between the two.
     ///
-    /// When the block ends well, so does the channel, whether it finished its half or dropped it.
-    /// When it ends in an error or a panic, or is cancelled by its selector, that becomes the
-    /// channel's cause: the reader gets it behind what was written before. An error that comes too
-    /// late for that is reported like a task's
-    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)). Dropping the
-    /// reader does not stop the block, but its next write fails with [`Reset`](ErrorKind::Reset).
+    /// If the block succeeds, the channel ends, whether the block finished its half or dropped it. If the
+    /// block fails, panics, or is cancelled by its selector, that error becomes the channel's cause: the
+    /// reader gets it behind what was written before. An error that comes too late for that is reported
+    /// like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)). Dropping
+    /// the reader does not stop the block, but its next write fails with [`Reset`](ErrorKind::Reset).
     ///
     /// # Examples
     ///
@@ -52,13 +51,12 @@ impl SelectorManager {
         ByteReadChannel::from_source(Box::new(source))
     }
 
-    /// Runs a block as a task that reads, and gives the channel through which it can be written to.
-    /// Up to 64 KiB wait between the two.
+    /// Runs a block as a task that reads, and returns the channel through which its input is written. Up to
+    /// 64 KiB wait between the two.
     ///
-    /// When the block ends in an error or a panic, or is cancelled by its selector, that becomes the
-    /// channel's cause: the writer's next call says so. An error that comes when the writer has
-    /// finished already is reported like a task's
-    /// ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// If the block fails, panics, or is cancelled by its selector, that error becomes the channel's cause:
+    /// the writer's next call returns it. An error that comes after the writer has finished is reported
+    /// like a task's ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Examples
     ///
@@ -81,7 +79,7 @@ impl SelectorManager {
     {
         let (source, outbox) = pipe_ends(CAPACITY);
         let given_back = Arc::default();
-        let lent = Lent { source: Some(source), given_back: Arc::clone(&given_back) };
+        let lent = LentSource { source: Some(source), given_back: Arc::clone(&given_back) };
         let running = block(ByteReadChannel::from_source(Box::new(lent)));
         let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
         self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
@@ -89,8 +87,8 @@ impl SelectorManager {
     }
 }
 
-/// Runs a block, and then settles how its channel ends. Where it is dropped on the way the block goes
-/// first, with its channel, and then its end.
+/// Runs a block, and then decides how its channel ends. If this is dropped before, the block is dropped
+/// first, with its channel, and then the end.
 async fn to_its_end<E>(
     block: impl Future<Output = Result<()>>,
     end: E,
@@ -109,11 +107,11 @@ struct WriterEnd {
 }
 
 impl WriterEnd {
-    /// An error that the reader is not told comes back.
+    /// Ends the channel. Returns an error that the reader cannot be told any more.
     fn settle(mut self, outcome: Result<()>) -> Result<()> {
         self.ended = true;
         let told = outcome.as_ref().map_or_else(|error| self.ending.fail(error), |()| true);
-        self.outbox.finish_unattended();
+        self.outbox.finish_in_background();
         if told { Ok(()) } else { outcome }
     }
 }
@@ -121,7 +119,7 @@ impl WriterEnd {
 impl Drop for WriterEnd {
     fn drop(&mut self) {
         if !self.ended && self.ending.fail(&broken_off()) {
-            self.outbox.finish_unattended();
+            self.outbox.finish_in_background();
         }
     }
 }
@@ -133,7 +131,7 @@ struct ReaderEnd {
 }
 
 impl ReaderEnd {
-    /// An error that the writer is not told comes back.
+    /// Ends the channel. Returns an error that the writer cannot be told any more.
     fn settle(self, outcome: Result<()>) -> Result<()> {
         let source = lock(&self.given_back).take();
         match (outcome, source) {
@@ -145,7 +143,7 @@ impl ReaderEnd {
         }
     }
 
-    /// Tells the writer, and not only when it next sends: then it would have accepted something.
+    /// Tells the writer now, and not only when it sends next: it would have accepted an item by then.
     fn tell(&self, mut source: PipeSource, cause: &Error) {
         source.abort(cause);
         if let Some(outbox) = self.outbox.upgrade() {
@@ -163,7 +161,7 @@ impl Drop for ReaderEnd {
     }
 }
 
-/// Why a block did not come to its end.
+/// The error of a block that did not run to its end.
 fn broken_off() -> Error {
     if unwinding() {
         Error::new(ErrorKind::Panicked, "channel").with_detail("the block behind it panicked")
@@ -173,12 +171,12 @@ fn broken_off() -> Error {
 }
 
 /// A source that outlives its channel, so that the block's end decides what the writer is told.
-struct Lent {
+struct LentSource {
     source: Option<PipeSource>,
     given_back: Arc<Mutex<Option<PipeSource>>>,
 }
 
-impl Source for Lent {
+impl Source for LentSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
         match &mut self.source {
             Some(source) => source.poll_fill(cx, inlet),
@@ -197,7 +195,7 @@ impl Source for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentSource {
     fn drop(&mut self) {
         *lock(&self.given_back) = self.source.take();
     }

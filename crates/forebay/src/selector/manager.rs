@@ -1,4 +1,4 @@
-//! The selector, as users hold it.
+//! The selector's handle for users.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -8,21 +8,22 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::{Cause, Outbox};
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
-use super::builder::{SelectorBuilder, Settings};
 use super::closing::{UntilClosing, WokenByClosing};
-use super::shared::{SelectorTurns, Shared};
+use super::flush_schedule::SelectorSchedule;
+use super::settings::Settings;
+use super::shared::Shared;
 use super::stats::Stats;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
 
-/// Runs tasks, watches sockets and keeps the time: made first, given to builders, closed last.
+/// Runs tasks, watches sockets and keeps the time. It is made first, passed to builders, and closed last.
 ///
-/// A value and never a global: two selectors know nothing of each other. Cloning it is cheap; when
-/// the last clone is dropped the selector closes in the background.
+/// It is a value and never global: two selectors are independent of each other. Cloning it is cheap; when
+/// the last clone is dropped, the selector closes in the background.
 ///
-/// In this release a selector has one worker. It is driven by the thread inside
-/// [`forebay::run`](crate::run) or [`block_on`](Self::block_on), and else by a thread of its own
-/// that starts when there is something to do.
+/// In this release a selector has one worker. The thread inside [`forebay::run`](crate::run) or
+/// [`block_on`](Self::block_on) drives it; otherwise a thread of its own does, which starts when there is
+/// something to do.
 ///
 /// # Examples
 ///
@@ -39,27 +40,26 @@ use crate::time::{self, Interval, Sleep};
 /// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
-pub struct SelectorManager(Arc<Owner>);
+pub struct SelectorManager(Arc<LastClone>);
 
-/// Shared by all clones; dropping the last one closes the selector.
-struct Owner {
+/// The state shared by all clones; dropping the last one closes the selector.
+struct LastClone {
     shared: Arc<Shared>,
 }
 
-impl Drop for Owner {
+impl Drop for LastClone {
     fn drop(&mut self) {
-        self.shared.close_unattended();
+        self.shared.close_in_background();
     }
 }
 
 impl SelectorManager {
-    /// Makes a selector with the default settings. It starts no thread before there is something to
-    /// do.
+    /// Makes a selector with the default settings. It starts no thread until there is something to do.
     ///
     /// # Panics
     ///
-    /// When the process has no descriptors left for the selector's poll;
-    /// [`builder().build()`](SelectorBuilder::build) gives that as an error.
+    /// Panics if the process has no descriptors left for the selector's poll;
+    /// [`builder().build()`](crate::SelectorBuilder::build) returns that as an error.
     pub fn new() -> Self {
         match Self::builder().build() {
             Ok(selector) => selector,
@@ -67,33 +67,28 @@ impl SelectorManager {
         }
     }
 
-    /// Makes a selector with other settings.
-    pub fn builder() -> SelectorBuilder {
-        SelectorBuilder::new()
-    }
-
     pub(super) fn with(settings: Settings) -> Result<Self> {
-        Ok(Self(Arc::new(Owner { shared: Shared::new(settings)? })))
+        Ok(Self(Arc::new(LastClone { shared: Shared::new(settings)? })))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
 
-    /// Starts a task that ends in a result. Dropping the handle detaches it; an error that nobody
-    /// awaits is reported ([`SelectorBuilder::on_task_error`]).
+    /// Starts a task that returns a result. Dropping the handle detaches the task; an error that is not
+    /// awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
-    /// The task runs on the selector's worker and stays there. A panic in it ends it alone: its
-    /// connections are reset, and all others go on. A task that blocks, or computes for long without
-    /// waiting, holds up everything else of its selector, and nothing of other selectors; see
-    /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed nothing is started, and
-    /// the handle gives `Closed`.
+    /// The task runs on the selector's worker and stays there. A panic ends only this task: its connections
+    /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
+    /// up everything else on its selector, but nothing on other selectors; see
+    /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed no task is started, and the
+    /// handle returns `Closed`.
     ///
-    /// A task that leaves by `?` drops its writer, which finishes in the background: its peer sees a
-    /// clean end behind half a reply. Where that would pass for a whole one (a relay, a download
-    /// without a length), call [`abort_on_drop`](ByteWriteChannel::abort_on_drop) as soon as the
-    /// channel is open and [`finish`](ByteWriteChannel::finish) when the reply is complete. Where a
-    /// reply tells its length or has a closing line, the peer notices by itself.
+    /// A task that leaves by `?` drops its writer, which finishes in the background: its peer sees a clean
+    /// end behind half a reply. If half a reply could pass for a whole one (a relay, a download without a
+    /// length), call [`abort_on_drop`](ByteWriteChannel::abort_on_drop) as soon as the channel is open and
+    /// [`finish`](ByteWriteChannel::finish) when the reply is complete. If a reply has a length or a
+    /// closing line, the peer notices by itself.
     ///
     /// # Examples
     ///
@@ -106,7 +101,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     ///
-    /// A relay whose client is told that the rest is missing:
+    /// A relay whose client can tell that the rest is missing:
     ///
     /// ```
     /// use forebay::{Connection, Error, Result};
@@ -134,7 +129,7 @@ impl SelectorManager {
         self.shared().spawn(true, task)
     }
 
-    /// Starts a task that ends in a value. Nothing of it is reported when nobody awaits it.
+    /// Starts a task that returns a value. Nothing is reported if it is not awaited.
     #[doc(alias = "async")]
     pub fn spawn_value<T: Send + 'static>(
         &self,
@@ -143,17 +138,17 @@ impl SelectorManager {
         self.shared().spawn_value(task)
     }
 
-    /// Runs a function that blocks, on a thread of its own until it returns. The handle gives its
-    /// value; a panic in it is an error with `is_panicked()`.
+    /// Runs a blocking function on a thread of its own until it returns. The handle returns its value; a
+    /// panic in it is an error with `is_panicked()`.
     ///
-    /// Aborting the handle, or closing the selector, does not interrupt a function that has begun;
-    /// it goes on, and its value is dropped. Such a thread never keeps the process alive.
+    /// Aborting the handle, or closing the selector, does not interrupt a function that has begun: it
+    /// continues, and its value is dropped. Its thread never keeps the process alive.
     ///
-    /// A function may block forever, so none waits for the end of others: with as many under way as
-    /// [`SelectorBuilder::blocking_max`] allows (512), the handle gives
-    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once. Await some of a large number of functions
-    /// before starting the next ones. Where they compute rather than wait, start no more at once than
-    /// there are processors: their threads compete with the selector's worker.
+    /// A function may block forever, so no function waits for the end of others. When as many are running
+    /// as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max) allows (512), the handle
+    /// returns [`Exhausted`](crate::ErrorKind::Exhausted) at once. With a large number of functions, await
+    /// some before starting more. If they compute rather than wait, start no more at once than there are
+    /// processors: their threads compete with the selector's worker.
     ///
     /// # Examples
     ///
@@ -180,14 +175,15 @@ impl SelectorManager {
         }
     }
 
-    /// Makes a channel that is fed by reading from `reader` on a thread: a file, standard input.
+    /// Makes a channel that reads from `reader`, such as a file or standard input, on a thread.
     ///
-    /// It reads only when the channel is empty and a call waits for bytes, up to 64 KiB at a time. A
-    /// read that has begun cannot be interrupted: it occupies its thread until it returns, and what
-    /// it brings after the channel is dropped is lost. It never keeps the process alive.
+    /// It reads only when the channel is empty and a call waits for bytes, up to 64 KiB at a time. A read
+    /// that has begun cannot be interrupted: it occupies its thread until it returns, and the bytes it
+    /// reads after the channel is dropped are lost. It never keeps the process alive.
     ///
-    /// While as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a read is
-    /// [`Exhausted`](crate::ErrorKind::Exhausted) at once; the next one tries again.
+    /// If as many calls block as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max)
+    /// allows (512), a read returns [`Exhausted`](crate::ErrorKind::Exhausted) at once; the next read tries
+    /// again.
     ///
     /// # Examples
     ///
@@ -201,24 +197,24 @@ impl SelectorManager {
     /// ```
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
         let source = task::blocking_source(self.shared().user_calls(), reader);
-        let source = UntilClosing::new(self.shared(), task::READER, source);
+        let source = UntilClosing::new(self.shared().closing(), task::READER, source);
         ByteReadChannel::from_source(Box::new(source))
     }
 
-    /// Makes a channel whose bytes are written to `writer` on a thread, and flushed after each batch:
-    /// a file, standard output.
+    /// Makes a channel that writes to `writer`, such as a file or standard output, on a thread, and flushes
+    /// it after each batch.
     ///
-    /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits
-    /// until everything is written and flushed, and drops the writer.
+    /// A write that has begun cannot be interrupted. [`finish`](ByteWriteChannel::finish) waits until
+    /// everything is written and flushed, and drops the writer.
     ///
-    /// While as many calls block as [`SelectorBuilder::blocking_max`] allows (512), a batch finds no
-    /// thread, and the channel fails: every later call, and a flush under way, is
-    /// [`Exhausted`](crate::ErrorKind::Exhausted).
+    /// If as many calls block as [`SelectorBuilder::blocking_max`](crate::SelectorBuilder::blocking_max)
+    /// allows (512), a batch gets no thread, and the channel fails: every later call, and a flush in
+    /// progress, returns [`Exhausted`](crate::ErrorKind::Exhausted).
     pub fn blocking_writer(&self, writer: impl Write + Send + 'static) -> ByteWriteChannel {
-        let turns = Arc::new(SelectorTurns::new(self.shared()));
+        let turns = Arc::new(SelectorSchedule::new(self.shared()));
         let known = Arc::clone(&turns);
         let drain = task::blocking_drain(self.shared().user_calls(), writer);
-        let drain = WokenByClosing::new(self.shared(), drain);
+        let drain = WokenByClosing::new(self.shared().closing(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
         ByteWriteChannel::new(outbox, None)
@@ -228,24 +224,24 @@ impl SelectorManager {
     ///
     /// # Cancel safety
     ///
-    /// Releases: a dropped sleep takes its timer with it.
+    /// Releases: a dropped sleep removes its timer.
     #[doc(alias = "delay")]
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.shared().sleep(duration)
     }
 
-    /// Runs a future, but no longer than `duration`.
+    /// Runs a future for at most `duration`.
     ///
     /// # Errors
     ///
-    /// The future's own; or [`TimedOut`](crate::ErrorKind::TimedOut), naming the duration. The
-    /// future is asked first, so one that is ready in the same moment counts; and before the time is
-    /// up the sockets are looked at, so bytes that have arrived by then count, even if this process
-    /// was held up all that time.
+    /// The future's own; or [`TimedOut`](crate::ErrorKind::TimedOut), naming the duration. The future is
+    /// polled first, so an output that is ready at the same moment counts. The sockets are polled before
+    /// the time is up, so bytes that have arrived by then count, even if this process was held up all that
+    /// time.
     ///
     /// # Cancel safety
     ///
-    /// Releases its timer; for the rest, what the future promises when it is dropped.
+    /// Releases its timer; besides, the future's own promise applies.
     ///
     /// # Examples
     ///
@@ -270,7 +266,7 @@ impl SelectorManager {
         time::timeout(Arc::clone(self.shared().timers()), duration, future).await
     }
 
-    /// Runs any future, but no longer than `duration`; `None` when the time was up first.
+    /// Runs any future for at most `duration`; returns `None` if the time is up first.
     ///
     /// # Cancel safety
     ///
@@ -280,34 +276,34 @@ impl SelectorManager {
         time::within(Arc::clone(self.shared().timers()), duration, future).await
     }
 
-    /// A regular beat. The first tick comes after one period; a missed one is delayed.
+    /// Makes regular ticks. The first one comes after one period; a missed tick is delayed.
     #[doc(alias = "ticker")]
     pub fn interval(&self, period: Duration) -> Interval {
         Interval::new(Arc::clone(self.shared().timers()), period)
     }
 
-    /// The time by the selector's clock.
+    /// Returns the time of the selector's clock.
     pub fn now(&self) -> Instant {
         self.shared().timers().now()
     }
 
-    /// What the selector has done and holds.
+    /// Returns what the selector has done and holds.
     pub fn stats(&self) -> Stats {
         self.shared().stats()
     }
 
-    /// Runs a future on this thread, which is the selector's worker meanwhile, and leaves the
-    /// selector open. What the future wrote is sent before this returns.
+    /// Runs a future on this thread, which is the selector's worker meanwhile, and leaves the selector
+    /// open. What the future has written is sent before this returns.
     ///
-    /// Where the worker is driven by another thread already, the future runs beside it: everything
-    /// works, but what it writes is sent call by call and not turn by turn.
+    /// If another thread drives the worker already, the future runs beside it: everything works, but what
+    /// it writes is sent in each call and not once per turn.
     ///
     /// # Panics
     ///
-    /// Inside `run`, `block_on` or a task: the thread would wait for itself.
+    /// Panics inside `run`, `block_on` or a task, because the thread would wait for itself.
     #[doc(alias = "runBlocking")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.shared().block_on(future)
+        self.shared().worker().block_on(future)
     }
 
     /// Runs `main` on this thread and closes the selector before it returns.
@@ -316,7 +312,7 @@ impl SelectorManager {
         main: impl AsyncFnOnce(Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let shared = Arc::clone(self.shared());
-        shared.block_on(async {
+        shared.worker().block_on(async {
             let result = main(self.clone()).await;
             self.close().await;
             result
@@ -325,18 +321,18 @@ impl SelectorManager {
 
     /// Closes the selector. Idempotent.
     ///
-    /// 1. It refuses new work, closes its listeners, and answers every wait to look up a name, to
-    ///    connect, to receive or to read from a [`blocking_reader`](Self::blocking_reader) with
+    /// 1. It refuses new work, closes its listeners, and makes every wait to look up a name, to connect, to
+    ///    receive or to read from a [`blocking_reader`](Self::blocking_reader) return
     ///    [`Closed`](crate::ErrorKind::Closed).
-    /// 2. It waits for its tasks until the drain timeout, and cancels those that are left then. Until
-    ///    they have ended, what they write is accepted and sent.
+    /// 2. It waits for its tasks until the drain timeout, and cancels the remaining ones then. Until they
+    ///    have ended, what they write is accepted and sent.
     /// 3. It closes every connection and every [`blocking_writer`](Self::blocking_writer) that is still
-    ///    open, whether it has an owner or not: what was accepted is sent, and then the end mark, within
-    ///    the limits that [`Socket::close`](crate::Socket::close) has. A write behind that is
+    ///    open, with or without an owner: what was accepted is sent, and then the end mark, within the
+    ///    limits of [`Socket::close`](crate::Socket::close). A later write returns
     ///    [`Closed`](crate::ErrorKind::Closed).
     /// 4. It ends the worker's thread.
     ///
-    /// From a task of this selector it waits for all the others.
+    /// If it is called from a task of this selector, it waits for all the others.
     ///
     /// # Cancel safety
     ///

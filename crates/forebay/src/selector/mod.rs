@@ -1,25 +1,25 @@
-//! The selector: the value that owns the worker, the tasks and the clock.
+//! The selector: the value that owns workers, tasks and sockets, and closes them.
 
-mod beside;
 mod bounded;
 mod builder;
 mod channel_tasks;
 mod closing;
-mod current;
+mod flush_schedule;
 mod freed;
 mod manager;
 mod remaining;
+mod settings;
 mod shared;
-mod spin;
+mod sockets;
 mod stats;
-mod worker;
 
 #[cfg(feature = "tls")]
 pub(crate) use self::bounded::Bounded;
 pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
-pub(crate) use self::current::selector as current_selector;
+pub(crate) use self::closing::{closed, given_up};
+pub(crate) use self::flush_schedule::SelectorSchedule;
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;
-pub(crate) use self::shared::{SelectorTurns, Shared, closed, given_up};
+pub(crate) use self::shared::Shared;
 pub use self::stats::Stats;

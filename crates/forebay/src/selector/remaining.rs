@@ -1,4 +1,4 @@
-//! What is still open when its selector closes, and is closed with it.
+//! Connections and channels that are still open when their selector closes, and are closed with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex, Weak};
 
 use crate::lock::lock;
 
-/// Something that has accepted bytes and has to send them before its selector ends, whether it still
-/// has an owner or not: a connection, a channel that feeds a file.
+/// An object that has accepted bytes and must send them before its selector ends, with or without an owner:
+/// a connection, or a channel that feeds a file.
 pub(crate) trait Remains: Send + Sync {
     /// Begins to close it in the background: what was accepted is sent, and then the end mark.
     fn close_with_selector(self: Arc<Self>);
 }
 
-/// Everything of a selector that is open. Each entry leaves the list when it is dropped, so that the
-/// list keeps no memory of it.
+/// All open objects of a selector. Each removes its entry when it is dropped, so that the list keeps no
+/// memory of it.
 #[derive(Default)]
-pub(crate) struct Remaining(Mutex<List>);
+pub(crate) struct Remaining(Mutex<OpenList>);
 
 #[derive(Default)]
-struct List {
+struct OpenList {
     open: BTreeMap<u64, Weak<dyn Remains>>,
     last_key: u64,
-    /// Everything was told to close.
+    /// `close_all` was called.
     is_closed: bool,
 }
 
 impl Remaining {
-    /// Adds an entry, under a key that is never zero. Behind [`close_all`](Self::close_all) it is closed
-    /// at once.
+    /// Adds an entry, under a key that is never zero. After [`close_all`](Self::close_all) it is closed at
+    /// once.
     pub(crate) fn add(&self, open: Weak<dyn Remains>) -> u64 {
         let mut list = lock(&self.0);
         list.last_key += 1;
@@ -48,14 +48,14 @@ impl Remaining {
         drop(removed);
     }
 
-    /// True when nothing is open.
+    /// Returns `true` if nothing is open.
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.0).open.is_empty()
     }
 
     /// Begins to close everything that is open.
     pub(super) fn close_all(&self) {
-        // Upgraded under the lock and closed without it: closing removes entries.
+        // Upgraded under the lock and closed without it, because closing removes entries.
         let mut list = lock(&self.0);
         list.is_closed = true;
         let open: Vec<_> = list.open.values().filter_map(Weak::upgrade).collect();

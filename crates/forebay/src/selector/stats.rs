@@ -1,8 +1,8 @@
-//! What a selector has done and holds.
+//! Statistics of a selector.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A counter; statistics order nothing, so every access is relaxed.
+/// A counter. Statistics order nothing, so every access is relaxed.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -11,12 +11,12 @@ impl Counter {
         self.0.fetch_add(count, Relaxed);
     }
 
-    /// One fewer; for counters of what is held.
+    /// Subtracts one, for counters of what is held.
     pub(crate) fn remove_one(&self) {
         self.0.fetch_sub(1, Relaxed);
     }
 
-    /// One more, until the result is dropped.
+    /// Adds one until the result is dropped.
     pub(crate) fn hold(&self) -> Held<'_> {
         self.add(1);
         Held(self)
@@ -37,7 +37,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The counters that sockets write.
+/// The counters that sockets update.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) sockets: Counter,
@@ -47,33 +47,33 @@ pub(crate) struct Counters {
     pub(crate) received_bytes: Counter,
     pub(crate) sends: Counter,
     pub(crate) sent_bytes: Counter,
-    pub(crate) lingering: Counter,
+    pub(crate) background_closes: Counter,
     pub(crate) unacknowledged: Counter,
 }
 
-/// What a selector has done since it was made, and what it holds now; see
+/// The activity of a selector since it was made, and its present resources; see
 /// [`SelectorManager::stats`](crate::SelectorManager::stats).
 ///
-/// The numbers are read one after the other while other threads go on, so they need not belong to
-/// the same moment.
+/// The numbers are read one after the other while other threads continue, so they need not belong to the
+/// same moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Tasks that have not ended, with those that close sockets in the background.
+    /// Tasks that have not ended, including those that close sockets in the background.
     pub tasks: usize,
-    /// Timers waiting.
+    /// Timers that wait.
     pub timers: usize,
-    /// Descriptors of sockets and listeners that are open.
+    /// Open descriptors of sockets and listeners.
     pub sockets: u64,
     /// Blocks of 64 KiB held by channels, queues and chunks.
     pub blocks: usize,
     /// Sockets being closed in the background.
-    pub lingering: u64,
+    pub background_closes: u64,
     /// Connections accepted so far.
     pub accepted: u64,
     /// Connections made so far.
     pub connected: u64,
-    /// System calls that received bytes or met the end.
+    /// System calls that received bytes or found the end.
     pub receives: u64,
     /// Bytes received.
     pub received_bytes: u64,
@@ -81,9 +81,9 @@ pub struct Stats {
     pub sends: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Sockets released at a limit of closing with bytes that the peer had not acknowledged.
+    /// Sockets released at a limit of closing, with bytes that the peer had not acknowledged.
     pub unacknowledged: u64,
-    /// Errors of tasks that no handle awaited, connections without an owner that were closed before
-    /// their peer had everything, and pauses of accepting.
+    /// Errors of tasks that no handle awaited, connections without an owner that were closed before their
+    /// peer had everything, and pauses of accepting.
     pub task_errors: u64,
 }

@@ -1,8 +1,8 @@
 //! Threads for calls that block.
 //!
 //! A selector has two pools of them. Its own calls (look-ups, files of roots, paths of sockets) end by
-//! themselves: they may wait for each other. Those that users hand over (readers, writers, functions)
-//! may block forever: nothing waits for them, and one too many is refused at once.
+//! themselves, and may wait for each other. The calls that users provide (readers, writers, functions) may
+//! block forever: no call waits for another, and a call beyond the limit is refused at once.
 
 mod call;
 #[cfg(test)]
@@ -22,47 +22,47 @@ pub(crate) use self::call::run;
 use super::contain::caught;
 use crate::lock::lock;
 
-/// Threads for the selector's own calls.
+/// The number of threads for the selector's own calls.
 const OWN_THREADS_MAX: usize = 16;
 
-/// The selector's own calls that may wait for one of these threads.
+/// The number of the selector's own calls that may wait for one of these threads.
 const OWN_WAITING_MAX: usize = 1024;
 
-/// An idle thread ends after this long.
+/// An idle thread ends after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// A call that may block. Its thread is free for another one before the result is handed over: the
-/// caller may make the next call at once, and must find a thread.
+/// A call that may block. Its thread is free before the result is handed over, because the caller may make
+/// the next call at once and must find a thread.
 trait Job: Send {
-    /// Makes the call, and keeps its result. What is abandoned is dropped here.
+    /// Makes the call and keeps its result. An abandoned result is dropped here.
     fn call(&mut self);
 
-    /// Gives the result to the caller.
+    /// Hands the result to the caller.
     fn hand_over(self: Box<Self>);
 }
 
-/// What a thread runs.
+/// The function that a thread runs.
 type Body = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool of threads that start on demand and end when idle.
 ///
-/// Its threads are never joined: a look-up may hang for as long as the resolver likes, and neither
-/// `close` nor the end of the program waits for it. Dropping the pool closes it.
+/// Its threads are never joined: a look-up may hang for as long as the resolver does, and neither `close`
+/// nor the end of the program waits for it. Dropping the pool closes it.
 ///
-/// `busy <= threads_max`, `waiting + busy <= threads_max + waiting_max`; while jobs wait, there is a
-/// thread.
-pub(crate) struct BlockingPool(Arc<Shared>);
+/// Invariants: `busy <= threads_max`; `waiting + busy <= threads_max + waiting_max`; while jobs wait, there
+/// is a thread.
+pub(crate) struct BlockingPool(Arc<PoolState>);
 
-struct Shared {
+struct PoolState {
     threads_max: usize,
-    /// Jobs that may wait while every thread is busy. With none of them a job has a thread, or is
+    /// The number of jobs that may wait while every thread is busy. If zero, a job gets a thread or is
     /// refused.
     waiting_max: usize,
     idle_limit: Duration,
-    /// Starts a detached thread; a test puts a failing one here.
+    /// Starts a detached thread; a test uses a function that fails.
     start: fn(String, Body) -> io::Result<()>,
     state: Mutex<State>,
-    /// Signalled for one job, and for closing. Its partner is `state`.
+    /// Signalled for one job, and for closing. Used with `state`.
     changed: Condvar,
 }
 
@@ -70,31 +70,31 @@ struct Shared {
 struct State {
     waiting: VecDeque<Box<dyn Job>>,
     threads: usize,
-    /// Threads that are in a call.
+    /// The number of threads that are in a call.
     busy: usize,
-    /// Threads that hand over a result.
+    /// The number of threads that are handing over a result.
     parting: usize,
-    /// Threads ever started: the number in the next one's name.
+    /// The number of threads ever started, used for the next one's name.
     started: u64,
     closed: bool,
 }
 
-/// What the pool is doing at one moment.
+/// The state of the pool at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BlockingStats {
-    /// Threads alive, idle ones too.
+    /// The number of threads, including idle ones.
     pub(crate) threads: usize,
-    /// Jobs that no thread has taken yet.
+    /// The number of jobs that no thread has taken yet.
     pub(crate) waiting: usize,
 }
 
 impl BlockingPool {
-    /// Makes a pool for calls that end by themselves. None of its threads is started yet.
+    /// Makes a pool for calls that end by themselves. No thread is started yet.
     pub(crate) fn for_own_calls() -> Self {
         Self::with(OWN_THREADS_MAX, OWN_WAITING_MAX, IDLE_LIMIT, start_detached)
     }
 
-    /// Makes a pool for at most so many calls that may block forever.
+    /// Makes a pool for at most `calls_max` calls that may block forever.
     pub(crate) fn for_user_calls(calls_max: usize) -> Self {
         Self::with(calls_max, 0, IDLE_LIMIT, start_detached)
     }
@@ -105,7 +105,7 @@ impl BlockingPool {
         idle_limit: Duration,
         start: fn(String, Body) -> io::Result<()>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(PoolState {
             threads_max,
             waiting_max,
             idle_limit,
@@ -115,7 +115,7 @@ impl BlockingPool {
         }))
     }
 
-    /// Refuses new jobs and drops those that wait; running ones run on.
+    /// Refuses new jobs and drops waiting ones; running ones continue.
     pub(crate) fn close(&self) {
         let waiting = {
             let mut state = lock(&self.0.state);
@@ -128,7 +128,7 @@ impl BlockingPool {
         }
     }
 
-    /// How many threads and waiting jobs there are.
+    /// Returns the numbers of threads and waiting jobs.
     pub(crate) fn stats(&self) -> BlockingStats {
         let state = lock(&self.0.state);
         BlockingStats { threads: state.threads, waiting: state.waiting.len() }
@@ -147,16 +147,16 @@ impl fmt::Debug for BlockingPool {
     }
 }
 
-impl Shared {
-    /// Queues a job. One that panics ends alone: its thread goes on.
+impl PoolState {
+    /// Queues a job. If a job panics, only that job ends; its thread continues.
     ///
     /// # Errors
     ///
     /// - [`ErrorKind::Closed`]: the pool was closed.
-    /// - [`ErrorKind::Exhausted`]: as many jobs as may run and wait are there already, or the system
-    ///   starts no thread and the job could not wait for one that runs.
+    /// - [`ErrorKind::Exhausted`]: the limit of running and waiting jobs is reached, or the system starts
+    ///   no thread and the job must not wait for a running one.
     ///
-    /// With the job, which has not run, to be dropped where no lock is held.
+    /// The error comes with the job, which has not run and is to be dropped while no lock is held.
     fn enqueue(
         self: &Arc<Self>,
         operation: &'static str,
@@ -182,9 +182,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Starts one thread more, but for jobs that may wait. (Where they may not, they have been counted:
-    /// if all threads are there and not enough are idle, some are handing over.) Under the lock: a
-    /// failure must give the job back, and none may have been queued behind it meanwhile.
+    /// Starts one more thread, unless all threads exist and jobs may wait. (Jobs that may not wait have
+    /// been counted: if all threads exist and too few are idle, some are handing over.) Runs under the
+    /// lock: a failure must return the job, so no other job may be queued behind it meanwhile.
     fn start_thread(self: &Arc<Self>, operation: &'static str, state: &mut State) -> Result<()> {
         if state.threads >= self.threads_max && self.waiting_max > 0 {
             return Ok(());
@@ -201,8 +201,8 @@ impl Shared {
         Ok(())
     }
 
-    /// The life of one thread. It counts as idle from its start, so that the job it was started
-    /// for is the one it is counted on for.
+    /// Runs jobs until the thread has been idle for too long or the pool is closed. A thread counts as idle
+    /// from its start, so that it is available for the job it was started for.
     fn work(&self) {
         let mut state = lock(&self.state);
         loop {
@@ -220,7 +220,7 @@ impl Shared {
                 .wait_timeout(state, self.idle_limit)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            // A job may have come together with the end of the wait.
+            // A job may have arrived together with the end of the wait.
             if timeout.timed_out() && state.waiting.is_empty() {
                 break;
             }
@@ -258,7 +258,7 @@ impl State {
         self.threads - self.busy - self.parting
     }
 
-    /// How many jobs would have to end before another one had a thread.
+    /// Returns how many jobs must end before another one has a thread.
     fn ahead_of_the_next(&self, threads_max: usize) -> usize {
         (self.waiting.len() + self.busy + 1).saturating_sub(threads_max)
     }

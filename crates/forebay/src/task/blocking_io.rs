@@ -1,22 +1,22 @@
-//! Sources and drains of files and standard streams, on the threads for calls that block.
+//! Sources and drains over files and standard streams, which block on the pool's threads.
 
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source};
+use forebay_io::seam::{BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
 use crate::interrupted::uninterrupted;
 use crate::lock::{get_mut, lock};
 
-/// The calls that make channels of these, for their errors.
+/// The calls that make such channels, for their errors.
 pub(crate) const READER: &str = "blocking_reader";
 const WRITER: &str = "blocking_writer";
 
-/// A source that reads from `reader`.
+/// Makes a source that reads from `reader`.
 pub(crate) fn blocking_source(
     pool: &Arc<BlockingPool>,
     reader: impl Read + Send + 'static,
@@ -25,7 +25,7 @@ pub(crate) fn blocking_source(
     Reading { pool: Arc::clone(pool), state: Mutex::new(ReadState::Idle(Box::new(batch))) }
 }
 
-/// A drain that writes to `writer`.
+/// Makes a drain that writes to `writer`.
 pub(crate) fn blocking_drain(
     pool: &Arc<BlockingPool>,
     writer: impl Write + Send + 'static,
@@ -34,15 +34,15 @@ pub(crate) fn blocking_drain(
     Writing { pool: Arc::clone(pool), state: Mutex::new(WriteState::Idle(Box::new(batch))) }
 }
 
-/// A call on a thread of the pool, with what it works on.
-struct Call<T, R> {
+/// A call on a thread of the pool, with the batch it works on.
+struct IoCall<T, R> {
     result: Pin<Box<dyn Future<Output = Result<R>> + Send>>,
-    /// Taken out by the call, and put back when it returns. A call that was refused, or skipped, has
-    /// never taken it; one that panicked has lost it.
+    /// Taken by the call, and put back when it returns. A call that was refused or skipped has not taken
+    /// it; a call that panicked has lost it.
     batch: Arc<Mutex<Option<Box<T>>>>,
 }
 
-impl<T: Send + 'static, R: Send + 'static> Call<T, R> {
+impl<T: Send + 'static, R: Send + 'static> IoCall<T, R> {
     fn begin(
         pool: &BlockingPool,
         operation: &'static str,
@@ -58,7 +58,7 @@ impl<T: Send + 'static, R: Send + 'static> Call<T, R> {
             Some(result)
         };
         let result = run_blocking(pool, operation, call);
-        // The batch is taken by one call only, which is this one.
+        // Only one call takes the batch, and it is this one.
         let taken = async move {
             let nothing = || Error::new(ErrorKind::Closed, operation);
             result.await.and_then(|result| result.ok_or_else(nothing))
@@ -74,13 +74,13 @@ impl<T: Send + 'static, R: Send + 'static> Call<T, R> {
 
 struct Reading<R> {
     pool: Arc<BlockingPool>,
-    // Only ever reached through `&mut`: the lock makes the type `Sync`, and is never waited for.
+    // Accessed only through `&mut`: the lock makes the type `Sync`, and is never waited for.
     state: Mutex<ReadState<R>>,
 }
 
 enum ReadState<R> {
     Idle(Box<ReadBatch<R>>),
-    Busy(Call<ReadBatch<R>, io::Result<usize>>),
+    Busy(IoCall<ReadBatch<R>, io::Result<usize>>),
     Over(Option<Error>),
 }
 
@@ -97,7 +97,7 @@ impl<R: Read> ReadBatch<R> {
         uninterrupted(|| self.reader.read(&mut self.bytes))
     }
 
-    /// Moves as much as fits of what was read, which is something, into the inlet.
+    /// Moves as much of the read bytes as fits into the inlet. There is at least one byte.
     fn hand_out(&mut self, inlet: &mut Inlet<'_>) {
         let space = inlet.space();
         let count = space.len().min(self.end - self.start);
@@ -118,7 +118,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
                     return Poll::Ready(Ok(Filled::More));
                 }
                 ReadState::Idle(batch) => {
-                    let call = Call::begin(&self.pool, READER, batch, ReadBatch::read);
+                    let call = IoCall::begin(&self.pool, READER, batch, ReadBatch::read);
                     *state = ReadState::Busy(call);
                 }
                 ReadState::Busy(mut call) => {
@@ -137,7 +137,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
                             (batch.start, batch.end) = (0, count.min(BLOCK_BYTES));
                             *state = ReadState::Idle(batch);
                         }
-                        // The next read tries again, also for a thread.
+                        // The next read tries again, also to get a thread.
                         Err(error) => {
                             *state = ReadState::Idle(batch);
                             return Poll::Ready(Err(error));
@@ -166,7 +166,7 @@ struct Writing<W> {
 
 enum WriteState<W> {
     Idle(Box<WriteBatch<W>>),
-    Busy(Call<WriteBatch<W>, io::Result<()>>),
+    Busy(IoCall<WriteBatch<W>, io::Result<()>>),
     /// The writer is flushed and dropped on the pool's thread.
     Ending(Pin<Box<dyn Future<Output = Result<io::Result<()>>> + Send>>),
     Over,
@@ -184,13 +184,13 @@ impl<W: Write> WriteBatch<W> {
 }
 
 impl<W: Write + Send + 'static> Writing<W> {
-    /// Waits for the batch under way. Its working set is kept, never dropped here: the writer is
+    /// Waits for the batch that is being written. The batch is kept and never dropped here: the writer is
     /// the caller's, and this runs under the outbox's lock.
     fn poll_batch(
         state: &mut WriteState<W>,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let WriteState::Busy(call) = state else {
             return Poll::Ready(Ok(()));
@@ -208,7 +208,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         let state = get_mut(&mut self.state);
         loop {
@@ -221,7 +221,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
                     batch.bytes.clear();
                     let first = queue.first();
                     batch.bytes.extend_from_slice(&first[..first.len().min(BLOCK_BYTES)]);
-                    let call = Call::begin(&self.pool, WRITER, batch, WriteBatch::write);
+                    let call = IoCall::begin(&self.pool, WRITER, batch, WriteBatch::write);
                     *state = WriteState::Busy(call);
                 }
                 other => {
@@ -232,7 +232,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
         let state = get_mut(&mut self.state);
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
@@ -251,7 +251,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         })
     }
 
-    /// What is under way cannot be called back, and the writer must not be dropped under the
-    /// outbox's lock: it goes with the drain.
-    fn abort(&mut self, _: &Error, _: &mut Afterwards) {}
+    /// A running call cannot be cancelled, and the writer must not be dropped under the outbox's lock: it
+    /// is dropped with the drain.
+    fn abort(&mut self, _: &Error, _: &mut WakeList) {}
 }

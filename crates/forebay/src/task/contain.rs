@@ -4,38 +4,37 @@ use std::any::Any;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::torn_down;
 use forebay_io::{Error, ErrorKind, Result};
 use pin_project_lite::pin_project;
 
-use super::control::Control;
+use super::group::Listing;
 
 pin_project! {
-    /// Polls a future inside `catch_unwind` and drops it itself, so that the wreck of a panicked
-    /// task is dropped while writers can see what happened (`seam::unwinding`).
+    /// Polls a future inside `catch_unwind` and drops it itself, so that the fields of a panicked future
+    /// are dropped while writers can tell that it panicked (`seam::unwinding`).
     pub(super) struct Contained<F> {
         #[pin]
         future: Option<F>,
-        control: Arc<Control>,
+        // Dropped after the future: a task is listed for as long as its future exists.
+        listing: Listing,
     }
 
     impl<F> PinnedDrop for Contained<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // Only a task that was never polled again still has its future here; and whoever drops
-            // it so answers a panic by ending the process.
+            // Only a task that is not polled again still has its future here. async-task ends the process
+            // if this drop panics, so the panic is contained.
             drop(caught(|| this.future.set(None)));
-            this.control.ended();
         }
     }
 }
 
 impl<F> Contained<F> {
-    pub(super) fn new(future: F, control: Arc<Control>) -> Self {
-        Self { future: Some(future), control }
+    pub(super) fn new(future: F, listing: Listing) -> Self {
+        Self { future: Some(future), listing }
     }
 }
 
@@ -44,22 +43,22 @@ impl<F: Future> Future for Contained<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if this.control.is_aborted() {
+        if this.listing.control().is_aborted() {
             let dropped = caught(|| this.future.set(None));
             return Poll::Ready(Err(dropped.err().unwrap_or_else(cancelled)));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(cancelled()));
         };
-        match this.control.poll(|| caught(|| future.poll(cx))) {
+        match this.listing.poll(|| caught(|| future.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
-                let output = Kept::new(Ok(output));
+                let output = TaskResult::new(Ok(output));
                 Poll::Ready(caught(|| this.future.set(None)).and_then(|()| output.take()))
             }
             Err(error) => {
-                // A second panic while the wreck is cleared away has been printed; the first is
-                // the one that counts.
+                // A second panic while the future is dropped has been printed; the first one is the task's
+                // error.
                 drop(caught(|| torn_down(|| this.future.set(None))));
                 Poll::Ready(Err(error))
             }
@@ -67,13 +66,13 @@ impl<F: Future> Future for Contained<F> {
     }
 }
 
-/// A task's result, until somebody takes it.
+/// A task's result, until it is taken.
 ///
-/// One that nobody takes is dropped by the task's machinery, which answers a panic in that by
-/// ending the process. So its drop is contained here.
-pub(super) struct Kept<T>(Option<Result<T>>);
+/// async-task drops a result that is not taken, and ends the process if that panics. So the drop is
+/// contained here.
+pub(super) struct TaskResult<T>(Option<Result<T>>);
 
-impl<T> Kept<T> {
+impl<T> TaskResult<T> {
     pub(super) fn new(result: Result<T>) -> Self {
         Self(Some(result))
     }
@@ -83,14 +82,14 @@ impl<T> Kept<T> {
     }
 }
 
-impl<T> Drop for Kept<T> {
+impl<T> Drop for TaskResult<T> {
     fn drop(&mut self) {
         let result = self.0.take();
         drop(caught(|| drop(result)));
     }
 }
 
-/// Runs code of the user's; its panic is an error with its message.
+/// Runs the user's code, turning a panic into an error with its message.
 pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let error = panicked(payload.as_ref());
@@ -99,7 +98,7 @@ pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T> {
     })
 }
 
-/// What a panic carries is a user's value too, whose drop may panic in its turn.
+/// Drops the payload of a panic, which is a user's value and may panic when it is dropped.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(worse) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(worse);
@@ -111,7 +110,7 @@ pub(super) fn cancelled() -> Error {
         .with_detail("the task was aborted, or its selector closed")
 }
 
-/// The error of a caught panic, with its message.
+/// Makes the error of a caught panic, with its message.
 fn panicked(payload: &(dyn Any + Send)) -> Error {
     let message = payload
         .downcast_ref::<&str>()

@@ -1,29 +1,22 @@
-//! What outsiders may do to a task: abort it, and learn that it ended.
+//! Control of one task from outside: aborting it, and reporting its error once.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 
 use forebay_io::Error;
-use forebay_io::seam::{Afterwards, Waiters};
 
-use super::live::Live;
-use crate::lock::lock;
+use crate::sync::OnceLock;
+use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// The error of this task, if it ends in one, is still its handle's to give.
+// The states of `fate`, which decide what becomes of the error with which a task ends.
+
+/// The handle exists, and returns the error if the task fails.
 const HELD: u8 = 0;
-/// The task ended in an error while its handle was there.
+/// The task failed while its handle existed.
 const FAILED: u8 = 1;
-/// The handle is gone; the error is to be reported.
+/// The handle is gone, so an error must be reported.
 const DETACHED: u8 = 2;
-/// Somebody has the result, or it has been reported.
+/// The handle has returned the result, or the error has been reported.
 const SETTLED: u8 = 3;
-
-thread_local! {
-    /// The task that is being polled on this thread: its list, by address, and its number there.
-    static CURRENT: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
-}
 
 /// Shared by a task, its handle and the worker's list.
 #[derive(Debug)]
@@ -32,43 +25,53 @@ pub(crate) struct Control {
     waker: OnceLock<Waker>,
     fate: AtomicU8,
     error: OnceLock<Error>,
-    tasks: Arc<Tasks>,
-    number: OnceLock<u64>,
 }
 
 impl Control {
-    /// Polls this task's future: meanwhile it is the current one.
-    pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
-        let here = self.number.get().map(|number| (self.tasks.address(), *number));
-        let before = CURRENT.replace(here);
-        let polled = poll();
-        CURRENT.set(before);
-        polled
+    pub(super) fn new() -> Self {
+        Self {
+            aborted: AtomicBool::new(false),
+            waker: OnceLock::default(),
+            fate: AtomicU8::new(HELD),
+            error: OnceLock::default(),
+        }
+    }
+
+    /// Sets the waker of a task that is about to be polled for the first time.
+    pub(super) fn started(&self, waker: Waker) {
+        self.waker.get_or_init(|| waker);
+        // Pairs with the `fetch_or` in `abort`. One of the two read-modify-writes of the same flag is the
+        // second, and sees what happened before the first. So an abort before this is seen by the task's
+        // first poll, and an abort after it finds the waker. A plain store followed by a load would not be
+        // enough: a processor may execute the load first.
+        self.aborted.fetch_or(false, Ordering::AcqRel);
     }
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
     }
 
-    /// Has the task drop its future the next time it is polled, which is soon.
+    /// Makes the task drop its future at its next poll, and wakes it.
     pub(crate) fn abort(&self) {
-        self.aborted.store(true, Ordering::Release);
+        // Pairs with the `fetch_or` in `started`.
+        self.aborted.fetch_or(true, Ordering::AcqRel);
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
     }
 
-    /// The task ended in this error. Returns it if nobody holds a handle to get it from.
+    /// Records that the task ended with this error. Returns the error if it must be reported, because the
+    /// handle is gone.
     pub(super) fn failed(&self, error: &Error) -> Option<Error> {
         self.error.get_or_init(|| error.clone());
-        // Pairs with the swap in `detached`: whoever comes second reports.
+        // Pairs with the swap in `detached`: the second of the two reports the error.
         match self.fate.swap(FAILED, Ordering::AcqRel) {
             DETACHED => self.report_once(),
             _ => None,
         }
     }
 
-    /// The handle is gone. Returns an error that nobody has been given.
+    /// Records that the handle is gone. Returns the error if it must be reported.
     pub(super) fn detached(&self) -> Option<Error> {
         match self.fate.swap(DETACHED, Ordering::AcqRel) {
             FAILED => self.report_once(),
@@ -76,7 +79,7 @@ impl Control {
         }
     }
 
-    /// The handle has given the result away.
+    /// Records that the handle has returned the result.
     pub(super) fn delivered(&self) {
         self.fate.store(SETTLED, Ordering::Release);
     }
@@ -84,259 +87,5 @@ impl Control {
     fn report_once(&self) -> Option<Error> {
         self.fate.store(SETTLED, Ordering::Release);
         self.error.get().cloned()
-    }
-
-    /// The future is gone: the task leaves the list.
-    pub(super) fn ended(&self) {
-        if let Some(&number) = self.number.get() {
-            self.tasks.remove(number);
-        }
-    }
-}
-
-/// Whose a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A user's: refused from the moment in which its selector begins to close.
-    Users,
-    /// The selector's own, which ends by itself within a limit: it may begin while the selector
-    /// closes.
-    Own,
-}
-
-/// Which tasks may still begin.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Accepts {
-    #[default]
-    All,
-    Own,
-    Nothing,
-}
-
-/// The live tasks of a worker.
-///
-/// A task is let in and listed in one step, under the same lock under which closing refuses more:
-/// each task is either refused, or listed when the close looks for what is left.
-#[derive(Debug, Default)]
-pub(crate) struct Tasks {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    accepts: Accepts,
-    live: Live<Listed>,
-    /// How many of them are users', and how many of those are closing the selector.
-    users: usize,
-    closing_users: usize,
-    /// How many of all are closing the selector.
-    closers: usize,
-    waiters: Waiters<Left>,
-}
-
-#[derive(Debug)]
-struct Listed {
-    control: Arc<Control>,
-    kind: Kind,
-    /// Calls of `close` that this task is in.
-    closes: u32,
-}
-
-/// What a close waits for: that none of these tasks is left.
-#[derive(Debug, Clone, Copy)]
-struct Left {
-    /// The selector's own count as well.
-    own_too: bool,
-    /// From a task: those that wait for the same do not count.
-    spares_closers: bool,
-}
-
-impl State {
-    fn holds(&self, left: Left) -> bool {
-        let (live, closers) = if left.own_too {
-            (self.live.len(), self.closers)
-        } else {
-            (self.users, self.closing_users)
-        };
-        live <= if left.spares_closers { closers } else { 0 }
-    }
-
-    fn release_waiters(&mut self, after: &mut Afterwards) {
-        let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.release(after, |left| self.holds(*left));
-        self.waiters = waiters;
-    }
-
-    /// Counts a task among those that close, or no longer.
-    fn count_closer(&mut self, kind: Kind, change: fn(usize, usize) -> usize) {
-        self.closers = change(self.closers, 1);
-        if kind == Kind::Users {
-            self.closing_users = change(self.closing_users, 1);
-        }
-    }
-}
-
-impl Tasks {
-    /// Lists a task that is about to begin; nothing where it is refused.
-    pub(super) fn control(self: &Arc<Self>, kind: Kind) -> Option<Arc<Control>> {
-        let control = Arc::new(Control {
-            aborted: AtomicBool::new(false),
-            waker: OnceLock::new(),
-            fate: AtomicU8::new(HELD),
-            error: OnceLock::new(),
-            tasks: Arc::clone(self),
-            number: OnceLock::new(),
-        });
-        let mut state = lock(&self.state);
-        match state.accepts {
-            Accepts::All => {}
-            Accepts::Own if kind == Kind::Own => {}
-            Accepts::Own | Accepts::Nothing => return None,
-        }
-        state.users += usize::from(kind == Kind::Users);
-        let number = state.live.insert(Listed { control: Arc::clone(&control), kind, closes: 0 });
-        drop(state);
-        control.number.get_or_init(|| number);
-        Some(control)
-    }
-
-    /// Refuses users' tasks from now on.
-    pub(crate) fn refuse_users(&self) {
-        let mut state = lock(&self.state);
-        if state.accepts == Accepts::All {
-            state.accepts = Accepts::Own;
-        }
-    }
-
-    /// Refuses every task from now on, if there is none; false if there is.
-    pub(crate) fn refuse_all(&self) -> bool {
-        self.refuse_all_if(Left { own_too: true, spares_closers: false })
-    }
-
-    fn refuse_all_if(&self, left: Left) -> bool {
-        let mut state = lock(&self.state);
-        let is_over = state.holds(left);
-        if is_over {
-            state.accepts = Accepts::Nothing;
-        }
-        is_over
-    }
-
-    /// The task can be woken from now on.
-    pub(super) fn started(control: &Control, waker: Waker) {
-        control.waker.get_or_init(|| waker);
-    }
-
-    /// Live tasks.
-    pub(crate) fn len(&self) -> usize {
-        lock(&self.state).live.len()
-    }
-
-    /// Notes that the current task, if it is one of these, waits for the others to end.
-    pub(crate) fn closer(&self) -> Closer<'_> {
-        let current = CURRENT.get().filter(|(tasks, _)| *tasks == self.address());
-        let mut after = Afterwards::new();
-        let mut state = lock(&self.state);
-        let task = current.and_then(|(_, number)| {
-            let listed = state.live.get_mut(number)?;
-            listed.closes += 1;
-            let (kind, is_first) = (listed.kind, listed.closes == 1);
-            if is_first {
-                state.count_closer(kind, usize::saturating_add);
-            }
-            Some(number)
-        });
-        // Others may have waited for nobody but this one.
-        state.release_waiters(&mut after);
-        drop(state);
-        after.run();
-        Closer { tasks: self, task }
-    }
-
-    fn remove(&self, number: u64) {
-        let mut after = Afterwards::new();
-        let mut state = lock(&self.state);
-        let listed = state.live.remove(number);
-        if let Some(listed) = &listed {
-            state.users -= usize::from(listed.kind == Kind::Users);
-            if listed.closes > 0 {
-                state.count_closer(listed.kind, usize::saturating_sub);
-            }
-        }
-        state.release_waiters(&mut after);
-        drop(state);
-        // The last reference may drop the task's waker, and with it the task's memory.
-        drop(listed);
-        after.run();
-    }
-
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-}
-
-/// A call of `close`: it waits for all tasks to end, or, from one of them, for all the others.
-pub(crate) struct Closer<'a> {
-    tasks: &'a Tasks,
-    /// The number of the task that it is made in, which may have ended: a close can be carried
-    /// elsewhere.
-    task: Option<u64>,
-}
-
-impl Closer<'_> {
-    /// Waits until the others that are users' have ended.
-    pub(crate) async fn users_ended(&self) {
-        self.ended(self.left(false)).await;
-    }
-
-    /// Waits until all the others have ended, and refuses every further one.
-    pub(crate) async fn others_ended(&self) {
-        let left = self.left(true);
-        while !self.tasks.refuse_all_if(left) {
-            self.ended(left).await;
-        }
-    }
-
-    fn left(&self, own_too: bool) -> Left {
-        Left { own_too, spares_closers: self.task.is_some() }
-    }
-
-    async fn ended(&self, left: Left) {
-        super::wait::wait_in(
-            &self.tasks.state,
-            |state| &mut state.waiters,
-            left,
-            |state| state.holds(left).then_some(()),
-        )
-        .await;
-    }
-
-    /// Aborts the others that are users'. Those that close as well are spared by one another, not by an
-    /// outsider: they may have more to do than to close.
-    pub(crate) fn abort_users(&self) {
-        let spares_closers = self.task.is_some();
-        let others: Vec<_> = lock(&self.tasks.state)
-            .live
-            .values()
-            .filter(|task| task.kind == Kind::Users && !(spares_closers && task.closes > 0))
-            .map(|task| Arc::clone(&task.control))
-            .collect();
-        for control in others {
-            control.abort();
-        }
-    }
-}
-
-impl Drop for Closer<'_> {
-    fn drop(&mut self) {
-        let Some(number) = self.task else { return };
-        let mut state = lock(&self.tasks.state);
-        if let Some(listed) = state.live.get_mut(number) {
-            listed.closes -= 1;
-            let (kind, is_last) = (listed.kind, listed.closes == 0);
-            if is_last {
-                state.count_closer(kind, usize::saturating_sub);
-            }
-        }
     }
 }

@@ -9,18 +9,18 @@ use async_task::FallibleTask;
 use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 
-use super::contain::{Kept, cancelled};
+use super::contain::{TaskResult, cancelled};
 use super::control::Control;
 use super::report::Reporter;
 
-/// Waits for a task and gives its result. Dropping it detaches the task: it goes on.
+/// Waits for a task and returns its result. Dropping the handle detaches the task, which continues.
 ///
-/// A panic in the task is an error with `is_panicked()`, an [`abort`](Self::abort) or a closed
-/// selector one with `is_cancelled()`.
+/// If the task panicked, the error has `is_panicked()`. If it was [aborted](Self::abort) or its selector
+/// was closed, the error has `is_cancelled()`.
 ///
 /// # Cancel safety
 ///
-/// Releases: the handle can be awaited again (by `&mut`) after a dropped wait.
+/// Releases: after a dropped wait, the handle can be awaited again (by `&mut`).
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ pub struct JoinHandle<T>(Inner<T>);
 
 enum Inner<T> {
     Task {
-        task: Option<FallibleTask<Kept<T>>>,
+        task: Option<FallibleTask<TaskResult<T>>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     },
@@ -46,12 +46,12 @@ enum Inner<T> {
     Refused(Option<Error>),
 }
 
-// The result is moved out, never borrowed across polls.
+// The result is moved out, and never borrowed across polls.
 impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(
-        task: FallibleTask<Kept<T>>,
+        task: FallibleTask<TaskResult<T>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     ) -> Self {
@@ -62,8 +62,8 @@ impl<T> JoinHandle<T> {
         Self(Inner::Refused(Some(error)))
     }
 
-    /// Ends the task at its next await point: its future is dropped on its worker. Awaiting the
-    /// handle then gives an error with `is_cancelled()`, unless the task was done already.
+    /// Ends the task at its next await point: its future is dropped on its worker. Awaiting the handle then
+    /// returns an error with `is_cancelled()`, unless the task was complete already.
     #[doc(alias = "cancel")]
     pub fn abort(&self) {
         if let Inner::Task { control, .. } = &self.0 {
@@ -71,10 +71,10 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Lets the task go on alone, as dropping the handle does.
+    /// Detaches the task, which continues, as dropping the handle does.
     pub fn detach(self) {}
 
-    /// True when the task has ended.
+    /// Returns `true` if the task has ended.
     #[doc(alias = "isCompleted")]
     pub fn is_finished(&self) -> bool {
         match &self.0 {
@@ -102,7 +102,7 @@ impl<T> Future for JoinHandle<T> {
                     control.delivered();
                     *task = None;
                 }
-                Poll::Ready(output.map_or_else(|| Err(cancelled()), Kept::take))
+                Poll::Ready(output.map_or_else(|| Err(cancelled()), TaskResult::take))
             }
         }
     }

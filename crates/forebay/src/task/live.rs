@@ -1,33 +1,31 @@
 //! A list whose memory follows the number of its entries.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-/// Room for so many entries is never given back.
-const ROOM_MIN: usize = 64;
-/// Room is given back when fewer than one in so many entries is left.
-const SPARSE: usize = 8;
+/// Memory for this many entries is never freed.
+pub(super) const ROOM_MIN: usize = 64;
+/// Memory is freed when fewer than one in this many entries is left.
+pub(super) const SPARSE: usize = 8;
 
-/// Entries, each under a number that no other entry ever had.
+/// Entries, each with a number that no other entry ever had.
 ///
-/// A slab would keep room for the peak: its entries cannot move, because their places are their names.
-/// Here they can, and do when fewer than an eighth of the most are left: so at least three times as many
-/// entries have come or gone since the last time as are moved, and each costs a constant time on average.
+/// A slab would keep the memory of the peak: its entries cannot move, because their index is their name.
+/// Here entries can move, and do so when fewer than an eighth of the most are left. Then at least three
+/// times as many entries have been added or removed since the last time as are moved, so each of these
+/// takes constant time on average.
 ///
-/// The numbers are our own and cannot be chosen by a peer, so the hash needs no secret, and the order of
-/// the entries is the same in every run.
+/// The numbers are the library's own and cannot be chosen by a peer. So the hash needs no secret, and the
+/// order of the entries is the same in every run.
 ///
-/// `len <= room`
+/// Invariant: `len <= room`.
 #[derive(Debug)]
 pub(super) struct Live<T> {
-    entries: HashMap<u64, T, BuildHasherDefault<DefaultHasher>>,
+    pub(super) entries: HashMap<u64, T, BuildHasherDefault<DefaultHasher>>,
     last: u64,
-    /// The most entries since room was given back. (The map's capacity would not tell: it counts the
-    /// places of removed entries as taken.)
-    room: usize,
+    /// The largest number of entries since memory was last freed. (The map's capacity does not tell: it
+    /// counts the places of removed entries as used.)
+    pub(super) room: usize,
 }
 
 impl<T> Default for Live<T> {

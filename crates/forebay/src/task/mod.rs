@@ -4,10 +4,13 @@ mod blocking;
 mod blocking_io;
 mod contain;
 mod control;
+mod group;
 mod join;
 mod live;
 mod report;
 mod running;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wait;
 
 use std::sync::Arc;
@@ -18,19 +21,19 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
-pub(crate) use self::control::{Kind, Tasks};
+pub(crate) use self::group::{TaskKind, Tasks};
 pub use self::join::JoinHandle;
 pub(crate) use self::report::Reporter;
 use self::running::Running;
 
-/// Makes a task that `schedule` is given whenever it is to be polled, and schedules it. Nothing is
-/// made once the selector refuses tasks of this kind.
+/// Makes a task and schedules it, by passing it to `schedule` whenever it is to be polled. Makes none if
+/// the selector refuses tasks of this kind.
 ///
-/// `into_result` makes its result of what the future gives. With `report`, an error that nobody
-/// awaits is reported.
+/// `into_result` turns the future's output into the task's result. With `report`, an error that is not
+/// awaited is reported.
 pub(crate) fn start<T, F>(
     tasks: &Arc<Tasks>,
-    kind: Kind,
+    kind: TaskKind,
     reporter: &Arc<Reporter>,
     report: bool,
     future: F,
@@ -41,16 +44,17 @@ where
     T: Send + 'static,
     F: Future<Output: Send> + Send + 'static,
 {
-    let control = tasks.control(kind)?;
+    let listing = tasks.list(kind)?;
+    let control = Arc::clone(listing.control());
     let told = report.then(|| Arc::clone(reporter));
-    let running = Running::new(future, into_result, Arc::clone(&control), told);
+    let running = Running::new(future, into_result, listing, told);
     let (runnable, task) = async_task::spawn(running, schedule);
-    Tasks::started(&control, runnable.waker());
+    control.started(runnable.waker());
     runnable.schedule();
     Some(JoinHandle::new(task.fallible(), control, Arc::clone(reporter)))
 }
 
-/// The handle of a task that could not be started.
+/// Makes the handle of a task that could not be started.
 pub(crate) fn refused<T>(error: Error) -> JoinHandle<T> {
     JoinHandle::refused(error)
 }

@@ -1,4 +1,4 @@
-//! Errors that nobody awaits: counted by kind, and told to somebody.
+//! Errors that are not awaited: counted by kind, and reported.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,12 +12,12 @@ use forebay_io::{Error, ErrorKind, Fault};
 use super::contain::caught;
 use crate::lock::lock;
 
-/// One line per kind in this time.
+/// At most one line per kind is printed in this time.
 const QUIET: Duration = Duration::from_secs(1);
 
 type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
 
-/// Where the errors of detached tasks go, and other troubles that no call returns.
+/// Receives the errors of detached tasks, and other problems that no call returns.
 pub(crate) struct Reporter {
     handler: Option<Handler>,
     reported: AtomicU64,
@@ -25,28 +25,28 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// What is said of a task's error.
+    /// The text for a task's error.
     pub(crate) const OF_A_TASK: &str = "a task ended in an error";
 
-    /// What is said of a connection that has no owner.
+    /// The text for the error of a connection without an owner.
     pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
 
     pub(crate) fn new(handler: Option<Handler>) -> Self {
         Self { handler, reported: AtomicU64::new(0), last_printed: Mutex::default() }
     }
 
-    /// Errors reported so far.
+    /// Returns the number of errors reported so far.
     pub(crate) fn count(&self) -> u64 {
         self.reported.load(Ordering::Relaxed)
     }
 
-    /// Counts an error and passes it on. Without a handler, what is the peer's doing or our own
-    /// close is only counted: both are a server's daily bread.
+    /// Counts an error and passes it on. Without a handler, errors caused by a peer or by a close on this
+    /// side are only counted: a server sees both all the time.
     pub(crate) fn report(&self, what: &str, error: &Error) {
         self.reported.fetch_add(1, Ordering::Relaxed);
         match &self.handler {
             Some(handler) => {
-                // A handler that panics has been printed; it must not take the worker with it.
+                // A panic of the handler has been printed, and must not end the worker.
                 drop(caught(|| handler(error)));
             }
             None if matches!(error.kind().fault(), Fault::Peer | Fault::Closed) => {}
@@ -65,7 +65,7 @@ impl Reporter {
         }
         last_printed.insert(kind, now);
         drop(last_printed);
-        // Standard error may be closed; there is nobody left to tell then.
+        // Standard error may be closed; then the error cannot be shown.
         writeln!(std::io::stderr(), "forebay: {what}: {error}").ok();
     }
 }

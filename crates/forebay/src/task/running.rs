@@ -7,15 +7,16 @@ use std::task::{Context, Poll, ready};
 use forebay_io::Result;
 use pin_project_lite::pin_project;
 
-use super::contain::{Contained, Kept};
+use super::contain::{Contained, TaskResult};
 use super::control::Control;
+use super::group::Listing;
 use super::report::Reporter;
 
 pin_project! {
-    /// A future of the user's, and what becomes of its result.
+    /// A user's future, and the treatment of its result.
     ///
-    /// Written by hand: a future that was moved into an `async` block lies in it twice, once as it
-    /// came and once as it is awaited, and a task would have twice the size of what it runs.
+    /// Written by hand, because a future that is moved into an `async` block is stored there twice, once as
+    /// it was moved in and once as it is awaited. A task would have twice the size of its future.
     pub(super) struct Running<F, I> {
         #[pin]
         contained: Contained<F>,
@@ -26,23 +27,24 @@ pin_project! {
 }
 
 impl<F, I> Running<F, I> {
-    /// `into_result` makes the task's result of what the future gives. An error that nobody awaits
-    /// is told to the reporter.
+    /// Makes a task from a future. `into_result` turns its output into the task's result. An error that is
+    /// not awaited is reported to `reporter`.
     pub(super) fn new(
         future: F,
         into_result: I,
-        control: Arc<Control>,
+        listing: Listing,
         reporter: Option<Arc<Reporter>>,
     ) -> Self {
-        let contained = Contained::new(future, Arc::clone(&control));
+        let control = Arc::clone(listing.control());
+        let contained = Contained::new(future, listing);
         Self { contained, into_result, control, reporter }
     }
 }
 
 impl<T, F: Future, I: Fn(F::Output) -> Result<T>> Future for Running<F, I> {
-    type Output = Kept<T>;
+    type Output = TaskResult<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Kept<T>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TaskResult<T>> {
         let this = self.project();
         let result = ready!(this.contained.poll(cx)).and_then(this.into_result);
         if let (Err(error), Some(reporter)) = (&result, this.reporter)
@@ -50,6 +52,6 @@ impl<T, F: Future, I: Fn(F::Output) -> Result<T>> Future for Running<F, I> {
         {
             reporter.report(Reporter::OF_A_TASK, &error);
         }
-        Poll::Ready(Kept::new(result))
+        Poll::Ready(TaskResult::new(result))
     }
 }

@@ -1,18 +1,18 @@
-//! Waiting on a list that lives inside somebody's locked state.
+//! Waiting in a list of waiters that is part of a locked state.
 
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::{WaiterKey, Waiters};
 
 use crate::lock::lock;
+use crate::sync::Mutex;
 
-/// Waits until `check` answers, as a waiter for `until` in the list that `waiters` finds.
+/// Waits until `check` returns an answer, as a waiter for `until` in the list that `waiters` selects.
 ///
-/// The waker is cloned before locking, and `check` is asked again under the same lock that keeps
-/// it, so no wake-up is lost; a dropped wait removes itself. `check` is our own code and runs under
-/// the lock.
+/// The waker is cloned before locking, and `check` is called again under the lock that stores it, so that
+/// no wake-up is lost. A dropped wait removes itself. `check` runs under the lock and must not be user
+/// code.
 pub(crate) fn wait_in<'a, S, T, R>(
     state: &'a Mutex<S>,
     waiters: impl Fn(&mut S) -> &mut Waiters<T> + Send + Unpin + 'a,
@@ -24,10 +24,10 @@ where
     T: Copy + Send + Unpin + 'a,
     R: Send + 'a,
 {
-    Wait { state, waiters, until, check, key: None }
+    ListWait { state, waiters, until, check, key: None }
 }
 
-struct Wait<'a, S, T, W, C>
+struct ListWait<'a, S, T, W, C>
 where
     W: Fn(&mut S) -> &mut Waiters<T>,
 {
@@ -38,13 +38,13 @@ where
     key: Option<WaiterKey>,
 }
 
-impl<S, T, W, C, R> Wait<'_, S, T, W, C>
+impl<S, T, W, C, R> ListWait<'_, S, T, W, C>
 where
     T: Copy,
     W: Fn(&mut S) -> &mut Waiters<T>,
     C: FnMut(&mut S) -> Option<R>,
 {
-    /// One look under the lock. The waker that comes back is to be dropped without it.
+    /// Checks once under the lock. The returned waker is to be dropped after unlocking.
     fn look(&mut self, leave: Option<Waker>) -> (Option<R>, Option<Waker>) {
         let mut state = lock(self.state);
         let answer = (self.check)(&mut state);
@@ -58,7 +58,7 @@ where
     }
 }
 
-impl<S, T, W, C, R> Future for Wait<'_, S, T, W, C>
+impl<S, T, W, C, R> Future for ListWait<'_, S, T, W, C>
 where
     T: Copy + Unpin,
     W: Fn(&mut S) -> &mut Waiters<T> + Unpin,
@@ -77,7 +77,7 @@ where
     }
 }
 
-impl<S, T, W, C> Drop for Wait<'_, S, T, W, C>
+impl<S, T, W, C> Drop for ListWait<'_, S, T, W, C>
 where
     W: Fn(&mut S) -> &mut Waiters<T>,
 {

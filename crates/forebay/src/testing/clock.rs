@@ -7,10 +7,9 @@ use crate::time::{Clock, ManualTime};
 
 /// A clock that stands still until the test advances it.
 ///
-/// Given to the selector's builder, it owns every sleep, timeout and interval there, so that
-/// `timeout(1 h)` is tested in milliseconds. Clones, and the clocks made from them, share one
-/// time. It starts at the system's present moment. Input and output take the time they take:
-/// waiting for a peer is not sped up.
+/// A selector built with it uses it for every sleep, timeout and interval, so that `timeout(1 h)` is tested
+/// in milliseconds. Clones, and the clocks made from them, share one time, which starts at the system's
+/// current time. Input and output take as long as they take: waiting for a peer is not sped up.
 ///
 /// # Examples
 ///
@@ -30,19 +29,19 @@ use crate::time::{Clock, ManualTime};
 pub struct TestClock(Arc<ManualTime>);
 
 impl TestClock {
-    /// Makes a clock that shows the system's present moment and stands there.
+    /// Makes a clock that stands still at the system's current time.
     pub fn new() -> Self {
         Self(Arc::new(ManualTime::new()))
     }
 
-    /// Moves the time on and wakes every worker that sleeps by this clock.
+    /// Advances the time and wakes every worker that sleeps by this clock.
     ///
-    /// The workers then fire what became due, in the order of the deadlines. It does not wait for
-    /// them: await the task whose timer it was.
+    /// The workers then fire the timers that are due, in the order of their deadlines. This call does not
+    /// wait for them: await the task that waits for the timer.
     ///
     /// # Panics
     ///
-    /// If the time would become later than an [`Instant`] can hold.
+    /// Panics if the time would become later than an [`Instant`] can represent.
     pub fn advance(&self, duration: Duration) {
         let moved = self.0.advance(duration);
         assert!(
@@ -51,7 +50,7 @@ impl TestClock {
         );
     }
 
-    /// Tells the time.
+    /// Returns the time.
     pub fn now(&self) -> Instant {
         self.0.now()
     }

@@ -1,4 +1,4 @@
-//! A timer for our own bookkeeping.
+//! A timer for the library's own bookkeeping.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use std::time::Instant;
 use super::Timers;
 use super::queue::TimerKey;
 
-/// Wakes once, at a moment, from the worker and never from the call that sets it: so it can be set
-/// where the waker could not be woken, under a lock. Dropping it takes the timer back.
+/// Wakes once, at a given time, from the worker and never from the call that sets it. So it can be set
+/// under a lock, where the waker must not be woken. Dropping it removes the timer.
 pub(crate) struct Alarm {
     timers: Arc<Timers>,
     key: TimerKey,
 }
 
 impl Alarm {
-    /// Has `waker`, which is one of ours, woken at `deadline`; soon, if that is past.
+    /// Wakes `waker`, which must be one of the library's own, at `deadline`; soon, if that has passed.
     pub(crate) fn set(timers: Arc<Timers>, deadline: Instant, waker: Waker) -> Self {
         let key = timers.add(deadline, waker);
         Self { timers, key }

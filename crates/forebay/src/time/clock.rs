@@ -1,4 +1,4 @@
-//! Where `now` comes from, and how long a worker may sleep.
+//! The source of `now`, which also decides how long a worker may sleep.
 
 #[cfg(test)]
 mod tests;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::lock::lock;
 
-/// Tells the time to a selector: its timers, its timeouts, its sleep.
+/// The clock of a selector's timers, timeouts and sleeps.
 ///
-/// The default is the system's monotonic clock, which no change of the wall clock moves. A test
-/// gives the builder a [`TestClock`](crate::testing::TestClock) instead, and owns the time.
+/// The default is the system's monotonic clock, which no change of the wall clock affects. A test gives the
+/// builder a [`TestClock`](crate::testing::TestClock) instead, and controls the time.
 ///
-/// Clones tell the same time.
+/// Clones show the same time.
 #[derive(Debug, Clone, Default)]
 pub struct Clock(Origin);
 
@@ -25,12 +25,12 @@ enum Origin {
 }
 
 impl Clock {
-    /// A clock that stands until its time is advanced by hand.
+    /// Makes a clock that stands still until its time is advanced by hand.
     pub(crate) fn manual(time: Arc<ManualTime>) -> Self {
         Self(Origin::Manual(time))
     }
 
-    /// Tells the time.
+    /// Returns the time.
     pub fn now(&self) -> Instant {
         match &self.0 {
             Origin::System => Instant::now(),
@@ -38,10 +38,11 @@ impl Clock {
         }
     }
 
-    /// How long a worker may sleep whose next timer is due at `deadline`; `None`: until it is woken.
+    /// Returns how long a worker may sleep if its next timer is due at `deadline`; `None` means until it is
+    /// woken.
     ///
     /// On a manual clock no sleep ends by itself, so a worker registers with
-    /// [`on_advance`](Self::on_advance) before its first call of this.
+    /// [`on_advance`](Self::on_advance) before it calls this.
     pub(crate) fn sleep_for(&self, deadline: Instant) -> Option<Duration> {
         let left = deadline.saturating_duration_since(self.now());
         match &self.0 {
@@ -50,9 +51,9 @@ impl Clock {
         }
     }
 
-    /// Has `sleeper` woken at every later advance, for as long as it lives.
+    /// Wakes `sleeper` at every later advance, for as long as it lives.
     ///
-    /// Once per sleeper is enough. On the system's clock there is nothing to register for.
+    /// Once per sleeper is enough. On the system's clock this does nothing.
     pub(crate) fn on_advance(&self, sleeper: Weak<dyn WakeUp>) {
         if let Origin::Manual(time) = &self.0 {
             time.register(sleeper);
@@ -62,12 +63,12 @@ impl Clock {
 
 /// Something that sleeps by a [`Clock`] and can be woken from any thread.
 pub(crate) trait WakeUp: Send + Sync {
-    /// Ends the sleep. One that comes just before the sleep begins must end it too: between asking
-    /// the clock and going to sleep no lock is held.
+    /// Ends the sleep. A call just before the sleep begins must end it too: between asking the clock and
+    /// going to sleep no lock is held.
     fn wake_up(&self);
 }
 
-/// A time that moves only when it is told to, shared by the clocks made from it.
+/// A time that moves only when it is advanced, shared by the clocks made from it.
 pub(crate) struct ManualTime(Mutex<Moment>);
 
 struct Moment {
@@ -84,8 +85,8 @@ impl ManualTime {
         lock(&self.0).now
     }
 
-    /// Moves on by `duration` and wakes whoever sleeps; `None`, and no change, when `Instant`
-    /// cannot hold the sum.
+    /// Advances the time by `duration` and wakes all sleepers. Returns `None`, and changes nothing, if an
+    /// `Instant` cannot represent the sum.
     pub(crate) fn advance(&self, duration: Duration) -> Option<Instant> {
         let mut moment = lock(&self.0);
         let now = moment.now.checked_add(duration)?;
@@ -97,7 +98,7 @@ impl ManualTime {
             awake.extend(alive);
             keep
         });
-        // A sleeper may ask for the time when woken, and ours may be its last handle.
+        // A sleeper may ask for the time when it is woken, and this may be its last handle.
         drop(moment);
         for sleeper in awake {
             sleeper.wake_up();
@@ -107,7 +108,7 @@ impl ManualTime {
 
     fn register(&self, sleeper: Weak<dyn WakeUp>) {
         let mut moment = lock(&self.0);
-        // One clock may outlive many selectors without ever being advanced.
+        // A clock may outlive many selectors without ever being advanced.
         moment.sleepers.retain(|known| known.strong_count() > 0);
         moment.sleepers.push(sleeper);
     }

@@ -1,4 +1,4 @@
-//! A regular beat.
+//! Regular ticks.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::queue::deadline_after;
 use super::{Sleep, Timers};
 
-/// A regular beat of the selector's clock; see
+/// Regular ticks of the selector's clock; see
 /// [`SelectorManager::interval`](crate::SelectorManager::interval).
 ///
-/// The first tick comes after one period. One that is late by less than a period keeps the beat; one
-/// that is late by more is delayed, and the next comes one period after it: never a burst.
+/// The first tick comes after one period. A tick that is late by less than a period does not shift the next
+/// one. After a tick that is late by more, the next one comes a period later: there is never a burst.
 ///
 /// # Examples
 ///
@@ -39,14 +39,14 @@ impl Interval {
         Self { sleep: Sleep::until(timers, first), period }
     }
 
-    /// Waits for the next tick, and says for when it was due.
+    /// Waits for the next tick, and returns the time at which it was due.
     ///
     /// # Cancel safety
     ///
     /// Lossless: a tick that was not returned comes again.
     pub async fn tick(&mut self) -> Instant {
-        // A tick that is due comes from the worker as well, so a task that takes longer than the
-        // period gives way before each.
+        // A tick that is already due also comes from the worker, so a task that takes longer than the
+        // period gives way before each tick.
         poll_fn(|cx| Pin::new(&mut self.sleep).poll(cx)).await;
         let now = self.sleep.timers().now();
         let due = self.sleep.deadline().unwrap_or(now);

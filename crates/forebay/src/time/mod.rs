@@ -1,4 +1,4 @@
-//! Time: the clock, timers, and what waits for them.
+//! Time: the clock, timers, and the futures that wait for them.
 
 mod alarm;
 mod clock;

@@ -1,4 +1,4 @@
-//! Waiting for something that moves: a limit on silence, and one in all.
+//! Waiting for something that makes progress, with a limit on silence and one in total.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,57 +7,57 @@ use std::time::{Duration, Instant};
 
 use super::{Sleep, Timers};
 
-/// A first look comes after this; looks are never closer together.
+/// The time before the first look, and the shortest time between two looks.
 const LOOK_MIN: Duration = Duration::from_millis(1);
-/// Looks are never further apart than this.
+/// The longest time between two looks.
 const LOOK_MAX: Duration = Duration::from_secs(1);
-/// Each look waits for this part of the time gone so far, and of the limit on silence: what is waited
-/// for is noticed late by an eighth at most.
+/// A look comes after this part of the time passed so far, and of the limit on silence. So the awaited
+/// event is noticed late by an eighth at most.
 const LOOK_PART: u32 = 8;
 
-/// How long something may take that a peer keeps going.
+/// The limits for something that a peer keeps going.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Nothing moves for so long.
+    /// The longest time without progress.
     pub(crate) silence: Duration,
-    /// In all.
+    /// The longest time in total.
     pub(crate) total: Duration,
 }
 
 impl Limits {
-    /// A total, whatever moves meanwhile.
+    /// Makes a limit in total, whatever progress is made.
     pub(crate) const fn within(total: Duration) -> Self {
         Self { silence: total, total }
     }
 
-    /// The shorter of each.
+    /// Returns the shorter of each of the two limits.
     pub(crate) fn min(self, other: Self) -> Self {
         Self { silence: self.silence.min(other.silence), total: self.total.min(other.total) }
     }
 }
 
-/// Which limit was reached.
+/// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
     Silence(Duration),
     Total(Duration),
 }
 
-/// One look at whether something has moved.
+/// A reason for looking whether progress was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// On the way.
+    /// One of the regular looks.
     Usual,
-    /// A limit on silence is reached unless this one finds something.
+    /// The last look before the limit on silence ends the wait.
     Last,
 }
 
-/// Looks again and again at a mark, for as long as the limits allow: no event tells that a peer has
-/// acknowledged something.
+/// Looks again and again at a mark, for as long as the limits allow. There is no event for the peer's
+/// acknowledgement of bytes.
 #[derive(Debug)]
 pub(crate) struct Patience {
     timers: Arc<Timers>,
-    /// Those of the last look.
+    /// The limits of the last look.
     limits: Limits,
     began: Instant,
     moved: Instant,
@@ -72,8 +72,8 @@ impl Patience {
         Self { timers: Arc::clone(timers), limits, began: now, moved: now, mark: 0, sleep }
     }
 
-    /// Waits until a limit is reached, waking the task for each look on the way. `mark` changes
-    /// whenever something has moved. The limits may have become others since the last look.
+    /// Waits until a limit is reached, waking the task for each look. `mark` changes whenever progress is
+    /// made. The limits may differ from those of the last call.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -92,7 +92,7 @@ impl Patience {
                 self.look(mark(Look::Last), now);
             }
             let (gone, still) = (now - self.began, now - self.moved);
-            // The total first: where both are the same, it is the total that was given.
+            // The total is checked first: if both are the same, it is the total that was given.
             if gone >= total {
                 return Poll::Ready(Over::Total(total));
             }

@@ -1,4 +1,4 @@
-//! Waiting for a moment.
+//! Waiting until a given time.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,53 +11,53 @@ use forebay_io::seam::poll_answer;
 use super::Timers;
 use super::queue::{TimerKey, deadline_after};
 
-/// So often a sleep whose time is up leaves the answer to the worker. A task that asks again and again
-/// without giving way would otherwise wait for the worker's turn, which waits for the task.
+/// The number of polls after its deadline at which a sleep still waits for the worker. A task that polls
+/// again and again without giving way would otherwise wait for the worker's turn, which waits for the task.
 const ASKS_MAX: u32 = 64;
 
-/// Ready at a moment of the selector's clock; see
+/// A future that is ready at a given time of the selector's clock; see
 /// [`SelectorManager::sleep`](crate::SelectorManager::sleep).
 ///
 /// # Cancel safety
 ///
-/// Releases: a dropped sleep takes its timer with it.
+/// Releases: a dropped sleep removes its timer.
 #[must_use = "futures do nothing unless you `.await` them"]
 pub struct Sleep {
     timers: Arc<Timers>,
-    /// `None`: so far away that it never comes.
+    /// `None`: never.
     deadline: Option<Instant>,
-    phase: Phase,
+    phase: SleepPhase,
 }
 
-/// How far a sleep has come.
-enum Phase {
-    /// It was not polled yet.
+/// The progress of a sleep.
+enum SleepPhase {
+    /// It has not been polled yet.
     Begins,
-    /// The worker has its timer, or has fired it. It was asked so often when its time was up already.
+    /// The worker has its timer, or has fired it. The number counts the polls since the deadline.
     Waits(TimerKey, u32),
-    /// It was to take no time: one of a loop, perhaps.
+    /// Its duration is zero, as perhaps in a loop.
     AtOnce,
     Over,
 }
 
 impl Sleep {
-    /// A sleep of no time is over at once.
+    /// Makes a sleep for `duration`. A sleep of zero is over at once.
     pub(crate) fn new(timers: Arc<Timers>, duration: Duration) -> Self {
         let deadline = deadline_after(timers.now(), duration);
         let mut sleep = Self::until(timers, deadline);
         if duration.is_zero() {
-            sleep.phase = Phase::AtOnce;
+            sleep.phase = SleepPhase::AtOnce;
         }
         sleep
     }
 
-    /// A sleep that ends when the worker has seen everything that arrived until `deadline`, even if
-    /// that is past.
+    /// Makes a sleep that ends once the worker has seen everything that arrived until `deadline`, even if
+    /// that has passed.
     pub(super) fn until(timers: Arc<Timers>, deadline: Option<Instant>) -> Self {
-        Self { timers, deadline, phase: Phase::Begins }
+        Self { timers, deadline, phase: SleepPhase::Begins }
     }
 
-    /// Waits for another moment from now on.
+    /// Changes the deadline.
     pub(super) fn reset(&mut self, deadline: Option<Instant>) {
         self.take_timer_back();
         self.deadline = deadline;
@@ -72,7 +72,7 @@ impl Sleep {
     }
 
     fn take_timer_back(&mut self) {
-        if let Phase::Waits(key, _) = std::mem::replace(&mut self.phase, Phase::Begins) {
+        if let SleepPhase::Waits(key, _) = std::mem::replace(&mut self.phase, SleepPhase::Begins) {
             self.timers.remove(&key);
         }
     }
@@ -82,30 +82,30 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // The worker says when the time is up, and not the clock: it looks at its sockets first, so
-        // that what has arrived by then is there for the call that this limits.
+        // The worker, and not the clock, ends the sleep: it looks at its sockets first, so that the call
+        // that this sleep limits finds everything that had arrived by then.
         let Some(deadline) = self.deadline else {
             return Poll::Pending;
         };
         match &self.phase {
-            Phase::Over => return Poll::Ready(()),
-            Phase::AtOnce => return poll_answer(cx),
-            Phase::Begins => {
-                self.phase = Phase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
+            SleepPhase::Over => return Poll::Ready(()),
+            SleepPhase::AtOnce => return poll_answer(cx),
+            SleepPhase::Begins => {
+                self.phase = SleepPhase::Waits(self.timers.add(deadline, cx.waker().clone()), 0);
             }
-            Phase::Waits(key, _) if !self.timers.renew(key, cx.waker().clone()) => {
-                self.phase = Phase::Over;
+            SleepPhase::Waits(key, _) if !self.timers.renew(key, cx.waker().clone()) => {
+                self.phase = SleepPhase::Over;
                 return Poll::Ready(());
             }
-            Phase::Waits(_, ASKS_MAX) => {
+            SleepPhase::Waits(_, ASKS_MAX) => {
                 self.take_timer_back();
-                self.phase = Phase::Over;
+                self.phase = SleepPhase::Over;
                 return Poll::Ready(());
             }
-            Phase::Waits(..) => {}
+            SleepPhase::Waits(..) => {}
         }
         let is_due = self.timers.now() >= deadline;
-        if let Phase::Waits(_, asked) = &mut self.phase
+        if let SleepPhase::Waits(_, asked) = &mut self.phase
             && is_due
         {
             *asked += 1;

@@ -1,4 +1,4 @@
-//! A future and a deadline: whichever is first.
+//! A future with a deadline.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,8 +11,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use super::queue::deadline_after;
 use super::{Sleep, Timers};
 
-/// The future's output, or `None` when the time is up first. The future is asked first, so that
-/// one that is ready at the same moment counts.
+/// Returns the future's output, or `None` if the deadline comes first. The future is polled first, so that
+/// an output that is ready at the same moment counts.
 pub(crate) async fn within<F: Future>(
     timers: Arc<Timers>,
     duration: Duration,
@@ -26,8 +26,8 @@ pub(crate) async fn within<F: Future>(
             return Poll::Ready(Some(output));
         }
         ready!(sleep.as_mut().poll(cx));
-        // On another thread than the worker's, the future may have been asked before the worker had
-        // looked at its sockets, and the sleep after that.
+        // On a thread other than the worker's, the future may have been polled before the worker looked at
+        // its sockets, and the sleep after that.
         Poll::Ready(match future.as_mut().poll(cx) {
             Poll::Ready(output) => Some(output),
             Poll::Pending => None,
@@ -36,7 +36,7 @@ pub(crate) async fn within<F: Future>(
     .await
 }
 
-/// The future's result, or an error that names the duration.
+/// Returns the future's result, or an error that names the duration.
 pub(crate) async fn timeout<T>(
     timers: Arc<Timers>,
     duration: Duration,

@@ -1,4 +1,4 @@
-//! The timers of a worker: a clock and a queue, shared with those who wait.
+//! The timers of a worker: a clock and a queue, shared with the waiting tasks.
 
 use std::sync::{Mutex, OnceLock, Weak};
 use std::task::Waker;
@@ -22,7 +22,7 @@ impl Timers {
         Self { clock, queue: Mutex::default(), worker: OnceLock::new() }
     }
 
-    /// Names the worker that fires these timers; once.
+    /// Sets the worker that fires these timers. Called once.
     pub(crate) fn attach(&self, worker: Weak<dyn WakeUp>) {
         self.clock.on_advance(Weak::clone(&worker));
         self.worker.get_or_init(|| worker);
@@ -32,12 +32,12 @@ impl Timers {
         self.clock.now()
     }
 
-    /// Timers waiting.
+    /// Returns the number of timers that wait.
     pub(crate) fn len(&self) -> usize {
         lock(&self.queue).len()
     }
 
-    /// Timers added so far.
+    /// Returns the number of timers added so far.
     #[cfg(test)]
     pub(crate) fn added(&self) -> u64 {
         lock(&self.queue).added()
@@ -55,35 +55,35 @@ impl Timers {
         key
     }
 
-    /// Gives a timer another waker; false when it has fired. What it replaced is dropped here,
-    /// with no lock held.
+    /// Replaces a timer's waker. Returns `false` if the timer has fired. The replaced waker is dropped
+    /// here, with no lock held.
     pub(super) fn renew(&self, key: &TimerKey, waker: Waker) -> bool {
         let replaced = lock(&self.queue).replace(key, waker);
         replaced.is_ok()
     }
 
-    /// Removes a timer that nobody waits for any more.
+    /// Removes a timer that is not needed any more.
     pub(super) fn remove(&self, key: &TimerKey) {
         let removed = lock(&self.queue).remove(key);
         drop(removed);
     }
 
-    /// Tells the time where a timer waits for it.
+    /// Returns the time, if a timer waits.
     pub(crate) fn now_if_awaited(&self) -> Option<Instant> {
         (self.len() > 0).then(|| self.clock.now())
     }
 
-    /// True when a timer is due at `moment`.
+    /// Returns `true` if a timer is due at `moment`.
     pub(crate) fn is_due(&self, moment: Instant) -> bool {
         lock(&self.queue).next_deadline().is_some_and(|deadline| deadline <= moment)
     }
 
-    /// Moves what is due at `moment` into `woken`, in order.
+    /// Moves the wakers of the timers due at `moment` into `woken`, in the order of firing.
     pub(crate) fn take_due(&self, moment: Instant, woken: &mut Vec<Waker>) {
         lock(&self.queue).take_due(moment, woken);
     }
 
-    /// The next deadline, and how long the worker may sleep for it; `None`: until it is woken.
+    /// Returns the next deadline, and how long the worker may sleep for it; `None` means until it is woken.
     pub(crate) fn next(&self) -> Option<(Instant, Option<Duration>)> {
         let deadline = lock(&self.queue).next_deadline()?;
         Some((deadline, self.clock.sleep_for(deadline)))

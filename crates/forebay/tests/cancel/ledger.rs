@@ -32,7 +32,7 @@ const STATS: &str = "sockets, tasks, timers, sockets that linger";
 
 fn stats(held: &Stats) -> [u64; 4] {
     let (tasks, timers) = (held.tasks as u64, held.timers as u64);
-    [held.sockets, tasks, timers, held.lingering]
+    [held.sockets, tasks, timers, held.background_closes]
 }
 
 /// A selector that was closed holds nothing.

@@ -32,7 +32,7 @@ const KIB: usize = 1024;
 
 /// What is done after the cut.
 #[derive(Debug, Clone, Copy)]
-enum Afterwards {
+enum WakeList {
     /// Something else is written.
     SomethingElse,
     /// The same call is made again.
@@ -45,7 +45,7 @@ enum Afterwards {
 async fn attempt(
     write: &Write,
     sink: Sink,
-    then: Afterwards,
+    then: WakeList,
     trial: &Trial,
     selector: &SelectorManager,
 ) {
@@ -72,14 +72,14 @@ async fn attempt(
             trial.assert_no_waker_is_kept();
         }
         match then {
-            Afterwards::SomethingElse => break,
-            Afterwards::Again => {
+            WakeList::SomethingElse => break,
+            WakeList::Again => {
                 let again = (write.call)(output, &mut composed);
                 trial.complete(again, world).await.unwrap();
                 expected.extend(&write.item);
                 break;
             }
-            Afterwards::AgainAndAgain => {}
+            WakeList::AgainAndAgain => {}
         }
     }
     let something_else = Box::pin(output.write_str("something else"));
@@ -114,9 +114,9 @@ fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
     let pipe = Sink::Pipe(if item.len() < KIB { 1 } else { KIB });
     for sink in [pipe, Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
         for (then, name) in [
-            (Afterwards::SomethingElse, "then something else"),
-            (Afterwards::Again, "then again"),
-            (Afterwards::AgainAndAgain, "again and again"),
+            (WakeList::SomethingElse, "then something else"),
+            (WakeList::Again, "then again"),
+            (WakeList::AgainAndAgain, "again and again"),
         ] {
             let write = Arc::clone(&write);
             scenes.push(Scene::new(format!("{sink}, {name}"), 2, move |trial| {
@@ -194,7 +194,7 @@ fn composed() -> [Row; 3] {
             vec![(
                 b"run 1",
                 call!(|output, composed| {
-                    let compose = |out: &mut forebay::Staging| {
+                    let compose = |out: &mut forebay::ItemBuffer| {
                         out.put_str("run ");
                         out.write_fmt(format_args!("{}", composed.count()));
                     };

@@ -256,14 +256,14 @@ fn a_close_in_memory_waits_for_what_is_queued() {
         near.output.write_all(&pattern(KIB)).await?;
         let closing = selector.spawn(async move { near.socket.close().await });
         settle().await;
-        assert!(!closing.is_finished() && selector.stats().lingering == 1);
+        assert!(!closing.is_finished() && selector.stats().background_closes == 1);
         assert!(far.input.read_remaining(1 << 20).await?.as_slice() == pattern(KIB));
         closing.await?;
 
         let (mut near, mut far) = selector.duplex(16);
         near.output.write_all(&pattern(KIB)).await?;
         let closing = selector.spawn(async move { near.socket.close().await });
-        until(|| selector.stats().lingering == 1).await;
+        until(|| selector.stats().background_closes == 1).await;
         clock.advance(Duration::from_secs(10));
         assert!(closing.await.is_err_and(|error| error.is_timeout()));
         let end = loop {

@@ -269,7 +269,7 @@ async fn never_read(
         let socket = connection.socket.clone();
         async move { socket.close().await }
     });
-    until(|| selector.stats().lingering == 1).await;
+    until(|| selector.stats().background_closes == 1).await;
     just_before_silence(&clock, DRAIN_TIMEOUT).await;
     assert!(!closing.is_finished());
     past_silence(&clock);

@@ -285,7 +285,7 @@ fn what_gave_way_is_sent_all_the_same() {
         drop(near);
         let mut far = far;
         assert_eq!(far.input.discard(u64::MAX).await?, size() as u64, "over {transport}");
-        until(|| selector.stats().lingering == 0).await;
+        until(|| selector.stats().background_closes == 0).await;
         Ok(())
     });
 }

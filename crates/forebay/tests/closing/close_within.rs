@@ -135,7 +135,7 @@ fn what_was_acknowledged_is_not_counted_as_lost() {
         peer.write_all(b"more is to come").unwrap();
         until(|| forebay_testing::other_end(&peer).is_some_and(|it| it.unread == 15)).await;
         let closing = selector.spawn(async move { socket.close_within(SHORT).await });
-        until(|| selector.stats().lingering == 1).await;
+        until(|| selector.stats().background_closes == 1).await;
         until(|| forebay_testing::other_end(&peer).is_some_and(|it| it.unacknowledged == 0)).await;
         assert!(!closing.is_finished());
         clock.advance(SHORT);

@@ -48,9 +48,9 @@ async fn until_end_mark_arrived(peer: &TcpStream) {
 
 /// Lets the time go on to just before the timeout, sees that it still waits, and then past it.
 async fn see_it_time_out(selector: &SelectorManager, clock: &TestClock) -> Stats {
-    until(|| selector.stats().lingering == 1).await;
+    until(|| selector.stats().background_closes == 1).await;
     just_before_silence(clock, TIMEOUT).await;
-    assert_eq!(selector.stats().lingering, 1);
+    assert_eq!(selector.stats().background_closes, 1);
     assert_eq!(selector.stats().sockets, 1);
     past_silence(clock);
     until_at_rest(selector, 0).await;
@@ -67,7 +67,7 @@ fn a_peer_that_never_reads_is_released() {
         output.flush().await?;
 
         let closing = selector.spawn(async move { socket.close().await });
-        until(|| selector.stats().lingering == 1).await;
+        until(|| selector.stats().background_closes == 1).await;
         just_before_silence(&clock, TIMEOUT).await;
         assert!(!closing.is_finished());
         past_silence(&clock);
@@ -91,7 +91,7 @@ fn a_peer_that_never_reads_is_reset_if_the_kernel_had_not_everything() {
             let socket = socket.clone();
             async move { socket.close().await }
         });
-        until(|| selector.stats().lingering == 1).await;
+        until(|| selector.stats().background_closes == 1).await;
         until_given_up(&selector, &clock, TIMEOUT).await;
         let error = closing.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod background_closes;
 mod close_loses_nothing;
 mod close_meets_close;
 mod close_within;
@@ -9,7 +10,6 @@ mod closed;
 mod closing;
 mod data_and_end_in_one_event;
 mod drain_timeout;
-mod lingering;
 mod read_beside_close;
 mod reset;
 mod reset_in_mid_write;

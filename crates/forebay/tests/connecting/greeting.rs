@@ -47,7 +47,7 @@ fn served(clients: impl FnOnce(u16) + Send + 'static) -> Stats {
         // The listener and its task go on; of the clients nothing is left.
         until(|| {
             let stats = selector.stats();
-            (stats.sockets, stats.tasks, stats.timers, stats.lingering, stats.blocks)
+            (stats.sockets, stats.tasks, stats.timers, stats.background_closes, stats.blocks)
                 == (1, 1, 0, 0, 0)
         })
         .await;

@@ -56,7 +56,7 @@ fn the_example_is_readmes_server() {
 
 #[test]
 fn readmes_unix_sockets_are_those_of_the_docs() {
-    let (readme, page) = (text("README.md"), text("crates/forebay/src/net/unix.rs"));
+    let (readme, page) = (text("README.md"), text("crates/forebay/src/net/unix/builder.rs"));
     let shown = readme.split("```rust\n").nth(2).and_then(|rest| rest.split("```").next());
     let docs = page.lines().filter_map(|line| line.trim().strip_prefix("///"));
     let runs: String =

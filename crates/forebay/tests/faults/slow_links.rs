@@ -60,7 +60,7 @@ fn serve(role: &str) {
             for closing in closing {
                 closing.await?;
             }
-            until(|| selector.stats().lingering == 0).await;
+            until(|| selector.stats().background_closes == 0).await;
             let lost = selector.stats().unacknowledged;
             let reported = reported.lock().unwrap();
             say(&format!("{end:?}, {lost} lost, reported: {reported:?}"));
@@ -156,7 +156,7 @@ async fn dropped_pair(selector: &SelectorManager, name: &str) -> Result<UnixStre
     let mut output = socket.open_write_channel()?;
     output.write_bytes(pattern(8 * MIB).into()).await?;
     drop((output, socket));
-    until(|| selector.stats().lingering == 1).await;
+    until(|| selector.stats().background_closes == 1).await;
     Ok(peer)
 }
 
@@ -181,7 +181,7 @@ fn a_peer_that_stops_reading_is_given_up_after_the_silence_and_reported() {
             peer.read_exact(&mut piece).unwrap();
             go_on(&clock, SILENCE / 2, SILENCE / 16).await;
         }
-        assert_eq!(selector.stats().lingering, 1, "given up although it read");
+        assert_eq!(selector.stats().background_closes, 1, "given up although it read");
         assert_eq!(reported.lock().unwrap().len(), 0);
         // Our system may still have room that it said nothing of, and the last look finds it.
         go_on(&clock, SILENCE * 3, SILENCE / 16).await;
@@ -234,7 +234,7 @@ fn a_peer_that_reads_for_ever_is_given_up_at_the_total() {
             peer.read_exact(&mut piece).unwrap();
             go_on(&clock, SILENCE * 9 / 10, SILENCE / 16).await;
             let (gone, told) = (selector.now() - began, reported.lock().unwrap().clone());
-            assert_eq!(selector.stats().lingering, 1, "after {gone:?}: {told:?}");
+            assert_eq!(selector.stats().background_closes, 1, "after {gone:?}: {told:?}");
         }
         let mut piece = vec![0; PIECE_BYTES];
         peer.read_exact(&mut piece).unwrap();

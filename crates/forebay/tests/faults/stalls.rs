@@ -225,7 +225,7 @@ fn drains_and_handshakes_of_nothing_and_of_for_ever() {
                 // No time to connect in is enough where there is nothing to wait for.
                 let hurried = selector.tcp().connect_timeout(Duration::ZERO).connect(address).await;
                 assert!(hurried.is_ok() || hurried.is_err_and(|error| error.is_timeout()));
-                until(|| selector.stats().lingering == 0).await;
+                until(|| selector.stats().background_closes == 0).await;
                 Result::Ok(())
             })
         })

@@ -42,7 +42,7 @@ fn hand_over(round: usize) {
     let reading = reading.unwrap();
     wait_for(|| {
         let stats = selector.stats();
-        reading.is_finished() && (stats.tasks, stats.lingering) == (0, 0)
+        reading.is_finished() && (stats.tasks, stats.background_closes) == (0, 0)
     });
     drop(reading);
     // Whoever drops the last block counts it right after the task has ended, and nobody later.

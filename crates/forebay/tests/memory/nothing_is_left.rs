@@ -111,7 +111,7 @@ async fn echo(socket: Socket) -> Result<()> {
 async fn at_rest(selector: &SelectorManager) {
     until(|| {
         let stats = selector.stats();
-        stats.tasks == 1 && stats.sockets == 1 && stats.lingering == 0
+        stats.tasks == 1 && stats.sockets == 1 && stats.background_closes == 0
     })
     .await;
 }
@@ -135,8 +135,8 @@ impl Holds {
                 .then(|| (entry.file_name().to_string_lossy().into_owned(), target))
         });
         let descriptors = descriptors.collect();
-        let Stats { sockets, tasks, timers, blocks, lingering, .. } = selector.stats();
-        let stats = [sockets, tasks as u64, timers as u64, blocks as u64, lingering];
+        let Stats { sockets, tasks, timers, blocks, background_closes, .. } = selector.stats();
+        let stats = [sockets, tasks as u64, timers as u64, blocks as u64, background_closes];
         Self { descriptors, stats, memory: memory_of(std::process::id()).0 }
     }
 }

@@ -165,7 +165,7 @@ fn close_under_load(test: &'static str, handler: Handler, count: usize) -> Outco
         (peers, port, took)
     });
     let stats = selector.stats();
-    assert_eq!((stats.tasks, stats.sockets, stats.lingering), (0, 0, 0));
+    assert_eq!((stats.tasks, stats.sockets, stats.background_closes), (0, 0, 0));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "somebody still listens");
 
     let unacknowledged = stats.unacknowledged;

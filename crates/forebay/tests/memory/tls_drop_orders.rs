@@ -78,7 +78,7 @@ impl Peers for Secure {
     fn is_at_rest(&self) -> bool {
         let stats = self.selector.stats();
         // Its listener is what it has.
-        (stats.sockets, stats.lingering) == (1, 0)
+        (stats.sockets, stats.background_closes) == (1, 0)
             && (stats.tasks, stats.timers, stats.blocks) == (0, 0, 0)
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, Connection,
-    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval, JoinHandle, KeepAlive,
-    LineOptions, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result,
-    SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket, SocketAddress, Staged, Staging,
-    Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder,
-    TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
+    Connection, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
+    ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
+    PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
+    Socket, SocketAddress, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
+    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -21,7 +21,7 @@ fn is_send<T: Send>(_: T) {}
 
 /// Of the public traits those decide that implement them; these are the only ones.
 #[allow(dead_code)]
-fn takes_the_public_traits<S: Staged, A: ToAddress, U: ToUnixAddress, P: ToPin>() {}
+fn takes_the_public_traits<S: ComposeResult, A: ToAddress, U: ToUnixAddress, P: ToPin>() {}
 
 #[test]
 fn every_public_type_is_send_and_sync() {
@@ -57,7 +57,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Sleep>();
     is_send_and_sync::<Socket>();
     is_send_and_sync::<SocketAddress>();
-    is_send_and_sync::<Staging>();
+    is_send_and_sync::<ItemBuffer>();
     is_send_and_sync::<Stats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();

@@ -199,7 +199,7 @@ fn one_call_too_many_is_refused_at_once_and_names_the_setting() {
             let reading = blocked.read(&selector, MAX).await;
             let refused = |error: Error, call: &str| {
                 let text = format!(
-                    "{call}: the system has none left: {MAX} calls that may block forever are under \
+                    "{call}: a resource is exhausted: {MAX} calls that may block forever are under \
                      way already (SelectorBuilder::blocking_max sets this)"
                 );
                 assert_eq!((error.kind(), error.to_string()), (ErrorKind::Exhausted, text));

@@ -38,7 +38,7 @@ async fn listener(selector: &SelectorManager, configs: &Configs) -> Result<Serve
 async fn assert_released(selector: &SelectorManager) {
     until(|| {
         let it = selector.stats();
-        (it.tasks, it.sockets, it.timers, it.lingering, it.blocks) == (0, 1, 0, 0, 0)
+        (it.tasks, it.sockets, it.timers, it.background_closes, it.blocks) == (0, 1, 0, 0, 0)
     })
     .await;
 }
@@ -277,7 +277,7 @@ fn a_close_in_the_handshake_waits_for_what_was_written_and_not_for_ever() {
         let mut output = socket.open_write_channel()?;
         output.write_str("whom nobody hears\n").await?;
         let closing = selector.spawn(async move { socket.close().await });
-        until(|| selector.stats().lingering == 1).await;
+        until(|| selector.stats().background_closes == 1).await;
         just_before_silence(&clock, DRAIN_TIMEOUT).await;
         assert!(!closing.is_finished());
         past_silence(&clock);

@@ -74,7 +74,7 @@ async fn exchange(connection: Connection, end: End) -> Result<()> {
 
 fn is_at_rest(selector: &SelectorManager, sockets: u64) -> bool {
     let stats = selector.stats();
-    (stats.sockets, stats.tasks, stats.timers, stats.lingering) == (sockets, 0, 0, 0)
+    (stats.sockets, stats.tasks, stats.timers, stats.background_closes) == (sockets, 0, 0, 0)
 }
 
 #[test]

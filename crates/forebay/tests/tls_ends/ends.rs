@@ -96,7 +96,7 @@ fn lose_nothing(writer: Writer) {
                 server.close();
                 until_that("nothing lingers", || {
                     let stats = selector.stats();
-                    (stats.sockets, stats.tasks, stats.lingering) == (0, 0, 0)
+                    (stats.sockets, stats.tasks, stats.background_closes) == (0, 0, 0)
                 })
                 .await;
                 assert_eq!(selector.stats().unacknowledged, 0, "{writer:?}, {end:?}");

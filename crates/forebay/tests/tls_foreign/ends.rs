@@ -115,6 +115,29 @@ fn a_close_behind_go_is_no_error() {
     });
 }
 
+/// Java's client and server, compiled into a place; `None`, and a line that says so, where there is no
+/// compiler.
+fn java(test: &str, place: &Place) -> Option<String> {
+    let classes = place.directory.path().display().to_string();
+    let source = script("Peer.java");
+    let mut command = Command::new("javac");
+    Foreign::start(test, piped(command.args(["-d", &classes]).arg(source)))?.end_well();
+    Some(classes)
+}
+
+#[test]
+fn a_close_behind_java_is_no_error() {
+    let test = "a_close_behind_java_is_no_error";
+    let built = Place::new();
+    let Some(classes) = java(test, &built) else { return };
+    asked_by(test, move |place, port, count| {
+        let mut command = Command::new("java");
+        command.args(["-cp", &classes, "Peer", "client", &port.to_string()]);
+        command.args([&place.path("ca.crt"), &count.to_string()]);
+        command
+    });
+}
+
 /// Go's `CloseWrite` sends a `close_notify`, and TCP's end mark only with ours.
 #[test]
 fn go_that_says_close_notify_has_finished() {
@@ -206,6 +229,21 @@ fn a_refusal_by_go_is_told_by_close() {
         let files = ["server.crt", "server.key", "ca.crt"].map(|name| place.path(name));
         let mut server =
             Foreign::start(test, piped(Command::new(&peer).arg("server").args(files)))?;
+        let port = server.hear_line("listening ").parse().unwrap();
+        Some((server, port))
+    });
+}
+
+#[test]
+fn a_refusal_by_java_is_told_by_close() {
+    let test = "a_refusal_by_java_is_told_by_close";
+    let built = Place::new();
+    let Some(classes) = java(test, &built) else { return };
+    refused_by(test, move |place| {
+        let files = ["server.crt", "server.key", "ca.crt"].map(|name| place.path(name));
+        let mut command = Command::new("java");
+        command.args(["-cp", &classes, "Peer", "server"]).args(files);
+        let mut server = Foreign::start(test, piped(&mut command))?;
         let port = server.hear_line("listening ").parse().unwrap();
         Some((server, port))
     });

@@ -11,7 +11,7 @@ impl Drain for Marking {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         loop {
             std::task::ready!(self.0.poll_empty(cx, after))?;
@@ -24,14 +24,14 @@ impl Drain for Marking {
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         if !std::mem::replace(&mut self.1, true) {
             push(&self.0, b".");
         }
         self.0.poll_end(cx, after)
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.0.abort(cause, after);
     }
 }
@@ -50,7 +50,7 @@ fn over(below: &Arc<Outbox>) -> Arc<Outbox> {
 
 #[test]
 fn what_is_flushed_above_is_made_into_pieces_then_and_sent_below() {
-    let bench = Bench::new(100, TestTurns::default());
+    let bench = Bench::new(100, TestSchedule::default());
     let upper = over(&bench.outbox);
     for item in ["a", "b", "c"] {
         assert!(upper.try_accept(true, item.as_bytes()).expect("open"));
@@ -130,7 +130,7 @@ fn an_abort_above_is_one_below() {
 
 #[test]
 fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     let upper = over(&bench.outbox);
     assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
     upper.advance();
@@ -142,7 +142,7 @@ fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
     bench.outbox.advance();
     let mut deferred = bench.turns.defers.swap(0, SeqCst);
     assert!(deferred > 0, "the upper one is to be told that it closes");
-    // Somebody looks besides; and as at the end of a turn, what is deferred meanwhile is flushed too.
+    // Another call looks as well and, as at the end of a turn, what was deferred meanwhile is flushed.
     upper.advance();
     let mut flushed = 0;
     while deferred > 0 && flushed < 100 {

@@ -1,4 +1,4 @@
-//! What an outbox sends before it gives way to the next turn.
+//! The share of a turn that an outbox sends before it gives way.
 
 use super::*;
 use crate::turn::ThreadTurns;
@@ -54,7 +54,7 @@ fn the_end_mark_follows_what_gave_way() {
     assert_eq!((peer.sent.len(), peer.ends), (SHARE_BYTES + 1, 1));
 }
 
-/// Without turns, and with nothing that would wake it, it goes on at once.
+/// Without turns, nothing would wake the outbox later, so it goes on at once.
 #[test]
 fn without_turns_everything_is_sent_at_once() {
     let bench = Bench::prompt(usize::MAX);

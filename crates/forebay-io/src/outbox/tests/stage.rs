@@ -5,7 +5,7 @@ use super::*;
 /// An outbox whose first two items are in the queue and whose next are on this thread's stage.
 fn staging() -> (Bench, WorkerStage) {
     let stage = WorkerStage::enter();
-    let bench = Bench::new(usize::MAX, TestTurns::default());
+    let bench = Bench::new(usize::MAX, TestSchedule::default());
     for item in [b"1", b"2", b"3"] {
         assert!(bench.write(item).expect("open"));
     }
@@ -27,7 +27,7 @@ fn on_another_thread<T: Send>(call: impl FnOnce() -> T + Send) -> T {
 
 #[test]
 fn only_a_worker_stages() {
-    let bench = Bench::new(usize::MAX, TestTurns::default());
+    let bench = Bench::new(usize::MAX, TestSchedule::default());
     for item in [b"1", b"2", b"3", b"4"] {
         bench.write(item).expect("open");
         assert!(!is_staged(&bench));
@@ -66,7 +66,7 @@ fn a_large_item_and_another_outbox_keep_the_order() {
     let large = vec![b'L'; 4096];
     bench.write(&large).expect("open");
     bench.write(b"4").expect("open");
-    let other = Bench::new(usize::MAX, TestTurns::default());
+    let other = Bench::new(usize::MAX, TestSchedule::default());
     for item in [b"a", b"b", b"c"] {
         other.write(item).expect("open");
     }
@@ -80,7 +80,7 @@ fn a_large_item_and_another_outbox_keep_the_order() {
 #[test]
 fn a_stage_that_is_full_is_settled_and_the_queue_fills_to_its_mark() {
     let stage = WorkerStage::enter();
-    let bench = Bench::new(0, TestTurns::default());
+    let bench = Bench::new(0, TestSchedule::default());
     let item = [b'x'; 100];
     let mut accepted = 0;
     while bench.write(&item).expect("open") {
@@ -137,12 +137,12 @@ fn what_was_staged_for_an_aborted_outbox_is_dropped() {
 #[test]
 fn a_writer_that_moves_between_threads_keeps_its_order() {
     const ITEMS: usize = 20_000;
-    let bench = Bench::new(usize::MAX, TestTurns::default());
+    let bench = Bench::new(usize::MAX, TestSchedule::default());
     let next = Mutex::new(0_usize);
     let writer = || {
         let _stage = WorkerStage::enter();
         loop {
-            // The lock stands for whatever hands a channel from task to task within a poll.
+            // The lock stands for any way to hand a channel from task to task within a poll.
             let mut next = lock(&next);
             for _ in 0..7 {
                 if *next == ITEMS {

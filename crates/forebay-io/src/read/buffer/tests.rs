@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use super::*;
 use forebay_testing::{property, sizes};
 
-/// Below this a buffer's memory is an allocator's smallest change.
+/// Below this size, the memory of a buffer does not matter.
 const SMALL_BYTES: usize = 64;
 
-/// The memory that a buffer holds on to.
+/// The memory that a buffer keeps.
 fn pinned(buffer: &Buffer) -> usize {
     let storage = match &buffer.storage {
         Storage::Empty => 0,
@@ -28,7 +28,7 @@ fn check_asleep(buffer: &Buffer) {
     );
 }
 
-/// Where the front of the readable bytes lies. As long as it stays, nothing was moved.
+/// The address of the first readable byte. As long as it stays the same, nothing was moved.
 fn place(buffer: &Buffer) -> usize {
     buffer.readable().as_ptr().addr() - buffer.head
 }
@@ -44,7 +44,7 @@ fn extent(buffer: &Buffer) -> usize {
     }
 }
 
-/// Runs a step and says how many bytes it can have moved: all of them, if they lie elsewhere now.
+/// Runs a step and returns how many bytes it can have moved: all of them, if they lie elsewhere now.
 fn moved_by(buffer: &mut Buffer, step: impl FnOnce(&mut Buffer)) -> usize {
     let before = (place(buffer), buffer.head, extent(buffer));
     let len_before = buffer.len();
@@ -55,7 +55,7 @@ fn moved_by(buffer: &mut Buffer, step: impl FnOnce(&mut Buffer)) -> usize {
     len_before
 }
 
-/// `count` bytes arrive, as from a socket that meets `EAGAIN` behind them.
+/// Lets `count` bytes arrive, as from a socket that returns `EAGAIN` behind them.
 fn arrive(buffer: &mut Buffer, bytes: &[u8], most: usize) -> usize {
     let space = buffer.space(most);
     assert!(!space.is_empty(), "no room was made");

@@ -1,9 +1,10 @@
 use super::handshake::shake;
 use super::{connect, sides};
-use crate::config::{Side, Store};
+use crate::config::{ConfigSide, Store};
 use crate::samples::Authority;
 use crate::{
-    ClientAuth, EndWithoutNotify, Identity, TlsClientBuilder, TlsConfig, TlsServerBuilder, notes,
+    ClientAuth, EndWithoutNotify, Identity, TlsClientBuilder, TlsConfig, TlsServerBuilder,
+    callback_facts,
 };
 
 #[test]
@@ -22,7 +23,7 @@ fn everything_may_go_to_another_thread() {
 fn the_name_that_a_client_asked_for_is_noted() {
     let (_root, client, server) = sides();
     connect(&client.build().unwrap(), &server.build().unwrap());
-    assert_eq!(notes::take().server_name.as_deref(), Some("localhost"));
+    assert_eq!(callback_facts::take().server_name.as_deref(), Some("localhost"));
 }
 
 #[test]
@@ -35,7 +36,7 @@ fn an_address_is_checked_and_not_asked_for() {
     let mut ours = client.client_connection(&Store::default(), Some("127.0.0.1")).unwrap();
     let mut theirs = server.server_connection().unwrap();
     shake(&mut ours, &mut theirs).unwrap();
-    assert_eq!(notes::take().server_name, None);
+    assert_eq!(callback_facts::take().server_name, None);
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn an_unknown_name_is_shown_the_one_identity() {
     let mut theirs = server.server_connection().unwrap();
     // It is the client that refuses.
     assert!(shake(&mut ours, &mut theirs).is_err());
-    let notes = notes::take();
+    let notes = callback_facts::take();
     assert_eq!(notes.server_name.as_deref(), Some("elsewhere.example"));
     assert!(notes.refusal.is_some());
 }
@@ -60,7 +61,7 @@ fn the_name_that_was_set_goes_before_the_host() {
     for host in [None, Some("192.0.2.1"), Some("elsewhere.example")] {
         let mut ours = client.client_connection(&Store::default(), host).unwrap();
         shake(&mut ours, &mut server.server_connection().unwrap()).unwrap();
-        assert_eq!(notes::take().server_name.as_deref(), Some("localhost"));
+        assert_eq!(callback_facts::take().server_name.as_deref(), Some("localhost"));
     }
 }
 
@@ -97,7 +98,7 @@ fn a_new_certificate_is_shown_from_the_next_handshake_on() {
 fn what_should_be_off_is_off() {
     let (_root, client, server) = sides();
     let (client, server) = (client.build().unwrap(), server.build().unwrap());
-    let (Side::Client(client), Side::Server(server)) = (&client.0, &server.0) else {
+    let (ConfigSide::Client(client), ConfigSide::Server(server)) = (&client.0, &server.0) else {
         panic!("a client's and a server's");
     };
     let ours = client.prepared().unwrap();

@@ -10,7 +10,7 @@ use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite, Tls13Cip
 use super::sides;
 use crate::TlsConfig;
 use crate::config::Store;
-use crate::provider::{Cryptography, Wanted};
+use crate::provider::{Cryptography, WantedCryptography};
 use crate::session::Session;
 
 /// So few records may be encrypted with one key. The client's last message of a handshake with TLS
@@ -19,7 +19,10 @@ const LIMIT: u64 = 4;
 
 /// Cryptography whose keys wear out soon. It is never freed, because rustls wants it so.
 fn short_lived(version: &str) -> Cryptography {
-    let wanted = Wanted { versions: Some(vec![version.to_owned()]), ..Wanted::default() };
+    let wanted = WantedCryptography {
+        versions: Some(vec![version.to_owned()]),
+        ..WantedCryptography::default()
+    };
     let mut cryptography = Cryptography::of(&wanted, "test").unwrap();
     let suites = &mut Arc::make_mut(&mut cryptography.provider).cipher_suites;
     for suite in suites {
@@ -39,13 +42,13 @@ fn short_lived(version: &str) -> Cryptography {
     cryptography
 }
 
-struct Side {
+struct ConfigSide {
     session: Arc<Session>,
     input: ByteReadChannel,
     output: ByteWriteChannel,
 }
 
-impl Side {
+impl ConfigSide {
     fn new(arrives: PipeSource, below: Arc<Outbox>) -> Self {
         let session = Session::new(Inbox::new(Box::new(arrives)), below);
         let input = ByteReadChannel::from_source(session.make_source(Arc::new(())));
@@ -59,12 +62,12 @@ impl Side {
 }
 
 /// A client with keys that wear out soon, and its server.
-async fn opened(version: &str) -> (Side, Side) {
+async fn opened(version: &str) -> (ConfigSide, ConfigSide) {
     let (_root, client, server) = sides();
     let client = client.build_with(short_lived(version)).unwrap();
     let server = server.build().unwrap();
     let ((there, forth), (here, back)) = (pipe_ends(1 << 20), pipe_ends(1 << 20));
-    let (ours, theirs) = (Side::new(here, forth), Side::new(there, back));
+    let (ours, theirs) = (ConfigSide::new(here, forth), ConfigSide::new(there, back));
     zip(ours.handshake(&client), theirs.handshake(&server)).await;
     (ours, theirs)
 }

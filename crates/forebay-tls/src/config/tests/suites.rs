@@ -19,7 +19,7 @@ const RSA: [&str; 3] = [
 const OF_1_3: [&str; 3] =
     ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"];
 
-/// What both sides agree on when the client has only this suite and this group.
+/// Returns what both sides negotiate when the client has only this suite and this group.
 fn agreed(server: &TlsConfig, root: &Authority, suite: &str, group: &str) -> (String, String) {
     let client = TlsConfig::client()
         .trust(root.trust())

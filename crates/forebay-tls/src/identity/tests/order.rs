@@ -3,7 +3,7 @@ use rcgen::{KeyPair, date_time_ymd};
 use crate::Identity;
 use crate::samples::Authority;
 
-/// All orders of so many things.
+/// All orders of `count` things.
 fn orders(count: usize) -> Vec<Vec<usize>> {
     if count == 0 {
         return vec![Vec::new()];
@@ -57,7 +57,7 @@ fn strangers_and_repetitions_are_left_out() {
 fn of_two_authorities_with_one_name_the_issuer_is_taken() {
     let root = Authority::new("root");
     let (old, new) = (root.authority("issuer"), root.authority("issuer"));
-    // The identifier of its key tells which of the two it was (RFC 5280, section 4.2.1.1).
+    // The identifier of its key tells which of the two is the issuer (RFC 5280, section 4.2.1.1).
     let leaf = new.issue_with(&KeyPair::generate().unwrap(), &["localhost"], |params| {
         params.use_authority_key_identifier_extension = true;
     });
@@ -68,7 +68,7 @@ fn of_two_authorities_with_one_name_the_issuer_is_taken() {
     }
 }
 
-/// Nothing but the signature tells which of the two it was.
+/// Only the signature tells which of the two is the issuer.
 #[test]
 fn of_two_authorities_with_one_name_the_one_whose_key_has_signed_is_taken() {
     let root = Authority::new("root");
@@ -84,7 +84,7 @@ fn of_two_authorities_with_one_name_the_one_whose_key_has_signed_is_taken() {
     }
 }
 
-/// A root that a newer one has signed too, for those who know the newer one only.
+/// A root that a newer root has signed too, for peers that trust only the newer one.
 #[test]
 fn both_certificates_of_a_cross_signed_authority_are_kept() {
     let (root, newer) = (Authority::new("root"), Authority::new("newer"));

@@ -13,7 +13,7 @@ fn leaf() -> Issued {
     Authority::new("root").issue(&["localhost"])
 }
 
-/// A revocation list, with nobody on it.
+/// An empty revocation list.
 fn nobody_revoked() -> CertificateRevocationList {
     let root = Authority::root_with("root", |params| {
         params.key_usages = vec![KeyUsagePurpose::CrlSign];
@@ -29,8 +29,8 @@ fn nobody_revoked() -> CertificateRevocationList {
     list.signed_by(&root.issuer()).unwrap()
 }
 
-/// A text as both files, and alone: each refuses it in these words, names the path, and shows
-/// nothing of the key.
+/// Checks that a text, as both files and alone, is refused with these words and the path, and that nothing
+/// of the key is shown.
 #[track_caller]
 fn assert_refused(content: impl AsRef<[u8]>, key_pem: &str, says: &[&str]) {
     let directory = Directory::new();
@@ -160,7 +160,7 @@ fn sections_of_another_kind_are_named() {
     for (content, what, advice) in cases {
         assert_refused(content, &leaf.key_pem, &[what, advice]);
     }
-    // What stands where a label should could be anything.
+    // A malformed label could be any text.
     let strange = format!("-----BEGIN {PASSWORD}-----\n-----END {PASSWORD}-----\n{}", leaf.pem);
     assert_refused(strange, &leaf.key_pem, &["a section \"of an unknown kind\""]);
 }

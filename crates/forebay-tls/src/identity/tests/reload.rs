@@ -28,7 +28,7 @@ fn a_failure_keeps_the_old_one_and_is_returned() {
     let key = directory.write("key.pem", &old.key_pem);
     let identity = Identity::from_pem_files(&certificate, &key).unwrap();
 
-    // Between the two writes of whoever renews it, the pair does not match.
+    // Between the two writes of a renewal, the pair does not match.
     fs::write(&certificate, &new.pem).unwrap();
     let error = identity.reload().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

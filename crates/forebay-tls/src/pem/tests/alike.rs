@@ -1,4 +1,4 @@
-//! The same bad file is refused in the same words, whether an identity or roots were looked for.
+//! A bad file is refused with the same words as an identity and as roots.
 
 use forebay_io::ErrorKind;
 use rcgen::KeyPair;
@@ -6,8 +6,8 @@ use rcgen::KeyPair;
 use crate::samples::{Authority, Directory, assert_hides, pem};
 use crate::{Identity, Trust};
 
-/// What is said behind the name of the call, by each that reads a file or bytes. None of it shows
-/// the key.
+/// Returns the error texts, without the name of the call, of each call that reads a file or bytes. None of
+/// them shows the key.
 #[track_caller]
 fn said(content: &[u8], key_pem: &str) -> Vec<String> {
     let directory = Directory::new();
@@ -70,7 +70,7 @@ fn a_bad_certificate_among_good_ones_is_told_by_its_number() {
     assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
 }
 
-/// What only the verifier finds wrong with a root: it says twice what its key may be used for.
+/// A fault of a root that only the verifier finds: its key usage occurs twice.
 #[test]
 fn a_root_that_contradicts_itself_is_refused() {
     let root = Authority::root_with("the root", |params| {
@@ -91,7 +91,7 @@ fn roots_may_stand_among_other_sections() {
     assert_eq!(format!("{trust:?}"), "Trust::roots(2 roots)");
 }
 
-/// A text of nothing but headings is not repeated as a whole.
+/// A text that consists of BEGIN lines only is not repeated as a whole.
 #[test]
 fn of_many_other_sections_a_few_are_named() {
     let section = "-----BEGIN MANY-----\n-----END MANY-----\n";

@@ -1,4 +1,4 @@
-//! Whatever becomes of a file, it is refused in words, or it is the identity that it was.
+//! A damaged file is refused with an explanation, or it is the same identity as before.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::samples::{Authority, Issued, assert_hides};
 use crate::{Identity, Trust};
 use forebay_testing::property;
 
-/// Reads all of these. What they are refused with is looked through for the key, and counted.
+/// Reads all of these texts, checks that no error shows the key, and counts the different errors.
 fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
     let mut messages = BTreeSet::new();
     for content in contents {
@@ -27,7 +27,7 @@ fn refusals(contents: impl Iterator<Item = Vec<u8>>, leaf: &Issued) -> usize {
 fn a_file_may_be_cut_off_anywhere() {
     let leaf = Authority::new("root").issue(&["localhost"]);
     let text = leaf.both().into_bytes();
-    // The last byte is the end of a line, and can be done without.
+    // The last byte is the end of a line, which may be missing.
     let heads = (0..text.len() - 1).map(|end| text[..end].to_vec());
     let count = refusals(heads.clone(), &leaf);
     assert!(count > 3, "{count} ways to say so");

@@ -3,11 +3,11 @@ use std::path::Path;
 
 use forebay_io::{Error, ErrorKind};
 
-use crate::pem::{BYTES_MAX, Origin};
+use crate::pem::{BYTES_MAX, PemOrigin};
 use crate::samples::{Authority, Directory};
 use crate::{Identity, Trust};
 
-/// What both answer for a file.
+/// Returns the errors of both calls for a file.
 fn refusals(path: &Path) -> [Error; 2] {
     [Identity::from_pem_files(path, path).unwrap_err(), Trust::roots_pem_file(path).unwrap_err()]
 }
@@ -31,11 +31,11 @@ fn a_directory_is_no_file() {
     }
 }
 
-/// Root may read everything, so that the system's refusal cannot be had everywhere.
+/// Root may read everything, so the system does not refuse everywhere.
 #[test]
 fn a_file_that_may_not_be_read_says_who_should_be_let() {
     let path = Some(Path::new("/etc/keys/server.pem"));
-    let origin = Origin { operation: "Identity::from_pem_files", path };
+    let origin = PemOrigin { operation: "Identity::from_pem_files", path };
     let error = origin.unreadable(io::Error::from(io::ErrorKind::PermissionDenied));
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
     assert_eq!(error.address(), Some("/etc/keys/server.pem"));
@@ -46,7 +46,7 @@ fn a_file_that_may_not_be_read_says_who_should_be_let() {
 fn a_huge_file_is_not_read_to_its_end() {
     let directory = Directory::new();
     let path = directory.path().join("huge.pem");
-    // A hole: it has no content on the disk.
+    // A sparse file, which takes no space on the disk.
     std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     for error in refusals(&path) {
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -1,27 +1,28 @@
-//! What to say of dates.
+//! Explanations of dates.
 
 use forebay_io::TlsFault;
 use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 
 use super::{Scene, refused};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::text::utc;
 use crate::trust::words::who;
+use crate::x509::Certificate;
 
 impl Scene<'_> {
-    /// The error tells which date it was, because others of the chain may be past, too, and do no
-    /// harm.
+    /// Explains an expired certificate. The error tells which date it was: other certificates of the chain
+    /// may have expired, too, without doing harm.
     pub(super) fn expired(&self, error: &CertificateError) -> Refusal {
         let is_late = |end: i64| match error {
             CertificateError::ExpiredContext { not_after, .. } => end == seconds(*not_after),
             _ => end < seconds(self.presented.now),
         };
         let mut certificates = self.chain.certificates.iter();
-        let late = certificates.find(|c| is_late(c.validity().not_after.timestamp()));
+        let late = certificates.find_map(|c| Some((c, c.not_after.filter(|end| is_late(*end))?)));
         let which = late.map_or_else(
             || "a certificate has expired".to_owned(),
-            |c| format!("{} expired on {}", who(c), utc(c.validity().not_after.timestamp())),
+            |(c, end)| format!("{} expired on {}", who(c), utc(end)),
         );
         self.dated(TlsFault::Expired, &which, "send a renewed certificate")
     }
@@ -34,10 +35,11 @@ impl Scene<'_> {
             _ => begin > seconds(self.presented.now),
         };
         let mut certificates = self.chain.certificates.iter();
-        let early = certificates.find(|c| is_early(c.validity().not_before.timestamp()));
+        let early =
+            certificates.find_map(|c| Some((c, c.not_before.filter(|begin| is_early(*begin))?)));
         let which = early.map_or_else(
             || "a certificate is not valid yet".to_owned(),
-            |c| format!("{} is valid from {} on", who(c), utc(c.validity().not_before.timestamp())),
+            |(c, begin)| format!("{} is valid from {} on", who(c), utc(begin)),
         );
         self.dated(TlsFault::NotYetValid, &which, "send one that is valid already")
     }
@@ -55,7 +57,9 @@ impl Scene<'_> {
     }
 
     pub(super) fn backward_dates(&self) -> Refusal {
-        let backward = self.path.iter().find(|c| c.validity().not_before > c.validity().not_after);
+        let is_backward =
+            |c: &Certificate<'_>| c.not_after.is_some_and(|end| c.not_before > Some(end));
+        let backward = self.path.iter().find(|c| is_backward(c));
         self.invalid(format!(
             "{} expires before it becomes valid",
             backward.map_or_else(|| "one".to_owned(), |certificate| who(certificate))

@@ -1,14 +1,14 @@
-//! What to say of those who vouch, and of those for whom nobody does.
+//! Explanations of issuers, and of certificates without a trusted one.
 
 use forebay_io::TlsFault;
-use x509_parser::certificate::X509Certificate;
 
 use super::{Scene, refused, weak_key};
-use crate::notes::Refusal;
+use crate::callback_facts::Refusal;
 use crate::text::{NAME_MAX, clean};
 use crate::trust::anchors;
 use crate::trust::chain::{RSA_BITS_MIN, is_self_issued, rsa_bits};
 use crate::trust::words::who;
+use crate::x509::Certificate;
 
 impl Scene<'_> {
     pub(super) fn unknown_issuer(&self) -> Refusal {
@@ -21,7 +21,7 @@ impl Scene<'_> {
         if is_self_issued(last) {
             return self.untrusted_root(last);
         }
-        let issuer = clean(&last.issuer().to_string(), NAME_MAX);
+        let issuer = clean(&last.issuer.to_string(), NAME_MAX);
         refused(
             TlsFault::IncompleteChain,
             "a chain that leads to a trusted root",
@@ -38,9 +38,9 @@ impl Scene<'_> {
         )
     }
 
-    fn untrusted_root(&self, root: &X509Certificate<'_>) -> Refusal {
+    fn untrusted_root(&self, root: &Certificate<'_>) -> Refusal {
         let expected = "a chain that ends in a trusted root";
-        if self.roots.is_some_and(|roots| anchors::named(roots, root.subject()).is_some()) {
+        if self.roots.is_some_and(|roots| anchors::named(roots, root.subject).is_some()) {
             return refused(
                 TlsFault::UntrustedRoot,
                 expected,
@@ -59,9 +59,8 @@ impl Scene<'_> {
         )
     }
 
-    pub(super) fn authority_as_peer(&self, leaf: &X509Certificate<'_>) -> Refusal {
-        let trusted =
-            self.roots.is_some_and(|roots| anchors::named(roots, leaf.subject()).is_some());
+    pub(super) fn authority_as_peer(&self, leaf: &Certificate<'_>) -> Refusal {
+        let trusted = self.roots.is_some_and(|roots| anchors::named(roots, leaf.subject).is_some());
         if is_self_issued(leaf) && !trusted {
             return self_signed(leaf);
         }
@@ -74,18 +73,18 @@ impl Scene<'_> {
         )
     }
 
-    /// A weak issuer's signatures are not even looked at, and a root that was made anew under its
-    /// old name is the most frequent of the other causes.
+    /// Explains a signature that does not match. The signatures of an issuer with a weak key are not even
+    /// checked. Of the other causes, the most frequent is a root that was made anew under its old name.
     pub(super) fn bad_signature(&self) -> Refusal {
         let weak = self.path.iter().skip(1).find_map(|c| {
-            let bits = rsa_bits(c.public_key()).filter(|bits| *bits < RSA_BITS_MIN)?;
+            let bits = rsa_bits(&c.public_key).filter(|bits| *bits < RSA_BITS_MIN)?;
             Some(weak_key(c, bits, self.role()))
         });
         if let Some(refusal) = weak {
             return refusal;
         }
         let Some(last) = self.path.last() else { return self.malformed(0) };
-        let root = self.roots.and_then(|roots| anchors::named(roots, last.issuer()));
+        let root = self.roots.and_then(|roots| anchors::named(roots, last.issuer));
         if let Some(bits) = root.and_then(anchors::rsa_bits_of).filter(|bits| *bits < RSA_BITS_MIN)
         {
             return refused(
@@ -93,7 +92,7 @@ impl Scene<'_> {
                 format!("RSA keys of at least {RSA_BITS_MIN} bits"),
                 format!(
                     "that of the root {} has {bits}",
-                    clean(&last.issuer().to_string(), NAME_MAX)
+                    clean(&last.issuer.to_string(), NAME_MAX)
                 ),
                 "trust a root with a larger key",
             );
@@ -105,12 +104,12 @@ impl Scene<'_> {
             "the signature on {} is not of the {} that is known here: it was altered, or its \
              issuer was made anew under the same name",
             who(last),
-            clean(&last.issuer().to_string(), NAME_MAX)
+            clean(&last.issuer.to_string(), NAME_MAX)
         ))
     }
 }
 
-fn self_signed(leaf: &X509Certificate<'_>) -> Refusal {
+fn self_signed(leaf: &Certificate<'_>) -> Refusal {
     refused(
         TlsFault::SelfSigned,
         "a certificate that a trusted root vouches for",

@@ -1,4 +1,4 @@
-//! Why a chain was refused, for a person: what was expected, what came, and what to do.
+//! Explains a refused chain to the user: what was expected, what was received, and what to do.
 
 mod dates;
 mod issuers;
@@ -8,21 +8,20 @@ use std::fmt::Display;
 use forebay_io::TlsFault;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error, RootCertStore};
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 use super::chain::{
     AUTHORITIES_MAX, Chain, Presented, RSA_BITS_MIN, Role, is_self_issued, rsa_bits,
 };
 use super::words::{algorithm, constraints, is_weak, purposes, who};
+use crate::callback_facts::Refusal;
 use crate::info::names_of;
-use crate::notes::Refusal;
 use crate::text::{NAME_MAX, clean, list};
+use crate::x509::{CLIENT_AUTHENTICATION, Certificate, SERVER_AUTHENTICATION};
 
-/// So many names of a certificate stand in a message; a certificate may have thousands.
+/// The largest number of names that a message lists; a certificate may have thousands.
 const NAMES_SHOWN: usize = 8;
 
-/// Explains why a judge refused a chain. `roots` are the trusted ones, where they are known.
+/// Explains why a judge refused a chain. `roots` are the trusted ones, if they are known.
 pub(super) fn refusal(
     error: &Error,
     presented: &Presented<'_>,
@@ -36,15 +35,15 @@ pub(super) fn refusal(
     }
 }
 
-/// Explains why a signature of the handshake does not count; `None` leaves it to the error.
+/// Explains why a signature of the handshake was refused. `None` leaves it to the error.
 pub(super) fn signature(
     error: &Error,
     certificate: &CertificateDer<'_>,
     role: Role<'_>,
 ) -> Option<Refusal> {
     let Error::InvalidCertificate(error) = error else { return None };
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    if let Some(bits) = rsa_bits(certificate.public_key()).filter(|bits| *bits < RSA_BITS_MIN) {
+    let (certificate, _) = Certificate::read_first(certificate)?;
+    if let Some(bits) = rsa_bits(&certificate.public_key).filter(|bits| *bits < RSA_BITS_MIN) {
         return Some(weak_key(&certificate, bits, role));
     }
     Some(match fault_of(error) {
@@ -63,7 +62,7 @@ pub(super) fn signature(
     })
 }
 
-/// The cause behind an error of a verifier, as far as it alone tells.
+/// Returns the fault behind a verifier's error, as far as the error alone tells.
 pub(crate) fn fault_of(error: &CertificateError) -> TlsFault {
     use CertificateError as E;
     #[expect(deprecated, reason = "a verifier of the platform may still use the old words")]
@@ -89,7 +88,7 @@ pub(crate) fn fault_of(error: &CertificateError) -> TlsFault {
     }
 }
 
-/// Puts a refusal's sentence together; every one has these three parts.
+/// Builds the sentence of a refusal, which always has these three parts.
 pub(in crate::trust) fn refused(
     fault: TlsFault,
     expected: impl Display,
@@ -100,7 +99,7 @@ pub(in crate::trust) fn refused(
 }
 
 pub(in crate::trust) fn weak_key(
-    certificate: &X509Certificate<'_>,
+    certificate: &Certificate<'_>,
     bits: usize,
     role: Role<'_>,
 ) -> Refusal {
@@ -112,11 +111,11 @@ pub(in crate::trust) fn weak_key(
     )
 }
 
-/// All that is known at the moment of a refusal.
+/// Everything that is known when a chain is refused.
 struct Scene<'a> {
     presented: &'a Presented<'a>,
     chain: &'a Chain<'a>,
-    path: Vec<&'a X509Certificate<'a>>,
+    path: Vec<&'a Certificate<'a>>,
     roots: Option<&'a RootCertStore>,
 }
 
@@ -124,8 +123,8 @@ impl Scene<'_> {
     fn certificate(&self, error: &CertificateError) -> Refusal {
         use CertificateError as E;
         let fault = fault_of(error);
-        // What cannot be read may stand beside the chain, where it does no harm: it is to blame only
-        // where it is the peer's own certificate, or the error leaves open what was wrong.
+        // A malformed certificate may be an unneeded one, which does no harm. It is the reason only if it
+        // is the peer's own certificate, or if the error does not tell the reason.
         let is_open = matches!(fault, TlsFault::UntrustedRoot | TlsFault::InvalidCertificate);
         if let Some(index) = self.chain.malformed.filter(|index| *index == 0 || is_open) {
             return self.malformed(index);
@@ -145,7 +144,7 @@ impl Scene<'_> {
             (_, E::BadSignature) => self.bad_signature(),
             (_, E::Other(other)) => match other.0.downcast_ref::<webpki::Error>() {
                 Some(error) => self.rejected(error),
-                // The verifier of the platform has a type of its own for a wrong purpose.
+                // The platform's verifier has its own error type for a wrong purpose.
                 None if self.serves_another_purpose(leaf) => self.wrong_purpose(),
                 None => self
                     .invalid(format!("the verifier said: {}", clean(&other.to_string(), NAME_MAX))),
@@ -158,7 +157,7 @@ impl Scene<'_> {
         self.presented.role
     }
 
-    fn wrong_name(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn wrong_name(&self, leaf: &Certificate<'_>) -> Refusal {
         let Role::Server(name) = self.role() else {
             return self.invalid("its names do not fit".to_owned());
         };
@@ -172,7 +171,7 @@ impl Scene<'_> {
                 format!("have one issued with subjectAltName {expected}"),
             );
         }
-        // RFC 5280, section 4.2.1.6, has no dot at the end of a name.
+        // RFC 5280, section 4.2.1.6, allows no dot at the end of a name.
         let is_dotted = names.iter().any(|name| name.strip_suffix('.') == Some(&*expected));
         let remedy = if is_dotted {
             "have it issued without the dot at the end of its name".to_owned()
@@ -208,19 +207,18 @@ impl Scene<'_> {
         )
     }
 
-    /// A certificate without the extension serves every purpose (RFC 5280, section 4.2.1.12).
-    fn serves_another_purpose(&self, certificate: &X509Certificate<'_>) -> bool {
-        match certificate.extended_key_usage() {
-            Ok(Some(usage)) => match self.role() {
-                Role::Client => !usage.value.client_auth,
-                Role::Server(_) | Role::SomeServer => !usage.value.server_auth,
-            },
-            _ => false,
-        }
+    /// Returns `true` if a certificate is for other purposes only. Without the extension it is for every
+    /// purpose (RFC 5280, section 4.2.1.12).
+    fn serves_another_purpose(&self, certificate: &Certificate<'_>) -> bool {
+        let needed = match self.role() {
+            Role::Client => CLIENT_AUTHENTICATION,
+            Role::Server(_) | Role::SomeServer => SERVER_AUTHENTICATION,
+        };
+        certificate.purposes().is_some_and(|purposes| !purposes.contains(&needed.as_bytes()))
     }
 
     fn signature_algorithm(&self) -> Refusal {
-        let weak = self.path.iter().find(|c| is_weak(&c.signature_algorithm));
+        let weak = self.path.iter().find(|c| is_weak(c));
         if let Some(certificate) = weak {
             return refused(
                 TlsFault::WeakSignature,
@@ -234,12 +232,12 @@ impl Scene<'_> {
         refused(
             TlsFault::UnsupportedAlgorithm,
             "signatures that the provider can check",
-            format!("these came: {}", list(&which, NAMES_SHOWN)),
+            format!("received {}", list(&which, NAMES_SHOWN)),
             "use another provider, or have the chain issued with ECDSA P-256 or RSA",
         )
     }
 
-    fn name_constraints(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn name_constraints(&self, leaf: &Certificate<'_>) -> Refusal {
         let rules: Vec<String> = self.path.iter().skip(1).filter_map(|c| constraints(c)).collect();
         let rules = match rules.as_slice() {
             [] => "its root may not vouch for all of these".to_owned(),
@@ -253,7 +251,7 @@ impl Scene<'_> {
         )
     }
 
-    fn revoked(&self, leaf: &X509Certificate<'_>) -> Refusal {
+    fn revoked(&self, leaf: &Certificate<'_>) -> Refusal {
         refused(
             TlsFault::Revoked,
             "certificates that are still good",
@@ -275,7 +273,7 @@ impl Scene<'_> {
                     "{} issued one, which is no authority (no basic constraints: CA)",
                     who(issuer)
                 ),
-                None => "one was issued by somebody who is no authority".to_owned(),
+                None => "one was issued by a certificate that is not an authority's".to_owned(),
             },
             E::PathLenConstraintViolated => {
                 "an authority has issued another, and may not (path length)".to_owned()
@@ -292,10 +290,10 @@ impl Scene<'_> {
         })
     }
 
-    /// `None` where the path by names is no longer than it may be, so that something else was.
+    /// Returns `None` if the path by names is within the limit, so that another path was too long.
     fn too_long(&self) -> Option<Refusal> {
         let authorities = self.path.get(1..)?;
-        // A root that was sent along is not between.
+        // A root that was sent along does not count.
         let roots = usize::from(authorities.last().is_some_and(|last| is_self_issued(last)));
         let count = authorities.len() - roots;
         let role = self.role();

@@ -1,4 +1,4 @@
-//! Roots of systems that keep them in files.
+//! The roots of systems that keep them in files.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::text::{NAME_MAX, clean, list};
 
 const OPERATION: &str = "Trust::system";
 
-/// Files in a message that could not be read.
+/// The number of unreadable files that a message names.
 const FILES_SHOWN: usize = 3;
 
-/// Reads the files, and makes a verifier of what they hold.
+/// Reads the files, and makes a verifier of the roots in them.
 ///
-/// A file that is damaged, that may not be read or that is not there costs its own roots only, as
-/// long as there are others: one bad file among a hundred is to stop no program. What the system
-/// was out of for a moment is an error, because the next attempt finds more.
+/// A file that is missing, damaged or not readable costs only its own roots, as long as there are others:
+/// one bad file among a hundred must not stop a program. A temporary lack of resources is an error, because
+/// the next attempt will find more.
 pub(super) fn verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
     let read = load_native_certs();
     let said = said(&read.errors);
@@ -50,10 +50,10 @@ pub(super) fn verifier(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerC
     }
 }
 
-/// True if a file could not be read because the process or the system had run out of something.
+/// Returns `true` if a file could not be read because the process or the system was out of some resource.
 fn is_for_lack(met: &Met) -> bool {
     let Met::Io { inner, .. } = met else { return false };
-    // The kind of an `io::Error` does not tell EMFILE; its number does, and an error cannot be cloned.
+    // The kind of an `io::Error` does not tell EMFILE, but its number does; an error cannot be cloned.
     let copy = inner
         .raw_os_error()
         .map_or_else(|| std::io::Error::from(inner.kind()), std::io::Error::from_raw_os_error);
@@ -68,7 +68,7 @@ fn failed(kind: ErrorKind, cause: Option<rustls_native_certs::Error>) -> Error {
     }
 }
 
-/// What went wrong with which files, behind a colon.
+/// Lists the errors, behind a colon.
 fn said(errors: &[rustls_native_certs::Error]) -> String {
     let texts: Vec<_> = errors.iter().map(|error| clean(&error.to_string(), NAME_MAX)).collect();
     if texts.is_empty() { String::new() } else { format!(": {}", list(&texts, FILES_SHOWN)) }

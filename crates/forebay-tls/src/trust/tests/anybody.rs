@@ -1,4 +1,4 @@
-//! Everybody is believed, and that is said.
+//! Every peer is accepted, with a warning.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn everybody_is_everybody() {
     ask_client(&trust, &[leaf]).unwrap();
 }
 
-/// Set in the child, whose standard error is looked at.
+/// Set in the child process, whose standard error is examined.
 const CHILD: &str = "FOREBAY_TEST_WARNING";
 
 #[test]

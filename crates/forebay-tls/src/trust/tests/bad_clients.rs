@@ -81,7 +81,7 @@ fn a_client_whose_key_is_not_pinned() {
         ask_client(&trust, &[root.leaf_with(&[], for_clients)]),
         TlsFault::PinMismatch,
         "a client with the pinned key",
-        "came one with sha256//",
+        "received one with sha256//",
         "Trust::pinned",
     );
 }

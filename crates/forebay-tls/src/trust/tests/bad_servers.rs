@@ -25,7 +25,7 @@ fn an_expired_certificate() {
     );
 }
 
-/// What nobody needs may be as old as it likes.
+/// A certificate that is not needed may be as old as it likes.
 #[test]
 fn of_two_expired_certificates_the_one_that_matters_is_named() {
     let root = Authority::new("the root");
@@ -161,7 +161,7 @@ fn a_self_signed_certificate() {
     );
 }
 
-/// As `openssl req -x509` makes them: marked as an authority's.
+/// Made as `openssl req -x509` makes it: marked as an authority's.
 #[test]
 fn a_self_signed_authority_as_a_server() {
     let root = Authority::new("the root");
@@ -190,7 +190,7 @@ fn a_trusted_root_as_a_server() {
     );
 }
 
-/// An authority and its server may have one name; that alone makes nobody self-signed.
+/// An authority and its server may have the same name; that alone does not make a certificate self-signed.
 #[test]
 fn a_server_that_is_called_like_its_authority() {
     let (root, stranger) = (Authority::new("the root"), Authority::new("localhost"));
@@ -241,7 +241,7 @@ fn an_unknown_root_behind_an_authority() {
     );
 }
 
-/// Development roots are made anew all the time, under the old name.
+/// Development roots are often made anew under the old name.
 #[test]
 fn a_root_made_anew_under_its_old_name() {
     let (old, new) = (Authority::new("the root"), Authority::new("the root"));
@@ -438,7 +438,7 @@ fn garbage_where_the_authority_should_be() {
     assert!(error.to_string().contains("certificate 2 of the chain is malformed"), "{error}");
 }
 
-/// It is not the reason, and has nothing to do with it.
+/// The malformed certificate is not the reason for the refusal.
 #[test]
 fn garbage_beside_a_chain_is_not_blamed_for_something_else() {
     let root = Authority::new("the root");
@@ -482,7 +482,7 @@ fn a_key_that_is_not_pinned() {
         ask(&trust, HOST, &[root.leaf(&[HOST])]),
         TlsFault::PinMismatch,
         "a server with one of the 2 pinned keys",
-        "came one with sha256//",
+        "received one with sha256//",
         "pin that with Trust::pinned",
     );
 }

@@ -1,4 +1,4 @@
-//! Certificates as a person sees them.
+//! The texts of certificates.
 
 use std::time::SystemTime;
 
@@ -31,7 +31,7 @@ fn a_certificate_that_was_parsed_is_what_it_was_made_as() {
     assert_eq!(certificate.public_key()[0], 0x30);
 }
 
-/// Who decides by names must not be misled by what kind a name is of.
+/// A decision by names must not be misled by a name of another kind.
 #[test]
 fn a_dns_name_reads_as_nothing_but_a_dns_name() {
     let mut params = named("the server", &[]);

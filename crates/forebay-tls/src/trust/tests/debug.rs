@@ -1,4 +1,4 @@
-//! What `Debug` shows.
+//! The output of `Debug`.
 
 use super::{Authority, provider};
 use crate::{PeerCertificate, Trust};

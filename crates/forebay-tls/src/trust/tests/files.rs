@@ -1,4 +1,4 @@
-//! Roots from files. What is said of bad ones is tested where files are read.
+//! Roots from files. The errors of bad ones are tested where files are read.
 
 use super::Authority;
 use crate::Trust;

@@ -1,4 +1,4 @@
-//! Peers that are believed.
+//! Peers that are accepted.
 
 use rcgen::{GeneralSubtree, KeyPair, NameConstraints, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 

@@ -1,4 +1,4 @@
-//! Whole handshakes in memory: the alert that the other side gets, and what both learn.
+//! Whole handshakes in memory: the alert that the other side gets, and the errors of both.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, Ser
 
 use super::{Authority, for_clients, named, provider};
 use crate::fault::{Known, explained};
-use crate::{TlsInfo, TlsVersion, Trust, notes};
+use crate::{TlsInfo, TlsVersion, Trust, callback_facts};
 
 const HOST: &str = "www.example.com";
 
 /// A chain and the key of its first certificate.
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-/// A server's for these names; a client's where there are none.
+/// A server's certificate for these names; a client's certificate if there are none.
 fn pair(root: &Authority, names: &[&str]) -> Pair {
     pair_with(root, names, |params| {
         if names.is_empty() {
@@ -64,7 +64,7 @@ fn server((chain, key): Pair, clients: Option<&Trust>, alpn: &[u8]) -> ServerCon
     ServerConnection::new(Arc::new(config)).unwrap()
 }
 
-/// Passes everything from one side to the other, and says what that one makes of it.
+/// Passes everything from one side to the other, and returns the other's result.
 fn pass<A, B>(
     from: &mut ConnectionCommon<A>,
     to: &mut ConnectionCommon<B>,
@@ -77,15 +77,15 @@ fn pass<A, B>(
     let mut bytes = &bytes[..];
     while !bytes.is_empty() {
         to.read_tls(&mut bytes).unwrap();
-        notes::take();
+        callback_facts::take();
         if let Err(error) = to.process_new_packets() {
-            return Err(explained(operation, error, notes::take(), Known::default()));
+            return Err(explained(operation, error, callback_facts::take(), Known::default()));
         }
     }
     Ok(())
 }
 
-/// Drives both sides until nothing is left to say; what each of them ended with.
+/// Drives both sides until neither has anything to send, and returns their results.
 fn shake(
     client: &mut ClientConnection,
     server: &mut ServerConnection,
@@ -130,7 +130,7 @@ fn what_was_agreed_on_is_told_on_both_sides() {
     server.reader().read_exact(&mut byte).unwrap();
 }
 
-/// A refusal is told here and alerted there.
+/// A refusal is an error at this side and an alert at the other.
 #[track_caller]
 fn refused_by_the_client(trust: &Trust, chain: Pair, fault: TlsFault, alert: &str) {
     let mut client = client(trust, None);
@@ -140,7 +140,7 @@ fn refused_by_the_client(trust: &Trust, chain: Pair, fault: TlsFault, alert: &st
     assert_eq!(of_client.tls_fault(), Some(fault), "{of_client}");
     assert!(of_client.to_string().starts_with("tls: "), "{of_client}");
     assert_eq!(of_server.tls_fault(), Some(TlsFault::RefusedByPeer), "{of_server}");
-    let alert = format!("its alert {alert} came; ");
+    let alert = format!("received its alert {alert}; ");
     assert!(of_server.to_string().contains(&alert), "{of_server}");
 }
 
@@ -201,7 +201,7 @@ fn a_client_gets_the_alert_that_belongs_to_the_refusal() {
         assert_eq!(of_server.tls_fault(), Some(fault), "{of_server}");
         assert!(of_server.to_string().starts_with("accept_tls: "), "{of_server}");
         assert_eq!(of_client.tls_fault(), Some(TlsFault::RefusedByPeer));
-        assert!(of_client.to_string().contains(&format!("alert {alert} came; ")), "{of_client}");
+        assert!(of_client.to_string().contains(&format!("alert {alert}; ")), "{of_client}");
     }
 }
 
@@ -213,7 +213,7 @@ fn no_protocol_in_common_is_told_on_both_sides() {
     let (of_client, of_server) = shake(&mut client, &mut server);
     assert_eq!(of_server.unwrap_err().tls_fault(), Some(TlsFault::NoCommonProtocol));
     let of_client = of_client.unwrap_err().to_string();
-    assert!(of_client.contains("no_application_protocol came; "), "{of_client}");
+    assert!(of_client.contains("no_application_protocol; "), "{of_client}");
 }
 
 #[test]
@@ -223,12 +223,12 @@ fn plain_text_is_not_tls() {
         let mut server = server(pair(&root, &[HOST]), None, b"greeting");
         server.read_tls(&mut &*text).unwrap();
         let error = server.process_new_packets().unwrap_err();
-        let error = explained("accept_tls", error, notes::take(), Known::default());
+        let error = explained("accept_tls", error, callback_facts::take(), Known::default());
         assert_eq!(error.tls_fault(), Some(TlsFault::NotTls), "{error}");
     }
 }
 
-/// Whoever answers with somebody else's certificate does not have its key.
+/// A server that shows another server's certificate does not have its key.
 #[test]
 fn a_stolen_certificate_without_its_key_is_refused() {
     let root = Authority::new("the root");
@@ -247,6 +247,6 @@ fn a_stolen_certificate_without_its_key_is_refused() {
         let of_client = of_client.unwrap_err();
         assert_eq!(of_client.tls_fault(), Some(TlsFault::InvalidCertificate), "{of_client}");
         assert!(of_client.to_string().contains("the signature does not fit"), "{of_client}");
-        assert!(of_server.unwrap_err().to_string().contains("decrypt_error came; "));
+        assert!(of_server.unwrap_err().to_string().contains("decrypt_error; "));
     }
 }

@@ -1,4 +1,4 @@
-//! Chains that are made to be searched for ever.
+//! Chains that are built to be searched forever.
 
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,8 @@ use crate::Trust;
 
 const HOST: &str = "www.example.com";
 
-/// Many authorities of one name with as many keys (RUSTSEC-2023-0052). A search tries each behind
-/// each, 200,000 steps of it, unless somebody counts them before.
+/// Many authorities of one name with as many keys (RUSTSEC-2023-0052). A search tries each behind each, for
+/// 200,000 steps, unless the paths are counted before.
 #[test]
 fn a_chain_that_is_made_to_be_searched_is_given_up_quickly() {
     let root = Authority::new("the root");
@@ -25,15 +25,15 @@ fn a_chain_that_is_made_to_be_searched_is_given_up_quickly() {
     refused(
         ask(&root.trust(), HOST, &hostile),
         TlsFault::InvalidCertificate,
-        "a chain with few ways through it",
-        "came 61 certificates that make many",
+        "a chain with few possible paths",
+        "received 61 certificates with too many",
         "have the server send only its own chain",
     );
     let hostile = began.elapsed();
     assert!(hostile < 10 * ordinary, "{hostile:?}, where 100 ordinary ones take {ordinary:?}");
 }
 
-/// A certificate that only one of two parsers can read could hide how many ways there are.
+/// A certificate that only one of two parsers can read could hide the number of paths.
 #[test]
 fn among_many_all_have_to_be_readable() {
     let root = Authority::new("the root");
@@ -42,15 +42,15 @@ fn among_many_all_have_to_be_readable() {
     refused(
         ask(&root.trust(), HOST, &chain),
         TlsFault::InvalidCertificate,
-        "a chain with few ways through it",
+        "a chain with few possible paths",
         "certificate 2 of the chain is malformed",
         "have the server send only its own chain",
     );
-    // Where nobody searches, nobody minds.
+    // Without a search, the number of paths does not matter.
     ask(&Trust::dangerous_accept_any(), HOST, &chain).unwrap();
 }
 
-/// Whatever byte of a certificate is altered, and however: it is refused, in a sentence.
+/// A certificate with any byte altered in any way is refused with an explanation.
 #[test]
 fn a_certificate_with_any_byte_altered_is_refused() {
     let root = Authority::new("the root");
@@ -68,21 +68,20 @@ fn a_certificate_with_any_byte_altered_is_refused() {
             let text = error.to_string();
             assert!(error.tls_fault().is_some(), "byte {at}: {text}");
             assert!(text.len() < 2_000 && !text.chars().any(char::is_control), "{text:?}");
-            // Who is believed without that is still to be looked at.
+            // Another rule may accept the peer, and then its certificate is parsed for the user.
             let [altered, _] = &chain;
             drop(crate::PeerCertificate::parse(altered));
         }
     }
 }
 
-/// Below the number that is counted, the search itself has to be short.
+/// Below the number from which paths are counted, the search itself must be short.
 #[test]
 fn what_is_not_counted_is_searched_quickly() {
     let root = Authority::new("the root");
     let ordinary = hundred_ordinary(&root);
 
-    // Each of the root's name, but with another key, so that all signatures are checked in every
-    // order.
+    // Each has the root's name and another key, so that all signatures are checked in every order.
     let forgers: Vec<_> = (0..4).map(|_| Authority::new("the root")).collect();
     let mut hostile = vec![forgers[0].leaf(&[HOST])];
     hostile.extend(forgers.iter().map(|authority| authority.der.clone()));
@@ -92,7 +91,7 @@ fn what_is_not_counted_is_searched_quickly() {
     assert!(hostile < 10 * ordinary, "{hostile:?}, where 100 ordinary ones take {ordinary:?}");
 }
 
-/// The time that a hundred ordinary chains take, here and now.
+/// The time that a hundred ordinary chains take on this machine.
 fn hundred_ordinary(root: &Authority) -> Duration {
     let (trust, chain) = (root.trust(), [root.leaf(&[HOST])]);
     let began = Instant::now();

@@ -1,15 +1,15 @@
-//! Which names a certificate is for (RFC 9525, section 6; rows of `HostnameUtilsTest`).
+//! The names that a certificate is for (RFC 9525, section 6; cases of Ktor's `HostnameUtilsTest`).
 
 use forebay_io::TlsFault;
 use rcgen::SanType;
 
 use super::{Authority, ask, refused};
 
-/// Whether a server with these names is believed to be `host`; a refusal must be of that kind.
+/// Returns `true` if a server with these names is accepted as `host`; a refusal must be of that kind.
 #[track_caller]
 fn believed(host: &str, names: &[&str]) -> bool {
     let root = Authority::new("the root");
-    // Put in as they are: the maker of certificates would refuse the strangest of them.
+    // Inserted as they are, because rcgen would refuse the strangest of them.
     let leaf = root.leaf_with(&[], |params| {
         for name in names {
             params.subject_alt_names.push(match name.parse() {
@@ -28,7 +28,7 @@ fn believed(host: &str, names: &[&str]) -> bool {
     }
 }
 
-/// Row "null SAN", which the original accepts; here nobody is believed without a name.
+/// Ktor's case "null SAN", which Ktor accepts; here a certificate without a name is refused.
 #[test]
 fn a_certificate_without_the_extension_is_for_nobody() {
     let root = Authority::new("the root");
@@ -43,7 +43,7 @@ fn a_certificate_without_the_extension_is_for_nobody() {
     }
 }
 
-/// Row "empty SAN", which the original accepts, too.
+/// Ktor's case "empty SAN", which Ktor accepts, too.
 #[test]
 fn a_certificate_with_an_empty_extension_is_for_nobody() {
     let root = Authority::new("the root");
@@ -88,7 +88,7 @@ fn wildcards_that_are_malformed_are_for_nobody() {
     }
 }
 
-/// Row `testNestedWildcard`: the original believes several asterisks, RFC 9525 allows one.
+/// Ktor's case `testNestedWildcard`: Ktor accepts several asterisks, RFC 9525 allows one.
 #[test]
 fn a_wildcard_does_not_nest() {
     assert!(believed("www.example.com", &["*.example.com"]));

@@ -8,7 +8,7 @@ use crate::Trust;
 
 const HOST: &str = "www.example.com";
 
-/// A root, so many authorities below it, and a certificate of the last.
+/// A root, this many authorities below it, and a certificate issued by the last.
 fn long_chain(authorities: usize) -> (Authority, Vec<CertificateDer<'static>>) {
     let root = Authority::new("the root");
     let mut chain = Vec::new();
@@ -39,11 +39,11 @@ fn a_long_chain_is_believed_up_to_a_limit_that_is_named() {
                 "trust one of them with Trust::roots_pem",
             );
         }
-        // One that is trusted is a root, however many are above it.
+        // An authority that is trusted is a root, however many are above it.
         let nearer = Trust::roots_pem(pem(&chain[3])).unwrap();
         ask(&nearer, HOST, &chain).unwrap();
     }
-    // What ends in an unknown root is refused for that first.
+    // A chain that ends in an unknown root is refused for that reason first.
     let (_, chain) = long_chain(3);
     let error = ask(&Authority::new("another").trust(), HOST, &chain).unwrap_err();
     assert_eq!(error.tls_fault(), Some(TlsFault::IncompleteChain), "{error}");

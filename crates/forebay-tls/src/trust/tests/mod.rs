@@ -1,4 +1,4 @@
-//! The verifiers, asked directly: which chains are believed, and what is said of the others.
+//! The verifiers, called directly: the chains they accept, and the errors for the others.
 
 mod anybody;
 mod bad_clients;
@@ -27,11 +27,11 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{SystemRoots, Trust};
+use crate::callback_facts;
 use crate::fault::{Known, explained};
-use crate::notes;
 use crate::samples::{Authority, named, pem, self_signed};
 
-/// New Year of 2030, the day of all these tests: no clock of a machine takes part.
+/// New Year of 2030, the time of all these tests, which use no clock.
 const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
 
 fn provider() -> Arc<CryptoProvider> {
@@ -46,7 +46,7 @@ fn for_servers(params: &mut CertificateParams) {
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
 }
 
-/// Asks whether a server with this chain is believed to be `host`.
+/// Verifies a server with this chain as `host`.
 fn ask(trust: &Trust, host: &str, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
     ask_loaded(trust, None, host, chain)
 }
@@ -59,24 +59,24 @@ fn ask_loaded(
 ) -> Result<(), Error> {
     let verifier = trust.server_verifier(&provider(), system)?;
     let name = ServerName::try_from(host).unwrap();
-    notes::take();
+    callback_facts::take();
     match verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("tls", error, notes::take(), Known::default())),
+        Err(error) => Err(explained("tls", error, callback_facts::take(), Known::default())),
     }
 }
 
-/// Asks whether a client with this chain is believed.
+/// Verifies a client with this chain.
 fn ask_client(trust: &Trust, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
     let verifier = trust.client_verifier(&provider(), true)?;
-    notes::take();
+    callback_facts::take();
     match verifier.verify_client_cert(&chain[0], &chain[1..], NOW) {
         Ok(_) => Ok(()),
-        Err(error) => Err(explained("accept_tls", error, notes::take(), Known::default())),
+        Err(error) => Err(explained("accept_tls", error, callback_facts::take(), Known::default())),
     }
 }
 
-/// A refusal has its own kind, and says what was expected, what came, and what to do.
+/// Checks that a refusal has its own kind, and says what was expected, what was received, and what to do.
 #[track_caller]
 fn refused(result: Result<(), Error>, fault: TlsFault, expected: &str, came: &str, remedy: &str) {
     let error = result.expect_err("a bad chain was believed");

@@ -1,4 +1,4 @@
-//! Peers that are believed by their keys.
+//! Peers that are authenticated by their keys.
 
 use forebay_io::TlsFault;
 use rcgen::{KeyPair, PublicKeyData, date_time_ymd};
@@ -9,7 +9,7 @@ use crate::Trust;
 
 const HOST: &str = "www.example.com";
 
-/// The pin of a key, by a way of its own: the message of a refusal names it.
+/// Returns the pin of a key, read from the message of a refusal.
 fn pin_of(certificate: &CertificateDer<'_>) -> String {
     let error = ask(&Trust::pinned([[0; 32]]).unwrap(), HOST, std::slice::from_ref(certificate))
         .unwrap_err();
@@ -67,7 +67,7 @@ fn garbage_is_not_a_pinned_key() {
     );
 }
 
-/// What cannot be read for its signature to be checked is refused for that, and not for its pin.
+/// A certificate that does not parse is refused for that, and not for its pin.
 #[test]
 fn a_pinned_key_in_a_certificate_that_contradicts_itself_is_refused() {
     let (root, key) = (Authority::new("the root"), KeyPair::generate().unwrap());

@@ -1,4 +1,4 @@
-//! Peers that the program itself believes.
+//! Peers that the program itself accepts.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -6,11 +6,11 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 
 use super::{Authority, provider, refused};
 use crate::fault::{Known, explained};
-use crate::{Trust, notes};
+use crate::{Trust, callback_facts};
 
 const HOST: &str = "www.example.com";
 
-/// Who merely shows a certificate has not proved anything, whoever is accepted.
+/// A peer that merely shows a certificate has proved nothing, also if every peer is accepted.
 #[test]
 fn a_signature_of_the_handshake_is_always_checked() {
     let root = Authority::new("the root");
@@ -19,17 +19,23 @@ fn a_signature_of_the_handshake_is_always_checked() {
     for trust in kinds {
         let forged =
             signature(SignatureScheme::ECDSA_NISTP256_SHA256, &[0x30, 6, 2, 1, 1, 2, 1, 1]);
-        notes::take();
+        callback_facts::take();
         let verifier = trust.server_verifier(&provider(), None).unwrap();
         let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("server", explained("tls", of_13, notes::take(), Known::default()));
+        not_signed("server", explained("tls", of_13, callback_facts::take(), Known::default()));
         let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("server", explained("tls", of_12, notes::take(), Known::default()));
+        not_signed("server", explained("tls", of_12, callback_facts::take(), Known::default()));
         let verifier = trust.client_verifier(&provider(), true).unwrap();
         let of_13 = verifier.verify_tls13_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("client", explained("accept_tls", of_13, notes::take(), Known::default()));
+        not_signed(
+            "client",
+            explained("accept_tls", of_13, callback_facts::take(), Known::default()),
+        );
         let of_12 = verifier.verify_tls12_signature(b"message", &leaf, &forged).unwrap_err();
-        not_signed("client", explained("accept_tls", of_12, notes::take(), Known::default()));
+        not_signed(
+            "client",
+            explained("accept_tls", of_12, callback_facts::take(), Known::default()),
+        );
     }
 }
 
@@ -44,7 +50,7 @@ fn not_signed(whose: &str, error: Error) {
     );
 }
 
-/// What a peer sends as its signature: a scheme and so many bytes.
+/// A peer's signature: a scheme and the signature's bytes.
 fn signature(scheme: SignatureScheme, bytes: &[u8]) -> DigitallySignedStruct {
     let mut encoded = u16::from(scheme).to_be_bytes().to_vec();
     encoded.extend(u16::try_from(bytes.len()).unwrap().to_be_bytes());

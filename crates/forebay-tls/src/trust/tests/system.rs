@@ -1,4 +1,4 @@
-//! The system's roots, and roots besides them.
+//! The system's roots, and additional roots.
 //!
 //! Which roots a system has cannot be chosen from within a process without danger, because its
 //! environment belongs to all threads. So the tests run themselves again, with another environment.
@@ -17,7 +17,7 @@ const HOST: &str = "www.example.com";
 /// Set in the child, to a file of: a root, a leaf of it, and a root that the system does not have.
 const CHILD: &str = "FOREBAY_TEST_SYSTEM_ROOTS";
 
-/// Runs one test of this file again, with these roots as the system's.
+/// Runs one test of this file again in a process with these roots as the system's.
 fn again(test: &str, roots: &str, chain: &str) -> bool {
     let folder = std::env::temp_dir();
     let files = ["roots", "chain"]

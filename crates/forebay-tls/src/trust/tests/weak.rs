@@ -1,4 +1,4 @@
-//! Certificates that nobody issues any more. How they were made stands beside them.
+//! Certificates that are not issued any more, with the commands that made them.
 
 use forebay_io::TlsFault;
 use rustls::pki_types::CertificateDer;
@@ -23,20 +23,20 @@ fn leaf(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
-/// The one without fault, so that the others are refused for theirs.
+/// A certificate without a fault, so that the others are refused for theirs.
 #[test]
 fn rsa_of_2048_bits_is_believed() {
     ask(&trust(data!("rsa-root.pem")), HOST, &[leaf(data!("good-leaf.pem"))]).unwrap();
 }
 
-/// By the command that stands at `Trust::pinned`. OpenSSL's pin of our key is ours.
+/// Computed by the command in the documentation of `Trust::pinned`: OpenSSL's pin of a key equals ours.
 #[test]
 fn the_pin_that_openssl_computes_is_believed() {
     let pin = "wefmbo8n8Ic/rCIoPsLnE2nJ6NOWZrX9uTUUuwReQRM=";
     ask(&Trust::pinned([pin]).unwrap(), HOST, &[leaf(data!("good-leaf.pem"))]).unwrap();
 }
 
-/// As `openssl req -x509` makes it, with identifiers of both keys, which are one.
+/// Made as `openssl req -x509` makes it, with identifiers of both keys, which are the same.
 #[test]
 fn a_root_of_openssls_making_as_a_server() {
     refused(

@@ -1,8 +1,9 @@
-//! The strict reading of host and port.
+//! Parses host and port strictly.
 //!
-//! Texts come from configuration and from peers, and what one program checks another connects to.
-//! So a text has one meaning or none: whatever the system's resolver would read in a way of its own
-//! (`inet_aton`'s odd bases, blanks, half an address) is refused before it gets there.
+//! Texts come from configurations and from peers, and one program may check a text that another one
+//! connects to. So a text has exactly one meaning, or none. Anything that the system's resolver would read
+//! in its own way (the number bases of `inet_aton`, blanks, an incomplete address) is refused before the
+//! resolver sees it.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -11,16 +12,16 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::{Address, Target};
 
-/// Bytes of a name, without its trailing dot (RFC 1035 section 3.1, as text).
+/// The longest name in bytes, without its trailing dot (RFC 1035 section 3.1, as text).
 const NAME_MAX: usize = 253;
 
-/// Bytes between two dots (RFC 1035 section 2.3.4).
+/// The longest label, the part between two dots, in bytes (RFC 1035 section 2.3.4).
 const LABEL_MAX: usize = 63;
 
-/// Characters of a refused text that its error repeats; a name of the longest kind fits.
+/// An error repeats at most this many characters of a refused text. The longest name fits.
 const SHOWN_MAX: usize = 300;
 
-/// Reads `host:port`.
+/// Parses `host:port`.
 pub(super) fn address(text: &str) -> Result<Address> {
     split(text)
         .and_then(|(host, port)| target(host, self::port(port)?))
@@ -28,12 +29,12 @@ pub(super) fn address(text: &str) -> Result<Address> {
         .map_err(|error| error.with_address(shown(text)))
 }
 
-/// Reads a host on its own.
+/// Parses a host without a port.
 pub(super) fn host_and_port(host: &str, port: u16) -> Result<Address> {
     let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host_text = match bracketed {
         Some(inner) => HostText::Bracketed(inner),
-        // No port follows, so colons can only be those of an IPv6 address.
+        // No port follows, so colons can only belong to an IPv6 address.
         None if host.contains(':') => HostText::Bracketed(host),
         None => HostText::Plain(host),
     };
@@ -42,7 +43,7 @@ pub(super) fn host_and_port(host: &str, port: u16) -> Result<Address> {
         .map_err(|error| error.with_address(format_args!("{}:{port}", shown(host))))
 }
 
-/// Reads `ip:port`.
+/// Parses `ip:port`.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr> {
     match address(text)?.0 {
         Target::Literal(inet) => Ok(inet),
@@ -53,7 +54,7 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr> {
     }
 }
 
-/// A host as it was found in the text.
+/// The host part of a text.
 #[derive(Clone, Copy)]
 enum HostText<'a> {
     Bracketed(&'a str),
@@ -88,7 +89,7 @@ fn port(text: &str) -> Result<u16> {
     if text.is_empty() {
         return Err(no_port());
     }
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     let digits_only = text.bytes().all(|b| b.is_ascii_digit());
     let port = if digits_only { text.parse().ok() } else { None };
     port.ok_or_else(|| refusal("a port is a number from 0 to 65535, in digits alone"))
@@ -110,7 +111,7 @@ fn target(host: HostText<'_>, port: u16) -> Result<Target> {
     }
 }
 
-/// Reads an IPv6 address with its zone (RFC 4007 section 11).
+/// Parses an IPv6 address with its zone (RFC 4007 section 11).
 fn ipv6(text: &str) -> Result<(Ipv6Addr, u32)> {
     let (ip, zone) = match text.split_once('%') {
         Some((ip, zone)) => (ip, Some(zone)),
@@ -184,7 +185,8 @@ fn check_name(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// What makes `inet_aton`, and a browser (WHATWG URL, "ends in a number"), see an IPv4 address.
+/// True for a label that makes `inet_aton`, or a browser (WHATWG URL, "ends in a number"), read the name as
+/// an IPv4 address.
 fn is_number(label: &str) -> bool {
     let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
     hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -195,7 +197,7 @@ fn refusal(what_would_be_right: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidInput, "address").with_detail(what_would_be_right)
 }
 
-/// The text fit for a log: no control characters, no megabytes.
+/// Returns the text in a form fit for a log: with control characters escaped, and cut to [`SHOWN_MAX`].
 fn shown(text: &str) -> String {
     let mut rest = text.chars();
     let head: String = rest.by_ref().take(SHOWN_MAX).collect();

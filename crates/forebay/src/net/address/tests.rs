@@ -173,10 +173,10 @@ fn everything_that_says_host_and_port_is_an_address() {
     let address = SocketAddress::from(v6);
     assert_eq!(text(&&address), "[::1%3]:80");
     let address = address.to_address().expect("it is concrete");
-    assert_eq!(address.host(), Host::Literal(v6.into()), "the flow information is kept");
+    assert_eq!(address.host(), HostPart::Literal(v6.into()), "the flow information is kept");
     assert_eq!(address.to_address().as_ref().ok(), Some(&address));
     let name = "Host.:80".to_address().expect("a name");
-    assert_eq!((name.host(), name.port()), (Host::Name("Host."), 80));
+    assert_eq!((name.host(), name.port()), (HostPart::Name("Host."), 80));
 }
 
 #[test]
@@ -201,7 +201,7 @@ const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 fn inet_socket_address_test_resolve_address() {
     for (host, expected) in [("127.0.0.1", &[127, 0, 0, 1][..]), ("::1", &LOOPBACK_V6)] {
         let address = (host, 8080).to_address().expect("a literal");
-        let Host::Literal(inet) = address.host() else { panic!("nothing is left to look up") };
+        let HostPart::Literal(inet) = address.host() else { panic!("nothing is left to look up") };
         assert_eq!(bytes(&SocketAddress::from(inet)), expected);
     }
 }

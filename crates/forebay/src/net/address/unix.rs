@@ -1,4 +1,4 @@
-//! Addresses of Unix sockets: a path, an abstract name, or nothing.
+//! Addresses of Unix sockets: a path, an abstract name, or none.
 
 #[cfg(test)]
 mod tests;
@@ -13,19 +13,19 @@ use socket2::SockAddr;
 
 use super::SocketAddress;
 
-/// Bytes of a path, or of an abstract name, that the system's address holds (`unix(7)`).
+/// The longest path or abstract name in bytes that fits the system's address (`unix(7)`).
 const NAME_BYTES_MAX: usize =
     if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
 
-/// What the text of a Unix address begins with.
+/// The prefix of a Unix address in text.
 pub(super) const PREFIX: &str = "unix:";
 
 /// The address of one end of a Unix socket.
 ///
-/// As text it is `unix:` and the path, or `unix:@` and the abstract name, or `unix:` alone for a
-/// socket without a name, as a client's usually is. A backslash, an `@` that begins a path, and what
-/// does not print as UTF-8 stand as `\x` and two digits, so that every address parses back, but for
-/// an empty path, which is none.
+/// In text it is `unix:` followed by the path, or `unix:@` followed by the abstract name, or `unix:` alone
+/// for a socket without a name, as clients usually are. A backslash, an `@` at the beginning of a path,
+/// control characters and bytes that are not UTF-8 are written as `\x` and two hexadecimal digits. So every
+/// address parses back, except an empty path, which is not a valid address.
 ///
 /// # Examples
 ///
@@ -43,16 +43,15 @@ pub(super) const PREFIX: &str = "unix:";
 pub enum UnixAddress {
     /// A path in the file system.
     Path(PathBuf),
-    /// A name outside the file system, gone with its last socket (Linux). Every user of the network
-    /// namespace may connect to it: check
-    /// [`peer_credentials`](crate::Socket::peer_credentials).
+    /// A name outside the file system, which disappears with its last socket (Linux). Every process of the
+    /// network namespace may connect to it: check [`peer_credentials`](crate::Socket::peer_credentials).
     Abstract(Vec<u8>),
-    /// No name.
+    /// The socket has no name.
     Unnamed,
 }
 
 impl UnixAddress {
-    /// The path, if it is one.
+    /// Returns the path; `None` for an abstract name and for a socket without a name.
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Self::Path(path) => Some(path),
@@ -60,7 +59,7 @@ impl UnixAddress {
         }
     }
 
-    /// As the system takes it, checked before the system is asked.
+    /// Converts to the system's form, after checking what the system would refuse or cut.
     pub(in crate::net) fn to_system(&self) -> Result<SockAddr> {
         let name = match self {
             Self::Path(path) => path.as_os_str().as_bytes(),
@@ -109,7 +108,7 @@ impl UnixAddress {
         })
     }
 
-    /// Reads what stands behind the prefix.
+    /// Parses the text behind the prefix.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (name, is_abstract) = match text.strip_prefix('@') {
             Some(name) => (name, true),
@@ -174,7 +173,8 @@ fn escape_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
-/// `None` when a backslash is followed by something else than `x` and two digits.
+/// Decodes `\x` escapes; `None` when a backslash is followed by anything else than `x` and two hexadecimal
+/// digits.
 fn unescaped(text: &str) -> Option<Vec<u8>> {
     let mut pieces = text.split('\\');
     let mut bytes = pieces.next()?.as_bytes().to_vec();
@@ -190,13 +190,13 @@ fn unescaped(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Anything that says where a Unix socket is: a path in any of its types, a [`UnixAddress`], or the
-/// [`SocketAddress`] of one. A text is a path, whatever it begins with; abstract names are said by
+/// A value that names a Unix socket: a path in any of its types, a [`UnixAddress`], or a [`SocketAddress`]
+/// that holds one. A text is always a path, whatever its first character; for an abstract name use
 /// [`UnixAddress::Abstract`].
 ///
-/// Sealed: forebay implements it, others use it.
+/// This trait is sealed: it cannot be implemented outside this crate.
 pub trait ToUnixAddress: sealed::Sealed {
-    /// Says the address. Whether the system can hold it is seen when it is used.
+    /// Returns the address. Its length is checked when it is used.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl<T: ToUnixAddress + ?Sized> ToUnixAddress for &T {
     }
 }
 
-/// Implements the seal and the trait for what is a path.
+/// Implements the seal and the trait for types that are paths.
 macro_rules! paths {
     ($($type:ty),+) => {$(
         impl sealed::Sealed for $type {}

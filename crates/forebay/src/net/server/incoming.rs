@@ -1,4 +1,4 @@
-//! Accepting as a stream.
+//! The connections of a listener as a stream.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -9,20 +9,22 @@ use std::task::{Context, Poll};
 use forebay_io::Result;
 use futures_core::Stream;
 
-use super::{Accepting, Listener, ServerSocket};
+use super::ServerSocket;
+use super::accepting::Accepting;
+use super::listener::Listener;
 use crate::net::Socket;
 
-/// The connections of a [`ServerSocket`], one after the other; see
-/// [`incoming`](ServerSocket::incoming).
+/// The connections of a [`ServerSocket`], one after the other; see [`incoming`](ServerSocket::incoming).
 ///
-/// It is a handle of the listener like a clone. An error is one item, and more may follow; the end
-/// comes when the listener or its selector is closed, and stays. It is `Unpin`.
+/// It is a handle of the listener, like a clone. An error is one item, and more items may follow. The
+/// stream ends when the listener or its selector is closed, and stays ended. It is `Unpin`.
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming(Accepting<Arc<Listener>>);
 
 impl ServerSocket {
-    /// The connections that come, as a `Stream` (`futures-core`): what [`accept`](Self::accept) returns, again and
-    /// again, and `None` once this socket or its selector is closed. So a clean stop is no error.
+    /// Returns the new connections as a `Stream` (`futures-core`): the results of [`accept`](Self::accept),
+    /// repeatedly, and `None` after this socket or its selector is closed. So an orderly stop is not an
+    /// error.
     ///
     /// # Examples
     ///
@@ -40,12 +42,12 @@ impl ServerSocket {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn incoming(&self) -> Incoming {
-        Incoming(Accepting::new(Arc::clone(&self.listener), self.promise.clone()))
+        Incoming(Accepting::new(Arc::clone(&self.listener), self.pending_tls.clone()))
     }
 }
 
 impl Incoming {
-    /// Waits for the next connection; `None` once the listener or its selector is closed.
+    /// Waits for the next connection; returns `None` after the listener or its selector is closed.
     ///
     /// # Errors
     ///
@@ -55,8 +57,8 @@ impl Incoming {
     ///
     /// Releases: a dropped call has accepted nothing.
     pub async fn next(&mut self) -> Option<Result<Socket>> {
-        // With a place of its own in the listener's crowd, which a dropped call leaves.
-        let mut accepting = Accepting::new(&*self.0.listener, self.0.promise.clone());
+        // With a place of its own among the waits, which a dropped call leaves.
+        let mut accepting = Accepting::new(&*self.0.listener, self.0.pending_tls.clone());
         unless_closed(poll_fn(|cx| accepting.poll(cx)).await)
     }
 }
@@ -68,7 +70,7 @@ impl Stream for Incoming {
         let accepting = &mut self.0;
         let accepted = accepting.poll(cx);
         if accepted.is_ready() {
-            accepting.leave_crowd();
+            accepting.leave();
         }
         accepted.map(unless_closed)
     }
@@ -84,7 +86,7 @@ fn unless_closed(accepted: Result<Socket>) -> Option<Result<Socket>> {
 impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
-            .field("local_address", &self.0.listener.local)
+            .field("local_address", self.0.listener.local())
             .finish_non_exhaustive()
     }
 }

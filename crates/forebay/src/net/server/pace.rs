@@ -1,4 +1,4 @@
-//! How fast a listener accepts: its share of a turn, and its pauses.
+//! The pace of a listener: its share of a turn, and its pauses.
 
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -11,12 +11,12 @@ use crate::selector::Shared;
 
 /// Connections accepted in one turn before an accepting task gives way.
 const ACCEPTS_MAX: u16 = 64;
-/// The first pause after the machine ran out of something.
+/// The first pause after the machine has run out of descriptors or memory.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// Pauses double up to this.
+/// Each pause is twice the one before, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How fast a listener accepts.
+/// The pace at which a listener accepts.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<State>);
 
@@ -36,22 +36,23 @@ impl Default for State {
     }
 }
 
-/// The machine ran out of something: no attempt before it is over.
+/// A pause after the machine has run out of a resource: no attempt is made before it is over.
 #[derive(Debug)]
 struct Pause {
-    /// `None`: beyond what the clock can say.
+    /// `None`: later than the clock can represent.
     until: Option<Instant>,
-    /// It is over, too, when this is no longer what the selector counts.
+    /// The count of freed descriptors at the beginning. The pause is over, too, when the selector's count
+    /// differs.
     freed: u64,
 }
 
 impl Pace {
-    /// Gives way once this turn's share is used up.
+    /// Gives way when this turn's share is used up.
     pub(super) fn poll_share(&self, cx: &mut Context<'_>) -> Poll<()> {
         if lock(&self.0).share.has_room(1) {
             return Poll::Ready(());
         }
-        // Unlocked, because a foreign waker is cloned or woken.
+        // Without the lock, because a foreign waker is cloned or woken.
         wake_next_turn(cx.waker());
         Poll::Pending
     }
@@ -62,21 +63,21 @@ impl Pace {
         (state.pause, state.last) = (None, None);
     }
 
-    /// One was taken from the backlog that was gone already. It counts for the share, so that a
-    /// flood of them leaves room for other tasks.
+    /// Counts a connection that was gone before it was accepted. It counts for the share, so that a flood
+    /// of them leaves room for other tasks.
     pub(super) fn passed_one_over(&self) {
         lock(&self.0).share.spend(0);
     }
 
-    /// The machine ran out of something: begins a pause and says how long it is at most. `None`
-    /// where an attempt is to be made first, because a descriptor may have been freed unseen.
+    /// Begins a pause, after the machine has run out of a resource, and returns its longest duration.
+    /// `None` if an attempt must be made first, because a descriptor may have been freed unnoticed.
     ///
-    /// `waker` is woken when a socket of this selector gives its descriptor back.
+    /// `waker` is woken when a socket of this selector releases its descriptor.
     pub(super) fn pause(&self, selector: &Shared, waker: &Waker) -> Option<Duration> {
         let mut state = lock(&self.0);
-        // Asked before watching, so that what is freed from here on ends the pause.
-        let freed = selector.freed().count();
-        if !selector.freed().watch(&mut state.watching, waker) {
+        // Read before watching, so that a descriptor that is freed from here on ends the pause.
+        let freed = selector.sockets().freed.count();
+        if !selector.sockets().freed.watch(&mut state.watching, waker) {
             return None;
         }
         let pause = state.last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
@@ -86,13 +87,13 @@ impl Pace {
         Some(pause)
     }
 
-    /// What is left of a pause, whichever call has begun it.
+    /// The time that is left of a pause, whichever call has begun it.
     pub(super) fn pause_left(&self, selector: &Shared) -> Option<Duration> {
         let mut state = lock(&self.0);
         let pause = state.pause.as_ref()?;
         let now = selector.timers().now();
         let left = pause.until.map_or(LONGEST_PAUSE, |until| until.saturating_duration_since(now));
-        if left.is_zero() || pause.freed != selector.freed().count() {
+        if left.is_zero() || pause.freed != selector.sockets().freed.count() {
             state.pause = None;
             return None;
         }

@@ -1,4 +1,4 @@
-//! The graceful end of a connection: nothing accepted is lost, and no wait lasts forever.
+//! The graceful end of a connection: no accepted byte is lost, and no wait lasts forever.
 //!
 //! ```text
 //!   send what is queued ─► end mark ─┐
@@ -9,15 +9,15 @@
 //!        the total is over
 //! ```
 //!
-//! A peer that reads slowly but steadily gets everything: silence counts from when the peer last
-//! acknowledged something, and the total alone limits how long that may go on. Input is thrown away for
-//! no longer than either: behind the last acknowledgement it has the drain timeout.
+//! A peer that reads slowly but steadily receives everything: the drain timeout counts from the last
+//! acknowledgement of the peer, and only the total limits how long this may go on. Discarding input has the
+//! same limits: after the last acknowledgement it lasts for at most the drain timeout.
 //!
-//! What TLS says behind its handshake (session tickets) is input, but no data: a peer that sent it is
-//! not sending on.
+//! TLS messages after the handshake (session tickets) are input, but not data: they do not mean that the
+//! peer is still sending.
 //!
-//! The limit stops the reading, never the waiting: a descriptor released while the peer still sends
-//! makes the kernel answer with a reset, and a reset overtakes what is in flight.
+//! The limit on input stops the reading, never the waiting: if the descriptor is released while the peer
+//! still sends, the kernel answers with a reset, and a reset overtakes what is in flight.
 
 use std::future::poll_fn;
 use std::io;
@@ -27,20 +27,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use forebay_io::seam::{Afterwards, BLOCK_BYTES, Inlet, Outbox, Until};
+use forebay_io::seam::{Inlet, Outbox, Until, WakeList};
 use forebay_io::{Error, ErrorKind, Result};
 
-use super::Core;
+use super::core::Core;
+use super::discard::discard;
+use super::errors::CoreNote;
 use crate::net::descriptor::Waits;
 use crate::selector::{Member, Remains, given_up};
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Over, Patience, within};
 
-/// Input is thrown away through a buffer of this size.
-const DISCARD_BYTES: usize = BLOCK_BYTES / 4;
-
-/// Closes the connection and waits until its descriptor is released, for `limit` or what the drain
-/// settings allow.
+/// Closes the connection and waits until its descriptor is released, for at most `limit`, or else as long
+/// as the drain settings allow.
 pub(super) async fn close(
     core: &Arc<Core>,
     outbox: Option<Arc<Outbox>>,
@@ -52,7 +51,8 @@ pub(super) async fn close(
         None => core.released().await,
         Some(limit) => {
             let timers = Arc::clone(core.selector().timers());
-            // Boxed, because it is rare: every task that closes would have room for it, all its life.
+            // Boxed, because it is rare: otherwise every task that closes would reserve space for it, for
+            // its whole life.
             if Box::pin(within(timers, limit, core.released())).await.is_none() {
                 core.give_up("the time given to close it is over");
             }
@@ -67,19 +67,20 @@ pub(super) async fn close(
     }
 }
 
-/// Begins to close the connection; what cannot be done at once goes on in the background, without
-/// an owner.
-pub(super) fn close_unattended(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
+/// Begins to close the connection. What cannot be done at once goes on in the background, without an owner.
+pub(super) fn close_in_background(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
     begin(core, outbox, None);
-    enroll(core);
+    add(core);
 }
 
 fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>) {
-    core.begin_closing();
-    if core.link().is_released() || !core.become_closer() {
+    let mut after = WakeList::new();
+    core.announce(core.life().begin_closing(), &mut after);
+    after.run();
+    if core.link().is_released() || !core.life().attend() {
         return;
     }
-    let closing = Closing {
+    let closing = SocketClose {
         core: Arc::clone(core),
         outbox,
         limits: limit.map_or_else(|| core.drain(), Limits::within),
@@ -90,42 +91,42 @@ fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>)
     if closing.attempt() {
         return core.release();
     }
-    // Where the selector is closed, nobody could go on: `closing` is dropped, and has given up.
+    // If the selector is closed, no task can go on: `closing` is dropped, which gives up.
     core.selector().spawn_own(closing.run());
 }
 
-/// Somebody waits for a close. If he goes, it has no owner any more.
+/// A call that waits for a close. When it is dropped, the close has no owner any more.
 struct Attended<'a>(&'a Arc<Core>);
 
 impl Drop for Attended<'_> {
     fn drop(&mut self) {
-        enroll(self.0);
+        add(self.0);
     }
 }
 
-/// Counts a connection among those that are being closed without an owner, of which there may be so
-/// many and no more.
-fn enroll(core: &Arc<Core>) {
-    // One that lost its last waiter and then its last handle lingers once, and since the first.
+/// Adds a connection to the list of those that are being closed without an owner. The list is bounded.
+fn add(core: &Arc<Core>) {
+    // A connection that lost its last waiter and then its last handle is listed once, from the first of
+    // these on.
     if core.link().is_released() || core.has_ticket() {
         return;
     }
     let member = Arc::clone(core) as Arc<dyn Member>;
-    core.set_ticket(core.selector().lingering().enroll(Arc::downgrade(&member)));
+    core.set_ticket(core.selector().sockets().background_closes.add(Arc::downgrade(&member)));
     // It may have ended before it was enrolled.
     if core.link().is_released() {
         core.set_ticket(0);
     }
 }
 
-/// A closing selector closes what has an owner as it does what has none. It is not one of those that
-/// may be so many and no more: there are no more of them than there were connections.
+/// A closing selector closes connections with and without an owner in the same way. These closes do not
+/// count for the bounded list: there are never more of them than there were connections.
 impl Remains for Core {
     fn close_with_selector(self: Arc<Self>) {
         let outbox = self.outbox();
         begin(&self, outbox, None);
-        // One that is being closed already has other limits from now on.
-        let mut after = Afterwards::new();
+        // A connection that is being closed already has other limits from now on.
+        let mut after = WakeList::new();
         self.wake_waiters(&mut after);
         after.run();
     }
@@ -138,7 +139,7 @@ impl Member for Core {
 }
 
 impl Core {
-    /// Ends a close before its time: what the peer has not taken is lost, and counted.
+    /// Ends a close before its time: bytes that the peer has not taken are lost, which is counted.
     fn give_up(&self, why: &'static str) {
         if self.link().is_released() {
             return;
@@ -146,18 +147,18 @@ impl Core {
         self.leave_early(self.outbox(), &Error::new(ErrorKind::TimedOut, "close").with_detail(why));
     }
 
-    /// Releases a connection of which the peer may not have everything: that is counted, and reported
-    /// where the connection has no owner. It is reset if something accepted was not even handed to the
-    /// system; what was is still delivered by the system, if it can be.
+    /// Releases a connection although the peer may not have everything. This is counted, and reported if the
+    /// connection has no owner. The connection is reset if accepted bytes were not handed to the system.
+    /// Otherwise the system still delivers what it has taken, if it can.
     fn leave_early(&self, outbox: Option<Arc<Outbox>>, error: &Error) {
         let is_settled = outbox.as_ref().is_none_or(|outbox| outbox.is_settled());
         let is_lost = !(is_settled && self.is_acknowledged());
         let is_reported = is_lost && self.has_ticket();
         if is_lost {
-            self.selector().counters().unacknowledged.add(1);
+            self.selector().sockets().counters.unacknowledged.add(1);
         }
         if let Some(outbox) = outbox {
-            // Nothing where it has settled.
+            // Does nothing if the outbox has settled.
             outbox.abort(error);
         }
         self.release();
@@ -167,12 +168,12 @@ impl Core {
         }
     }
 
-    /// Grows whenever the peer, or the system for it, has taken something. A last look has the link
-    /// tried again: this process may have been held up while there was room, and a system with less than
-    /// a third of its buffer free may not say so.
+    /// A number that grows whenever the peer, or the system on its behalf, has taken bytes. A last look
+    /// also tries the link again: this process may have been held up while there was room, and a system
+    /// with less than a third of its buffer free may not report that room.
     pub(super) fn moved(&self, outbox: &Outbox, look: Look) -> u64 {
         if look == Look::Last {
-            let mut after = Afterwards::new();
+            let mut after = WakeList::new();
             self.link().wake(&mut after);
             after.run();
             outbox.advance();
@@ -180,44 +181,45 @@ impl Core {
         outbox.sent().wrapping_add(self.link().acknowledged_bytes().unwrap_or_default())
     }
 
-    /// Where the system does not tell, what was handed to it counts.
+    /// True if the peer has acknowledged everything. Where the system does not tell, bytes count as
+    /// acknowledged once they were handed to it.
     fn is_acknowledged(&self) -> bool {
         matches!(self.link().unacknowledged(), None | Some(0))
     }
 }
 
-/// A connection being closed. Dropped before it is done, it gives up: the descriptor is released,
-/// and the connection reset if something accepted had not even been handed to the kernel.
-struct Closing {
+/// A connection that is being closed. If it is dropped before the close is complete, it gives up: the
+/// descriptor is released, and the connection is reset if accepted bytes were not handed to the kernel.
+struct SocketClose {
     core: Arc<Core>,
     outbox: Option<Arc<Outbox>>,
     limits: Limits,
-    /// The time that the caller gave, where it did.
+    /// The time that the caller gave, if any.
     given: Option<Duration>,
     /// The limit that was reached.
     over: Option<Over>,
-    /// Nobody else receives any more.
+    /// True once no other call receives any more.
     receives_alone: AtomicBool,
 }
 
-impl Closing {
-    /// Does what can be done without waiting; true when the descriptor can be released.
+impl SocketClose {
+    /// Takes every step that needs no waiting; true if the descriptor can be released.
     fn attempt(&self) -> bool {
         if let Some(outbox) = &self.outbox {
             outbox.advance();
             if self.core.is_handshaking() && outbox.queued_here() == 0 {
-                // Nothing was said, so nothing need be heard: not the handshake's own bytes, either.
+                // Nothing was written, so nothing needs to be sent, not even the bytes of the handshake.
                 outbox.abort(&self.core.refusal("close"));
             }
         }
         self.discard_now();
         let nothing_queued = self.outbox.as_ref().is_none_or(|outbox| outbox.queued() == 0);
-        if self.core.has_peer_ended() && nothing_queued {
-            self.core.end_by_release();
+        if self.core.life().state().has_peer_ended() && nothing_queued {
+            self.core.life().end_by_release();
         }
         self.finish();
         if self.core.cause().get().is_some() {
-            // Met by the end mark, perhaps: what had arrived before it says more.
+            // The cause may come from sending the end mark; bytes that arrived before can explain more.
             self.discard_now();
         }
         self.may_release()
@@ -226,10 +228,10 @@ impl Closing {
     fn finish(&self) {
         match &self.outbox {
             Some(outbox) => outbox.finish(),
-            None if self.core.ends_by_release() => {}
+            None if self.core.life().state().ends_by_release() => {}
             None => {
-                let mut after = Afterwards::new();
-                // A socket that is no longer connected has nothing to be ended.
+                let mut after = WakeList::new();
+                // A socket that is not connected any more has no direction to end.
                 self.core.link().end(&mut after).ok();
                 after.run();
             }
@@ -249,105 +251,75 @@ impl Closing {
             return false;
         }
         let still_sending = self.core.link().is_hurt_by_input()
-            && self.core.has_discarded_data()
+            && self.core.life().state().has_discarded_data()
             && self.core.discarded() < self.core.drain_limit();
-        self.core.has_peer_ended() || (!still_sending && self.core.is_acknowledged())
+        self.core.life().state().has_peer_ended() || (!still_sending && self.core.is_acknowledged())
     }
 
-    /// Throws away what has arrived, up to the limit, without waiting.
+    /// Discards received input up to the limit, without waiting.
     fn discard_now(&self) {
-        self.discard_all_now();
-        // Behind an error nothing more arrives.
-        self.core.settle_loss();
+        self.discard(|inlet, note| match self.core.link().receive_now(inlet, note) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            received => Poll::Ready(received),
+        });
     }
 
-    fn discard_all_now(&self) {
-        while self.wants_input() {
-            let mut sink = [0; DISCARD_BYTES];
-            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
-            match self.core.link().receive_now(&mut inlet, note) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                received => {
-                    if !self.discarded(received, &sink) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Throws input away until there is none for now.
+    /// Discards input until there is none for now.
     fn poll_input(&self, cx: &mut Context<'_>) {
-        self.poll_all_input(cx);
-        self.core.settle_loss();
+        self.discard(|inlet, note| self.core.link().poll_receive(cx, Waits::WayOut, inlet, note));
     }
 
-    fn poll_all_input(&self, cx: &mut Context<'_>) {
-        while self.wants_input() {
-            let mut sink = [0; DISCARD_BYTES];
-            let (mut inlet, note) = (Inlet::slice(&mut sink), self.core.noting("close"));
-            match self.core.link().poll_receive(cx, Waits::WayOut, &mut inlet, note) {
-                Poll::Ready(received) => {
-                    if !self.discarded(received, &sink) {
-                        return;
-                    }
-                }
-                Poll::Pending => return,
-            }
-        }
+    fn discard(
+        &self,
+        mut receive: impl FnMut(&mut Inlet<'_>, CoreNote<'_>) -> Poll<io::Result<usize>>,
+    ) {
+        discard(
+            || self.wants_input(),
+            |inlet| receive(inlet, self.core.noting("close")),
+            |received| self.take(received),
+        );
+        // After an error nothing more arrives.
+        self.core.settle_loss();
     }
 
     fn wants_input(&self) -> bool {
-        // What a handshake needs is not thrown away: what was written waits for it.
-        let wants = !self.core.has_peer_ended()
+        // Input that a handshake needs is not discarded: written bytes wait for the handshake.
+        let wants = !self.core.life().state().has_peer_ended()
             && !self.core.is_handshaking()
             && self.core.discarded() < self.core.drain_limit()
             && !self.core.has_failed()
             && !self.core.link().is_released();
         if wants && !self.receives_alone.swap(true, Ordering::Relaxed) {
-            // Readers are refused by now, except for those that had begun.
+            // Readers are refused by now, except for calls that had begun before.
             self.core.link().let_calls_end();
         }
         wants
     }
 
-    /// Takes note of what was received to be thrown away. False when there is no point in receiving
-    /// more: an error need not become the connection's cause, as when its selector was closed.
-    fn discarded(&self, received: io::Result<usize>, sink: &[u8]) -> bool {
-        let mut after = Afterwards::new();
-        let goes_on = match received {
-            // After an error the kernel says the same.
-            Ok(0) => {
-                self.ended(&mut after);
-                false
-            }
-            Ok(count) => {
-                self.core.discard(&sink[..count]);
-                true
-            }
+    /// Evaluates input that was received to be discarded.
+    fn take(&self, received: io::Result<&[u8]>) {
+        let mut after = WakeList::new();
+        match received {
+            Ok([]) => self.ended(&mut after),
+            Ok(bytes) => self.core.discard(bytes),
             Err(error) => {
                 self.core.record("close", error, &mut after);
-                false
             }
-        };
+        }
         after.run();
-        if !goes_on {
-            self.core.settle_loss();
-        }
-        goes_on
     }
 
-    /// As for a reader, an empty receive is the end only if nothing went wrong before.
-    fn ended(&self, after: &mut Afterwards) {
+    /// As for a reader, an empty receive is the end only if there was no error before.
+    fn ended(&self, after: &mut WakeList) {
         if self.core.settled_cause().is_none() {
-            self.core.peer_ended(after);
+            self.core.announce(self.core.life().peer_ended(), after);
         }
     }
 
-    /// Goes on until the descriptor can be released, or until a limit.
+    /// Goes on until the descriptor can be released, or until a limit is reached.
     async fn run(mut self) {
         let selector = Arc::clone(self.core.selector());
-        let _lingers = selector.counters().lingering.hold();
+        let _lingers = selector.sockets().counters.background_closes.hold();
         self.over = self.until_over().await;
         if self.may_release() {
             self.core.release();
@@ -359,11 +331,11 @@ impl Closing {
         let mut patience = Patience::new(self.core.selector().timers(), self.limits);
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
-                // Why it failed, if it did, is the connection's cause.
+                // If it fails, the reason is the connection's cause.
                 outbox.wait(Until::Finished).await.ok();
             }
         });
-        // By somebody else: an abort, an idle timeout, too many that linger.
+        // Released by another call: an abort, an idle timeout, or a full list of closes without an owner.
         let mut released = pin!(self.core.released());
         let mut is_settled = false;
         poll_fn(|cx| {
@@ -377,18 +349,18 @@ impl Closing {
         .await
     }
 
-    /// A closing selector has no more patience than its own.
+    /// A closing selector allows no more than its own limits.
     fn limits_now(&self) -> Limits {
         let selector = self.core.selector();
         if selector.is_closing() { self.limits.min(selector.drain()) } else { self.limits }
     }
 
-    /// Grows whenever the peer, or the system for it, has taken something.
+    /// A number that grows whenever the peer, or the system on its behalf, has taken bytes.
     fn moved(&self, look: Look) -> u64 {
         self.outbox.as_ref().map_or(0, |outbox| self.core.moved(outbox, look))
     }
 
-    /// Why the close ends before its time.
+    /// The reason for ending the close before its time.
     fn why(&self) -> Error {
         let detail = match (self.given, self.over) {
             (Some(given), Some(_)) => {
@@ -403,7 +375,7 @@ impl Closing {
     }
 }
 
-impl Drop for Closing {
+impl Drop for SocketClose {
     fn drop(&mut self) {
         if !self.core.link().is_released() {
             self.core.leave_early(self.outbox.clone(), &self.why());

@@ -30,7 +30,7 @@ pub struct Connection {
 }
 
 impl Socket {
-    /// Opens both halves and keeps them with the socket.
+    /// Opens both channels and returns them together with the socket.
     ///
     /// # Errors
     ///
@@ -41,9 +41,9 @@ impl Socket {
         Ok(Connection { input, output, socket: self.clone() })
     }
 
-    /// Opens both halves of a socket that is new, and that nobody else has.
+    /// Opens both channels of a new socket that has no other handle.
     pub(in crate::net) fn into_connection(self) -> Connection {
-        self.0.core().take_halves();
+        self.0.core().halves().take_both();
         let (input, output) = (self.read_channel(), self.write_channel());
         Connection { input, output, socket: self }
     }

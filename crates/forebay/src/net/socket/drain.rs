@@ -1,16 +1,16 @@
-//! Sending.
+//! The sending side of a connection.
 
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Drain, SendQueue};
+use forebay_io::seam::{Drain, SendQueue, WakeList};
 use forebay_io::{Error, Result};
 
-use super::Core;
+use super::core::Core;
 use crate::net::options::Silence;
 
-/// The system's own word, which a closed selector's refusal does not carry.
+/// The system's own error, which distinguishes it from the refusal of a closed selector.
 const NOT_CONNECTED: i32 = rustix::io::Errno::NOTCONN.raw_os_error();
 
 /// The writing end of a connection.
@@ -29,7 +29,7 @@ impl Drain for SocketDrain {
         &mut self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<Result<()>> {
         if let Some(cause) = self.core.cause().get() {
             return Poll::Ready(Err(cause.clone()));
@@ -50,8 +50,8 @@ impl Drain for SocketDrain {
                     if late.is_none() {
                         return Poll::Pending;
                     }
-                    // The limit has passed now. The worker may not have looked at the link for as
-                    // long, because something held it up: what the peer took meanwhile counts.
+                    // The limit has passed now. The worker may have been held up since it last looked at
+                    // the link, so try once more: bytes that the peer took in the meantime count.
                     self.core.link().wake(after);
                 }
             }
@@ -60,22 +60,22 @@ impl Drain for SocketDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut Afterwards) -> Poll<Result<()>> {
-        if !self.core.ends_by_release() {
+    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
+        if !self.core.life().state().ends_by_release() {
             match self.core.link().end(after) {
                 Ok(()) => {}
-                // Reset meanwhile; what it was, the system tells once, to whoever asks first.
+                // Reset in the meantime; the system reports the error once, to the call that asks first.
                 Err(error) if error.raw_os_error() == Some(NOT_CONNECTED) => {
                     return Poll::Ready(Err(self.reason(after)));
                 }
                 Err(error) => return Poll::Ready(Err(self.core.record("finish", error, after))),
             }
         }
-        self.core.we_ended(after);
+        self.core.announce(self.core.life().we_ended(), after);
         Poll::Ready(Ok(()))
     }
 
-    fn abort(&mut self, cause: &Error, after: &mut Afterwards) {
+    fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         if !self.core.is_lost() {
             self.core.abort(cause.clone(), after);
         }
@@ -89,7 +89,7 @@ impl SocketDrain {
         }
     }
 
-    /// The peer takes no more for now. How long that may last is limited.
+    /// Called when the peer takes no more for now, which may last only as long as its limit.
     fn patience(&self, moved: bool) -> Result<()> {
         if moved {
             self.moved();
@@ -99,8 +99,8 @@ impl SocketDrain {
         waits.map_err(|error| error.with_address(self.core.remote_address()))
     }
 
-    /// Why the socket is no longer connected.
-    fn reason(&self, after: &mut Afterwards) -> Error {
+    /// The reason why the socket is no longer connected.
+    fn reason(&self, after: &mut WakeList) -> Error {
         let told = self.core.ask("finish", after).or_else(|| self.core.settled_cause().cloned());
         told.unwrap_or_else(|| {
             self.core.record("finish", io::ErrorKind::ConnectionReset.into(), after)

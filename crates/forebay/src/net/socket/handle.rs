@@ -1,4 +1,4 @@
-//! What every clone of a socket and every open channel holds.
+//! The state that every clone of a socket and every open channel holds.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,22 +7,23 @@ use forebay_io::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 use forebay_tls::TlsConfig;
 
+use super::close;
+use super::core::Core;
 use super::drain::SocketDrain;
-#[cfg(feature = "tls")]
-use super::secured::{self, Secured};
+use super::schedule::SocketSchedule;
 use super::source::SocketSource;
-use super::turns::SocketTurns;
-use super::{Core, close};
+#[cfg(feature = "tls")]
+use super::tls_stream::{self, TlsStream};
 
-/// What a listener has promised for its connections: TLS, at their first use.
+/// The promise of a listener for its connections: TLS, at their first use.
 #[derive(Debug, Clone, Default)]
-pub(in crate::net) struct Promise {
+pub(in crate::net) struct PendingTls {
     #[cfg(feature = "tls")]
     tls: Option<TlsConfig>,
 }
 
 #[cfg(feature = "tls")]
-impl Promise {
+impl PendingTls {
     pub(in crate::net) fn of(config: &TlsConfig) -> Self {
         Self { tls: Some(config.clone()) }
     }
@@ -35,21 +36,21 @@ impl Promise {
 /// Held by every clone and every open channel; dropping the last one closes the connection.
 pub(super) struct Handle {
     core: Arc<Core>,
-    /// The write side, from its opening on. It holds the core, and the core does not hold it.
+    /// The write side, once it is open. It holds the core, so the core must not hold it.
     outbox: OnceLock<Arc<Outbox>>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
-    promise: Promise,
-    /// TLS, which writes into that write side.
+    pending_tls: PendingTls,
+    /// The TLS session, which writes into that write side.
     #[cfg(feature = "tls")]
-    secured: OnceLock<Secured>,
+    secured: OnceLock<TlsStream>,
 }
 
 impl Handle {
-    pub(super) fn new(core: Arc<Core>, promise: Promise) -> Self {
+    pub(super) fn new(core: Arc<Core>, pending_tls: PendingTls) -> Self {
         Self {
             core,
             outbox: OnceLock::new(),
-            promise,
+            pending_tls,
             #[cfg(feature = "tls")]
             secured: OnceLock::new(),
         }
@@ -68,28 +69,28 @@ impl Handle {
         self.outbox.get().cloned()
     }
 
-    /// The outermost write side; from now on there is one.
+    /// The outermost write side, which is opened if necessary.
     pub(super) fn outermost_outbox(&self) -> &Arc<Outbox> {
         #[cfg(feature = "tls")]
-        if let Some(secured) = self.secured_or_promised() {
+        if let Some(secured) = self.secured_or_pending() {
             return secured.outbox();
         }
         self.open_outbox()
     }
 
-    /// Where a user's channel reads from, as one more handle.
+    /// The source of a user's channel, which is one more handle.
     pub(super) fn source(self: &Arc<Self>) -> Box<dyn Source> {
         #[cfg(feature = "tls")]
-        if let Some(secured) = self.secured_or_promised() {
+        if let Some(secured) = self.secured_or_pending() {
             return secured.source(Arc::clone(self) as _);
         }
-        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self)))
+        Box::new(SocketSource::new(Arc::clone(&self.core), Arc::clone(self) as _))
     }
 
-    /// The connection's own write side; from now on there is one.
+    /// The write side of the connection itself, which is opened if necessary.
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
-            let turns = Arc::new(SocketTurns::new(Arc::clone(&self.core)));
+            let turns = Arc::new(SocketSchedule::new(Arc::clone(&self.core)));
             let drain = Box::new(SocketDrain::new(Arc::clone(&self.core)));
             let outbox = Outbox::new(drain, self.core.cause().clone(), turns);
             self.core.set_outbox(&outbox);
@@ -100,23 +101,23 @@ impl Handle {
 
 #[cfg(feature = "tls")]
 impl Handle {
-    /// Begins the handshake that the listener has promised, if there is one that has not begun: without
-    /// it nothing of the peer's is read, its end included.
-    pub(super) fn begin_promised(&self) {
-        self.secured_or_promised();
+    /// Begins the handshake that the listener has promised, unless it has begun: without it nothing of the
+    /// peer is read, not even its end.
+    pub(super) fn begin_pending_tls(&self) {
+        self.secured_or_pending();
     }
 
-    pub(super) fn secured(&self) -> Option<&Secured> {
+    pub(super) fn secured(&self) -> Option<&TlsStream> {
         self.secured.get()
     }
 
-    /// True when there is TLS, or will be.
+    /// True if the connection has TLS, or will have it.
     pub(super) fn is_secure(&self) -> bool {
-        self.promise.is_some() || self.secured.get().is_some()
+        self.pending_tls.is_some() || self.secured.get().is_some()
     }
 
-    /// Lays TLS on top; `None` when somebody else has.
-    pub(super) fn set_secured(&self, make: impl FnOnce() -> Secured) -> Option<&Secured> {
+    /// Adds TLS on top; `None` if another call has done so.
+    pub(super) fn set_secured(&self, make: impl FnOnce() -> TlsStream) -> Option<&TlsStream> {
         let mut is_first = false;
         let secured = self.secured.get_or_init(|| {
             is_first = true;
@@ -125,16 +126,16 @@ impl Handle {
         is_first.then_some(secured)
     }
 
-    /// TLS, where there is any. What was promised begins now.
-    pub(super) fn secured_or_promised(&self) -> Option<&Secured> {
-        let config = match (self.secured.get(), &self.promise.tls) {
+    /// The TLS session, if there is one. A promised one begins now.
+    pub(super) fn secured_or_pending(&self) -> Option<&TlsStream> {
+        let config = match (self.secured.get(), &self.pending_tls.tls) {
             (None, Some(config)) => config,
             (secured, _) => return secured,
         };
-        let secure = || Secured::over(&self.core, Arc::clone(self.open_outbox()));
+        let secure = || TlsStream::over(&self.core, Arc::clone(self.open_outbox()));
         match self.set_secured(secure) {
             Some(secured) => {
-                secured::begin(&self.core, secured, config);
+                tls_stream::begin(&self.core, secured, config);
                 Some(secured)
             }
             None => self.secured.get(),
@@ -150,6 +151,6 @@ impl Drop for Handle {
             return self.core.abort_whole(cause);
         }
         let outbox = self.outbox();
-        close::close_unattended(&self.core, outbox);
+        close::close_in_background(&self.core, outbox);
     }
 }

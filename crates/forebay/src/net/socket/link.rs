@@ -1,22 +1,23 @@
-//! What carries a connection's bytes: a descriptor of the kernel's, or memory.
+//! The carrier of a connection's bytes: a descriptor of the kernel, or memory.
 //!
-//! Everything above knows neither. So half-close, limits, ends and errors mean the same on TCP, on
-//! Unix sockets and in memory, because they are the same code.
+//! Nothing above depends on which of the two it is. So half-close, limits, ends and errors mean the same on
+//! TCP, on Unix sockets and in memory, because they are the same code.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use forebay_io::seam::{Afterwards, Inlet, SendQueue};
+use forebay_io::seam::{Inlet, SendQueue, WakeList};
 #[cfg(feature = "tls")]
 use forebay_tls::seam::Acknowledged;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
 use socket2::SockRef;
 
-use super::Core;
 use super::memory::MemoryEnd;
+use super::note::Note;
+use super::on_the_way::OnTheWay;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
@@ -24,80 +25,37 @@ use crate::net::descriptor::{Descriptor, Waits};
 use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::Shared;
 
-/// What carries a connection's bytes.
-pub(in crate::net) enum Link {
+/// The carrier of a connection's bytes.
+pub(super) enum Link {
     /// A socket.
     Kernel(Stream),
     /// One end of a pair in memory.
     Memory(Arc<MemoryEnd>),
 }
 
-/// A stream socket of the kernel's.
-pub(in crate::net) struct Stream {
-    pub(in crate::net) io: Descriptor,
-    pub(in crate::net) protocol: Protocol,
+/// A stream socket of the kernel.
+pub(super) struct Stream {
+    pub(super) io: Descriptor,
+    pub(super) protocol: Protocol,
 }
 
-/// Which protocol a stream speaks.
+/// The protocol of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Protocol {
     Tcp,
     Unix,
 }
 
-/// Where a call's error is noted while the descriptor is still held.
-///
-/// The kernel tells an error once, to whichever call comes first, and an end to all that follow. So
-/// whoever meets an end waits until no call is under way ([`Link::let_calls_end`]) and knows then
-/// whether there was an error before it.
-#[derive(Clone, Copy)]
-pub(super) struct Note<'a> {
-    pub(super) core: &'a Core,
-    pub(super) operation: &'static str,
-    /// Whether a call may begin no more.
-    pub(super) is_refused: fn(&Core) -> bool,
-}
-
-impl Note<'_> {
-    /// Asked while the descriptor, or the lane, is held. Whoever closes has everybody else refused,
-    /// lets the calls end that are under way, and receives only then: so no reader gets what lay
-    /// behind something that was thrown away.
-    pub(super) fn check(self) -> forebay_io::Result<()> {
-        if (self.is_refused)(self.core) { Err(self.core.refusal(self.operation)) } else { Ok(()) }
-    }
-
-    fn error_of<T>(self, outcome: rustix::io::Result<T>) -> io::Result<T> {
-        outcome.map_err(|errno| match errno {
-            Errno::AGAIN | Errno::INTR => errno.into(),
-            errno => self.error(errno.into()),
-        })
-    }
-
-    fn error(self, error: io::Error) -> io::Error {
-        self.core.note(self.operation, error).into()
-    }
-}
-
-/// The bytes on their way in each direction.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct OnTheWay {
-    /// Arrived, and not received yet.
-    unread: u64,
-    /// Handed over, and waiting for the peer to have room, as far as the system tells. What is in
-    /// flight does not count: a peer acknowledges it without having taken it.
-    unsent: u64,
-}
-
-/// How the kernel, or the other end in memory, is to be left.
+/// The way to leave the kernel, or the other end in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leave {
-    /// With the end mark, if it is not out yet.
+    /// With the end mark, if it was not sent yet.
     InOrder,
     /// With a reset.
     Reset,
 }
 
-/// Calls one of the two; each has the same methods.
+/// Calls the same method on whichever of the two it is.
 macro_rules! either {
     ($this:expr, $link:ident => $call:expr) => {
         match $this {
@@ -107,24 +65,18 @@ macro_rules! either {
     };
 }
 
-impl OnTheWay {
-    pub(super) fn new(unread: usize, unsent: usize) -> Self {
-        Self { unread: unread as u64, unsent: unsent as u64 }
-    }
-}
-
 impl Link {
     pub(super) fn selector(&self) -> &Arc<Shared> {
         either!(self, link => link.selector())
     }
 
-    /// Receives into the inlet; zero bytes are the end.
+    /// Receives into the inlet; zero bytes mean the end.
     pub(super) fn poll_receive(
         &self,
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Kernel(stream) => stream.poll_receive(cx, waits, inlet, note),
@@ -132,21 +84,21 @@ impl Link {
         }
     }
 
-    /// Receives what is there, and `WouldBlock` when there is nothing.
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    /// Receives what has arrived; fails with `WouldBlock` if nothing has.
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         match self {
             Self::Kernel(stream) => stream.receive_now(inlet, note),
             Self::Memory(end) => end.receive_now(inlet, note),
         }
     }
 
-    /// Sends some of the queue's front.
+    /// Sends some bytes from the front of the queue.
     pub(super) fn poll_send(
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
-        note: Note<'_>,
+        after: &mut WakeList,
+        note: impl Note,
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Kernel(stream) => stream.poll_send(cx, queue, after, note),
@@ -155,29 +107,29 @@ impl Link {
     }
 
     /// Sends the end mark.
-    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+    pub(super) fn end(&self, after: &mut WakeList) -> io::Result<()> {
         either!(self, link => link.end(after))
     }
 
-    /// The error that was not told yet. Asking takes it.
-    pub(super) fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+    /// The error that was not reported yet. Asking removes it.
+    pub(super) fn take_error(&self, note: impl Note) -> Option<io::Error> {
         match self {
             Self::Kernel(stream) => stream.take_error(note),
             Self::Memory(end) => end.take_error(),
         }
     }
 
-    /// Returns once every call that was under way has noted its error.
+    /// Returns when every call in progress has noted its error.
     pub(super) fn let_calls_end(&self) {
         match self {
             Self::Kernel(stream) => stream.io.let_calls_end(),
-            // A lane tells its error to everybody who asks.
+            // A lane reports its error to every call.
             Self::Memory(_) => {}
         }
     }
 
-    /// Sent and not acknowledged by the peer yet; `None` where nobody tells, and where nothing that
-    /// was handed over can be lost.
+    /// The number of bytes that were sent and that the peer has not acknowledged; `None` where this is not
+    /// known, and where bytes that were handed over cannot be lost.
     pub(super) fn unacknowledged(&self) -> Option<u32> {
         match self {
             Self::Kernel(stream) => stream.unacknowledged(),
@@ -185,7 +137,7 @@ impl Link {
         }
     }
 
-    /// Bytes that the peer has acknowledged, ever; `None` where that is not known.
+    /// The number of bytes that the peer has acknowledged so far; `None` where this is not known.
     pub(super) fn acknowledged_bytes(&self) -> Option<u64> {
         match self {
             Self::Kernel(stream) => stream.acknowledged_bytes(),
@@ -193,7 +145,7 @@ impl Link {
         }
     }
 
-    /// The bytes on their way, by a look at the link itself: no event need have told of them.
+    /// The bytes on their way, by asking the link itself: possibly no event has reported them.
     pub(super) fn on_the_way(&self) -> OnTheWay {
         match self {
             Self::Kernel(stream) => OnTheWay {
@@ -204,8 +156,8 @@ impl Link {
         }
     }
 
-    /// How much of what was sent the peer has acknowledged. In memory, and on Unix sockets, nothing that
-    /// was handed over can be lost on its way.
+    /// The amount of sent bytes that the peer has acknowledged. In memory and on Unix sockets, bytes that were
+    /// handed over cannot be lost on their way.
     #[cfg(feature = "tls")]
     pub(super) fn acknowledged(&self) -> Acknowledged {
         match self {
@@ -219,7 +171,7 @@ impl Link {
         }
     }
 
-    /// True when leaving while the peer still sends makes it lose, or misread, what it has not read.
+    /// True if leaving while the peer still sends makes the peer lose bytes that it has not read.
     pub(super) fn is_hurt_by_input(&self) -> bool {
         matches!(self, Self::Kernel(_))
     }
@@ -239,16 +191,16 @@ impl Link {
         either!(self, link => link.is_released())
     }
 
-    /// Gives it back. True the first time.
-    pub(super) fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+    /// Releases the link. True the first time.
+    pub(super) fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
         match self {
             Self::Kernel(stream) => stream.release(leave, after),
             Self::Memory(end) => end.release(leave == Leave::Reset, after),
         }
     }
 
-    /// Has every wait try its call again.
-    pub(super) fn wake(&self, after: &mut Afterwards) {
+    /// Makes every wait try its call again.
+    pub(super) fn wake(&self, after: &mut WakeList) {
         either!(self, link => link.wake(after));
     }
 }
@@ -263,31 +215,32 @@ impl Stream {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
             note.check()?;
             let space = inlet.space();
-            let (count, _) = note.error_of(recv(fd, &mut *space, RecvFlags::empty()))?;
-            // On a Unix socket a message with descriptors ends a receive early (`unix(7)`).
+            let (count, _) = noted(note, recv(fd, &mut *space, RecvFlags::empty()))?;
+            // On a Unix socket a message with descriptors ends a receive early (`unix(7)`), so a short one
+            // proves nothing.
             let drained = self.protocol == Protocol::Tcp && count < space.len();
             Ok(Progress { count, drained })
         });
         received.map_ok(|progress| self.received(progress.count, inlet))
     }
 
-    fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         let (count, _) = uninterrupted(|| {
             self.io.call(|fd| {
                 note.check()?;
-                note.error_of(recv(fd, inlet.space(), RecvFlags::empty()))
+                noted(note, recv(fd, inlet.space(), RecvFlags::empty()))
             })
         })?;
         Ok(self.received(count, inlet))
     }
 
     fn received(&self, count: usize, inlet: &mut Inlet<'_>) -> usize {
-        let counters = self.selector().counters();
+        let counters = &self.selector().sockets().counters;
         counters.receives.add(1);
         if count > 0 {
             counters.received_bytes.add(count as u64);
@@ -300,11 +253,11 @@ impl Stream {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
-        note: Note<'_>,
+        after: &mut WakeList,
+        note: impl Note,
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-            let flags = if note.core.ends_by_release() { SEND_LAST_FLAGS } else { SEND_FLAGS };
+            let flags = if note.is_last() { SEND_LAST_FLAGS } else { SEND_FLAGS };
             let sent = if queue.is_one_piece() {
                 send(fd, queue.first(), flags)
             } else {
@@ -312,21 +265,21 @@ impl Stream {
                 let mut control = SendAncillaryBuffer::default();
                 sendmsg(fd, &slices[..count], &mut control, flags)
             };
-            Ok(Progress { count: note.error_of(sent)?, drained: false })
+            Ok(Progress { count: noted(note, sent)?, drained: false })
         });
         sent.map_ok(|progress| {
-            let counters = self.selector().counters();
+            let counters = &self.selector().sockets().counters;
             counters.sends.add(1);
             counters.sent_bytes.add(progress.count as u64);
             queue.sent(progress.count, after);
         })
     }
 
-    fn end(&self, _: &mut Afterwards) -> io::Result<()> {
+    fn end(&self, _: &mut WakeList) -> io::Result<()> {
         self.io.call(|fd| Ok(shutdown(fd, Shutdown::Write)?))
     }
 
-    fn take_error(&self, note: Note<'_>) -> Option<io::Error> {
+    fn take_error(&self, note: impl Note) -> Option<io::Error> {
         let told = self.io.call(|fd| {
             let error = SockRef::from(&fd).take_error()?;
             Ok(error.map(|error| note.error(error)))
@@ -368,13 +321,21 @@ impl Stream {
         self.io.is_released()
     }
 
-    fn release(&self, leave: Leave, after: &mut Afterwards) -> bool {
+    fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
         let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
         let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
         self.io.release(before, after)
     }
 
-    fn wake(&self, after: &mut Afterwards) {
+    fn wake(&self, after: &mut WakeList) {
         self.io.wake(after);
     }
+}
+
+/// Notes the error of a call, unless it only means that the call must be tried again.
+fn noted<T>(note: impl Note, outcome: rustix::io::Result<T>) -> io::Result<T> {
+    outcome.map_err(|errno| match errno {
+        Errno::AGAIN | Errno::INTR => errno.into(),
+        errno => note.error(errno.into()),
+    })
 }

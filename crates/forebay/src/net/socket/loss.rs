@@ -1,20 +1,21 @@
-//! Which error is told of a connection that has failed.
+//! The error that is reported for a connection that has failed.
 //!
-//! Without TLS it is the first error of any call on the link. With TLS it is what the session tells: the
-//! link's error comes to it first, and it reads what had arrived before, where the peer often says why.
+//! Without TLS it is the first error of any call on the link. With TLS it is the error that the session
+//! reports: the session learns of the link's error first, and then reads what had arrived before, in which
+//! the peer often explains the failure.
 
 use forebay_io::Error;
 
-use super::Core;
+use super::core::Core;
 
 impl Core {
-    /// The first error, once it is known which one is told.
+    /// The first error, once it is decided which one is reported.
     pub(super) fn first_cause(&self) -> Option<&Error> {
         self.cause_above().unwrap_or(self.cause()).get()
     }
 
-    /// The connection has failed: the writer says so from its next call on, and does not first
-    /// accept something that can never be sent. Never under the outbox's lock.
+    /// If the connection has failed, makes the writer report that from its next call on, before it accepts
+    /// bytes that can never be sent. Never called under the outbox's lock.
     pub(super) fn tell_writer(&self) {
         let Some(cause) = self.cause().get() else { return };
         #[cfg(feature = "tls")]
@@ -26,7 +27,8 @@ impl Core {
         }
     }
 
-    /// The link has failed, and nothing more is read from it. Never under the outbox's lock.
+    /// If the link has failed, records that nothing more is read from it. Never called under the outbox's
+    /// lock.
     pub(super) fn settle_loss(&self) {
         let Some(cause) = self.cause().get() else { return };
         #[cfg(feature = "tls")]
@@ -38,12 +40,12 @@ impl Core {
         }
     }
 
-    /// True when the link has failed, and what had arrived on it before need not be read.
+    /// True if the link has failed, and bytes that had arrived on it before need not be read.
     pub(super) fn has_failed(&self) -> bool {
         let Some(_cause) = self.cause().get() else { return false };
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
-            // A handshake reads by itself, for as long as the link is there.
+            // A handshake reads by itself, for as long as the link exists.
             return self.is_handshaking() || !session.is_unsettled();
         }
         true

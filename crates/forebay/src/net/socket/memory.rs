@@ -1,14 +1,15 @@
-//! A connection in memory: two lanes, and two ends that each read one and write the other.
+//! A connection in memory: two lanes, and two ends that each read one of them and write the other.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Afterwards, Cause, Inlet, Lane, SendQueue};
+use forebay_io::seam::{Cause, Inlet, Lane, SendQueue, WakeList};
 use forebay_io::{Error, ErrorKind};
 
-use super::link::{Note, OnTheWay};
+use super::note::Note;
+use super::on_the_way::OnTheWay;
 use crate::host::Hangup;
 use crate::net::descriptor::{Waits, released};
 use crate::selector::{Shared, closed};
@@ -23,11 +24,11 @@ pub(in crate::net) struct MemoryEnd {
 }
 
 impl MemoryEnd {
-    /// Two ends, with this capacity in each direction.
+    /// Makes two ends, with this capacity in each direction.
     ///
     /// # Panics
     ///
-    /// If it is zero.
+    /// If the capacity is zero.
     pub(in crate::net) fn pair(selector: &Arc<Shared>, capacity: usize) -> (Arc<Self>, Arc<Self>) {
         let [forth, back] = [(); 2].map(|()| Arc::new(Lane::new(capacity, Cause::default())));
         let left = Self::new(selector, Arc::clone(&back), Arc::clone(&forth));
@@ -37,9 +38,9 @@ impl MemoryEnd {
     fn new(selector: &Arc<Shared>, inbound: Arc<Lane>, outbound: Arc<Lane>) -> Arc<Self> {
         let released = AtomicBool::new(false);
         let end = Arc::new(Self { inbound, outbound, released, selector: Arc::clone(selector) });
-        // No poll watches it.
+        // No poll watches this end, so a closing selector wakes it itself.
         let waits = Arc::clone(&end) as Arc<dyn WakeUp>;
-        selector.on_closing(Arc::downgrade(&waits));
+        selector.closing().on_change(Arc::downgrade(&waits));
         end
     }
 
@@ -52,7 +53,7 @@ impl MemoryEnd {
         cx: &mut Context<'_>,
         waits: Waits,
         inlet: &mut Inlet<'_>,
-        note: Note<'_>,
+        note: impl Note,
     ) -> Poll<io::Result<usize>> {
         if let Err(refusal) = self.check(waits) {
             return Poll::Ready(Err(refusal));
@@ -61,17 +62,17 @@ impl MemoryEnd {
         if received.is_pending()
             && let Err(refusal) = self.check(waits)
         {
-            // Whoever closed meanwhile has found nobody to wake.
+            // A close since the first check has found no waker to wake.
             return Poll::Ready(Err(refusal));
         }
         received.map_err(Into::into)
     }
 
     pub(super) fn on_the_way(&self) -> OnTheWay {
-        OnTheWay::new(self.inbound.queued(), self.outbound.queued())
+        OnTheWay { unread: self.inbound.queued() as u64, unsent: self.outbound.queued() as u64 }
     }
 
-    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: Note<'_>) -> io::Result<usize> {
+    pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_receive(&mut cx, Waits::WayOut, inlet, note) {
             Poll::Ready(received) => received,
@@ -83,7 +84,7 @@ impl MemoryEnd {
         &self,
         cx: &mut Context<'_>,
         queue: &mut SendQueue,
-        after: &mut Afterwards,
+        after: &mut WakeList,
     ) -> Poll<io::Result<()>> {
         if let Err(refusal) = self.check(Waits::WayOut) {
             return Poll::Ready(Err(refusal));
@@ -91,7 +92,7 @@ impl MemoryEnd {
         self.outbound.poll_send(cx, queue, after).map_err(Into::into)
     }
 
-    pub(super) fn end(&self, after: &mut Afterwards) -> io::Result<()> {
+    pub(super) fn end(&self, after: &mut WakeList) -> io::Result<()> {
         self.check(Waits::WayOut)?;
         Ok(self.outbound.end(after)?)
     }
@@ -111,8 +112,8 @@ impl MemoryEnd {
         self.released.load(Ordering::Acquire)
     }
 
-    /// Gives this end back, with a reset or with the end mark. True the first time.
-    pub(super) fn release(&self, reset: bool, after: &mut Afterwards) -> bool {
+    /// Releases this end, with a reset or with the end mark. True the first time.
+    pub(super) fn release(&self, reset: bool, after: &mut WakeList) -> bool {
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -122,7 +123,7 @@ impl MemoryEnd {
             self.outbound.abort(&cause, after);
             self.inbound.reader_gone(Some(&cause), after)
         } else {
-            // A lane that has failed has told the other end already.
+            // A lane that has failed has already reported that to the other end.
             self.outbound.end(after).ok();
             self.inbound.reader_gone(None, after)
         };
@@ -133,7 +134,7 @@ impl MemoryEnd {
         true
     }
 
-    pub(super) fn wake(&self, after: &mut Afterwards) {
+    pub(super) fn wake(&self, after: &mut WakeList) {
         self.inbound.wake(after);
         self.outbound.wake(after);
     }
@@ -141,7 +142,7 @@ impl MemoryEnd {
     fn check(&self, waits: Waits) -> io::Result<()> {
         let refused = match waits {
             Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.is_stopped(),
+            Waits::WayOut => self.selector.closing().has_stopped(),
         };
         if self.is_released() {
             Err(released())
@@ -155,7 +156,7 @@ impl MemoryEnd {
 
 impl WakeUp for MemoryEnd {
     fn wake_up(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.wake(&mut after);
         after.run();
     }
@@ -163,7 +164,7 @@ impl WakeUp for MemoryEnd {
 
 impl Drop for MemoryEnd {
     fn drop(&mut self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.release(false, &mut after);
         after.run();
     }

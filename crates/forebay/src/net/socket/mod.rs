@@ -1,21 +1,32 @@
-//! A connection.
+//! The connection.
 
 mod close;
+mod close_reason;
 mod connection;
 mod core;
 mod credentials;
+mod discard;
 mod drain;
+mod errors;
+mod halves;
 mod handle;
+mod layer;
+mod life;
 mod link;
 mod loss;
 mod memory;
-#[cfg(feature = "tls")]
-mod secure;
-#[cfg(feature = "tls")]
-mod secured;
+mod note;
+mod on_the_way;
+mod schedule;
+mod silence;
 mod source;
+#[cfg(test)]
+mod tests;
 mod timeouts;
-mod turns;
+#[cfg(feature = "tls")]
+mod tls_stream;
+#[cfg(feature = "tls")]
+mod upgrade;
 mod watch;
 
 use std::any::Any;
@@ -26,25 +37,28 @@ use std::time::Duration;
 use forebay_io::seam::giving_way;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 
+pub use self::close_reason::CloseReason;
 pub use self::connection::Connection;
-pub use self::core::CloseReason;
-pub(super) use self::core::{Core, CoreParts};
+use self::core::Core;
+pub(super) use self::core::CoreParts;
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
-pub(super) use self::handle::Promise;
-pub(super) use self::link::{Link, Protocol, Stream};
+pub(super) use self::handle::PendingTls;
+pub(super) use self::link::Protocol;
+use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
 use super::SocketAddress;
+use super::descriptor::Descriptor;
 use super::options::Silence;
 
-/// A connection: two byte channels, opened once each, and the calls that concern both.
+/// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
 ///
-/// Clones and open channels are handles of the connection. Dropping the last handle closes it in
-/// the background, within the drain timeout; dropping it while its task unwinds from a panic resets
-/// it. An open channel keeps the connection alive when the `Socket` is gone.
+/// Clones and open channels are handles of the connection. Dropping the last handle closes it in the
+/// background, within the drain timeout. If it is dropped while its task unwinds from a panic, the
+/// connection is reset. An open channel keeps the connection alive after the `Socket` is dropped.
 ///
-/// The byte that a peer marks as urgent (RFC 9293, section 3.8.5; `MSG_OOB`, `tcp(7)`) is left out
-/// of the stream, as the system does by default; what comes before and behind it is delivered.
+/// A byte that the peer marks as urgent (RFC 9293, section 3.8.5; `MSG_OOB`, `tcp(7)`) is left out of the
+/// stream, as the system does by default. The bytes before and after it are delivered.
 ///
 /// # Examples
 ///
@@ -66,26 +80,36 @@ use super::options::Silence;
 pub struct Socket(Arc<Handle>);
 
 impl Socket {
-    pub(super) fn new(link: Link, parts: CoreParts) -> Self {
-        Self::promised(link, parts, Promise::default())
+    /// Makes a connection over a socket of the system. `pending_tls` is the promise of its listener.
+    pub(super) fn over(
+        io: Descriptor,
+        protocol: Protocol,
+        parts: CoreParts,
+        pending_tls: PendingTls,
+    ) -> Self {
+        Self::new(Link::Kernel(Stream { io, protocol }), parts, pending_tls)
     }
 
-    /// A connection whose listener has promised it something.
-    pub(super) fn promised(link: Link, parts: CoreParts, promise: Promise) -> Self {
-        Self(Arc::new(Handle::new(Core::new(link, parts), promise)))
+    /// Makes a connection over one end in memory.
+    pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
+        Self::new(Link::Memory(end), parts, PendingTls::default())
     }
 
-    /// Opens the reading half; once.
+    fn new(link: Link, parts: CoreParts, pending_tls: PendingTls) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, parts), pending_tls)))
+    }
+
+    /// Opens the reading half. This works once.
     ///
     /// # Errors
     ///
-    /// [`AlreadyOpened`](ErrorKind::AlreadyOpened) the second time, which harms nothing;
+    /// [`AlreadyOpened`](ErrorKind::AlreadyOpened) the second time, which changes nothing;
     /// [`Closed`](ErrorKind::Closed) after `close`.
     #[doc(alias = "openReadChannel")]
     pub fn open_read_channel(&self) -> Result<ByteReadChannel> {
         let core = self.0.core();
         core.check_open("open_read_channel")?;
-        if !core.take_reader() {
+        if !core.halves().take_reader() {
             return Err(already_opened("open_read_channel"));
         }
         Ok(self.read_channel())
@@ -95,7 +119,7 @@ impl Socket {
         ByteReadChannel::from_source(self.0.source())
     }
 
-    /// Opens the writing half; once. What is written leaves at the end of the turn
+    /// Opens the writing half. This works once. Written bytes are sent at the end of the turn
     /// ([`ByteWriteChannel`]).
     ///
     /// # Errors
@@ -105,7 +129,7 @@ impl Socket {
     pub fn open_write_channel(&self) -> Result<ByteWriteChannel> {
         let core = self.0.core();
         core.check_open("open_write_channel")?;
-        if !core.take_writer() {
+        if !core.halves().take_writer() {
             return Err(already_opened("open_write_channel"));
         }
         Ok(self.write_channel())
@@ -116,56 +140,56 @@ impl Socket {
         ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle))
     }
 
-    /// The address of this side.
+    /// Returns the address of this side.
     pub fn local_address(&self) -> SocketAddress {
         self.0.core().local_address()
     }
 
-    /// The address of the other side.
+    /// Returns the address of the other side.
     pub fn remote_address(&self) -> SocketAddress {
         self.0.core().remote_address()
     }
 
-    /// Ends the connection so that nothing written is lost: sends what is queued and the end mark,
-    /// discards input that nobody has read, and releases the descriptor. Idempotent, from any task,
-    /// also while channels are open: what they have buffered can still be read, then they say
+    /// Ends the connection without losing written bytes: sends what is queued and the end mark, discards
+    /// unread input, and releases the descriptor. It may be called repeatedly, from any task, and while
+    /// channels are open: their buffered bytes can still be read, after that they fail with
     /// [`Closed`](ErrorKind::Closed).
     ///
     /// It waits
     ///
     /// - until the peer has ended too;
-    /// - or until the peer has acknowledged everything, and no input (or the drain limit of it) had to
-    ///   be thrown away;
+    /// - or until the peer has acknowledged everything, and no input had to be discarded, or as much as the
+    ///   drain limit;
     /// - or until the peer has acknowledged nothing for the drain timeout, 10 seconds unless it was set
     ///   ([`drain`](crate::SelectorBuilder::drain));
     /// - or until it has taken 5 minutes in all ([`drain_max`](crate::SelectorBuilder::drain_max)).
     ///
-    /// So a peer that reads slowly but steadily gets everything. Releasing earlier would have the kernel
-    /// answer further input with a reset, which overtakes data that is still on its way (RFC 1122,
-    /// section 4.2.2.13). Where the system does not tell what is acknowledged (Unix sockets, systems other
-    /// than Linux and Android), what it has taken counts as acknowledged.
+    /// So a peer that reads slowly but steadily receives everything. An earlier release would make the
+    /// kernel answer further input with a reset, which overtakes data that is still on its way (RFC 1122,
+    /// section 4.2.2.13). Where the system does not tell what the peer has acknowledged (Unix sockets,
+    /// systems other than Linux and Android), bytes count as acknowledged when the system has taken them.
     ///
     /// # Errors
     ///
-    /// - What the connection met, [`Reset`](ErrorKind::Reset) for instance. Over TLS a reset is none when
-    ///   the peer had ended before and had acknowledged all that was written.
-    /// - [`TimedOut`](ErrorKind::TimedOut) when a limit was reached before the system had taken
-    ///   everything that was queued; the connection is reset then. What the system has taken it goes on
-    ///   to deliver, and [`Stats::unacknowledged`](crate::Stats) counts the connection.
-    /// - [`Incomplete`](ErrorKind::Incomplete) when a slice above 1 MiB was accepted in part, and
-    ///   [`Closed`](ErrorKind::Closed) when a channel with
-    ///   [`abort_on_drop`](ByteWriteChannel::abort_on_drop) was not finished: half a message is reset.
+    /// - The error that the connection met, for instance [`Reset`](ErrorKind::Reset). Over TLS a reset is
+    ///   not an error if the peer had ended before and had acknowledged all written bytes.
+    /// - [`TimedOut`](ErrorKind::TimedOut) if a limit was reached before the system had taken everything that
+    ///   was queued. The connection is then reset. If the system had taken everything, there is no error:
+    ///   the system continues to deliver it. [`Stats::unacknowledged`](crate::Stats) counts both cases.
+    /// - [`Incomplete`](ErrorKind::Incomplete) if a slice above 1 MiB was accepted in part, and
+    ///   [`Closed`](ErrorKind::Closed) if a channel with [`abort_on_drop`](ByteWriteChannel::abort_on_drop)
+    ///   was not finished: a connection with half a message is reset.
     ///
     /// # Cancel safety
     ///
-    /// Resumes: from the first poll on the connection is closing, and goes on to do so.
+    /// Resumes: the connection is closing from the first poll on, and continues to do so.
     pub async fn close(&self) -> Result<()> {
         giving_way(close::close(self.0.core(), self.0.outbox(), None)).await
     }
 
-    /// Closes as [`close`](Self::close) does, but waits for the peer no longer than this in all, whatever
-    /// the drain settings say. If the connection is being closed already, that goes on for no longer
-    /// than this.
+    /// Closes like [`close`](Self::close), but waits for the peer for at most this duration in all,
+    /// whatever the drain settings are. If the connection is being closed already, this also limits that
+    /// close.
     ///
     /// # Errors
     ///
@@ -191,29 +215,29 @@ impl Socket {
         giving_way(close::close(self.0.core(), self.0.outbox(), Some(duration))).await
     }
 
-    /// Resets the connection at once: what is queued is dropped, and the peer gets an error.
+    /// Resets the connection at once: queued bytes are dropped, and the peer gets an error.
     ///
     /// # Platform
     ///
-    /// Unix sockets know no reset (`unix(7)`): their peer gets an error if this side had input that
-    /// it has not read, else the end.
+    /// Unix sockets have no reset (`unix(7)`): their peer gets an error if this side had unread input, and
+    /// otherwise the end.
     pub fn abort(&self) {
         let cause = Error::new(ErrorKind::Closed, "abort").with_detail("aborted on this side");
         self.0.core().abort_whole(cause);
     }
 
-    /// True once the connection has ended: by this side's `close` or `abort`, by an error, or
-    /// because both directions have ended. An error counts once a call has met it, or while
-    /// somebody waits in [`closed`](Self::closed) or [`peer_finished`](Self::peer_finished).
+    /// Returns `true` once the connection has ended: by `close` or `abort` on this side, by an error, or
+    /// because both directions have ended. An error counts after a call has met it, or while a call of
+    /// [`closed`](Self::closed) or [`peer_finished`](Self::peer_finished) waits.
     pub fn is_closed(&self) -> bool {
-        // An error of the link counts when it is known what is told of it.
+        // An error of the link counts only after it is decided which error is reported for it.
         self.0.core().tell_writer();
         self.0.core().close_reason().is_some()
     }
 
-    /// Waits until the connection has ended, and says why. Nobody needs to read or write: a reset is
-    /// noticed when it arrives, and the writer's next call says so as well. A closing selector counts
-    /// as [`CloseReason::Local`]. Over TLS the peer's end is its `close_notify`, as for
+    /// Waits until the connection has ended, and returns the reason. It needs no read or write: a reset is
+    /// noticed when it arrives, and the next call of the writer reports it as well. A closing selector
+    /// counts as [`CloseReason::Local`]. Over TLS the end of the peer is its `close_notify`, as for
     /// [`peer_finished`](Self::peer_finished).
     ///
     /// # Cancel safety
@@ -237,57 +261,57 @@ impl Socket {
     #[doc(alias = "awaitClosed")]
     pub async fn closed(&self) -> CloseReason {
         #[cfg(feature = "tls")]
-        self.0.begin_promised();
+        self.0.begin_pending_tls();
         giving_way(self.0.core().closed()).await
     }
 
-    /// Waits until the peer has sent its end mark, without reading: what it sent before stays
-    /// readable.
+    /// Waits until the peer has sent its end mark, without reading: bytes sent before it stay readable.
     ///
-    /// Over TLS that is `close_notify`, whether the connection below it ends or not. It is sealed, so
-    /// while this waits, up to 128 KiB are decrypted ahead of the reader; an end further behind is seen
-    /// when the reader comes near.
+    /// Over TLS the end mark is `close_notify`, whether the connection below it ends or not. It is
+    /// encrypted. So while this waits, up to 128 KiB are decrypted ahead of the reader; an end further
+    /// behind is seen when the reader comes near.
     ///
     /// # Errors
     ///
-    /// What the connection met instead, [`Reset`](ErrorKind::Reset) for instance;
-    /// [`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify) when a connection with TLS ends without it
-    /// (`end_without_notify` of its configuration sets how that is taken); [`Closed`](ErrorKind::Closed) when this side or the selector is closed first.
+    /// The error that the connection met instead, for instance [`Reset`](ErrorKind::Reset);
+    /// [`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify) if a connection with TLS ends without
+    /// `close_notify` (`end_without_notify` of its configuration decides whether that is an error);
+    /// [`Closed`](ErrorKind::Closed) if this side or the selector is closed first.
     ///
     /// # Cancel safety
     ///
     /// Releases: nothing is left behind.
     pub async fn peer_finished(&self) -> Result<()> {
         #[cfg(feature = "tls")]
-        self.0.begin_promised();
+        self.0.begin_pending_tls();
         giving_way(self.0.core().peer_finished()).await
     }
 
-    /// Sets how long a read may wait for a byte, or lifts that with `None`.
+    /// Sets how long a read may wait for a byte. `None` lifts the limit.
     ///
-    /// The time counts from when a read first had to wait, and starts anew with every byte. It lives
-    /// with the connection: a read that is dropped and repeated does not restart it. When it is over,
-    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable. A byte
-    /// that has arrived by then is read, even if this process was held up all that time.
+    /// The time counts from the moment when a read first had to wait, and starts anew with every byte. It
+    /// belongs to the connection: a read that is dropped and repeated does not restart it. When it is over,
+    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable. A byte that
+    /// has arrived by then is read, even if this process was held up for all of that time.
     #[doc(alias = "socketTimeout")]
     pub fn set_read_timeout(&self, timeout: impl Into<Option<Duration>>) {
         self.0.core().limit_silence(Silence::Reading, timeout.into());
     }
 
-    /// Sets how long the peer may take no byte of what is queued, or lifts that with `None`. When it
-    /// is over, the connection is reset, and every call says [`TimedOut`](ErrorKind::TimedOut).
+    /// Sets how long the peer may take none of the queued bytes. `None` lifts the limit. When the time is
+    /// over, the connection is reset, and every call fails with [`TimedOut`](ErrorKind::TimedOut).
     #[doc(alias = "socketTimeout")]
     pub fn set_write_timeout(&self, timeout: impl Into<Option<Duration>>) {
         self.0.core().limit_silence(Silence::Writing, timeout.into());
     }
 
-    /// Sets how long no byte may go either way, or lifts that with `None`; it counts from this call
-    /// on. When it is over, the connection is closed (reset if something is still queued), and every
-    /// call says [`TimedOut`](ErrorKind::TimedOut).
+    /// Sets how long no byte may pass in either direction. `None` lifts the limit. The time counts from
+    /// this call on. When it is over, the connection is closed (or reset, if bytes are still queued), and
+    /// every call fails with [`TimedOut`](ErrorKind::TimedOut).
     ///
-    /// Bytes that have arrived and were not read yet, because this process was held up or because
-    /// nothing reads, count once: the time starts anew, and ends the connection if they lie there
-    /// still when it is over.
+    /// Bytes that have arrived but were not read yet, because this process was held up or because nothing
+    /// reads, count once: the time starts anew. If they are still unread when it is over again, the
+    /// connection ends.
     pub fn set_idle_timeout(&self, timeout: impl Into<Option<Duration>>) {
         self.0.core().limit_silence(Silence::Idling, timeout.into());
     }

@@ -1,38 +1,41 @@
-//! Receiving.
+//! The receiving side of a connection.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{Afterwards, Filled, Inlet, Share, Source};
+use forebay_io::seam::{Filled, Inlet, Share, Source, WakeList};
 use forebay_io::{Error, Result};
 
-use super::link::Note;
-use super::{Core, Handle};
+use super::core::Core;
+use super::errors::CoreNote;
+use super::note::Note;
 use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
 
 /// The reading end of a connection.
 pub(super) struct SocketSource {
     core: Arc<Core>,
-    /// Keeps the connection; nothing where a layer reads, which the handles themselves keep.
-    handle: Option<Arc<Handle>>,
+    /// The handle that keeps the connection alive; `None` for the reader of a layer, which the handles
+    /// themselves keep.
+    handle: Option<Arc<dyn Any + Send + Sync>>,
     share: Share,
 }
 
 impl SocketSource {
-    pub(super) fn new(core: Arc<Core>, handle: Arc<Handle>) -> Self {
+    pub(super) fn new(core: Arc<Core>, handle: Arc<dyn Any + Send + Sync>) -> Self {
         Self { core, handle: Some(handle), share: Share::default() }
     }
 
-    /// For what lies on top of the connection. While that is not ready, it may read in a closing
-    /// connection as well.
+    /// Makes the source of a layer on top of the connection. Until its handshake is complete, it may also
+    /// read while the connection is being closed.
     #[cfg(feature = "tls")]
     pub(super) fn for_layer(core: Arc<Core>) -> Self {
         Self { core, handle: None, share: Share::default() }
     }
 
-    fn note(&self) -> Note<'_> {
+    fn note(&self) -> CoreNote<'_> {
         self.core.reading(self.handle.is_none())
     }
 }
@@ -68,7 +71,7 @@ impl Source for SocketSource {
 }
 
 impl SocketSource {
-    /// Receives what is there; zero bytes are the end, and nothing is `Pending`.
+    /// Receives what has arrived. Zero bytes mean the end; if nothing has arrived, it is `Pending`.
     #[allow(
         clippy::inline_always,
         reason = "each receive goes through here: a call costs 3 % of it"
@@ -78,12 +81,13 @@ impl SocketSource {
         let (link, note) = (self.core.link(), self.note());
         let received = match link.poll_receive(cx, Waits::User, inlet, note) {
             Poll::Ready(received) => received,
-            // The other half has met the end of the connection, and no event may come to tell this
-            // one. What had arrived before can still be had.
+            // The other half has met the end of the connection, and possibly no event reports it to this
+            // one. Bytes that had arrived before can still be received.
             Poll::Pending if self.core.is_lost() => link.receive_now(inlet, note),
             Poll::Pending => {
                 if let Err(refusal) = note.check() {
-                    // Whoever closed meanwhile has found nobody to tell, and may have lost its place.
+                    // A close in the meantime has found no waker, and its wake-up may have replaced another
+                    // wait's.
                     self.wake();
                     return Poll::Ready(Err(refusal));
                 }
@@ -100,8 +104,8 @@ impl SocketSource {
         Poll::Ready(if count == 0 { self.end().map(|()| 0) } else { Ok(count) })
     }
 
-    /// Nothing is there, and that is limited. If the limit has passed now, the worker may not have looked
-    /// at the link for as long, because something held it up: what has arrived meanwhile counts.
+    /// Checks the limit while nothing has arrived. If it has passed, the worker may have been held up since
+    /// it last looked at the link, so this tries once more: bytes that have arrived in the meantime count.
     #[inline(never)]
     fn poll_late(&self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<usize>> {
         let Err(late) = self.patience() else { return Poll::Pending };
@@ -112,7 +116,7 @@ impl SocketSource {
         }
     }
 
-    /// Nothing is there. How long that may last is the connection's business, not the call's.
+    /// Checks the limit on waiting, which belongs to the connection and not to a single call.
     fn patience(&self) -> Result<()> {
         let waits =
             self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Reading));
@@ -120,21 +124,21 @@ impl SocketSource {
     }
 
     fn wake(&self) {
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         self.core.link().wake(&mut after);
         after.run();
     }
 
-    /// An empty receive is the peer's end mark only if nothing went wrong before: after a reset the
-    /// kernel says the same (`recv(2)`).
+    /// An empty receive is the peer's end mark only if there was no error before: after a reset the kernel
+    /// returns the same (`recv(2)`).
     fn end(&self) -> Result<()> {
         if let Some(cause) = self.core.settled_cause() {
-            // The call that has met it may not have come so far.
+            // The call that has met the error may not have reported it yet.
             self.core.tell_writer();
             return Err(cause.clone());
         }
-        let mut after = Afterwards::new();
-        self.core.peer_ended(&mut after);
+        let mut after = WakeList::new();
+        self.core.announce(self.core.life().peer_ended(), &mut after);
         after.run();
         Ok(())
     }
@@ -143,7 +147,7 @@ impl SocketSource {
         if error.kind() == io::ErrorKind::WouldBlock {
             return self.core.refusal("read");
         }
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         let cause = self.core.record("read", error, &mut after);
         after.run();
         self.core.tell_writer();

@@ -1,12 +1,12 @@
-//! Limits on silence: how long a read may wait, a send stand still, a connection be idle.
+//! Limits on silence: how long a read may wait, a send may make no progress, and a connection may be idle.
 //!
-//! One timer serves all three, and lazily: a byte that moves only notes when it did. The timer goes
-//! off at the earliest moment that could matter, looks at the notes, and sleeps again. A connection
-//! without such limits has none of this.
+//! One timer serves all three, lazily: a byte that moves only records the time. The timer goes off at the
+//! earliest moment that could matter, compares the recorded times, and is set again. A connection without
+//! such limits has no timer.
 //!
-//! This process may have been held up for as long as a limit. So none of them ends anything before the
-//! link was asked: a read and a send that are late are tried once more, and a connection is idle only if
-//! what is on its way is the same as at the last look.
+//! This process may have been held up for as long as a limit. So no limit ends anything before the link was
+//! asked: a late read or send is tried once more, and a connection is idle only if the bytes on their way
+//! are the same as at the last look.
 
 #[cfg(test)]
 mod tests;
@@ -16,32 +16,47 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
-use forebay_io::seam::Afterwards;
+use forebay_io::seam::{Outbox, WakeList};
 use forebay_io::{Error, ErrorKind};
 
-use super::Core;
-use super::link::OnTheWay;
+use super::on_the_way::OnTheWay;
 use crate::lock::lock;
 use crate::net::options::Silence;
 use crate::time::{Alarm, Timers};
 
 const SILENCES: [Silence; 3] = [Silence::Reading, Silence::Writing, Silence::Idling];
 
-/// A deadline for each silence, where it has one.
+/// The deadline of each silence that has one.
 type Deadlines = [Option<u64>; 3];
 
-/// The limits of one connection, and when what they limit began.
+/// The connection that the limits belong to.
+pub(super) trait Limited: Send + Sync {
+    /// True if the connection is over.
+    fn is_released(&self) -> bool;
+
+    /// Makes every wait on the link try its call again.
+    fn wake(&self, after: &mut WakeList);
+
+    fn outbox(&self) -> Option<Arc<Outbox>>;
+
+    /// The bytes on their way, by asking the link itself: possibly no event has reported them.
+    fn on_the_way(&self) -> OnTheWay;
+
+    /// Ends a connection on which no byte has moved for too long.
+    fn expire(&self, cause: Error);
+}
+
+/// The limits of one connection, and the times since when each silence lasts.
 ///
-/// Moments are nanoseconds since `began`, counted from one; zero is never.
-#[derive(Debug)]
+/// Times are nanoseconds since `began`, counted from one; zero means never.
 pub(super) struct Timeouts {
-    core: Weak<Core>,
+    core: Weak<dyn Limited>,
     timers: Arc<Timers>,
     began: Instant,
     limits: [AtomicU64; 3],
     since: [AtomicU64; 3],
     alarm: Mutex<Pending>,
-    /// What was on its way when the connection looked idle; of use while nothing has moved since.
+    /// The bytes on their way when the connection looked idle; valid while no byte has moved since.
     looked: Mutex<OnTheWay>,
     moved_since: AtomicBool,
 }
@@ -50,12 +65,12 @@ pub(super) struct Timeouts {
 struct Pending {
     /// Goes off at `due`, unless it is replaced before.
     _timer: Option<Alarm>,
-    /// When it goes off; zero: not at all.
+    /// The time when it goes off; zero means that it does not.
     due: u64,
 }
 
 impl Timeouts {
-    pub(super) fn new(core: Weak<Core>, timers: Arc<Timers>) -> Arc<Self> {
+    pub(super) fn new(core: Weak<dyn Limited>, timers: Arc<Timers>) -> Arc<Self> {
         let began = timers.now();
         Arc::new(Self {
             core,
@@ -69,7 +84,7 @@ impl Timeouts {
         })
     }
 
-    /// Sets a limit; `None` lifts it. Idling is counted from here on, the rest from when it began.
+    /// Sets a limit; `None` lifts it. Idling counts from now on, the others from when they began.
     pub(super) fn limit(self: &Arc<Self>, silence: Silence, limit: Option<Duration>) {
         let nanos = limit.map_or(0, |limit| nanos(limit).max(1));
         self.limits[silence as usize].store(nanos, Ordering::Relaxed);
@@ -79,15 +94,15 @@ impl Timeouts {
         self.set_alarm([None; 3]);
     }
 
-    /// Waiting of this kind goes on, or begins now.
+    /// Notes that a wait of this kind goes on, or begins now.
     ///
     /// # Errors
     ///
-    /// [`TimedOut`](ErrorKind::TimedOut) when it has gone on for too long; the next begins anew.
+    /// [`TimedOut`](ErrorKind::TimedOut) if it has lasted for too long; the next wait begins anew.
     pub(super) fn waits(self: &Arc<Self>, silence: Silence) -> Result<(), Error> {
         let since = &self.since[silence as usize];
         let now = self.now();
-        // A failure means that it had begun before.
+        // If this fails, the wait had begun before.
         since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).ok();
         match self.deadline(silence) {
             Some(deadline) if deadline <= now => {
@@ -102,14 +117,14 @@ impl Timeouts {
         }
     }
 
-    /// A byte moved: waiting of this kind is over, and the connection is not idle.
+    /// Notes that a byte has moved: a wait of this kind is over, and the connection is not idle.
     pub(super) fn moved(&self, silence: Silence) {
         self.since[silence as usize].store(0, Ordering::Relaxed);
         self.since[Silence::Idling as usize].store(self.now(), Ordering::Relaxed);
         self.moved_since.store(true, Ordering::Relaxed);
     }
 
-    /// The connection is over: no timer is left behind.
+    /// Ends all limits, as the connection is over: no timer is left behind.
     pub(super) fn end(&self) {
         for limit in &self.limits {
             limit.store(0, Ordering::Relaxed);
@@ -139,7 +154,7 @@ impl Timeouts {
         nanos(self.timers.now().saturating_duration_since(self.began)).saturating_add(1)
     }
 
-    /// Has the alarm go off at `deadline` at the latest, which is not past. May be called under the
+    /// Makes the alarm go off at `deadline` at the latest, which has not passed. May be called under the
     /// outbox's lock.
     fn wake_at(self: &Arc<Self>, deadline: u64, now: u64) {
         let due = lock(&self.alarm).due;
@@ -153,18 +168,19 @@ impl Timeouts {
         SILENCES.map(|silence| self.deadline(silence).filter(|deadline| *deadline <= now))
     }
 
-    /// Sets the alarm to the earliest moment that matters and was not `told`. Which of them is compared,
-    /// and not when: another thread may be late to note a silence that began before.
+    /// Sets the alarm to the earliest deadline that is not in `told`. The deadlines are compared as such,
+    /// and not with the current time: another thread may be late to note a silence that began before.
     fn set_alarm(self: &Arc<Self>, told: Deadlines) {
-        // Looked at under the lock, so that of two that set it the second knows what the first knew.
+        // Read under the lock, so that of two threads that set the alarm the second knows all that the
+        // first knew.
         let mut pending = lock(&self.alarm);
         let deadlines = SILENCES.map(|silence| self.deadline(silence));
         let untold = deadlines.iter().zip(told).filter(|(deadline, told)| **deadline != *told);
         let next = untold.filter_map(|(deadline, _)| *deadline).min();
-        // A moment that no clock reaches needs no timer.
+        // A time that the clock cannot represent needs no timer.
         let moment = next.and_then(|next| self.began.checked_add(Duration::from_nanos(next - 1)));
         let timer = moment.map(|moment| {
-            let bell = Waker::from(Arc::new(Bell(Arc::downgrade(self))));
+            let bell = Waker::from(Arc::new(SilenceWaker(Arc::downgrade(self))));
             Alarm::set(Arc::clone(&self.timers), moment, bell)
         });
         let new = Pending { _timer: timer, due: next.unwrap_or(0) };
@@ -173,21 +189,21 @@ impl Timeouts {
         drop(replaced);
     }
 
-    /// Whoever has waited for too long is woken, and is told by his own call. What nobody waits for
-    /// is ended here.
+    /// Handles the alarm. A wait that has lasted for too long is woken, and its own call reports the error.
+    /// An idle connection, for which no call may wait, is ended here.
     fn ring(self: &Arc<Self>) {
         let Some(core) = self.core.upgrade() else { return };
-        if core.link().is_released() {
+        if core.is_released() {
             return;
         }
-        if self.is_idle_for_too_long() && !self.has_stirred(&core) {
+        if self.is_idle_for_too_long() && !self.has_stirred(&*core) {
             return core.expire(self.error(Silence::Idling));
         }
         let passed = self.passed(self.now());
         let [reading, writing, _] = passed.map(|deadline| deadline.is_some());
         if reading || writing {
-            let mut after = Afterwards::new();
-            core.link().wake(&mut after);
+            let mut after = WakeList::new();
+            core.wake(&mut after);
             after.run();
         }
         self.set_alarm(passed);
@@ -199,24 +215,24 @@ impl Timeouts {
         self.deadline(Silence::Idling).is_some_and(|deadline| deadline <= self.now())
     }
 
-    /// Whether a connection that looks idle is not: the peer takes what is queued, or something is on
-    /// its way that was not there at the last look. This then counts as a byte that moved, so what
-    /// lies there and goes no further makes a connection idle one limit later.
-    fn has_stirred(&self, core: &Core) -> bool {
+    /// True if a connection that looks idle is not: because the peer takes queued bytes, or because bytes
+    /// are on their way that were not there at the last look. This counts like a byte that moved. So bytes
+    /// that stay where they are make the connection idle one limit later.
+    fn has_stirred(&self, core: &dyn Limited) -> bool {
         if let Some(outbox) = core.outbox()
             && outbox.queued() > 0
         {
-            let mut after = Afterwards::new();
-            core.link().wake(&mut after);
+            let mut after = WakeList::new();
+            core.wake(&mut after);
             after.run();
             outbox.advance();
             if !self.is_idle_for_too_long() {
                 return true;
             }
         }
-        // Before the look, so that what another thread moves from here on makes it void.
+        // Before the look, so that a byte that another thread moves from here on invalidates it.
         let moved = self.moved_since.swap(false, Ordering::Relaxed);
-        let found = core.link().on_the_way();
+        let found = core.on_the_way();
         let known = std::mem::replace(&mut *lock(&self.looked), found);
         let stirred = found != if moved { OnTheWay::default() } else { known };
         if stirred {
@@ -226,10 +242,10 @@ impl Timeouts {
     }
 }
 
-/// Rings when the timer goes off; knows the connection's limits weakly, because the timer keeps it.
-struct Bell(Weak<Timeouts>);
+/// Rings when the timer goes off. It refers to the limits weakly, because their timer holds it.
+struct SilenceWaker(Weak<Timeouts>);
 
-impl Wake for Bell {
+impl Wake for SilenceWaker {
     fn wake(self: Arc<Self>) {
         if let Some(timeouts) = self.0.upgrade() {
             timeouts.ring();

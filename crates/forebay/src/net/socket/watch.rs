@@ -1,21 +1,22 @@
-//! Noticing how a connection ends without reading from it or writing to it.
+//! Notices how a connection ends without reading from it or writing to it.
 //!
-//! The link tells once that the peer's end mark or an error has arrived. Nobody watches before
-//! somebody asks: most connections end under the hands of their reader.
+//! The link reports once that the peer's end mark or an error has arrived. Watching begins only on request:
+//! most connections end during a call of their reader.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
-use forebay_io::seam::{Afterwards, WaiterKey, Waiters};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
-use super::{CloseReason, Core};
+use super::close_reason::CloseReason;
+use super::core::Core;
 use crate::host::Hangup;
 use crate::lock::lock;
 use crate::task::wait::wait_in;
 
-/// What watching has brought so far.
+/// The results of watching so far.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     known: Mutex<Hangup>,
@@ -24,14 +25,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The peer's end mark has been seen, perhaps behind bytes that nobody has read.
+    /// True if the peer's end mark has been seen, perhaps behind unread bytes.
     pub(super) fn has_peer_finished(&self) -> bool {
         lock(&self.known).read_closed
     }
 }
 
-/// Waits, in the connection's list, until `answer` has one. Over TLS that takes the session's lock, so
-/// it is asked without the list's.
+/// Waits in the connection's list until `answer` returns a value. Over TLS `answer` takes the session's
+/// lock, so it is called without the lock of the list.
 struct Ending<'a, A> {
     core: &'a Core,
     key: Option<WaiterKey>,
@@ -42,7 +43,7 @@ impl<R, A: Fn(&Core) -> Option<R> + Unpin> Future for Ending<'_, A> {
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        // Before looking, so that whatever happens after the look wakes this.
+        // Before looking, so that anything that happens after the look wakes this.
         let (core, waker) = (self.core, cx.waker().clone());
         let replaced = lock(core.waiters()).put(&mut self.key, (), waker);
         drop(replaced);
@@ -60,10 +61,10 @@ impl<A> Drop for Ending<'_, A> {
     }
 }
 
-/// The watch's own waker.
-struct Look(Weak<Core>);
+/// The waker of the watch itself.
+struct WatchWaker(Weak<Core>);
 
-impl Wake for Look {
+impl Wake for WatchWaker {
     fn wake(self: Arc<Self>) {
         if let Some(core) = self.0.upgrade() {
             core.look();
@@ -72,11 +73,11 @@ impl Wake for Look {
 }
 
 impl Core {
-    /// Waits until there is a reason.
+    /// Waits until the connection has a reason for its end.
     pub(super) async fn closed(self: &Arc<Self>) -> CloseReason {
         self.begin_watching();
         let reason = |core: &Self| {
-            // A closing selector ends both directions by and by, which is its own doing.
+            // A closing selector ends both directions in the course of time; that is the selector's doing.
             if core.selector().is_closing() && core.first_cause().is_none() {
                 return Some(CloseReason::Local);
             }
@@ -85,15 +86,16 @@ impl Core {
         Ending { core: self, key: None, answer: reason }.await
     }
 
-    /// Waits until the peer's end mark is there.
+    /// Waits until the peer's end mark has arrived.
     pub(super) async fn peer_finished(self: &Arc<Self>) -> Result<()> {
         self.begin_watching();
         Ending { core: self, key: None, answer: Self::has_peer_finished }.await
     }
 
-    /// Learns what can be learned about the end without a reader. Never under a lock.
+    /// Collects what can be known about the end without a reader. Never called under a lock.
     pub(super) fn look_for_end(&self) {
-        // An error of the link that no reader has met is believed once what had arrived is read.
+        // An error of the link that no reader has met is reported once the bytes that arrived before are
+        // read.
         self.tell_writer();
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
@@ -101,10 +103,11 @@ impl Core {
         }
     }
 
-    /// How the peer has ended, where that is known. Over TLS that is what the session says; while the
-    /// connection is being closed, nothing that comes is read to its end, and the link's end counts.
+    /// The way in which the peer has ended, if that is known. Over TLS the session decides. While the connection is
+    /// being closed, input is not read to its end, so the end of the link counts.
     pub(super) fn peer_end(&self) -> Option<Result<()>> {
-        let link_has_ended = self.has_peer_ended() || self.watch().has_peer_finished();
+        let link_has_ended =
+            self.life().state().has_peer_ended() || self.watch().has_peer_finished();
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
             match session.peer_end() {
@@ -119,7 +122,7 @@ impl Core {
         if let Some(cause) = self.first_cause() {
             return Some(Err(cause.clone()));
         }
-        // Before the end that a closing selector may have brought about, where it has both sides.
+        // Before the end that a closing selector may have caused, if both sides belong to it.
         if let Err(closing) = self.selector().check_open("wait for the peer's end") {
             return Some(Err(closing));
         }
@@ -137,18 +140,18 @@ impl Core {
     }
 
     fn begin_watching(self: &Arc<Self>) {
-        let make = || Waker::from(Arc::new(Look(Arc::downgrade(self))));
+        let make = || Waker::from(Arc::new(WatchWaker(Arc::downgrade(self))));
         if self.watch().waker.get().is_none() {
             self.watch().waker.get_or_init(make);
         }
         self.look();
     }
 
-    /// Takes note of what the link tells, tells everybody else, and has it tell more.
+    /// Records what the link reports, wakes all waits, and asks the link to report more.
     fn look(self: &Arc<Self>) {
         let Some(waker) = self.watch().waker.get() else { return };
         let mut cx = Context::from_waker(waker);
-        let mut after = Afterwards::new();
+        let mut after = WakeList::new();
         loop {
             let known = *lock(&self.watch().known);
             let Poll::Ready(now) = self.link().poll_hangup(&mut cx, known) else { break };
@@ -156,7 +159,7 @@ impl Core {
             if now.error && !known.error {
                 self.ask("wait", &mut after);
             }
-            // Somebody else may have taken it, and be about to say so.
+            // Another call may have received the error, and be about to note it.
             self.link().let_calls_end();
             *lock(&self.watch().known) = now;
         }

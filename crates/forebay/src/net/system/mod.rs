@@ -28,8 +28,7 @@ fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     Socket::new(domain, Type::STREAM.nonblocking(), protocol)
 }
 
-/// Makes a stream socket; Apple's systems set the flags right after, and how not to be killed by
-/// `SIGPIPE` as well.
+/// Makes a stream socket. Apple's systems need the flags set afterwards, and an option against `SIGPIPE`.
 #[cfg(target_vendor = "apple")]
 fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::STREAM, protocol)?;
@@ -38,19 +37,19 @@ fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Makes a descriptor. Where the process has none left, a connection that would not be missed gives
-/// its own, and it is tried once more.
+/// Makes a descriptor. If the process has none left, ends one connection that may be ended (see `end_one`)
+/// and tries again, once.
 pub(super) fn or_after_ending_one<T>(
     selector: &Shared,
     mut open: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
     match open() {
-        Err(error) if is_out_of_descriptors(&error) && selector.end_one() => open(),
+        Err(error) if is_out_of_descriptors(&error) && selector.sockets().end_one() => open(),
         opened => opened,
     }
 }
 
-/// `EMFILE` or `ENFILE`.
+/// True for `EMFILE` and `ENFILE`.
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let raw = error.raw_os_error();
     [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
@@ -58,20 +57,20 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
         .any(|errno| raw == Some(errno.raw_os_error()))
 }
 
-/// Sending to a peer that is gone is an error, never a signal (`send(2)`).
+/// Sending to a peer that is gone must be an error, never a signal (`send(2)`).
 #[cfg(not(target_vendor = "apple"))]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 
-/// Apple's systems have an option of the socket for that.
+/// Apple's systems have a socket option instead.
 #[cfg(target_vendor = "apple")]
 pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
-/// For what is followed by the end mark at once: both leave in one segment (`send(2)`, since Linux
+/// The flags for bytes that the end mark follows at once: both leave in one segment (`send(2)`, since Linux
 /// 2.4.4).
 #[cfg(target_os = "linux")]
 pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS.union(SendFlags::MORE);
 
-/// Elsewhere the end mark is a segment of its own.
+/// On other systems the end mark is a segment of its own.
 #[cfg(not(target_os = "linux"))]
 pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS;
 
@@ -84,7 +83,7 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<So
     Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
 }
 
-/// Accepts a connection; Apple's systems have no `accept4`.
+/// Accepts a connection. Apple's systems have no `accept4`.
 #[cfg(target_vendor = "apple")]
 pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let (socket, peer) = SockRef::from(&listener).accept()?;
@@ -93,75 +92,76 @@ pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<So
     Ok((socket.into(), peer.as_socket()))
 }
 
-/// True when nobody waits to be accepted. Asking costs a tenth of an attempt that finds nobody, for
-/// which the kernel makes a socket and throws it away. False where the system does not tell.
+/// True if no connection waits to be accepted. This costs a tenth of an `accept` that finds none, for which
+/// the kernel makes a socket and discards it. False where the system does not tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn is_backlog_empty(listener: BorrowedFd<'_>) -> bool {
-    // A system that fills in no limit does not count those who wait, either.
+    // A kernel that reports no limit does not count the waiting connections either.
     tcp_info::read(listener).is_some_and(|info| info.sacked > 0 && info.unacked == 0)
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn is_backlog_empty(_: BorrowedFd<'_>) -> bool {
     false
 }
 
-/// Bytes (and the end mark) sent and not acknowledged by the peer yet; `None` where the system does
-/// not tell.
+/// The number of bytes (the end mark counts as one) that were sent and that the peer has not acknowledged;
+/// `None` where the system does not tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn unacknowledged(socket: BorrowedFd<'_>) -> Option<u32> {
     let info = tcp_info::read(socket)?;
     Some(info.unacked + info.notsent_bytes)
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn unacknowledged(_: BorrowedFd<'_>) -> Option<u32> {
     None
 }
 
-/// Bytes that the peer has acknowledged, ever; `None` where the system does not tell.
+/// The number of bytes that the peer has acknowledged so far; `None` where the system does not tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn acknowledged_bytes(socket: BorrowedFd<'_>) -> Option<u64> {
     Some(tcp_info::read(socket)?.bytes_acked())
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn acknowledged_bytes(_: BorrowedFd<'_>) -> Option<u64> {
     None
 }
 
-/// Bytes that wait in the system for the peer to have room; `None` where the system does not tell.
+/// The number of bytes that wait in the system until the peer has room; `None` where the system does not
+/// tell.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn unsent(socket: BorrowedFd<'_>) -> Option<u32> {
     tcp_info::read(socket).map(|info| info.notsent_bytes)
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn unsent(_: BorrowedFd<'_>) -> Option<u32> {
     None
 }
 
-/// How many bytes the peer has acknowledged, and one or two that are none but always the same, and
-/// whether there are some that it has not; `None` where the system does not tell.
+/// The number of bytes that the peer has acknowledged (with one or two that are not data, but are always the
+/// same), and whether any are unacknowledged; `None` where the system does not tell.
 #[cfg(all(feature = "tls", any(target_os = "linux", target_os = "android")))]
 pub(super) fn acknowledged(socket: BorrowedFd<'_>) -> Option<(u64, bool)> {
     let info = tcp_info::read(socket)?;
     Some((info.bytes_acked(), info.unacked > 0 || info.notsent_bytes > 0))
 }
 
-/// Not known on this system.
+/// Unknown on this system.
 #[cfg(all(feature = "tls", not(any(target_os = "linux", target_os = "android"))))]
 pub(super) fn acknowledged(_: BorrowedFd<'_>) -> Option<(u64, bool)> {
     None
 }
 
-/// Makes the coming close a reset: what is queued is dropped and the peer told so at once
-/// (RFC 9293, section 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
+/// Makes the next close a reset: queued bytes are dropped and the peer is told at once (RFC 9293, section
+/// 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {
-    // A socket that the peer has reset already refuses options, and needs no reset.
+    // A socket that the peer has already reset refuses options, and needs no reset.
     SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO)).ok();
 }

@@ -1,4 +1,4 @@
-//! `TCP_INFO`, as a prefix that every kernel since Linux 4.6 has (`tcp(7)`, `linux/tcp.h`).
+//! `TCP_INFO`, read as a prefix that every kernel since Linux 4.6 has (`tcp(7)`, `linux/tcp.h`).
 
 use std::os::fd::BorrowedFd;
 
@@ -6,31 +6,31 @@ use nix::libc;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::GetStruct;
 
-/// The first 148 bytes of the kernel's `struct tcp_info`, of which four fields are of use here.
+/// The first 148 bytes of the kernel's `struct tcp_info`, of which four fields are used here.
 ///
-/// Not `libc::tcp_info`: `nix` panics when the kernel's struct is shorter than the type, and the
-/// type of `libc` grows with the newest kernel.
+/// Not `libc::tcp_info`: `nix` panics when the kernel's struct is shorter than the type, and the type of
+/// `libc` grows with the newest kernel.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub(super) struct TcpInfo {
     _before_unacked: [u32; 6],
-    /// Segments sent and not acknowledged; the end mark counts as one. Of a listener: connections
-    /// that wait to be accepted.
+    /// Segments that were sent and not acknowledged; the end mark counts as one. For a listener: the
+    /// connections that wait to be accepted.
     pub(super) unacked: u32,
-    /// Of a listener: how many may wait.
+    /// For a listener: how many connections may wait.
     pub(super) sacked: u32,
     _before_acked: [u32; 22],
-    /// Bytes that the other side has acknowledged since the beginning, and what counts like a byte: the
-    /// end mark, and on the side that connected the beginning. In halves, because a field of 64 bits
-    /// would have this type end where not every kernel's does.
+    /// Bytes that the peer has acknowledged since the beginning, plus one for the end mark and, on the side
+    /// that connected, one for the SYN. In two halves, because a field of 64 bits would extend this type
+    /// beyond the struct of some kernels.
     bytes_acked: [u32; 2],
     _before_notsent: [u32; 4],
-    /// Bytes not sent at all.
+    /// Bytes that were not sent yet.
     pub(super) notsent_bytes: u32,
 }
 
 impl TcpInfo {
-    /// Bytes that the other side has acknowledged, and perhaps one or two that are none.
+    /// The number of bytes that the peer has acknowledged, with one or two that are not data.
     pub(super) fn bytes_acked(&self) -> u64 {
         let [first, second] = self.bytes_acked.map(u64::from);
         if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
@@ -43,7 +43,7 @@ struct Info;
 
 nix::getsockopt_impl!(Info, libc::IPPROTO_TCP, libc::TCP_INFO, TcpInfo, GetStruct<TcpInfo>);
 
-/// What the kernel says; `None` for anything that is not TCP.
+/// Reads the information; `None` for a socket that is not TCP.
 pub(super) fn read(socket: BorrowedFd<'_>) -> Option<TcpInfo> {
     getsockopt(&socket, Info).ok()
 }
@@ -81,7 +81,7 @@ mod tests {
         assert!(is_backlog_empty(listener.as_fd()));
     }
 
-    /// Also on a connection that is reset: what it says then is how far the peer has come.
+    /// Also on a connection that was reset: there it tells how far the peer had come.
     #[test]
     fn bytes_that_the_peer_has_acknowledged_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,7 +97,7 @@ mod tests {
             let now = read(from.as_fd()).unwrap();
             assert_eq!(now.bytes_acked() - before.bytes_acked(), 1000);
         }
-        // The server leaves a byte unread, so it resets.
+        // The server leaves a byte unread, so its close is a reset.
         let before = read(client.as_fd()).unwrap();
         drop(server);
         (&client).write_all(b"to nobody").unwrap_err();
@@ -113,7 +113,7 @@ mod tests {
         let before = read(client.as_fd()).unwrap();
         assert_eq!((before.unacked, before.notsent_bytes), (0, 0));
         client.write_all(b"twelve bytes").unwrap();
-        // The end mark of the handshake counts as a byte on some kernels.
+        // The SYN of the handshake counts as a byte on some kernels.
         while read(client.as_fd()).unwrap().bytes_acked() < before.bytes_acked() + 12 {}
 
         client.set_nonblocking(true).unwrap();

@@ -1,4 +1,4 @@
-//! One blocking call as a future.
+//! A blocking call as a future.
 
 use std::mem;
 use std::pin::Pin;
@@ -11,23 +11,23 @@ use super::{BlockingPool, Job};
 use crate::lock::lock;
 use crate::task::contain::caught;
 
-/// Runs `f` on a thread of the pool; the future gives its value.
+/// Runs `f` on a thread of the pool; the future returns its value.
 ///
-/// The job is queued by this call, not by the first poll. `operation` is the user's call that it
-/// belongs to, for the errors.
+/// The job is queued by this call, not by the first poll. `operation` is the user's call that it belongs
+/// to, for errors.
 ///
 /// # Errors
 ///
-/// Given by the future:
+/// Returned by the future:
 ///
 /// - [`ErrorKind::Panicked`]: `f` panicked.
 /// - [`ErrorKind::Closed`]: the pool was closed before `f` could run.
-/// - [`ErrorKind::Exhausted`]: the pool has no place for it, or no thread could be started.
+/// - [`ErrorKind::Exhausted`]: the pool has no room for it, or no thread could be started.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future abandons the value. A call that has begun runs to its end, one that still
-/// waits for a thread is skipped.
+/// Dropping the future abandons the value. A call that has begun runs to its end; a call that still waits
+/// for a thread is skipped.
 pub(crate) fn run<T, F>(
     pool: &BlockingPool,
     operation: &'static str,
@@ -37,90 +37,90 @@ where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
 {
-    let outcome = Arc::new(Outcome(Mutex::new(Progress::Pending(None))));
+    let outcome = Arc::new(Outcome(Mutex::new(CallProgress::Pending(None))));
     let job =
         Box::new(Calling { outcome: Arc::clone(&outcome), operation, f: Some(f), result: None });
     let refused = pool.0.enqueue(operation, job).err().map(|(error, job)| {
-        drop(outcome.replace(Progress::Done(Err(error))));
+        drop(outcome.replace(CallProgress::Done(Err(error))));
         job
     });
-    Call { outcome, _refused: refused }
+    BlockingCall { outcome, _refused: refused }
 }
 
-/// Where a job leaves its value and the caller picks it up.
-struct Outcome<T>(Mutex<Progress<T>>);
+/// The place where a job leaves its value for the caller.
+struct Outcome<T>(Mutex<CallProgress<T>>);
 
-enum Progress<T> {
-    /// Not done yet; holds the caller's waker once it has polled.
+enum CallProgress<T> {
+    /// Not done yet; contains the caller's waker once it has polled.
     Pending(Option<Waker>),
     Done(Result<T>),
-    /// The value was picked up, or nobody ever will.
+    /// The value was taken, or the caller is gone.
     Over,
 }
 
 impl<T> Outcome<T> {
-    /// What was there is for the caller to drop, outside the lock.
-    fn replace(&self, next: Progress<T>) -> Progress<T> {
+    /// Replaces the progress. The caller drops what is returned, outside the lock.
+    fn replace(&self, next: CallProgress<T>) -> CallProgress<T> {
         mem::replace(&mut *lock(&self.0), next)
     }
 
-    /// Leaves the result and wakes the caller. The first result stays; without a caller it is
-    /// dropped here.
+    /// Stores the result and wakes the caller. Only the first result is stored. If the caller is gone, the
+    /// result is dropped here.
     fn settle(&self, result: Result<T>) {
         let mut progress = lock(&self.0);
-        if !matches!(*progress, Progress::Pending(_)) {
+        if !matches!(*progress, CallProgress::Pending(_)) {
             drop(progress);
             drop(result);
             return;
         }
-        let before = mem::replace(&mut *progress, Progress::Done(result));
+        let before = mem::replace(&mut *progress, CallProgress::Done(result));
         drop(progress);
-        if let Progress::Pending(Some(waker)) = before {
+        if let CallProgress::Pending(Some(waker)) = before {
             waker.wake();
         }
     }
 
     fn is_over(&self) -> bool {
-        matches!(*lock(&self.0), Progress::Over)
+        matches!(*lock(&self.0), CallProgress::Over)
     }
 }
 
 /// The caller's side.
-struct Call<T> {
+struct BlockingCall<T> {
     outcome: Arc<Outcome<T>>,
-    /// A job that the pool did not take. It owns what is the user's, and the call may be made under
-    /// a lock: so it is dropped with the future.
+    /// A job that the pool refused. It owns the user's values, and the call may be made under a lock, so it
+    /// is dropped together with the future.
     _refused: Option<Box<dyn Job>>,
 }
 
-impl<T> Future for Call<T> {
+impl<T> Future for BlockingCall<T> {
     type Output = Result<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let waker = cx.waker().clone();
         let mut progress = lock(&self.outcome.0);
-        if let Progress::Pending(kept) = &mut *progress {
+        if let CallProgress::Pending(kept) = &mut *progress {
             let old = kept.replace(waker);
             drop(progress);
             drop(old);
             return Poll::Pending;
         }
-        let before = mem::replace(&mut *progress, Progress::Over);
+        let before = mem::replace(&mut *progress, CallProgress::Over);
         drop(progress);
         match before {
-            Progress::Done(result) => Poll::Ready(result),
-            Progress::Pending(_) | Progress::Over => panic!("polled after it was ready"),
+            CallProgress::Done(result) => Poll::Ready(result),
+            CallProgress::Pending(_) | CallProgress::Over => panic!("polled after it was ready"),
         }
     }
 }
 
-impl<T> Drop for Call<T> {
+impl<T> Drop for BlockingCall<T> {
     fn drop(&mut self) {
-        drop(self.outcome.replace(Progress::Over));
+        drop(self.outcome.replace(CallProgress::Over));
     }
 }
 
-/// The job's side. One that is dropped without having run reports that the pool was closed.
+/// The job's side. If it is dropped without having run, it reports that the pool was closed.
 struct Calling<T, F> {
     outcome: Arc<Outcome<T>>,
     operation: &'static str,

@@ -9,7 +9,7 @@ use super::*;
 
 const TEST: &str = "test";
 
-/// A job that nobody waits for.
+/// A job without a caller that waits.
 struct Alone<F>(Option<F>);
 
 impl<F: FnOnce() + Send> Job for Alone<F> {
@@ -23,12 +23,12 @@ impl<F: FnOnce() + Send> Job for Alone<F> {
 }
 
 impl BlockingPool {
-    /// A pool for calls that may wait for each other.
+    /// Makes a pool for calls that may wait for each other.
     fn new(threads_max: usize) -> Self {
         Self::with(threads_max, OWN_WAITING_MAX, IDLE_LIMIT, start_detached)
     }
 
-    /// Queues a job that nobody waits for.
+    /// Queues a job without a caller that waits.
     fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
         self.0.enqueue(TEST, Box::new(Alone(Some(job)))).map_err(|(error, _)| error)
     }
@@ -58,7 +58,7 @@ impl Gate {
         let (open, opened) = mpsc::channel::<()>();
         let job = move || {
             enter.send(()).expect("the test waits for it");
-            // An error is the test that ended: the gate is open then too.
+            // An error means that the test has ended: the gate is open then, too.
             opened.recv().unwrap_or_default();
         };
         pool.submit(job).expect("there is room");
@@ -169,7 +169,7 @@ fn a_call_that_may_never_end_has_a_thread_or_is_refused() {
     assert_eq!(refused.kind(), ErrorKind::Exhausted);
     assert_eq!(
         refused.to_string(),
-        "test: the system has none left: 2 calls that may block forever are under way already \
+        "test: a resource is exhausted: 2 calls that may block forever are under way already \
          (SelectorBuilder::blocking_max sets this)"
     );
     assert_eq!(pool.stats(), BlockingStats { threads: 2, waiting: 0 });
@@ -251,7 +251,7 @@ fn a_job_is_refused_when_no_thread_runs_and_none_can_be_started() {
 #[test]
 fn a_job_waits_for_a_running_thread_when_no_other_can_be_started() {
     let pool = BlockingPool::with(2, OWN_WAITING_MAX, IDLE_LIMIT, start_none);
-    // One thread that started before the system ran out.
+    // One thread that started before the system ran out of threads.
     *lock(&pool.0.state) = State { threads: 1, busy: 1, ..State::default() };
     pool.submit(|| ()).expect("the running thread will come to it");
     assert_eq!(pool.stats(), BlockingStats { threads: 1, waiting: 1 });

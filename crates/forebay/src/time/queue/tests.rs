@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A waker that can be told from the others.
+/// A waker that can be distinguished from the others.
 struct Numbered;
 
 impl Wake for Numbered {
@@ -30,7 +30,7 @@ impl Wakers {
     }
 }
 
-/// What the queue promises, said as plainly as possible: a list sorted at each question.
+/// The queue's promises, implemented as plainly as possible: a list that is sorted for each question.
 #[derive(Default)]
 struct Oracle {
     waiting: Vec<(u64, usize, usize)>,

@@ -56,7 +56,7 @@ fn example(name: &str) -> PathBuf {
     path.pop();
     path.pop();
     let path = path.join("examples").join(name);
-    assert!(path.exists(), "cargo test builds the examples; {} is missing", path.display());
+    assert!(path.exists(), "`cargo build --examples` makes {}, which is missing", path.display());
     path
 }
 

@@ -1,0 +1,226 @@
+//! Accepting items, as long as there is room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::phase::OutboxPhase;
+use super::state::{Due, State};
+use super::whole::{Partial, Piece};
+use super::{Outbox, stage};
+use crate::Result;
+use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
+use crate::item::Item;
+use crate::lock::lock;
+use crate::queue::SendQueue;
+use crate::seam::WakeList;
+use crate::sync::MutexGuard;
+use crate::sync::atomic::Ordering::Relaxed;
+
+/// A reason why an item is not accepted.
+#[derive(Clone, Copy)]
+enum Hindrance {
+    /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
+    ForNow,
+    /// Nothing is accepted any more.
+    ForGood,
+}
+
+impl Outbox {
+    /// Returns `true` if an item may be composed: the outbox is open and below its mark, as far as this can
+    /// be known without the lock.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        // Relaxed: a hint. Accepting decides under the lock.
+        self.has_room.load(Relaxed)
+    }
+
+    /// Accepts one whole item if the queue is below its mark. `false`: wait for [`Until::Room`] first.
+    #[inline]
+    pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        // Without the lock: the stage was begun under it, and an end mark that another thread asks for
+        // meanwhile waits for the stage.
+        if flush && self.has_room() && stage::push(self, item) {
+            return Ok(true);
+        }
+        stage::settle();
+        let mut state = lock(&self.state);
+        if let Some(hindrance) = self.hindrance(&state, true) {
+            drop(state);
+            return self.answer(hindrance);
+        }
+        item.put(&mut state.queue);
+        self.flush_later(state, flush);
+        Ok(true)
+    }
+
+    /// Accepts one item for which room was waited for already. `false` only while bytes of this outbox are
+    /// on another thread's stage: wait for [`Until::Room`] again.
+    #[inline]
+    pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        if flush && self.has_room() && stage::push(self, item) {
+            return Ok(true);
+        }
+        stage::settle();
+        let mut state = lock(&self.state);
+        if let Some(hindrance) = self.hindrance(&state, false) {
+            drop(state);
+            return self.answer(hindrance);
+        }
+        item.put(&mut state.queue);
+        self.flush_later(state, flush);
+        Ok(true)
+    }
+
+    /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value
+    /// that was copied is dropped outside the lock.
+    pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
+        let mut after = WakeList::new();
+        let accepted =
+            self.accept_moved(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
+        after.run();
+        accepted
+    }
+
+    /// Accepts a block with the bytes that arrived in it as [`accept`](Self::accept) does, taking it.
+    pub(crate) fn accept_block(
+        self: &Arc<Self>,
+        flush: bool,
+        part: &mut Option<BlockPart>,
+    ) -> Result<bool> {
+        self.accept_moved(flush, |queue| {
+            if let Some(part) = part.take() {
+                queue.push_block(part);
+            }
+        })
+    }
+
+    fn accept_moved(
+        self: &Arc<Self>,
+        flush: bool,
+        put: impl FnOnce(&mut SendQueue),
+    ) -> Result<bool> {
+        stage::settle();
+        let mut state = lock(&self.state);
+        if let Some(hindrance) = self.hindrance(&state, false) {
+            drop(state);
+            return self.answer(hindrance);
+        }
+        put(&mut state.queue);
+        self.flush_later(state, flush);
+        Ok(true)
+    }
+
+    /// Returns the reason why an item cannot be accepted now, if there is one.
+    #[inline]
+    fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
+        if state.phase != OutboxPhase::Open || state.whole.is_partial() {
+            return Some(Hindrance::ForGood);
+        }
+        self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
+    }
+
+    /// Returns `true` if something has to be waited for before an item is accepted.
+    #[inline]
+    fn is_in_the_way(&self, state: &State, needs_room: bool) -> bool {
+        let full = needs_room && (state.pauses || state.queue.len() >= self.high_water);
+        full || state.staged || self.aborting.load(Relaxed)
+    }
+
+    fn answer(&self, hindrance: Hindrance) -> Result<bool> {
+        match hindrance {
+            Hindrance::ForNow => Ok(false),
+            Hindrance::ForGood => Err(self.refusal()),
+        }
+    }
+
+    /// Schedules one flush per turn, however many items the turn brings, and starts a stage for a burst.
+    #[inline]
+    fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
+        self.note_room(&state);
+        let due = flush && state.due == Due::Never && !state.queue.is_empty();
+        if due {
+            state.due = Due::Turn;
+        }
+        // The stage is settled at the end of the task's poll at the latest, which is before the flush that
+        // is due already.
+        let burst = flush
+            && stage::note_item(self)
+            && !due
+            && state.due != Due::Never
+            // Everything that fits a stage must stay below the mark.
+            && state.queue.len() < self.high_water.saturating_sub(stage::BYTES_MAX);
+        state.staged = burst;
+        // More than the small block that a queue begins with.
+        let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
+        if hurry {
+            state.due = Due::Poll;
+        }
+        drop(state);
+        // Unlocked by now: without turns, `schedule` advances at once, which locks.
+        if burst {
+            stage::begin(self);
+        }
+        if due {
+            self.schedule();
+        }
+        if hurry {
+            self.turns.hurry(self);
+        }
+    }
+
+    /// Appends the staged bytes to the queue. They have been accepted before, so a finishing outbox takes
+    /// them too.
+    pub(super) fn settle(self: &Arc<Self>, bytes: &[u8]) {
+        let mut after = WakeList::new();
+        let mut state = lock(&self.state);
+        state.staged = false;
+        // After an abort nothing is sent any more: these bytes are dropped, as the queue was.
+        if !state.phase.is_settled() {
+            state.queue.push_slice(bytes);
+        }
+        self.release_waiters(&mut state, &mut after);
+        // The end mark has waited for these bytes.
+        let finishing = state.phase == OutboxPhase::Finishing;
+        self.note_room(&state);
+        let due = state.due == Due::Never && !state.queue.is_empty();
+        if due {
+            state.due = Due::Turn;
+        }
+        drop(state);
+        after.run();
+        if finishing {
+            self.advance();
+        } else if due {
+            self.schedule();
+        }
+    }
+
+    /// Accepts one piece of a slice above the item limit, if the queue is below its mark. `false`: wait for
+    /// [`Until::Room`](super::Until::Room) first.
+    pub(crate) fn try_accept_piece(
+        self: &Arc<Self>,
+        flush: bool,
+        piece: Piece<'_>,
+    ) -> Result<bool> {
+        // Pieces are never staged: that more of them follow must be recorded together with the piece.
+        stage::settle();
+        let mut state = lock(&self.state);
+        let expected = (piece.before > 0).then_some((piece.before, piece.of));
+        let partial = state.whole.partial.map(|partial| (partial.accepted, partial.of));
+        // Pieces must follow each other without a gap; a first piece finds no other slice under way.
+        if partial != expected || state.phase != OutboxPhase::Open {
+            drop(state);
+            return self.answer(Hindrance::ForGood);
+        }
+        if self.is_in_the_way(&state, true) {
+            return Ok(false);
+        }
+        state.queue.push_slice(piece.bytes);
+        let accepted = piece.before + piece.bytes.len();
+        let is_last = accepted >= piece.of;
+        state.whole.partial = (!is_last).then_some(Partial { accepted, of: piece.of });
+        self.flush_later(state, flush);
+        Ok(true)
+    }
+}

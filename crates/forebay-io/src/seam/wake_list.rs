@@ -1,0 +1,53 @@
+//! The actions that must wait until a lock is released.
+
+use std::task::Waker;
+
+use bytes::Bytes;
+
+/// Wakers to wake and values to drop once no lock is held.
+///
+/// Waking runs the code of another runtime, and dropping a [`Bytes`] may run its owner's code. Either could
+/// call back and take the lock that is held. Code that runs under a lock therefore collects both here, and
+/// the caller that took the lock calls [`run`](Self::run) after releasing it.
+#[derive(Debug, Default)]
+#[must_use = "wakers in here are lost wake-ups until `run` is called"]
+pub struct WakeList {
+    // Nearly always there is at most one task to wake; that takes no allocation.
+    waker: Option<Waker>,
+    /// Used from the second waker on.
+    more_wakers: Vec<Waker>,
+    /// Values to drop.
+    spent: Vec<Bytes>,
+}
+
+impl WakeList {
+    /// Makes an empty list; allocates nothing.
+    pub const fn new() -> Self {
+        Self { waker: None, more_wakers: Vec::new(), spent: Vec::new() }
+    }
+
+    /// Adds a waker to wake.
+    pub fn wake(&mut self, waker: Waker) {
+        match &self.waker {
+            None => self.waker = Some(waker),
+            Some(_) => self.more_wakers.push(waker),
+        }
+    }
+
+    /// Adds a value to drop.
+    pub fn drop_later(&mut self, bytes: Bytes) {
+        self.spent.push(bytes);
+    }
+
+    /// Wakes the wakers and drops the values. No lock may be held.
+    pub fn run(self) {
+        if let Some(waker) = self.waker {
+            waker.wake();
+            for waker in self.more_wakers {
+                waker.wake();
+            }
+        }
+        // Dropped last: an owner's `drop` may panic, and no task may lose its wake-up for that.
+        drop(self.spent);
+    }
+}

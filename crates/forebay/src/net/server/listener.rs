@@ -1,0 +1,219 @@
+//! A listener: the state that all handles of a listening socket share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use forebay_io::seam::WakeList;
+use forebay_io::{Error, ErrorKind, Result};
+use rustix::io::Errno;
+use socket2::SockRef;
+
+use super::pace::Pace;
+use crate::host::{Direction, Hangup, Progress};
+use crate::net::SocketAddress;
+use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::options::{ConnectionOptions, StreamOptions};
+use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
+use crate::net::system;
+use crate::net::unix::OwnPath;
+use crate::net::wait_list::WaitList;
+use crate::selector::Shared;
+use crate::time::WakeUp;
+
+pub(super) struct Listener {
+    /// The path in the file system that belongs to this socket. The first field, to be dropped before the
+    /// socket.
+    path: Option<OwnPath>,
+    io: Descriptor,
+    local: SocketAddress,
+    accepted: Accepted,
+    connection: Arc<ConnectionOptions>,
+    /// Tells whether accepted sockets inherit the options; determined with the first one.
+    inherited: AtomicU8,
+    closed: AtomicBool,
+    /// The calls that wait: all of them are woken, and compete for the connection.
+    pub(super) waits: Arc<WaitList>,
+    /// Wakes all of them; the only waker that the descriptor has.
+    waker: Waker,
+    pub(super) pace: Pace,
+}
+
+/// The kind of the sockets that a listener accepts.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::net) enum Accepted {
+    Tcp(StreamOptions),
+    Unix,
+}
+
+const NOT_ASKED: u8 = 0;
+const INHERITED: u8 = 1;
+const NOT_INHERITED: u8 = 2;
+
+/// A listener closes with its selector: from then on connections are refused, and do not have to wait until
+/// a handle is dropped.
+impl WakeUp for Listener {
+    fn wake_up(&self) {
+        if self.io.selector().is_closing() {
+            self.close();
+        }
+    }
+}
+
+impl Listener {
+    pub(super) fn new(
+        io: Descriptor,
+        local: SocketAddress,
+        accepted: Accepted,
+        connection: Arc<ConnectionOptions>,
+        path: Option<OwnPath>,
+    ) -> Arc<Self> {
+        let selector = Arc::clone(io.selector());
+        let waits = Arc::<WaitList>::default();
+        let listener = Arc::new(Self {
+            io,
+            local,
+            accepted,
+            connection,
+            inherited: AtomicU8::new(NOT_ASKED),
+            path,
+            closed: AtomicBool::new(false),
+            waker: Waker::from(Arc::clone(&waits)),
+            waits,
+            pace: Pace::default(),
+        });
+        let closes = Arc::clone(&listener) as Arc<dyn WakeUp>;
+        selector.closing().on_change(Arc::downgrade(&closes));
+        // A close of the selector that came before the registration has not woken it.
+        closes.wake_up();
+        listener
+    }
+
+    pub(super) fn local(&self) -> &SocketAddress {
+        &self.local
+    }
+
+    pub(super) fn selector(&self) -> &Arc<Shared> {
+        self.io.selector()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        if let Some(path) = &self.path {
+            path.remove();
+        }
+        let mut after = WakeList::new();
+        self.io.release(|_| {}, &mut after);
+        self.waits.release(&mut after);
+        after.run();
+    }
+
+    /// Makes one attempt; stores the waker of all waits if there is no connection.
+    pub(super) fn poll_accept(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        let attempt = self.poll_attempt();
+        if attempt.is_ready() || !self.is_shut_down() {
+            return attempt;
+        }
+        // A connection that arrived between the attempt and the shutdown is still there, and none arrives
+        // later.
+        match self.poll_attempt() {
+            Poll::Pending => Poll::Ready(Err(Errno::INVAL.into())),
+            accepted @ Poll::Ready(_) => accepted,
+        }
+    }
+
+    /// True if another handle of the listener has shut it down (`shutdown(2)`). On TCP `accept` reports
+    /// that itself. On a Unix socket it returns `EAGAIN` forever, and only this event tells.
+    fn is_shut_down(&self) -> bool {
+        let mut cx = Context::from_waker(&self.waker);
+        let told = matches!(self.accepted, Accepted::Unix)
+            .then(|| self.io.poll_hangup(&mut cx, Hangup::default()));
+        matches!(told, Some(Poll::Ready(hangup)) if hangup.read_closed)
+    }
+
+    fn poll_attempt(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        let mut accepted = None;
+        let mut cx = Context::from_waker(&self.waker);
+        let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
+            accepted = Some(system::accept(fd)?);
+            let is_tcp = matches!(self.accepted, Accepted::Tcp(_));
+            Ok(Progress { count: 0, drained: is_tcp && system::is_backlog_empty(fd) })
+        });
+        progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
+    }
+
+    pub(super) fn connection(
+        &self,
+        fd: OwnedFd,
+        peer: Option<SocketAddr>,
+        pending_tls: PendingTls,
+    ) -> Result<Socket> {
+        let socket = SockRef::from(&fd);
+        let protocol = match self.accepted {
+            Accepted::Tcp(options) => {
+                self.give(options, &socket)?;
+                Protocol::Tcp
+            }
+            Accepted::Unix => Protocol::Unix,
+        };
+        let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
+        let parts = CoreParts {
+            remote,
+            local: self.local.clone(),
+            options: Arc::clone(&self.connection),
+            host_name: None,
+        };
+        let selector = self.io.selector();
+        selector.sockets().counters.accepted.add(1);
+        let io = Descriptor::new(fd, Arc::clone(selector));
+        Ok(Socket::over(io, protocol, parts, pending_tls))
+    }
+
+    /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
+    fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
+        let inherited = match self.inherited.load(Ordering::Relaxed) {
+            NOT_ASKED => {
+                let inherited = options.hold_on(socket);
+                let answer = if inherited { INHERITED } else { NOT_INHERITED };
+                self.inherited.store(answer, Ordering::Relaxed);
+                inherited
+            }
+            answer => answer == INHERITED,
+        };
+        if inherited { Ok(()) } else { options.apply(socket) }
+    }
+
+    /// Begins a pause, or lets the call be tried again at once.
+    pub(super) fn ran_out(&self, error: Error) {
+        let selector = self.io.selector();
+        if let Some(pause) = self.pace.pause(selector, &self.waker) {
+            let error = error.with_detail(format!(
+                "trying again in {pause:?}, or when a socket of this selector is closed"
+            ));
+            selector.reporter().report("accepting pauses", &error);
+        }
+    }
+
+    pub(super) fn pause_left(&self) -> Option<Duration> {
+        self.pace.pause_left(self.io.selector())
+    }
+
+    /// The error of a call on a closed listener.
+    pub(super) fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, "accept").with_address(&self.local)
+    }
+}
+
+/// The peer's address, if `accept` did not return it.
+fn peer_of(socket: &SockRef<'_>) -> io::Result<SocketAddress> {
+    let peer = socket.peer_addr()?;
+    SocketAddress::from_system(&peer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}

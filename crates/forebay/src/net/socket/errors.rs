@@ -1,0 +1,105 @@
+//! The errors of a connection's calls. Each is noted while the descriptor is held, and the first one
+//! counts.
+
+use std::io;
+
+use forebay_io::seam::WakeList;
+use forebay_io::{Error, ErrorKind, Result};
+
+use super::core::Core;
+use super::life::State;
+use super::note::Note;
+
+/// The [`Note`] of a call on a connection.
+#[derive(Clone, Copy)]
+pub(super) struct CoreNote<'a> {
+    core: &'a Core,
+    operation: &'static str,
+    /// Decides whether a call may not begin any more.
+    is_refused: fn(State) -> bool,
+}
+
+impl Note for CoreNote<'_> {
+    fn check(&self) -> Result<()> {
+        if (self.is_refused)(self.core.life().state()) {
+            return Err(self.core.refusal(self.operation));
+        }
+        Ok(())
+    }
+
+    fn error(&self, error: io::Error) -> io::Error {
+        self.core.note(self.operation, error).into()
+    }
+
+    fn is_last(&self) -> bool {
+        self.core.life().state().ends_by_release()
+    }
+}
+
+impl Core {
+    /// The note of a call that may always begin.
+    pub(super) fn noting(&self, operation: &'static str) -> CoreNote<'_> {
+        CoreNote { core: self, operation, is_refused: |_| false }
+    }
+
+    /// The note of a reader: once the connection is being closed, only the close receives. A layer on top
+    /// of the connection may read until its handshake is complete.
+    pub(super) fn reading(&self, is_layer: bool) -> CoreNote<'_> {
+        let is_refused =
+            if is_layer { State::refuses_reads_of_layer } else { State::refuses_reads };
+        CoreNote { core: self, operation: "read", is_refused }
+    }
+
+    /// Adds the address to the error, and stores it if it is the connection's first. Called while the
+    /// descriptor is held; see [`Note`].
+    pub(super) fn note(&self, operation: &'static str, error: io::Error) -> Error {
+        let error = Error::from_io(operation, error);
+        if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
+            self.life().lose();
+        }
+        self.cause().record(error.with_address(&self.parts().remote))
+    }
+
+    /// Reports an error of a call to all waits, and returns the error that counts. Errors that come from a
+    /// closing selector or from a close on this side are not errors of the connection.
+    ///
+    /// Like every function here that takes `after`, it may run under the outbox's lock.
+    pub(super) fn record(
+        &self,
+        operation: &'static str,
+        error: io::Error,
+        after: &mut WakeList,
+    ) -> Error {
+        let error = Error::from_io(operation, error);
+        let cause = match self.cause().get() {
+            // If the error was noted before, as the link's errors are, it is the same one.
+            Some(cause) => cause.clone(),
+            None if error.is_closed() => return error,
+            None => self.note(operation, error.into()),
+        };
+        if self.is_lost() {
+            // Otherwise a waiting reader would depend on the kernel to report the error to it as well.
+            self.link().wake(after);
+        }
+        self.wake_waiters(after);
+        cause
+    }
+
+    /// Asks the link for an error that no call has returned yet.
+    pub(super) fn ask(&self, operation: &'static str, after: &mut WakeList) -> Option<Error> {
+        let error = self.link().take_error(self.noting(operation))?;
+        Some(self.record(operation, error, after))
+    }
+
+    /// The first error, including one that a call has received and is about to note.
+    pub(super) fn settled_cause(&self) -> Option<&Error> {
+        self.link().let_calls_end();
+        self.cause().get()
+    }
+
+    /// True if the connection is gone already. There is nothing left to reset, and bytes that arrived
+    /// before can still be received from the descriptor.
+    pub(super) fn is_lost(&self) -> bool {
+        self.life().state().is_lost()
+    }
+}

@@ -1,0 +1,321 @@
+//! Makes Unix sockets.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_io::seam::poll_answer;
+use forebay_io::{Error, ErrorKind, Result};
+use socket2::{SockAddr, Socket as SystemSocket};
+
+use super::path::{self, OwnPath};
+use crate::net::SocketAddress;
+use crate::net::address::{ToUnixAddress, UnixAddress};
+use crate::net::descriptor::Descriptor;
+use crate::net::options::{ConnectionOptions, connection_setters};
+use crate::net::server::{Accepted, ServerSocket};
+use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
+use crate::net::system;
+use crate::selector::{SelectorManager, Shared};
+use crate::task;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 511;
+/// Limits the whole time of connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The first pause while the server's backlog is full.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// Each pause is twice the one before, up to this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a
+/// connected one.
+///
+/// | option | default |
+/// |---|---|
+/// | [`backlog`](Self::backlog) | 511 |
+/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
+/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 10 s, 64 KiB |
+/// | [`idle_timeout`](Self::idle_timeout) | none |
+/// | [`mode`](Self::mode) | 0777 without the process's umask |
+/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
+/// | [`replace_stale`](Self::replace_stale) | off |
+///
+/// # Examples
+///
+/// ```
+/// # let directory = std::env::temp_dir().join(format!("forebay-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory).unwrap();
+/// # let path = directory.join("greeter.sock");
+/// forebay::run(async |selector| {
+///     let server = selector.unix().mode(0o600).replace_stale().bind(&path).await?;
+///     let mut client = selector.unix().connect(&path).await?.connection()?;
+///     let accepted = server.accept().await?;
+///     accepted.open_write_channel()?.write_str("hello\n").await?;
+///     assert_eq!(client.input.read_line().await?.as_deref(), Some("hello"));
+///     forebay::Result::Ok(())
+/// })?;
+/// assert!(!path.exists());
+/// # std::fs::remove_dir(&directory).unwrap();
+/// # forebay::Result::Ok(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `bind` or `connect`"]
+pub struct UnixBuilder {
+    selector: SelectorManager,
+    backlog: u32,
+    connect_timeout: Duration,
+    mode: Option<u32>,
+    replace_stale: bool,
+    connection: ConnectionOptions,
+}
+
+impl SelectorManager {
+    /// Returns a builder of Unix sockets.
+    #[doc(alias = "aSocket")]
+    pub fn unix(&self) -> UnixBuilder {
+        UnixBuilder {
+            selector: self.clone(),
+            backlog: BACKLOG,
+            connect_timeout: CONNECT_TIMEOUT,
+            mode: None,
+            replace_stale: false,
+            connection: ConnectionOptions::default(),
+        }
+    }
+}
+
+impl UnixBuilder {
+    connection_setters!();
+
+    /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Sets how long connecting may wait for a server with a full backlog.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets the permissions of the path, whatever the umask of the process. Connecting needs the permission
+    /// to write (`unix(7)`). At no moment can a process connect that the mode excludes.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Makes [`bind`](Self::bind) replace a path that a dead server has left behind. Only a socket is
+    /// removed that belongs to this user and at which no process listens. Servers that ask for this and
+    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and wait
+    /// while another program holds the lock. A server that does not ask for this is not protected between
+    /// its `bind(2)` and its `listen(2)`: until then its path looks stale.
+    pub fn replace_stale(mut self) -> Self {
+        self.replace_stale = true;
+        self
+    }
+
+    /// Listens at a path or an abstract name. The path is removed when the listener is closed or dropped,
+    /// if it is still the file that was made here.
+    ///
+    /// # Errors
+    ///
+    /// - [`AddressInUse`](ErrorKind::AddressInUse): the path exists.
+    /// - [`NotFound`](ErrorKind::NotFound), [`PermissionDenied`](ErrorKind::PermissionDenied): the
+    ///   directory does not exist, or may not be written to.
+    /// - [`InvalidInput`](ErrorKind::InvalidInput): the path is empty, longer than 107 bytes (103 outside
+    ///   Linux) or holds a NUL, which is checked before any system call; or a mode is given for an abstract
+    ///   name.
+    /// - [`Unsupported`](ErrorKind::Unsupported): an abstract name outside Linux.
+    /// - [`Closed`](ErrorKind::Closed): the selector is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped call leaves neither socket nor path behind.
+    pub async fn bind(self, address: impl ToUnixAddress) -> Result<ServerSocket> {
+        // Without `replace_stale` this call never waits by itself, so a loop over it would starve other
+        // tasks.
+        poll_fn(|cx| poll_answer(cx)).await;
+        let address = address.to_unix_address()?;
+        let selector = Arc::clone(self.selector.shared());
+        selector.check_open("bind")?;
+        let system = address.to_system()?;
+        let failed = {
+            let address = address.clone();
+            move |error: Error| error.with_address(&address)
+        };
+        let listening = Listening {
+            address: address.clone(),
+            system,
+            mode: self.mode,
+            replace_stale: self.replace_stale,
+            backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
+        };
+        let made = if self.replace_stale {
+            listen_alone(&selector, listening).await
+        } else {
+            listening.listen()
+        };
+        let (socket, path) = made.map_err(failed)?;
+        let io = Descriptor::new(socket.into(), selector);
+        let connection = Arc::new(self.connection);
+        Ok(ServerSocket::new(io, address.into(), Accepted::Unix, connection, path))
+    }
+
+    /// Connects to a path or an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// - [`NotFound`](ErrorKind::NotFound): there is no such path; [`Refused`](ErrorKind::Refused): no
+    ///   process listens there.
+    /// - [`PermissionDenied`](ErrorKind::PermissionDenied): the path, or a directory on the way to it, may
+    ///   not be used.
+    /// - [`TimedOut`](ErrorKind::TimedOut): the server's backlog was full for all of
+    ///   [`connect_timeout`](Self::connect_timeout).
+    /// - [`InvalidInput`](ErrorKind::InvalidInput), [`Unsupported`](ErrorKind::Unsupported),
+    ///   [`Closed`](ErrorKind::Closed): as for [`bind`](Self::bind).
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: a dropped call leaves no socket behind.
+    pub async fn connect(self, address: impl ToUnixAddress) -> Result<Socket> {
+        // Unless the backlog is full this call never waits by itself, so a loop over it would starve other
+        // tasks.
+        poll_fn(|cx| poll_answer(cx)).await;
+        let address = address.to_unix_address()?;
+        let selector = self.selector.shared();
+        selector.check_open("connect")?;
+        let system = address.to_system()?;
+        let attempts = attempts(selector, &system);
+        let connected = match self.selector.within(self.connect_timeout, attempts).await {
+            Some(outcome) => outcome,
+            None => Err(Error::new(ErrorKind::TimedOut, "connect").with_detail(format!(
+                "the server's backlog was full for {:?} (connect_timeout sets this)",
+                self.connect_timeout
+            ))),
+        };
+        let socket = connected.map_err(|error| error.with_address(&address))?;
+        let io = Descriptor::new(socket.into(), Arc::clone(selector));
+        let parts = CoreParts {
+            remote: address.into(),
+            local: SocketAddress::Unix(UnixAddress::Unnamed),
+            options: Arc::new(self.connection),
+            host_name: None,
+        };
+        selector.sockets().counters.connected.add(1);
+        Ok(Socket::over(io, Protocol::Unix, parts, PendingTls::default()))
+    }
+}
+
+/// Tries to connect until it succeeds or is refused. A Unix socket does not connect in the background:
+/// while the backlog is full the call fails with `EAGAIN`, and no event tells that there is room
+/// (`connect(2)`).
+async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSocket> {
+    let failed = |error| Error::from_io("connect", error);
+    let socket =
+        system::or_after_ending_one(selector, system::unix_stream_socket).map_err(failed)?;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match socket.connect(address) {
+            Ok(()) => return Ok(socket),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                selector.sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                selector.check_open("connect")?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Listens while no other server of forebay does so in this directory. Another program may hold the lock
+/// for as long as it likes, so the lock is tried repeatedly: to wait for it would occupy a thread that
+/// other calls need.
+async fn listen_alone(
+    selector: &Arc<Shared>,
+    listening: Listening,
+) -> Result<(SystemSocket, Option<OwnPath>)> {
+    let listening = Arc::new(listening);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let listening = Arc::clone(&listening);
+        let attempt = move || listening.listen_if_alone();
+        let attempt = task::run_blocking(selector.own_calls(), "bind", attempt);
+        if let Some(made) = selector.closing().until_begun("bind", attempt).await?? {
+            return Ok(made);
+        }
+        selector.sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        selector.check_open("bind")?;
+    }
+}
+
+/// The address to listen at, and the settings.
+struct Listening {
+    address: UnixAddress,
+    system: SockAddr,
+    mode: Option<u32>,
+    replace_stale: bool,
+    backlog: i32,
+}
+
+impl Listening {
+    /// Listens while the directory is locked by this call; `None` if another one has locked it.
+    fn listen_if_alone(&self) -> Result<Option<(SystemSocket, Option<OwnPath>)>> {
+        let Some(path) = self.address.as_path() else {
+            return self.listen_by_name().map(Some);
+        };
+        match path::lock_directory(path)? {
+            Some(_lock) => self.listen().map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn listen(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
+        let Some(path) = self.address.as_path() else {
+            return self.listen_by_name();
+        };
+        let socket = self.open()?;
+        match socket.bind(&self.system) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.replace_stale => {
+                path::remove_stale(path, &self.system)?;
+                socket.bind(&self.system).map_err(bind_failed)?;
+            }
+            bound => bound.map_err(bind_failed)?,
+        }
+        let own = OwnPath::of(path).map_err(bind_failed)?;
+        if let Some(mode) = self.mode {
+            // No process can connect before `listen`, so the earlier mode admits none.
+            path::set_mode(path, mode)?;
+        }
+        socket.listen(self.backlog).map_err(bind_failed)?;
+        Ok((socket, Some(own)))
+    }
+
+    fn listen_by_name(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
+        if self.mode.is_some() {
+            let detail = "an abstract name has no permissions; check peer_credentials instead";
+            return Err(Error::new(ErrorKind::InvalidInput, "mode").with_detail(detail));
+        }
+        let socket = self.open()?;
+        socket.bind(&self.system).map_err(bind_failed)?;
+        socket.listen(self.backlog).map_err(bind_failed)?;
+        Ok((socket, None))
+    }
+
+    fn open(&self) -> Result<SystemSocket> {
+        let socket = system::unix_stream_socket().map_err(bind_failed)?;
+        if let Some(mode) = self.mode {
+            path::set_mode_before(&socket, mode);
+        }
+        Ok(socket)
+    }
+}
+
+fn bind_failed(error: io::Error) -> Error {
+    Error::from_io("bind", error)
+}

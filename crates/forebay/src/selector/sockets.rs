@@ -1,0 +1,54 @@
+//! The state that all sockets of a selector share.
+
+use super::bounded::Bounded;
+use super::freed::Freed;
+use super::settings::Settings;
+use super::stats::Counters;
+
+/// Shared by all sockets of a selector.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) counters: Counters,
+    pub(crate) freed: Freed,
+    /// Connections that close without an owner.
+    pub(crate) background_closes: Bounded,
+    /// TLS handshakes that peers have begun.
+    #[cfg(feature = "tls")]
+    pub(crate) handshakes: Bounded,
+    /// TLS handshakes whose peers have sent nothing yet. Only descriptors limit their number.
+    #[cfg(feature = "tls")]
+    pub(crate) silent: Bounded,
+    /// The roots and the sessions of TLS connections.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: std::sync::Arc<forebay_tls::seam::Store>,
+}
+
+impl Sockets {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            counters: Counters::default(),
+            freed: Freed::default(),
+            background_closes: Bounded::new(settings.background_closes_max),
+            #[cfg(feature = "tls")]
+            handshakes: Bounded::new(settings.handshakes_max),
+            #[cfg(feature = "tls")]
+            silent: Bounded::new(usize::MAX),
+            #[cfg(feature = "tls")]
+            tls: std::sync::Arc::default(),
+        }
+    }
+
+    /// Makes the connection that would be missed least release its descriptor: the oldest that is being
+    /// closed without an owner; if there is none, the oldest whose peer has sent nothing; otherwise the
+    /// oldest whose handshake is not complete. Returns `false` if there is none.
+    pub(crate) fn end_one(&self) -> bool {
+        let lists = [
+            &self.background_closes,
+            #[cfg(feature = "tls")]
+            &self.silent,
+            #[cfg(feature = "tls")]
+            &self.handshakes,
+        ];
+        lists.into_iter().any(Bounded::end_for_descriptor)
+    }
+}

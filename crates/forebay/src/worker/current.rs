@@ -1,0 +1,187 @@
+//! The worker of the current thread, if there is one.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use async_task::Runnable;
+use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
+
+use super::{Owner, Worker};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
+}
+
+/// The number of tasks for which an empty queue keeps memory; above that, the memory of a peak is freed. At
+/// least half as many tasks have passed through the queue as it has room for.
+pub(super) const QUEUE_KEPT: usize = 4096;
+
+/// The state that only one thread uses: a thread that runs a worker's tasks, or a `block_on` beside it.
+///
+/// Nothing here is shared, so nothing is locked; and no borrow is held while a task, a waker or a drop
+/// runs.
+pub(super) struct Context {
+    pub(super) worker: Arc<Worker>,
+    /// Kept for as long as the thread may ask for it.
+    owner: Option<Arc<Owner>>,
+    /// `true` if this thread drives the worker; `false` if it only runs a `block_on` beside it.
+    drives: bool,
+    queue: RefCell<VecDeque<Runnable>>,
+    deferred: RefCell<Vec<Arc<Outbox>>>,
+    /// The deferred outboxes that hold large blocks; flushed when the task's poll ends.
+    hurried: RefCell<Vec<Arc<Outbox>>>,
+}
+
+impl Context {
+    pub(super) fn new(worker: Arc<Worker>, drives: bool) -> Rc<Self> {
+        Rc::new(Self {
+            owner: worker.owner.get().and_then(Weak::upgrade),
+            worker,
+            drives,
+            queue: RefCell::default(),
+            deferred: RefCell::default(),
+            hurried: RefCell::default(),
+        })
+    }
+
+    pub(super) fn push(&self, runnable: Runnable) {
+        self.queue.borrow_mut().push_back(runnable);
+    }
+
+    pub(super) fn pop(&self) -> Option<Runnable> {
+        let mut queue = self.queue.borrow_mut();
+        let next = queue.pop_front();
+        if next.is_none() && queue.capacity() > QUEUE_KEPT {
+            *queue = VecDeque::new();
+        }
+        next
+    }
+
+    pub(super) fn extend(&self, runnables: &mut Vec<Runnable>) {
+        self.queue.borrow_mut().extend(runnables.drain(..));
+    }
+
+    /// Returns `true` if the next turn has something to do already.
+    pub(super) fn has_work(&self) -> bool {
+        !self.queue.borrow().is_empty()
+            || !self.deferred.borrow().is_empty()
+            || ThreadTurns::is_next_due()
+    }
+
+    /// Ends the poll of a task: what it staged joins its queue, and a large queue is sent.
+    pub(super) fn end_poll(&self) {
+        end_poll();
+        loop {
+            let next = self.hurried.borrow_mut().pop();
+            match next {
+                Some(outbox) => outbox.advance(),
+                None => return,
+            }
+        }
+    }
+
+    /// Flushes what was written during this turn, including what flushing itself causes.
+    pub(super) fn flush(&self) {
+        // The lists are swapped an even number of times, so the memory stays for the next turn.
+        let mut batch = Vec::new();
+        loop {
+            std::mem::swap(&mut batch, &mut *self.deferred.borrow_mut());
+            if batch.is_empty() {
+                break;
+            }
+            for outbox in batch.drain(..) {
+                outbox.advance();
+            }
+        }
+    }
+
+    /// Ends the turn after its tasks were polled. Calls that gave way continue in the next turn, which
+    /// begins before this turn's flush, so that no outbox sends more than its share between two polls of a
+    /// task.
+    pub(super) fn end_turn(&self) {
+        ThreadTurns::end_turn().into_iter().for_each(Waker::wake);
+        self.flush();
+    }
+
+    /// Empties the queues. Their contents are dropped with no borrow held.
+    pub(super) fn clear(&self) {
+        drop((self.queue.take(), self.deferred.take(), self.hurried.take()));
+    }
+}
+
+fn current() -> Option<Rc<Context>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Returns the value that this thread's worker works for; `None` on any other thread.
+pub(crate) fn owner() -> Option<Arc<Owner>> {
+    current()?.owner.clone()
+}
+
+/// Pushes a task to the current thread's queue if this thread drives that worker.
+pub(super) fn push_here(worker: &Arc<Worker>, runnable: Runnable) -> Result<(), Runnable> {
+    match current() {
+        Some(context) if context.drives && Arc::ptr_eq(&context.worker, worker) => {
+            context.push(runnable);
+            Ok(())
+        }
+        _ => Err(runnable),
+    }
+}
+
+/// Schedules flushing the outbox at the end of this turn. Returns `false` on a thread without turns.
+pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
+    match current() {
+        Some(context) if context.drives => {
+            context.deferred.borrow_mut().push(Arc::clone(outbox));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Schedules flushing a deferred outbox when this poll ends. On a thread without turns it was flushed
+/// already.
+pub(crate) fn hurry(outbox: &Arc<Outbox>) {
+    if let Some(context) = current()
+        && context.drives
+    {
+        context.hurried.borrow_mut().push(Arc::clone(outbox));
+    }
+}
+
+/// Checks that this thread has no context, before anything is taken that a panic would lose.
+///
+/// # Panics
+///
+/// Panics on a thread that has a context: a worker that blocks would wait for itself.
+pub(super) fn assert_none() {
+    assert!(
+        current().is_none(),
+        "forebay::run and SelectorManager::block_on cannot be called from inside each other or \
+         from a task: the thread would wait for itself; await the future instead"
+    );
+}
+
+/// Makes `context` the current thread's, which has none, until the guard drops.
+pub(super) fn enter(context: Rc<Context>) -> EnteredWorker {
+    let turns = context.drives.then(ThreadTurns::enter);
+    let before = CURRENT.with(|current| current.borrow_mut().replace(context));
+    debug_assert!(before.is_none(), "a context within a context");
+    EnteredWorker { _turns: turns }
+}
+
+/// See [`enter`].
+pub(super) struct EnteredWorker {
+    _turns: Option<ThreadTurns>,
+}
+
+impl Drop for EnteredWorker {
+    fn drop(&mut self) {
+        let context = CURRENT.with(|current| current.borrow_mut().take());
+        drop(context);
+    }
+}

@@ -1,0 +1,275 @@
+//! The thread that drives a worker, turn by turn.
+//!
+//! A turn:
+//!
+//! ```text
+//!   take injected ─► poll tasks (256, or 200 us) ─► flush deferred outboxes ──┐
+//!        ▲                                                                    ▼
+//!        └─ fire timers ◄─ note readiness, wake tasks ◄─ poll the kernel (sleep if idle)
+//! ```
+//!
+//! Timers fire after the poll, and only those that were due before it: events that have arrived by a
+//! deadline are applied before the timer fires, however long the thread was held up.
+//!
+//! The loop's engine (the poll) belongs to no thread: the thread that drives the worker takes it. That is
+//! the thread inside `run` or `block_on`; otherwise it is a thread of the worker's own, started when there
+//! is something to do and no thread drives.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use async_task::Runnable;
+use forebay_io::seam::{ThreadTurns, WorkerPool, WorkerStage};
+
+use super::current::{self, Context, QUEUE_KEPT};
+use super::poller::{EVENTS_COUNT, Poller};
+use super::{Worker, parked};
+use crate::lock::lock;
+
+/// The number of task polls in a turn.
+const POLLS_MAX: u32 = 256;
+/// The time for which a turn may poll tasks.
+const POLLS_FOR: Duration = Duration::from_micros(200);
+/// The clock is read once per this many polls.
+const POLLS_PER_LOOK: u32 = 16;
+impl Worker {
+    /// Schedules a task: on this thread if it drives the worker, and otherwise on the thread that does.
+    pub(super) fn schedule(self: &Arc<Self>, runnable: Runnable) {
+        if let Err(runnable) = current::push_here(self, runnable) {
+            self.inject(runnable);
+            self.notify();
+        }
+    }
+
+    /// Wakes the driver for something that it may not know of; starts one if there is none.
+    pub(crate) fn notify(self: &Arc<Self>) {
+        if self.driven.load(Ordering::SeqCst) {
+            self.rouse();
+        } else {
+            self.start_thread();
+        }
+    }
+
+    /// Ensures that a thread drives the worker, because a wait has begun that only a driver can end.
+    pub(crate) fn ensure_driven(self: &Arc<Self>) {
+        if !self.driven.load(Ordering::SeqCst) {
+            self.start_thread();
+        }
+    }
+
+    /// Starts a thread of the worker's own that drives it, unless a thread drives it already.
+    fn start_thread(self: &Arc<Self>) {
+        let Some(engine) = self.take_engine() else {
+            return;
+        };
+        let worker = Arc::clone(self);
+        // The engine is passed through a slot, so that it is not lost if no thread can be started.
+        let slot = Arc::new(Mutex::new(Some(engine)));
+        let taken = Arc::clone(&slot);
+        let started = std::thread::Builder::new().name("forebay-worker".into()).spawn(move || {
+            let engine = lock(&taken).take();
+            if let Some(engine) = engine {
+                Driver::enter(&worker, engine).run_until_stopped();
+            }
+        });
+        if let Err(error) = started {
+            let engine = lock(&slot).take();
+            self.put_back(engine);
+            // Printed and not passed to the user's handler, because this may run under a socket's lock.
+            let error = forebay_io::Error::from_io("start a worker thread", error);
+            self.reporter.print("a selector stands still", &error);
+        }
+    }
+
+    /// Drives the worker on this thread until `main` is complete. If another thread drives it already, this
+    /// thread only waits for `main`.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that drives a worker or waits here already.
+    pub(crate) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> F::Output {
+        current::assert_none();
+        match self.take_engine() {
+            Some(engine) => Driver::enter(self, engine).run(main),
+            None => parked::run(Context::new(Arc::clone(self), false), main),
+        }
+    }
+}
+
+/// A thread that drives a worker.
+struct Driver {
+    engine: Option<Poller>,
+    context: Rc<Context>,
+    /// Reused between turns.
+    injected: Vec<Runnable>,
+    woken: Vec<Waker>,
+    _current: current::EnteredWorker,
+    _stage: WorkerStage,
+    /// Left before the engine is put back, so that two threads never use one ledger.
+    pool: Option<WorkerPool>,
+}
+
+impl Driver {
+    fn enter(worker: &Arc<Worker>, engine: Poller) -> Self {
+        let context = Context::new(Arc::clone(worker), true);
+        Self {
+            engine: Some(engine),
+            injected: Vec::new(),
+            woken: Vec::new(),
+            _current: current::enter(Rc::clone(&context)),
+            _stage: WorkerStage::enter(),
+            pool: Some(WorkerPool::enter(Arc::clone(&worker.blocks))),
+            context,
+        }
+    }
+
+    fn run<F: Future>(mut self, main: F) -> F::Output {
+        let mut main = std::pin::pin!(main);
+        let (flag, waker) = parked::MainWaker::new(Arc::clone(&self.context.worker));
+        let mut cx = std::task::Context::from_waker(&waker);
+        loop {
+            if flag.take() {
+                let polled = main.as_mut().poll(&mut cx);
+                self.context.end_poll();
+                if let std::task::Poll::Ready(output) = polled {
+                    self.context.flush();
+                    return output;
+                }
+            }
+            self.turn(|| flag.is_set());
+        }
+    }
+
+    fn run_until_stopped(mut self) {
+        let worker = Arc::clone(&self.context.worker);
+        let done = || worker.is_stopped() && !worker.has_work();
+        while !done() {
+            self.turn(done);
+        }
+    }
+
+    /// Runs one turn; see the top of this file. It does not sleep while `more` returns `true`.
+    fn turn(&mut self, more: impl Fn() -> bool) {
+        self.take_injected();
+        self.poll_tasks();
+        self.context.end_turn();
+        let idle = !self.context.has_work() && !more();
+        if let Some(moment) = self.poll_kernel(idle, more) {
+            self.fire_timers(moment);
+        }
+    }
+
+    fn take_injected(&mut self) {
+        let worker = &self.context.worker;
+        std::mem::swap(&mut *lock(&worker.injected), &mut self.injected);
+        self.context.extend(&mut self.injected);
+        if self.injected.capacity() > QUEUE_KEPT {
+            self.injected = Vec::new();
+        }
+    }
+
+    fn poll_tasks(&self) {
+        let mut started = None;
+        for polls in 1..=POLLS_MAX {
+            let Some(runnable) = self.context.pop() else {
+                return;
+            };
+            runnable.run();
+            self.context.end_poll();
+            if polls % POLLS_PER_LOOK == 0 {
+                let started = *started.get_or_insert_with(Instant::now);
+                if started.elapsed() > POLLS_FOR {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Polls the kernel and applies its events. Returns the time up to which all events are known, except
+    /// for those beyond one poll's limit; `None` if no timer waits for it.
+    fn poll_kernel(&mut self, idle: bool, more: impl Fn() -> bool) -> Option<Instant> {
+        let worker = &self.context.worker;
+        let engine = self.engine.as_mut()?;
+        // Read before the poll: a thread that is held up after it does not know what has arrived since.
+        let mut moment = worker.timers.now_if_awaited();
+        if idle {
+            let since = Instant::now();
+            if !engine.spin_for_events(since, || worker.has_injected() || more()) {
+                worker.sleeping.store(true, Ordering::SeqCst);
+                // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.
+                let next = if worker.has_injected() || more() {
+                    engine.poll_for(Some(Duration::ZERO));
+                    None
+                } else {
+                    let next = worker.timers.next();
+                    let slept = engine.poll_for(next.and_then(|(_, wait)| wait));
+                    next.filter(|_| slept && engine.events.is_empty())
+                };
+                worker.sleeping.store(false, Ordering::SeqCst);
+                // A sleep that nothing has ended has polled the kernel at its end.
+                let slept_until = next.map(|(deadline, _)| deadline);
+                moment = moment.max(slept_until.filter(|end| *end <= worker.timers.now()));
+            }
+            engine.spin.note_gap(since.elapsed());
+        } else {
+            engine.poll_for(Some(Duration::ZERO));
+        }
+        self.note_events();
+        moment
+    }
+
+    fn note_events(&mut self) {
+        if let Some(engine) = &self.engine {
+            let worker = &self.context.worker;
+            worker.slots.note(engine.events.iter(), &mut self.woken);
+        }
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+
+    /// Fires the timers that were due at `moment`, up to which the kernel was polled.
+    fn fire_timers(&mut self, moment: Instant) {
+        let worker = Arc::clone(&self.context.worker);
+        if !worker.timers.is_due(moment) {
+            return;
+        }
+        // The kernel reports each descriptor once until something new happens to it. So after as many
+        // events as there are descriptors it has reported everything.
+        let mut untold = worker.slots.len();
+        while untold > 0 && self.engine.as_ref().is_some_and(Poller::is_full) {
+            untold = untold.saturating_sub(EVENTS_COUNT);
+            if let Some(engine) = &mut self.engine {
+                engine.poll_for(Some(Duration::ZERO));
+            }
+            self.note_events();
+        }
+        worker.timers.take_due(moment, &mut self.woken);
+        self.woken.drain(..).for_each(Waker::wake);
+    }
+}
+
+impl Drop for Driver {
+    /// Puts the engine back and, if there is work left, starts a thread of the worker's own.
+    fn drop(&mut self) {
+        let worker = Arc::clone(&self.context.worker);
+        // First the steps that may wake tasks, so that no task is left in the queue of a thread that stops
+        // driving.
+        self.context.end_poll();
+        self.context.end_turn();
+        // Outboxes that gave way again: a due timer makes the next driver wake them.
+        for waker in ThreadTurns::end_turn() {
+            worker.wake_in_turn(waker);
+        }
+        while let Some(runnable) = self.context.pop() {
+            worker.inject(runnable);
+        }
+        self.context.clear();
+        drop(self.pool.take());
+        worker.put_back(self.engine.take());
+        if worker.has_work() {
+            worker.start_thread();
+        }
+    }
+}

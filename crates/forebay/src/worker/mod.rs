@@ -1,0 +1,218 @@
+//! A worker: one loop that polls tasks and readiness, on the thread that drives it.
+//!
+//! ```text
+//!   any thread ──► Worker: tasks pushed from elsewhere, wake-ups, timers
+//!                    │ take the engine
+//!                    ▼
+//!   one thread ──► Driver: the turn ──► Context: the state that only this thread uses
+//! ```
+//!
+//! A worker knows neither its selector nor sockets. It works for an owner of any type, which the threads
+//! that drive it can ask for.
+
+mod current;
+mod driver;
+mod parked;
+mod poller;
+mod slots;
+pub(crate) mod spin;
+
+use std::any::Any;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::Waker;
+
+use async_task::Runnable;
+use forebay_io::Result;
+use forebay_io::seam::BlockLedger;
+
+pub(crate) use self::current::{defer, hurry, owner};
+use self::poller::Poller;
+use self::slots::Slots;
+use crate::host::{Host, Ready};
+use crate::interrupted::uninterrupted;
+use crate::lock::lock;
+use crate::task::{self, JoinHandle, Reporter, TaskKind, Tasks};
+use crate::time::{Clock, Timers, WakeUp};
+
+/// The token of the worker's own wake-ups. No descriptor has this generation.
+const WAKE: mio::Token = mio::Token(usize::MAX);
+
+/// The value that a worker's threads can ask for: the selector.
+pub(crate) type Owner = dyn Any + Send + Sync;
+
+/// The values that a worker is made from.
+pub(crate) struct WorkerParts {
+    pub(crate) clock: Clock,
+    pub(crate) spin: bool,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) reporter: Arc<Reporter>,
+}
+
+/// A worker, as all threads see it.
+pub(crate) struct Worker {
+    doorbell: Arc<Doorbell>,
+    registry: mio::Registry,
+    waker: mio::Waker,
+    slots: Arc<Slots>,
+    injected: Mutex<Vec<Runnable>>,
+    /// The engine while no thread drives the worker.
+    engine: Mutex<Option<Poller>>,
+    /// A thread drives the worker. Written before that thread looks at the queues one last time, and read
+    /// after another thread has pushed to them; both are sequentially consistent, so at least one of the
+    /// two sees the other's step.
+    driven: AtomicBool,
+    /// The driver sleeps, or is about to; paired in the same way as `driven`.
+    sleeping: AtomicBool,
+    /// No descriptor is watched here any more. Remaining tasks and timers may still finish.
+    stopped: AtomicBool,
+    timers: Arc<Timers>,
+    tasks: Arc<Tasks>,
+    reporter: Arc<Reporter>,
+    blocks: Arc<BlockLedger>,
+    owner: OnceLock<Weak<Owner>>,
+}
+
+impl Worker {
+    /// Makes a worker that no thread drives yet.
+    pub(crate) fn new(parts: WorkerParts) -> io::Result<Arc<Self>> {
+        let engine = Poller::new(parts.spin)?;
+        let registry = engine.registry()?;
+        let waker = mio::Waker::new(&registry, WAKE)?;
+        let worker = Arc::new_cyclic(|weak| Self {
+            doorbell: Arc::new(Doorbell(Weak::clone(weak))),
+            registry,
+            waker,
+            slots: Arc::default(),
+            injected: Mutex::default(),
+            engine: Mutex::new(Some(engine)),
+            driven: AtomicBool::new(false),
+            sleeping: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            timers: Arc::new(Timers::new(parts.clock)),
+            tasks: parts.tasks,
+            reporter: parts.reporter,
+            blocks: Arc::default(),
+            owner: OnceLock::new(),
+        });
+        let doorbell = Arc::clone(&worker.doorbell) as Arc<dyn WakeUp>;
+        worker.timers.attach(Arc::downgrade(&doorbell));
+        Ok(worker)
+    }
+
+    /// Sets the value that this worker works for. Called once.
+    pub(crate) fn set_owner(&self, owner: Weak<Owner>) {
+        self.owner.get_or_init(|| owner);
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    pub(crate) fn blocks(&self) -> &Arc<BlockLedger> {
+        &self.blocks
+    }
+
+    /// Starts a task here. Returns `None` if its group refuses it.
+    pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
+        self: &Arc<Self>,
+        kind: TaskKind,
+        report: bool,
+        future: F,
+        into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        let worker = Arc::clone(self);
+        let schedule = move |runnable| worker.schedule(runnable);
+        task::start(&self.tasks, kind, &self.reporter, report, future, into_result, schedule)
+    }
+
+    /// Makes every wait on a descriptor try its call again.
+    pub(crate) fn wake_all_waits(&self) {
+        let mut woken = Vec::new();
+        self.slots.take_all(&mut woken);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Stops watching descriptors. A wait that is left is in another executor, and its selector answers it.
+    /// The driving thread ends when no task and no timer is left.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake_all_waits();
+        self.rouse();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Wakes an outbox's waker, which is one of the library's own, on a thread that has turns: the driver,
+    /// which fires a timer that is due. May be called under the outbox's lock.
+    pub(crate) fn wake_in_turn(&self, waker: Waker) {
+        self.timers.add(self.timers.now(), waker);
+    }
+
+    /// Adds a task that was pushed from another thread.
+    fn inject(&self, runnable: Runnable) {
+        lock(&self.injected).push(runnable);
+    }
+
+    fn has_injected(&self) -> bool {
+        !lock(&self.injected).is_empty()
+    }
+
+    /// Ends the driver's sleep, if it sleeps.
+    fn rouse(&self) {
+        if self.sleeping.swap(false, Ordering::SeqCst) {
+            // The poll lives as long as the worker, so this write cannot fail for a reason that a caller
+            // could act on. A write that a signal interrupts has woken no thread, so it is repeated.
+            uninterrupted(|| self.waker.wake()).ok();
+        }
+    }
+
+    fn take_engine(&self) -> Option<Poller> {
+        let mut seat = lock(&self.engine);
+        let engine = seat.take();
+        if engine.is_some() {
+            self.driven.store(true, Ordering::SeqCst);
+        }
+        engine
+    }
+
+    /// Puts the engine back, under the same lock as taking it: a thread that takes it from here on counts
+    /// as driving.
+    fn put_back(&self, engine: Option<Poller>) {
+        let mut seat = lock(&self.engine);
+        *seat = engine;
+        self.driven.store(false, Ordering::SeqCst);
+    }
+
+    /// Returns `true` if the worker must be driven although no thread waits in `block_on`.
+    fn has_work(&self) -> bool {
+        self.tasks.len() > 0
+            || self.has_injected()
+            // A sleep in another executor ends at its deadline, even after the selector is closed.
+            || self.timers.len() > 0
+            || (!self.is_stopped() && self.slots.len() > 0)
+    }
+}
+
+impl Host for Worker {
+    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
+        let ready = self.slots.register(&self.registry, fd)?;
+        Ok(Arc::new(ready))
+    }
+}
+
+/// The part of a worker that timers and clocks know: something to wake.
+#[derive(Debug)]
+struct Doorbell(Weak<Worker>);
+
+impl WakeUp for Doorbell {
+    fn wake_up(&self) {
+        if let Some(worker) = self.0.upgrade() {
+            worker.notify();
+        }
+    }
+}

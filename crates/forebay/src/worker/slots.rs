@@ -1,0 +1,145 @@
+//! Readiness from a worker's own poll.
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::seam::WakeList;
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use crate::host::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WRITE_CLOSED};
+use crate::host::{Direction, Hangup, Progress, Ready};
+use crate::lock::lock;
+
+/// The half of a token that identifies the entry; the other half is its generation.
+const INDEX_BITS: u32 = usize::BITS / 2;
+const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
+
+/// The descriptors that one poll watches.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: Slab<(usize, Arc<Slot>)>,
+    generation: usize,
+}
+
+impl Slots {
+    /// Watches a descriptor. The first event tells what it is ready for.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<WorkerReady> {
+        let slot = Arc::new(Slot::new());
+        let token = lock(&self.table).insert(Arc::clone(&slot));
+        let ready = WorkerReady { slot, token, slots: Arc::clone(self) };
+        registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest())?;
+        Ok(ready)
+    }
+
+    /// Applies events, and takes the wakers of the waits that they concern. An event of a descriptor that
+    /// was closed meanwhile has an old generation, and is ignored.
+    pub(crate) fn note<'a>(&self, events: impl Iterator<Item = &'a Event>, woken: &mut Vec<Waker>) {
+        let table = lock(&self.table);
+        for event in events {
+            let Token(token) = event.token();
+            match table.slots.get(token & INDEX_MASK) {
+                Some((generation, slot)) if *generation == token >> INDEX_BITS => {
+                    slot.note(flags(event), woken);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes all wakers, and makes each wait try its call again.
+    pub(crate) fn take_all(&self, woken: &mut Vec<Waker>) {
+        for (_, (_, slot)) in &lock(&self.table).slots {
+            slot.take_all(woken);
+        }
+    }
+
+    /// Returns the number of watched descriptors.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.table).slots.len()
+    }
+}
+
+impl Table {
+    fn insert(&mut self, slot: Arc<Slot>) -> Token {
+        // The topmost generation is reserved for the poll's own tokens.
+        self.generation = (self.generation + 1) % INDEX_MASK;
+        let index = self.slots.insert((self.generation, slot));
+        Token(self.generation << INDEX_BITS | index)
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn interest() -> Interest {
+    Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn interest() -> Interest {
+    Interest::READABLE | Interest::WRITABLE
+}
+
+fn flags(event: &Event) -> usize {
+    let flag = |set: bool, flag: usize| if set { flag } else { 0 };
+    flag(event.is_readable(), READABLE)
+        | flag(event.is_writable(), WRITABLE)
+        | flag(event.is_read_closed(), READ_CLOSED)
+        | flag(event.is_write_closed(), WRITE_CLOSED)
+        | flag(event.is_error(), ERROR)
+        | flag(event.is_priority(), URGENT)
+}
+
+/// A descriptor watched by a worker.
+#[derive(Debug)]
+pub(crate) struct WorkerReady {
+    slot: Arc<Slot>,
+    token: Token,
+    slots: Arc<Slots>,
+}
+
+impl Ready for WorkerReady {
+    fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        self.slot.poll_io(cx, direction, call)
+    }
+
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        self.slot.poll_hangup(cx, known)
+    }
+
+    fn wake(&self, after: &mut WakeList) {
+        let mut woken = Vec::new();
+        self.slot.take_all(&mut woken);
+        for waker in woken {
+            after.wake(waker);
+        }
+    }
+}
+
+impl Drop for WorkerReady {
+    /// The kernel forgets the descriptor when it is closed, just before this or right after.
+    fn drop(&mut self) {
+        let removed = lock(&self.slots.table).slots.try_remove(self.token.0 & INDEX_MASK);
+        drop(removed);
+    }
+}
