@@ -183,7 +183,7 @@ impl Parts {
     }
 }
 
-/// As a panic that nobody prints.
+/// As a panic that is not printed.
 fn panic_in_silence() {
     resume_unwind(Box::new("expected by a test"));
 }

@@ -81,7 +81,7 @@ pub async fn connected(
     Ok((client?.connection()?, accepted?.connection()?, server))
 }
 
-/// Connects to a std listener, so that the other side is driven by nobody but the test.
+/// Connects to a std listener, so that the other side is driven by the test alone.
 pub fn connect_to_std(selector: &SelectorManager) -> (Socket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

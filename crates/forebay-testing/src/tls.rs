@@ -23,7 +23,7 @@ pub const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 // ---- certificates -------------------------------------------------------------------------------
 
-/// Somebody who issues certificates, and whom nobody knows outside of the test.
+/// An authority that issues certificates, and is known in its test alone.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -161,7 +161,7 @@ impl Configs {
 // ---- connections --------------------------------------------------------------------------------
 
 /// Both ends of a secure connection over TCP, the client first. Their handshakes are done, and
-/// whoever listened is gone.
+/// the listener is gone.
 pub async fn secure_pair(
     selector: &SelectorManager,
     configs: &Configs,

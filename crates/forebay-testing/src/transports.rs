@@ -40,7 +40,7 @@ pub enum Transport {
 impl Transport {
     pub const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Memory, Self::Tls];
 
-    /// Both ends of a connection, the one that connected first. Whoever listened for it is gone.
+    /// Both ends of a connection, the one that connected first. Its listener is gone.
     pub async fn pair(self, selector: &SelectorManager) -> Result<(Connection, Connection)> {
         self.pair_between(selector, selector).await
     }
@@ -139,7 +139,7 @@ static TLS: LazyLock<(TlsConfig, TlsConfig)> = LazyLock::new(|| {
     (TlsConfig::client().trust(trust).build().unwrap(), server)
 });
 
-/// A listener at a name that nobody else has.
+/// A listener at a name of its own.
 async fn abstract_listener(selector: &SelectorManager) -> Result<(ServerSocket, UnixAddress)> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);

@@ -10,10 +10,10 @@ use std::thread;
 
 use forebay::{Connection, Result, SelectorManager, UnixAddress};
 
-/// The user that nobody is, and that owns nothing.
+/// The user `nobody`, who owns no file.
 pub const NOBODY: u32 = 65_534;
 
-/// A directory of a test's own that everybody may enter, with a short name.
+/// A directory of a test's own that every user may enter, with a short name.
 pub struct Directory(PathBuf);
 
 impl Directory {
@@ -59,7 +59,7 @@ pub fn abstract_name(test: &str) -> UnixAddress {
     UnixAddress::Abstract(format!("forebay-{}-{test}", std::process::id()).into_bytes())
 }
 
-/// A path at which nobody listens any more, as a server leaves it that had no time to clean up.
+/// Leaves a path whose listener is gone, as a server does that had no time to clean up.
 pub fn leave_stale(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
 }
@@ -96,7 +96,7 @@ pub fn as_nobody<T: Send + 'static>(
     })
 }
 
-/// A connection over a Unix socket, and the peer's end of it, driven by nobody but the test.
+/// A connection over a Unix socket, and the peer's end of it, driven by the test alone.
 pub async fn pair_with_std(selector: &SelectorManager) -> Result<(Connection, UnixStream)> {
     let directory = Directory::new();
     let path = directory.join("pair");

@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote, as the other side.
+//! Programs of other projects, as the other side.
 
 mod tools;
 

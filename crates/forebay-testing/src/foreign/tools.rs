@@ -132,7 +132,7 @@ impl Tool {
         match self {
             Self::OpenSsl => {
                 command.args(["-accept", &format!("127.0.0.1:{port}"), "-CAfile", &ca]);
-                // It says who was asked for only if it has somebody else to show then.
+                // It reports the name that was asked for only if it has a second certificate.
                 command.args(["-servername", "nobody", "-cert2", &place.path("server.crt")]);
                 command.args(["-key2", &place.path("server.key")]);
             }
@@ -266,7 +266,7 @@ impl Tool {
     }
 }
 
-/// A port that nobody listens at, below those that the system gives to whoever connects. Each call
+/// A port without a listener, below those that the system gives to connecting sockets. Each call
 /// has another, and each process begins elsewhere.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -1,4 +1,4 @@
-//! Whoever sits between two sides, and passes on what he likes.
+//! A middle between two sides, which passes on what the test says.
 
 use std::pin::pin;
 
@@ -16,7 +16,7 @@ pub struct Middle {
     pub server: Raw,
 }
 
-/// Two sides that have not begun, and whoever is between them.
+/// Two sides that have not begun, and the middle between them.
 pub fn with_middle() -> (Side, Middle, Side) {
     let (client, left) = side_and_raw();
     let (server, right) = side_and_raw();

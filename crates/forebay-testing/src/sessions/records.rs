@@ -27,7 +27,7 @@ pub fn records(mut stream: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// The level and the description of an alert that nobody has encrypted.
+/// The level and the description of an alert that is not encrypted.
 pub fn alert(record: &[u8]) -> (u8, u8) {
     assert_eq!((record[0], record.len()), (ALERT, HEADER_BYTES + 2), "a plain alert: {record:?}");
     (record[5], record[6])
