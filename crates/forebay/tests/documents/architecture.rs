@@ -41,12 +41,12 @@ fn each_file_and_function_that_the_architecture_names_exists() {
     sources(&root().join("crates"), &mut files);
     let mut named = 0;
     for item in quoted(&page).filter(|item| item.contains(".rs") && !item.contains('*')) {
-        let (path, names) = item.split_once("::").unwrap_or((item, ""));
+        let (path, symbols) = item.split_once("::").unwrap_or((item, ""));
         // The crate's name stands in front where the file's does not say which crate it is in.
         let path = Path::new(path);
         let here: Vec<_> = files.iter().filter(|file| file.ends_with(path)).collect();
         assert!(!here.is_empty(), "`{item}`: there is no {}", path.display());
-        for name in names.split("::").filter(|name| !name.is_empty()) {
+        for name in symbols.split("::").filter(|name| !name.is_empty()) {
             let is_defined =
                 here.iter().any(|file| defines(&fs::read_to_string(file).unwrap(), name));
             let is_implemented = here
