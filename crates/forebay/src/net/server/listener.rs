@@ -16,13 +16,13 @@ use socket2::SockRef;
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
 use crate::net::SocketAddress;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
 use crate::net::options::{ConnectionOptions, StreamOptions};
 use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::net::unix::OwnPath;
 use crate::net::wait_list::WaitList;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 
 pub(super) struct Listener {

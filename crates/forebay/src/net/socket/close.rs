@@ -33,8 +33,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use super::core::Core;
 use super::discard::discard;
 use super::errors::CoreNote;
-use crate::net::descriptor::Waits;
-use crate::selector::{Member, Remains, given_up};
+use crate::selector::{Member, Remains, Waits, given_up};
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Over, Patience, within};
 

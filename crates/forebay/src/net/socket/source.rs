@@ -11,8 +11,8 @@ use forebay_io::{Error, Result};
 use super::core::Core;
 use super::errors::CoreNote;
 use super::note::Note;
-use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
+use crate::selector::Waits;
 
 /// The reading end of a connection.
 pub(super) struct SocketSource {

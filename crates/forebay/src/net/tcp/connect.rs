@@ -16,12 +16,12 @@ use socket2::{SockAddr, SockRef};
 use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
 use crate::net::address::Address;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
 use crate::net::options::{ConnectionOptions, StreamOptions, named};
 use crate::net::resolve::resolve;
 use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::{Timers, within};
 
 /// The settings of a new connection.
