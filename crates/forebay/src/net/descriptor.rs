@@ -82,6 +82,7 @@ impl Descriptor {
         direction: Direction,
         call: &mut dyn FnMut() -> io::Result<Progress>,
     ) -> io::Result<Progress> {
+        // Relaxed: a hint. A stale value costs one receive that finds nothing.
         if direction == Direction::Read && self.drained.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -144,6 +145,7 @@ impl Descriptor {
         before: impl FnOnce(BorrowedFd<'_>),
         after: &mut WakeList,
     ) -> bool {
+        // Only the first release gets the descriptor.
         let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
         drop(fd);

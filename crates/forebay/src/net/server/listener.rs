@@ -106,6 +106,7 @@ impl Listener {
     }
 
     pub(super) fn close(&self) {
+        // Before the waits are woken, so that each of them sees it.
         self.closed.store(true, Ordering::Release);
         if let Some(path) = &self.path {
             path.remove();
@@ -179,6 +180,7 @@ impl Listener {
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
     fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
+        // Relaxed: two threads may both ask, and get the same answer.
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             NOT_ASKED => {
                 let inherited = options.hold_on(socket);

@@ -61,6 +61,8 @@ pub(super) async fn close(
     core.settle_loss();
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
+        // `Closed` comes from a call on this side, an abort for instance. It is an error here only if
+        // it has cut a message.
         Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
         _ => Ok(()),
     }

@@ -322,6 +322,7 @@ impl Stream {
     }
 
     fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
+        // Unix sockets have no reset (`unix(7)`).
         let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
         let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
         self.io.release(before, after)

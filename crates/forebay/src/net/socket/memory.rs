@@ -114,6 +114,7 @@ impl MemoryEnd {
 
     /// Releases this end, with a reset or with the end mark. True the first time.
     pub(super) fn release(&self, reset: bool, after: &mut WakeList) -> bool {
+        // Only the first release ends the lanes.
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }

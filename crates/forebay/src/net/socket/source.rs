@@ -144,6 +144,7 @@ impl SocketSource {
     }
 
     fn failed(&self, error: io::Error) -> Error {
+        // From `receive_now` on a lost connection with nothing left to receive.
         if error.kind() == io::ErrorKind::WouldBlock {
             return self.core.refusal("read");
         }

@@ -65,6 +65,7 @@ async fn connect_to_any(
         let attempt = attempt(selector, candidate, wanted);
         let error = match deadline.within(share, attempt).await {
             Some(Ok(socket)) => return Ok(socket),
+            // The selector is closing, so the other addresses would fail too.
             Some(Err(error)) if error.is_closed() => return Err(error),
             Some(Err(error)) => error,
             None if candidates.len() == 1 => deadline.passed("not connected"),

@@ -151,6 +151,7 @@ impl UnixBuilder {
             system,
             mode: self.mode,
             replace_stale: self.replace_stale,
+            // The system caps larger numbers anyway.
             backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
         };
         let made = if self.replace_stale {
@@ -224,6 +225,7 @@ async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSo
                 selector.sleep(pauses.next_pause()).await;
                 selector.check_open("connect")?;
             }
+            // Unlike a TCP socket, nothing goes on in the background: try again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(error)),
         }
