@@ -14,7 +14,7 @@ const AMPLE: Duration = Duration::from_secs(60);
 /// The call that closes.
 type Close = for<'a> fn(&'a Socket) -> Operation<'a, Result<()>>;
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
 enum WakeList {
     /// Nothing: it goes on by itself.

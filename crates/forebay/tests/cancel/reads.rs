@@ -12,7 +12,7 @@ use crate::yields;
 
 /// A read, and what its peer sends.
 pub(crate) struct Read {
-    /// What sets it apart from others of its row.
+    /// The difference between this case and others of its row.
     pub(crate) what: &'static str,
     pub(crate) word: Word,
     pub(crate) waits_min: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Read {
 pub(crate) type Call =
     for<'a> fn(&'a mut ByteReadChannel, &'a mut Scratch) -> Operation<'a, Result<Vec<u8>>>;
 
-/// What a caller lends to a read, and what it knows of the calls before.
+/// The buffers that a caller lends to a read, and what it knows of the calls before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scratch {
     pub(crate) text: String,
@@ -39,7 +39,7 @@ impl Scratch {
     }
 }
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
 enum WakeList {
     /// Everything is read to the end.

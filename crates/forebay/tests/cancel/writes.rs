@@ -30,7 +30,7 @@ impl Composed {
 
 const KIB: usize = 1024;
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
 enum WakeList {
     /// Something else is written.
