@@ -14,11 +14,11 @@ use forebay_io::seam::giving_way;
 
 use self::accepting::Accepting;
 pub use self::incoming::Incoming;
-pub(super) use self::listener::Accepted;
 use self::listener::Listener;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
-use super::options::ConnectionOptions;
+use super::options::OptionValues;
+use super::protocol::Protocol;
 use super::socket::{PendingTls, Socket};
 use super::unix::OwnPath;
 
@@ -51,11 +51,11 @@ impl ServerSocket {
     pub(super) fn new(
         io: Descriptor,
         local: SocketAddress,
-        accepted: Accepted,
-        connection: Arc<ConnectionOptions>,
+        protocol: Protocol,
+        options: OptionValues,
         path: Option<OwnPath>,
     ) -> Self {
-        let listener = Listener::new(io, local, accepted, connection, path);
+        let listener = Listener::new(io, local, protocol, options, path);
         Self { listener, pending_tls: PendingTls::default() }
     }
 

@@ -22,6 +22,7 @@ use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
 use crate::net::descriptor::Descriptor;
+use crate::net::protocol::Protocol;
 use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::{Shared, Waits};
 
@@ -37,13 +38,6 @@ pub(super) enum Link {
 pub(super) struct Stream {
     pub(super) io: Descriptor,
     pub(super) protocol: Protocol,
-}
-
-/// The protocol of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Protocol {
-    Tcp,
-    Unix,
 }
 
 /// The way to leave the kernel, or the other end in memory.
