@@ -49,6 +49,7 @@ PRIMITIVES = [
 PRIMITIVES_IN = (
     "crates/forebay-io/src/",
     "crates/forebay/src/host/slot.rs",
+    "crates/forebay/src/lock.rs",
     "crates/forebay/src/net/registration.rs",
     "crates/forebay/src/net/socket/discard.rs",
     "crates/forebay/src/net/socket/life.rs",

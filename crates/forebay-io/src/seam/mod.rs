@@ -16,6 +16,7 @@ pub use self::wake_list::WakeList;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
 pub use crate::cause::Cause;
 pub use crate::lane::Lane;
+pub use crate::lock::{lock, unpoisoned};
 pub use crate::outbox::{Below, FlushSchedule, Outbox, Parcel, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
