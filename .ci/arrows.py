@@ -56,7 +56,6 @@ PRIMITIVES_IN = (
     "crates/forebay/src/task/control.rs",
     "crates/forebay/src/task/group.rs",
     "crates/forebay/src/task/live.rs",
-    "crates/forebay/src/task/wait.rs",
 )
 PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 

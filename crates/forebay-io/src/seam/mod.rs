@@ -23,4 +23,4 @@ pub use crate::queue::SendQueue;
 pub use crate::read::Inbox;
 pub use crate::turn::{Answers, Share, ThreadTurns, giving_way, poll_answer, turn, wake_next_turn};
 pub use crate::unwinding::{torn_down, unwinding};
-pub use crate::waiters::{WaiterKey, Waiters};
+pub use crate::waiters::{WaiterKey, Waiters, wait_in};
