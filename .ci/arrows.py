@@ -49,13 +49,13 @@ PRIMITIVES = [
 PRIMITIVES_IN = (
     "crates/forebay-io/src/",
     "crates/forebay/src/host/slot.rs",
+    "crates/forebay/src/lock.rs",
     "crates/forebay/src/net/registration.rs",
     "crates/forebay/src/net/socket/discard.rs",
     "crates/forebay/src/net/socket/life.rs",
     "crates/forebay/src/task/control.rs",
     "crates/forebay/src/task/group.rs",
     "crates/forebay/src/task/live.rs",
-    "crates/forebay/src/task/wait.rs",
 )
 PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 

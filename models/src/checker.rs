@@ -3,16 +3,14 @@
 use std::io::{self, Write};
 
 pub(crate) use self::chosen::{
-    Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, thread_local,
+    Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, thread_local,
 };
 pub use self::chosen::{atomic, explore, mpsc, spawn};
 #[cfg(shuttle)]
 pub use self::chosen::{explore_widely, random};
 
-/// Locks. A poisoned lock means that the model has failed, and panics.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
+/// Takes a lock as the shipped sources do. A poisoned lock is a failed model, which says so itself.
+pub(crate) use forebay_io::seam::lock;
 
 /// Writes one line on what a model covered, bypassing the test runner, which hides the output of passing
 /// tests.
@@ -27,7 +25,7 @@ mod chosen {
     use std::time::Instant;
 
     pub(crate) use loom::sync::{
-        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
     };
     pub use loom::sync::{atomic, mpsc};
     pub use loom::thread::spawn;
@@ -68,7 +66,7 @@ mod chosen {
     use std::time::{Duration, Instant};
 
     pub(crate) use shuttle::sync::{
-        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
     };
     pub use shuttle::sync::{atomic, mpsc};
     pub use shuttle::thread::spawn;

@@ -49,6 +49,7 @@ mod interrupted;
 #[cfg(any(loom, shuttle))]
 mod layer;
 #[cfg(any(loom, shuttle))]
+#[path = "../../crates/forebay/src/lock.rs"]
 mod lock;
 #[cfg(any(loom, shuttle))]
 pub mod readiness;

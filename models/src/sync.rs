@@ -1,6 +1,8 @@
 //! The primitives that the included sources of `forebay` take from their own `sync`.
 
-pub(crate) use crate::checker::{Mutex, RwLock, atomic, thread_local};
+pub(crate) use crate::checker::{
+    Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, thread_local,
+};
 
 use self::atomic::{AtomicBool, Ordering};
 

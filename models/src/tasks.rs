@@ -6,8 +6,6 @@ mod control;
 mod group;
 #[path = "../../crates/forebay/src/task/live.rs"]
 mod live;
-#[path = "../../crates/forebay/src/task/wait.rs"]
-mod wait;
 
 use std::future::poll_fn;
 use std::sync::Arc;

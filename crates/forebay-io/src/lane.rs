@@ -11,6 +11,7 @@ use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Inlet, WakeList};
 use crate::sync::Mutex;
+use crate::waiters::poll_look;
 use crate::{Error, ErrorKind, Result};
 
 /// The bytes on their way from one side to the other, at most `capacity` of them.
@@ -178,14 +179,7 @@ impl Lane {
         check: &dyn Fn() -> Result<()>,
     ) -> Poll<Result<usize>> {
         let mut after = WakeList::new();
-        let (mut answer, _) = self.look(inlet, check, None, &mut after);
-        if answer.is_pending() {
-            // The waker is cloned before locking, and the state is examined again under the lock that
-            // stores it, so that no change in between is missed.
-            let (again, replaced) = self.look(inlet, check, Some(cx.waker().clone()), &mut after);
-            drop(replaced);
-            answer = again;
-        }
+        let answer = poll_look(cx, |leave| self.look(inlet, check, leave, &mut after));
         after.run();
         answer
     }

@@ -7,9 +7,12 @@
 
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::task::Waker;
 
+pub(crate) use self::wait::poll_look;
+pub use self::wait::wait_in;
 use crate::seam::WakeList;
 
 /// Identifies a waiter in the list it was added to.

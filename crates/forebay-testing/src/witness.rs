@@ -10,12 +10,13 @@ use std::fs;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::{SelectorManager, Stats};
+use forebay_io::seam::lock;
 pub use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 /// Makes the program count its allocations.
@@ -62,7 +63,7 @@ impl Witness {
 
     /// Takes the account like [`look`](Self::look), for tests that know how long to wait.
     pub fn patient(settles_within: Duration) -> Self {
-        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = lock(&ONE_AT_A_TIME);
         Self::take_down(settles_within, alone)
     }
 

@@ -1,26 +1,17 @@
-//! The one way to take a lock.
+//! The one way to take a lock. A `Mutex` is taken as in the crates below; only this crate has an `RwLock`.
 
-use std::sync::{MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use forebay_io::seam::unpoisoned;
 
-use crate::sync::{Mutex, RwLock};
+pub(crate) use forebay_io::seam::lock;
 
-/// Locks, ignoring poison: no user code runs under these locks, so a panic while one is held is a bug of
-/// this library that has already been reported.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Accesses a lock's value without locking, ignoring poison.
-pub(crate) fn get_mut<T>(mutex: &mut Mutex<T>) -> &mut T {
-    mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Locks for shared use, ignoring poison.
-pub(crate) fn read<T: ?Sized>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    unpoisoned(lock.read())
 }
 
 /// Locks for exclusive use, ignoring poison.
-pub(crate) fn write<T: ?Sized>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    unpoisoned(lock.write())
 }

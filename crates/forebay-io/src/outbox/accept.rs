@@ -36,48 +36,28 @@ impl Outbox {
     }
 
     /// Accepts one whole item if the queue is below its mark. `false`: wait for [`Until::Room`] first.
-    #[inline]
-    pub(crate) fn try_accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+    ///
+    /// The other ways to accept differ in what is accepted: a value or a block is moved, which no stage can
+    /// hold, and a piece is a part of an item.
+    ///
+    /// [`Until::Room`]: super::Until::Room
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a small write")]
+    pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
         // Without the lock: the stage was begun under it, and an end mark that another thread asks for
         // meanwhile waits for the stage.
         if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, true) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        item.put(&mut state.queue);
-        self.flush_later(state, flush);
-        Ok(true)
-    }
-
-    /// Accepts one item for which room was waited for already. `false` only while bytes of this outbox are
-    /// on another thread's stage: wait for [`Until::Room`] again.
-    #[inline]
-    pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
-        if flush && self.has_room() && stage::push(self, item) {
-            return Ok(true);
-        }
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, false) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        item.put(&mut state.queue);
-        self.flush_later(state, flush);
-        Ok(true)
+        self.accept_in_queue(flush, |queue| item.put(queue))
     }
 
     /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value
     /// that was copied is dropped outside the lock.
     pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
         let mut after = WakeList::new();
-        let accepted =
-            self.accept_moved(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
+        let accepted = self
+            .accept_in_queue(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
         after.run();
         accepted
     }
@@ -88,21 +68,24 @@ impl Outbox {
         flush: bool,
         part: &mut Option<BlockPart>,
     ) -> Result<bool> {
-        self.accept_moved(flush, |queue| {
+        self.accept_in_queue(flush, |queue| {
             if let Some(part) = part.take() {
                 queue.push_block(part);
             }
         })
     }
 
-    fn accept_moved(
+    /// Accepts what `put` puts into the queue. `put` is called under the lock.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for `accept`, whose second half it is")]
+    fn accept_in_queue(
         self: &Arc<Self>,
         flush: bool,
         put: impl FnOnce(&mut SendQueue),
     ) -> Result<bool> {
         stage::settle();
         let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state, false) {
+        if let Some(hindrance) = self.hindrance(&state) {
             drop(state);
             return self.answer(hindrance);
         }
@@ -113,17 +96,17 @@ impl Outbox {
 
     /// Returns the reason why an item cannot be accepted now, if there is one.
     #[inline]
-    fn hindrance(&self, state: &State, needs_room: bool) -> Option<Hindrance> {
+    fn hindrance(&self, state: &State) -> Option<Hindrance> {
         if state.phase != OutboxPhase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
-        self.is_in_the_way(state, needs_room).then_some(Hindrance::ForNow)
+        self.is_in_the_way(state).then_some(Hindrance::ForNow)
     }
 
     /// Returns `true` if something has to be waited for before an item is accepted.
     #[inline]
-    fn is_in_the_way(&self, state: &State, needs_room: bool) -> bool {
-        let full = needs_room && (state.pauses || state.queue.len() >= self.high_water);
+    fn is_in_the_way(&self, state: &State) -> bool {
+        let full = state.pauses || state.queue.len() >= self.high_water;
         full || state.staged || self.aborting.load(Relaxed)
     }
 
@@ -198,11 +181,7 @@ impl Outbox {
 
     /// Accepts one piece of a slice above the item limit, if the queue is below its mark. `false`: wait for
     /// [`Until::Room`](super::Until::Room) first.
-    pub(crate) fn try_accept_piece(
-        self: &Arc<Self>,
-        flush: bool,
-        piece: Piece<'_>,
-    ) -> Result<bool> {
+    pub(crate) fn accept_piece(self: &Arc<Self>, flush: bool, piece: Piece<'_>) -> Result<bool> {
         // Pieces are never staged: that more of them follow must be recorded together with the piece.
         stage::settle();
         let mut state = lock(&self.state);
@@ -213,7 +192,7 @@ impl Outbox {
             drop(state);
             return self.answer(Hindrance::ForGood);
         }
-        if self.is_in_the_way(&state, true) {
+        if self.is_in_the_way(&state) {
             return Ok(false);
         }
         state.queue.push_slice(piece.bytes);

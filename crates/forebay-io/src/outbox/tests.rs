@@ -136,7 +136,7 @@ impl Bench {
     }
 
     fn write(&self, bytes: &[u8]) -> Result<bool> {
-        self.outbox.try_accept(true, bytes)
+        self.outbox.accept(true, bytes)
     }
 
     fn phase(&self) -> OutboxPhase {
@@ -436,10 +436,10 @@ fn a_turn_is_asked_once_however_many_items_it_brings() {
 #[test]
 fn an_item_that_is_not_to_be_flushed_asks_for_nothing() {
     let bench = Bench::new(100, TestSchedule::default());
-    let accepted = bench.outbox.try_accept(false, &b"later"[..]);
+    let accepted = bench.outbox.accept(false, &b"later"[..]);
     assert!(accepted.expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 0);
-    assert!(bench.outbox.try_accept(true, &b""[..]).expect("open"));
+    assert!(bench.outbox.accept(true, &b""[..]).expect("open"));
     assert_eq!(bench.turns.defers.load(SeqCst), 1, "a flush is due for what waits");
 }
 
@@ -469,7 +469,7 @@ fn an_outbox_without_an_owner_lingers_only_while_it_has_something_to_send() {
 #[test]
 fn a_drain_that_keeps_the_waker_does_not_keep_the_outbox() {
     let Bench { outbox, hand, turns } = Bench::new(0, TestSchedule::default());
-    assert!(outbox.try_accept(true, &b"x"[..]).expect("open"));
+    assert!(outbox.accept(true, &b"x"[..]).expect("open"));
     outbox.advance();
     let weak = Arc::downgrade(&outbox);
     let kept = lock(&hand).waker.clone().expect("the drain waits");

@@ -10,7 +10,7 @@ use super::until::{Room, Until};
 use crate::lock::lock;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::turn::{Answers, Share};
-use crate::waiters::WaiterKey;
+use crate::waiters::{WaiterKey, poll_look};
 use crate::{Error, Result};
 
 /// Counts how much a writer hands over before it gives way to other tasks, and how often it is refused.
@@ -104,6 +104,8 @@ impl Outbox {
 /// `Ok` if the condition holds; an error if it never will, with the cause if there is one.
 type Looked = std::result::Result<(), Option<Error>>;
 
+/// Not a `wait_in`, because every writing future contains this one: the closures of `wait_in`, which hold the
+/// outbox and the condition again, would make all of them larger.
 struct OutboxWait<'a> {
     outbox: &'a Outbox,
     until: Until,
@@ -133,16 +135,7 @@ impl Future for OutboxWait<'_> {
     type Output = Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Usually the condition holds already, and no waker need be cloned.
-        let (mut answer, _) = self.look(None);
-        if answer.is_pending() {
-            // The waker is cloned before locking, and the condition is examined again under the lock that
-            // stores it, so that no change in between is missed.
-            let (again, replaced) = self.look(Some(cx.waker().clone()));
-            drop(replaced);
-            answer = again;
-        }
-        let answer = ready!(answer);
+        let answer = ready!(poll_look(cx, |leave| self.look(leave)));
         if let Some(pace) = &mut self.pace {
             ready!(pace.poll(cx, answer.is_ok()));
         }

@@ -22,6 +22,7 @@ mod tests;
 
 use bytes::Bytes;
 
+use super::front::Front;
 use super::remainder::Remainder;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
@@ -73,6 +74,22 @@ pub(crate) struct Buffer {
     arriving: Option<Block>,
     head: usize,
     tail: usize,
+    pub(super) front: Front,
+}
+
+/// Consumes bytes of a buffer while the buffer's bytes are lent.
+pub(super) struct Cursor<'a> {
+    head: &'a mut usize,
+    pub(super) front: &'a mut Front,
+}
+
+impl Cursor<'_> {
+    /// Consumes `count` bytes, at least one, of which the caller has seen that they are there.
+    #[inline]
+    pub(super) fn consume(self, count: usize) {
+        *self.head += count;
+        self.front.forget();
+    }
 }
 
 impl Buffer {
@@ -134,15 +151,24 @@ impl Buffer {
     /// Returns the readable bytes and the cursor that consumes them, so that a caller can examine and lend
     /// bytes and consume them only if they are valid.
     #[inline]
-    pub(crate) fn parts(&mut self) -> (&[u8], &mut usize) {
-        let Self { storage, head, tail, .. } = self;
-        (&storage.as_slice()[*head..*tail], head)
+    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>) {
+        let Self { storage, head, tail, front, .. } = self;
+        (&storage.as_slice()[*head..*tail], Cursor { head, front })
     }
 
     #[inline]
     pub(crate) fn consume(&mut self, count: usize) {
         assert!(count <= self.len(), "consumed more than was buffered");
         self.head += count;
+        self.moved_on(count);
+    }
+
+    /// Notes that `count` bytes were consumed. Consuming none is no progress: a loop over it gives way.
+    #[inline]
+    fn moved_on(&mut self, count: usize) {
+        if count > 0 {
+            self.front.forget();
+        }
     }
 
     /// Returns free space behind the readable bytes, growing the storage up to `most` readable bytes.
@@ -237,31 +263,39 @@ impl Buffer {
             Storage::Empty => Bytes::new(),
         };
         self.keep(rest);
+        self.moved_on(count);
         frozen.slice(start..end)
     }
 
-    /// Takes the block with all readable bytes in it, if there are at least `least` of them.
-    pub(crate) fn take_block(&mut self, least: usize) -> Option<BlockPart> {
+    /// Offers the block with all readable bytes in it to `accept`, if there are at least `least` of them.
+    /// The block stays here if `accept` does not take it. Returns the outcome of `accept`, or `None` if
+    /// there is no such block.
+    pub(crate) fn offer_block<R>(
+        &mut self,
+        least: usize,
+        accept: impl FnOnce(&mut Option<BlockPart>) -> R,
+    ) -> Option<R> {
         if self.len() < least {
             return None;
         }
-        match std::mem::take(&mut self.storage) {
-            Storage::Block(block) => {
-                let part = BlockPart { block, start: self.head, end: self.tail };
-                self.release();
-                Some(part)
-            }
+        let block = match std::mem::take(&mut self.storage) {
+            Storage::Block(block) => block,
             other => {
                 self.storage = other;
-                None
+                return None;
             }
+        };
+        let mut part = Some(BlockPart { block, start: self.head, end: self.tail });
+        // Empty meanwhile, because `accept` may run foreign code, which may panic.
+        let front = std::mem::take(&mut self.front);
+        self.release();
+        let outcome = accept(&mut part);
+        if let Some(refused) = part {
+            (self.head, self.tail) = (refused.start, refused.end);
+            self.storage = Storage::Block(refused.block);
+            self.front = front;
         }
-    }
-
-    /// Puts back what [`take_block`](Self::take_block) has just taken.
-    pub(crate) fn put_block_back(&mut self, part: BlockPart) {
-        (self.head, self.tail) = (part.start, part.end);
-        self.storage = Storage::Block(part.block);
+        Some(outcome)
     }
 
     /// Puts bytes back in front of the buffered ones.
@@ -273,11 +307,13 @@ impl Buffer {
         joined.extend_from_slice(bytes);
         joined.extend_from_slice(self.readable());
         self.keep(Remainder::from(joined));
+        self.front.forget();
     }
 
     /// Drops everything.
     pub(crate) fn clear(&mut self) {
         self.arriving = None;
+        self.front.forget();
         self.release();
     }
 

@@ -180,16 +180,12 @@ impl ByteReadChannel {
         let count = slice.len().min(self.buffer.len());
         slice[..count].copy_from_slice(self.buffer.take(count));
         self.buffer.end_call();
-        self.line.restart();
         count
     }
 
     pub(super) fn discard_buffered(&mut self, count: usize) {
         self.buffer.consume(count);
         self.buffer.end_call();
-        if count > 0 {
-            self.line.restart();
-        }
     }
 
     /// Takes everything that is buffered, as one value.
@@ -199,10 +195,6 @@ impl ByteReadChannel {
 
     /// Takes `count` of the buffered bytes, as one value.
     fn take_bytes(&mut self, count: usize) -> Bytes {
-        // Taking nothing is no progress, so that a loop over it gives way.
-        if count > 0 {
-            self.line.restart();
-        }
         let bytes = self.buffer.freeze(count);
         self.buffer.end_call();
         bytes

@@ -59,19 +59,16 @@ impl ByteReadChannel {
     fn hand_over(&mut self, output: &mut ByteWriteChannel) -> Result<usize> {
         // At most a block at a time, so that the output's queue stays bounded.
         let count = self.buffer.len().min(BLOCK_BYTES);
-        let mut part = self.buffer.take_block(SMALL_BLOCK_BYTES);
-        if part.is_none() {
+        let offered = self.buffer.offer_block(SMALL_BLOCK_BYTES, |part| output.accept_block(part));
+        let accepted = if let Some(accepted) = offered {
+            accepted?
+        } else {
             let accepted = output.accept(&self.buffer.readable()[..count])?;
             if accepted {
                 self.discard_buffered(count);
             }
-            return Ok(if accepted { count } else { 0 });
-        }
-        let accepted = output.accept_block(&mut part);
-        match part {
-            Some(refused) => self.buffer.put_block_back(refused),
-            None => self.line.restart(),
-        }
-        Ok(if accepted? { count } else { 0 })
+            accepted
+        };
+        Ok(if accepted { count } else { 0 })
     }
 }

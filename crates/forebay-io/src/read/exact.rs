@@ -58,8 +58,8 @@ impl Future for ReadExact<'_> {
             ready!(this.channel.poll_lent(cx, "read_exact"))?;
         }
         if this.filled == 0 {
-            ready!(this.channel.line.answers.poll_more(cx));
-            this.answers = this.channel.line.answers;
+            ready!(this.channel.buffer.front.answers.poll_more(cx));
+            this.answers = this.channel.buffer.front.answers;
         }
         let outcome = ready!(this.poll_filled(cx));
         if outcome.is_err() {
@@ -67,7 +67,7 @@ impl Future for ReadExact<'_> {
         }
         if outcome.is_err() || this.slice.is_empty() {
             this.answers.count();
-            this.channel.line.answers = this.answers;
+            this.channel.buffer.front.answers = this.answers;
         }
         this.channel.lent = LentBytes::default();
         this.done = true;
@@ -104,7 +104,6 @@ impl ReadExact<'_> {
 
     fn give_back(&mut self) {
         self.channel.buffer.give_back(&self.slice[..self.filled]);
-        self.channel.line.restart();
     }
 }
 

@@ -117,16 +117,15 @@ impl ByteReadChannel {
     /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
-        self.line.restart();
         Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
     }
 
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let options = self.line_options();
+        let options = self.line_options;
         *self = Self::from_source(source);
-        self.set_line_options(options);
+        self.line_options = options;
     }
 }
 

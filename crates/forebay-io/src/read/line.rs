@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use memchr::memchr;
 
 use super::ByteReadChannel;
-use crate::turn::Answers;
+use super::front::Front;
 use crate::{Error, ErrorKind, Result};
 
 /// The limit of a line's content unless [`LineOptions::limit`] sets another: 64 KiB.
@@ -56,29 +56,6 @@ impl Default for LineOptions {
     }
 }
 
-/// The position of the search for a line end.
-///
-/// Invariant: the first `scanned` readable bytes contain no LF.
-#[derive(Debug, Default)]
-pub(super) struct LineScan {
-    options: LineOptions,
-    scanned: usize,
-    /// An error that every call repeats until bytes are consumed.
-    fault: Option<ErrorKind>,
-    /// The answers (that error, ends, other errors) since bytes were last consumed or arrived.
-    pub(super) answers: Answers,
-}
-
-impl LineScan {
-    /// Resets the position, because bytes were consumed.
-    #[inline]
-    pub(super) fn restart(&mut self) {
-        self.scanned = 0;
-        self.fault = None;
-        self.answers.restart();
-    }
-}
-
 /// A line at the front of the buffer: the length of its content, and the number of bytes to consume.
 struct Found {
     content: usize,
@@ -86,15 +63,11 @@ struct Found {
 }
 
 impl ByteReadChannel {
-    /// Returns how lines are read.
-    pub(super) fn line_options(&self) -> LineOptions {
-        self.line.options
-    }
-
     /// Sets how lines are read from now on.
     pub fn set_line_options(&mut self, options: LineOptions) {
-        self.line.options = options;
-        self.line.restart();
+        self.line_options = options;
+        // The line that was too long may be short enough now.
+        self.buffer.front.forget_fault();
     }
 
     /// Reads a line, without its LF or CRLF. A lone CR is content. Returns `None` at the end; a last line
@@ -200,20 +173,20 @@ impl ByteReadChannel {
     /// Finds a line that is buffered already: the usual case.
     #[inline]
     fn find_line(&mut self) -> Option<Found> {
-        if self.lent.taken != 0 || self.line.fault.is_some() {
+        if self.lent.taken != 0 || self.buffer.front.fault.is_some() {
             return None;
         }
         let at = self.search()?;
         let found = Found { content: self.content_before(at), consumed: at + 1 };
-        (found.content <= self.line.options.limit).then_some(found)
+        (found.content <= self.line_options.limit).then_some(found)
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
         ready!(self.poll_lent(cx, "read_line"))?;
-        if let Some(fault) = self.line.fault {
+        if let Some(fault) = self.buffer.front.fault {
             return self.poll_fault(cx, fault);
         }
-        let limit = self.line.options.limit;
+        let limit = self.line_options.limit;
         // Space for a line at its limit and its terminator. One more byte would not change the answer.
         let most = limit.saturating_add(2);
         loop {
@@ -237,13 +210,13 @@ impl ByteReadChannel {
     /// Searches the bytes that no earlier search has seen. On success the position stays before the LF.
     #[inline]
     fn search(&mut self) -> Option<usize> {
-        let unseen = &self.buffer.readable()[self.line.scanned..];
+        let unseen = &self.buffer.readable()[self.buffer.front.scanned..];
         let Some(at) = memchr(b'\n', unseen) else {
-            self.line.scanned = self.buffer.len();
+            self.buffer.front.scanned = self.buffer.len();
             return None;
         };
-        self.line.scanned += at;
-        Some(self.line.scanned)
+        self.buffer.front.scanned += at;
+        Some(self.buffer.front.scanned)
     }
 
     #[inline]
@@ -258,52 +231,51 @@ impl ByteReadChannel {
     /// the limit may be half of the terminator.
     fn too_long_already(&self) -> bool {
         let bytes = self.buffer.readable();
-        match bytes.get(self.line.options.limit) {
+        match bytes.get(self.line_options.limit) {
             None => false,
-            Some(b'\r') => bytes.len() > self.line.options.limit + 1,
+            Some(b'\r') => bytes.len() > self.line_options.limit + 1,
             Some(_) => true,
         }
     }
 
     fn checked(&mut self, found: Found) -> Poll<Result<Option<Found>>> {
-        if found.content > self.line.options.limit {
+        if found.content > self.line_options.limit {
             return self.too_long();
         }
         Poll::Ready(Ok(Some(found)))
     }
 
     fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
-        let kind = ErrorKind::LineTooLong { limit: self.line.options.limit as u64 };
-        Poll::Ready(Err(self.line.tell(kind)))
+        let kind = ErrorKind::LineTooLong { limit: self.line_options.limit as u64 };
+        Poll::Ready(Err(self.buffer.front.refuse_line(kind)))
     }
 
     /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
     fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
-        ready!(self.line.answers.poll_more(cx));
-        Poll::Ready(Err(self.line.tell(fault)))
+        ready!(self.buffer.front.answers.poll_more(cx));
+        Poll::Ready(Err(self.buffer.front.refuse_line(fault)))
     }
 
     /// Consumes the line and lends its content, if it is UTF-8.
     #[inline]
     fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
-        let Self { buffer, line, .. } = self;
-        let (readable, head) = buffer.parts();
+        let (readable, cursor) = self.buffer.parts();
         match std::str::from_utf8(&readable[..found.content]) {
             Ok(content) => {
-                *head += found.consumed;
-                line.restart();
+                cursor.consume(found.consumed);
                 Ok(Some(content))
             }
-            Err(error) => {
-                Err(line.tell(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }))
-            }
+            Err(error) => Err(cursor
+                .front
+                .refuse_line(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 })),
         }
     }
 }
 
-impl LineScan {
+impl Front {
+    /// Keeps the error for the calls to come, and returns it.
     #[cold]
-    fn tell(&mut self, fault: ErrorKind) -> Error {
+    fn refuse_line(&mut self, fault: ErrorKind) -> Error {
         self.fault = Some(fault);
         self.answers.count();
         Error::new(fault, "read_line")

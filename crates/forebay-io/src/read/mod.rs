@@ -4,6 +4,7 @@ mod buffer;
 mod bytes;
 mod copy;
 mod exact;
+mod front;
 mod inbox;
 mod line;
 mod memory;
@@ -59,7 +60,7 @@ pub struct ByteReadChannel {
     source: Box<dyn Source>,
     buffer: Buffer,
     state: State,
-    line: line::LineScan,
+    line_options: LineOptions,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -89,7 +90,7 @@ impl ByteReadChannel {
             source,
             buffer: Buffer::default(),
             state: State::Open,
-            line: line::LineScan::default(),
+            line_options: LineOptions::new(),
             has_failed: false,
             lent: LentBytes::default(),
         }
@@ -104,7 +105,6 @@ impl ByteReadChannel {
             return;
         }
         self.buffer.clear();
-        self.line.restart();
         self.source.abort(&cause);
         self.state = State::Failed(cause);
     }
@@ -152,10 +152,10 @@ impl ByteReadChannel {
     /// Returns `true` at the end, and an error if nothing can be received any more. Gives way first if
     /// that, or an error of the source, was the answer a few times in a row.
     fn poll_over(&mut self, cx: &Context<'_>) -> Poll<Result<bool>> {
-        ready!(self.line.answers.poll_more(cx));
+        ready!(self.buffer.front.answers.poll_more(cx));
         let is_over = self.check_open_for_fill().map(|()| matches!(self.state, State::Ended));
         if !matches!(is_over, Ok(false)) {
-            self.line.answers.count();
+            self.buffer.front.answers.count();
         }
         Poll::Ready(is_over)
     }
@@ -164,13 +164,13 @@ impl ByteReadChannel {
     #[inline]
     fn note(&mut self, filled: &Poll<Result<Filled>>) {
         match filled {
-            Poll::Pending | Poll::Ready(Ok(Filled::More)) => self.line.answers.restart(),
+            Poll::Pending | Poll::Ready(Ok(Filled::More)) => self.buffer.front.answers.restart(),
             Poll::Ready(Ok(Filled::End)) => {
-                self.line.answers.count();
+                self.buffer.front.answers.count();
                 self.state = State::Ended;
             }
             Poll::Ready(Err(error)) => {
-                self.line.answers.count();
+                self.buffer.front.answers.count();
                 // Other errors, such as a read timeout, are returned once, and the channel stays usable.
                 self.has_failed |= error.is_closed() || self.source.cause().is_some();
             }
@@ -179,7 +179,7 @@ impl ByteReadChannel {
 
     /// Gives way if a few calls in a row that ask for nothing have returned at once.
     async fn answer(&mut self) {
-        poll_fn(|cx| self.line.answers.poll_one(cx)).await;
+        poll_fn(|cx| self.buffer.front.answers.poll_one(cx)).await;
     }
 
     /// Waits until `count` bytes are buffered, or the input has ended; returns the number buffered.
@@ -216,7 +216,7 @@ impl ByteReadChannel {
     fn poll_lent(&mut self, cx: &Context<'_>, operation: &'static str) -> Poll<Result<()>> {
         let lent = self.check_lent(operation);
         if lent.is_err() {
-            ready!(self.line.answers.poll_one(cx));
+            ready!(self.buffer.front.answers.poll_one(cx));
         }
         Poll::Ready(lent)
     }

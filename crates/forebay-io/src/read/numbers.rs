@@ -82,7 +82,6 @@ impl ByteReadChannel {
         let mut array = [0; N];
         array.copy_from_slice(self.buffer.take(N));
         self.buffer.end_call();
-        self.line.restart();
         Ok(array)
     }
 }

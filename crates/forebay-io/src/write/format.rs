@@ -151,8 +151,8 @@ impl ByteWriteChannel {
         &mut self,
         compose: impl FnOnce(&mut ItemBuffer) -> T,
     ) -> Result<()> {
-        if !self.is_ready() {
-            self.room().await?;
+        if !self.outbox.has_room() {
+            self.wait_for_room().await?;
         }
         // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
         let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
@@ -160,11 +160,16 @@ impl ByteWriteChannel {
         // The scratch still holds the thread's previous item.
         out.bytes.clear();
         let composed = compose(&mut out).into_result().and_then(|()| out.check());
-        let accepted = match composed.and_then(|()| self.accept(&out.bytes[..])) {
-            Ok(true) => Ok(()),
-            Ok(false) => self.put_item(&out.bytes[..]).await,
-            Err(error) => Err(error),
-        };
+        let mut accepted = composed;
+        if accepted.is_ok() {
+            // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
+            while !self.accept(&out.bytes[..]).unwrap_or(false) {
+                accepted = self.wait_for_room().await;
+                if accepted.is_err() {
+                    break;
+                }
+            }
+        }
         if out.bytes.capacity() <= KEPT_SCRATCH_BYTES {
             SCRATCH.try_with(|scratch| scratch.set(out.bytes)).ok();
         }

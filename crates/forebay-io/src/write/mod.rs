@@ -216,7 +216,7 @@ impl ByteWriteChannel {
         if bytes.is_empty() {
             return Box::pin(self.answer()).await;
         }
-        while !self.accept_bytes(&mut bytes).unwrap_or(false) {
+        while !self.outbox.accept_bytes(self.auto_flush, &mut bytes).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
@@ -301,12 +301,6 @@ impl ByteWriteChannel {
         self.wait_for_room().await
     }
 
-    /// Returns `true` if an item can be composed now.
-    #[inline]
-    pub(crate) fn is_ready(&self) -> bool {
-        self.outbox.has_room()
-    }
-
     /// Waits for room after an item was refused. This checks under the lock, because `has_room` does not
     /// see what another thread has staged: a loop that relied on it would spin.
     ///
@@ -315,11 +309,6 @@ impl ByteWriteChannel {
     /// ignores its errors, would never wait.
     pub(crate) fn wait_for_room(&mut self) -> impl Future<Output = Result<()>> + Send + '_ {
         self.outbox.wait_for_room(Until::Room, &mut self.pace)
-    }
-
-    /// Accepts a value for which there was room, taking it. Returns `false` if there is no room any more.
-    pub(crate) fn accept_bytes(&mut self, bytes: &mut Bytes) -> Result<bool> {
-        self.outbox.accept_bytes(self.auto_flush, bytes)
     }
 
     /// Accepts a block for which there was room, taking it. Returns `false` if there is no room any more.
@@ -336,9 +325,8 @@ impl ByteWriteChannel {
     /// Waits for room and accepts one item in one step. Usually there is room, and one lock is enough.
     #[inline]
     async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        // Same loop as `put_item`, whose future would hold another copy of both arguments in this one.
         // An error is left to the wait, which finds it again, returns it, and gives way if it is ignored.
-        while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
+        while !self.outbox.accept(self.auto_flush, item).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
@@ -353,15 +341,6 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    /// Waits for room and accepts one item. A refusal is returned by the wait, which gives way if that
-    /// happens again and again.
-    pub(crate) async fn put_item(&mut self, item: impl Item) -> Result<()> {
-        while !self.outbox.try_accept(self.auto_flush, item).unwrap_or(false) {
-            self.wait_for_room().await?;
-        }
-        Ok(())
-    }
-
     /// Accepts a slice above the item limit in pieces. Until the last one the outbox is not whole, so that
     /// any end of the connection in between resets it.
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
@@ -370,7 +349,7 @@ impl ByteWriteChannel {
             // The first piece is refused like any item; the pieces behind it wait as pieces.
             let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
             let piece = Piece { bytes, before, of };
-            while !self.outbox.try_accept_piece(self.auto_flush, piece).unwrap_or(false) {
+            while !self.outbox.accept_piece(self.auto_flush, piece).unwrap_or(false) {
                 self.outbox.wait_for_room(until, &mut self.pace).await?;
             }
             before += bytes.len();

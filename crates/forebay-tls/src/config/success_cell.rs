@@ -1,8 +1,9 @@
 //! A value that is made once, however often making it has failed before.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
+use forebay_io::seam::lock;
 use forebay_io::{Error, Result};
 
 /// A value that is made when it is first needed. A success is kept; a failure is not.
@@ -51,7 +52,7 @@ impl<T: Clone> SuccessCell<T> {
             return Ok(made);
         }
         // An attempt that panicked has not ended; the next caller makes another.
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failure = lock(&self.failure);
         if let Some(made) = self.get() {
             return Ok(made);
         }

@@ -7,8 +7,9 @@ mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use forebay_io::seam::lock;
 use forebay_io::{Error, ErrorKind, Result};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -194,19 +195,14 @@ impl Identity {
         let read = Arc::new(files.read(operation)?);
         // The old key is dropped after the lock is released, so that a handshake waits only for the
         // exchange.
-        let old = std::mem::replace(&mut *self.lock(), read);
+        let old = std::mem::replace(&mut *lock(&self.0.current), read);
         drop(old);
         Ok(())
     }
 
     /// Returns the chain and key that the next handshake uses.
     pub(crate) fn current(&self) -> Arc<CertifiedKey> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<CertifiedKey>> {
-        // No code that panics runs under this lock.
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.current).clone()
     }
 }
 

@@ -267,6 +267,9 @@ impl Drop for HandshakeGuard<'_> {
 }
 
 /// A task that waits for the handshake.
+///
+/// Not a `wait_in`, which would check the phase under the lock of the waiters. That lock is the innermost,
+/// and the phase is under the session's.
 struct Opening<'a> {
     session: &'a Session,
     key: Option<WaiterKey>,

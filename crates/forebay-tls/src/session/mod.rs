@@ -29,10 +29,10 @@ mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Wake, Waker};
 
-use forebay_io::seam::{Below, Cause, Inbox, Outbox, WakeList};
+use forebay_io::seam::{Below, Cause, Inbox, Outbox, WakeList, lock};
 use forebay_io::{Error, Result};
 
 use self::discard::Discarded;
@@ -187,11 +187,11 @@ impl Session {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wakes(&self) -> MutexGuard<'_, SessionWaiters> {
-        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wakes)
     }
 
     /// Queues rustls' own messages; [`send_own`](Self::send_own) sends them.

@@ -3,10 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use forebay_io::seam::{WaiterKey, Waiters, WakeList};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList, wait_in};
 
 use crate::lock::lock;
-use crate::task::wait::wait_in;
 
 /// The calls that wait on a socket that has one waker for all of them.
 #[derive(Debug, Default)]

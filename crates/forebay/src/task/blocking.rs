@@ -12,10 +12,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use forebay_io::seam::unpoisoned;
 use forebay_io::{Error, ErrorKind, Result};
 
 pub(crate) use self::call::run;
@@ -215,10 +216,7 @@ impl PoolState {
             if state.closed {
                 break;
             }
-            let (woken, timeout) = self
-                .changed
-                .wait_timeout(state, self.idle_limit)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, timeout) = unpoisoned(self.changed.wait_timeout(state, self.idle_limit));
             state = woken;
             // A job may have arrived together with the end of the wait.
             if timeout.timed_out() && state.waiting.is_empty() {

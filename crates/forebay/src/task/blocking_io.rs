@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use forebay_io::seam::{BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source, WakeList};
+use forebay_io::seam::{
+    BLOCK_BYTES, Drain, Filled, Inlet, SendQueue, Source, WakeList, unpoisoned,
+};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::{BlockingPool, run_blocking};
 use crate::interrupted::uninterrupted;
-use crate::lock::{get_mut, lock};
+use crate::lock::lock;
 
 /// The calls that make such channels, for their errors.
 pub(crate) const READER: &str = "blocking_reader";
@@ -109,7 +111,7 @@ impl<R: Read> ReadBatch<R> {
 
 impl<R: Read + Send + 'static> Source for Reading<R> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        let state = get_mut(&mut self.state);
+        let state = unpoisoned(self.state.get_mut());
         loop {
             match std::mem::replace(state, ReadState::Over(None)) {
                 ReadState::Idle(mut batch) if batch.start < batch.end => {
@@ -154,7 +156,7 @@ impl<R: Read + Send + 'static> Source for Reading<R> {
     }
 
     fn abort(&mut self, _: &Error) {
-        let state = get_mut(&mut self.state);
+        let state = unpoisoned(self.state.get_mut());
         *state = ReadState::Over(None);
     }
 }
@@ -210,7 +212,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
         queue: &mut SendQueue,
         after: &mut WakeList,
     ) -> Poll<Result<()>> {
-        let state = get_mut(&mut self.state);
+        let state = unpoisoned(self.state.get_mut());
         loop {
             ready!(Self::poll_batch(state, cx, queue, after))?;
             if queue.is_empty() {
@@ -233,7 +235,7 @@ impl<W: Write + Send + 'static> Drain for Writing<W> {
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
-        let state = get_mut(&mut self.state);
+        let state = unpoisoned(self.state.get_mut());
         match std::mem::replace(state, WriteState::Over) {
             WriteState::Idle(mut batch) => {
                 let end = move || batch.writer.flush();

@@ -3,11 +3,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use forebay_io::seam::{Waiters, WakeList};
+use forebay_io::seam::{Waiters, WakeList, wait_in};
 
 use super::control::Control;
 use super::live::Live;
-use super::wait::wait_in;
 use crate::lock::lock;
 use crate::sync::{Mutex, thread_local};
 

@@ -11,7 +11,6 @@ mod report;
 mod running;
 #[cfg(test)]
 mod tests;
-pub(crate) mod wait;
 
 use std::sync::Arc;
 

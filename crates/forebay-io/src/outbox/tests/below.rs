@@ -53,7 +53,7 @@ fn what_is_flushed_above_is_made_into_pieces_then_and_sent_below() {
     let bench = Bench::new(100, TestSchedule::default());
     let upper = over(&bench.outbox);
     for item in ["a", "b", "c"] {
-        assert!(upper.try_accept(true, item.as_bytes()).expect("open"));
+        assert!(upper.accept(true, item.as_bytes()).expect("open"));
     }
     assert_eq!(bench.turns.defers.load(SeqCst), 1, "the upper one has the lower one's turns");
     assert!(lock(&bench.hand).sent.is_empty());
@@ -65,7 +65,7 @@ fn what_is_flushed_above_is_made_into_pieces_then_and_sent_below() {
 fn a_flush_above_waits_for_the_transport_below() {
     let bench = Bench::prompt(2);
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"abc"[..]).expect("open"));
+    assert!(upper.accept(true, &b"abc"[..]).expect("open"));
     let wakes = Arc::new(Wakes::default());
     let mut flush = Box::pin(upper.flush());
     assert!(poll(&mut flush, &wakes).is_pending(), "only two of four bytes are sent");
@@ -79,8 +79,8 @@ fn a_flush_above_waits_for_the_transport_below() {
 fn nothing_more_is_made_while_something_waits_below() {
     let bench = Bench::prompt(1);
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"ab"[..]).expect("open"));
-    assert!(upper.try_accept(true, &b"cd"[..]).expect("open"));
+    assert!(upper.accept(true, &b"ab"[..]).expect("open"));
+    assert!(upper.accept(true, &b"cd"[..]).expect("open"));
     upper.advance();
     assert_eq!(lock(&upper.state).queue.len(), 2, "it can still be thrown away");
     allow(&bench.hand, 100);
@@ -92,7 +92,7 @@ fn the_end_mark_above_comes_before_the_one_below() {
     let bench = Bench::prompt(100);
     lock(&bench.hand).holds_end = true;
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    assert!(upper.accept(true, &b"a"[..]).expect("open"));
     upper.finish();
     let (mut wait, wakes) = wait_for(&upper, Until::Finished);
     assert_eq!(lock(&bench.hand).sent, b":a.");
@@ -107,21 +107,21 @@ fn the_end_mark_above_comes_before_the_one_below() {
 fn an_error_below_is_the_cause_above() {
     let bench = Bench::prompt(0);
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    assert!(upper.accept(true, &b"a"[..]).expect("open"));
     let (mut wait, wakes) = wait_for(&upper, Until::Finished);
     lock(&bench.hand).error = Some(Error::new(ErrorKind::Reset, "write"));
     allow(&bench.hand, 1);
     assert!(woken(&wakes));
     let told = poll(&mut wait, &wakes);
     assert!(matches!(told, Poll::Ready(Err(error)) if error.is_reset()));
-    assert!(upper.try_accept(true, &b"b"[..]).is_err_and(|error| error.is_reset()));
+    assert!(upper.accept(true, &b"b"[..]).is_err_and(|error| error.is_reset()));
 }
 
 #[test]
 fn an_abort_above_is_one_below() {
     let bench = Bench::prompt(0);
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    assert!(upper.accept(true, &b"a"[..]).expect("open"));
     upper.abort(&Error::other("enough"));
     assert!(bench.outbox.is_settled());
     assert_eq!(lock(&bench.hand).aborts, ["enough"]);
@@ -132,10 +132,10 @@ fn an_abort_above_is_one_below() {
 fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
     let bench = Bench::new(0, TestSchedule::default());
     let upper = over(&bench.outbox);
-    assert!(upper.try_accept(true, &b"a"[..]).expect("open"));
+    assert!(upper.accept(true, &b"a"[..]).expect("open"));
     upper.advance();
     // One waits below, and one above.
-    assert!(upper.try_accept(true, &b"b"[..]).expect("open"));
+    assert!(upper.accept(true, &b"b"[..]).expect("open"));
     upper.advance();
     bench.turns.is_closing.store(true, SeqCst);
     bench.turns.defers.store(0, SeqCst);

@@ -44,7 +44,7 @@ fn no_byte_is_looked_at_twice() {
         // A new future each time: the position is the channel's.
         assert!(poll_line_once(&mut channel).is_pending());
         assert_eq!(channel.buffered(), arrived);
-        assert_eq!(channel.line.scanned, arrived, "the next search starts here");
+        assert_eq!(channel.buffer.front.scanned, arrived, "the next search starts here");
     }
 }
 
@@ -55,9 +55,9 @@ fn reading_something_else_starts_the_search_anew() {
         assert!(poll_line_once(&mut channel).is_pending());
     }
     assert!(matches!(poll_once(channel.read_u8()), Poll::Ready(Ok(b'x'))));
-    assert!(channel.line.scanned <= channel.buffered());
+    assert!(channel.buffer.front.scanned <= channel.buffered());
     assert!(poll_line_once(&mut channel).is_pending());
-    assert_eq!(channel.line.scanned, channel.buffered());
+    assert_eq!(channel.buffer.front.scanned, channel.buffered());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_known_fault_is_told_without_a_look_at_the_line() {
     let first = poll_line_once(&mut channel);
     assert!(matches!(first, Poll::Ready(Err(error)) if error.is_line_too_long()));
     // A position beyond the bytes would make any search panic.
-    channel.line.scanned = usize::MAX;
+    channel.buffer.front.scanned = usize::MAX;
     let second = poll_line_once(&mut channel);
     assert!(matches!(second, Poll::Ready(Err(error)) if error.is_line_too_long()));
 }

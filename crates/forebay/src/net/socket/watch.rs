@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
-use forebay_io::seam::{WaiterKey, Waiters, WakeList};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList, wait_in};
 
 use super::close_reason::CloseReason;
 use super::core::Core;
 use crate::host::Hangup;
 use crate::lock::lock;
-use crate::task::wait::wait_in;
 
 /// The results of watching so far.
 #[derive(Debug, Default)]

@@ -3,17 +3,34 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{WaiterKey, Waiters};
-
+use super::{WaiterKey, Waiters};
 use crate::lock::lock;
 use crate::sync::Mutex;
 
+/// Calls `look` until it has an answer, at most twice: first without a waker, because usually there is an
+/// answer and no waker need be cloned; then with one, to be left under the lock under which `look` has found
+/// no answer. So no change in between is missed, and the waker is cloned before locking.
+///
+/// `look` returns the waker that was replaced or not needed, which is dropped here, after unlocking.
+#[inline]
+pub(crate) fn poll_look<R>(
+    cx: &Context<'_>,
+    mut look: impl FnMut(Option<Waker>) -> (Poll<R>, Option<Waker>),
+) -> Poll<R> {
+    let (answer, _) = look(None);
+    if answer.is_ready() {
+        return answer;
+    }
+    let (answer, replaced) = look(Some(cx.waker().clone()));
+    drop(replaced);
+    answer
+}
+
 /// Waits until `check` returns an answer, as a waiter for `until` in the list that `waiters` selects.
 ///
-/// The waker is cloned before locking, and `check` is called again under the lock that stores it, so that
-/// no wake-up is lost. A dropped wait removes itself. `check` runs under the lock and must not be user
-/// code.
-pub(crate) fn wait_in<'a, S, T, R>(
+/// A dropped wait removes itself. `check` runs under the lock and must not be user code. The future may be
+/// polled again after its answer: it checks again.
+pub fn wait_in<'a, S, T, R>(
     state: &'a Mutex<S>,
     waiters: impl Fn(&mut S) -> &mut Waiters<T> + Send + Unpin + 'a,
     until: T,
@@ -45,15 +62,15 @@ where
     C: FnMut(&mut S) -> Option<R>,
 {
     /// Checks once under the lock. The returned waker is to be dropped after unlocking.
-    fn look(&mut self, leave: Option<Waker>) -> (Option<R>, Option<Waker>) {
+    fn look(&mut self, leave: Option<Waker>) -> (Poll<R>, Option<Waker>) {
         let mut state = lock(self.state);
-        let answer = (self.check)(&mut state);
-        match leave {
-            Some(waker) if answer.is_none() => {
+        match ((self.check)(&mut state), leave) {
+            (Some(answer), unused) => (Poll::Ready(answer), unused),
+            (None, Some(waker)) => {
                 let replaced = (self.waiters)(&mut state).put(&mut self.key, self.until, waker);
-                (None, replaced)
+                (Poll::Pending, replaced)
             }
-            unused => (answer, unused),
+            (None, None) => (Poll::Pending, None),
         }
     }
 }
@@ -67,13 +84,7 @@ where
     type Output = R;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        let (answer, _) = self.look(None);
-        if let Some(answer) = answer {
-            return Poll::Ready(answer);
-        }
-        let (answer, replaced) = self.look(Some(cx.waker().clone()));
-        drop(replaced);
-        answer.map_or(Poll::Pending, Poll::Ready)
+        poll_look(cx, |leave| self.look(leave))
     }
 }
 
