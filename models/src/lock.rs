@@ -1,5 +1,5 @@
-//! Locks of the checker's, as the included sources take them. A poisoned lock is a failed model, which
-//! says so itself.
+//! Locks of the checker, with the functions that the included sources call. A poisoned lock means that the
+//! model has failed, and panics.
 
 use std::sync::PoisonError;
 

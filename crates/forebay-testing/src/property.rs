@@ -1,4 +1,4 @@
-//! Properties of random values, whose failures print their seed. Unit tests use them too.
+//! Properties of random values; a failure prints its seed. Unit tests use them too.
 
 use std::fmt::Debug;
 
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// Sizes that tests of buffers want: mostly small, often beside a boundary, sometimes anything.
+/// Returns sizes that tests of buffers need: mostly small, often beside a boundary, sometimes anything.
 pub fn sizes() -> impl Strategy<Value = usize> + Clone {
     let boundary =
         prop_oneof![Just(4 * KIB), Just(16 * KIB), Just(32 * KIB), Just(48 * KIB), Just(64 * KIB)];
@@ -46,7 +46,7 @@ pub fn sizes() -> impl Strategy<Value = usize> + Clone {
     ]
 }
 
-/// Sizes of the pieces in which bytes arrive; to be used round and round.
+/// Returns sizes of the pieces in which bytes arrive, to be used cyclically.
 pub fn splits() -> impl Strategy<Value = Vec<usize>> + Clone {
     proptest::collection::vec(sizes(), 1..12)
 }

@@ -1,11 +1,11 @@
-//! What tests share between threads and tasks.
+//! Locks, flags and guards that tests share between threads and tasks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// Locks, whatever another thread came to.
+/// Locks, even if another thread has panicked.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -47,7 +47,7 @@ impl Future for Signal {
     }
 }
 
-/// The text of the panic that this ends in.
+/// Returns the text of the panic with which this ends.
 pub fn panic_text(run: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it must panic");
     payload

@@ -3,11 +3,10 @@ use std::time::{Duration, SystemTime};
 use forebay_io::ErrorKind;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 use super::{Authority, Issued, KeyKind, Options};
 use crate::PeerCertificate;
+use crate::x509::{CLIENT_AUTHENTICATION, Certificate, SERVER_AUTHENTICATION, dotted};
 
 fn ders(pem: &str) -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(pem.as_bytes()).map(Result::unwrap).collect()
@@ -18,9 +17,14 @@ fn of_issued(issued: &Issued) -> PeerCertificate {
 }
 
 /// Parses a certificate and passes it to `look`.
-fn parsed<T>(pem: &str, look: impl FnOnce(&X509Certificate<'_>) -> T) -> T {
-    look(&X509Certificate::from_der(&ders(pem)[0]).unwrap().1)
+fn parsed<T>(pem: &str, look: impl FnOnce(&Certificate<'_>) -> T) -> T {
+    look(&Certificate::read(&ders(pem)[0]).unwrap())
 }
+
+/// Values of extensions in DER (RFC 5280, sections 4.2.1.3 and 4.2.1.9).
+const DIGITAL_SIGNATURE: &[u8] = &[3, 2, 7, 0b1000_0000];
+const KEY_CERT_SIGN_AND_CRL_SIGN: &[u8] = &[3, 2, 1, 0b0000_0110];
+const CA_WITHOUT_LIMIT: &[u8] = &[0x30, 3, 1, 1, 0xff];
 
 /// Ktor's case `generateCertificateWithCA_default`.
 #[test]
@@ -33,9 +37,8 @@ fn a_servers_certificate_is_issued_by_the_authority() {
     assert_eq!(certificate.names(), ["localhost", "127.0.0.1"]);
     parsed(server.certificate_pem(), |certificate| {
         assert!(!certificate.is_ca());
-        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
-        assert!(usage.server_auth && !usage.client_auth);
-        assert!(certificate.key_usage().unwrap().unwrap().value.digital_signature());
+        assert_eq!(certificate.purposes().unwrap(), [SERVER_AUTHENTICATION.as_bytes()]);
+        assert_eq!(certificate.value_of("2.5.29.15"), Some(DIGITAL_SIGNATURE));
     });
 }
 
@@ -46,14 +49,12 @@ fn an_authority_may_issue_without_limit_and_is_nothing_else() {
     let below = root.authority("localhost").unwrap();
     for (authority, subject) in [(&root, "CN=localhostCA"), (&below, "CN=localhost")] {
         parsed(authority.pem(), |certificate| {
-            assert_eq!(certificate.subject().to_string(), subject);
-            assert_eq!(certificate.issuer().to_string(), "CN=localhostCA");
-            let constraints = certificate.basic_constraints().unwrap().unwrap().value;
-            assert!(constraints.ca && constraints.path_len_constraint.is_none());
-            let usage = certificate.key_usage().unwrap().unwrap().value;
-            assert!(usage.key_cert_sign() && usage.crl_sign() && !usage.digital_signature());
-            assert!(certificate.extended_key_usage().unwrap().is_none());
-            assert!(certificate.subject_alternative_name().unwrap().is_none());
+            assert_eq!(certificate.subject.to_string(), subject);
+            assert_eq!(certificate.issuer.to_string(), "CN=localhostCA");
+            assert_eq!(certificate.value_of("2.5.29.19"), Some(CA_WITHOUT_LIMIT));
+            assert_eq!(certificate.value_of("2.5.29.15"), Some(KEY_CERT_SIGN_AND_CRL_SIGN));
+            assert_eq!(certificate.value_of("2.5.29.37"), None);
+            assert_eq!(certificate.value_of("2.5.29.17"), None);
         });
     }
 }
@@ -63,8 +64,7 @@ fn a_clients_certificate_is_for_clients() {
     let client = Authority::new("CA").unwrap().client("somebody").unwrap();
     assert_eq!(of_issued(&client).subject(), "CN=somebody");
     parsed(client.certificate_pem(), |certificate| {
-        let usage = certificate.extended_key_usage().unwrap().unwrap().value;
-        assert!(usage.client_auth && !usage.server_auth);
+        assert_eq!(certificate.purposes().unwrap(), [CLIENT_AUTHENTICATION.as_bytes()]);
     });
 }
 
@@ -72,25 +72,23 @@ fn a_clients_certificate_is_for_clients() {
 #[test]
 fn a_key_is_ecdsa_of_256_bits_unless_asked_for_another() {
     let authority = Authority::new("CA").unwrap();
-    let (ecdsa, p256, p384) = ("1.2.840.10045.2.1", 64 * 4, 96 * 4);
+    // A point of a curve is a byte and two numbers (RFC 5480, section 2.2).
+    let (ecdsa, p256, p384) = ("1.2.840.10045.2.1", 1 + 2 * 32, 1 + 2 * 48);
     let default = authority.server(["localhost"]).unwrap();
     let larger = Options::default().key(KeyKind::EcdsaP384);
     let larger = authority.server_with(["localhost"], larger).unwrap();
-    for (issued, bits) in [(&default, p256), (&larger, p384)] {
+    for (issued, bytes) in [(&default, p256), (&larger, p384)] {
         parsed(issued.certificate_pem(), |certificate| {
-            let key = certificate.public_key();
-            assert_eq!(key.algorithm.algorithm.to_id_string(), ecdsa);
-            assert_eq!(key.parsed().unwrap().key_size(), bits);
+            assert_eq!(dotted(certificate.public_key.algorithm), ecdsa);
+            assert_eq!(certificate.public_key.bits.len(), bytes);
             // Signed by the authority's key, with SHA-256.
-            let signature = certificate.signature_algorithm.algorithm.to_id_string();
-            assert_eq!(signature, "1.2.840.10045.4.3.2");
+            assert_eq!(dotted(certificate.signature_algorithm), "1.2.840.10045.4.3.2");
         });
     }
     let edwards = Options::default().key(KeyKind::Ed25519);
     let edwards = authority.server_with(["localhost"], edwards).unwrap();
     parsed(edwards.certificate_pem(), |certificate| {
-        let key = certificate.public_key().algorithm.algorithm.to_id_string();
-        assert_eq!(key, "1.3.101.112");
+        assert_eq!(dotted(certificate.public_key.algorithm), "1.3.101.112");
     });
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Certificate<'a> {
     pub(crate) not_after: Option<i64>,
     pub(crate) subject: Name<'a>,
     pub(crate) public_key: PublicKey<'a>,
-    pub(super) extensions: Vec<Extension<'a>>,
+    pub(crate) extensions: Vec<Extension<'a>>,
 }
 
 /// A public key with the algorithm that it is for (RFC 5280, section 4.1.2.7).
@@ -33,7 +33,8 @@ pub(crate) struct Certificate<'a> {
 pub(crate) struct PublicKey<'a> {
     /// `SubjectPublicKeyInfo` in DER.
     pub(crate) der: &'a [u8],
-    algorithm: &'a [u8],
+    /// The content of the object identifier.
+    pub(crate) algorithm: &'a [u8],
     /// The key, in the form that its algorithm gives it.
     pub(crate) bits: &'a [u8],
 }

@@ -7,7 +7,7 @@ use der::{Decode, Result, SliceReader, Tag, Tagged as _};
 use super::{Certificate, Name, content, context, elements, sequence};
 
 #[derive(Debug)]
-pub(super) struct Extension<'a> {
+pub(crate) struct Extension<'a> {
     oid: &'a [u8],
     value: &'a [u8],
 }
@@ -110,6 +110,12 @@ impl<'a> Certificate<'a> {
             }
         }
         Some(constraints)
+    }
+
+    /// Returns the value of an extension, for tests of what is issued.
+    #[cfg(test)]
+    pub(crate) fn value_of(&self, oid: &str) -> Option<&'a [u8]> {
+        self.extension(&ObjectIdentifier::new_unwrap(oid))
     }
 
     /// Returns the value of the one extension of a kind. Two of a kind are not allowed (RFC 5280,

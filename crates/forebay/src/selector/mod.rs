@@ -17,7 +17,7 @@ mod stats;
 pub(crate) use self::bounded::Bounded;
 pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
-pub(crate) use self::closing::{closed, given_up};
+pub(crate) use self::closing::{Waits, closed, given_up};
 pub(crate) use self::flush_schedule::SelectorSchedule;
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;

@@ -42,7 +42,7 @@ async fn lingering_peer(server: &ServerSocket) -> Result<TcpStream> {
     Ok(peer)
 }
 
-/// What has become of the connection, as its peer sees it; `None` while it is open. Reading would
+/// Returns the error of the connection, as its peer sees it; `None` while it is open. Reading would
 /// have the other side send more, so only the error is asked for.
 fn end_of(peer: &TcpStream) -> Option<io::Error> {
     peer.take_error().unwrap()
@@ -145,7 +145,7 @@ fn only_those_without_an_owner_count() {
             settle().await;
             assert_eq!(selector.stats().unacknowledged, 0);
             assert!(end_of(&last).is_none());
-            // Whoever waited for a close and gave that up leaves it without an owner.
+            // A call of `close` that was given up leaves its connection without an owner.
             for (closing, _) in &awaited {
                 closing.abort();
             }

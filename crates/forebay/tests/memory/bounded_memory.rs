@@ -1,4 +1,4 @@
-//! What a peer can make a server hold is bounded: measured from outside, in child processes, as
+//! A peer can make a server hold a bounded amount: measured from outside, in child processes, as
 //! `VmRSS` after a warm-up and at the end.
 
 #![cfg(target_os = "linux")]
@@ -17,9 +17,9 @@ use socket2::{Domain, Type};
 /// Sessions that it goes through at a time: the end of each waits for an acknowledgement, which the
 /// kernel puts off for 40 ms.
 const AT_A_TIME: usize = 8;
-/// What a child may grow by while a line without end goes through it, in KiB.
+/// The limit on a child's growth while a line without end goes through it, in KiB.
 const GROWTH_KIB_MAX: usize = KIB;
-/// What one peer that never reads may cost, in KiB.
+/// The limit on the cost of one peer that never reads, in KiB.
 const PEER_KIB_MAX: usize = 192;
 
 // ---- the servers --------------------------------------------------------------------------------
@@ -226,8 +226,8 @@ fn deaf_peer(port: u16) -> TcpStream {
     peer.into()
 }
 
-/// Sends until nobody takes anything any more: neither the kernel, nor the server, which has gone
-/// to sleep over it. Says how much was sent.
+/// Sends until nothing is taken any more, neither by the kernel nor by the server, which has gone
+/// to sleep over it. Returns how much was sent.
 fn pump(peers: &mut [TcpStream], piece: &[u8], server: &Child) -> usize {
     let (mut sent, mut quiet) = (0, 0);
     while quiet < 3 {

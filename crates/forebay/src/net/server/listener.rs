@@ -16,13 +16,13 @@ use socket2::SockRef;
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
 use crate::net::SocketAddress;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
 use crate::net::options::{ConnectionOptions, StreamOptions};
 use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::net::unix::OwnPath;
 use crate::net::wait_list::WaitList;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 
 pub(super) struct Listener {
@@ -106,6 +106,7 @@ impl Listener {
     }
 
     pub(super) fn close(&self) {
+        // Before the waits are woken, so that each of them sees it.
         self.closed.store(true, Ordering::Release);
         if let Some(path) = &self.path {
             path.remove();
@@ -179,6 +180,7 @@ impl Listener {
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
     fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
+        // Relaxed: two threads may both ask, and get the same answer.
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             NOT_ASKED => {
                 let inherited = options.hold_on(socket);

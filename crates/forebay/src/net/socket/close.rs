@@ -33,8 +33,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use super::core::Core;
 use super::discard::discard;
 use super::errors::CoreNote;
-use crate::net::descriptor::Waits;
-use crate::selector::{Member, Remains, given_up};
+use crate::selector::{Member, Remains, Waits, given_up};
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Over, Patience, within};
 
@@ -62,6 +61,8 @@ pub(super) async fn close(
     core.settle_loss();
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
+        // `Closed` comes from a call on this side, an abort for instance. It is an error here only if
+        // it has cut a message.
         Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
         _ => Ok(()),
     }

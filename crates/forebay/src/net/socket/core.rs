@@ -199,6 +199,7 @@ impl Core {
     }
 
     pub(super) fn count_discarded(&self, count: usize) {
+        // Relaxed: a count, on which no other memory depends.
         self.discarded.fetch_add(count as u64, Ordering::Relaxed);
     }
 

@@ -21,9 +21,9 @@ use super::on_the_way::OnTheWay;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
 use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 
 /// The carrier of a connection's bytes.
 pub(super) enum Link {
@@ -322,6 +322,7 @@ impl Stream {
     }
 
     fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
+        // Unix sockets have no reset (`unix(7)`).
         let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
         let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
         self.io.release(before, after)

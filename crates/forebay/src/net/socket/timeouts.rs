@@ -197,6 +197,7 @@ impl Timeouts {
             return;
         }
         if self.is_idle_for_too_long() && !self.has_stirred(&*core) {
+            // Possibly no call waits, so the connection is ended here.
             return core.expire(self.error(Silence::Idling));
         }
         let passed = self.passed(self.now());

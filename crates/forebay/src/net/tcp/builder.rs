@@ -158,6 +158,7 @@ impl TcpBuilder {
         named("reuse_address", socket.set_reuse_address(reuse))?;
         self.stream.apply(&(&socket).into())?;
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
+        // The system caps larger numbers anyway.
         socket.listen(i32::try_from(self.backlog).unwrap_or(i32::MAX)).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
         let accepted = Accepted::Tcp(self.stream);

@@ -16,12 +16,12 @@ use socket2::{SockAddr, SockRef};
 use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
 use crate::net::address::Address;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
 use crate::net::options::{ConnectionOptions, StreamOptions, named};
 use crate::net::resolve::resolve;
 use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::{Timers, within};
 
 /// The settings of a new connection.
@@ -65,6 +65,7 @@ async fn connect_to_any(
         let attempt = attempt(selector, candidate, wanted);
         let error = match deadline.within(share, attempt).await {
             Some(Ok(socket)) => return Ok(socket),
+            // The selector is closing, so the other addresses would fail too.
             Some(Err(error)) if error.is_closed() => return Err(error),
             Some(Err(error)) => error,
             None if candidates.len() == 1 => deadline.passed("not connected"),

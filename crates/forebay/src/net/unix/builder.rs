@@ -19,15 +19,14 @@ use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
 use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 use crate::task;
+use crate::time::Backoff;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 511;
 /// Limits the whole time of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first pause while the server's backlog is full.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// Each pause is twice the one before, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The pauses while the server's backlog is full, or a directory locked.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(50));
 
 /// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a
 /// connected one.
@@ -152,6 +151,7 @@ impl UnixBuilder {
             system,
             mode: self.mode,
             replace_stale: self.replace_stale,
+            // The system caps larger numbers anyway.
             backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
         };
         let made = if self.replace_stale {
@@ -217,15 +217,15 @@ async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSo
     let failed = |error| Error::from_io("connect", error);
     let socket =
         system::or_after_ending_one(selector, system::unix_stream_socket).map_err(failed)?;
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = PAUSES;
     loop {
         match socket.connect(address) {
             Ok(()) => return Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                selector.sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                selector.sleep(pauses.next_pause()).await;
                 selector.check_open("connect")?;
             }
+            // Unlike a TCP socket, nothing goes on in the background: try again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(error)),
         }
@@ -240,7 +240,7 @@ async fn listen_alone(
     listening: Listening,
 ) -> Result<(SystemSocket, Option<OwnPath>)> {
     let listening = Arc::new(listening);
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = PAUSES;
     loop {
         let listening = Arc::clone(&listening);
         let attempt = move || listening.listen_if_alone();
@@ -248,8 +248,7 @@ async fn listen_alone(
         if let Some(made) = selector.closing().until_begun("bind", attempt).await?? {
             return Ok(made);
         }
-        selector.sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        selector.sleep(pauses.next_pause()).await;
         selector.check_open("bind")?;
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
     if !found.file_type().is_socket() {
         return Err(in_use("the path is no socket; nothing was replaced"));
     }
-    if found.uid() != rustix::process::geteuid().as_raw() {
+    if found.uid() != nix::unistd::geteuid().as_raw() {
         return Err(in_use("the socket belongs to another user; nothing was replaced"));
     }
     let probe = system::unix_stream_socket().map_err(failed)?;
