@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::random::fresh_seed;
-use crate::{KIB, from_environment};
+use crate::{KIB, from_environment, size};
 
-/// Checks a property for `cases` random values. A failure prints the seed that repeats it and the
+/// Checks a property for `cases` random values, a quarter of them in a [quick](size) run. A failure prints the seed that repeats it and the
 /// smallest value that still fails.
 #[track_caller]
 pub fn property<S>(name: &str, cases: u32, strategy: &S, test: impl Fn(S::Value))
@@ -17,7 +17,7 @@ where
     S::Value: Debug,
 {
     let seed = from_environment("FOREBAY_SEED", fresh_seed("forebay"));
-    let cases = from_environment("FOREBAY_CASES", cases);
+    let cases = size("FOREBAY_CASES", cases.div_ceil(4), cases);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
