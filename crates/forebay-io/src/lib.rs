@@ -53,6 +53,7 @@ mod read;
 #[doc(hidden)]
 pub mod seam;
 mod sync;
+mod text;
 mod turn;
 mod unwinding;
 mod waiters;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use super::{Buffer, ByteReadChannel, State};
+use super::{Buffer, ByteReadChannel};
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, Result};
 
@@ -107,13 +107,6 @@ impl Inbox {
 }
 
 impl ByteReadChannel {
-    /// Turns this channel into an inbox with its source and its bytes. Its options are lost.
-    #[doc(hidden)]
-    pub fn into_inbox(self) -> Inbox {
-        let ended = matches!(self.state, State::Ended);
-        Inbox { source: self.source, buffer: self.buffer, ended }
-    }
-
     /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {

@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
+use forebay_io::seam::printable;
 use forebay_io::{Error, ErrorKind, Result};
 use rustls_pki_types::ServerName;
 
 /// The longest name (RFC 1035, section 2.3.4, without the bytes of its encoding).
 const NAME_MAX: usize = 253;
+
+/// An error repeats at most this many characters of a refused text, enough to recognise it.
+const SHOWN_MAX: usize = 80;
 
 /// Parses a DNS name or an IP address. The brackets around an IPv6 address, its zone, and the dot at the
 /// end of a name are not part of it: certificates contain none of them.
@@ -22,7 +26,7 @@ pub(super) fn parse(text: &str, operation: &'static str) -> Result<ServerName<'s
     ServerName::try_from(text).map(|name| name.to_owned()).map_err(|_| {
         Error::new(ErrorKind::InvalidInput, operation).with_detail(format!(
             "the server name \"{}\" is neither a DNS name nor an IP address: {}",
-            shown(text),
+            printable(text, SHOWN_MAX),
             trouble(text),
         ))
     })
@@ -34,15 +38,6 @@ pub(super) fn missing(operation: &'static str) -> Error {
         "there is no host whose name the server's certificate could be for; name the server with \
          `TlsConfig::client().server_name(..)`",
     )
-}
-
-/// Returns enough of the text to recognise it.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        shown.push_str("...");
-    }
-    shown
 }
 
 /// Describes what is wrong with the text, and what to write instead.

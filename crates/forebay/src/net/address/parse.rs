@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use forebay_io::seam::printable;
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::{Address, Target};
@@ -197,10 +198,6 @@ fn refusal(what_would_be_right: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidInput, "address").with_detail(what_would_be_right)
 }
 
-/// Returns the text in a form fit for a log: with control characters escaped, and cut to [`SHOWN_MAX`].
 fn shown(text: &str) -> String {
-    let mut rest = text.chars();
-    let head: String = rest.by_ref().take(SHOWN_MAX).collect();
-    let dots = if rest.next().is_some() { "..." } else { "" };
-    format!("{}{dots}", head.escape_debug())
+    printable(text, SHOWN_MAX)
 }
