@@ -164,7 +164,7 @@ impl Outbox {
 
     /// Updates, under the lock, what `has_room` returns without it.
     #[inline]
-    fn note_room(&self, state: &State) {
+    fn publish_room(&self, state: &State) {
         let room = state.phase == OutboxPhase::Open
             && !state.pauses
             && state.queue.len() < self.high_water

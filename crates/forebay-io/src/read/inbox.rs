@@ -77,7 +77,7 @@ impl Inbox {
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
         let filled = poll(self.source.as_mut(), &mut inlet);
         if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
-            self.buffer.settle();
+            self.buffer.trim();
         }
         self.ended = matches!(filled, Poll::Ready(Ok(Filled::End)));
         filled
@@ -96,8 +96,8 @@ impl Inbox {
     }
 
     /// Returns memory that is not needed, because the layer may not come back for a long time.
-    pub fn settle(&mut self) {
-        self.buffer.settle();
+    pub fn trim(&mut self) {
+        self.buffer.trim();
     }
 
     /// Returns the reason why nothing more will come, if it is known.

@@ -59,7 +59,7 @@ pub(super) async fn close(
         }
     }
     drop(attended);
-    core.settle_loss();
+    core.report_loss();
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
         Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
@@ -279,7 +279,7 @@ impl SocketClose {
             |received| self.take(received),
         );
         // After an error nothing more arrives.
-        self.core.settle_loss();
+        self.core.report_loss();
     }
 
     fn wants_input(&self) -> bool {
