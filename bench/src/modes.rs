@@ -1,8 +1,8 @@
-//! What each mode does with a connection.
+//! The modes of the measured server, each for one connection.
 
 use forebay::{Result, Socket};
 
-/// Sends back what comes.
+/// Sends back what it receives.
 pub async fn echo(socket: Socket) -> Result<()> {
     let mut input = socket.open_read_channel()?;
     let mut output = socket.open_write_channel()?;
@@ -10,7 +10,7 @@ pub async fn echo(socket: Socket) -> Result<()> {
     socket.close().await
 }
 
-/// Counts what comes and answers the count, eight bytes little-endian, at the end.
+/// Counts the received bytes and answers the count, eight bytes little-endian, at the end.
 pub async fn discard(socket: Socket) -> Result<()> {
     let mut input = socket.open_read_channel()?;
     let mut output = socket.open_write_channel()?;
@@ -19,7 +19,7 @@ pub async fn discard(socket: Socket) -> Result<()> {
     socket.close().await
 }
 
-/// Greets each line; the loop is README's.
+/// Greets each line, with the loop of the README.
 pub async fn line(socket: Socket) -> Result<()> {
     let mut input = socket.open_read_channel()?;
     let mut output = socket.open_write_channel()?;

@@ -15,7 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509::{Certificate, PublicKey, is_request, is_revocation_list};
 
 // The reader is private to its crate, so its source is included, as `models/` includes what it models.
-#[allow(dead_code, reason = "its users are in forebay-tls")]
+#[allow(dead_code, unused_imports, reason = "its users are in forebay-tls")]
 #[path = "../../crates/forebay-tls/src/x509/mod.rs"]
 mod x509;
 

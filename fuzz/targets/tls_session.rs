@@ -1,10 +1,10 @@
-//! A client and a server, and somebody between them who does what the input says: passes bytes on in
-//! pieces, changes, drops, repeats and makes up others, while both sides read and write.
+//! A client and a server, and an attacker between them that follows the input: it passes bytes on in
+//! pieces, changes, drops, repeats and invents some, while both sides read and write.
 //!
-//! Whatever he does: no panic, no hang, no byte read that was not written, and no memory without bound.
+//! Whatever the attacker does, there must be no panic, no hang, no byte read that was not written, and no
+//! memory without bound.
 //!
-//! `cargo +nightly fuzz run tls_session --sanitizer none` (there is no foreign memory in here to be
-//! watched).
+//! `cargo +nightly fuzz run tls_session --sanitizer none` (no foreign code here needs its memory watched).
 
 #![no_main]
 
@@ -18,7 +18,7 @@ use forebay_tls::seam::{Session, Store};
 use forebay_tls::{Identity, TlsConfig, Trust};
 use libfuzzer_sys::fuzz_target;
 
-/// Less than some of what is written, so that writers wait, too.
+/// Less than some of the written pieces, so that writers wait, too.
 const PIPE_BYTES: usize = 8 * 1024;
 /// More than two outboxes, two pipes and one item ever hold.
 const QUEUED_BYTES_MAX: usize = 512 * 1024;
@@ -39,14 +39,14 @@ static CONFIGS: LazyLock<[(TlsConfig, TlsConfig); 2]> = LazyLock::new(|| {
 
 type Shaking = Pin<Box<dyn Future<Output = Result<()>>>>;
 
-/// One side, and what the one in the middle has of it.
+/// One side, and the attacker's ends of its pipes.
 struct Side {
     shaking: Option<Shaking>,
     input: ByteReadChannel,
     output: ByteWriteChannel,
     sent: ByteReadChannel,
     given: ByteWriteChannel,
-    /// Sent by the side, and not passed on yet.
+    /// Bytes that this side has sent, and that were not passed on yet.
     held: Vec<u8>,
     written: usize,
     read: usize,
@@ -73,7 +73,7 @@ impl Side {
         }
     }
 
-    /// Goes on with its handshake, and what it sends is held.
+    /// Continues the handshake, and holds the bytes that this side sends.
     fn go(&mut self) {
         if let Some(shaking) = &mut self.shaking
             && once(shaking).is_some()
@@ -95,7 +95,7 @@ impl Side {
         }
     }
 
-    /// What is read was written, byte for byte, whoever is in the middle.
+    /// Reads, and checks that every byte was written, whatever the attacker does.
     fn read(&mut self, count: usize, written: usize) {
         let mut slice = vec![0; count];
         let read = once(pin!(self.input.read(&mut slice)));
@@ -115,12 +115,12 @@ impl Side {
     }
 }
 
-/// The byte at this place of what is written.
+/// The byte at this position of the written bytes.
 fn byte(at: usize) -> u8 {
     at.wrapping_mul(2_654_435_761).to_le_bytes()[2]
 }
 
-/// One look, by nobody who could be woken.
+/// Polls once, with a waker that does nothing.
 fn once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => Some(output),
@@ -128,7 +128,7 @@ fn once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     }
 }
 
-/// Has the handshake done, so that the input begins behind it.
+/// Completes the handshake, so that the input begins after it.
 fn shake(sides: &mut [Side; 2]) {
     for to in [1, 0, 1, 0, 1, 0] {
         sides[1 - to].go();
@@ -136,7 +136,7 @@ fn shake(sides: &mut [Side; 2]) {
         sides[to].give(&bytes);
         sides[to].go();
     }
-    assert!(sides.iter().all(|side| side.shaking.is_none()), "nobody was in the middle");
+    assert!(sides.iter().all(|side| side.shaking.is_none()), "no attacker was between them");
 }
 
 fn run(input: &[u8]) {
@@ -164,7 +164,7 @@ fn run(input: &[u8]) {
             }
             // Changed.
             3 if held > 0 => sides[from].held[size % held] ^= op | 1,
-            // Dropped, repeated, made up.
+            // Dropped, repeated, invented.
             4 => drop(sides[from].held.drain(..size.min(held))),
             5 => {
                 let bytes = sides[from].held[..size.min(held)].to_vec();
@@ -184,7 +184,7 @@ fn run(input: &[u8]) {
         }
         sides[to].go();
     }
-    // And then somebody cuts the line, and everybody reads what there is.
+    // At the end the line is cut, and both sides read what there is.
     for to in [0, 1] {
         once(pin!(sides[to].given.finish()));
         sides[to].go();

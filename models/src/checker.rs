@@ -1,4 +1,4 @@
-//! The checker that was chosen.
+//! The checker that the compiler's flag has selected.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,8 @@ pub use self::chosen::{explore_widely, random};
 /// Takes a lock as the shipped sources do. A poisoned lock is a failed model, which says so itself.
 pub(crate) use forebay_io::seam::lock;
 
-/// One line on what a model covered, past the test runner, which swallows what a passing test says.
+/// Writes one line on what a model covered, bypassing the test runner, which hides the output of passing
+/// tests.
 fn report(line: &str) {
     writeln!(io::stderr(), "{line}").ok();
 }
@@ -29,7 +30,7 @@ mod chosen {
     pub use loom::sync::{atomic, mpsc};
     pub use loom::thread::spawn;
 
-    /// loom's, which does not know `const` initialisers.
+    /// The primitives of loom, which do not support `const` initialisers.
     macro_rules! const_thread_local {
         ($(#[$meta:meta])* $vis:vis static $name:ident: $type:ty = const { $init:expr };) => {
             loom::thread_local! { $(#[$meta])* $vis static $name: $type = $init; }
@@ -37,11 +38,11 @@ mod chosen {
     }
     pub(crate) use const_thread_local as thread_local;
 
-    /// Preemptions in one order of the threads; switches where a thread waits are not counted.
+    /// Preemptions in one order of the threads; switches at a point where a thread waits are not counted.
     /// `LOOM_MAX_PREEMPTIONS` raises it.
     const PREEMPTIONS_MAX: usize = 4;
 
-    /// Runs a scenario in every order, and says in how many.
+    /// Runs a scenario in every order, and reports how many there are.
     pub fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
         let mut model = loom::model::Builder::new();
         let most = *model.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
@@ -78,19 +79,20 @@ mod chosen {
     /// Orders drawn for each scenario with each scheduler. `FOREBAY_CASES` changes it.
     const CASES: usize = 10_000;
 
-    /// Preemptions that the scheduler of few preemptions places.
+    /// Preemptions placed by the scheduler of few preemptions.
     const DEPTH: usize = 3;
 
-    /// A scheduler draws no more orders after this time, unless it was told how many to draw.
+    /// A scheduler draws no more orders after this time, unless the number of orders was given.
     const TIME_MAX: Duration = Duration::from_secs(15);
 
-    /// Runs a scenario in orders drawn at random: with every thread as likely to be next as any
-    /// other, and with few preemptions at places drawn at random. A failure prints its seed.
+    /// Runs a scenario in orders drawn at random: with every thread equally likely to be next, and with few
+    /// preemptions at places drawn at random. A failure prints its seed.
     pub fn explore(name: &str, scenario: impl Fn() + Copy + Send + Sync + 'static) {
         explore_cases(name, CASES, scenario);
     }
 
-    /// The same with ten times as many orders, for a scenario that draws what happens as well.
+    /// Runs a scenario like `explore`, with ten times as many orders, for scenarios that also draw their
+    /// events.
     pub fn explore_widely(name: &str, scenario: impl Fn() + Copy + Send + Sync + 'static) {
         explore_cases(name, 10 * CASES, scenario);
     }
@@ -115,7 +117,7 @@ mod chosen {
         ));
     }
 
-    /// A number below `end`, drawn like the order of the threads: the same seed draws it again.
+    /// Returns a number below `end`, drawn like the order of the threads: the same seed draws it again.
     pub fn random(end: usize) -> usize {
         shuttle::rand::thread_rng().gen_range(0..end)
     }
@@ -125,7 +127,7 @@ mod chosen {
         Some(given.parse().unwrap_or_else(|_| panic!("{name} is not a number: {given}")))
     }
 
-    /// Tells the seed when the scenario fails.
+    /// Prints the seed if the scenario fails.
     struct Seed(u64);
 
     impl Drop for Seed {

@@ -1,15 +1,15 @@
-//! What stands in for TLS: an outbox over an outbox, whose drain makes records.
+//! A stand-in for TLS: an outbox over an outbox, with a drain that makes records.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use forebay_io::seam::{WakeList, Below, Cause, Drain, Outbox, Parcel, SendQueue};
+use forebay_io::seam::{Below, Cause, Drain, Outbox, Parcel, SendQueue, WakeList};
 use forebay_io::{Error, Result};
 
 use crate::checker::{Mutex, lock};
 
-/// Between two outboxes, with one lock of its own, as a session has. A record is its length, in one
-/// byte, and its bytes; one of length zero is the layer's own end mark.
+/// A layer between two outboxes, with one lock of its own, like a session. A record is its length, in one
+/// byte, and its bytes; a record of length zero is the layer's own end mark.
 pub struct Layer(Mutex<State>);
 
 struct State {
@@ -20,12 +20,12 @@ struct State {
 }
 
 impl Layer {
-    /// A layer that is not open yet.
+    /// Makes a layer that is not open yet.
     pub fn new() -> Arc<Self> {
         Arc::new(Self(Mutex::new(State { open: false, failed: false, waker: None })))
     }
 
-    /// The outbox above, which writes through this layer into the one below.
+    /// Makes the outbox above, which writes through this layer into the one below.
     pub fn outbox(self: &Arc<Self>, below: &Arc<Outbox>) -> Arc<Outbox> {
         let drain = LayerDrain {
             layer: Arc::clone(self),
@@ -35,7 +35,7 @@ impl Layer {
         Outbox::over(Box::new(drain), Cause::default(), Arc::clone(below))
     }
 
-    /// The handshake is complete.
+    /// Completes the handshake.
     pub fn open(&self) {
         let mut state = lock(&self.0);
         state.open = true;
@@ -46,7 +46,7 @@ impl Layer {
         }
     }
 
-    /// The bytes in whole records, and whether the end mark came behind them.
+    /// Returns the bytes in whole records, and whether the end mark came after them.
     pub fn read(mut records: &[u8]) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
         while let Some((length, rest)) = records.split_first() {

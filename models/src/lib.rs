@@ -1,20 +1,20 @@
-//! What the models are written with.
+//! The vocabulary of the models.
 //!
-//! They run the shipped source of `forebay-io`, whose `sync.rs` takes its primitives from the
-//! checker that a flag of the compiler names:
+//! They run the shipped source of `forebay-io`, whose `sync.rs` takes its primitives from the checker that
+//! a flag of the compiler selects:
 //!
-//! - `--cfg loom`: every order in which the threads of a small scenario can meet, up to a number of
+//! - `--cfg loom`: every order in which the threads of a small scenario can interleave, up to a number of
 //!   preemptions, and every value that a relaxed load may return.
 //! - `--cfg shuttle`: the same scenarios and larger ones, in orders drawn at random.
 //!
 //! ```text
 //!   writer ─┐                     ┌─► Transport: takes bytes as the scenario gives it room
 //!   socket ─┼─► Outbox (shipped) ─┤
-//!   closer ─┘                     └─► Turns: flushes in the call, or when the scenario says so
+//!   closer ─┘                     └─► FlushSchedule: flushes in the call, or when the scenario says so
 //! ```
 //!
-//! The wait for a descriptor's readiness is `forebay`'s, and knows neither sockets nor a poll. Its
-//! sources are included here, so that they meet a `sync` that is the checker's: see [`readiness`].
+//! The wait for a descriptor's readiness belongs to `forebay`, and knows neither sockets nor a poll. Its
+//! sources are included here, so that their `sync` is the checker's: see [`readiness`].
 //!
 //! ```text
 //!   reader ──► Registration (shipped) ──► Slot (shipped)
@@ -22,17 +22,17 @@
 //!   kernel (the scenario) ───────────────────┘
 //! ```
 //!
-//! So are the live tasks of a worker, and the close that waits for them: see [`tasks`].
+//! The same holds for the live tasks of a worker, and the close that waits for them: see [`tasks`].
 //!
 //! ```text
 //!   spawner ──► Tasks (shipped) ──► Listing, Control (shipped) ──► a task: the scenario
 //!   closer ───────┘
 //! ```
 //!
-//! An outbox may lie over another one, with a [`Layer`] between them that makes records, as TLS does.
+//! An outbox can be placed over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
-//! A wait that nobody ends is a deadlock, which both checkers report. So is a waker or a value that
-//! is touched under the outbox's lock, because those of [`block_on`] look at the outbox.
+//! A wait that never ends is a deadlock, which both checkers report. So is a waker or a value that is
+//! touched under the outbox's lock, because those of [`block_on`] look at the outbox.
 
 #![forbid(unsafe_code)]
 
@@ -54,6 +54,8 @@ mod lock;
 #[cfg(any(loom, shuttle))]
 pub mod readiness;
 #[cfg(any(loom, shuttle))]
+mod schedule;
+#[cfg(any(loom, shuttle))]
 mod sync;
 #[cfg(any(loom, shuttle))]
 mod task;
@@ -61,8 +63,6 @@ mod task;
 pub mod tasks;
 #[cfg(any(loom, shuttle))]
 mod transport;
-#[cfg(any(loom, shuttle))]
-mod schedule;
 
 #[cfg(shuttle)]
 pub use self::checker::{explore_widely, random};
@@ -70,7 +70,7 @@ pub use self::checker::{explore_widely, random};
 pub use self::{
     checker::{atomic, explore, mpsc, spawn},
     layer::Layer,
+    schedule::{TestSchedule, When},
     task::{block_on, poll_once, work_on},
     transport::Transport,
-    schedule::{TestSchedule, When},
 };

@@ -1,4 +1,4 @@
-//! A descriptor whose kernel the scenario plays, under the shipped registration and slot.
+//! A descriptor with a simulated kernel, under the shipped registration and slot.
 
 #[path = "../../crates/forebay/src/net/socket/discard.rs"]
 mod discard;
@@ -26,10 +26,10 @@ use self::words::{Direction, Hangup, Progress};
 use crate::checker::{Mutex, lock};
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// How a wait ended.
+/// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The call did what was asked for.
+    /// The call succeeded.
     Done,
     /// The descriptor was released.
     Released,
@@ -37,8 +37,8 @@ pub enum Outcome {
     Refused,
 }
 
-/// What `Descriptor` of `forebay` is, without system calls: it waits in the same steps, and is
-/// released in the same steps.
+/// A stand-in for `Descriptor` of `forebay`, without system calls: it waits and is released in the same
+/// steps.
 pub struct Watched {
     registration: Registration<Arc<Kernel>, Slot>,
     kernel: Arc<Kernel>,
@@ -57,7 +57,7 @@ struct Side {
 }
 
 impl Kernel {
-    /// One unit of what a direction waits for, if it is there.
+    /// Takes one unit of the resource that a direction waits for, if there is one.
     fn take(&self, direction: Direction) -> io::Result<Progress> {
         let mut side = lock(&self.0);
         let left = match direction {
@@ -68,7 +68,7 @@ impl Kernel {
         Ok(Progress { count: 1, drained: false })
     }
 
-    /// Watching begins with an event for what is there already.
+    /// Begins to watch, with an event for what is there already.
     fn watch(&self) -> Arc<Slot> {
         let slot = Arc::new(Slot::new());
         let mut woken = Vec::new();
@@ -97,7 +97,7 @@ impl Default for Watched {
 }
 
 impl Watched {
-    /// Waits until there is something to be read, and takes it.
+    /// Waits until there is something to read, and takes it.
     pub async fn read(&self) -> Outcome {
         poll_fn(|cx| self.poll_io(cx, Direction::Read)).await
     }
@@ -115,12 +115,12 @@ impl Watched {
         }
     }
 
-    /// Something arrives to be read, and the poll tells.
+    /// Adds something to read, and reports it by the poll.
     pub fn arrive(&self) {
         self.tell(|side| side.readable += 1, slot::READABLE);
     }
 
-    /// There is room again, and the poll tells.
+    /// Adds room, and reports it by the poll.
     pub fn make_room(&self) {
         self.tell(|side| side.writable += 1, slot::WRITABLE);
     }
@@ -134,7 +134,7 @@ impl Watched {
         released
     }
 
-    /// Closes the selector: what its poll watches is woken.
+    /// Closes the selector: the waits that its poll watches are woken.
     pub fn close_selector(&self) {
         self.is_closing.store(true, Ordering::Release);
         let watching = lock(&self.kernel.0).watching.clone();
@@ -143,15 +143,16 @@ impl Watched {
         }
     }
 
-    /// Where `release` must not come in between: true once it was released.
+    /// Returns `true` once the descriptor was released, after every call in progress has noted its error.
     pub fn is_released(&self) -> bool {
-        // As `Core::settled_cause` does: what a call is about to note is noted then.
+        // As in `Core::settled_cause`: after this, a call in progress has noted its error.
         self.registration.let_calls_end();
         self.registration.is_released()
     }
 
-    /// Throws away what is there to be read, as the last drop of a connection does; it says how often
-    /// something was. An error is not the connection's cause here, as that of a closed selector is not.
+    /// Discards everything that can be read, as the last drop of a connection does, and returns how often
+    /// there was something. As with the error of a closed selector, an error does not become the
+    /// connection's cause here.
     pub fn discard(&self) -> usize {
         let mut taken = 0;
         discard(
@@ -226,22 +227,22 @@ fn outcome(done: io::Result<Progress>) -> Outcome {
     }
 }
 
-/// A connection whose life is the shipped one, over a [`Watched`] descriptor.
+/// A connection with the shipped life, over a [`Watched`] descriptor.
 #[derive(Default)]
 pub struct Connection {
     life: Life,
     watched: Watched,
-    /// Counts what was taken, so that it can be told which came first.
+    /// Counts the units that were taken, to tell which came first.
     taken: AtomicUsize,
 }
 
 impl Connection {
-    /// Something arrives.
+    /// Adds something to read.
     pub fn arrive(&self) {
         self.watched.arrive();
     }
 
-    /// A user's read, or the layer's: tells the place of what it took, if it took something.
+    /// Reads as a user, or as the layer, and returns the position of the unit that it took, if any.
     pub fn read(&self, is_layer: bool) -> Option<usize> {
         let read = self.watched.registration.call(|kernel| {
             let state = self.life.state();
@@ -255,17 +256,17 @@ impl Connection {
         read?.ok()
     }
 
-    /// A layer lies on top from now on.
+    /// Puts a layer on top of the connection.
     pub fn lay_on_top(&self) {
         assert!(self.life.lay_on_top().waiters);
     }
 
-    /// The layer is ready. True if a close is to be told, which reads from now on.
+    /// Completes the layer's handshake. Returns `true` if a close must be told, which reads from now on.
     pub fn layer_is_ready(&self) -> bool {
         self.life.layer_is_ready().calls
     }
 
-    /// Begins to close. True if the caller sees the close to its end.
+    /// Begins to close. Returns `true` if the caller must complete the close.
     pub fn begin_closing(&self) -> bool {
         let announced = self.life.begin_closing();
         let attends = self.life.attend();
@@ -273,7 +274,7 @@ impl Connection {
         attends
     }
 
-    /// What a close throws away, by its places. Nothing while the layer reads.
+    /// Discards input as a close does, and returns its positions. `None` while the layer reads.
     pub fn discard(&self) -> Option<Vec<usize>> {
         if self.life.state().is_handshaking() {
             return None;
@@ -288,7 +289,7 @@ impl Connection {
         Some(places)
     }
 
-    /// The peer's end mark was received. True if waits for the end are to be told.
+    /// Receives the peer's end mark. Returns `true` if waits for the end must be told.
     pub fn peer_ended(&self) -> bool {
         self.life.peer_ended().waiters
     }

@@ -1,12 +1,12 @@
-//! When an outbox is flushed, in the hand of a scenario.
+//! Turns that end when the scenario says so.
 
 use std::sync::Arc;
 
-use forebay_io::seam::{Outbox, FlushSchedule};
+use forebay_io::seam::{FlushSchedule, Outbox};
 
 use crate::checker::{Condvar, Mutex, lock};
 
-/// When a deferred outbox is flushed.
+/// The time at which a deferred outbox is flushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// In the call that defers it, as on a thread that has no turns.
@@ -15,11 +15,11 @@ pub enum When {
     AtTurn,
 }
 
-/// The turns of a worker that the scenario plays.
+/// The turns of a worker that the scenario simulates.
 pub struct TestSchedule {
     when: When,
     state: Mutex<State>,
-    /// Rung for a thread that does nothing but end turns.
+    /// Rung for a thread that only ends turns.
     bell: Condvar,
 }
 
@@ -31,20 +31,20 @@ struct State {
 }
 
 impl TestSchedule {
-    /// Nothing deferred yet.
+    /// Makes turns without a deferred outbox.
     pub fn new(when: When) -> Arc<Self> {
         let state = Mutex::new(State::default());
         Arc::new(Self { when, state, bell: Condvar::new() })
     }
 
-    /// Flushes what was deferred until now; false when there was nothing.
+    /// Flushes the outboxes deferred so far; returns `false` if there were none.
     pub fn end_turn(&self) -> bool {
         let deferred = std::mem::take(&mut lock(&self.state).deferred);
         advance_all(&deferred);
         !deferred.is_empty()
     }
 
-    /// Ends turn after turn, as a worker does that has nothing else to do, until they are closed.
+    /// Ends turn after turn, like a worker that has nothing else to do, until they are closed.
     pub fn end_turns(&self) {
         loop {
             let mut state = lock(&self.state);
@@ -60,16 +60,19 @@ impl TestSchedule {
         }
     }
 
-    /// No more turns than those that are due.
+    /// Ends the turns, after those that are due.
     pub fn close(&self) {
         lock(&self.state).closed = true;
         self.bell.notify_all();
     }
 
-    /// Lets go of the outboxes that had no owner any more; each of them has to be settled by now.
+    /// Drops the outboxes that had no owner any more; each of them must be settled by now.
     pub fn finish_in_background(&self) {
         let lingering = std::mem::take(&mut lock(&self.state).lingering);
-        assert!(lingering.iter().all(|outbox| outbox.is_settled()), "nobody saw it off");
+        assert!(
+            lingering.iter().all(|outbox| outbox.is_settled()),
+            "an outbox without an owner is not settled"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the included sources of `forebay` take from their own `sync`.
+//! The primitives that the included sources of `forebay` take from their own `sync`.
 
 pub(crate) use crate::checker::{
     Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic, thread_local,
@@ -6,8 +6,8 @@ pub(crate) use crate::checker::{
 
 use self::atomic::{AtomicBool, Ordering};
 
-/// std's `OnceLock` for a value that is set under a lock: neither checker has one. Another thread may
-/// go on before each use, and a `get` that finds the value has seen what was done before it was set.
+/// A stand-in for std's `OnceLock`, for a value that is set under a lock: neither checker has one. Another
+/// thread may run before each use, and a `get` that finds the value has seen everything before it was set.
 #[derive(Debug)]
 pub(crate) struct OnceLock<T> {
     value: std::sync::OnceLock<T>,

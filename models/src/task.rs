@@ -1,4 +1,4 @@
-//! Tasks, and a waker that is as foreign as a waker can be.
+//! Tasks, with a waker that checks how it is used.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -10,19 +10,23 @@ use forebay_io::seam::{Outbox, WorkerStage, end_poll};
 use crate::checker::{Condvar, Mutex, lock};
 use crate::schedule::TestSchedule;
 
-/// Polls a future until it is ready, and sleeps between the polls until it is woken: a wake-up that
-/// is lost is a deadlock.
+/// Polls a future until it is ready, and sleeps between the polls until it is woken: a lost wake-up is a
+/// deadlock.
 ///
-/// With an outbox, its wakers look at that outbox whenever they are cloned, woken or dropped: if
-/// that happens under the outbox's lock, it is a deadlock too.
+/// With an outbox, its wakers look at that outbox whenever they are cloned, woken or dropped: if that
+/// happens under the outbox's lock, it is a deadlock too.
 pub fn block_on<F: Future>(outbox: Option<&Arc<Outbox>>, future: F) -> F::Output {
     Task::new(outbox).run(pin!(future), || {})
 }
 
-/// The same on a thread that is a worker with a stage: after each poll what was staged is settled,
-/// and the turn ends. A waker that looks at an outbox settles too, so only a worker without one shows
-/// that nothing depends on that.
-pub fn work_on<F: Future>(turns: &TestSchedule, outbox: Option<&Arc<Outbox>>, future: F) -> F::Output {
+/// Polls a future like [`block_on`], on a thread that is a worker with a stage: after each poll the staged
+/// writes are settled, and the turn ends. A waker that looks at an outbox settles too, so only a worker
+/// without one shows that nothing depends on that.
+pub fn work_on<F: Future>(
+    turns: &TestSchedule,
+    outbox: Option<&Arc<Outbox>>,
+    future: F,
+) -> F::Output {
     let _stage = WorkerStage::enter();
     Task::new(outbox).run(pin!(future), || {
         end_poll();
@@ -30,7 +34,7 @@ pub fn work_on<F: Future>(turns: &TestSchedule, outbox: Option<&Arc<Outbox>>, fu
     })
 }
 
-/// Polls once, as a task that then turns to something else: its waker stays behind.
+/// Polls once, like a task that then continues with something else: its waker stays stored.
 pub fn poll_once<F: Future>(outbox: Option<&Arc<Outbox>>, future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(&Task::new(outbox).waker))
 }
@@ -92,7 +96,7 @@ struct NosyWaker {
 
 impl NosyWaker {
     fn look(&self) {
-        // A model that failed already is unwinding; looking would only hide why.
+        // A failed model is unwinding already; looking would only hide the reason.
         if !std::thread::panicking()
             && let Some(outbox) = self.outbox.upgrade()
         {

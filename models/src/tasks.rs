@@ -14,25 +14,25 @@ use std::task::{Context, Poll};
 use forebay_io::{Error, ErrorKind};
 
 use self::control::Control;
-use self::group::{TaskKind, Listing, Tasks};
+use self::group::{Listing, TaskKind, Tasks};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::task::block_on;
 
-/// A selector's tasks, and how it closes; the threads that run the tasks are the scenario's.
+/// The tasks of a selector, and its close; the scenario provides the threads that run the tasks.
 #[derive(Default)]
 pub struct Group {
     tasks: Arc<Tasks>,
-    /// Futures that are there.
+    /// The futures that exist.
     alive: AtomicUsize,
 }
 
-/// A task that was let in: a future that ends when it is aborted only, or at its first poll.
+/// An accepted task: a future that ends only when it is aborted, or at its first poll.
 pub struct Started<'a> {
     group: &'a Group,
     listing: Listing,
 }
 
-/// A task's handle.
+/// The handle of a task.
 pub struct Handle(Arc<Control>);
 
 impl Handle {
@@ -41,24 +41,24 @@ impl Handle {
         self.0.abort();
     }
 
-    /// The handle gives the task's result.
+    /// Returns the task's result through the handle.
     pub fn deliver(self) {
         self.0.delivered();
     }
 
-    /// The handle is dropped. True if the task's error is to be reported.
+    /// Drops the handle. Returns `true` if the task's error must be reported.
     pub fn drop_unused(self) -> bool {
         self.0.detached().is_some()
     }
 }
 
 impl Group {
-    /// Begins a user's task; nothing where it is refused.
+    /// Begins a user's task; `None` if it is refused.
     pub fn start(&self) -> Option<Started<'_>> {
         self.start_kind(TaskKind::Users)
     }
 
-    /// Begins a task of the selector's own; nothing where it is refused.
+    /// Begins a task of the selector's own; `None` if it is refused.
     pub fn start_own(&self) -> Option<Started<'_>> {
         self.start_kind(TaskKind::Own)
     }
@@ -69,13 +69,13 @@ impl Group {
         Some(Started { group: self, listing })
     }
 
-    /// Closes as a selector does whose limit is over at once: users' tasks are refused and aborted,
-    /// then those of the selector's own have their time. No task is there behind it, and none begins.
+    /// Closes as a selector does whose limit has passed at once: users' tasks are refused and aborted, then
+    /// the selector's own tasks have their time. After this no task exists, and none begins.
     pub fn close(&self) {
         self.close_beside(0);
     }
 
-    /// Closes; `closing` tasks are left, which close as well.
+    /// Closes while `closing` tasks are left, which close as well.
     fn close_beside(&self, closing: usize) {
         let closer = self.tasks.closer();
         self.tasks.refuse_users();
@@ -87,14 +87,14 @@ impl Group {
         assert!(self.start().is_none() && self.start_own().is_none());
     }
 
-    /// As a worker that is dropped does: refuses every task if there is none.
+    /// Refuses every task if there is none, as a worker does that is dropped.
     pub fn refuse_all(&self) -> bool {
         self.tasks.refuse_all()
     }
 }
 
 impl Started<'_> {
-    /// The task ends in an error. True if that is to be reported.
+    /// Ends the task with an error. Returns `true` if that must be reported.
     pub fn fail(self) -> bool {
         let error = Error::new(ErrorKind::Other, "task");
         let is_reported = self.listing.control().failed(&error).is_some();
@@ -102,7 +102,7 @@ impl Started<'_> {
         is_reported
     }
 
-    /// A handle of the task.
+    /// Returns a handle of the task.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(self.listing.control()))
     }
@@ -123,19 +123,19 @@ impl Started<'_> {
         self.end();
     }
 
-    /// The task is done at its first poll.
+    /// Completes the task at its first poll.
     pub fn run(self) {
         self.listing.poll(|| ());
         self.end();
     }
 
-    /// The task closes its selector, which waits for all others.
+    /// Closes the selector from within the task, and waits for all others.
     pub fn close_from_within(self) {
         self.listing.poll(|| self.group.close_beside(1));
         self.end();
     }
 
-    /// The future is dropped first, and the listing behind it.
+    /// Drops the future first, and the listing after it.
     fn end(self) {
         self.group.alive.fetch_sub(1, Ordering::AcqRel);
         drop(self.listing);

@@ -1,15 +1,15 @@
-//! What stands in for the kernel: a transport that takes what it is given room for.
+//! A stand-in for the kernel: a transport that takes as many bytes as it has room for.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{WakeList, Cause, Drain, Outbox, SendQueue, FlushSchedule};
+use forebay_io::seam::{Cause, Drain, FlushSchedule, Outbox, SendQueue, WakeList};
 use forebay_io::{Error, Result};
 
 use crate::checker::{Mutex, lock};
 
-/// The far side of an outbox. Its own rules are part of every model: bytes come before the end
-/// mark, the end mark comes once, nothing comes after it or after a reset.
+/// The far side of an outbox. Its own rules are part of every model: bytes come before the end mark, the
+/// end mark comes once, and nothing comes after it or after a reset.
 pub struct Transport(Mutex<State>);
 
 struct State {
@@ -22,24 +22,24 @@ struct State {
 }
 
 impl Transport {
-    /// A transport with room for this many bytes, that takes an end mark if `takes_end`.
+    /// Makes a transport with room for this many bytes, which takes an end mark if `takes_end`.
     pub fn new(room: usize, takes_end: bool) -> Arc<Self> {
         let (sent, ended) = (Vec::new(), false);
         let state = State { sent, room, takes_end, ended, reset: None, waker: None };
         Arc::new(Self(Mutex::new(state)))
     }
 
-    /// A transport that takes everything at once.
+    /// Makes a transport that takes everything at once.
     pub fn open() -> Arc<Self> {
         Self::new(usize::MAX, true)
     }
 
-    /// The outbox in front of this transport.
+    /// Makes the outbox in front of this transport.
     pub fn outbox(self: &Arc<Self>, turns: &Arc<impl FlushSchedule + 'static>) -> Arc<Outbox> {
         self.outbox_sharing(Cause::default(), turns)
     }
 
-    /// The same, with a cause that somebody else knows as well, as the reading half does.
+    /// Makes the outbox with a given cause, which another half shares, as the reading half does.
     pub fn outbox_sharing(
         self: &Arc<Self>,
         cause: Cause,
@@ -49,37 +49,37 @@ impl Transport {
         Outbox::new(Box::new(TransportDrain(Arc::clone(self))), cause, turns)
     }
 
-    /// Room for more bytes; whoever waits for it is told.
+    /// Gives room for more bytes, and wakes the wait for it.
     pub fn give_room(&self, more: usize) {
         self.change(|state| state.room = state.room.saturating_add(more));
     }
 
-    /// From now on the end mark is taken; whoever waits for that is told.
+    /// Lets the end mark be taken from now on, and wakes the wait for that.
     pub fn take_end(&self) {
         self.change(|state| state.takes_end = true);
     }
 
-    /// What was sent.
+    /// Returns the bytes that were sent.
     pub fn sent(&self) -> Vec<u8> {
         lock(&self.0).sent.clone()
     }
 
-    /// How many bytes were sent.
+    /// Returns the number of bytes that were sent.
     pub fn sent_bytes(&self) -> usize {
         lock(&self.0).sent.len()
     }
 
-    /// The byte that was sent last.
+    /// Returns the byte that was sent last.
     pub fn sent_last(&self) -> Option<u8> {
         lock(&self.0).sent.last().copied()
     }
 
-    /// True when the end mark was sent.
+    /// Returns `true` once the end mark was sent.
     pub fn is_ended(&self) -> bool {
         lock(&self.0).ended
     }
 
-    /// The cause it was reset for, if it was.
+    /// Returns the cause of the reset, if there was one.
     pub fn reset(&self) -> Option<String> {
         lock(&self.0).reset.clone()
     }

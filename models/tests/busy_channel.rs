@@ -1,4 +1,4 @@
-//! One channel that everybody uses at once, too large for every order of its threads.
+//! One channel that all threads use at once, with too many threads for every order of them.
 //!
 //! ```text
 //!   writer     items with and without a stage, some larger than the queue, some writes dropped
@@ -8,8 +8,8 @@
 //!   transport  room, a little at a time and then for everything
 //! ```
 //!
-//! Everybody comes to an end. What was accepted is sent, in order and once, or the outbox was given up
-//! and everybody is told that cause; a write that was dropped before it returned has written nothing.
+//! Every thread ends. Accepted bytes are sent, in order and once, or the outbox was aborted and every call
+//! returns that cause. A write that was dropped before it returned has written nothing.
 
 #![cfg(shuttle)]
 
@@ -24,7 +24,7 @@ use forebay_models::{
     TestSchedule, Transport, When, block_on, explore_widely, poll_once, random, spawn, work_on,
 };
 
-/// As much as an outbox holds before a writer waits.
+/// The amount that an outbox holds before a writer waits.
 static FULL: [u8; 64 * 1024] = [b'f'; 64 * 1024];
 
 #[test]
@@ -96,7 +96,7 @@ struct Channel {
 }
 
 impl Channel {
-    /// What was accepted, and what finishing returned, unless the channel was just dropped.
+    /// The accepted bytes, and the result of finishing, unless the channel was just dropped.
     fn write(mut self, turns: &TestSchedule) -> (Vec<u8>, Option<Result<()>>) {
         let outbox = Arc::clone(&self.outbox);
         for _ in 0..=random(3) {
@@ -123,7 +123,7 @@ impl Channel {
         }
     }
 
-    /// True when it was accepted. Some writes are dropped where they wait.
+    /// True if it was accepted. Some writes are dropped while they wait.
     async fn write_one(&mut self, item: &Bytes) -> bool {
         let Self { output, outbox, .. } = self;
         let impatient = random(4) == 0;
@@ -140,7 +140,7 @@ impl Channel {
     }
 }
 
-/// Bytes that differ from their neighbours, so that a lost or doubled one shows.
+/// Bytes that differ from their neighbours, so that a lost or doubled one is noticed.
 fn numbered(first: usize, length: usize) -> Bytes {
     (0..=u8::MAX).cycle().skip(first % 256).take(length).collect()
 }

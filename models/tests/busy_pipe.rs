@@ -1,11 +1,11 @@
-//! A pipe between two threads that do anything, in turns too many for every order of them.
+//! A pipe between two threads that call anything, with too many turns for every order of them.
 //!
 //! ```text
 //!   writer     items of any size, flush; then finish, drop or abort
 //!   reader     reads of any size; to the end, or drops before it
 //! ```
 //!
-//! Both come to an end. What is read is what was accepted, in order and once.
+//! Both threads end. The bytes that are read are the accepted ones, in order and once.
 
 #![cfg(shuttle)]
 
@@ -31,15 +31,15 @@ fn a_busy_pipe_loses_nothing_and_leaves_nobody_waiting() {
     });
 }
 
-/// What was accepted, and whether the channel was then given up rather than finished.
+/// The accepted bytes, and whether the channel was then aborted instead of finished.
 fn write(mut output: ByteWriteChannel) -> (Vec<u8>, bool) {
     let mut accepted = Vec::new();
     for _ in 0..random(6) {
-        // Each byte differs from its neighbours, so that a lost or doubled one shows.
+        // Each byte differs from its neighbours, so that a lost or doubled one is noticed.
         let bytes = (0..=u8::MAX).skip(accepted.len());
         let item: Vec<u8> = bytes.take(random(7)).collect();
         let accepts = if random(4) == 0 {
-            // Given up if it has to wait: it must have written nothing.
+            // Dropped if it has to wait: it must have written nothing.
             matches!(poll_once(None, pin!(output.write_all(&item))), Poll::Ready(Ok(())))
         } else {
             block_on(None, output.write_all(&item)).is_ok()
@@ -48,7 +48,7 @@ fn write(mut output: ByteWriteChannel) -> (Vec<u8>, bool) {
             accepted.extend_from_slice(&item);
         }
         if random(4) == 0 {
-            // The reader may be gone, which the next write is told as well.
+            // The reader may be gone, which the next write reports as well.
             block_on(None, output.flush()).ok();
         }
     }
@@ -64,9 +64,9 @@ fn write(mut output: ByteWriteChannel) -> (Vec<u8>, bool) {
     (accepted, end == 0)
 }
 
-/// How reading ended.
+/// The way in which reading ended.
 enum End {
-    /// This end was dropped before there was another.
+    /// This end was dropped before there was another end.
     Left,
     Clean,
     Cause(Error),
@@ -78,7 +78,7 @@ fn read(mut input: ByteReadChannel) -> (Vec<u8>, End) {
     while read.len() <= enough {
         let mut slice = vec![0; 1 + random(5)];
         let polled = if random(4) == 0 {
-            // Given up if it has to wait: it must have taken nothing.
+            // Dropped if it has to wait: it must have taken nothing.
             poll_once(None, pin!(input.read(&mut slice)))
         } else {
             Poll::Ready(block_on(None, input.read(&mut slice)))

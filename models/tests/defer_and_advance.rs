@@ -1,4 +1,4 @@
-//! A write defers its flush to the end of the turn while others flush already.
+//! A write defers its flush to the end of the turn while other threads already flush.
 //!
 //! ```text
 //!   writer                  worker                     socket
@@ -7,9 +7,9 @@
 //!                             advance each
 //! ```
 //!
-//! A write defers only if nobody is about to flush. However the three meet, what was accepted is sent,
-//! or the outbox is on a list, or the transport has its waker: nothing stays behind with nobody
-//! responsible for it.
+//! A write defers only if no thread is about to flush. In every order of the three, accepted bytes are
+//! sent, or the outbox is on a list, or the transport has its waker: no bytes remain for which no thread is
+//! responsible.
 
 use std::sync::Arc;
 
@@ -53,6 +53,6 @@ fn scenario(transport: &Arc<Transport>) {
     let _output = writer.join().expect("no panic");
     socket.join().expect("no panic");
     while turns.end_turn() {}
-    assert_eq!(transport.sent(), b"ab", "nobody is responsible for what is queued");
+    assert_eq!(transport.sent(), b"ab", "no thread is responsible for queued bytes");
     assert_eq!(outbox.queued(), 0);
 }

@@ -1,4 +1,4 @@
-//! An end from outside, beside a writer: the idle limit, and a close.
+//! An end from outside during a write: the idle limit, and a close.
 //!
 //! ```text
 //!   writer                  idle limit                    closer
@@ -6,7 +6,8 @@
 //!   (accepted or refused)     └─ in order, or a reset       └─ the end mark, or a reset
 //! ```
 //!
-//! What was accepted was sent when the end mark goes out, and half of a slice is never followed by one.
+//! Accepted bytes were sent when the end mark is sent, and half of a slice is never followed by an end
+//! mark.
 
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ fn idle_limit(when: When) {
     }
 }
 
-/// Two pieces, the first of which fills the queue: the second waits for room, and the close comes
-/// before, between or behind them.
+/// Two pieces, the first of which fills the queue: the second waits for room, and the close comes before,
+/// between or after them.
 fn close_beside_pieces() {
     const PIECE_BYTES: usize = 1024 * 1024;
     let transport = Transport::open();

@@ -1,4 +1,4 @@
-//! Finishing and giving up at once.
+//! Finishing and aborting at once.
 //!
 //! ```text
 //!   writer                  closer                     transport
@@ -7,8 +7,8 @@
 //!   wait Finished                                      wait Finished
 //! ```
 //!
-//! The outbox ends in one of the two ways and everybody who waits is told the same one: the end mark
-//! and no reset, or one reset and no end mark, for one cause.
+//! The outbox ends in one of two ways, and every wait returns the same one: the end mark and no reset, or
+//! one reset and no end mark, for one cause.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn finish_and_abort() {
     let writer = spawn({
         let outbox = Arc::clone(&outbox);
         move || {
-            // Refused when the closer was first.
+            // Refused if the closer was first.
             let written = block_on(Some(&outbox), output.write_str("a"));
             let finished = block_on(Some(&outbox), output.finish());
             assert!(written.is_ok() || finished.is_err(), "refused and then finished");
@@ -63,7 +63,7 @@ fn finish_and_abort() {
     assert_eq!(outbox.queued(), 0);
 }
 
-/// What a call returned is what happened to the transport.
+/// The result of a call agrees with what happened to the transport.
 fn assert_told(returned: &Result<()>, transport: &Transport) {
     let told = returned.as_ref().err().map(ToString::to_string);
     assert_eq!(told, transport.reset(), "told something else than what happened");

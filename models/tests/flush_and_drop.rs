@@ -4,12 +4,13 @@
 //!   writer                  socket                     transport
 //!   write "ab"              mark = accepted            room for 2, in one step or two
 //!   drop ──► finish         advance                      └─► wake ─► advance
-//!        └─► linger?        wait Sent(mark)            takes the end mark
+//!        └─► in background? wait Sent(mark)            takes the end mark
 //!                           drop                         └─► wake ─► advance
 //! ```
 //!
-//! Nobody holds the outbox in the end but who was asked to see it off, the transport only weakly. All
-//! the same every byte is sent and then one end mark, and the outbox is gone when that is done.
+//! In the end the only strong handle of the outbox belongs to the turns that were asked to keep it alive;
+//! the transport holds it weakly. Nevertheless every byte is sent and then one end mark, and after that the
+//! outbox is gone.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ fn scenario() {
     let socket = spawn(move || {
         let mark = outbox.accepted();
         outbox.advance();
-        block_on(Some(&outbox), outbox.wait(Until::Sent(mark))).expect("nobody gave up");
+        block_on(Some(&outbox), outbox.wait(Until::Sent(mark))).expect("no call aborted");
     });
     transport.give_room(1);
     transport.give_room(1);

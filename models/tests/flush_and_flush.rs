@@ -47,7 +47,7 @@ fn scenario() {
         move || {
             let mark = outbox.accepted();
             outbox.advance();
-            block_on(Some(&outbox), outbox.wait(Until::Sent(mark))).expect("nobody gave up");
+            block_on(Some(&outbox), outbox.wait(Until::Sent(mark))).expect("no call aborted");
             assert!(transport.sent_bytes() as u64 >= mark, "flushed before it was sent");
         }
     });
@@ -60,8 +60,8 @@ fn scenario() {
     assert_eq!(outbox.queued(), 0);
 }
 
-/// One flush, polled by one task and then by another, and dropped; then one that is awaited. The
-/// waker of a task stays with the outbox until the next task's takes its place, or the flush drops.
+/// One flush that is polled by one task and then by another, and dropped; then one that is awaited. The
+/// waker of a task stays in the outbox until the next task's waker replaces it, or the flush is dropped.
 ///
 /// ```text
 ///   writer                            transport
@@ -84,7 +84,7 @@ fn moving_flush() {
                     drop(poll_once(Some(&outbox), flush.as_mut()));
                 }
             }
-            block_on(Some(&outbox), output.flush()).expect("nobody gave up");
+            block_on(Some(&outbox), output.flush()).expect("no call aborted");
         }
     });
     transport.give_room(1);

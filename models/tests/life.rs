@@ -1,12 +1,12 @@
-//! Two events of a connection's life that meet.
+//! Two events of a connection's life at once.
 //!
 //! ```text
-//!   reader: refused? ─► take        closer: refuse reads ─► let calls end ─► throw away
-//!   layer:  shake hands ─► ready    closer: begin ─► throw away, unless the layer reads
+//!   reader: refused? ─► take        closer: refuse reads ─► let calls end ─► discard
+//!   layer:  shake hands ─► ready    closer: begin ─► discard, unless the layer reads
 //! ```
 //!
-//! No reader gets what lay behind something thrown away, one call closes, and of a layer that becomes
-//! ready and a close that begins the second knows of the first.
+//! No reader gets bytes from behind discarded ones, one call closes, and of a layer that becomes ready and
+//! a close that begins, the second knows of the first.
 
 use std::sync::Arc;
 

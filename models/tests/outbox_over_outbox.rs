@@ -74,7 +74,7 @@ fn flush() {
         let (transport, upper) = (Arc::clone(&two.transport), Arc::clone(&two.upper));
         move || {
             block_on(Some(&upper), output.write_str("abc")).expect("open");
-            block_on(Some(&upper), output.flush()).expect("nobody gave up");
+            block_on(Some(&upper), output.flush()).expect("no call aborted");
             assert_eq!(Layer::read(&transport.sent()).0, b"abc", "told before it was sent");
             output
         }
@@ -102,7 +102,7 @@ fn opening() {
         let upper = Arc::clone(&two.upper);
         move || {
             block_on(Some(&upper), output.write_str("ab")).expect("open");
-            block_on(Some(&upper), output.finish()).expect("nobody gave up");
+            block_on(Some(&upper), output.finish()).expect("no call aborted");
         }
     });
     let handshake = spawn({

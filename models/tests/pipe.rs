@@ -1,4 +1,4 @@
-//! A pipe whose two ends belong to two threads, with room for one byte.
+//! A pipe with its two ends on two threads, and room for one byte.
 //!
 //! ```text
 //!   writer                            reader
@@ -8,9 +8,9 @@
 //!   finish, or drop, or abort
 //! ```
 //!
-//! No wait is left over, on either side. What is read is what was written, in order; it is followed by
-//! the end if the writer finished, else by the writer's cause; and a writer whose reader is gone is
-//! told so.
+//! No wait is left on either side. The bytes that are read are the written ones, in order. They are
+//! followed by the end if the writer finished, otherwise by the writer's cause; and a writer whose reader
+//! is gone gets an error.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ fn no_clean_end_is_signed_for_a_reader_that_left_something_unread() {
         let writer = spawn({
             let is_gone = Arc::clone(&is_gone);
             move || {
-                // Pairs with the Release below: who knows that the byte is lost is told so.
+                // Pairs with the Release below: a thread that knows that the byte is lost gets the error.
                 let knows = is_gone.load(Ordering::Acquire);
                 let finished = block_on(None, output.finish());
                 assert!(!knows || finished.is_err(), "a clean end for lost bytes");
@@ -122,7 +122,7 @@ fn write(output: &mut ByteWriteChannel) -> Result<()> {
     block_on(None, output.write_str("c"))
 }
 
-/// What was read, and why there is no more.
+/// The bytes that were read, and the reason why there are no more.
 fn read_to_end(mut input: ByteReadChannel) -> (Vec<u8>, Error) {
     let mut read = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! A descriptor that is waited for, registered at the first wait, and released or told of meanwhile.
+//! A descriptor that is waited for, registered at the first wait, and released or woken at the same time.
 //!
 //! ```text
 //!   reader: attempt ─► register ─► wait     writer: the same     watcher: register ─► watch
@@ -6,8 +6,8 @@
 //!   kernel: something arrives, room is made
 //! ```
 //!
-//! Every wait ends, and not only the one that was under way: a release is told to each wait that
-//! comes after it. What arrived is read exactly once.
+//! Every wait ends, not only the one in progress: a release ends each wait that comes after it. Each unit
+//! that arrived is read exactly once.
 
 use std::sync::Arc;
 
@@ -80,8 +80,8 @@ fn what_arrives_beside_the_first_wait_is_read() {
     });
 }
 
-// Not under loom, which takes the sequentially consistent accesses of `Slot::writer_waits` for
-// acquiring and releasing ones, and finds orders that no machine has.
+// Not under loom, which treats the sequentially consistent accesses of `Slot::writer_waits` as acquiring
+// and releasing ones, and finds orders that no machine has.
 #[cfg(shuttle)]
 #[test]
 fn room_that_is_made_beside_the_first_wait_is_taken() {

@@ -1,4 +1,4 @@
-//! A writer waits for room while somebody else decides how its wait ends.
+//! A writer waits for room while another thread decides how its wait ends.
 //!
 //! ```text
 //!   writer                            another thread
@@ -7,7 +7,7 @@
 //!     └─► wait Room                   room for 1      it ends well, and "x" is accepted
 //! ```
 //!
-//! However it ends, it ends; and "x" is accepted exactly if the write said so.
+//! In each case the wait ends; and "x" is accepted exactly if the write succeeded.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use forebay_io::seam::Outbox;
 use forebay_io::{ByteWriteChannel, Error, Result};
 use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
-/// As much as an outbox holds before a writer waits, and large enough to be queued without a copy.
+/// The amount that an outbox holds before a writer waits, and large enough to be queued without a copy.
 static FULL: [u8; 64 * 1024] = [b'f'; 64 * 1024];
 
 #[test]
@@ -75,9 +75,9 @@ struct Bench {
     outbox: Arc<Outbox>,
 }
 
-/// What a scenario leaves behind.
+/// The results of a scenario.
 struct Outcome {
-    /// What the write that waits for room returned.
+    /// The result of the write that waits for room.
     wrote: Result<()>,
     bench: Bench,
     /// Kept, because dropping it would finish the outbox.

@@ -1,11 +1,11 @@
-//! A task that begins beside a close of its selector.
+//! A task that begins during a close of its selector.
 //!
 //! ```text
 //!   spawner: look whether it is let in, list it ─► run until it is aborted ─► leave the list
 //!   closer:  refuse users' tasks ─► abort those that are listed ─► wait ─► refuse every task
 //! ```
 //!
-//! Each task is refused, or has ended when the close returns; never neither.
+//! Each task is either refused, or has ended when the close returns.
 
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ fn a_task_beside_a_dropped_worker_is_refused_or_keeps_it() {
         });
         let refused = group.refuse_all();
         let started = spawner.join().expect("no panic");
-        // With the task gone, what was not refused then is refused now.
+        // After the task is gone, tasks that were not refused before are refused now.
         assert!(refused || started);
         assert!(group.refuse_all());
     });

@@ -1,4 +1,4 @@
-//! A burst is on a worker's stage while others use the channel.
+//! A burst of writes is on a worker's stage while other threads use the channel.
 //!
 //! ```text
 //!   worker                            another thread
@@ -9,9 +9,9 @@
 //!   end of turn: advance
 //! ```
 //!
-//! Nothing overtakes what is staged: no end mark, no flush, and no item of another thread that the
-//! channel was handed to. What was accepted is sent; once somebody knows that the channel was
-//! finished, nothing is.
+//! Nothing overtakes staged bytes: no end mark, no flush, and no item of another thread that the channel
+//! was handed to. Accepted bytes are sent; once a thread knows that the channel was finished, nothing more
+//! is accepted.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use forebay_io::{ByteWriteChannel, Error};
 use forebay_models::atomic::{AtomicBool, Ordering};
 use forebay_models::{TestSchedule, Transport, When, block_on, explore, mpsc, spawn, work_on};
 
-/// Items of a burst that begins a stage and leaves it empty, and of one that puts something there.
+/// The items of a burst that begins a stage and leaves it empty, and of one that puts bytes on it.
 const TWO: &[&str] = &["1", "2"];
 const FOUR: &[&str] = &["1", "2", "3", "4"];
 
@@ -59,7 +59,7 @@ fn stage_and_finish(items: &'static [&'static str]) {
             let accepted = work_on(&turns, None, async {
                 let mut accepted = Vec::new();
                 for item in items {
-                    // Pairs with the Release below: who knows of the end is not accepted any more.
+                    // Pairs with the Release below: a writer that knows of the end is refused.
                     let knows = is_finished.load(Ordering::Acquire);
                     match output.write_str(item).await {
                         Ok(()) => {
@@ -76,9 +76,9 @@ fn stage_and_finish(items: &'static [&'static str]) {
     });
     outbox.finish();
     is_finished.store(true, Ordering::Release);
-    // A turn may end early: what was deferred until now is nobody's any more.
+    // A turn may end early: outboxes deferred until now are on no list any more.
     turns.end_turn();
-    block_on(Some(&outbox), outbox.wait(Until::Finished)).expect("nobody gave up");
+    block_on(Some(&outbox), outbox.wait(Until::Finished)).expect("no call aborted");
     assert!(transport.is_ended());
 
     let (accepted, _output) = worker.join().expect("no panic");
@@ -99,13 +99,13 @@ fn stage_and_flush() {
                 for item in ["1", "2", "3"] {
                     output.write_str(item).await.expect("open");
                 }
-                // In the same poll: what it staged is settled only after this.
+                // In the same poll: the staged bytes are settled only after this.
                 hand_over.send(output).expect("the other thread waits for it");
             });
         }
     });
     let mut output: ByteWriteChannel = handed.recv().expect("the worker sends it");
-    block_on(Some(&outbox), output.flush()).expect("nobody gave up");
+    block_on(Some(&outbox), output.flush()).expect("no call aborted");
     assert_eq!(transport.sent(), b"123", "flushed before it was sent");
     block_on(Some(&outbox), output.write_str("4")).expect("open");
     drop(output);
@@ -157,7 +157,7 @@ fn stage_and_abort() {
             let mut accepted = Vec::new();
             work_on(&turns, Some(&outbox), async {
                 for item in ["1", "2", "3"] {
-                    // Refused from the abort on, but for what the stage takes before it knows.
+                    // Refused from the abort on, except for bytes that the stage takes before it knows.
                     if output.write_str(item).await.is_ok() {
                         accepted.extend_from_slice(item.as_bytes());
                     }

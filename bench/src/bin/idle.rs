@@ -1,13 +1,13 @@
-//! What an idle connection costs in memory, on both sides.
+//! Measures the memory of an idle connection, on both sides.
 //!
 //! ```text
 //! idle [--connections N] [--mode plain|tls|both]
 //! ```
 //!
-//! The server is a process of its own. Every connection is greeted once, so that its handshake is
-//! over and its buffers have been used; then its task waits in `read_line`. What a process holds is
-//! its anonymous resident memory (`RssAnon` in `/proc/PID/status`), before the first connection,
-//! with all of them, and after they were closed.
+//! The server is a process of its own. Every connection is greeted once, so that its handshake is over and
+//! its buffers have been used; then its task waits in `read_line`. The memory of a process is its anonymous
+//! resident memory (`RssAnon` in `/proc/PID/status`), before the first connection, with all of them, and
+//! after they were closed.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 64;
 const DESCRIPTORS_MAX: u64 = 20_000;
-/// The line behind which nothing but connections follows.
+/// The line after which only connections follow.
 const LISTENING: &str = "listening ";
 
 fn main() -> ExitCode {
@@ -156,7 +156,7 @@ fn measure(mode: Mode, count: usize) -> Result<()> {
     let config = TlsConfig::client().trust(Trust::roots_pem(authority)?).build()?;
     let pid = server.0.id();
     forebay::run(async |selector: SelectorManager| {
-        // What the first of them brings into being is not the price of one more.
+        // Memory that the first connection needs once is not part of the price of one more.
         drop(connect_all(&selector, &address, mode, &config, AT_ONCE).await?);
         let before = (memory(pid)?, memory(std::process::id())?);
         let all = connect_all(&selector, &address, mode, &config, count).await?;

@@ -1,14 +1,14 @@
-//! The least that a TLS echo server needs: rustls in a loop over readiness, without tasks, limits on
-//! time, or anything that a user would miss. What a handshake costs here is the floor for whoever
-//! stands on the same cryptography and the same kernel.
+//! The minimum of a TLS echo server: rustls in a loop over readiness, without tasks, time limits, or
+//! anything that a user would miss. The cost of a handshake here is the lower bound for any server on the
+//! same cryptography and the same kernel.
 //!
 //! ```text
 //! raw_tls --port P --cert FILE --key FILE
 //! ```
 //!
-//! Like `forebay-bench --mode tls` it keeps no sessions, sends no tickets and ends with
-//! `close_notify`. What cannot be sent at once ends the connection: it is made for handshakes and
-//! short echoes, not for bulk.
+//! Like `forebay-bench --mode tls` it keeps no sessions, sends no tickets and ends with `close_notify`. If
+//! something cannot be sent at once, the connection ends: this server is made for handshakes and short
+//! echoes, not for bulk.
 
 #![forbid(unsafe_code)]
 
@@ -110,7 +110,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Echoes what has arrived; true when nothing more is to be done.
+    /// Echoes the received bytes; true if nothing more is to be done.
     fn is_over(&mut self) -> bool {
         let mut is_over = match self.tls.read_tls(&mut self.stream) {
             Ok(0) => true,

@@ -1,5 +1,5 @@
-//! Tests that must be alone in their process: what counts descriptors, threads or memory, and what
-//! changes a limit, a mask or a directory. They run again in a process of their own.
+//! Tests that must be alone in their process, because they count descriptors, threads or memory, or change
+//! a limit, a mask or a directory. They run again in a process of their own.
 
 use std::env;
 use std::io::Read;
@@ -13,10 +13,10 @@ use crate::child::{full_name, role};
 use crate::output::{is_verbose, print};
 use crate::{PATIENCE, skip};
 
-/// How long a process may take, whose own watchdogs are quicker to say what hangs.
+/// The longest time for a process; its own watchdogs are quicker to tell what hangs.
 const CHILD_PATIENCE: Duration = Duration::from_secs(5 * PATIENCE.as_secs());
 
-/// What a child left behind.
+/// The result of a child process.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -24,7 +24,7 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// Names the case that a child process is to run.
+/// The variable that names the case for a child process.
 const CHILD: &str = "FOREBAY_TEST_CHILD";
 
 /// Runs `body` alone in a process of its own: nothing else has threads or descriptors there. `test`
@@ -70,8 +70,8 @@ pub fn child(test: &str, body: impl FnOnce()) -> Option<Ended> {
     })
 }
 
-/// Runs `body` in a process of its own, which must succeed; its figures are this test's. In a process
-/// that has a role already, it is alone as it is.
+/// Runs `body` in a process of its own, which must succeed; its figures are printed as this test's. In a
+/// process that has a role already, `body` is alone as it is.
 pub fn alone(test: &str, body: impl FnOnce()) {
     if role().is_some() {
         return body();
@@ -85,7 +85,7 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     }
 }
 
-/// As [`alone`], for what counts threads and descriptors where Linux lists them.
+/// Runs `body` like [`alone`], for tests that count threads and descriptors where Linux lists them.
 pub fn counted_alone(test: &str, body: impl FnOnce()) {
     if Path::new("/proc/self/task").exists() {
         alone(test, body);

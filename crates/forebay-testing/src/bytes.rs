@@ -1,4 +1,4 @@
-//! Bytes that tell where in a stream they belong.
+//! Bytes that tell their position in a stream.
 
 use std::sync::LazyLock;
 
@@ -7,14 +7,14 @@ pub const KIB: usize = 1024;
 /// 1024 times 1024 bytes.
 pub const MIB: usize = 1024 * KIB;
 
-/// Bytes of which no two stretches of the same length are equal, unless they lie a multiple of 251
-/// apart.
+/// Returns bytes of which no two stretches of the same length are equal, unless their distance is a
+/// multiple of 251.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..251).cycle().take(length).collect()
 }
 
-/// Bytes without a period, so that whatever is lost or doubled shows; another stretch of them for
-/// another seed.
+/// Returns bytes without a period, so that lost or doubled ones are noticed; another seed gives other
+/// bytes.
 #[allow(clippy::cast_possible_truncation, reason = "a byte of the product is what is wanted")]
 pub fn scrambled(length: usize, seed: usize) -> Vec<u8> {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {

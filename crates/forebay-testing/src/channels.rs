@@ -1,5 +1,5 @@
-//! Words for channels without sockets: a source that follows a script, a drain that records, turns that
-//! the test ends itself, and blocks that are counted.
+//! Vocabulary for channels without sockets: a source that follows a script, a drain that records, turns
+//! that the test ends itself, and blocks that are counted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -16,14 +16,14 @@ use crate::lock;
 
 // ---- reading -------------------------------------------------------------------------------------
 
-/// What a scripted source does next.
+/// The next step of a scripted source.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// Bytes arrive, in as many fills as it takes.
     Bytes(Vec<u8>),
     /// Pending once; the waker is woken at once.
     Pause,
-    /// Pending once, after the room for bytes was taken, as a socket does that meets `EAGAIN`.
+    /// Pending once, after the room for bytes was taken, like a socket that meets `EAGAIN`.
     Idle,
     /// This error, once.
     Fail(Error),
@@ -44,12 +44,12 @@ struct ScriptState {
     paused_last: bool,
 }
 
-/// The test's hand on a scripted source.
+/// The test's handle on a scripted source.
 #[derive(Debug, Clone, Default)]
 pub struct Script(Arc<Mutex<ScriptState>>);
 
 impl Script {
-    /// A script and the channel that is filled from it. Beyond its last step it stays pending.
+    /// Makes a script and the channel that is filled from it. After its last step it stays pending.
     pub fn new(steps: impl IntoIterator<Item = Step>) -> (Self, ByteReadChannel) {
         let script = Self::default();
         lock(&script.0).steps.extend(steps);
@@ -57,7 +57,7 @@ impl Script {
         (script, channel)
     }
 
-    /// Each piece arrives alone, after a Pending; then the end.
+    /// Returns a channel in which each piece arrives alone, after a Pending; then the end.
     pub fn pieces<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> ByteReadChannel {
         let mut steps = Vec::new();
         for piece in pieces {
@@ -84,27 +84,27 @@ impl Script {
         self.then(Step::Bytes(bytes.into()));
     }
 
-    /// Bytes handed to the channel so far.
+    /// Returns the number of bytes handed to the channel so far.
     pub fn delivered(&self) -> u64 {
         lock(&self.0).delivered
     }
 
-    /// The cause with which the reader gave up.
+    /// Returns the cause with which the reader aborted the source.
     pub fn aborted(&self) -> Option<Error> {
         lock(&self.0).aborted.clone()
     }
 
-    /// How often the channel asked its source.
+    /// Returns how often the channel called its source.
     pub fn calls(&self) -> usize {
         lock(&self.0).calls
     }
 
-    /// True when the last call of the source was answered with Pending.
+    /// Returns `true` if the last call of the source returned Pending.
     pub fn paused_last(&self) -> bool {
         lock(&self.0).paused_last
     }
 
-    /// The largest room that was ever offered.
+    /// Returns the largest room that was ever offered.
     pub fn offered_max(&self) -> usize {
         lock(&self.0).offered_max
     }
@@ -160,7 +160,7 @@ impl Source for Scripted {
     }
 }
 
-/// An error that happens once and leaves the channel usable, as a read timeout does.
+/// Returns an error that happens once and leaves the channel usable, as a read timeout does.
 pub fn hiccup() -> Error {
     Error::new(ErrorKind::TimedOut, "read").with_detail("a hiccup")
 }
@@ -180,24 +180,24 @@ struct RecorderState {
     dropped: bool,
 }
 
-/// The test's hand on a drain that records what is sent and takes no more than it was allowed to.
+/// The test's handle on a drain that records the sent bytes and takes no more than it was allowed to.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Arc<Mutex<RecorderState>>);
 
 impl Recorder {
-    /// A drain that takes `allowance` bytes and then waits.
+    /// Makes a drain that takes `allowance` bytes and then waits.
     pub fn limited(allowance: usize) -> Self {
         let recorder = Self::default();
         lock(&recorder.0).allowance = allowance;
         recorder
     }
 
-    /// A drain that takes everything.
+    /// Makes a drain that takes everything.
     pub fn new() -> Self {
         Self::limited(usize::MAX)
     }
 
-    /// A channel into this drain, sent by the end of turns that the test ends itself.
+    /// Makes a channel into this drain, flushed at the end of turns that the test ends itself.
     pub fn channel(&self) -> (ByteWriteChannel, Arc<TestSchedule>) {
         let turns = Arc::new(TestSchedule::default());
         let outbox = self.outbox(&turns);
@@ -209,7 +209,7 @@ impl Recorder {
         Outbox::new(drain, Cause::default(), Arc::clone(turns) as Arc<dyn FlushSchedule>)
     }
 
-    /// Takes `more` bytes more, and tells the outbox.
+    /// Takes `more` bytes more, and wakes the outbox.
     pub fn allow(&self, more: usize) {
         let mut state = lock(&self.0);
         state.allowance = state.allowance.saturating_add(more);
@@ -223,7 +223,7 @@ impl Recorder {
         Self::wake(state);
     }
 
-    /// Holds the end mark back, or lets it go.
+    /// Holds the end mark back, or releases it.
     pub fn hold_end(&self, hold: bool) {
         let mut state = lock(&self.0);
         state.holds_end = hold;
@@ -246,12 +246,12 @@ impl Recorder {
         lock(&self.0).sent.len()
     }
 
-    /// Calls of `poll_send` that took something.
+    /// Returns the number of calls of `poll_send` that took bytes.
     pub fn sends(&self) -> usize {
         lock(&self.0).sends
     }
 
-    /// How many end marks were sent.
+    /// Returns the number of end marks that were sent.
     pub fn ended(&self) -> usize {
         lock(&self.0).ended
     }
@@ -260,7 +260,7 @@ impl Recorder {
         lock(&self.0).aborted.clone()
     }
 
-    /// True when the drain is gone.
+    /// Returns `true` once the drain is dropped.
     pub fn is_dropped(&self) -> bool {
         lock(&self.0).dropped
     }
@@ -318,7 +318,7 @@ impl Drop for Recording {
     }
 }
 
-/// Turns that end when the test says so, and count what was asked of them.
+/// Turns that end when the test says so, and that count the requests to them.
 #[derive(Debug, Default)]
 pub struct TestSchedule {
     deferred: Mutex<Vec<Arc<Outbox>>>,
@@ -327,7 +327,7 @@ pub struct TestSchedule {
 }
 
 impl TestSchedule {
-    /// Ends the turn: flushes what was deferred in it.
+    /// Ends the turn: flushes the outboxes deferred in it.
     pub fn end(&self) {
         let deferred = std::mem::take(&mut *lock(&self.deferred));
         for outbox in deferred {
@@ -335,12 +335,12 @@ impl TestSchedule {
         }
     }
 
-    /// How often an outbox was deferred, ever.
+    /// Returns how often an outbox was deferred so far.
     pub fn defers(&self) -> usize {
         self.defers.load(SeqCst)
     }
 
-    /// Outboxes without an owner, not seen off yet.
+    /// Returns the number of outboxes without an owner that are not finished yet.
     pub fn background_closes(&self) -> usize {
         let mut background_closes = lock(&self.background_closes);
         background_closes.retain(|outbox| !outbox.is_settled());
@@ -361,7 +361,7 @@ impl FlushSchedule for TestSchedule {
 
 // ---- memory --------------------------------------------------------------------------------------
 
-/// Runs with this thread's blocks counted; whatever is still in use at the end was leaked.
+/// Runs with this thread's blocks counted; blocks still in use at the end were leaked.
 #[track_caller]
 pub fn ledgered<T>(test: impl FnOnce(&BlockLedger) -> T) -> T {
     let ledger = Arc::new(BlockLedger::default());
@@ -373,14 +373,14 @@ pub fn ledgered<T>(test: impl FnOnce(&BlockLedger) -> T) -> T {
     outcome
 }
 
-/// One end of a [`duplex`]: what it writes, the other end reads.
+/// One end of a [`duplex`]: the other end reads what this one writes.
 #[derive(Debug)]
 pub struct Duplex {
     pub input: ByteReadChannel,
     pub output: ByteWriteChannel,
 }
 
-/// Two pipes, crossed.
+/// Makes two pipes, crossed.
 pub fn duplex(capacity: usize) -> (Duplex, Duplex) {
     let (left_input, right_output) = pipe(capacity);
     let (right_input, left_output) = pipe(capacity);

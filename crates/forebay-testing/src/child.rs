@@ -10,12 +10,12 @@ use std::sync::LazyLock;
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-/// Where a child finds its role.
+/// The variable that holds a child's role.
 const ROLE: &str = "FOREBAY_TEST_ROLE";
-/// Stands before what a child says, because the test runner writes to the same pipe.
+/// The prefix of a child's lines, because the test runner writes to the same pipe.
 const MARK: &str = "@@ ";
 
-/// A file for what `strace` writes down, removed when dropped.
+/// A file for the output of `strace`, removed when dropped.
 #[derive(Debug)]
 pub struct Log(PathBuf);
 
@@ -40,19 +40,19 @@ impl Drop for Log {
     }
 }
 
-/// The role of this process, if it is a child.
+/// Returns the role of this process, if it is a child.
 pub fn role() -> Option<String> {
     env::var(ROLE).ok()
 }
 
-/// Says a line to the parent.
+/// Sends a line to the parent.
 pub fn say(line: &str) {
     let mut output = io::stdout().lock();
     writeln!(output, "{MARK}{line}").unwrap();
     output.flush().unwrap();
 }
 
-/// A child process. It is told to go by closing its standard input, and killed when dropped.
+/// A child process. Closing its standard input tells it to end; it is killed when dropped.
 #[derive(Debug)]
 pub struct Child {
     process: process::Child,
@@ -66,7 +66,8 @@ impl Child {
         Self::start_under(&[], test, role)
     }
 
-    /// As [`start`](Self::start), under a command that runs the command behind its arguments.
+    /// Starts a child like [`start`](Self::start), under a command that runs the command after its
+    /// arguments.
     pub fn start_under(wrapper: &[&str], test: &str, role: &str) -> Self {
         let this = env::current_exe().unwrap();
         let mut command = match wrapper {
@@ -91,7 +92,7 @@ impl Child {
         }
     }
 
-    /// True when this `strace`, with these arguments, can run something here.
+    /// Returns `true` if this `strace`, with these arguments, can run something here.
     pub fn can_trace(strace: &[&str]) -> bool {
         Command::new(strace[0])
             .args(&strace[1..])
@@ -102,7 +103,7 @@ impl Child {
             .is_ok_and(|status| status.success())
     }
 
-    /// The next line that the child says; `None` when it has ended.
+    /// Returns the next line of the child; `None` if it has ended.
     pub fn hear(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
@@ -115,33 +116,33 @@ impl Child {
         }
     }
 
-    /// The next line that the child says, as a number.
+    /// Returns the next line of the child as a number.
     pub fn hear_number<T: std::str::FromStr>(&mut self) -> T {
         let line = self.hear().expect("the child has ended");
         line.parse()
             .unwrap_or_else(|_| panic!("the child said {line:?} where a number was expected"))
     }
 
-    /// Tells the child a line.
+    /// Sends the child a line.
     pub fn tell(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
         writeln!(input, "{line}").unwrap();
         input.flush().unwrap();
     }
 
-    /// Stops the child, and waits until it stands still.
+    /// Stops the child, and waits until it is stopped.
     pub fn stop(&self) {
         kill_process(self.pid(), Signal::STOP).unwrap();
         let (_, status) = waitpid(Some(self.pid()), WaitOptions::UNTRACED).unwrap().unwrap();
         assert!(status.stopped(), "the child ended: {status:?}");
     }
 
-    /// Lets a stopped child go on.
+    /// Continues a stopped child.
     pub fn go_on(&self) {
         kill_process(self.pid(), Signal::CONT).unwrap();
     }
 
-    /// Its number.
+    /// Returns the process ID.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -150,12 +151,12 @@ impl Child {
         Pid::from_child(&self.process)
     }
 
-    /// The signal that has killed the child, if it was one.
+    /// Returns the signal that has killed the child, if any.
     pub fn killed_by(mut self) -> Option<i32> {
         self.process.wait().unwrap().signal()
     }
 
-    /// Closes the child's standard input, and waits until it has ended without a complaint.
+    /// Closes the child's standard input, and waits until it has ended successfully.
     pub fn end(mut self) {
         drop(self.input.take());
         while self.hear().is_some() {}
@@ -165,15 +166,14 @@ impl Child {
 }
 
 impl Drop for Child {
-    /// The test has failed, or is done with a child that does not end by itself.
+    /// The test has failed, or needs no more of a child that does not end by itself.
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
     }
 }
 
-/// The name by which the test runner knows the test whose function is called `test`: its modules stand
-/// before it.
+/// Returns the name by which the test runner knows the test function `test`, with its modules in front.
 ///
 /// # Panics
 ///

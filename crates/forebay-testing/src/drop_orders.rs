@@ -1,5 +1,5 @@
-//! A selector, a socket and its two channels, dropped in every order and from everywhere, whatever is
-//! on the other side. A read is pending then, and so is a write; bytes are in flight both ways.
+//! A selector, a socket and its two channels, dropped in every order and from everywhere, with any kind of
+//! peer. A read and a write are pending at that time, and bytes are in flight both ways.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,39 +17,39 @@ use crate::{KIB, PATIENCE, pattern, report, size, watched_for};
 
 /// More than the kernel takes from one side before the other reads.
 pub const WRITTEN: usize = 1024 * KIB;
-/// A round that takes longer hangs. No timeout of the selector's is shorter than a minute.
+/// A round that takes longer hangs. No timeout of the selector is shorter than a minute.
 pub const ENDS_WITHIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(60);
 
 // ---- the other side -----------------------------------------------------------------------------
 
-/// Where the other ends come from.
+/// The origin of the other ends.
 pub trait Peers {
     type Peer: Peer;
 
-    /// A connection of this selector, ready for use, and its other end.
+    /// Makes a connection of this selector, ready for use, and its other end.
     async fn connect(&self, selector: &SelectorManager) -> (Socket, Self::Peer);
 
-    /// Nothing is left of the other ends.
+    /// Returns `true` if nothing is left of the other ends.
     fn is_at_rest(&self) -> bool {
         true
     }
 }
 
-/// The other end of a connection. It has small segments, as on a wire: the kernel's buffers are sized
-/// by them, and with loopback's own it would take megabytes at once.
+/// The other end of a connection. It has small segments, as on a wire: the kernel's buffers are sized by
+/// them, and with those of loopback it would take megabytes at once.
 pub trait Peer {
     /// Sends something.
     async fn say(&mut self, bytes: &[u8]);
 
-    /// Reads what it is sent, for [`ENDS_WITHIN`] at most.
+    /// Reads until the end, for [`ENDS_WITHIN`] at most.
     fn read_to_end(&mut self) -> (Vec<u8>, Arrival);
 }
 
-/// What becomes of what was written.
+/// The outcome of the written bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// And then the end.
+    /// Every written byte arrives, followed by the end.
     Everything,
     Reset,
 }
@@ -66,7 +66,7 @@ enum Part {
 
 type Order = [Part; 4];
 
-/// Who drops them.
+/// The place of the drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Main,
@@ -93,10 +93,10 @@ fn orders() -> Vec<Order> {
     all.filter(|order| parts.iter().all(|part| order.contains(part))).collect()
 }
 
-/// A call that is under way, with the channel it is a call on.
+/// A call in progress, with the channel it is a call on.
 type Operation = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// What is dropped, in this order, when this is dropped.
+/// The parts that are dropped, in this order, when this is dropped.
 struct Parts {
     order: Order,
     selector: Option<SelectorManager>,
@@ -119,7 +119,7 @@ impl Drop for Parts {
 }
 
 impl Parts {
-    /// A connection to one of these, its calls begun and pending.
+    /// Makes a connection to one of these, with its calls begun and pending.
     async fn connect<P: Peers>(
         selector: &SelectorManager,
         order: Order,
@@ -183,14 +183,14 @@ impl Parts {
     }
 }
 
-/// As a panic that nobody prints.
+/// Panics without printing.
 fn panic_in_silence() {
     resume_unwind(Box::new("expected by a test"));
 }
 
 // ---- one round ----------------------------------------------------------------------------------
 
-/// What is due to the peer. A panic resets, so that half a message is not taken for the whole.
+/// The outcome that the peer must see. A panic resets, so that half a message is not taken for the whole.
 fn due(place: Place) -> Arrival {
     if place.panics() { Arrival::Reset } else { Arrival::Everything }
 }
@@ -198,8 +198,7 @@ fn due(place: Place) -> Arrival {
 struct Round {
     order: Order,
     place: Place,
-    /// A clone of the selector is kept, to be asked for its account. Then the one that is dropped is
-    /// not the last.
+    /// A clone of the selector is kept, to be asked for its account. Then the dropped one is not the last.
     is_watched: bool,
 }
 
@@ -237,7 +236,8 @@ impl Round {
         since.elapsed()
     }
 
-    /// Its connection is held until the drain timeout and no longer, or not at all where it is reset.
+    /// Asserts that its connection is held until the drain timeout and no longer, or not at all if it is
+    /// reset.
     fn never_reads(&self, data: &Bytes, peers: &impl Peers, witness: &Witness) {
         let clock = TestClock::new();
         let builder = SelectorManager::builder().clock(clock.clone()).drain(DRAIN, 64 * KIB as u64);
@@ -256,7 +256,7 @@ impl Round {
             }
             assert!(witness.more_descriptors() > 1, "{self}: gone before its time");
         }
-        // The peer's own is left.
+        // The peer's own socket is left.
         self.until(since, "its descriptors are gone", || {
             if waits {
                 clock.advance(DRAIN);
@@ -282,7 +282,7 @@ fn holds_nothing(stats: &Stats) -> bool {
 
 // ---- all of them --------------------------------------------------------------------------------
 
-/// Each order from each place, so many times, quick or [long](size), unless `FOREBAY_ROUNDS` says otherwise.
+/// Tests each order from each place, this many times unless `FOREBAY_ROUNDS` sets another number.
 pub fn all_end_soon_and_leave_nothing<P: Peers + Sync>(
     name: &'static str,
     (quick, long): (usize, usize),
@@ -322,7 +322,7 @@ pub fn all_end_soon_and_leave_nothing<P: Peers + Sync>(
     });
 }
 
-/// Each order from each place once, with a peer that never reads.
+/// Tests each order from each place once, with a peer that never reads.
 pub fn no_peer_that_never_reads_holds_a_socket_for_ever<P: Peers + Sync>(
     peers: impl FnOnce() -> P + Send + 'static,
 ) {

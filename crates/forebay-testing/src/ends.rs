@@ -1,4 +1,4 @@
-//! Things that are read and written by blocking, under a test's control.
+//! Blocking readers and writers under a test's control.
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -28,14 +28,14 @@ impl Drop for Scratch {
     }
 }
 
-/// A place that bytes are written to and a test looks at.
+/// A target of written bytes that a test looks at.
 #[derive(Clone, Default)]
 pub struct Sink(Arc<Mutex<Written>>);
 
 #[derive(Default)]
 pub struct Written {
     pub bytes: Vec<u8>,
-    /// Bytes there at the last flush.
+    /// The number of bytes at the last flush.
     pub flushed: usize,
     pub dropped: bool,
 }
@@ -80,7 +80,7 @@ impl Drop for SinkWriter {
 pub struct Gate(Arc<(Mutex<usize>, Condvar)>);
 
 impl Gate {
-    /// Lets so many through.
+    /// Lets this many threads through.
     pub fn open(&self, count: usize) {
         *lock(&self.0.0) += count;
         self.0.1.notify_all();
@@ -95,7 +95,7 @@ impl Gate {
     }
 }
 
-/// Reads what a test sends it, blocking.
+/// Reads the bytes that a test sends it, blocking.
 pub struct Told {
     chunks: Receiver<io::Result<Vec<u8>>>,
     pub reads: Arc<AtomicUsize>,

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// An example, as `cargo test --workspace` or `cargo build --examples` has built it: they are a
-/// package of their own.
+/// Returns an example as built by `cargo test --workspace` or `cargo build --examples`: they are a package
+/// of their own.
 pub fn example(name: &str) -> Command {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
@@ -38,7 +38,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it at any free port.
+    /// Starts the server at any free port.
     pub fn start(name: &str, options: &[&str]) -> Self {
         let mut child =
             example(name).arg("127.0.0.1:0").args(options).stdout(Stdio::piped()).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! What the kernel says about connections and processes, read from `/proc`.
+//! The kernel's information on connections and processes, read from `/proc`.
 
 use std::collections::HashSet;
 use std::fs;
@@ -18,23 +18,23 @@ pub struct TcpRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TcpState {
     Established,
-    /// The end mark is out and acknowledged.
+    /// Returns `true` if the end mark was sent and acknowledged.
     FinWait2,
     Other,
 }
 
-/// This end of a connection.
+/// Returns this end of a connection.
 pub fn connection(stream: &TcpStream) -> Option<TcpRow> {
     connection_between(stream.local_addr().unwrap(), stream.peer_addr().unwrap())
 }
 
-/// The other end of a connection within this machine.
+/// Returns the other end of a connection within this machine.
 pub fn other_end(stream: &TcpStream) -> Option<TcpRow> {
     connection_between(stream.peer_addr().unwrap(), stream.local_addr().unwrap())
 }
 
-/// What the peers of a listener's connections have not acknowledged, where it is not nothing: bytes
-/// in the kernel, by connection.
+/// Returns the numbers of bytes that the peers of a listener's connections have not acknowledged, where not
+/// zero: bytes in the kernel, by connection.
 pub fn unacknowledged_from(port: u16) -> Vec<usize> {
     let (local, table) = (format!(":{port:04X}"), fs::read_to_string("/proc/net/tcp").unwrap());
     let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -46,13 +46,13 @@ pub fn unacknowledged_from(port: u16) -> Vec<usize> {
     bytes.filter(|bytes| *bytes > 0).collect()
 }
 
-/// True when this kernel knows this end of a connection no more.
+/// Returns `true` if this kernel does not know this end of a connection any more.
 pub fn is_gone(local: SocketAddr, remote: SocketAddr) -> bool {
     connection_between(local, remote).is_none()
 }
 
-/// True when this kernel knows none of these ends, local address first, of connections any more.
-/// Asked at once, because the table may be long.
+/// Returns `true` if this kernel does not know any of these ends, local address first, any more. They are
+/// looked up together, because the table may be long.
 pub fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
     let ends: HashSet<_> =
         ends.iter().map(|(local, remote)| (address(*local), address(*remote))).collect();
@@ -63,7 +63,7 @@ pub fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
     })
 }
 
-/// The end of a connection that has this address and is connected to that one.
+/// Returns the end of a connection that has this address and is connected to that one.
 pub fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<TcpRow> {
     let (local, remote) = (address(local), address(remote));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
@@ -84,7 +84,7 @@ pub fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<TcpRo
     })
 }
 
-/// An address as the table writes it: the number as it lies in memory, then the port.
+/// Returns an address as the table writes it: the number as it is in memory, then the port.
 fn address(address: SocketAddr) -> String {
     let SocketAddr::V4(address) = address else {
         panic!("the tests speak IPv4");
@@ -93,7 +93,7 @@ fn address(address: SocketAddr) -> String {
     format!("{number:08X}:{:04X}", address.port())
 }
 
-/// The memory of a process in KiB: what it holds now, and the most it ever held.
+/// Returns the memory of a process in KiB: now, and the most it ever had.
 pub fn memory_of(process: u32) -> (usize, usize) {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let field = |name: &str| {
@@ -104,28 +104,28 @@ pub fn memory_of(process: u32) -> (usize, usize) {
     (field("VmRSS:"), field("VmHWM:"))
 }
 
-/// The time that the threads of a process have spent on a processor (`/proc/PID/task/*/schedstat`).
+/// Returns the time that the threads of a process have spent on a processor (`/proc/PID/task/*/schedstat`).
 pub fn processor_time_of(process: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let nanoseconds = threads.map(|thread| {
-        // A thread may end meanwhile.
+        // A thread may end in the meantime.
         let stat = fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap_or_default();
         stat.split(' ').next().map_or(0, |first| first.parse().unwrap_or(0))
     });
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// The time that this thread has spent on a processor.
+/// Returns the time that this thread has spent on a processor.
 pub fn processor_time_here() -> Duration {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
-/// True when every thread of a process sleeps.
+/// Returns `true` if every thread of a process sleeps.
 pub fn sleeps(process: u32) -> bool {
     fs::read_dir(format!("/proc/{process}/task")).unwrap().all(|thread| {
         let stat = fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
-        // The state stands behind the name, which is in parentheses and may hold anything.
+        // The state is behind the name, which is in parentheses and may hold anything.
         stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('S'))
     })
 }

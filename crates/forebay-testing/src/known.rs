@@ -5,7 +5,7 @@ use crate::Random;
 /// A stream without end that sender and receiver make from the same seed.
 #[derive(Debug)]
 pub struct Known {
-    /// Round and round; its length is a prime, so that what is lost or doubled shifts the rest.
+    /// Repeated endlessly; its length is a prime, so that lost or doubled bytes shift the rest.
     block: Vec<u8>,
     at: usize,
 }
@@ -19,7 +19,7 @@ impl Known {
         Self { block: block.take(Self::BLOCK_BYTES).collect(), at: 0 }
     }
 
-    /// Its next bytes: so many, or fewer, but not none.
+    /// Returns its next bytes: this many, or fewer, but at least one.
     pub fn take(&mut self, bytes: usize) -> &[u8] {
         let from = self.at;
         let to = self.block.len().min(from + bytes);
@@ -27,7 +27,7 @@ impl Known {
         &self.block[from..to]
     }
 
-    /// Sees that these are its next bytes.
+    /// Asserts that these are its next bytes.
     pub fn check(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let at = self.at;

@@ -1,9 +1,9 @@
-//! The words that the tests of this workspace are written in: one definition of each.
+//! The vocabulary of the tests of this workspace, with one definition of each word.
 //!
-//! Watchdogs, waiting, random numbers that can be had again, and bytes that tell where they belong are
-//! for all of them. [`channels`] is about channels without sockets, `sessions` (feature `tls`) about
-//! TLS without sockets, and the rest (feature `sockets`) about selectors, sockets, peers, processes and
-//! the kernel. Never published.
+//! Watchdogs, waiting, repeatable random numbers, and bytes that tell their position are for all tests.
+//! [`channels`] is about channels without sockets, `sessions` (feature `tls`) about TLS without sockets,
+//! and the rest (feature `sockets`) about selectors, sockets, peers, processes and the kernel. Never
+//! published.
 
 #![forbid(unsafe_code)]
 #![allow(

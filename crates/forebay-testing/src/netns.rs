@@ -1,4 +1,4 @@
-//! Network namespaces: two of them, joined by a cable that a test can pull out. They need root.
+//! Network namespaces: two of them, joined by a cable that a test can unplug. They need root.
 
 use std::io::Write;
 use std::process::{self, Command, Stdio};
@@ -20,7 +20,7 @@ pub enum End {
 impl End {
     pub const BOTH: [Self; 2] = [Self::Left, Self::Right];
 
-    /// Its address on the cable.
+    /// Returns its address on the cable.
     pub fn address(self) -> &'static str {
         match self {
             Self::Left => "10.77.0.1",
@@ -29,13 +29,13 @@ impl End {
     }
 }
 
-/// Runs a test on two namespaces of its own, watched. They are deleted whatever comes of it.
+/// Runs a test on two namespaces of its own, watched. They are deleted in any case.
 ///
 /// # Panics
 ///
 /// If the test fails or hangs.
 pub fn on_a_cable(name: &str, patience: Duration, test: impl FnOnce(&Cable) + Send + 'static) {
-    // Stays on this thread: a test that hangs keeps hold of everything on its own.
+    // Stays on this thread: a test that hangs keeps everything on its own thread.
     let Some(laid) = Cable::lay() else {
         return skip(name, "no network namespaces to be had: not root, or no `ip`");
     };
@@ -96,26 +96,27 @@ impl Cable {
         out.into_owned()
     }
 
-    /// Sets a knob of the kernel in a namespace, by its path below `/proc/sys`.
+    /// Sets a parameter of the kernel in a namespace, by its path below `/proc/sys`.
     pub fn set(&self, end: End, knob: &str, value: &str) {
         let path = format!("/proc/sys/{knob}");
         // A redirection, because `sysctl` need not be installed.
         self.run(end, &["sh", "-c", "echo \"$1\" > \"$0\"", &path, value]);
     }
 
-    /// Has the kernels try again every second at least, where they can be told so (since Linux 6.15):
-    /// by default they double the pause with every loss, and a test would take as long as it likes.
+    /// Makes the kernels try again every second at least, if they can be told so (since Linux 6.15): by
+    /// default they double the pause with every loss, and a test would take very long.
     pub fn hurry(&self) {
         for end in End::BOTH {
             let knob = "/proc/sys/net/ipv4/tcp_rto_max_ms";
             self.run(end, &["sh", "-c", "test ! -e \"$0\" || echo 1000 > \"$0\"", knob]);
-            // What a program has closed is given up at that pause, unless a number is given here.
+            // A connection that a program has closed is given up at that pause, unless a number is given
+            // here.
             self.set(end, "net/ipv4/tcp_orphan_retries", "100");
         }
     }
 
-    /// Has the cable carry packets of this size at most, and not whole blocks at once, as two
-    /// neighbouring namespaces otherwise do.
+    /// Limits the packets on the cable to this size, and forbids whole blocks at once, which two
+    /// neighbouring namespaces otherwise use.
     pub fn set_packet_bytes(&self, bytes: usize) {
         for end in End::BOTH {
             let bytes = bytes.to_string();
@@ -123,17 +124,17 @@ impl Cable {
         }
     }
 
-    /// Pulls the cable out.
+    /// Unplugs the cable.
     pub fn pull(&self) {
         self.run(End::Left, &["ip", "link", "set", PLUG, "down"]);
     }
 
-    /// Puts it in again.
+    /// Plugs the cable in again.
     pub fn plug_in(&self) {
         self.run(End::Left, &["ip", "link", "set", PLUG, "up"]);
     }
 
-    /// Loads rules for packets in a namespace; false without `nft`.
+    /// Loads rules for packets in a namespace; returns `false` without `nft`.
     pub fn filter(&self, end: End, rules: &str) -> bool {
         if !succeeds(&["nft", "--version"]) {
             return false;
@@ -148,7 +149,7 @@ impl Cable {
         true
     }
 
-    /// Segments of TCP that a namespace has sent again.
+    /// Returns the number of TCP segments that a namespace has sent again.
     pub fn retransmitted(&self, end: End) -> usize {
         let table = self.run(end, &["cat", "/proc/net/snmp"]);
         let mut rows = table.lines().filter(|line| line.starts_with("Tcp:"));
@@ -158,7 +159,7 @@ impl Cable {
     }
 }
 
-/// Deletes the namespaces, and with them whatever is in them.
+/// Deletes the namespaces, and with them everything in them.
 struct Laid(Cable);
 
 impl Drop for Laid {

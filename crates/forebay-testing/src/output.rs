@@ -1,10 +1,10 @@
-//! What a test prints: nothing, unless it fails, is skipped, or is asked.
+//! The output of a test: none, unless it fails, is skipped, or is asked for it.
 
 use std::env;
 use std::io::{self, Write};
 
-/// Prints a number that was measured, with `FOREBAY_VERBOSE=1`. Without, the test runner shows it when
-/// the test fails.
+/// Prints a measured number, with `FOREBAY_VERBOSE=1`. Otherwise the test runner shows it if the test
+/// fails.
 pub fn report(line: &str) {
     if is_verbose() {
         print(line);
@@ -13,12 +13,12 @@ pub fn report(line: &str) {
     }
 }
 
-/// Says that a test cannot show anything here. `.ci/skips.py` looks for the line.
+/// Prints that a test cannot show anything here. `.ci/skips.py` looks for the line.
 pub fn skip(name: &str, reason: &str) {
     print(&format!("SKIP {name}: {reason}"));
 }
 
-/// Prints a line at once. Not by `eprintln!`, which the test runner swallows in a test that passes.
+/// Prints a line at once. Not by `eprintln!`, which the test runner hides in a test that passes.
 pub(crate) fn print(line: &str) {
     let mut stderr = io::stderr();
     writeln!(stderr, "{line}").unwrap();

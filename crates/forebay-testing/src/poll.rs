@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// Polls once, with a waker that wakes nobody.
+/// Polls once, with a waker that does nothing.
 pub fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     poll_with(future, Waker::noop())
 }
@@ -29,13 +29,13 @@ pub fn finish<F: Future>(future: F) -> F::Output {
     cut_after(10_000_000, future).expect("the future never became ready")
 }
 
-/// The output of a future that has nothing to wait for. It may give way once.
+/// Returns the output of a future that has nothing to wait for. It may give way once.
 #[track_caller]
 pub fn at_once<F: Future>(future: F) -> F::Output {
     cut_after(2, future).expect("pending where nothing is to be waited for")
 }
 
-/// A waker and how often it was woken.
+/// Returns a waker, and the count of its wake-ups.
 pub fn counted_waker() -> (Waker, Arc<Wakes>) {
     let wakes = Arc::new(Wakes::default());
     (Waker::from(Arc::clone(&wakes)), wakes)

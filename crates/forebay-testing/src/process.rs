@@ -1,14 +1,14 @@
-//! What this process holds, as `/proc/self` lists it.
+//! The descriptors and threads of this process, as `/proc/self` lists them.
 
 use std::fs;
 
-/// The descriptors of this process.
+/// Returns the descriptors of this process.
 pub fn descriptors() -> Vec<(String, String)> {
     let mut found: Vec<_> = fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| {
             let path = entry.unwrap().path();
-            // The one that reads the directory is gone by now.
+            // The descriptor that read the directory is closed by now.
             let target = fs::read_link(&path).ok()?;
             let number = path.file_name()?.to_string_lossy().into_owned();
             Some((number, target.to_string_lossy().into_owned()))
@@ -19,14 +19,14 @@ pub fn descriptors() -> Vec<(String, String)> {
     found
 }
 
-/// The sockets among them.
+/// Returns the sockets among them.
 pub fn socket_descriptors() -> Vec<(String, String)> {
     let mut found = descriptors();
     found.retain(|(_, target)| target.starts_with("socket:"));
     found
 }
 
-/// The names of this process's threads.
+/// Returns the names of this process's threads.
 pub fn threads() -> Vec<String> {
     fs::read_dir("/proc/self/task")
         .unwrap()
@@ -35,7 +35,7 @@ pub fn threads() -> Vec<String> {
         .collect()
 }
 
-/// How many of them are workers'.
+/// Returns how many of them are workers' threads.
 pub fn worker_threads() -> usize {
     threads().iter().filter(|name| name.starts_with("forebay-worker")).count()
 }

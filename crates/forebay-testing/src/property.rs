@@ -1,4 +1,4 @@
-//! Properties of random values, whose failures print their seed. Unit tests use them too.
+//! Properties of random values; a failure prints its seed. Unit tests use them too.
 
 use std::fmt::Debug;
 
@@ -6,9 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::random::fresh_seed;
-use crate::{KIB, from_environment};
+use crate::{KIB, from_environment, size};
 
-/// Checks a property for `cases` random values. A failure prints the seed that repeats it and the
+/// Checks a property for `cases` random values, a quarter of them in a [quick](size) run. A failure prints the seed that repeats it and the
 /// smallest value that still fails.
 #[track_caller]
 pub fn property<S>(name: &str, cases: u32, strategy: &S, test: impl Fn(S::Value))
@@ -17,7 +17,7 @@ where
     S::Value: Debug,
 {
     let seed = from_environment("FOREBAY_SEED", fresh_seed("forebay"));
-    let cases = from_environment("FOREBAY_CASES", cases);
+    let cases = size("FOREBAY_CASES", cases.div_ceil(4), cases);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&u64::to_le_bytes(seed));
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// Sizes that tests of buffers want: mostly small, often beside a boundary, sometimes anything.
+/// Returns sizes that tests of buffers need: mostly small, often beside a boundary, sometimes anything.
 pub fn sizes() -> impl Strategy<Value = usize> + Clone {
     let boundary =
         prop_oneof![Just(4 * KIB), Just(16 * KIB), Just(32 * KIB), Just(48 * KIB), Just(64 * KIB)];
@@ -46,7 +46,7 @@ pub fn sizes() -> impl Strategy<Value = usize> + Clone {
     ]
 }
 
-/// Sizes of the pieces in which bytes arrive; to be used round and round.
+/// Returns sizes of the pieces in which bytes arrive, to be used cyclically.
 pub fn splits() -> impl Strategy<Value = Vec<usize>> + Clone {
     proptest::collection::vec(sizes(), 1..12)
 }

@@ -1,4 +1,4 @@
-//! Random numbers that can be had again, and sizes that can be asked for.
+//! Repeatable random numbers, and sizes that can be requested.
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::report;
 
-/// A number from the environment, or this one.
+/// Returns a number from the environment, or this one.
 pub fn from_environment<T: FromStr>(variable: &str, otherwise: T) -> T {
     match env::var(variable) {
         Ok(given) => {
@@ -17,21 +17,21 @@ pub fn from_environment<T: FromStr>(variable: &str, otherwise: T) -> T {
     }
 }
 
-/// The size of a test: what this variable says, or else the long one with `FOREBAY_LONG=1`, and
+/// Returns the size of a test: this variable's value, or else the long one with `FOREBAY_LONG=1`, and
 /// otherwise the quick one.
 pub fn size<T: FromStr>(variable: &str, quick: T, long: T) -> T {
     let is_long = env::var_os("FOREBAY_LONG").is_some_and(|given| given != "0");
     from_environment(variable, if is_long { long } else { quick })
 }
 
-/// Where the random numbers of a test begin: `FOREBAY_SEED`, or anywhere. A test that fails says so.
+/// Returns the seed of a test: `FOREBAY_SEED`, or a new one. A test that fails prints it.
 pub fn seed(test: &str) -> u64 {
     let seed = from_environment("FOREBAY_SEED", fresh_seed(test));
     report(&format!("{test}: FOREBAY_SEED={seed} repeats it"));
     seed
 }
 
-/// A seed that no run before had.
+/// A seed that no earlier run had.
 pub(crate) fn fresh_seed(test: &str) -> u64 {
     RandomState::new().hash_one(test)
 }
@@ -41,7 +41,7 @@ pub(crate) fn fresh_seed(test: &str) -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// Numbers of their own for every stream of a seed.
+    /// Makes separate numbers for every stream of a seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         // Mixed, because a stream must not be a stretch of another.
         Self(seed ^ Self(stream).next())
@@ -55,12 +55,12 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Up to a millisecond, and often nothing at all.
+    /// Returns up to a millisecond, and often zero.
     pub fn moment(&mut self) -> Duration {
         Duration::from_micros((self.next() % 2000).saturating_sub(1000))
     }
 
-    /// A number below this one.
+    /// Returns a number below this one.
     #[allow(clippy::cast_possible_truncation, reason = "it is below a usize")]
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize

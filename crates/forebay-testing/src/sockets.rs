@@ -19,7 +19,7 @@ pub fn run<T: Send + 'static>(
     watched(move || forebay::run(test)).unwrap()
 }
 
-/// Waits until the selector holds no sockets, timers or blocks, and no tasks but so many.
+/// Waits until the selector holds no sockets, timers or blocks, and only this many tasks.
 pub async fn until_at_rest(selector: &SelectorManager, tasks: usize) {
     until(|| {
         let stats = selector.stats();
@@ -33,12 +33,12 @@ pub async fn until_at_rest(selector: &SelectorManager, tasks: usize) {
 
 // ---- peers --------------------------------------------------------------------------------------
 
-/// A listener on a free port.
+/// Returns a listener on a free port.
 pub async fn listener(selector: &SelectorManager) -> Result<ServerSocket> {
     selector.tcp().bind("127.0.0.1:0").await
 }
 
-/// An accepted connection, and the peer's end of it.
+/// Returns an accepted connection, and the peer's end of it.
 pub async fn pair(selector: &SelectorManager) -> Result<(Socket, TcpStream)> {
     let server = listener(selector).await?;
     let peer = dial(server.port());
@@ -63,7 +63,7 @@ pub fn end_and_arrive(peer: &TcpStream) {
     wait_for(|| connection(peer).is_some_and(|it| it.state == TcpState::FinWait2));
 }
 
-/// Reads everything the peer is sent: the bytes, and the error if the connection did not end
+/// Reads everything that the peer is sent. Returns the bytes, and the error if the connection did not end
 /// cleanly.
 pub fn read_to_end(peer: &mut TcpStream) -> (Vec<u8>, Option<io::Error>) {
     let mut bytes = Vec::new();
@@ -71,7 +71,7 @@ pub fn read_to_end(peer: &mut TcpStream) -> (Vec<u8>, Option<io::Error>) {
     (bytes, error)
 }
 
-/// A connected pair, client first, and the listener it came from.
+/// Returns a connected pair, client first, and the listener it came from.
 pub async fn connected(
     selector: &SelectorManager,
 ) -> Result<(Connection, Connection, ServerSocket)> {
@@ -81,7 +81,7 @@ pub async fn connected(
     Ok((client?.connection()?, accepted?.connection()?, server))
 }
 
-/// Connects to a std listener, so that the other side is driven by nobody but the test.
+/// Connects to a std listener, so that only the test drives the other side.
 pub fn connect_to_std(selector: &SelectorManager) -> (Socket, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! What tests share between threads and tasks.
+//! Locks, flags and guards that tests share between threads and tasks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -44,7 +44,7 @@ impl Future for Signal {
     }
 }
 
-/// The text of the panic that this ends in.
+/// Returns the text of the panic with which this ends.
 pub fn panic_text(run: impl FnOnce()) -> String {
     let payload = catch_unwind(AssertUnwindSafe(run)).expect_err("it must panic");
     payload

@@ -23,12 +23,12 @@ pub const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 // ---- certificates -------------------------------------------------------------------------------
 
-/// Somebody who issues certificates, and whom nobody knows outside of the test.
+/// An issuer of certificates that is unknown outside of the test.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     pub fn new() -> Self {
-        // Each has its own name: of two with the same, one would seem to have forged the other's.
+        // Each has its own name: with equal names, one would seem to have forged the other's certificates.
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let name = format!("authority {} of a test", MADE.fetch_add(1, Relaxed));
         let mut params = dated();
@@ -38,7 +38,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate.
+    /// Returns the authority's own certificate.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
@@ -48,17 +48,17 @@ impl Authority {
         Trust::roots_pem(self.pem()).unwrap()
     }
 
-    /// A server's certificate for these names and addresses, with a key on P-256.
+    /// Issues a server's certificate for these names and addresses, with a key on P-256.
     pub fn server<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Issued {
         self.issue(&KeyPair::generate().unwrap(), &server_params(names))
     }
 
-    /// A client's certificate, with this as its common name.
+    /// Issues a client's certificate, with this as its common name.
     pub fn client(&self, name: &str) -> Issued {
         self.issue(&KeyPair::generate().unwrap(), &client_params(name))
     }
 
-    /// A certificate of any kind: begin with [`server_params`] or [`client_params`].
+    /// Issues a certificate of any kind: begin with [`server_params`] or [`client_params`].
     pub fn issue(&self, key: &KeyPair, params: &CertificateParams) -> Issued {
         let certificate = params.signed_by(key, &self.0).unwrap();
         Issued { chain: certificate.pem(), key: key.serialize_pem() }
@@ -81,7 +81,7 @@ pub fn client_params(name: &str) -> CertificateParams {
     params
 }
 
-/// What all of them have. Some peers cannot count as far as the years that are the default.
+/// The parameters that all of them have. Some peers cannot represent years as late as the default ones.
 fn dated() -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
@@ -99,7 +99,7 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// Both in one text.
+    /// Returns both in one text.
     pub fn pem(&self) -> String {
         format!("{}{}", self.chain, self.key)
     }
@@ -124,7 +124,7 @@ pub fn write(directory: &Directory, name: &str, text: &str) -> PathBuf {
 
 // ---- configurations -----------------------------------------------------------------------------
 
-/// A server at [`LOCAL`], and a client that trusts who issued its certificate.
+/// A server at [`LOCAL`], and a client that trusts the authority of its certificate.
 #[derive(Debug, Clone)]
 pub struct Configs {
     pub client: TlsConfig,
@@ -136,7 +136,7 @@ impl Configs {
         Self::with(|client| client, |server| server)
     }
 
-    /// With other options.
+    /// Makes configurations with other options.
     pub fn with(
         client: impl FnOnce(TlsClientBuilder) -> TlsClientBuilder,
         server: impl FnOnce(TlsServerBuilder) -> TlsServerBuilder,
@@ -144,7 +144,7 @@ impl Configs {
         Self::by(&Authority::new(), client, server)
     }
 
-    /// By an authority of which the test wants more.
+    /// Makes configurations with a given authority.
     pub fn by(
         authority: &Authority,
         client: impl FnOnce(TlsClientBuilder) -> TlsClientBuilder,
@@ -160,8 +160,8 @@ impl Configs {
 
 // ---- connections --------------------------------------------------------------------------------
 
-/// Both ends of a secure connection over TCP, the client first. Their handshakes are done, and
-/// whoever listened is gone.
+/// Makes both ends of a secure connection over TCP, the client first. Their handshakes are complete, and
+/// the listener is closed.
 pub async fn secure_pair(
     selector: &SelectorManager,
     configs: &Configs,
@@ -177,7 +177,7 @@ pub async fn secure_pair(
         Ok(accepted)
     };
     let (client, accepted) = zip(connecting, accepting).await;
-    // The side that found fault says more than the one that was told.
+    // The side that found the fault has a better message than the one that was told.
     match (client, accepted) {
         (Ok(client), Ok(accepted)) => Ok((client.connection()?, accepted.connection()?)),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
@@ -185,17 +185,17 @@ pub async fn secure_pair(
     }
 }
 
-/// A listener of ours at a free port, which makes what it accepts secure.
+/// Makes a listener at a free port, with TLS for the connections that it accepts.
 pub fn listen(selector: &SelectorManager, config: &TlsConfig) -> ServerSocket {
     listen_plainly(selector).tls(config).unwrap()
 }
 
-/// A listener of ours at a free port.
+/// Makes a listener at a free port.
 pub fn listen_plainly(selector: &SelectorManager) -> ServerSocket {
     selector.block_on(selector.tcp().bind("127.0.0.1:0")).unwrap()
 }
 
-/// Has the next connection handled in the background.
+/// Handles the next connection in the background.
 pub fn handle_next<T: Send + 'static, F: Future<Output = Result<T>> + Send>(
     selector: &SelectorManager,
     listener: &ServerSocket,
@@ -205,7 +205,7 @@ pub fn handle_next<T: Send + 'static, F: Future<Output = Result<T>> + Send>(
     selector.spawn_value(async move { handler(listener.accept().await?).await })
 }
 
-/// What a client says first.
+/// Returns the first message of a client.
 pub async fn client_hello(selector: &SelectorManager, client: &TlsConfig) -> Result<Vec<u8>> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = selector.tcp().connect(listener.local_addr().unwrap()).await?;

@@ -1,7 +1,6 @@
-//! What carries a connection: a test of what holds for all of them runs over each.
+//! The transports of a connection: a test of their common behaviour runs over each of them.
 //!
-//! Tests ask a transport what it can do, and do not match on it; so another one is added here
-//! alone.
+//! Tests ask a transport for its abilities, and do not match on it. So a new one is added only here.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -20,12 +19,12 @@ use crate::{KIB, report, watched};
 /// The smallest step of time.
 pub const MOMENT: Duration = Duration::from_millis(1);
 
-/// How long a close waits for its peer on the selectors that [`with_clock`] makes.
+/// The time that a close waits for its peer on the selectors that [`with_clock`] makes.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much input it throws away.
+/// The amount of input that such a close discards.
 const DRAIN_BYTES: u64 = 64 * 1024;
-/// Bytes that wait in each direction of a connection in memory: about what a kernel takes, so that a
-/// flush returns where it does on a socket.
+/// Bytes that wait in each direction of a connection in memory: about as many as a kernel takes, so that a
+/// flush returns at the same point as on a socket.
 const MEMORY_BYTES: usize = 128 * KIB;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +39,13 @@ pub enum Transport {
 impl Transport {
     pub const ALL: [Self; 4] = [Self::Tcp, Self::Unix, Self::Memory, Self::Tls];
 
-    /// Both ends of a connection, the one that connected first. Whoever listened for it is gone.
+    /// Makes both ends of a connection, the one that connected first. The listener is closed.
     pub async fn pair(self, selector: &SelectorManager) -> Result<(Connection, Connection)> {
         self.pair_between(selector, selector).await
     }
 
-    /// As [`pair`](Self::pair), the end that connects on one selector and the other on another; a
-    /// pair in memory is on the first.
+    /// Makes a pair like [`pair`](Self::pair), with the connecting end on one selector and the other on
+    /// another; a pair in memory is on the first.
     pub async fn pair_between(
         self,
         connecting: &SelectorManager,
@@ -75,8 +74,8 @@ impl Transport {
         Ok((near?.connection()?, far?.connection()?))
     }
 
-    /// Has `near` reset by its peer. A Unix socket resets only when its peer has left something
-    /// unread (`unix(7)`), so something is sent there first.
+    /// Makes the peer of `near` reset it. A Unix socket resets only if its peer has left something unread
+    /// (`unix(7)`), so something is sent there first.
     pub async fn reset_by_peer(self, near: &mut Connection, far: &Connection) -> Result<()> {
         if !self.knows_resets() {
             near.output.write_str("never read").await?;
@@ -86,34 +85,35 @@ impl Transport {
         Ok(())
     }
 
-    /// Whether `abort` reaches a peer as an error even if everything it sent was read. Unix sockets
-    /// know no reset: there it sees the end.
+    /// Returns `true` if `abort` reaches a peer as an error even if everything that was sent was read. Unix
+    /// sockets have no reset: there the peer sees the end.
     pub fn knows_resets(self) -> bool {
         self != Self::Unix
     }
 
-    /// Descriptors that a pair takes.
+    /// Returns the number of descriptors that a pair takes.
     pub fn sockets(self) -> usize {
         if self == Self::Memory { 0 } else { 2 }
     }
 
-    /// The most that may be queued besides what was written: TLS has as much as one turn sends
+    /// Returns the most that may be queued besides the written bytes: with TLS as much as one turn sends is
     /// encrypted already when the peer takes no more.
     pub fn queued_besides(self) -> usize {
         if self == Self::Tls { 128 * KIB } else { 0 }
     }
 
-    /// Whether a peer that is gone answers the end mark itself, as it does data.
+    /// Returns `true` if a peer that is gone answers the end mark itself, as it does data.
     pub fn ends_with_data(self) -> bool {
         self == Self::Tls
     }
 
-    /// Whether a socket of the standard library can be the other end, with nothing agreed before.
+    /// Returns `true` if a socket of the standard library can be the other end, without anything agreed
+    /// before.
     pub fn takes_plain_peers(self) -> bool {
         matches!(self, Self::Tcp | Self::Unix)
     }
 
-    /// Whether what is written is what the kernel carries, byte for byte and nothing besides.
+    /// Returns `true` if the kernel carries exactly the written bytes.
     pub fn is_transparent(self) -> bool {
         matches!(self, Self::Tcp | Self::Unix)
     }
@@ -130,7 +130,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// What the two sides of a pair are configured with, the one that connects first.
+/// The configurations of the two sides of a pair, the one that connects first.
 static TLS: LazyLock<(TlsConfig, TlsConfig)> = LazyLock::new(|| {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let pem = format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem());
@@ -139,7 +139,7 @@ static TLS: LazyLock<(TlsConfig, TlsConfig)> = LazyLock::new(|| {
     (TlsConfig::client().trust(trust).build().unwrap(), server)
 });
 
-/// A listener at a name that nobody else has.
+/// A listener at a name that no other test has.
 async fn abstract_listener(selector: &SelectorManager) -> Result<(ServerSocket, UnixAddress)> {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);
@@ -158,7 +158,7 @@ pub fn on_every_transport(
     on_transports(|_| true, test);
 }
 
-/// As [`on_every_transport`], over those of which this holds.
+/// Runs a test like [`on_every_transport`], over those of which this holds.
 #[track_caller]
 pub fn on_transports(
     which: impl Fn(Transport) -> bool,
@@ -171,7 +171,7 @@ pub fn on_transports(
     }
 }
 
-/// As [`on_every_transport`], by a clock that the test owns.
+/// Runs a test like [`on_every_transport`], with a clock that the test owns.
 #[track_caller]
 pub fn on_every_transport_with_clock(
     test: impl AsyncFn(SelectorManager, TestClock, Transport) -> Result<()> + Copy + Send + 'static,
@@ -181,7 +181,7 @@ pub fn on_every_transport_with_clock(
     });
 }
 
-/// As [`on_every_transport`], for a test that makes the selector itself.
+/// Runs a test like [`on_every_transport`], which makes the selector itself.
 #[track_caller]
 pub fn on_each(test: impl Fn(Transport) + Copy + Send + 'static) {
     for transport in Transport::ALL {
@@ -189,7 +189,7 @@ pub fn on_each(test: impl Fn(Transport) + Copy + Send + 'static) {
     }
 }
 
-/// Runs something, watched, and says over what it ran if it fails.
+/// Runs something, watched, and prints the transport if it fails.
 #[track_caller]
 fn over(transport: Transport, run: impl FnOnce() + Send + 'static) {
     struct Named(Transport);
@@ -218,13 +218,13 @@ pub fn with_clock(
     .unwrap();
 }
 
-/// The longest that is not yet so long.
+/// Returns the longest duration below this limit.
 pub fn just_before(limit: Duration) -> Duration {
     limit.checked_sub(MOMENT).unwrap()
 }
 
-/// Lets the time go on to just before a peer was silent for `limit`. A close looks at what was
-/// acknowledged when the time goes on, and not before: the silence begins within the first steps.
+/// Advances the time to just before a peer was silent for `limit`. A close looks at the acknowledged bytes
+/// when the time advances, and not before: the silence begins within the first steps.
 pub async fn just_before_silence(clock: &TestClock, limit: Duration) {
     for _ in 0..LOOKS_COUNT {
         clock.advance(MOMENT);
@@ -234,12 +234,12 @@ pub async fn just_before_silence(clock: &TestClock, limit: Duration) {
     settle().await;
 }
 
-/// Lets the time go on from there to behind it.
+/// Advances the time from there past the limit.
 pub fn past_silence(clock: &TestClock) {
     clock.advance((LOOKS_COUNT + 1) * MOMENT);
 }
 
-/// Lets the time go on until no connection is being closed any more.
+/// Advances the time until no connection is being closed any more.
 pub async fn until_given_up(selector: &SelectorManager, clock: &TestClock, limit: Duration) {
     while selector.stats().background_closes > 0 {
         just_before_silence(clock, limit).await;
@@ -251,7 +251,7 @@ pub async fn until_given_up(selector: &SelectorManager, clock: &TestClock, limit
 /// Looks at the beginning of a silence, a moment apart.
 const LOOKS_COUNT: u32 = 10;
 
-/// Lets the worker go round so often that whatever is ready to happen has happened; for seeing that
+/// Lets the worker run so often that everything that is ready to happen has happened, to show that
 /// something does not.
 pub async fn settle() {
     for _ in 0..100 {

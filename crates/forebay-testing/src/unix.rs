@@ -1,4 +1,4 @@
-//! Paths for Unix sockets, and users who try to get in.
+//! Paths for Unix sockets, and users that try to get in.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use std::thread;
 
 use forebay::{Connection, Result, SelectorManager, UnixAddress};
 
-/// The user that nobody is, and that owns nothing.
+/// The user `nobody`, which owns nothing.
 pub const NOBODY: u32 = 65_534;
 
-/// A directory of a test's own that everybody may enter, with a short name.
+/// A directory of a test's own that all users may enter, with a short name.
 pub struct Directory(PathBuf);
 
 impl Directory {
@@ -41,7 +41,7 @@ impl Directory {
         self.0.join(name)
     }
 
-    /// The names in it.
+    /// Returns the names in it.
     pub fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
         entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
@@ -54,23 +54,24 @@ impl Drop for Directory {
     }
 }
 
-/// An abstract name that no other test has.
+/// Returns an abstract name that no other test has.
 pub fn abstract_name(test: &str) -> UnixAddress {
     UnixAddress::Abstract(format!("forebay-{}-{test}", std::process::id()).into_bytes())
 }
 
-/// A path at which nobody listens any more, as a server leaves it that had no time to clean up.
+/// Makes a path at which no process listens any more, as left behind by a server that had no time to clean
+/// up.
 pub fn leave_stale(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
 }
 
-/// Which file stands at a path.
+/// Returns the identity of the file at a path.
 pub fn identity(path: &Path) -> (u64, u64) {
     let metadata = fs::symlink_metadata(path).unwrap();
     (metadata.dev(), metadata.ino())
 }
 
-/// The permissions of a path.
+/// Returns the permissions of a path.
 pub fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
@@ -79,8 +80,8 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Runs something on a thread that is another user's: on Linux a thread has a user of its own
-/// (`credentials(7)`), and the rest of the process keeps the rights that it has.
+/// Runs something on a thread of another user: on Linux a thread has a user of its own (`credentials(7)`),
+/// and the rest of the process keeps its rights.
 #[cfg(target_os = "linux")]
 pub fn as_nobody<T: Send + 'static>(
     body: impl FnOnce() -> T + Send + 'static,
@@ -96,7 +97,7 @@ pub fn as_nobody<T: Send + 'static>(
     })
 }
 
-/// A connection over a Unix socket, and the peer's end of it, driven by nobody but the test.
+/// Returns a connection over a Unix socket, and the peer's end of it, which only the test drives.
 pub async fn pair_with_std(selector: &SelectorManager) -> Result<(Connection, UnixStream)> {
     let directory = Directory::new();
     let path = directory.join("pair");

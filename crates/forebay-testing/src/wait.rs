@@ -1,5 +1,5 @@
-//! Waiting for what brings no event of its own, such as a row of `/proc/net/tcp` or a counter of
-//! another thread. What has an event is awaited: a channel, a handle, a [`Signal`](crate::Signal).
+//! Waits for changes without an event of their own, such as a row of `/proc/net/tcp` or a counter of
+//! another thread. Changes with an event are awaited: a channel, a handle, a [`Signal`](crate::Signal).
 
 use std::panic::Location;
 use std::thread;
@@ -19,7 +19,7 @@ pub fn wait_for(condition: impl FnMut() -> bool) {
     await_that("the condition here", condition);
 }
 
-/// As [`wait_for`], with words for the failure.
+/// Waits like [`wait_for`], with words for the failure.
 #[track_caller]
 pub fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -39,7 +39,7 @@ pub fn until(condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
     until_that("the condition there", condition)
 }
 
-/// As [`until`], with words for the failure.
+/// Waits like [`until`], with words for the failure.
 #[track_caller]
 pub fn until_that(
     what: impl AsRef<str>,

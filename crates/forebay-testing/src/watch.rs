@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use crate::from_environment;
 
-/// How long a test may take before its watchdog calls it hung. No test needs a tenth of it.
+/// The time after which a test counts as hung. No test needs a tenth of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a test's body on a thread of its own, and fails when it hangs: after [`PATIENCE`], or as many
+/// Runs a test's body on a thread of its own, and fails if it hangs: after [`PATIENCE`], or after as many
 /// seconds as `FOREBAY_PATIENCE` says.
 #[track_caller]
 pub fn watched<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     watched_for(patience(), body)
 }
 
-/// As [`watched`], for a body that may take longer.
+/// Runs a body like [`watched`], which may take longer.
 #[track_caller]
 pub fn watched_for<T: Send + 'static>(
     patience: Duration,
@@ -28,7 +28,7 @@ pub fn watched_for<T: Send + 'static>(
     let running = thread::Builder::new().name(name).spawn(move || done.send(body()).ok()).unwrap();
     match outcome.recv_timeout(patience) {
         Ok(value) => {
-            // A thread-local value of the test's may panic while the thread ends.
+            // A thread-local value of the test may panic while the thread ends.
             running.join().unwrap_or_else(|panic| resume_unwind(panic));
             value
         }
@@ -42,8 +42,8 @@ pub fn watched_for<T: Send + 'static>(
     }
 }
 
-/// As [`watched`], for a test that is a future: it is woken by real wakers only, so that a wake-up
-/// that is lost is found.
+/// Runs a test like [`watched`] that is a future: only real wakers wake it, so that a lost wake-up is
+/// found.
 #[track_caller]
 pub fn watched_future<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     watched(move || futures_lite::future::block_on(test()));

@@ -1,9 +1,9 @@
-//! Witnesses beside `stats()`: a ledger that is asked about itself may be wrong and agree with
-//! itself. What the kernel lists in `/proc/self/fd`, what an allocator counts, and futures that
-//! count their own drops, know nothing of it.
+//! Witnesses beside `stats()`: a ledger that is asked about itself may be wrong and agree with itself. The
+//! kernel's list in `/proc/self/fd`, the counts of an allocator, and futures that count their own drops are
+//! independent of it.
 //!
-//! A program that wants them counts its allocations: `forebay_testing::count_allocations!();` stands in
-//! its `main.rs`.
+//! A program that needs them counts its allocations: `forebay_testing::count_allocations!();` is in its
+//! `main.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use forebay::{SelectorManager, Stats};
 use forebay_io::seam::lock;
 pub use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// Has the program count its allocations.
+/// Makes the program count its allocations.
 #[macro_export]
 macro_rules! count_allocations {
     () => {
@@ -32,17 +32,19 @@ macro_rules! count_allocations {
 /// Futures that were counted and not dropped yet.
 static FUTURES: AtomicUsize = AtomicUsize::new(0);
 
-/// The accounts are the process's, so that only one test at a time may be held against them.
+/// Locked during a comparison: the accounts are those of the process, so only one test at a time may use
+/// them.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// How long the process may take to be as it was; threads, for instance, end in their own time.
+/// The time until the process must be as it was; threads, for instance, end in their own time.
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
-/// Live memory may be this much more than before: the test runner and thread-locals of the threads
-/// that stay have some, which a warm-up cannot foresee. A leak in each of a thousand rounds is more.
+/// Live memory may exceed the earlier amount by this much: the test runner and thread-locals of the
+/// remaining threads hold some, which a warm-up cannot foresee. A leak in each of a thousand rounds is
+/// more.
 const ALLOWED_BYTES: i64 = 16 * 1024;
 
-/// What the process held when it was looked at; to be compared with what it holds later.
+/// The account of the process at one moment, to be compared with later ones.
 pub struct Witness {
     descriptors: Descriptors,
     futures: usize,
@@ -54,18 +56,18 @@ pub struct Witness {
 type Descriptors = BTreeMap<String, String>;
 
 impl Witness {
-    /// Looks at the process, once no other test is between its two looks.
+    /// Takes the account of the process, once no other test is between its two looks.
     pub fn look() -> Self {
         Self::patient(SETTLES_WITHIN)
     }
 
-    /// As [`look`](Self::look), for tests that know how long there is to wait.
+    /// Takes the account like [`look`](Self::look), for tests that know how long to wait.
     pub fn patient(settles_within: Duration) -> Self {
         let alone = lock(&ONE_AT_A_TIME);
         Self::take_down(settles_within, alone)
     }
 
-    /// Looks again, before any other test does: after a warm-up, for instance.
+    /// Takes the account again, before any other test does: after a warm-up, for instance.
     pub fn again(self) -> Self {
         let Self { settles_within, alone, .. } = self;
         Self::take_down(settles_within, alone)
@@ -73,12 +75,12 @@ impl Witness {
 
     fn take_down(settles_within: Duration, alone: MutexGuard<'static, ()>) -> Self {
         let (descriptors, futures) = (open_descriptors(), FUTURES.load(SeqCst));
-        // Last, so that what this itself holds is counted on both sides.
+        // Last, so that the memory of this value is counted on both sides.
         Self { descriptors, futures, bytes: live_bytes(), settles_within, alone }
     }
 
-    /// Everything is as it was: descriptors of every kind, futures and memory. For the end, when the
-    /// selectors that were made meanwhile are gone.
+    /// Asserts that everything is as it was: descriptors of every kind, futures and memory. For the end of
+    /// a test, when the selectors that it made are gone.
     #[track_caller]
     pub fn all_as_before(&self) {
         if let Some(left) = self.left() {
@@ -86,7 +88,7 @@ impl Witness {
         }
     }
 
-    /// What is not as it was.
+    /// Returns a description of everything that is not as it was.
     pub fn left(&self) -> Option<String> {
         self.settle(|| self.added(|_| true).is_empty());
         let added = self.added(|_| true);
@@ -103,8 +105,8 @@ impl Witness {
         (grown > ALLOWED_BYTES).then(|| format!("{grown} bytes are still allocated"))
     }
 
-    /// The selector says that it holds nothing, and neither do the kernel and the counted futures
-    /// know of anything. For a selector that goes on.
+    /// Asserts that the selector reports that it holds nothing, and that the kernel and the counted futures
+    /// agree. For a selector that goes on.
     #[track_caller]
     pub fn at_rest(&self, selector: &SelectorManager) {
         let held = || held(&selector.stats());
@@ -113,8 +115,8 @@ impl Witness {
         self.agrees(selector, 0);
     }
 
-    /// The selector's own account of sockets and tasks is the kernel's and the futures', when so
-    /// many sockets are the test's own. Asked where no task of the library's own runs.
+    /// Asserts that the selector's own account of sockets and tasks agrees with the kernel's and the
+    /// futures', if this many sockets are the test's own. Called when no task of the library's own runs.
     #[track_caller]
     pub fn agrees(&self, selector: &SelectorManager, of_the_test: usize) {
         if let Some(difference) = self.difference(selector, of_the_test) {
@@ -122,7 +124,7 @@ impl Witness {
         }
     }
 
-    /// In what the accounts differ.
+    /// Returns the differences between the accounts.
     pub fn difference(&self, selector: &SelectorManager, of_the_test: usize) -> Option<String> {
         let own = || {
             let stats = selector.stats();
@@ -141,14 +143,14 @@ impl Witness {
         (own != theirs).then(|| format!("sockets and tasks: {own:?} by its own, {theirs:?} there"))
     }
 
-    /// What is open now and was not before.
+    /// The descriptors that are open now and were not before.
     fn added(&self, counts: impl Fn(&str) -> bool) -> Descriptors {
         let mut now = open_descriptors();
         now.retain(|number, target| counts(target) && self.descriptors.get(number) != Some(target));
         now
     }
 
-    /// Gives other threads the time to let go of what they have just used.
+    /// Gives other threads the time to release what they have just used.
     fn settle(&self, mut holds: impl FnMut() -> bool) {
         let since = Instant::now();
         while !holds() && since.elapsed() < self.settles_within {
@@ -156,9 +158,9 @@ impl Witness {
         }
     }
 
-    /// How many descriptors there are more than before. Cheap enough to be asked all the time.
+    /// Returns how many descriptors there are more than before. Cheap enough to be called all the time.
     pub fn more_descriptors(&self) -> usize {
-        // The one that lists them is open only while it does.
+        // The descriptor that lists them is open only during the call.
         let listing = fs::read_dir("/proc/self/fd").unwrap().count() - 1;
         listing.saturating_sub(self.descriptors.len())
     }
@@ -190,8 +192,8 @@ fn open_descriptors() -> Descriptors {
     open.collect()
 }
 
-/// Runs this on a thread that ends with it. Every thread keeps some blocks of memory for the next
-/// channel (256 KiB of each size), which is no leak, but looks like one as long as the thread is there.
+/// Runs this on a thread that ends with it. Every thread keeps some blocks of memory for the next channel
+/// (256 KiB of each size), which is not a leak, but looks like one as long as the thread exists.
 pub fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| match scope.spawn(body).join() {
         Ok(value) => value,
@@ -199,7 +201,7 @@ pub fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// A future that is counted until it is dropped.
+/// Returns a future that is counted until it is dropped.
 pub fn counted<F: Future>(future: F) -> Counted<F> {
     FUTURES.fetch_add(1, SeqCst);
     Counted { future: Box::pin(future) }

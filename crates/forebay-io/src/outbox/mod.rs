@@ -194,6 +194,12 @@ impl Outbox {
         lock(&self.state).phase.is_settled()
     }
 
+    /// Returns `true` if accepted bytes were dropped by an abort, here or in an outbox below.
+    pub fn has_dropped(&self) -> bool {
+        let here = lock(&self.state).dropped;
+        here || self.below.as_ref().is_some_and(|below| below.has_dropped())
+    }
+
     /// Returns `true` until the outbox is finished or aborted.
     pub fn is_open(&self) -> bool {
         lock(&self.state).phase == OutboxPhase::Open

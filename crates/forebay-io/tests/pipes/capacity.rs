@@ -1,5 +1,5 @@
-//! Between the ends of a pipe wait at most its capacity and one item; and whoever waits is woken
-//! when the other end makes it worth its while, in every order of steps.
+//! At most its capacity and one item wait between the ends of a pipe; and a waiting end is woken when
+//! the other end makes progress possible, in every order of steps.
 
 use std::cell::Cell;
 use std::pin::pin;

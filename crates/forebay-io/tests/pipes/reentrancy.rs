@@ -64,7 +64,7 @@ fn poll_read(input: &Shared<ByteReadChannel>, waker: &Waker) -> Poll<Result<u8>>
     read.poll(&mut Context::from_waker(waker))
 }
 
-/// Does everything that a task could do with a reading end.
+/// Makes every call that a task could make on a reading end.
 fn use_input(input: &Shared<ByteReadChannel>) {
     if let Some(input) = &mut *lock(input) {
         let _pending_or_not = poll_once(pin!(input.read_u8()));
@@ -72,7 +72,7 @@ fn use_input(input: &Shared<ByteReadChannel>) {
     }
 }
 
-/// Does everything that a task could do with a writing end, unless it is doing so already.
+/// Makes every call that a task could make on a writing end, unless it is doing so already.
 fn use_output(output: &Shared<ByteWriteChannel>) {
     if let Ok(mut output) = output.try_lock()
         && let Some(output) = &mut *output

@@ -1,5 +1,5 @@
-//! What Ktor's tests of its channels pin, restated for channels in memory and named after them, as far as
-//! the calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters wait for theirs.
+//! The behaviour that Ktor's tests of its channels require, for channels in memory and under the same names,
+//! as far as the calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters do not.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A pipe between two threads: nothing is lost, nobody sleeps for ever.
+//! A pipe between two threads: no byte is lost, and no thread sleeps forever.
 
 use std::thread;
 

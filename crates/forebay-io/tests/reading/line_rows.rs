@@ -1,6 +1,6 @@
-//! What Ktor's `ReadLineTest` and `ReadUtf8LineTest` pin, named after them, where it concerns the default
-//! ending and the limit. The rows of the lenient and CRLF-only endings and of
-//! `strict` wait for these options.
+//! The behaviour that Ktor's `ReadLineTest` and `ReadUtf8LineTest` require, under the same names, for the
+//! default ending and the limit. The rows for the lenient and CRLF-only endings and for `strict` wait until
+//! these options exist.
 
 use forebay_io::{ByteReadChannel, Error, ErrorKind, LineOptions, Result};
 use forebay_testing::{
@@ -11,7 +11,7 @@ use forebay_testing::{
 
 const NO_LIMIT: usize = usize::MAX;
 
-/// What comes out of these pieces, line by line, until the end or an error.
+/// The lines in these pieces, until the end or an error.
 fn lines<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>, limit: usize) -> Result<Vec<String>> {
     let mut input = Script::pieces(pieces);
     input.set_line_options(LineOptions::new().limit(limit));

@@ -130,7 +130,7 @@ fn steps(input: &[u8], splits: &[usize], between: &[u8]) -> Vec<Step> {
     steps
 }
 
-/// What the channel is measured against: the whole input and one position in it.
+/// The model that the channel is compared with: the whole input and one position in it.
 struct Oracle {
     input: Vec<u8>,
     at: usize,
@@ -371,7 +371,7 @@ impl Model<'_> {
         self.oracle.at = at;
     }
 
-    /// Where the channel stands in the input: what arrived, less what it still holds.
+    /// The channel's position in the input: the bytes that arrived, less those that it still holds.
     fn position(&self) -> usize {
         let delivered = usize::try_from(self.script.delivered()).expect("inputs are small");
         delivered - self.channel.buffered()

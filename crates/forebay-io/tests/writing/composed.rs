@@ -1,5 +1,5 @@
-//! What a user's code composes is one item: made outside every lock, and not at all if that code
-//! fails or panics.
+//! An item that user code composes: it is made outside every lock, and not accepted if that code fails
+//! or panics.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

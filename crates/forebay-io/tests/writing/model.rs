@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 const HIGH_WATER: usize = 64 * KIB;
 
-/// What may be accepted beside the queue, by a worker's thread.
+/// The bytes that a worker's thread may accept besides the queue.
 const STAGE: usize = 9 * KIB;
 
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ fn text(len: usize, seed: usize) -> String {
     (0..len).map(|at| char::from(b'a' + ((at + seed) % 26) as u8)).collect()
 }
 
-/// What the peer gets if the call is accepted.
+/// The bytes that the peer gets if the call is accepted.
 fn item(op: &Op, seed: usize) -> Vec<u8> {
     match op {
         Op::Str(len) => text(*len, seed).into_bytes(),

@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote, as the other side.
+//! Programs of other projects as the other side.
 
 mod tools;
 
@@ -14,18 +14,18 @@ use crate::{lock, skip};
 
 pub use self::tools::{Given, Insists, Place, Tool, free_port, script};
 
-/// How long a program may take to say what it is expected to say.
+/// The longest time until a program says what it is expected to say.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A program that is killed when the test has failed, or is done with it.
+/// A program that is killed when the test has failed, or needs it no more.
 pub struct Foreign {
     name: String,
     process: Child,
     stdin: Option<ChildStdin>,
-    /// Types in what [`feed`](Self::feed) was given.
+    /// Types in the bytes that [`feed`](Self::feed) was given.
     feeding: Option<JoinHandle<ChildStdin>>,
     said: Arc<Said>,
-    /// What was looked through already.
+    /// The length of the output that was searched already.
     heard: usize,
 }
 
@@ -37,8 +37,8 @@ struct Said {
 }
 
 impl Foreign {
-    /// Starts a program with its standard streams in our hands; the outputs may have been given to
-    /// files before. `None`, and a line that says so, where it is not installed.
+    /// Starts a program with its standard streams as pipes; the outputs may have been given to files
+    /// before. If it is not installed, prints a line that says so and returns `None`.
     pub fn start(test: &str, command: &mut Command) -> Option<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         match command.spawn() {
@@ -68,7 +68,7 @@ impl Foreign {
         stdin.flush().unwrap();
     }
 
-    /// Types something in, and waits until it has been read: what is typed next is read apart.
+    /// Types something in, and waits until it has been read, so that the next input is read separately.
     pub fn say_apart(&mut self, text: &str) {
         self.say(text);
         let stdin = self.stdin.as_ref().unwrap();
@@ -79,16 +79,16 @@ impl Foreign {
         }
     }
 
-    /// Types something in, if it still listens.
+    /// Types something in, if the program still listens.
     pub fn try_to_say(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).ok();
     }
 
-    /// Types in more than it reads at once, in the background, and does not end its input.
+    /// Types in more than the program reads at once, in the background, and does not end its input.
     pub fn feed(&mut self, bytes: Arc<Vec<u8>>) {
         let mut stdin = self.stdin.take().unwrap();
         self.feeding = Some(thread::spawn(move || {
-            // If it is gone by now, its end says why.
+            // If it is gone by now, its end tells why.
             stdin.write_all(&bytes).ok();
             stdin
         }));
@@ -115,7 +115,7 @@ impl Foreign {
         }
     }
 
-    /// Waits until it says this, and returns everything from what was heard last up to there.
+    /// Waits until the program says this, and returns everything from the last match up to there.
     #[track_caller]
     pub fn hear(&mut self, text: &str) -> String {
         let all = self.said.wait(|said, is_over| {
@@ -130,7 +130,7 @@ impl Foreign {
         rest[..at + text.len()].to_owned()
     }
 
-    /// Waits until it has said this, now or before.
+    /// Waits until the program has said this, now or before.
     #[track_caller]
     pub fn must_say(&self, text: &str) {
         let all = self.said.wait(|said, is_over| {
@@ -147,7 +147,7 @@ impl Foreign {
         self.hear("\n").trim_end().to_owned()
     }
 
-    /// Ends its input, waits for its end, and says how it went and what it wrote in all.
+    /// Ends the program's input, waits for its end, and returns its status and all of its output.
     #[track_caller]
     pub fn end(mut self) -> (ExitStatus, String) {
         self.hush();
@@ -156,7 +156,7 @@ impl Foreign {
         (status, String::from_utf8_lossy(&all).into_owned())
     }
 
-    /// As [`end`](Self::end); it must have gone well.
+    /// Ends the program like [`end`](Self::end); it must succeed.
     #[track_caller]
     pub fn end_well(self) -> String {
         let name = self.name.clone();
@@ -188,7 +188,7 @@ impl Said {
         });
     }
 
-    /// Waits until this holds of what was written, or of its being over.
+    /// Waits until this holds of the output, or of the program's being over.
     #[track_caller]
     fn wait(&self, mut holds: impl FnMut(&[u8], bool) -> bool) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
@@ -202,7 +202,7 @@ impl Said {
     }
 }
 
-/// With all of its standard streams in our hands.
+/// Makes pipes of all standard streams.
 pub fn piped(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped())
 }

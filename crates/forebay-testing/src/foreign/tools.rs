@@ -1,4 +1,4 @@
-//! How to tell each program what to do.
+//! The arguments and the messages of each program.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use super::{Foreign, piped};
 use crate::tls::{Authority, Issued, LOCAL, write};
 use crate::unix::Directory;
 
-/// A peer that is written here, for a language that has TLS of its own.
+/// Returns the path of a peer that is written here, for a language that has TLS of its own.
 pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/foreign").join(name)
 }
 
-/// An implementation of TLS that we have nothing to do with.
+/// A foreign implementation of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tool {
     /// `openssl s_client` and `openssl s_server`.
@@ -52,15 +52,15 @@ impl Place {
     }
 }
 
-/// What a program is told. What is not said here is its own default.
+/// The settings of a program. Settings that are not given here have the program's own defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Given<'a> {
     pub version: Option<TlsVersion>,
     /// Application protocols.
     pub alpn: &'a [&'a str],
-    /// A client's: whether it has a certificate.
+    /// For a client: whether it has a certificate.
     pub has_certificate: bool,
-    /// A server's: whether it asks for one, and insists on it.
+    /// For a server: whether it asks for a certificate, and requires it.
     pub client_auth: Option<Insists>,
     /// Further arguments.
     pub more: &'a [&'a str],
@@ -73,7 +73,7 @@ pub enum Insists {
 }
 
 impl Tool {
-    /// Starts a client that connects to a port here, as to `localhost`.
+    /// Starts a client that connects to a port here, with the name `localhost`.
     pub fn client(
         self,
         test: &str,
@@ -109,7 +109,7 @@ impl Tool {
         command
     }
 
-    /// Starts a server, and says at which port it listens.
+    /// Starts a server, and returns the port at which it listens.
     pub fn server(self, test: &str, place: &Place, given: &Given<'_>) -> Option<(Foreign, u16)> {
         let wanted = if self == Self::GnuTls { free_port() } else { 0 };
         let mut server =
@@ -117,7 +117,7 @@ impl Tool {
         let port = match self {
             Self::OpenSsl => server.hear_line("ACCEPT 127.0.0.1:").parse().unwrap(),
             Self::GnuTls => {
-                // Not the "done" of IPv6, which it says as well.
+                // Not the "done" of IPv6, which it prints as well.
                 server.hear(&format!("listening on IPv4 0.0.0.0 port {wanted}...done"));
                 wanted
             }
@@ -132,7 +132,7 @@ impl Tool {
         match self {
             Self::OpenSsl => {
                 command.args(["-accept", &format!("127.0.0.1:{port}"), "-CAfile", &ca]);
-                // It says who was asked for only if it has somebody else to show then.
+                // It prints the requested name only if it has another certificate to show for it.
                 command.args(["-servername", "nobody", "-cert2", &place.path("server.crt")]);
                 command.args(["-key2", &place.path("server.key")]);
             }
@@ -172,7 +172,7 @@ impl Tool {
         command
     }
 
-    /// Names a certificate and its key.
+    /// Adds a certificate and its key.
     fn show(self, command: &mut Command, place: &Place, whose: &str) {
         let (chain, key) = match self {
             Self::OpenSsl => ("-cert", "-key"),
@@ -183,7 +183,7 @@ impl Tool {
         command.args([key, &place.path(&format!("{whose}.key"))]);
     }
 
-    /// Has a server ask for a certificate, or not.
+    /// Makes a server ask for a certificate, or not.
     fn ask(self, command: &mut Command, auth: Option<Insists>) {
         match (self, auth) {
             (Self::OpenSsl | Self::Python | Self::Node, None) => command,
@@ -237,7 +237,7 @@ impl Tool {
 
     // ---- what it says ---------------------------------------------------------------------------
 
-    /// How it says which version was agreed on.
+    /// Returns the program's message for the agreed version.
     pub fn says_version(self, version: TlsVersion) -> String {
         let number = if version == TlsVersion::Tls12 { "1.2" } else { "1.3" };
         match self {
@@ -247,7 +247,7 @@ impl Tool {
         }
     }
 
-    /// How it says which application protocol was agreed on.
+    /// Returns the program's message for the agreed application protocol.
     pub fn says_alpn(self, name: &str) -> String {
         match self {
             Self::OpenSsl => format!("ALPN protocol: {name}"),
@@ -256,7 +256,7 @@ impl Tool {
         }
     }
 
-    /// How a server says which name was asked for.
+    /// Returns a server's message for the requested name.
     pub fn says_name(self, name: &str) -> String {
         match self {
             Self::OpenSsl => format!("Hostname in TLS extension: \"{name}\""),
@@ -266,8 +266,8 @@ impl Tool {
     }
 }
 
-/// A port that nobody listens at, below those that the system gives to whoever connects. Each call
-/// has another, and each process begins elsewhere.
+/// Returns a port at which no process listens, below those that the system gives to connecting sockets.
+/// Each call returns another one, and each process begins elsewhere.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

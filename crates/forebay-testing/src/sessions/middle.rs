@@ -1,4 +1,4 @@
-//! Whoever sits between two sides, and passes on what he likes.
+//! An attacker's place between two sides, which passes on what it likes.
 
 use std::pin::pin;
 
@@ -8,22 +8,22 @@ use futures_lite::future::{or, poll_once, zip};
 
 use super::sides::{Raw, Side, handshake, side_and_raw};
 
-/// Between a client and a server.
+/// The place between a client and a server.
 pub struct Middle {
-    /// What the client sends, and what it is sent.
+    /// The client's bytes, and the bytes for it.
     pub client: Raw,
-    /// What the server sends, and what it is sent.
+    /// The server's bytes, and the bytes for it.
     pub server: Raw,
 }
 
-/// Two sides that have not begun, and whoever is between them.
+/// Makes two sides that have not begun, and the middle between them.
 pub fn with_middle() -> (Side, Middle, Side) {
     let (client, left) = side_and_raw();
     let (server, right) = side_and_raw();
     (client, Middle { client: left, server: right }, server)
 }
 
-/// The same with the handshake passed on.
+/// Makes the same, with the handshake passed on.
 pub async fn opened_with_middle(client: &TlsConfig, server: &TlsConfig) -> (Side, Middle, Side) {
     let (left, mut middle, right) = with_middle();
     let both = async {
@@ -36,7 +36,7 @@ pub async fn opened_with_middle(client: &TlsConfig, server: &TlsConfig) -> (Side
 }
 
 impl Middle {
-    /// Passes everything on, in pieces of at most so many bytes, until it is dropped.
+    /// Passes everything on, in pieces of at most this many bytes, until it is dropped.
     pub async fn pass_on(&mut self, piece: usize) {
         let Self { client, server } = self;
         zip(
@@ -46,12 +46,12 @@ impl Middle {
         .await;
     }
 
-    /// What the server has sent.
+    /// Returns the bytes that the server has sent.
     pub async fn sent_by_server(&mut self) -> Vec<u8> {
         arrived(&mut self.server.input).await
     }
 
-    /// What the client has sent.
+    /// Returns the bytes that the client has sent.
     pub async fn sent_by_client(&mut self) -> Vec<u8> {
         arrived(&mut self.client.input).await
     }
@@ -66,7 +66,7 @@ impl Middle {
 }
 
 impl Raw {
-    /// What has arrived by now.
+    /// Returns the bytes that have arrived by now.
     pub async fn arrived(&mut self) -> Vec<u8> {
         arrived(&mut self.input).await
     }
@@ -85,7 +85,7 @@ async fn pass(input: &mut ByteReadChannel, output: &mut ByteWriteChannel, piece:
     output.finish().await.ok();
 }
 
-/// The answer of a call that does not wait for something to happen, also where it gives way first.
+/// Returns the result of a call that waits for no event, even if it gives way first.
 pub async fn soon<T>(call: impl Future<Output = T>) -> Option<T> {
     let mut call = pin!(call);
     match poll_once(call.as_mut()).await {

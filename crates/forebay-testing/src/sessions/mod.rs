@@ -1,5 +1,5 @@
-//! The words that the tests of TLS sessions are written in: two sides over pipes, a middle between
-//! them, a peer of rustls that the test leads by the hand, and records as they are on the wire.
+//! The vocabulary of the tests of TLS sessions: two sides over pipes, a middle between them, a peer of
+//! rustls that the test controls, and records as they are on the wire.
 //!
 //! Nothing here knows sockets, and both sides are polled by one thread.
 

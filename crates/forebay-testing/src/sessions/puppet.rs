@@ -1,5 +1,5 @@
-//! A peer that the test leads by the hand: rustls makes the handshake and gives its keys away; from
-//! then on the test says what stands in each record.
+//! A peer that the test controls: rustls performs the handshake and reveals its keys; from then on the test
+//! decides the content of each record.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::sides::{Raw, Side, Version, client, handshake, identity_pem, server, side_and_raw};
 
-/// The provider of the peer, whichever the sessions have.
+/// Returns the provider of the peer, whichever the sessions have.
 pub fn provider() -> CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
 }
@@ -50,12 +50,12 @@ pub struct Puppet {
     kernel: Kernel,
     seals: Keys<dyn MessageEncrypter>,
     opens: Keys<dyn MessageDecrypter>,
-    /// Of the wire, and not opened yet.
+    /// From the wire, and not decrypted yet.
     arrived: Vec<u8>,
 }
 
 impl Conn {
-    /// A client of this version, with ciphers whose keys can be had.
+    /// Makes a client of this version, with ciphers that reveal their keys.
     pub fn client(version: Version) -> Self {
         let mut roots = RootCertStore::empty();
         let pem = identity_pem().0.as_bytes();
@@ -70,7 +70,7 @@ impl Conn {
         Self::Client(UnbufferedClientConnection::new(Arc::new(config), name).expect("a client"))
     }
 
-    /// A server of this version.
+    /// Makes a server of this version.
     pub fn server(version: Version) -> Self {
         let (certificate, key) = identity_pem();
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
@@ -86,8 +86,8 @@ impl Conn {
         Self::Server(UnbufferedServerConnection::new(Arc::new(config)).expect("a server"))
     }
 
-    /// Goes as far as it goes with what has arrived: what is to be sent, and whether the handshake is
-    /// complete.
+    /// Goes as far as possible with the bytes that have arrived. Returns the bytes to send, and whether the
+    /// handshake is complete.
     pub fn go(&mut self, arrived: &mut Vec<u8>) -> (Vec<u8>, bool) {
         let mut own = Vec::new();
         loop {
@@ -103,7 +103,7 @@ impl Conn {
     }
 }
 
-/// One step; nothing if there are more, else whether the handshake is complete.
+/// Takes one step. Returns `None` if there are more, else whether the handshake is complete.
 fn step<Side>(status: UnbufferedStatus<'_, '_, Side>, own: &mut Vec<u8>) -> (usize, Option<bool>) {
     let next = match status.state.expect("the peer does what it should") {
         ConnectionState::EncodeTlsData(mut message) => {
@@ -128,7 +128,7 @@ fn step<Side>(status: UnbufferedStatus<'_, '_, Side>, own: &mut Vec<u8>) -> (usi
     (status.discard, next)
 }
 
-/// A side of ours, and the puppet on the other one: the client's, or the server's.
+/// Makes a side of ours with the puppet opposite: a client's, or a server's.
 pub async fn led(version: Version, by_client: bool) -> (Side, Raw, Puppet) {
     let (side, mut raw) = side_and_raw();
     let (conn, config) = if by_client {
@@ -142,7 +142,7 @@ pub async fn led(version: Version, by_client: bool) -> (Side, Raw, Puppet) {
 }
 
 impl Puppet {
-    /// Makes the handshake over a raw end, and takes the keys.
+    /// Performs the handshake over a raw end, and takes the keys.
     pub async fn over(raw: &mut Raw, mut conn: Conn) -> Self {
         let mut arrived = Vec::new();
         loop {
@@ -174,7 +174,7 @@ impl Puppet {
         Self { suite, kernel, seals, opens, arrived }
     }
 
-    /// A record with this content.
+    /// Returns a record with this content.
     pub fn seal(&mut self, kind: u8, payload: &[u8]) -> Vec<u8> {
         let typ = ContentType::from(kind);
         let version = ProtocolVersion::TLSv1_2;
@@ -184,7 +184,7 @@ impl Puppet {
         sealed.encode()
     }
 
-    /// The content of the records that have arrived.
+    /// Returns the content of the records that have arrived.
     pub fn open(&mut self, arrived: &[u8]) -> VecDeque<(u8, Vec<u8>)> {
         self.arrived.extend_from_slice(arrived);
         let mut found = VecDeque::new();
@@ -206,7 +206,7 @@ impl Puppet {
         found
     }
 
-    /// From now on it seals with the next keys (RFC 8446, section 7.2).
+    /// Encrypts with the next keys from now on (RFC 8446, section 7.2).
     pub fn update_sealing(&mut self) {
         let (next, secrets) = match &mut self.kernel {
             Kernel::Client(kernel) => kernel.update_tx_secret(),
@@ -216,7 +216,7 @@ impl Puppet {
         self.seals = Keys { cipher: sealing(self.suite, secrets), next };
     }
 
-    /// From now on it opens with the next keys.
+    /// Decrypts with the next keys from now on.
     pub fn update_opening(&mut self) {
         let (next, secrets) = match &mut self.kernel {
             Kernel::Client(kernel) => kernel.update_rx_secret(),
@@ -253,7 +253,7 @@ fn opening(
     }
 }
 
-/// The one cipher whose keys both versions give away in one form.
+/// The one cipher with keys that both versions reveal in one form.
 fn chacha() -> Arc<CryptoProvider> {
     let mut provider = provider();
     provider.cipher_suites.retain(|suite| format!("{suite:?}").contains("CHACHA20"));

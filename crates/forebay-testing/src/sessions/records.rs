@@ -6,7 +6,7 @@ pub const DATA: u8 = 23;
 
 const HEADER_BYTES: usize = 5;
 
-/// A record without protection.
+/// Returns a record without protection.
 pub fn plain_record(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("a record's length has 16 bits");
     let mut record = vec![kind, 3, 3];
@@ -27,7 +27,7 @@ pub fn records(mut stream: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// The level and the description of an alert that nobody has encrypted.
+/// Returns the level and the description of an unencrypted alert.
 pub fn alert(record: &[u8]) -> (u8, u8) {
     assert_eq!((record[0], record.len()), (ALERT, HEADER_BYTES + 2), "a plain alert: {record:?}");
     (record[5], record[6])

@@ -11,10 +11,10 @@ use futures_lite::future::zip;
 /// A version of the protocol, by the name that configurations know.
 pub type Version = &'static str;
 
-/// What holds for one version is shown for both.
+/// Both versions; a rule that holds for one is shown for both.
 pub const BOTH: [Version; 2] = ["1.3", "1.2"];
 
-/// More than any test leaves in a pipe unread.
+/// More than any test leaves unread in a pipe.
 const ROOMY: usize = 4 * 1024 * 1024;
 
 /// One side of a connection.
@@ -36,19 +36,19 @@ static IDENTITY: LazyLock<(String, String)> = LazyLock::new(|| {
     (made.cert.pem(), made.signing_key.serialize_pem())
 });
 
-/// The certificate and the key, for a peer that is not ours.
+/// Returns the certificate and the key, for a foreign peer.
 pub fn identity_pem() -> (&'static str, &'static str) {
     (&IDENTITY.0, &IDENTITY.1)
 }
 
-/// A client that trusts the server below, with this version only.
+/// Returns a client that trusts the server below, with this version only.
 pub fn client_of(version: Version) -> TlsClientBuilder {
     let trust = Trust::roots_pem(&IDENTITY.0).expect("a root");
     TlsConfig::client().trust(trust).versions([version])
 }
 
-/// A server for `localhost`, with this version only, that gives no tickets: what it sends after the
-/// handshake is data.
+/// Returns a server for `localhost`, with this version only, that gives no tickets: everything it sends
+/// after the handshake is data.
 pub fn server_of(version: Version) -> TlsServerBuilder {
     let identity = format!("{}{}", IDENTITY.0, IDENTITY.1);
     let identity = Identity::from_pem(identity).expect("an identity");
@@ -63,7 +63,7 @@ pub fn server(version: Version) -> TlsConfig {
     server_of(version).build().expect("a server")
 }
 
-/// A side over what arrives here and is sent there.
+/// Makes a side over a source and a drain.
 pub fn side(arrives: PipeSource, below: Arc<Outbox>) -> Side {
     over(Inbox::new(Box::new(arrives)), below)
 }
@@ -75,35 +75,35 @@ fn over(inbox: Inbox, below: Arc<Outbox>) -> Side {
     Side { session, input, output }
 }
 
-/// Two sides with this much room between them, each way.
+/// Makes two sides with this much room between them, each way.
 pub fn pair(capacity: usize) -> (Side, Side) {
     let ((there, forth), (here, back)) = (pipe_ends(capacity), pipe_ends(capacity));
     (side(here, forth), side(there, back))
 }
 
-/// A side, and the bytes that it sends and gets.
+/// Makes a side, and the raw end of its bytes.
 pub fn side_and_raw() -> (Side, Raw) {
     side_and_raw_over(ROOMY)
 }
 
-/// The same with a smaller pipe.
+/// Makes the same with a smaller pipe.
 pub fn side_and_raw_over(capacity: usize) -> (Side, Raw) {
     let ((there, forth), (here, back)) = (pipe_ends(capacity), pipe_ends(capacity));
     let input = ByteReadChannel::from_source(Box::new(there));
     (side(here, forth), Raw { input, output: ByteWriteChannel::new(back, None) })
 }
 
-/// Makes one side's handshake.
+/// Performs one side's handshake.
 pub async fn handshake(side: &Side, config: &TlsConfig) -> Result<()> {
     side.session.handshake(config, &Store::default(), Some("localhost")).await
 }
 
-/// A client and a server whose handshake is complete.
+/// Makes a client and a server with a complete handshake.
 pub async fn opened(version: Version) -> (Side, Side) {
     opened_over(ROOMY, &client(version), &server(version)).await
 }
 
-/// The same with this much room between them, and of these configurations.
+/// Makes the same with this much room between them, and with these configurations.
 pub async fn opened_over(capacity: usize, client: &TlsConfig, server: &TlsConfig) -> (Side, Side) {
     let (left, right) = pair(capacity);
     let (ours, theirs) = zip(handshake(&left, client), handshake(&right, server)).await;
@@ -112,7 +112,7 @@ pub async fn opened_over(capacity: usize, client: &TlsConfig, server: &TlsConfig
     (left, right)
 }
 
-/// What was wrong with the peer.
+/// Returns the fault that was found with the peer.
 #[track_caller]
 pub fn fault(error: &Error) -> TlsFault {
     match error.kind() {

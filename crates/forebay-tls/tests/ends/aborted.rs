@@ -23,7 +23,7 @@ impl Wake for GiveUp {
     }
 }
 
-/// Whoever waits for the client's last words runs before the client itself goes on.
+/// The task that waits for the client's last message runs before the client itself goes on.
 #[test]
 fn a_handshake_that_was_given_up_as_it_ended_has_failed() {
     watched_future(|| async {

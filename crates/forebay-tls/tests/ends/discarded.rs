@@ -1,4 +1,5 @@
-//! What arrives while a connection is being closed is for nobody, but what it says of the peer counts.
+//! Input that arrives while a connection is being closed is discarded, but its information about the peer
+//! counts.
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll};
@@ -18,7 +19,7 @@ use futures_lite::future::{poll_once, zip};
 const BAD_CERTIFICATE: u8 = 42;
 
 /// A server of TLS 1.3 judges its client's certificate behind the client's handshake, so this is how a
-/// client that writes and closes at once learns that nobody has listened.
+/// client that writes and closes at once learns that the peer has not read it.
 #[test]
 fn a_fatal_alert_that_is_met_while_closing_ends_the_writer() {
     watched_future(|| async {
@@ -104,8 +105,8 @@ fn a_ticket_is_no_data_however_it_is_cut() {
     });
 }
 
-/// What was received last is thrown away, as a close on another thread would, while a reader is about
-/// to receive.
+/// Discards the bytes received last, as a close on another thread would, while a reader is about to
+/// receive.
 struct Raced {
     pipe: PipeSource,
     session: Arc<OnceLock<Weak<Session>>>,

@@ -14,7 +14,7 @@ use forebay_testing::{
 };
 use futures_lite::future::{yield_now, zip};
 
-/// Polls at most so often, with a waker of nobody's; then the future is dropped.
+/// Polls at most this often, with a waker that does nothing; then the future is dropped.
 fn cut_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());

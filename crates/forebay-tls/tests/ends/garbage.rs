@@ -1,5 +1,5 @@
-//! Bytes that are no TLS, in front of the handshake and behind it: an alert to whoever can read one,
-//! the same kind of error at both halves, and what came before is delivered.
+//! Bytes that are not TLS, before the handshake and after it: an alert to a peer that can read one, the
+//! same kind of error at both halves, and earlier bytes are delivered.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use forebay_testing::{
 };
 use forebay_tls::TlsConfig;
 
-/// What RFC 8446, section 6 calls fatal.
+/// The level that RFC 8446, section 6 calls fatal.
 const FATAL: u8 = 2;
 const UNEXPECTED_MESSAGE: u8 = 10;
 const BAD_RECORD_MAC: u8 = 20;
 const RECORD_OVERFLOW: u8 = 22;
 const DECODE_ERROR: u8 = 50;
 
-/// What somebody sends instead of a handshake: what is told of it here, and there by an alert.
+/// Sends garbage instead of a handshake. Returns the error here, and the alert that the sender gets.
 async fn instead_of_a_handshake(config: &TlsConfig, garbage: &[u8]) -> (TlsFault, Option<u8>) {
     let (mut side, mut raw) = side_and_raw();
     raw.output.write_all(garbage).await.expect("room");
@@ -77,8 +77,8 @@ fn random_bytes_end_in_an_error_of_tls() {
             }
             let config = if rng.below(2) == 0 { client("1.3") } else { server("1.3") };
             let (fault, alert) = instead_of_a_handshake(&config, &bytes).await;
-            // Nobody answers an alert, or somebody who is gone. And rustls says nothing about a
-            // message whose header claims more bytes than any has.
+            // No alert answers an alert, or a peer that is gone. And rustls sends none for a message
+            // whose header claims more bytes than any message has.
             let may_be_mute = fault != TlsFault::NotTls && fault != TlsFault::BadRecord;
             assert!(may_be_mute || alert.is_some(), "{fault:?} for {bytes:?}");
             *told.entry(format!("{fault:?}, alert {alert:?}")).or_insert(0) += 1;
@@ -99,7 +99,7 @@ fn data_in_front_of_the_handshake_is_unexpected() {
     });
 }
 
-/// What a puppet sends behind its data: the error of both halves, and the alert that it gets.
+/// Sends garbage after a puppet's data. Returns the error of both halves, and the alert that it gets.
 async fn behind_data(
     version: forebay_testing::sessions::Version,
     as_client: bool,
@@ -125,7 +125,7 @@ async fn behind_data(
     (fault(&read), alert)
 }
 
-/// Does so as a client and as a server of both versions.
+/// Runs [`behind_data`] as a client and as a server, in both versions.
 async fn behind_data_everywhere(
     name: &str,
     expected: (TlsFault, u8),
@@ -181,7 +181,7 @@ fn a_record_again_or_too_early_is_refused() {
 #[test]
 fn messages_of_the_handshake_that_nobody_expects_are_refused() {
     watched_future(|| async {
-        // A Finished (RFC 8446, section 4.4.4), which nobody sends twice.
+        // A Finished (RFC 8446, section 4.4.4), which no correct peer sends twice.
         let finished = |puppet: &mut Puppet| puppet.seal(HANDSHAKE, &[20, 0, 0, 4, 1, 2, 3, 4]);
         let expected = (TlsFault::Misbehaved, UNEXPECTED_MESSAGE);
         behind_data_everywhere("Finished", expected, finished).await;

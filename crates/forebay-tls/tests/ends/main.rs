@@ -1,4 +1,4 @@
-//! How sessions end: in order, in disorder, and never begun.
+//! The ends of sessions: in order, by errors, and before they have begun.
 
 mod aborted;
 mod discarded;

@@ -83,7 +83,7 @@ impl Wake for Reader {
 }
 
 /// The server's tickets leave when it has heard the last of the handshake, which is before it knows
-/// whether it lets the client in; who is woken by that reads.
+/// whether it lets the client in; the task that is woken by that reads.
 #[test]
 fn what_came_with_a_handshake_is_not_read_before_it_counts() {
     watched_future(|| async {

@@ -22,7 +22,7 @@ const SUITES: [(Version, &str, usize); 2] = [
 /// The lengths of the lines that make up the stream, each a record of its own.
 const LINES: [usize; 12] = [1, 2, 17, 100, 5, 400, 1000, 3, 64, 900, 2000, 200];
 
-/// How a reader goes on until there is no more.
+/// Reads until there is no more, in one of three ways.
 async fn read_all(input: &mut ByteReadChannel, how: usize, into: &mut Vec<u8>) -> Result<()> {
     match how % 3 {
         0 => {
@@ -145,7 +145,7 @@ fn a_line_that_was_cut_is_no_line() {
             assert_eq!(left.input.read_line().await.expect("a line").as_deref(), Some("whole"));
             let error = left.input.read_line().await.expect_err("not a line");
             assert_eq!(error.kind(), ErrorKind::EndedWithoutNotify);
-            // What came is whole, and can be had by whoever wants it all the same.
+            // The bytes that arrived are whole, and can still be read.
             let mut half = [0; 9];
             left.input.read_exact(&mut half).await.expect("it has arrived");
             assert_eq!(&half, b"half a li");

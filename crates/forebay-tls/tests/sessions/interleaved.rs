@@ -31,7 +31,7 @@ enum Op {
         by_client: bool,
         bytes: usize,
     },
-    /// Somebody in the middle passes so many bytes on.
+    /// The middle passes this many bytes on.
     Pass {
         to_client: bool,
         bytes: usize,

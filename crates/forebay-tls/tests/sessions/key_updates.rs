@@ -14,7 +14,7 @@ fn key_update(requested: bool) -> [u8; 5] {
     [24, 0, 0, 1, u8::from(requested)]
 }
 
-/// Has our side's reader look at what has arrived, and find nothing for it.
+/// Makes our side's reader look at the input, and find nothing to read.
 async fn look(side: &mut Side) {
     assert!(poll_once(side.input.read_u8()).await.is_none(), "nothing is there to read");
 }
@@ -124,8 +124,8 @@ fn half_a_key_update_that_a_writer_finds_before_any_reader() {
     watched_future(|| async {
         for as_client in [true, false] {
             let (mut side, mut raw, mut puppet) = led("1.3", as_client).await;
-            // The reader sees the first half, and then sleeps for ever; it is the writer who meets what
-            // came behind data that the reader did not take.
+            // The reader sees the first half, and then sleeps forever. So it is the writer that meets the
+            // bytes after data that the reader did not take.
             let message = key_update(false);
             let first = puppet.seal(HANDSHAKE, &message[..3]);
             raw.output.write_all(&first).await.expect("room");

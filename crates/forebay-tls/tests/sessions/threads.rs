@@ -1,5 +1,5 @@
-//! Two sides on two threads, over pipes: a pipe has no turns, so that whoever makes room in it sends
-//! what waits for that room himself.
+//! Two sides on two threads, over pipes. A pipe has no turns, so the thread that makes room in it also
+//! sends the bytes that wait for that room.
 
 use std::thread;
 

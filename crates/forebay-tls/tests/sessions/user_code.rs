@@ -1,5 +1,5 @@
 //! A verifier and a key log run in the middle of a handshake. They may come back to the connection, and
-//! they may panic; neither makes anybody wait for ever, nor harms another session.
+//! they may panic; neither makes a task wait forever, nor harms another session.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -17,10 +17,10 @@ use forebay_tls::{TlsConfig, Trust};
 use futures_lite::FutureExt as _;
 use futures_lite::future::{block_on, zip};
 
-/// What user code finds of its own connection.
+/// The parts of its own connection that user code can reach.
 type Found = Arc<Mutex<Option<(Arc<Session>, ByteReadChannel, ByteWriteChannel)>>>;
 
-/// What user code does with it.
+/// The call that user code makes on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Misuse {
     Ask,
@@ -81,7 +81,7 @@ async fn with_misuse(version: Version, what: Misuse, in_key_log: bool, is_client
     let one = session.handshake(ours, &store, Some("localhost"));
     let two = async {
         let outcome = handshake(&other, theirs).await;
-        // Who has failed sends no more.
+        // A failed side sends no more.
         drop(other.output);
         outcome
     };

@@ -1,4 +1,4 @@
-//! What a turn wrote leaves in as few records as it fits, and nothing is kept afterwards.
+//! The writes of a turn leave in as few records as possible, and no memory is kept afterwards.
 
 use std::sync::Arc;
 
@@ -100,10 +100,10 @@ fn an_idle_session_holds_no_block() {
                     right.input.read_exact(&mut read).await.expect("all of it");
                     std::mem::swap(&mut left, &mut right);
                 }
-                // Whoever waits for a line, or reads no more, has nothing.
+                // A reader that waits for a line, or reads no more, holds nothing.
                 assert_eq!(ledger.in_use(), 0, "{length} bytes were read, TLS {version}");
                 assert!(poll_once(left.input.read_line()).await.is_none());
-                assert_eq!(ledger.in_use(), 0, "{length} bytes, and somebody waits");
+                assert_eq!(ledger.in_use(), 0, "{length} bytes, and a reader waits");
             }
             drop((left, right));
             drop(pool);

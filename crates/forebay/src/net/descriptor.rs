@@ -11,18 +11,8 @@ use forebay_io::seam::WakeList;
 use super::registration::Registration;
 use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
 use crate::interrupted::uninterrupted;
-use crate::selector::{Shared, closed};
+use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
-
-/// The purpose of a wait, which decides how a closing selector affects it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waits {
-    /// A call of the user: a closing selector ends it.
-    User,
-    /// Work that completes a connection (sending accepted bytes, closing): a closing selector lets it
-    /// finish, until the selector itself has stopped.
-    WayOut,
-}
 
 /// An open descriptor, or the remains of one after its release.
 ///
@@ -57,9 +47,7 @@ impl Descriptor {
         mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let mut call = || {
-            if self.is_refused(waits) {
-                return Err(closed("wait").into());
-            }
+            self.selector.closing().check_wait(waits)?;
             self.call(&mut call)
         };
         let ready = match self.registration.ready() {
@@ -76,8 +64,8 @@ impl Descriptor {
         if progress.is_pending() {
             // Checked after the waker is stored: a selector that closed before the descriptor was
             // registered does not wake again, nor does one whose wake-up another wait has consumed.
-            if self.is_refused(waits) {
-                return Poll::Ready(Err(closed("wait").into()));
+            if let Err(refusal) = self.selector.closing().check_wait(waits) {
+                return Poll::Ready(Err(refusal.into()));
             }
             self.selector.worker().ensure_driven();
         }
@@ -94,6 +82,7 @@ impl Descriptor {
         direction: Direction,
         call: &mut dyn FnMut() -> io::Result<Progress>,
     ) -> io::Result<Progress> {
+        // Relaxed: a hint. A stale value costs one receive that finds nothing.
         if direction == Direction::Read && self.drained.load(Ordering::Relaxed) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -133,13 +122,6 @@ impl Descriptor {
         self.registration.let_calls_end();
     }
 
-    fn is_refused(&self, waits: Waits) -> bool {
-        match waits {
-            Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.closing().has_stopped(),
-        }
-    }
-
     fn register(&self) -> io::Result<&dyn Ready> {
         let registered = self.registration.register(|fd| match host::current() {
             Some(host) => {
@@ -163,6 +145,7 @@ impl Descriptor {
         before: impl FnOnce(BorrowedFd<'_>),
         after: &mut WakeList,
     ) -> bool {
+        // Only the first release gets the descriptor.
         let Some(fd) = self.registration.release() else { return false };
         before(fd.as_fd());
         drop(fd);

@@ -3,7 +3,9 @@
 mod address;
 mod descriptor;
 mod duplex;
+mod opening;
 mod options;
+mod protocol;
 mod registration;
 mod resolve;
 mod server;

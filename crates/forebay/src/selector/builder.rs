@@ -8,7 +8,6 @@ use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
 use super::settings::Settings;
-use crate::task::Reporter;
 use crate::time::Clock;
 
 /// Makes a [`SelectorManager`] with settings other than the defaults.
@@ -120,7 +119,7 @@ impl SelectorBuilder {
     /// The function runs on the worker, with no lock held, and should return soon.
     #[doc(alias = "CoroutineExceptionHandler")]
     pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
-        self.settings.reporter = Arc::new(Reporter::new(Some(Arc::new(handler))));
+        self.settings.on_task_error = Some(Arc::new(handler));
         self
     }
 

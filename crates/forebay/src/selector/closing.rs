@@ -35,13 +35,29 @@ pub(crate) struct Closing {
     waits: Mutex<Waiters<()>>,
 }
 
+/// The purpose of a wait, which decides how a closing selector affects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A call of the user: a closing selector ends it.
+    User,
+    /// Work that completes a connection (sending accepted bytes, closing): a closing selector lets it
+    /// finish, until the selector itself has stopped.
+    WayOut,
+}
+
 impl Closing {
     pub(crate) fn has_begun(&self) -> bool {
         self.phase.load(Ordering::Acquire) != OPEN
     }
 
-    pub(crate) fn has_stopped(&self) -> bool {
-        self.phase.load(Ordering::Acquire) == STOPPED
+    /// Fails if a wait for this purpose may not go on.
+    pub(crate) fn check_wait(&self, waits: Waits) -> Result<()> {
+        let refused_from = match waits {
+            Waits::User => CLOSING,
+            Waits::WayOut => STOPPED,
+        };
+        let is_refused = self.phase.load(Ordering::Acquire) >= refused_from;
+        if is_refused { Err(closed("wait")) } else { Ok(()) }
     }
 
     /// Fails once the selector is being closed.

@@ -17,7 +17,9 @@ mod stats;
 pub(crate) use self::bounded::Bounded;
 pub(crate) use self::bounded::Member;
 pub use self::builder::SelectorBuilder;
-pub(crate) use self::closing::{closed, given_up};
+#[cfg(feature = "tls")]
+pub(crate) use self::closing::closed;
+pub(crate) use self::closing::{Waits, given_up};
 pub(crate) use self::flush_schedule::SelectorSchedule;
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;

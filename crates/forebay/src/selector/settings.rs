@@ -1,9 +1,8 @@
 //! The settings of a selector.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::task::Reporter;
+use crate::task::Handler;
 use crate::time::{Clock, Limits};
 use crate::worker::spin;
 
@@ -19,7 +18,7 @@ pub(super) struct Settings {
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
-    pub(super) reporter: Arc<Reporter>,
+    pub(super) on_task_error: Option<Handler>,
 }
 
 /// The default limit for closing a connection in total.
@@ -47,7 +46,7 @@ impl Default for Settings {
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,
-            reporter: Arc::new(Reporter::new(None)),
+            on_task_error: None,
         }
     }
 }

@@ -32,17 +32,20 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
         let tasks = Arc::<Tasks>::default();
+        let clock = settings.clock.clone();
+        let handler = settings.on_task_error.clone();
+        let reporter = Arc::new(Reporter::new(handler, move || clock.now()));
         let worker = Worker::new(worker::WorkerParts {
             clock: settings.clock.clone(),
             spin: settings.spin,
             tasks: Arc::clone(&tasks),
-            reporter: Arc::clone(&settings.reporter),
+            reporter: Arc::clone(&reporter),
         })
         .map_err(|error| Error::from_io("start a selector", error))?;
         let shared = Arc::new(Self {
             workers: [worker],
             tasks,
-            reporter: Arc::clone(&settings.reporter),
+            reporter,
             own_calls: BlockingPool::for_own_calls(),
             user_calls: Arc::new(BlockingPool::for_user_calls(settings.blocking_max)),
             sockets: Sockets::new(&settings),

@@ -22,7 +22,7 @@ pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
 pub(crate) use self::group::{TaskKind, Tasks};
 pub use self::join::JoinHandle;
-pub(crate) use self::report::Reporter;
+pub(crate) use self::report::{Handler, Reporter};
 use self::running::Running;
 
 /// Makes a task and schedules it, by passing it to `schedule` whenever it is to be polled. Makes none if

@@ -15,13 +15,15 @@ use crate::lock::lock;
 /// At most one line per kind is printed in this time.
 const QUIET: Duration = Duration::from_secs(1);
 
-type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
+pub(crate) type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// Receives the errors of detached tasks, and other problems that no call returns.
 pub(crate) struct Reporter {
     handler: Option<Handler>,
     reported: AtomicU64,
     last_printed: Mutex<HashMap<std::mem::Discriminant<ErrorKind>, Instant>>,
+    /// Returns the time of the selector's clock.
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
 }
 
 impl Reporter {
@@ -31,8 +33,16 @@ impl Reporter {
     /// The text for the error of a connection without an owner.
     pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
 
-    pub(crate) fn new(handler: Option<Handler>) -> Self {
-        Self { handler, reported: AtomicU64::new(0), last_printed: Mutex::default() }
+    pub(crate) fn new(
+        handler: Option<Handler>,
+        now: impl Fn() -> Instant + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            handler,
+            reported: AtomicU64::new(0),
+            last_printed: Mutex::default(),
+            now: Box::new(now),
+        }
     }
 
     /// Returns the number of errors reported so far.
@@ -56,7 +66,7 @@ impl Reporter {
 
     /// Prints an error on standard error, one line per kind and second.
     pub(crate) fn print(&self, what: &str, error: &Error) {
-        let now = Instant::now();
+        let now = (self.now)();
         let kind = std::mem::discriminant(&error.kind());
         let mut last_printed = lock(&self.last_printed);
         let recent = last_printed.get(&kind).is_some_and(|last| now.duration_since(*last) < QUIET);

@@ -1,6 +1,7 @@
 //! Time: the clock, timers, and the futures that wait for them.
 
 mod alarm;
+mod backoff;
 mod clock;
 mod interval;
 mod patience;
@@ -10,8 +11,9 @@ mod timeout;
 mod timers;
 
 pub(crate) use self::alarm::Alarm;
+pub(crate) use self::backoff::Backoff;
 pub use self::clock::Clock;
-pub(crate) use self::clock::{ManualTime, WakeUp};
+pub(crate) use self::clock::{ManualTime, WakeUp, system_now};
 pub use self::interval::Interval;
 pub(crate) use self::patience::{Limits, Look, Over, Patience};
 pub use self::sleep::Sleep;

@@ -28,6 +28,7 @@ use super::current::{self, Context, QUEUE_KEPT};
 use super::poller::{EVENTS_COUNT, Poller};
 use super::{Worker, parked};
 use crate::lock::lock;
+use crate::time::system_now;
 
 /// The number of task polls in a turn.
 const POLLS_MAX: u32 = 256;
@@ -180,7 +181,7 @@ impl Driver {
             runnable.run();
             self.context.end_poll();
             if polls % POLLS_PER_LOOK == 0 {
-                let started = *started.get_or_insert_with(Instant::now);
+                let started = *started.get_or_insert_with(system_now);
                 if started.elapsed() > POLLS_FOR {
                     return;
                 }
@@ -196,7 +197,7 @@ impl Driver {
         // Read before the poll: a thread that is held up after it does not know what has arrived since.
         let mut moment = worker.timers.now_if_awaited();
         if idle {
-            let since = Instant::now();
+            let since = system_now();
             if !engine.spin_for_events(since, || worker.has_injected() || more()) {
                 worker.sleeping.store(true, Ordering::SeqCst);
                 // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.

@@ -14,9 +14,9 @@ const AMPLE: Duration = Duration::from_secs(60);
 /// The call that closes.
 type Close = for<'a> fn(&'a Socket) -> Operation<'a, Result<()>>;
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
-enum WakeList {
+enum NextStep {
     /// Nothing: it goes on by itself.
     Nothing,
     /// The same call is made again.
@@ -25,14 +25,14 @@ enum WakeList {
     Dropped,
 }
 
-const AFTERWARDS: [(WakeList, &str); 3] = [
-    (WakeList::Nothing, "by itself"),
-    (WakeList::Again, "then again"),
-    (WakeList::Dropped, "then the channel is dropped"),
+const AFTERWARDS: [(NextStep, &str); 3] = [
+    (NextStep::Nothing, "by itself"),
+    (NextStep::Again, "then again"),
+    (NextStep::Dropped, "then the channel is dropped"),
 ];
 
 pub(crate) fn rows() -> Vec<Row> {
-    let over_all = |attempt: fn(Sink, WakeList, &Trial)| {
+    let over_all = |attempt: fn(Sink, NextStep, &Trial)| {
         let mut scenes = Vec::new();
         for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
             for (then, name) in AFTERWARDS {
@@ -63,7 +63,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// A cut flush leaves no waiter, and what it waited for happens: everything is sent.
-fn flushing(sink: Sink, then: WakeList, trial: &Trial) {
+fn flushing(sink: Sink, then: NextStep, trial: &Trial) {
     trial.on_a_selector(async |selector| {
         let Full { mut output, socket, mut world, filler } = Full::open(sink, &selector).await;
         match trial.drive(Box::pin(output.flush()), &mut world).await {
@@ -71,12 +71,12 @@ fn flushing(sink: Sink, then: WakeList, trial: &Trial) {
             Driven::Cut => {
                 assert_no_waiter(trial);
                 match then {
-                    WakeList::Nothing => {}
-                    WakeList::Again => {
+                    NextStep::Nothing => {}
+                    NextStep::Again => {
                         let again = Box::pin(output.flush());
                         trial.complete(again, &mut world).await.unwrap();
                     }
-                    WakeList::Dropped => {
+                    NextStep::Dropped => {
                         drop((output, socket));
                         return assert_arrives(world, &filler).await;
                     }
@@ -91,7 +91,7 @@ fn flushing(sink: Sink, then: WakeList, trial: &Trial) {
 }
 
 /// From the first poll on the channel is finishing, and the end mark comes behind everything.
-fn finishing(sink: Sink, then: WakeList, trial: &Trial) {
+fn finishing(sink: Sink, then: NextStep, trial: &Trial) {
     trial.on_a_selector(async |selector| {
         let Full { mut output, socket, mut world, filler } = Full::open(sink, &selector).await;
         match trial.drive(Box::pin(output.finish()), &mut world).await {
@@ -100,12 +100,12 @@ fn finishing(sink: Sink, then: WakeList, trial: &Trial) {
                 assert_no_waiter(trial);
                 assert_closed(&now(output.write_u8(b'!')));
                 match then {
-                    WakeList::Nothing => {}
-                    WakeList::Again => {
+                    NextStep::Nothing => {}
+                    NextStep::Again => {
                         let again = Box::pin(output.finish());
                         trial.complete(again, &mut world).await.unwrap();
                     }
-                    WakeList::Dropped => {
+                    NextStep::Dropped => {
                         drop((output, socket));
                         return assert_arrives(world, &filler).await;
                     }
@@ -122,7 +122,7 @@ fn finishing(sink: Sink, then: WakeList, trial: &Trial) {
 
 /// From the first poll on the connection is closing: the peer gets everything and the end mark, and
 /// once it has ended too, the descriptor is released.
-fn closing(sink: Sink, close: Close, then: WakeList, trial: &Trial) {
+fn closing(sink: Sink, close: Close, then: NextStep, trial: &Trial) {
     trial.on_a_selector(async |selector| {
         let full = Full::open(sink, &selector).await;
         let (mut output, filler) = (full.output, full.filler);
@@ -134,12 +134,12 @@ fn closing(sink: Sink, close: Close, then: WakeList, trial: &Trial) {
                 assert_no_waiter(trial);
                 assert_closed(&now(output.write_u8(b'!')));
                 match then {
-                    WakeList::Nothing => {}
-                    WakeList::Again => {
+                    NextStep::Nothing => {}
+                    NextStep::Again => {
                         let again = close(&socket);
                         trial.complete(again, &mut world).await.unwrap();
                     }
-                    WakeList::Dropped => drop((output, socket)),
+                    NextStep::Dropped => drop((output, socket)),
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::unix::unix_listener;
 /// Bytes that wait in a connection in memory.
 const MEMORY_BYTES: usize = 64 * 1024;
 
-/// Where a channel's bytes come from.
+/// The origin of a channel's bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Source {
     /// A pipe with room for so many bytes.

@@ -1,4 +1,4 @@
-//! What an operation may leave behind: nothing.
+//! Counts what an operation may leave behind: nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use forebay::{SelectorManager, Stats};
 
-/// How long another thread may take from waking the trial to letting go of what it used for that.
+/// The time within which another thread, having woken the trial, releases what it used for that.
 const LETS_GO_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a selector and the process hold.
+/// The resources that a selector and the process hold.
 pub(crate) struct Ledger {
     stats: [u64; 4],
     descriptors: Descriptors,
@@ -45,7 +45,7 @@ pub(crate) fn assert_nothing_held(held: &Stats) {
 /// The open descriptors of the process and what they are, where the system tells.
 pub(crate) struct Descriptors(BTreeMap<String, String>);
 
-/// Numbers that forgotten operations hold for ever. There are hundreds of them in the end, and to
+/// Numbers that forgotten operations hold forever. There are hundreds of them in the end, and to
 /// look each up again in every trial takes more time than the trials do.
 static FORGOTTEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -68,7 +68,7 @@ impl Descriptors {
         Self(open.collect())
     }
 
-    /// What has been added since is held by an operation that was forgotten.
+    /// Ignores from now on what has been added since: a forgotten operation holds it.
     pub(crate) fn forget_added(&self) {
         let now = Self::open().0.into_keys();
         let added = now.filter(|number| !self.0.contains_key(number));

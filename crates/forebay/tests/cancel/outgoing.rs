@@ -17,7 +17,7 @@ use crate::unix::unix_listener;
 /// A writer waits while this much is queued (`ByteWriteChannel`).
 const HIGH_WATER_BYTES: usize = 64 * 1024;
 
-/// Where a channel's bytes go to.
+/// The destination of a channel's bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Sink {
     /// A pipe with room for so many bytes.
@@ -51,7 +51,7 @@ pub(crate) struct Outgoing {
     end: Option<End>,
 }
 
-/// How the stream ended.
+/// The way in which the stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// With its end mark.
@@ -67,13 +67,13 @@ enum Taker {
     Memory(Connection),
 }
 
-/// What a writer has before it begins.
+/// A writer's channel before the writer begins, and its other end.
 pub(crate) struct Full {
     pub(crate) output: ByteWriteChannel,
-    /// What `output` belongs to, where it is a socket.
+    /// The socket that `output` belongs to, if it belongs to one.
     pub(crate) socket: Option<Socket>,
     pub(crate) world: Outgoing,
-    /// What fills it: the stream begins with this.
+    /// The bytes that fill it: the stream begins with them.
     pub(crate) filler: Vec<u8>,
 }
 

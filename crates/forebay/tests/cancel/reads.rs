@@ -12,7 +12,7 @@ use crate::yields;
 
 /// A read, and what its peer sends.
 pub(crate) struct Read {
-    /// What sets it apart from others of its row.
+    /// The difference between this case and others of its row.
     pub(crate) what: &'static str,
     pub(crate) word: Word,
     pub(crate) waits_min: usize,
@@ -24,7 +24,7 @@ pub(crate) struct Read {
 pub(crate) type Call =
     for<'a> fn(&'a mut ByteReadChannel, &'a mut Scratch) -> Operation<'a, Result<Vec<u8>>>;
 
-/// What a caller lends to a read, and what it knows of the calls before.
+/// The buffers that a caller lends to a read, and what it knows of the calls before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scratch {
     pub(crate) text: String,
@@ -39,9 +39,9 @@ impl Scratch {
     }
 }
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
-enum WakeList {
+enum NextStep {
     /// Everything is read to the end.
     TheRest,
     /// The same call is made again, and the rest read.
@@ -57,9 +57,9 @@ pub(crate) fn scenes(read: Read, sources: &[Source]) -> Vec<Scene> {
     let mut scenes = Vec::new();
     for &source in sources {
         for (then, name) in [
-            (WakeList::TheRest, "then the rest"),
-            (WakeList::Again, "then again"),
-            (WakeList::AgainAndAgain, "again and again"),
+            (NextStep::TheRest, "then the rest"),
+            (NextStep::Again, "then again"),
+            (NextStep::AgainAndAgain, "again and again"),
         ] {
             let read = Arc::clone(&read);
             scenes.push(Scene::new(
@@ -93,7 +93,7 @@ fn uncut(read: &Read) -> (Vec<u8>, Vec<u8>) {
 async fn attempt(
     read: &Read,
     source: Source,
-    then: WakeList,
+    then: NextStep,
     trial: &Trial,
     selector: &SelectorManager,
 ) {
@@ -125,12 +125,12 @@ async fn attempt(
             kept.drain(..world.seen);
         }
         match then {
-            WakeList::TheRest => {
+            NextStep::TheRest => {
                 let all = Box::pin(input.read_remaining(usize::MAX));
                 let all = trial.complete(all, &mut world).await.unwrap();
                 return assert_same(all.as_slice(), &kept, "the rest after the cut");
             }
-            WakeList::Again => {
+            NextStep::Again => {
                 let again = (read.call)(&mut input, &mut scratch);
                 let found = trial.complete(again, &mut world).await.unwrap();
                 if read.word != Word::Resumes {
@@ -138,7 +138,7 @@ async fn attempt(
                 }
                 break;
             }
-            WakeList::AgainAndAgain => {}
+            NextStep::AgainAndAgain => {}
         }
     }
     let left = Box::pin(input.read_remaining(usize::MAX));

@@ -11,7 +11,7 @@ use crate::support::{Alarm, Driven, Event, Operation, Still, Trial, World, until
 use crate::table::{Row, Scene, Word};
 use crate::yields;
 
-/// How long connecting may take unless the builder is told otherwise.
+/// The default limit on connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Attempt = fn(&Trial);

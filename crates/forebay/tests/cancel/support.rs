@@ -17,7 +17,7 @@ use crate::ledger::{Descriptors, Ledger, allow_a_moment, assert_nothing_held};
 /// A future to be cut, in a box that can be forgotten.
 pub(crate) type Operation<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// How a future is cut off.
+/// The way in which a future is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     /// Dropped right after it returned Pending.
@@ -33,7 +33,7 @@ impl Manner {
     pub(crate) const ALL: [Self; 3] = [Self::Dropped, Self::DroppedWoken, Self::Forgotten];
 }
 
-/// Where and how a future is cut off: at its `at`-th Pending, counted from 1.
+/// The place at which a future is cut off, its `at`-th Pending counted from 1, and the manner.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut {
     pub(crate) at: usize,
@@ -57,7 +57,7 @@ pub(crate) trait World {
     fn polled(&mut self) {}
 
     /// Brings the operation nearer to its end, and returns when it is time to poll it again: when
-    /// the alarm rang, or earlier, for a poll that nobody asked for.
+    /// the alarm rang, or earlier, for a poll without a wake.
     async fn step(&mut self, alarm: &Alarm);
 }
 
@@ -70,7 +70,7 @@ impl World for Still {
     }
 }
 
-/// One thing that happens, after a poll that nobody asked for.
+/// One thing that happens, after a poll without a wake.
 pub(crate) struct Event<F>(Option<F>, bool);
 
 impl<F: FnOnce()> Event<F> {
@@ -132,7 +132,7 @@ impl Wake for Alarm {
     }
 }
 
-/// What became of an operation.
+/// The outcome of an operation.
 pub(crate) enum Driven<T> {
     Ready(T),
     Cut,
@@ -151,7 +151,7 @@ impl Trial {
         Self { cut, was_cut: Cell::new(false), waits: Cell::new(0), alarms: RefCell::default() }
     }
 
-    /// How often the operation returned Pending before it was ready or cut.
+    /// Returns how often the operation returned Pending before it was ready or cut.
     pub(crate) fn waits(&self) -> usize {
         self.waits.get()
     }
@@ -160,7 +160,7 @@ impl Trial {
         self.was_cut.get()
     }
 
-    /// True when what the operation held may be held for ever.
+    /// Returns true if what the operation held may be held forever.
     pub(crate) fn forgets(&self) -> bool {
         self.cut.is_some_and(|cut| cut.manner == Manner::Forgotten)
     }
@@ -264,7 +264,7 @@ impl Trial {
         alarm
     }
 
-    /// Nobody keeps a waker of the operation: it has left every list that it waited in.
+    /// Asserts that no waker of the operation is kept: it has left every list that it waited in.
     #[track_caller]
     pub(crate) fn assert_no_waker_is_kept(&self) {
         let alarms = self.alarms.borrow();
@@ -283,8 +283,8 @@ impl Trial {
         }
     }
 
-    /// Runs `body` on a selector of its own and closes it. Then the ledger is zero, nobody keeps a
-    /// waker, and the process has the descriptors that it had before.
+    /// Runs `body` on a selector of its own and closes it. Then the ledger is zero, no waker is
+    /// kept, and the process has the descriptors that it had before.
     pub(crate) fn on_a_selector(&self, body: impl AsyncFnOnce(SelectorManager)) {
         self.run_on(SelectorManager::builder(), body);
     }

@@ -16,7 +16,7 @@ use crate::support::{Cut, Manner, Trial};
 /// A trial that is not over by then waits for something that never comes. It takes milliseconds.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
 
-/// What a call promises about its future being dropped (`forebay_io`, "Cancel safety").
+/// A call's promise for the case that its future is dropped (`forebay_io`, "Cancel safety").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Word {
     Lossless,
@@ -130,7 +130,7 @@ pub(crate) fn run(test: &str, table: Vec<(&str, Vec<Row>)>) {
     assert_eq!(run, scenes, "scenes that were run, and scenes that there are");
 }
 
-/// Which of all scenes a process runs.
+/// The part of all scenes that a process runs.
 #[derive(Clone, Copy)]
 struct Share {
     number: usize,
@@ -138,7 +138,7 @@ struct Share {
 }
 
 impl Share {
-    /// Where a child finds its share.
+    /// The environment variable that tells a child its share.
     const VARIABLE: &str = "FOREBAY_CANCEL_SHARE";
 
     fn of_this_process() -> Option<Self> {
@@ -204,7 +204,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// What the thread of a scene tells.
+/// A message from the thread of a scene.
 enum Told {
     /// The trial that begins.
     Begins(Option<Cut>),
@@ -245,7 +245,7 @@ impl Tally {
 
 /// The trials of a scene, up to the first that fails.
 fn every_trial(scene: &Scene, tell: &Sender<Told>) {
-    // Nobody listens any more once the scene was given up.
+    // Once the scene was given up, the receiver is gone.
     let tell = |told| drop(tell.send(told));
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         tell(Told::Begins(None));

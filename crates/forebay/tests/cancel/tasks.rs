@@ -11,7 +11,7 @@ use forebay::{ByteReadChannel, JoinHandle, SelectorManager, pipe};
 use crate::support::{Driven, Event, Still, Trial, now, until};
 use crate::table::{Row, Scene, Word};
 
-/// How long a closing selector waits for its tasks unless it is told otherwise.
+/// The default limit on a closing selector's wait for its tasks.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn rows() -> Vec<Row> {

@@ -99,7 +99,7 @@ fn accepting(trial: &Trial) {
 
 type Call = for<'a> fn(&'a Socket) -> Pin<Box<dyn Future<Output = Result<Socket>> + Send + 'a>>;
 
-/// A handshake that was cut has reset the connection, and everybody says so.
+/// A handshake that was cut has reset the connection, and every later call says so.
 fn of_a_socket(trial: &Trial, call: Call, answer: Call) {
     trial.on_a_selector(async |selector| {
         let (near, far, _server) = plain(&selector).await;
@@ -108,7 +108,7 @@ fn of_a_socket(trial: &Trial, call: Call, answer: Call) {
         let operation: Operation<'_, _> = Box::pin(call(&near));
         match trial.drive(operation, &mut world).await {
             Driven::Ready(secured) => assert!(secured.unwrap().tls_info().is_some()),
-            // It is there for ever, unless somebody else ends it.
+            // The forgotten handshake holds the connection forever, unless another handle ends it.
             Driven::Cut if trial.forgets() => near.abort(),
             Driven::Cut => {
                 trial.assert_no_waker_is_kept();
@@ -155,7 +155,7 @@ fn of_a_connection(trial: &Trial, call: Upgrade, answer: Upgrade) {
                 secured.unwrap();
                 assert!(near.socket.tls_info().is_some());
             }
-            // Whoever writes now waits, for a handshake that nobody makes.
+            // A write would now wait for a handshake that makes no progress.
             Driven::Cut if trial.forgets() => near.socket.abort(),
             Driven::Cut => {
                 trial.assert_no_waker_is_kept();
@@ -169,7 +169,7 @@ fn of_a_connection(trial: &Trial, call: Upgrade, answer: Upgrade) {
     });
 }
 
-/// Whoever waits for a handshake does not make it: it goes on without him.
+/// Waiting for a handshake does not drive it: it goes on when the wait is cut.
 fn promised(trial: &Trial) {
     trial.on_a_selector(async |selector| {
         let (client, config) = &*CONFIGS;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use forebay::UnixAddress;
 
-/// A name that nobody else has.
+/// Returns a name that is used once.
 pub(crate) fn unused_name() -> String {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let number = LAST.fetch_add(1, Ordering::Relaxed);

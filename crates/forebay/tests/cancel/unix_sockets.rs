@@ -15,7 +15,7 @@ use crate::support::{Alarm, Driven, Event, Still, Trial, World};
 use crate::table::{Row, Scene, Word};
 use crate::unix::unused_name;
 
-/// How long connecting may take unless the builder is told otherwise.
+/// The default limit on connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -58,7 +58,7 @@ fn binding(trial: &Trial) {
                 trial.assert_released(&selector, &before);
                 world.happen();
                 if trial.forgets() {
-                    // What was made for it listens as long as it is remembered: for ever.
+                    // The listener that was made for it lives as long as it is remembered: forever.
                     return;
                 }
                 trial.complete(bind(), &mut Still).await

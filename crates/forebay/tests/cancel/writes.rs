@@ -30,9 +30,9 @@ impl Composed {
 
 const KIB: usize = 1024;
 
-/// What is done after the cut.
+/// The step that follows the cut.
 #[derive(Debug, Clone, Copy)]
-enum WakeList {
+enum NextStep {
     /// Something else is written.
     SomethingElse,
     /// The same call is made again.
@@ -45,7 +45,7 @@ enum WakeList {
 async fn attempt(
     write: &Write,
     sink: Sink,
-    then: WakeList,
+    then: NextStep,
     trial: &Trial,
     selector: &SelectorManager,
 ) {
@@ -72,14 +72,14 @@ async fn attempt(
             trial.assert_no_waker_is_kept();
         }
         match then {
-            WakeList::SomethingElse => break,
-            WakeList::Again => {
+            NextStep::SomethingElse => break,
+            NextStep::Again => {
                 let again = (write.call)(output, &mut composed);
                 trial.complete(again, world).await.unwrap();
                 expected.extend(&write.item);
                 break;
             }
-            WakeList::AgainAndAgain => {}
+            NextStep::AgainAndAgain => {}
         }
     }
     let something_else = Box::pin(output.write_str("something else"));
@@ -114,9 +114,9 @@ fn scenes(item: &[u8], call: Call) -> Vec<Scene> {
     let pipe = Sink::Pipe(if item.len() < KIB { 1 } else { KIB });
     for sink in [pipe, Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
         for (then, name) in [
-            (WakeList::SomethingElse, "then something else"),
-            (WakeList::Again, "then again"),
-            (WakeList::AgainAndAgain, "again and again"),
+            (NextStep::SomethingElse, "then something else"),
+            (NextStep::Again, "then again"),
+            (NextStep::AgainAndAgain, "again and again"),
         ] {
             let write = Arc::clone(&write);
             scenes.push(Scene::new(format!("{sink}, {name}"), 2, move |trial| {

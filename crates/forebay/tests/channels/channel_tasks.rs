@@ -1,6 +1,6 @@
 //! Blocks of code as ends of channels: however a block ends, the other side of its channel gets
-//! what was written before, and then the end or the reason; and what nobody can be told is reported
-//! like a task's error.
+//! what was written before, and then the end or the reason; an error that comes too late for the
+//! other side is reported like a task's error.
 
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +86,7 @@ fn a_writer_that_fails_is_told_behind_what_it_wrote() {
             if reads_first {
                 assert_eq!(input.read_u8().await?, 0);
             } else {
-                // The block has failed before anybody reads, as far as its channel has room.
+                // The block has failed before the first read, as far as its channel has room.
                 settle().await;
             }
             let (received, end) = read_to_the_end(&mut input).await;
@@ -180,7 +180,7 @@ fn a_writer_whose_reader_is_gone_is_told_so() {
     });
 }
 
-/// The end mark is out, or nobody reads: what comes then can only be reported.
+/// After the end mark, or without a reader, an error can only be reported.
 #[test]
 fn an_error_that_the_reader_cannot_be_told_is_reported() {
     run_reported(async |selector, reports| {

@@ -97,7 +97,7 @@ fn dropping_every_handle_is_a_close() {
     });
 }
 
-/// What a reader that is dropped leaves unread does not stop the writer of the same connection.
+/// Input that a dropped reader leaves unread does not stop the writer of the same connection.
 #[test]
 fn a_dropped_reader_changes_nothing_for_the_peer() {
     where_resets_are_known(async |selector, transport| {

@@ -16,7 +16,7 @@ use forebay_testing::{
 use futures_lite::future::{poll_once, yield_now, zip};
 
 const WRITTEN: usize = 200_000;
-/// What a client has sent before the server ends, in every other round. In the rest they race.
+/// The most that a client has sent before the server ends, in every other round. In the rest they race.
 const EARLY_MAX: usize = 32 * 1024;
 const SHORT_DRAIN: Duration = Duration::from_millis(10);
 
@@ -53,7 +53,7 @@ fn what_was_written_before_a_close_arrives_whatever_is_unread() {
                     let is_early = round % 2 == 0;
                     let split = sent.split_at(if is_early { unread.min(EARLY_MAX) } else { 0 });
                     let error = lose_nothing(client, server, &data, split, end).await?;
-                    // What had arrived, and is less than closing throws away, harms nobody.
+                    // Input that had arrived, and is less than a close discards, causes no error.
                     assert!(!error || !is_early || unread > EARLY_MAX, "an error for nothing");
                     errors += usize::from(error);
                 }
@@ -69,8 +69,8 @@ fn what_was_written_before_a_close_arrives_whatever_is_unread() {
     });
 }
 
-/// The server writes and ends while the client sends what nobody reads. True when the client saw an
-/// error behind what it was sent.
+/// The server writes and ends while the client sends input that stays unread. Returns true if the
+/// client saw an error behind what it was sent.
 async fn lose_nothing(
     mut client: Connection,
     mut server: Connection,
@@ -200,7 +200,7 @@ async fn say_twice(
     drop(parts);
     let (received, error) = read_all(&mut peer.input).await;
     if aborted && ended && error.is_some() {
-        // The end mark was out, and the reset behind it arrived before anybody read.
+        // The end mark was out, and the reset behind it arrived before the first read.
     } else if aborted && !ended && transport.knows_resets() {
         assert!(error.is_some_and(|error| error.is_reset()), "{verbs:?}");
     } else {
@@ -225,7 +225,7 @@ fn a_double_and_a_simultaneous_close_succeed() {
             let rights = zip(right.socket.close(), also.close());
             let (lefts, rights) = zip(lefts, rights).await;
             for outcome in [lefts.0, lefts.1, rights.0, rights.1] {
-                // What nobody read may come back as a reset, on a transport that knows them.
+                // Unread input may cause a reset, on a transport that knows them.
                 assert!(outcome.as_ref().err().is_none_or(Error::is_reset), "{outcome:?}");
             }
             assert!(left.socket.is_closed() && right.socket.is_closed());
@@ -290,7 +290,7 @@ async fn never_read(
     Ok(())
 }
 
-// ---- who notices what ---------------------------------------------------------------------------
+// ---- the ends that each side notices ------------------------------------------------------------
 
 #[test]
 fn an_end_is_noticed_without_reading_and_what_came_before_stays() {
@@ -342,7 +342,7 @@ fn an_abort_is_noticed_without_reading() {
     });
 }
 
-/// Where everything was read, Unix sockets have no way to say it; the next write meets it.
+/// When everything was read, Unix sockets have no way to say it; the next write meets it.
 #[test]
 fn an_abort_with_nothing_unread_is_an_end_on_unix_sockets_alone() {
     on_every_transport(async |selector, transport| {
@@ -382,7 +382,7 @@ fn a_local_close_says_closed_and_a_peer_that_writes_then_a_reset() {
 
         assert_eq!(server.input.read_line().await?, None);
         let error = loop {
-            // TCP's kernel learns with the first of them that nobody is there.
+            // TCP's kernel learns with the first of them that the peer is gone.
             server.output.write_str("anybody?\n").await.ok();
             if let Err(error) = server.output.flush().await {
                 break error;
@@ -422,7 +422,7 @@ fn handles_may_go_in_every_order() {
     });
 }
 
-/// What it had in hand may be half of something.
+/// A handler that panics may have written half of something.
 #[test]
 fn a_panic_resets() {
     on_every_transport(async |selector, transport| {

@@ -1,5 +1,5 @@
-//! What a flood may take of a turn is bounded, so that whoever else has something to do comes to
-//! it: counted in receives, bytes and accepts, not in time.
+//! A flood takes a bounded part of a turn, so that every other task proceeds: counted in receives,
+//! bytes and accepts, not in time.
 
 use std::future::poll_fn;
 use std::io::{Read, Write};
@@ -175,7 +175,7 @@ fn a_flood_of_connections_takes_its_share_of_a_turn_and_no_more() {
     const CONNECTIONS: usize = 300;
     run(async |selector| {
         let server = listener(&selector).await?;
-        // They wait in the backlog until somebody accepts.
+        // They wait in the backlog until the first call of `accept`.
         let peers: Vec<_> = (0..CONNECTIONS).map(|_| dial(server.port())).collect();
         let looking = selector.spawn_value({
             let selector = selector.clone();

@@ -24,7 +24,7 @@ const MESSAGE_BYTES: usize = 1000;
 /// More than one connection sends in the time in which another thread calls `abort`.
 const BYTES_BESIDE_AN_ABORT: u64 = 4 * SEND_BYTES_MAX as u64;
 
-/// How much is written in each way.
+/// The number of bytes written in each way.
 fn size() -> usize {
     from_environment::<usize>("FOREBAY_SHARE_MIB", 4) * MIB
 }
@@ -43,7 +43,7 @@ impl Way {
     const ALL: [Self; 5] =
         [Self::Lines, Self::Slices, Self::MessagesWithFlush, Self::OneValue, Self::Copy];
 
-    /// What is accepted in one step.
+    /// The number of bytes accepted in one step.
     const fn item(self) -> usize {
         match self {
             Self::Lines => LINE.len(),
@@ -97,7 +97,7 @@ impl Way {
     }
 }
 
-/// How much was written, and how often the writer was polled.
+/// Counts the bytes written, and the writer's polls.
 #[derive(Debug, Clone, Default)]
 struct Meter {
     bytes: Arc<AtomicU64>,
@@ -276,7 +276,7 @@ fn an_abort_does_not_wait_for_a_writer_at_work() {
     );
 }
 
-/// What was left of a large value when its task ended, and when the whole worker did, is sent.
+/// The rest of a large value is sent even if its task has ended, and even if the whole worker has.
 #[test]
 fn what_gave_way_is_sent_all_the_same() {
     on_every_transport(async |selector, transport| {

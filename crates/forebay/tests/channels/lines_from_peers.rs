@@ -141,11 +141,11 @@ fn send_lines(mut peer: TcpStream, lines: usize, seed: u64, read_so_far: &Atomic
 
 // ---- torn lines ---------------------------------------------------------------------------------
 
-/// What one connection may take of a turn; the receive that uses it up may bring a whole block more.
+/// The bytes of one connection in a turn; the receive that uses them up may bring a whole block more.
 const SHARE_BYTES: usize = 256 * KIB;
 const BLOCK_BYTES: usize = 64 * KIB;
 
-/// What was seen while one client sent its lines in one go, and another asked its questions.
+/// The observations while one client sent its lines in one go, and another asked its questions.
 #[derive(Debug)]
 struct Flood {
     /// The processor time of the thread that serves them both.
@@ -235,7 +235,7 @@ fn look(
     }
 }
 
-/// What this thread has spent on a processor; it is the one that drives the selector.
+/// Returns the processor time of this thread, which is the one that drives the selector.
 fn processor_time() -> Duration {
     let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())

@@ -1,4 +1,4 @@
-//! What holds of a connection's channels, over every transport.
+//! Properties of a connection's channels that hold over every transport.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
 //! A server whose clients come one at a time makes no call to learn that there is nothing: neither
-//! that nobody is left to accept, for which the kernel makes a whole socket and throws it away, nor
+//! that the backlog is empty, for which the kernel makes a whole socket and throws it away, nor
 //! that a client that was not answered yet has nothing more to say.
 
 #![cfg(target_os = "linux")]

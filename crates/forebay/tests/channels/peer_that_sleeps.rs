@@ -17,9 +17,9 @@ const NAME: &str = "a_writer_waits_for_a_peer_that_sleeps";
 /// One write, and so what the queue may hold above its mark.
 const PIECE: usize = 100 * KIB;
 const MARK: usize = 64 * KIB;
-/// How long one write may take.
+/// The limit on one write.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// What the child may grow by, in KiB.
+/// The limit on the child's growth, in KiB.
 const GROWTH_KIB_MAX: usize = KIB;
 
 #[test]

@@ -20,7 +20,7 @@ use futures_lite::FutureExt;
 
 // ---- code that touches its own socket -----------------------------------------------------------
 
-/// Does with a socket what can be done without waiting.
+/// Makes every call on a socket that does not wait.
 fn touch(selector: &SelectorManager, socket: &Socket) {
     assert!(!format!("{socket:?}").is_empty());
     assert_ne!(socket.local_address(), socket.remote_address());
@@ -259,7 +259,7 @@ fn what_fails_half_way_leaves_nothing_in_the_queue() {
 
 // ---- handlers that panic ------------------------------------------------------------------------
 
-/// Has one connection served by a handler that panics, beside one that is served well before and
+/// Serves one connection by a handler that panics, beside one that is served well before and
 /// after, and checks that the first is reset, with at most `sent` delivered.
 async fn among_others<F>(
     selector: &SelectorManager,

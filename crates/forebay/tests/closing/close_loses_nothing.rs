@@ -1,4 +1,4 @@
-//! What was written before a close arrives, whatever the peer has sent and nobody has read.
+//! Data written before a close arrives, whatever the peer has sent that was never read.
 //!
 //! Releasing a descriptor with unread input makes the kernel reset, and a reset overtakes what is
 //! still on its way. Every peer here counts what it gets.
@@ -27,23 +27,23 @@ fn slow_closes() -> usize {
     size("FOREBAY_SLOW_CLOSES", 8, LANES)
 }
 
-/// How the server ends a connection.
+/// The way in which the server ends a connection.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Close,
     DropLastHandle,
 }
 
-/// How a peer behaves.
+/// A peer's behaviour.
 #[derive(Debug, Clone, Copy)]
 struct Peer {
-    /// What it sends, of which the server reads nothing.
+    /// The number of bytes that it sends, of which the server reads none.
     sends: usize,
     /// It reads a little at a time, through a window of a few kilobytes.
     is_slow: bool,
 }
 
-/// What a peer saw.
+/// A peer's observations.
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     lost: usize,

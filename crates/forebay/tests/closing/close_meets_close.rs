@@ -69,7 +69,7 @@ fn behind_our_end_the_peer_is_still_heard() {
 // ---- both at once -------------------------------------------------------------------------------
 
 /// Each side has written, and reads nothing or everything of what the other wrote; then both close
-/// at once. Nobody is told of an error, and whoever reads misses nothing.
+/// at once. No call returns an error, and a reader misses nothing.
 #[test]
 fn both_sides_close_at_once() {
     const NAME: &str = "both_sides_close_at_once";
@@ -210,8 +210,8 @@ fn a_close_that_comes_again_changes_nothing() {
 
 // ---- while something waits ----------------------------------------------------------------------
 
-/// Whoever waits, for bytes, for room, for the kernel or for the end, is told by `close` and by
-/// `abort`.
+/// Every call that waits, for bytes, for room, for the kernel or for the end, is ended by `close` and
+/// by `abort`.
 #[test]
 fn what_waits_ends_with_closed() {
     run(async |selector| {
@@ -277,12 +277,12 @@ fn a_close_in_the_task_that_waits() {
 
 // ---- while connecting ---------------------------------------------------------------------------
 
-/// Whose task is aborted, whose future is dropped, or whose selector is closed while the handshake
-/// hangs: nothing is left of it.
+/// A connect leaves nothing when its task is aborted, its future is dropped or its selector is
+/// closed while the handshake hangs.
 #[test]
 fn an_end_while_connecting_leaves_nothing() {
     run(async |selector| {
-        // Nobody accepts, and the backlog is as short as it gets: later handshakes hang.
+        // No call of `accept`, and the backlog is as short as it gets: later handshakes hang.
         let full = selector.tcp().backlog(0).bind("127.0.0.1:0").await?;
         let _filler = dial(full.port());
         let connecting = || {

@@ -1,6 +1,6 @@
 //! `closed` and `peer_finished`, over every transport: how a connection ends is noticed when it
-//! does, although nobody reads or writes; nothing unread is lost by that, and after a reset nobody
-//! sees a clean end.
+//! does, without a read or a write; nothing unread is lost by that, and after a reset no call
+//! reports a clean end.
 
 #![cfg(target_os = "linux")]
 
@@ -80,8 +80,8 @@ fn the_end_mark_is_seen_before_what_it_stands_behind_is_read() {
     });
 }
 
-/// Whoever reads on gets everything that had arrived, and then the reset, although `closed` was the
-/// one who took the error from the system.
+/// A reader gets everything that had arrived, and then the reset, although `closed` was the call
+/// that took the error from the system.
 #[test]
 fn what_arrived_before_the_reset_stays_readable() {
     run(async |selector| {

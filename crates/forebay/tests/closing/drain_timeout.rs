@@ -1,4 +1,4 @@
-//! A close waits for its peer, but not for ever: at the drain timeout the descriptor is released,
+//! A close waits for its peer, but not forever: at the drain timeout the descriptor is released,
 //! and counted if the peer had not acknowledged everything. The clock is the test's.
 
 #![cfg(target_os = "linux")]

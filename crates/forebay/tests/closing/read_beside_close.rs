@@ -7,7 +7,7 @@ use futures_lite::future::block_on;
 /// More than is usually read before the close.
 const BYTES: usize = 2 * 251 * KIB;
 
-/// How often each transport is closed.
+/// The number of times that each transport is closed.
 fn rounds() -> usize {
     size("FOREBAY_CLOSES", 12, 50)
 }
@@ -43,7 +43,7 @@ fn read(mut input: ByteReadChannel, enough: usize, had_enough: &Signal) -> (Vec<
     (read, end)
 }
 
-/// What was read before a connection was closed beside its reader.
+/// Returns the bytes that were read before a connection was closed beside its reader.
 async fn close_beside_reader(
     selector: &SelectorManager,
     transport: Transport,

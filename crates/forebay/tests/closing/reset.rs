@@ -1,4 +1,4 @@
-//! After a reset both halves report the reset, again and again, and nobody sees a clean end.
+//! After a reset both halves report the reset, again and again, and never a clean end.
 
 #![cfg(target_os = "linux")]
 

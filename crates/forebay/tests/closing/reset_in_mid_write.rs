@@ -1,5 +1,5 @@
 //! A connection that is reset while a writer waits for room. The write fails, every later
-//! one fails, and nobody dies of it.
+//! one fails, and the process lives on.
 //!
 //! It is reset in two ways: by its peer, and by the machine's own administrator with `ss -K`, after
 //! which the kernel answers `ECONNABORTED` once and `EPIPE` from then on.
@@ -17,7 +17,7 @@ use forebay_testing::{
 };
 use rustix::net::{SendFlags, send};
 
-/// Who waits when it comes.
+/// The calls that wait when the reset comes.
 const ROLES: [&str; 2] = ["a writer waits", "both wait"];
 
 // ---- by the administrator -----------------------------------------------------------------------
@@ -52,7 +52,7 @@ fn be_killed(role: &str) {
     });
 }
 
-/// What a plain socket gets to hear, so that the test shows what it says it does.
+/// Returns the errors that a plain socket gets, so that the test shows what it says it does.
 fn the_kernels_words() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -95,8 +95,8 @@ fn a_peer_that_resets_in_mid_write_is_an_error_for_good() {
     }
 }
 
-/// Has a writer wait for room, and a reader for bytes if it is to; loses the connection, and sees
-/// what everybody is told. Says what the first was told.
+/// Makes a writer wait for room, and a reader for bytes if the role says so; loses the connection,
+/// and checks the error of every call. Returns the text of the first.
 async fn lose(
     selector: &SelectorManager,
     socket: Socket,

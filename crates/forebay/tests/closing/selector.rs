@@ -46,7 +46,7 @@ fn what_outlives_its_selector_can_be_dropped_and_closed() {
     }
 }
 
-/// What `main` accepted in its last turn is sent, whatever becomes of the connection.
+/// The bytes that `main` wrote in its last turn are sent, whatever becomes of the connection.
 #[test]
 fn a_closing_selector_sends_what_was_accepted_in_the_same_turn() {
     for way in ["alive", "returned", "staged", "flushed before"] {

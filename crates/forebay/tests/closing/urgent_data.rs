@@ -20,12 +20,12 @@ use forebay_testing::{
 use socket2::SockRef;
 
 const NAME: &str = "urgent_bytes_are_left_out_and_nobody_spins";
-/// How long the process is looked at.
+/// The time for which the process is observed.
 const LOOK: Duration = Duration::from_millis(300);
-/// What it may spend of that: a processor that spins spends all of it.
+/// The part of that time that it may spend on a processor: one that spins spends all of it.
 const PART_MAX: u32 = 20;
 
-/// What a peer sends.
+/// A peer's way of sending.
 type Send = fn(&mut TcpStream);
 
 #[test]
@@ -110,7 +110,7 @@ fn sees_no_spinning(role: &str, name: &str, send: Send) {
     }
     peer.shutdown(Shutdown::Write).unwrap();
     server.end();
-    // A clean end, also where nobody has read anything.
+    // A clean end, also where nothing was read.
     assert!(read_to_end(&mut peer).1.is_none());
 }
 

@@ -23,7 +23,7 @@ const OTHERS: usize = 20;
 const REGULARS: usize = 10;
 /// At most so many attempts in a second.
 const ATTEMPTS_MAX: u64 = 20;
-/// How many seconds the server is watched for while it has no descriptors.
+/// The number of seconds for which the server is watched while it has no descriptors.
 const SECONDS: &str = "FOREBAY_PAUSE_SECONDS";
 /// Far more than the longest pause, which is a second.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(10);

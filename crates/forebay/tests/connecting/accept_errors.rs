@@ -1,4 +1,4 @@
-//! What the system may answer to `accept`, made by `strace`, before a client is
+//! Errors that the system may answer to `accept`, made by `strace`, before a client is
 //! accepted after all.
 
 #![cfg(target_os = "linux")]

@@ -26,7 +26,7 @@ struct Scene {
     clock: TestClock,
     server: ServerSocket,
     clients: Vec<TcpStream>,
-    /// What was reported: accepting pauses, each time.
+    /// The reports: accepting pauses, each time.
     told: Arc<Mutex<Vec<String>>>,
     /// Descriptors that are not the selector's: all that were left.
     others: Vec<File>,
@@ -49,7 +49,7 @@ impl Scene {
         self.selector.stats().accepted
     }
 
-    /// Echoes to everybody whom the server accepts, in a task.
+    /// Echoes to every client that the server accepts, in a task.
     fn serve(&self) {
         let (selector, server) = (self.selector.clone(), self.server.clone());
         let serving = self.selector.spawn(async move {
@@ -148,8 +148,8 @@ fn pauses_double_up_to_a_second_and_each_is_reported() {
     });
 }
 
-/// Somebody else's descriptor is found at the end of the pause, and the next trouble begins with a
-/// short pause again.
+/// A descriptor that was released outside the library is found at the end of the pause, and the next
+/// trouble begins with a short pause again.
 #[test]
 fn a_descriptor_of_somebody_else_is_found_when_the_pause_is_over() {
     scene("a_descriptor_of_somebody_else_is_found_when_the_pause_is_over", async |mut scene| {
@@ -194,7 +194,7 @@ fn a_socket_of_ours_that_is_closed_ends_the_pause_at_once() {
 
         let mut clients = std::mem::take(&mut scene.clients);
         for gone in 0..CLIENTS - 2 {
-            // Those that are accepted go on being served, and nobody else is.
+            // The clients that were accepted go on being served, and no others are.
             assert!(is_answered(&scene, &mut clients[gone]).await);
             assert!(is_answered(&scene, &mut clients[gone + 1]).await);
             let accepted = gone as u64 + 2;
@@ -215,7 +215,7 @@ fn every_listener_that_pauses_is_told() {
         let other = scene.others.pop().unwrap();
         drop(other);
         let second = scene.selector.tcp().bind("127.0.0.1:0").await?;
-        // Their backlogs hold nobody else's client, and there is one descriptor for two sockets.
+        // Their backlogs hold no client of another test, and there is one descriptor for two sockets.
         drop(scene.others.split_off(scene.others.len() - 2));
         let _client = TcpStream::connect(("127.0.0.1", second.port())).unwrap();
         let only = scene.server.accept().await?;
@@ -234,7 +234,7 @@ fn every_listener_that_pauses_is_told() {
     });
 }
 
-/// Closed while it pauses, by itself or with its selector: nobody waits for the pause to end.
+/// Closed while it pauses, by itself or with its selector, without waiting for the pause to end.
 #[test]
 fn a_listener_that_pauses_can_be_closed() {
     scene("a_listener_that_pauses_can_be_closed", async |scene| {

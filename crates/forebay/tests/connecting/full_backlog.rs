@@ -1,4 +1,4 @@
-//! 500 clients come to a listener with room for eight, and nobody accepts.
+//! 500 clients come to a listener with room for eight, and without a call of `accept`.
 
 #![cfg(target_os = "linux")]
 
@@ -33,7 +33,7 @@ async fn crowd(selector: SelectorManager, clock: TestClock) -> Result<()> {
             selector.spawn_value(connecting)
         })
         .collect();
-    // All have a socket, and those for whom there is room are connected.
+    // All have a socket, and those for which there is room are connected.
     until(|| {
         let stats = selector.stats();
         stats.sockets == 1 + CLIENTS && stats.connected >= u64::from(BACKLOG)
@@ -53,7 +53,7 @@ async fn crowd(selector: SelectorManager, clock: TestClock) -> Result<()> {
     report(&format!("{} of {CLIENTS} connected, {late} timed out", connected.len()));
     assert!(connected.len() >= BACKLOG as usize && late > 0);
 
-    // Those who found room are served, and so is whoever comes later.
+    // The clients that found room are served, and so is a later one.
     for client in connected {
         let accepted = server.accept().await?;
         assert_eq!(accepted.remote_address(), client.local_address());
@@ -69,7 +69,7 @@ async fn crowd(selector: SelectorManager, clock: TestClock) -> Result<()> {
             answer
         }
     });
-    // A half-open connection of somebody who has given up may still come before it.
+    // A half-open connection of a client that has given up may still come before it.
     loop {
         let mut it = server.accept().await?.connection()?;
         if let Ok(Some(line)) = it.input.read_line().await {

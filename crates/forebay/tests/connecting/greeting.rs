@@ -101,7 +101,7 @@ fn nc_is_greeted() {
         };
         assert_eq!(ask("Ada\n", &mut output), "Hello, Ada!\n");
         assert_eq!(ask("Grace Hopper\r\n", &mut output), "Hello, Grace Hopper!\n");
-        // Whoever sits at it presses ^C.
+        // As if its user had pressed ^C.
         nc.kill().unwrap();
         nc.wait().unwrap();
     });

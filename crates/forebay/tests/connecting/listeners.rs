@@ -1,4 +1,4 @@
-//! What becomes of a listener: shut down through another handle of it, and out of descriptors while
+//! Listeners in trouble: shut down through another handle, and out of descriptors while
 //! peers that say nothing hold them all.
 
 #![cfg(target_os = "linux")]
@@ -37,7 +37,7 @@ fn other_handles(before: &[(String, String)]) -> Vec<OwnedFd> {
     .collect()
 }
 
-/// What a call of `accept` says that waits when its listener is shut down, and what the next one says.
+/// Returns the errors of an `accept` that waits when its listener is shut down, and of the next one.
 async fn shut_down_under_accept(
     selector: &SelectorManager,
     server: &ServerSocket,
@@ -92,7 +92,7 @@ fn a_unix_listener_that_was_shut_down_says_so() {
     });
 }
 
-/// What was in the backlog is accepted first.
+/// The connections in the backlog are accepted first.
 #[test]
 fn connections_from_before_the_shutdown_are_accepted() {
     const CLIENTS: usize = 3;

@@ -104,7 +104,7 @@ fn serve_names() {
     });
 }
 
-/// How a look-up fails, and in which words.
+/// Returns the error of a look-up, and prints its words.
 async fn look_up(selector: &SelectorManager, name: &str) -> Error {
     let error = selector.tcp().connect((name, 80)).await.unwrap_err();
     say(&error.to_string());

@@ -13,7 +13,7 @@ use forebay_testing::{are_gone, dial, listener, report, reset, until_at_rest, wa
 
 const CLIENTS: usize = 60;
 
-/// What a handler does with its connection.
+/// A handler's treatment of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     /// Reads first: `ECONNRESET`.

@@ -1,4 +1,4 @@
-//! Connecting to an ephemeral port where nobody listens may connect the socket to itself (RFC 9293,
+//! Connecting to an ephemeral port without a listener may connect the socket to itself (RFC 9293,
 //! section 3.5): that is refused, and not an echo of oneself.
 //!
 //! The kernel is made to do so in a network namespace of its own, where it has two ports to choose
@@ -63,7 +63,7 @@ fn works(namespace: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// How often the standard library is connected to itself.
+/// Counts how often the standard library is connected to itself.
 fn itself_by_std() -> usize {
     let connected = (0..ATTEMPTS).filter_map(|attempt| {
         TcpStream::connect(("127.0.0.1", PORTS[attempt % 2]))
@@ -73,7 +73,7 @@ fn itself_by_std() -> usize {
     connected.filter(|it| it.local_addr().unwrap() == it.peer_addr().unwrap()).count()
 }
 
-/// How often our attempt is refused because it was connected to itself; it is always refused.
+/// Counts how often our attempt is refused because it was connected to itself; it is always refused.
 fn refused_as_itself() -> usize {
     run(async |selector| {
         let mut count = 0;

@@ -1,5 +1,5 @@
-//! The examples of TLS do what their headers say, with peers that nobody here wrote: `openssl`, and
-//! the `ssl` of Python.
+//! The examples of TLS do what their headers say, with independent implementations as peers:
+//! `openssl`, and the `ssl` of Python.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -98,7 +98,7 @@ fn the_server_takes_a_certificate_from_files() {
     assert_eq!(lines_of(&greeted.stdout), GREETINGS, "{greeted:?}");
 }
 
-/// A certificate for this machine, its key, and who issued it.
+/// A certificate for this machine, its key, and its issuer's certificate.
 struct Files {
     _directory: Directory,
     paths: [PathBuf; 3],
@@ -278,7 +278,7 @@ fn wrong_arguments_are_one_line_and_an_exit_code() {
     }
 }
 
-/// Whoever reads an example's output has gone before it says anything.
+/// The reader of an example's output has gone before the example says anything.
 #[test]
 fn nobody_panics_when_nobody_listens() {
     let files = Files::new();

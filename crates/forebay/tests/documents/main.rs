@@ -1,7 +1,8 @@
-//! What README, the examples and Ktor's own tests say.
+//! The statements of README, of the examples and of Ktor's own tests.
 
 #![allow(clippy::unwrap_used)]
 
+mod architecture;
 mod examples;
 mod examples_tls;
 mod readme;

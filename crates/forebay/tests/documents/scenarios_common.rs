@@ -1,4 +1,4 @@
-//! What Ktor's own tests of its sockets pin (ktor-network, common), restated.
+//! The behaviour that Ktor's own tests of its sockets pin (ktor-network, common), restated.
 //!
 //! Each test is named after its row, and its comment holds the row's id. Rows that wait:
 //!
@@ -87,7 +87,7 @@ fn tcp_socket_test_echo() {
     });
 }
 
-/// What `testEcho` and `testEchoOverUnixSockets` say of a server and its client.
+/// Checks what `testEcho` and `testEchoOverUnixSockets` say of a server and its client.
 async fn see_echo(selector: &SelectorManager, server: ServerSocket, client: Socket) -> Result<()> {
     let accepting = server.clone();
     let handler = selector.spawn_value(async move {
@@ -215,7 +215,7 @@ fn tcp_socket_test_disconnect() {
     });
 }
 
-/// What a closed accept may say: `Closed`, and nothing of descriptors.
+/// Asserts that a closed accept says `Closed`, and nothing of descriptors.
 fn assert_closed_politely<T>(accepted: Result<T>) {
     let error = accepted.map(drop).unwrap_err();
     assert!(error.is_closed(), "{error}");
@@ -236,11 +236,11 @@ fn tcp_socket_test_accept_error_on_socket_close() {
             let accepting = server.clone();
             let accepted = selector.spawn_value(async move { accepting.accept().await });
             settle().await;
-            assert!(!accepted.is_finished(), "there is nobody to accept");
+            assert!(!accepted.is_finished(), "there is no client to accept");
             server.close();
             assert_closed_politely(accepted.await?);
 
-            // `awaitClosed` too, on a socket that nobody has ever waited to accept from.
+            // `awaitClosed` too, on a socket without a single call of `accept`.
             let server = selector.tcp().bind("127.0.0.1:0").await?;
             let waiting = server.clone();
             let closed = selector.spawn_value(async move { waiting.closed().await });

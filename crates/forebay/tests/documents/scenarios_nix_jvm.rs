@@ -1,4 +1,4 @@
-//! What Ktor's own tests of its sockets pin (ktor-network, nix and JVM), restated.
+//! The behaviour that Ktor's own tests of its sockets pin (ktor-network, nix and JVM), restated.
 //!
 //! Each test is named after its row, and its comment holds the row's id. Rows that are elsewhere, or
 //! wait:

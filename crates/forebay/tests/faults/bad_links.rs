@@ -1,6 +1,6 @@
 //! Small buffers and small packets, a cable that is pulled out for a while,
 //! and packets that are lost, doubled and overtaken. What is received is what was sent, both ways
-//! at once, and nobody is told of an error that there was not.
+//! at once, and no call reports an error that there was not.
 //!
 //! Two processes, each with a selector of its own, in two network namespaces.
 
@@ -23,7 +23,7 @@ const WATCH: Duration = Duration::from_secs(240);
 
 // ---- the two that talk --------------------------------------------------------------------------
 
-/// What a child is told: its end of the cable, and what they do there.
+/// The instructions for a child: its end of the cable, and what the children do there.
 #[derive(Debug, Clone, Copy)]
 struct Talk {
     end: End,
@@ -121,7 +121,7 @@ async fn receive(input: &mut ByteReadChannel, talk: Talk, seed: u64) -> Result<(
     Ok(())
 }
 
-/// Has two children talk to each other, and does something once one of them has a third.
+/// Lets two children talk to each other, and does something once one of them has a third.
 fn exchange(cable: &Cable, name: &str, talk: Talk, in_between: impl FnOnce()) {
     let mut left = cable.start(End::Left, name, &talk.role(End::Left));
     assert_eq!(left.hear().as_deref(), Some("listening"));

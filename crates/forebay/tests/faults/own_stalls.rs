@@ -42,7 +42,7 @@ fn send_line(output: &mut ByteWriteChannel) {
     });
 }
 
-/// Has the peer take so much that its system opens the window and ours has room again.
+/// Makes the peer take so much that its system opens the window and ours has room again.
 fn take(peer: &mut TcpStream) {
     let mut space = vec![0; 64 * KIB];
     for _ in 0..TAKEN_BYTES / space.len() {

@@ -23,7 +23,7 @@ use forebay_testing::{
 use futures_lite::future::yield_now;
 use socket2::SockRef;
 
-/// What a reading task got: the bytes, and whether it came to a clean end.
+/// A reading task's result: the bytes, and whether it came to a clean end.
 type Got = (Vec<u8>, bool);
 
 /// A task that reads to the end, and how often it was polled. It waits already.
@@ -142,8 +142,8 @@ fn data_behind_the_urgent_mark_is_delivered() {
     });
 }
 
-/// Urgent data is not delivered in line; it neither ends nor disturbs the stream, and whoever waits
-/// is not woken again and again for it.
+/// Urgent data is not delivered in line; it neither ends nor disturbs the stream, and does not wake
+/// a waiting reader again and again.
 #[test]
 fn urgent_data_never_spins() {
     const TURNS: usize = 1000;
@@ -409,7 +409,7 @@ fn a_dropped_waiter_does_not_swallow_the_wake_up() {
                 assert!(matches!(stays.poll(), Poll::Ready(Ok(_))));
             }
         }
-        // With nobody left who was woken, the next to come gets the connection.
+        // Once the woken task is gone, the next call gets the connection.
         let dropped = ByHand::new(&server);
         let _peer = dial(server.port());
         until(|| dropped.is_woken()).await;

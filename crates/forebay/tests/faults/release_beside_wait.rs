@@ -24,7 +24,7 @@ fn rounds(long: usize) -> usize {
     size("FOREBAY_ROUNDS", long / 8, long)
 }
 
-/// Has two threads begin at the same moment, but for a few spins that differ from round to round.
+/// Lets two threads begin at the same moment, but for a few spins that differ from round to round.
 struct Start {
     arrived: AtomicUsize,
     spins: [usize; 2],

@@ -1,5 +1,5 @@
-//! Storms of signals. Whoever handles a signal finds his calls interrupted
-//! (`EINTR`, `signal(7)`); nobody notices, nothing dies, nothing stalls, and no byte is lost.
+//! Storms of signals. A program that handles a signal finds its calls interrupted
+//! (`EINTR`, `signal(7)`); no caller notices, nothing dies, nothing stalls, and no byte is lost.
 //!
 //! The library handles no signal and blocks none: `SIGTERM` ends a program that does not handle it.
 
@@ -53,7 +53,7 @@ fn an_alarm_every_millisecond_is_not_noticed() {
 
 // ---- storms -------------------------------------------------------------------------------------
 
-/// What a program ignores from its start, or what means nothing to it.
+/// Signals that a program ignores from its start, and those that mean nothing to it.
 #[test]
 fn a_storm_of_ignored_signals_kills_and_stalls_nothing() {
     const NAME: &str = "a_storm_of_ignored_signals_kills_and_stalls_nothing";
@@ -68,7 +68,7 @@ fn a_storm_of_ignored_signals_kills_and_stalls_nothing() {
     });
 }
 
-/// What a program handles: `SIGTERM` to end in its own time, `SIGCHLD` to look after its children.
+/// Signals that a program handles: `SIGTERM` to end in its own time, `SIGCHLD` to reap its children.
 #[test]
 fn a_storm_of_handled_signals_kills_and_stalls_nothing() {
     const NAME: &str = "a_storm_of_handled_signals_kills_and_stalls_nothing";
@@ -223,8 +223,8 @@ fn check(mut peer: TcpStream) -> usize {
 
 // ---- the child ----------------------------------------------------------------------------------
 
-/// Echoes to everybody, and handles the signals that its role names, until somebody says that this
-/// is all.
+/// Echoes to every client, and handles the signals that its role names, until a client says that
+/// this is all.
 fn serve(role: &str) {
     let handled = Arc::new(AtomicUsize::new(0));
     let numbers = role.split(' ').filter_map(|name| match name {

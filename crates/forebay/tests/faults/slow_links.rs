@@ -86,7 +86,7 @@ fn fetch() {
     say(&format!("{came:?}"));
 }
 
-/// Has the left end send at a rate; false where the system cannot.
+/// Limits the rate at which the left end sends; false where the system cannot.
 fn slow_down(cable: &Cable) -> bool {
     let shape = ["qdisc", "add", "dev", PLUG, "root", "tbf", "rate", RATE, "burst", "4kb"];
     Command::new("ip")
@@ -125,7 +125,7 @@ fn a_slow_but_steady_peer_gets_everything() {
 
 const SILENCE: Duration = Duration::from_secs(10);
 const TOTAL: Duration = Duration::from_secs(300);
-/// What the peer reads at a time.
+/// The number of bytes that the peer reads at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// A selector with the default limits, and what it reports.

@@ -1,5 +1,5 @@
 //! A process that stands still for seconds, very many timers, and durations of nothing and
-//! of for ever. Timers fire in order, none too early, and nothing overflows.
+//! of forever. Timers fire in order, none too early, and nothing overflows.
 
 #![cfg(target_os = "linux")]
 
@@ -175,7 +175,7 @@ fn very_many_timers_fire_in_order() {
     });
 }
 
-// ---- nothing, and for ever ----------------------------------------------------------------------
+// ---- nothing, and forever -----------------------------------------------------------------------
 
 const EVER: Duration = Duration::MAX;
 
@@ -233,7 +233,7 @@ fn drains_and_handshakes_of_nothing_and_of_for_ever() {
     }
 }
 
-/// What the system cannot count is an error that names the option, and not some other time.
+/// A time that the system cannot count is an error that names the option, and not some other time.
 #[test]
 fn a_keep_alive_of_nothing_or_for_ever_is_refused_by_name() {
     run(async |selector| {

@@ -1,5 +1,5 @@
 //! Limits on silence, over every transport: reading, writing and idling may last so long, and
-//! whoever waits for longer is told which limit it was. The clock is the test's, so hours pass in
+//! a call that waits for longer says which limit it was. The clock is the test's, so hours pass in
 //! milliseconds.
 
 #![cfg(target_os = "linux")]
@@ -63,7 +63,7 @@ async fn fill(selector: &SelectorManager, it: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Has a limit pass that the writer runs into, and again for as long as something moves: a system with
+/// Lets a limit pass that the writer runs into, and again for as long as something moves: a system with
 /// less than a third of its buffer free says nothing of it, but takes it when asked once more.
 async fn outlast(
     limit: Duration,

@@ -45,7 +45,7 @@ fn hand_over(round: usize) {
         reading.is_finished() && (stats.tasks, stats.background_closes) == (0, 0)
     });
     drop(reading);
-    // Whoever drops the last block counts it right after the task has ended, and nobody later.
+    // The thread that drops the last block counts it right after the task has ended, not later.
     let since = Instant::now();
     while selector.stats().blocks != 0 {
         let stats = selector.stats();

@@ -1,4 +1,4 @@
-//! What a peer can make a server hold is bounded: measured from outside, in child processes, as
+//! A peer can make a server hold a bounded amount: measured from outside, in child processes, as
 //! `VmRSS` after a warm-up and at the end.
 
 #![cfg(target_os = "linux")]
@@ -14,13 +14,12 @@ use forebay_testing::{
 };
 use socket2::{Domain, Type};
 
-const GIB: usize = 1024 * MIB;
 /// Sessions that it goes through at a time: the end of each waits for an acknowledgement, which the
 /// kernel puts off for 40 ms.
 const AT_A_TIME: usize = 8;
-/// What a child may grow by while a gigabyte without a line end goes through it, in KiB.
+/// The limit on a child's growth while a line without end goes through it, in KiB.
 const GROWTH_KIB_MAX: usize = KIB;
-/// What one peer that never reads may cost, in KiB.
+/// The limit on the cost of one peer that never reads, in KiB.
 const PEER_KIB_MAX: usize = 192;
 
 // ---- the servers --------------------------------------------------------------------------------
@@ -116,6 +115,11 @@ impl Growth {
     }
 }
 
+/// Bytes without a line end, next to which the growth that is allowed is little.
+fn much() -> usize {
+    size("FOREBAY_LINE_MIB", 256, 1024) * MIB
+}
+
 /// Sends so many bytes without a line end, or as many as are taken; and looks at what that costs.
 fn send_without_end(peer: &mut TcpStream, bytes: usize, growth: Option<&mut Growth>) -> usize {
     let piece = vec![b'x'; 64 * KIB];
@@ -166,8 +170,9 @@ fn a_line_without_end_ends_a_session_that_does_not_want_it() {
         let port = server.hear_number();
         send_in_sessions(port, AT_A_TIME * 4 * MIB, || ());
         let mut growth = Growth::of(&server);
-        let sessions = send_in_sessions(port, GIB, || growth.look());
-        report(&format!("{NAME}: {GIB} bytes in {sessions} sessions"));
+        let bytes = much();
+        let sessions = send_in_sessions(port, bytes, || growth.look());
+        report(&format!("{NAME}: {bytes} bytes in {sessions} sessions"));
         assert!(sessions > AT_A_TIME, "nobody minded");
         let grown = growth.report(NAME);
         server.end();
@@ -186,7 +191,7 @@ fn a_line_without_end_is_skipped_in_little_memory() {
         let mut server = Child::start(NAME, "line_or_skip");
         let port = server.hear_number();
         let mut grown = 0;
-        for bytes in [4 * MIB, GIB] {
+        for bytes in [4 * MIB, much()] {
             let mut growth = Growth::of(&server);
             let mut peer = dial(port);
             let sent = send_without_end(&mut peer, bytes, Some(&mut growth));
@@ -197,7 +202,7 @@ fn a_line_without_end_is_skipped_in_little_memory() {
             peer.read_to_string(&mut answers).unwrap();
             assert_eq!(answers, "That is too long!\nHello, Ada!\n");
             // The first is the warm-up.
-            if bytes == GIB {
+            if bytes == much() {
                 grown = growth.report(NAME);
             }
         }
@@ -221,8 +226,8 @@ fn deaf_peer(port: u16) -> TcpStream {
     peer.into()
 }
 
-/// Sends until nobody takes anything any more: neither the kernel, nor the server, which has gone
-/// to sleep over it. Says how much was sent.
+/// Sends until nothing is taken any more, neither by the kernel nor by the server, which has gone
+/// to sleep over it. Returns how much was sent.
 fn pump(peers: &mut [TcpStream], piece: &[u8], server: &Child) -> usize {
     let (mut sent, mut quiet) = (0, 0);
     while quiet < 3 {

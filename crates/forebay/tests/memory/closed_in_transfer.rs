@@ -1,5 +1,5 @@
-//! A thousand connections are ended at once, each in the middle of sending 200 kB, with input that
-//! nobody has read: everything arrives, and soon. Where a handler panics instead, the peer sees a
+//! A thousand connections are ended at once, each in the middle of sending 200 kB, with unread
+//! input: everything arrives, and soon. Where a handler panics instead, the peer sees a
 //! reset and never a clean end.
 //!
 //! The peers are a child process: descriptors are counted per process.
@@ -23,11 +23,11 @@ use forebay_testing::{
 use socket2::{Domain, Type};
 
 const WRITTEN: usize = 200_000;
-/// What the peers send, one after the other, and nobody reads.
+/// Sizes of the input that the peers send, one after the other, and that stays unread.
 const UNREAD: [usize; 4] = [1, 10, 30_000, 60_000];
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How the server ends its connections.
+/// The way in which the server ends its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Close,
@@ -38,7 +38,7 @@ enum End {
 
 // ---- the peers ----------------------------------------------------------------------------------
 
-/// What a peer saw.
+/// A peer's observations.
 #[derive(Debug, Default, Clone, Copy)]
 struct Seen {
     lost: usize,
@@ -101,7 +101,7 @@ fn read(mut stream: TcpStream, data: &[u8]) -> Seen {
                 let expected = data.get(count..count + more);
                 seen.wrong |= usize::from(expected != Some(&piece[..more]));
                 count += more;
-                // It goes on to send, whoever listens. If that meets a reset, reading does no more.
+                // It goes on to send, even without a reader. No read reports a reset that a write met.
                 seen.resets |= usize::from(stream.write_all(b"i").is_err());
             }
             Err(_) => {
@@ -202,7 +202,7 @@ impl End {
                 drop((socket, input));
                 drop(output);
             }
-            // As a panic that nobody prints.
+            // As a panic without a message.
             Self::Panic => resume_unwind(Box::new("expected by a test")),
         }
         Ok(())

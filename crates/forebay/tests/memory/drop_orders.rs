@@ -63,7 +63,7 @@ impl Peer for PlainPeer {
 #[test]
 fn every_order_ends_soon_and_leaves_nothing() {
     alone("every_order_ends_soon_and_leaves_nothing", || {
-        all_end_soon_and_leave_nothing("drop_orders", (10, 40), Plain::new);
+        all_end_soon_and_leave_nothing("drop_orders", (5, 40), Plain::new);
     });
 }
 

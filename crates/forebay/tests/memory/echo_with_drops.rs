@@ -63,7 +63,7 @@ enum Call {
     Accept,
 }
 
-/// How many calls were dropped, of each kind.
+/// The number of calls that were dropped, of each kind.
 type Drops = [AtomicU64; 3];
 
 /// Decides which calls are dropped, and where.
@@ -124,7 +124,7 @@ async fn echo(it: Connection, fate: &mut Fate) -> Result<()> {
             let Some(chunk) = again_and_again!(fate, Call::Read, input.read_chunk())? else {
                 break;
             };
-            // In two parts where it is large, so that who waits for all of it is polled with half.
+            // In two parts where it is large, so that a read of all of it is polled with half.
             let is_split = chunk.len() >= 8 * KIB || fate.random.below(8) == 0;
             let at = if is_split { chunk.len() / 2 } else { chunk.len() };
             again_and_again!(fate, Call::Write, output.write_bytes(chunk.slice(..at)))?;
@@ -151,7 +151,7 @@ async fn two_turns() {
     }
 }
 
-/// What a lane has sent and received.
+/// The bytes that a lane has sent and received.
 #[derive(Default)]
 struct Lane {
     sent: DefaultHasher,

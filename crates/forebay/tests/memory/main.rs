@@ -1,4 +1,4 @@
-//! What is held, and for how long: memory, blocks, descriptors and futures.
+//! Holdings and how long they last: memory, blocks, descriptors and futures.
 
 #![allow(clippy::unwrap_used)]
 

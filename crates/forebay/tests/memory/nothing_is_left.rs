@@ -20,8 +20,8 @@ const WARM_UP: usize = 400;
 /// A minute for every so many of them, and a minute more.
 const CYCLES_A_MINUTE: usize = 50_000;
 const CLIENTS: usize = 4;
-/// Who ends first keeps the pair of addresses for a minute (TIME-WAIT, RFC 9293, section 3.6.1), and
-/// there are 28,000 ports: so the clients go to the server by several addresses.
+/// The side that ends first keeps the pair of addresses for a minute (TIME-WAIT, RFC 9293, section
+/// 3.6.1), and there are 28,000 ports: so the clients go to the server by several addresses.
 const ADDRESSES: usize = 16;
 
 #[test]
@@ -116,7 +116,7 @@ async fn at_rest(selector: &SelectorManager) {
     .await;
 }
 
-/// What the process and its selector hold.
+/// The resources that the process and its selector hold.
 struct Holds {
     descriptors: BTreeMap<String, PathBuf>,
     stats: [u64; 5],
@@ -130,7 +130,7 @@ impl Holds {
         let descriptors = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
             let entry = entry.unwrap();
             let target = fs::read_link(entry.path()).ok()?;
-            // The one that reads the directory is gone by the time anybody looks.
+            // The one that reads the directory is gone when the list is used.
             (!target.starts_with("/proc"))
                 .then(|| (entry.file_name().to_string_lossy().into_owned(), target))
         });

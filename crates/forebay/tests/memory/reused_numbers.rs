@@ -29,7 +29,7 @@ const LANES: u64 = 16;
 /// Late answers are this many connections late.
 const LATE_BY: usize = 8;
 
-/// How a peer answers; its connection's number tells.
+/// A peer's way of answering; its connection's number tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
     AtOnce,
@@ -48,7 +48,7 @@ fn magic(id: u64) -> u64 {
     id.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995
 }
 
-/// How this side ends a connection whose answer it waits for.
+/// This side's way of ending a connection whose answer it waits for.
 #[derive(Debug, Clone, Copy)]
 enum End {
     /// It waits for the answer.
@@ -88,13 +88,13 @@ fn answer(listener: &TcpListener, connections: usize) -> VecDeque<(TcpStream, u6
 }
 
 fn send(mut peer: TcpStream, id: u64) {
-    // Where nobody is there any more, that is just the point.
+    // If the connection is gone by now, that is just the point.
     peer.write_all(&magic(id).to_be_bytes()).ok();
 }
 
 // ---- this side ----------------------------------------------------------------------------------
 
-/// What all lanes count.
+/// The counts that all lanes share.
 #[derive(Default)]
 struct Counts {
     next_id: AtomicU64,

@@ -1,4 +1,4 @@
-//! A selector is closed with a thousand connections in transfer. It accepts nobody any more,
+//! A selector is closed with a thousand connections in transfer. It accepts no more connections,
 //! ends in time, and what the handlers' writes accepted arrives, or the peer is told by a reset.
 //!
 //! The peers are a child process: descriptors are counted per process.
@@ -21,12 +21,12 @@ use forebay_testing::{
 };
 use socket2::{Domain, Type};
 
-/// What a request is answered with.
+/// The size of the answer to a request.
 const ANSWER: usize = 100_000;
 /// Requests that a peer has open at a time.
 const REQUESTS: usize = 5;
 
-/// How the handlers behave.
+/// The handlers' behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Handler {
     /// Answers requests, and ends when reading says that the selector is closed.
@@ -153,7 +153,7 @@ fn close_under_load(test: &'static str, handler: Handler, count: usize) -> Outco
         }));
         // More than one answer to each: the kernel has what it takes, and the rest waits.
         until(|| accepted.iter().all(|accepted| accepted.load(SeqCst) > ANSWER as u64)).await;
-        assert!(unacknowledged_from(port).len() >= count, "somebody has everything");
+        assert!(unacknowledged_from(port).len() >= count, "a peer has everything");
         peers.tell("read");
         let since = Instant::now();
         selector.close().await;
@@ -166,7 +166,7 @@ fn close_under_load(test: &'static str, handler: Handler, count: usize) -> Outco
     });
     let stats = selector.stats();
     assert_eq!((stats.tasks, stats.sockets, stats.background_closes), (0, 0, 0));
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "somebody still listens");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "the port is still listened to");
 
     let unacknowledged = stats.unacknowledged;
     let mut outcome = Outcome { took, unacknowledged, ..Outcome::default() };
@@ -178,7 +178,7 @@ fn close_under_load(test: &'static str, handler: Handler, count: usize) -> Outco
 }
 
 impl Outcome {
-    /// What is lost without a word is what counts as lost.
+    /// Counts bytes as lost only if they are lost behind a clean end.
     fn note(&mut self, said: &str, accepted: &[AtomicU64]) {
         let words: Vec<_> = said.splitn(3, ' ').collect();
         let accepted = accepted[words[0].parse::<usize>().unwrap()].load(SeqCst);
@@ -237,7 +237,7 @@ fn handlers_that_never_end_lose_nothing_in_silence() {
     alone("handlers_that_never_end_lose_nothing_in_silence", || {
         let test = "handlers_that_never_end_lose_nothing_in_silence";
         let Some(outcome) = p5(test, Handler::Floods) else { return };
-        assert!(outcome.took > Handler::Floods.drain_timeout(), "nobody had to be cancelled");
-        assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that nobody counted");
+        assert!(outcome.took > Handler::Floods.drain_timeout(), "no handler had to be cancelled");
+        assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that were not counted");
     });
 }

@@ -14,11 +14,11 @@ use forebay_testing::{
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
-/// What one of them may cost, in KiB: a plain one may cost 192, and this one has its records and the
-/// state of its session besides.
+/// The limit on the cost of one of them, in KiB: a plain one may cost 192, and this one has its records
+/// and the state of its session besides.
 const PEER_KIB_MAX: usize = 320;
 
-/// What the watchdog allows for each of them, besides its own patience.
+/// The watchdog's allowance for each of them, besides its own patience.
 const PEER_PATIENCE: Duration = Duration::from_millis(500);
 
 // ---- the servers --------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ impl Deaf {
         Self { selector, sending }
     }
 
-    /// Waits until nobody takes anything any more: neither the kernel, nor the server, which has
+    /// Waits until nothing is taken any more, neither by the kernel nor by the server, which has
     /// gone to sleep over it. Returns how much was sent.
     fn until_stuck(&self, server: &Child) -> usize {
         let (mut sent, mut quiet) = (0, 0);

@@ -18,7 +18,7 @@ use forebay_testing::{
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
-/// What the side whose parts are dropped is in the handshake.
+/// The handshake's role of the side whose parts are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Client,

@@ -73,7 +73,7 @@ fn a_socket_that_the_selector_does_not_know_of_is_noticed() {
     });
 }
 
-/// What is asked in every other test at the end, here also on the way there.
+/// Checks on the way what every other test checks at its end.
 #[test]
 fn the_selectors_account_is_right_at_every_step() {
     alone("the_selectors_account_is_right_at_every_step", || {

@@ -1,5 +1,5 @@
-//! A server that writes and returns, in `block_on` and in `run`: the bytes arrive, although nobody
-//! awaits anything any more; even where the process ends right behind it, as far as that is promised.
+//! A server that writes and returns, in `block_on` and in `run`: the bytes arrive, although nothing
+//! is awaited any more; even where the process ends right behind it, as far as that is promised.
 
 #![cfg(target_os = "linux")]
 
@@ -19,7 +19,7 @@ use socket2::{Domain, Type};
 /// A word; what one send takes; what the kernel does not take before the peer reads.
 const LENGTHS: [usize; 3] = [5, 5 * KIB, MIB];
 
-/// What the server runs in.
+/// The function that the server runs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Host {
     Run,
@@ -65,7 +65,7 @@ fn dial(port: u16) -> TcpStream {
     socket.into()
 }
 
-/// What the peer does: it is given exactly this, and a clean end.
+/// Asserts that the peer is given exactly this, and a clean end.
 fn receive(mut peer: TcpStream, length: usize) {
     let (bytes, error) = read_to_end(&mut peer);
     assert!(error.is_none(), "{error:?} behind {} of {length} bytes", bytes.len());
@@ -152,7 +152,7 @@ fn keep_handles(length: usize, witness: &Witness) {
 }
 
 /// `run` waits until everything has arrived. `block_on` has sent, before it returns, what the kernel
-/// takes; for more than that somebody must await the close.
+/// takes; for more than that the program must await the close.
 #[test]
 fn from_a_process_that_ends_at_once() {
     alone("from_a_process_that_ends_at_once", || {

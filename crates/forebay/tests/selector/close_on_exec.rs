@@ -38,7 +38,7 @@ fn closes_on_exec(number: u32) -> bool {
     u32::from_str_radix(flags.trim(), 8).unwrap() & CLOSE_ON_EXEC != 0
 }
 
-/// What a program finds that is started now: one line for each of its descriptors.
+/// Returns one line for each descriptor that a program finds that is started now.
 fn found_by_a_program() -> Vec<String> {
     // A shell that lists itself; what it listed with is gone by the time it asks.
     let list = "for it in /proc/$$/fd/*; do readlink \"$it\" || true; done";

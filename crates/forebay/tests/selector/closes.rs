@@ -1,4 +1,4 @@
-//! Closing a selector: everybody is told, nobody is waited for too long.
+//! Closing a selector: every task and call is told, and the wait for them has a limit.
 
 use std::io::Read;
 use std::pin::pin;
@@ -66,7 +66,7 @@ fn close_answers_a_pending_connect_with_closed() {
     watched(|| {
         let (selector, _clock) = with_clock();
         selector.block_on(async {
-            // Nobody accepts, and the backlog is as short as it gets: later handshakes hang.
+            // No call of `accept`, and the backlog is as short as it gets: later handshakes hang.
             let full = selector.tcp().backlog(0).bind("127.0.0.1:0").await.unwrap();
             let begun = Arc::new(AtomicUsize::new(0));
             let tasks: Vec<_> = (0..8)

@@ -1,4 +1,4 @@
-//! Waits on a thread that is no worker's, in somebody else's executor: they are woken by the
+//! Waits on a thread that is no worker's, in another executor: they are woken by the
 //! selector's own thread, and end when the selector is closed elsewhere.
 
 #![cfg(target_os = "linux")]
@@ -180,7 +180,7 @@ fn a_sleep_ends_at_its_time_also_after_the_selector_was_closed() {
         clock.advance(HOUR);
         late.join().unwrap();
     });
-    // And by the system's clock, with nobody left who holds the selector.
+    // And by the system's clock, without another handle of the selector.
     watched(|| {
         let selector = SelectorManager::new();
         let began = Instant::now();

@@ -166,7 +166,7 @@ fn block_on_leaves_the_selector_open_and_tasks_go_on_behind_it() {
                 .detach();
             address.as_inet().unwrap()
         });
-        // Nobody is inside block_on now.
+        // No thread is inside block_on now.
         for _ in 0..10 {
             let mut client = TcpStream::connect(address).unwrap();
             client.write_all(b"Ada\n").unwrap();

@@ -1,4 +1,4 @@
-//! Selectors: their workers, their threads, and who drives them.
+//! Selectors: their workers, their threads, and the thread that drives them.
 
 #![allow(clippy::unwrap_used)]
 

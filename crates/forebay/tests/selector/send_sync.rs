@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, Connection,
-    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval, ItemBuffer,
-    JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain, PeerCredentials,
-    ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep, Socket,
-    SocketAddress, ComposeResult, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
+    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
+    Connection, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
+    ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
+    PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
+    Socket, SocketAddress, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
     TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
 };
 

@@ -407,7 +407,7 @@ impl Write for LooksBack {
 
 impl Drop for LooksBack {
     fn drop(&mut self) {
-        // Not a lock of ours: held by nobody, or by the test's own statement.
+        // Not a lock of ours: free, or held by the test's own statement.
         if let Ok(channel) = self.0.try_lock()
             && let Some(channel) = &*channel
         {

@@ -1,4 +1,4 @@
-//! Errors of tasks that nobody awaits: who is told, how often, and what is printed.
+//! Errors of tasks that are not awaited: the receivers, how often they are told, and the output.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -145,7 +145,7 @@ fn a_task_that_fails_while_its_handle_is_dropped_is_reported_exactly_once() {
         await_that("all errors are reported", || reported.load(SeqCst) + awaited >= ROUNDS);
         future::block_on(selector.close());
         assert_eq!(reported.load(SeqCst) + awaited, ROUNDS);
-        assert!(awaited < ROUNDS, "nobody was detached");
+        assert!(awaited < ROUNDS, "no task was detached");
         report(&format!("{awaited} of {ROUNDS} errors were awaited, the others reported"));
     });
 }

@@ -114,7 +114,7 @@ fn an_interval_whose_ticks_are_always_due_lets_others_run() {
                 beating.abort();
                 assert!(beating.await.is_err_and(|error: Error| error.is_cancelled()));
             }
-            // And one of nearly for ever never ticks, nor overflows.
+            // And one of nearly forever never ticks, nor overflows.
             let mut never = selector.interval(Duration::MAX);
             assert!(poll_once(never.tick()).await.is_none());
             Result::Ok(())

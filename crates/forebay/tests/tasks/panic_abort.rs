@@ -1,5 +1,6 @@
 //! The library in a program that was built with `panic = "abort"`. It works there, and a
-//! panic ends the process at once; nobody takes what was sent for a whole answer by mistake of ours.
+//! panic ends the process at once; by no mistake of ours does a peer take what was sent for a whole
+//! answer.
 
 #![cfg(target_os = "linux")]
 

@@ -12,7 +12,7 @@ use forebay_testing::{dial, listener, read_to_end, report, until_at_rest, watche
 const CLIENTS: usize = 100;
 const VICTIM: usize = 37;
 
-/// Sends lines back through a connection of its own to somebody else, and panics when told to.
+/// Sends lines back through a second connection, to an upstream server, and panics when told to.
 async fn relay(socket: Socket, selector: SelectorManager, upstream: u16) -> Result<()> {
     let Connection { mut input, mut output, socket } = socket.connection()?;
     let mut behind = selector.tcp().connect(("127.0.0.1", upstream)).await?.connection()?;
@@ -93,7 +93,7 @@ fn peers(port: u16, upstream: &TcpListener) {
         assert!(whole.as_bytes().starts_with(&bytes), "{bytes:?}");
     }
 
-    // Somebody new is served, and those who were there can end as they like.
+    // A new client is served, and those that were there can end as they like.
     let newcomer = dial(port);
     ask(&newcomer, "hello");
     drop(newcomer);

@@ -264,7 +264,7 @@ fn sleeping_for_nothing_is_ready_at_once() {
             assert_eq!(poll_once(selector.sleep(Duration::ZERO)).await, None);
             assert_eq!(selector.stats().timers, 0);
         });
-        // Also where nobody drives, and without starting anybody.
+        // Also without a driving thread, and without starting one.
         assert_eq!(block_on(poll_once(selector.sleep(Duration::ZERO))), Some(()));
     });
 }
@@ -326,7 +326,7 @@ fn a_dropped_sleep_takes_its_timer_with_it() {
         let (selector, clock) = with_clock();
         selector.block_on(async {
             let mut sleeps: Vec<Sleep> = (1..=1000).map(|n| selector.sleep(SECOND * n)).collect();
-            assert_eq!(selector.stats().timers, 0, "nobody waits yet");
+            assert_eq!(selector.stats().timers, 0, "no task waits yet");
             for sleep in &mut sleeps {
                 assert!(poll_once(sleep).await.is_none());
             }

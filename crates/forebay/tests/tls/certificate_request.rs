@@ -1,5 +1,5 @@
 //! A server that asks for a certificate as the original's test of a request does: with authorities
-//! of five names, and with signature algorithms of which some are nobody's any more (scenario
+//! of five names, and with signature algorithms of which some are out of use (scenario
 //! `ClientCertificateRequestTest`, "request with specific authorities").
 
 #![cfg(all(target_os = "linux", feature = "tls"))]

@@ -1,5 +1,5 @@
 //! A connection that is closed during its handshake, with something written: the handshake goes on, so
-//! that what was written can be sent, and whoever reads is told of the close when it is over.
+//! that what was written can be sent, and a reader is told of the close when it is over.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -16,7 +16,7 @@ type Reading = Pin<Box<dyn Future<Output = Result<u8>> + Send>>;
 struct AtOnce {
     reading: Mutex<Option<Reading>>,
     outcome: Mutex<Option<Result<u8>>>,
-    /// Wakes that nobody has answered yet: one may come in the middle of a poll.
+    /// Wakes that were not answered by a poll yet: one may come in the middle of a poll.
     wakes: AtomicUsize,
 }
 
@@ -28,7 +28,7 @@ impl AtOnce {
 
     fn poll(self: &Arc<Self>) {
         if self.wakes.fetch_add(1, SeqCst) > 0 {
-            // Whoever polls polls again.
+            // The call that is polling polls again.
             return;
         }
         loop {

@@ -23,10 +23,10 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// Descriptors that a process may have which is to run out of them.
 const DESCRIPTORS_MAX: u64 = 64;
 
-/// How often a timer fires while the roots are read.
+/// The number of times that a timer fires while the roots are read.
 const TICKS: usize = 10;
 
-/// Where a child finds its server's certificate and key, and the roots that are to be read late.
+/// The files with a child's server's certificate and key, and with the roots to be read late.
 const SERVER: &str = "server.pem";
 const ROOTS: &str = "roots.pem";
 
@@ -94,7 +94,7 @@ fn the_default_at_every_call_resumes_and_each_selector_starts_anew() {
     with_roots(NAME, &directory, &roots, "");
 }
 
-/// The roots are a pipe that nobody has written to: whoever reads them waits.
+/// The roots are a pipe without data: the thread that reads them waits.
 #[test]
 fn a_timer_ticks_while_the_roots_are_read() {
     const NAME: &str = "a_timer_ticks_while_the_roots_are_read";
@@ -123,7 +123,7 @@ async fn read_late(
             ticks.tick().await;
         }
         let pipe = roots.with_file_name("pipe");
-        // Waits until somebody reads, so that it cannot have been read before.
+        // Waits until the pipe has a reader, so that it cannot have been read before.
         selector
             .spawn_blocking(move || fs::write(pipe, fs::read(roots).unwrap()).unwrap())
             .await

@@ -1,5 +1,5 @@
 //! Peers that send their `ClientHello` one byte at a time, so that something always comes: the
-//! handshake's deadline is for all of it, and meanwhile nobody else waits for them.
+//! handshake's deadline is for all of it, and meanwhile no other peer waits for them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const HELLO: &[u8] = &[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
 const HELLO_LENGTH: usize = 5 + 512;
 
-/// Sends everybody's next byte until nobody takes any. Says how many the most patient were sent.
+/// Sends every peer's next byte until no connection takes one. Returns how many the last peer sent.
 fn drip(mut peers: Vec<TcpStream>) -> usize {
     for peer in &peers {
         peer.set_nodelay(true).unwrap();

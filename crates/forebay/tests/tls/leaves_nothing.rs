@@ -124,7 +124,7 @@ enum Way {
     Close,
     Abort,
     Drop,
-    /// More of the handshake has arrived, and nobody has looked at it.
+    /// More of the handshake has arrived, and was not read.
     DropWithInput,
 }
 
@@ -147,7 +147,7 @@ fn a_handshake_that_is_given_up_leaves_nothing() {
                 Way::Drop => {}
                 Way::DropWithInput => {
                     peer.write_all(b"more of it").unwrap();
-                    // Nothing else runs on this thread, so nobody reads it.
+                    // Nothing else runs on this thread, so it stays unread.
                     wait_for(|| unread_by_us(&peer) > 0);
                 }
             }
@@ -164,7 +164,7 @@ fn a_handshake_that_is_given_up_leaves_nothing() {
     }
 }
 
-/// The handshake is done, and the peer has said something that nobody reads: it is still the kernel's,
+/// The handshake is done, and the peer has said something that stays unread: it is still the kernel's,
 /// or our session has opened it. The peer is told of an end all the same, and not of a reset.
 #[test]
 fn a_connection_that_is_dropped_with_input_leaves_nothing() {

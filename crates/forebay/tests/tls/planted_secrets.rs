@@ -29,7 +29,7 @@ nIc9rNDP5lXpTd21nJO6twMryYgszjUnTDKAtHmv1Z2sknNUhFZzkdQk
 ";
 /// Stands in a file of keys that is encrypted.
 const PASSWORD: &str = "planted-password-4711";
-/// What a peer says, and what a server would say to it.
+/// The line that a peer says, and that a server would say to it.
 const LINE: &str = "planted-line-0815";
 
 // ---- the process --------------------------------------------------------------------------------
@@ -48,14 +48,14 @@ fn show_error(selector: &SelectorManager, what: &str, error: &Error) {
     selector.spawn(async move { Err(reported) }).detach();
 }
 
-/// Somebody who issues for the planted key, a second one, and the selector between them.
+/// An authority that issues for the planted key, a second one, and the selector between them.
 struct Scene {
     selector: SelectorManager,
     authority: Authority,
     stranger: Authority,
 }
 
-/// Who connects.
+/// The peer that connects.
 enum Peer {
     Ours(TlsConfig),
     /// Says this, and ends.
@@ -123,7 +123,7 @@ impl Scene {
         socket.open_read_channel()?.read_u8().await
     }
 
-    /// Why one of ours was told that nothing comes of it.
+    /// Returns the error that one of our clients gets.
     async fn visits(&self, what: &str, port: u16, peer: Peer) -> Option<Error> {
         match peer {
             Peer::Ours(client) => {
@@ -255,7 +255,7 @@ impl Scene {
     }
 }
 
-/// What the child does.
+/// Runs the child.
 fn print_everything() {
     forebay_testing::run(async |selector| {
         let (authority, stranger) = (Authority::new(), Authority::new());
@@ -274,10 +274,10 @@ fn print_everything() {
 
 // ---- the search ---------------------------------------------------------------------------------
 
-/// How many bytes, or signs of base64, in a row are no accident.
+/// The number of bytes, or signs of base64, in a row that are no accident.
 const TELLING: usize = 8;
 
-/// Which secret stands in this text, in whatever form.
+/// Returns the secret that stands in this text, in whatever form.
 fn found_in(text: &str) -> Option<String> {
     let plain: String = text.chars().filter(|sign| !sign.is_whitespace()).collect();
     let lower = plain.to_lowercase();

@@ -1,5 +1,5 @@
-//! Whoever is refused hears nothing and is not heard: each side says all it has to say as soon as it is
-//! let, and of a peer that is not believed not one byte reaches a handler. Which certificates are
+//! A peer that is refused hears nothing and is not heard: each side says all it has to say as soon as
+//! it is let, and of a peer that is not believed not one byte reaches a handler. Which certificates are
 //! refused, and in which words, is shown beside the verifier; here are one of each kind, in whole
 //! connections, over each version.
 
@@ -48,7 +48,7 @@ async fn says_and_hears_nothing(socket: &Socket) -> Result<Error> {
     Ok(error)
 }
 
-/// What both sides are told, the client first.
+/// Returns the errors of both sides, the client's first.
 async fn meet(
     selector: &SelectorManager,
     client: &TlsConfig,

@@ -15,7 +15,7 @@ use forebay_testing::{
     watched,
 };
 
-/// Has a client with these options say a line, and returns what was agreed on with it.
+/// Lets a client with these options say a line, and returns what was agreed on with it.
 fn asked(test: &str, tool: Tool, more: &[&str]) -> Option<TlsInfo> {
     let (selector, place) = (SelectorManager::new(), Place::new());
     let config = TlsConfig::server(place.server.identity()).build().unwrap();
@@ -161,7 +161,7 @@ fn what_is_no_name_is_refused_before_anything_is_made_of_it() {
     });
 }
 
-/// What a handler would see of a peer: nothing, or it is a fault.
+/// Reads what a handler would see of a peer: nothing, or it is a fault.
 async fn read_one(socket: Socket) -> Result<u8> {
     socket.open_read_channel()?.read_u8().await
 }

@@ -1,5 +1,5 @@
 //! Peers that connect to a TLS server and then say nothing, or half a `ClientHello`: thousands of them
-//! keep nobody out, cost no processor time, and are gone at the handshake's deadline.
+//! keep no client out, cost no processor time, and are gone at the handshake's deadline.
 
 #![cfg(target_os = "linux")]
 
@@ -64,7 +64,7 @@ async fn serve(server: ServerSocket) -> Result<()> {
     Ok(())
 }
 
-/// How long an honest client takes to be secure and to hear an echo.
+/// Returns the time that an honest client takes to be secure and to hear an echo.
 async fn honest(selector: &SelectorManager, port: u16, client: &TlsConfig) -> Result<Duration> {
     let since = Instant::now();
     let socket = selector.tcp().connect(("127.0.0.1", port)).await?.tls(client).await?;
@@ -171,7 +171,7 @@ fn of_too_many_handshakes_the_oldest_ends_and_silent_peers_do_not_count() {
     });
 }
 
-/// By a reset, or by the end in the middle: nobody waits for a peer that is gone.
+/// By a reset, or by the end in the middle: no call waits for a peer that is gone.
 #[test]
 fn a_peer_that_accepts_and_closes_is_told_long_before_the_deadline() {
     watched(|| {

@@ -14,7 +14,7 @@ use forebay_testing::{
 };
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 
-/// The names that an error lists after one that nobody knows.
+/// Returns the names that an error lists after an unknown one.
 fn known(error: &forebay::Error) -> Vec<String> {
     assert!(matches!(error.kind(), ErrorKind::InvalidInput), "{error}");
     let text = error.to_string();
@@ -131,7 +131,7 @@ fn each_suite_carries_a_line_of_openssl() {
     });
 }
 
-/// What OpenSSL calls a suite. Those of TLS 1.3 have one name only.
+/// Returns OpenSSL's name of a suite. Those of TLS 1.3 have one name only.
 fn openssl_name(suite: &str) -> String {
     let Some((exchange, cipher)) = suite["TLS_".len()..].split_once("_WITH_") else {
         return suite.to_owned();

@@ -1,5 +1,5 @@
 //! Secure sockets and configurations that two selectors share: a handshake is made, and its
-//! connection used and ended, wherever somebody waits for it; a session that is kept belongs to its
+//! connection used and ended, wherever a task waits for it; a session that is kept belongs to its
 //! configuration; and each selector ends alone.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -16,12 +16,12 @@ use futures_lite::future::{block_on, zip};
 
 // ---- sockets in the hands of others -------------------------------------------------------------
 
-/// Who uses what belongs to another selector.
+/// The users of what belongs to another selector.
 #[derive(Debug, Clone, Copy)]
 enum Elsewhere {
     /// Tasks of a second selector.
     Tasks,
-    /// Threads of their own, each in somebody else's executor.
+    /// Threads of their own, each in another executor.
     Threads,
 }
 
@@ -48,7 +48,7 @@ impl Elsewhere {
     }
 }
 
-/// How they leave the connection.
+/// The way in which they leave the connection.
 #[derive(Debug, Clone, Copy)]
 enum End {
     Close,
@@ -135,7 +135,7 @@ fn a_handshake_elsewhere_is_told_when_its_own_selector_closes() {
 
 // ---- configurations that are shared -------------------------------------------------------------
 
-/// Greets whoever comes, and sends lines back.
+/// Greets every client, and sends lines back.
 fn serve(selector: &SelectorManager, listener: ServerSocket) {
     let accepting = selector.spawn(async move {
         loop {
@@ -160,7 +160,7 @@ struct Served {
 
 impl Served {
     fn new(config: &TlsConfig) -> Self {
-        // Who is refused is told so at the other side, too.
+        // A client that is refused is told so by its own call, too.
         let selector = SelectorManager::builder().on_task_error(|_| ()).build().unwrap();
         let listener = listen(&selector, config);
         let port = listener.port();
@@ -187,7 +187,7 @@ async fn echoes(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Whether the visit was a resumed one.
+/// Visits, and returns true if its session was a resumed one.
 fn visit(by: &SelectorManager, port: u16, config: &TlsConfig) -> Result<bool> {
     by.block_on(async {
         let (socket, mut connection) = greeted(by, port, config).await?;

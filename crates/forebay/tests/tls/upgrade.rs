@@ -76,7 +76,7 @@ fn without_a_name_to_check_it_is_refused_over_unix_sockets_and_in_memory() {
     );
 }
 
-/// Row S: CVE-2011-0411 and its kin. Somebody between the two has put a command behind the client's.
+/// Row S: CVE-2011-0411 and its kin. An attacker between the two has added a command to the client's.
 #[test]
 fn what_was_injected_behind_starttls_is_refused() {
     run(async |selector, configs| {
@@ -89,7 +89,7 @@ fn what_was_injected_behind_starttls_is_refused() {
         let error = server.accept_tls(&configs.server).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("27 bytes"), "{error}");
-        // Nobody is ever told that it was said over TLS, or at all.
+        // No reader is ever told that it was said over TLS, or at all.
         assert!(server.input.read_line().await.is_err());
         assert!(server.output.write_str("250 OK\n").await.is_err());
         assert!(server.socket.is_closed());

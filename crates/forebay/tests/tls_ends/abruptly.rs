@@ -17,7 +17,7 @@ use forebay_testing::{
 
 /// Longer than a test may take: an end that is noticed only by it would be one that hangs.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(600);
-/// So soon is a handshake over when nobody is there any more.
+/// The time within which a handshake ends when its peer is gone.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A program that accepts and closes, each connection of several.
@@ -108,7 +108,7 @@ fn an_end_without_notify_is_told_behind_everything_that_came() {
     });
 }
 
-/// What a client of HTTP/1.0 wants of servers that never say it.
+/// A client of HTTP/1.0 needs this with servers that never send `close_notify`.
 #[test]
 fn an_end_without_notify_may_be_an_end() {
     cut("an_end_without_notify_may_be_an_end", EndWithoutNotify::AsEnd, |_, rest, page| {

@@ -1,4 +1,4 @@
-//! Much, both ways, with implementations that nobody here wrote: what arrives is what was sent, byte
+//! Much, both ways, with independent implementations: what arrives is what was sent, byte
 //! for byte, and their hashes say the same. `FOREBAY_TLS_BYTES` sets how much.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -18,7 +18,7 @@ use forebay_testing::{
 };
 use futures_lite::future::zip;
 
-/// For all the bytes that anybody may ask for.
+/// For all the bytes that `FOREBAY_TLS_BYTES` may ask for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Both sides' certificates, and a file that both sides send.
@@ -45,7 +45,7 @@ impl Load {
         self.place.path("data")
     }
 
-    /// Has a program send the data, and leave in a file what it receives.
+    /// Starts a program that sends the data, and leaves in a file what it receives.
     fn start_with_file(&self, test: &str, mut command: Command) -> Option<Foreign> {
         piped(&mut command);
         command.stdout(File::create(self.place.directory.join("received")).unwrap());
@@ -192,7 +192,7 @@ fn much_goes_to_and_fro_as_client_of_openssl() {
     as_client("much_goes_to_and_fro_as_client_of_openssl", Tool::OpenSsl);
 }
 
-/// `gnutls-serv` cannot be told what to send, but for a file to whoever asks for a page.
+/// `gnutls-serv` cannot be told what to send, but for a file to a client that asks for a page.
 #[test]
 fn much_comes_from_a_server_of_gnutls() {
     let test = "much_comes_from_a_server_of_gnutls";

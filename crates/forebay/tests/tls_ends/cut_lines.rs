@@ -1,4 +1,4 @@
-//! Whoever sits between two peers can end the TCP connection, but not what they say: the line that is
+//! An attacker between two peers can end the TCP connection, but not what they say: the line that is
 //! cut is never taken for a whole one.
 
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use futures_lite::future::zip;
 /// Less than a record of one byte has, with its header and its tag.
 const PART_OF_A_RECORD: usize = 10;
 
-/// Somebody between a client and a server, who hands everything on until he is told to stop.
+/// A relay between a client and a server, which hands everything on until it is told to stop.
 struct Middle {
     port: u16,
     /// Bytes that may still pass from the server to the client.
@@ -117,7 +117,7 @@ fn half_a_line_that_was_cut_is_an_error_and_no_line() {
     });
 }
 
-/// Who asks for it takes the half line, as over TCP; but nothing of a record that was cut.
+/// A caller that asks for it gets the half line, as over TCP; but nothing of a record that was cut.
 #[test]
 fn where_every_end_is_an_end_the_half_line_is_the_last() {
     cut(EndWithoutNotify::AsEnd, async |near, bytes| {

@@ -19,7 +19,7 @@ use futures_lite::future::{block_on, poll_once, zip};
 /// More than is decrypted ahead of a reader.
 const MUCH: usize = 300 * KIB;
 
-/// What carries a secure connection.
+/// The transport below a secure connection.
 #[derive(Debug, Clone, Copy)]
 enum Carrier {
     Tcp,
@@ -179,7 +179,7 @@ fn an_end_without_close_notify_is_one_where_that_was_asked_for() {
     });
 }
 
-/// What is unread is more than is decrypted ahead: the end is seen once the reader has come near.
+/// The unread input is more than is decrypted ahead: the end is seen once the reader has come near.
 #[test]
 fn an_end_far_behind_is_seen_when_the_reader_comes_near() {
     let configs = configs();

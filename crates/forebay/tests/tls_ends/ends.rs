@@ -1,9 +1,9 @@
-//! Nothing is lost at the end of a TLS connection, whoever writes, whoever never reads, and however
-//! early the end comes.
+//! Nothing is lost at the end of a TLS connection, whichever side writes, whichever never reads, and
+//! however early the end comes.
 //!
 //! A server sends session tickets behind its handshake (RFC 8446, section 4.6.1), so a client that
 //! never reads always leaves something unread, and a kernel that is left with unread input resets the
-//! connection: over the data that is still on its way, if nobody takes care.
+//! connection: over the data that is still on its way, unless the close reads it.
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{pattern, report, size, tls::Configs, until_that, watched};

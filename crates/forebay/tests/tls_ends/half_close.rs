@@ -1,9 +1,9 @@
 //! One direction ends, the other goes on (RFC 8446, section 6.1): we finish and still read, and the
 //! peer finishes and still reads, with implementations that can do this at all.
 //!
-//! Node's can do both, with `allowHalfOpen`. OpenSSL's library lets who has seen a `close_notify` write
-//! on, so Python can answer to an end; but to read on behind its own is an error of `unwrap`. The
-//! programs `openssl`, `gnutls-cli` and `curl` leave at the first `close_notify` that they see.
+//! Node's can do both, with `allowHalfOpen`. OpenSSL's library lets a side that has seen a
+//! `close_notify` write on, so Python can answer to an end; but to read on behind its own is an error of
+//! `unwrap`. The programs `openssl`, `gnutls-cli` and `curl` leave at the first `close_notify` they see.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
 

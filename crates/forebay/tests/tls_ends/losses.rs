@@ -21,14 +21,14 @@ use forebay_testing::{
 };
 use futures_lite::future::{block_on, zip};
 
-/// What is read before the loss, so that the receive window has grown to a megabyte or so.
+/// The bytes read before the loss, so that the receive window has grown to a megabyte or so.
 const GROWING: usize = 16 * MIB;
-/// What the peer sends behind that, as far as the window lets it.
+/// The bytes that the peer sends behind that, as far as the window lets it.
 const UNREAD: usize = 4 * MIB;
 /// More than a reader may take in one turn.
 const MORE_THAN_A_SHARE: usize = 300 * KIB;
 
-/// What the system says of this end of a connection, while that stands.
+/// Returns the system's row of this end of a connection, while that stands.
 fn row(connection: &Connection) -> Option<forebay_testing::TcpRow> {
     let socket = &connection.socket;
     let (local, remote) = (socket.local_address(), socket.remote_address());
@@ -114,7 +114,7 @@ const READ_NOTHING: u8 = 1;
 const RESET: u8 = 2;
 
 impl Relay {
-    /// Between whoever has connected to the listener and this server.
+    /// Starts a relay between the listener's client and this server.
     fn start(listener: &TcpListener, server: u16) -> Self {
         let (near, address) = listener.accept().unwrap();
         let far = TcpStream::connect(("127.0.0.1", server)).unwrap();
@@ -181,7 +181,7 @@ async fn through_relay(
     Ok((secure?.connection()?, relay, accepted))
 }
 
-/// What a client does whose certificate is refused, before it closes.
+/// The step of a client whose certificate is refused, before it closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Nothing,
@@ -303,7 +303,7 @@ enum Order {
     ReadFinishResetClose,
     /// A close waits when it is reset.
     CloseReset,
-    /// Somebody waits for the end of it all.
+    /// A call of `closed` waits for the end of it all.
     WatchFinishReset,
 }
 

@@ -44,7 +44,7 @@ fn a_client_whose_certificate_is_refused_is_told_by_its_close() {
         for says in ["to nobody", ""] {
             forebay::run(async |selector| {
                 let closed = write_to_nobody(&selector, &configs, says).await;
-                let error = closed.expect_err("nobody has read it");
+                let error = closed.expect_err("it was not read");
                 assert_eq!(error.tls_fault(), Some(TlsFault::RefusedByPeer), "{says:?}: {error}");
                 report(&format!("tls_refused_at_close: {says:?}: {error}"));
                 Result::Ok(())

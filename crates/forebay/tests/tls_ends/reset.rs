@@ -1,6 +1,6 @@
-//! A secure connection that its peer resets while somebody waits for its bytes: both halves say so.
+//! A secure connection that its peer resets while a reader waits for its bytes: both halves say so.
 //! Once the reader told the writer while it held the session, which the writer needs, and stood
-//! still for ever.
+//! still forever.
 
 use forebay::{ErrorKind, Result};
 use forebay_testing::{

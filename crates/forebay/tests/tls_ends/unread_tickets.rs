@@ -7,7 +7,7 @@ use std::time::Duration;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{report, tls::Configs, until_that, watched};
 
-/// Far more than the test may take: nobody is to wait for this.
+/// Far more than the test may take: no close is to wait for this.
 const DRAIN: Duration = Duration::from_secs(3600);
 const LIMIT: u64 = 64 * 1024;
 
@@ -37,7 +37,7 @@ async fn write_and_go(selector: &SelectorManager, end: End) -> Result<()> {
         End::Close => client.socket.close().await?,
         End::DropLastHandle => drop(client),
     }
-    // It is the peer's own end that nobody waits for.
+    // It is the peer's own end that is not awaited.
     let peer = staying.await??;
     until_that("the client is gone", || selector.stats().sockets == 0).await;
     assert_eq!(selector.stats().unacknowledged, 0, "{end:?}");

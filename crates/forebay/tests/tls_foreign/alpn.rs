@@ -1,4 +1,4 @@
-//! Application protocols (ALPN, RFC 7301) with implementations that nobody here wrote: the one that
+//! Application protocols (ALPN, RFC 7301) with independent implementations: the one that
 //! both sides have, and connections where they have none in common.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -58,7 +58,7 @@ fn refused_by_us(test: &'static str, tool: Tool) {
     });
 }
 
-/// What a handler would see of a peer: nothing, or it is a fault.
+/// Reads what a handler would see of a peer: nothing, or it is a fault.
 async fn read_one(socket: Socket) -> Result<u8> {
     socket.open_read_channel()?.read_u8().await
 }

@@ -20,7 +20,7 @@ use forebay_testing::{
     watched,
 };
 
-/// What our server saw of one request.
+/// The request that our server saw, and its connection's TLS.
 struct Asked {
     line: String,
     info: TlsInfo,
@@ -61,7 +61,7 @@ async fn head(input: &mut ByteReadChannel) -> Result<(String, usize)> {
     Ok((first, length))
 }
 
-/// `curl`, which says all that it does, and waits for nobody to let it upload.
+/// `curl`, which says all that it does, and uploads without waiting for permission.
 fn curl(test: &str, place: &Place, more: &[&str]) -> Option<Foreign> {
     let mut command = Command::new("curl");
     command.current_dir(place.directory.path());

@@ -1,6 +1,6 @@
-//! How connections with other implementations end, again and again, because it is a race each time: a
-//! peer that has what it wanted, says `close_notify` and resets over ours, is no error of `close`; and one
-//! that refuses us and closes is told as what it said.
+//! The ends of connections with other implementations, again and again, because it is a race each time:
+//! a peer that has what it wanted, says `close_notify` and resets over ours, is no error of `close`; and
+//! one that refuses us and closes is told as what it said.
 //!
 //! `FOREBAY_CLOSES` sets another number of connections.
 

@@ -1,4 +1,4 @@
-//! Clients that show a certificate, to our server and to servers that nobody here wrote; and where
+//! Clients that show a certificate, to our server and to independent servers; and where
 //! what they show is not good enough, nothing that they send reaches a handler.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -14,7 +14,7 @@ use rcgen::{KeyPair, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, SignatureAlgorithm, d
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
-/// The line that our server's handler was told, and by whom.
+/// The line that our server's handler was told, and the subject of the client's certificate.
 type Heard = JoinHandle<Result<(Option<String>, Option<String>)>>;
 
 /// Our server, which asks as this says.
@@ -106,7 +106,7 @@ fn talk(selector: &SelectorManager, port: u16, config: &TlsConfig) -> Result<()>
 
 // ---- not good enough ----------------------------------------------------------------------------
 
-/// What a client shows that our server must not believe.
+/// A client's certificate that our server must not believe.
 #[derive(Debug, Clone, Copy)]
 enum Bad {
     Missing,
@@ -144,7 +144,7 @@ fn is_refused(test: &'static str, tool: Tool) {
     });
 }
 
-/// Without the certificate of another authority, nobody can tell whether a root or something in
+/// Without the certificate of another authority, a verifier cannot tell whether a root or something in
 /// between is missing.
 fn also(fault: TlsFault) -> Option<TlsFault> {
     (fault == TlsFault::UntrustedRoot).then_some(TlsFault::IncompleteChain)

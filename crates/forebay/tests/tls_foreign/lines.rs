@@ -1,4 +1,4 @@
-//! A handshake, and a line each way, with implementations of TLS that nobody here wrote: as their
+//! A handshake, and a line each way, with independent implementations of TLS: as their
 //! server and as their client, over each version.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -13,7 +13,7 @@ use forebay_testing::{
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::Tls12, TlsVersion::Tls13];
 
-/// A client that nobody here wrote is greeted by our server, over each version.
+/// An independent client is greeted by our server, over each version.
 fn greets(test: &'static str, tool: Tool) {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());
@@ -47,7 +47,7 @@ fn greets(test: &'static str, tool: Tool) {
     });
 }
 
-/// A server that nobody here wrote hears a line of our client, and answers, over each version.
+/// An independent server hears a line of our client, and answers, over each version.
 fn is_greeted(test: &'static str, tool: Tool) {
     watched(move || {
         let (selector, place) = (SelectorManager::new(), Place::new());

@@ -12,7 +12,7 @@ use forebay_testing::{
 };
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 
-/// What OpenSSL does only if it is told that security does not matter.
+/// The suites that OpenSSL uses only if it is told that security does not matter.
 const OLD: &str = "ALL:@SECLEVEL=0";
 
 /// With an RSA key for the server, as old peers like it.
@@ -24,7 +24,7 @@ fn place() -> Place {
     place
 }
 
-/// What a handler would see of a peer: nothing, or it is a fault.
+/// Reads what a handler would see of a peer: nothing, or it is a fault.
 async fn read_one(socket: Socket) -> Result<u8> {
     socket.open_read_channel()?.read_u8().await
 }

@@ -89,7 +89,7 @@ fn a_page_comes_through_a_proxy() {
     });
 }
 
-/// The proxy's own name would not do: it is the server that has to be who it says it is.
+/// The proxy's own name would not do: it is the server that has to prove its name.
 #[test]
 fn the_name_of_the_proxy_is_not_the_name_of_the_server() {
     let test = "the_name_of_the_proxy_is_not_the_name_of_the_server";

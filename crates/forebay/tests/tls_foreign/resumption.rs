@@ -1,4 +1,4 @@
-//! Sessions that are resumed with implementations that nobody here wrote: both sides say so, over
+//! Sessions that are resumed with independent implementations: both sides say so, over
 //! each version, from our memory and by tickets.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
@@ -54,7 +54,7 @@ fn kept(tickets: bool) -> &'static str {
     if tickets { "by ticket" } else { "from memory" }
 }
 
-/// Has a client of these connect twice, and compares what both sides say.
+/// Lets a client of these connect twice, and compares what both sides say.
 fn resumes(test: &'static str, tool: Tool) {
     watched(move || {
         on_each_way(|selector, place, version, tickets, listener| {

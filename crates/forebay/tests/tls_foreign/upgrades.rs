@@ -1,5 +1,5 @@
-//! TLS in the middle of what is said, as mail has it (STARTTLS, RFC 3207), with programs that nobody
-//! here wrote: they speak plainly to our server, which then secures the same connection.
+//! TLS in the middle of what is said, as mail has it (STARTTLS, RFC 3207), with independent
+//! programs: they speak plainly to our server, which then secures the same connection.
 
 #![cfg(all(target_os = "linux", feature = "tls"))]
 
@@ -13,7 +13,7 @@ use forebay_testing::{
     watched,
 };
 
-/// What was said in plain, what was said securely, and what was agreed on in between.
+/// The lines said in plain, the lines said securely, and what was agreed on in between.
 type Heard = (Vec<String>, Vec<String>, TlsInfo);
 
 /// A server of mail that has nothing to offer but to be secure.
@@ -44,13 +44,13 @@ fn serve(
             }
         }
         let info = socket.tls_info().unwrap();
-        // Who has said QUIT may be gone without reading what is said to that.
+        // A client that has said QUIT may be gone without reading what is said to that.
         socket.close().await.ok();
         Ok((plain, secure, info))
     })
 }
 
-/// Has a client upgrade its connection, and then say these lines securely.
+/// Lets a client upgrade its connection, and then say these lines securely.
 fn upgrades(
     test: &'static str,
     start: impl FnOnce(&Place, u16) -> Option<Foreign> + Send + 'static,

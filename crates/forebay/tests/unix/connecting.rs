@@ -1,4 +1,4 @@
-//! Connecting to a Unix socket and accepting there: full backlogs, nobody home, closing.
+//! Connecting to a Unix socket and accepting there: full backlogs, absent servers, closing.
 
 #![cfg(target_os = "linux")]
 
@@ -160,7 +160,7 @@ fn where_nobody_listens_it_says_which_way() {
     });
 }
 
-/// What it sent before is read, as from any other.
+/// The bytes that it sent before are read, as from any other.
 #[test]
 fn a_client_that_is_gone_before_it_is_accepted_is_accepted() {
     run(async |selector, _| {

@@ -13,7 +13,7 @@ use forebay_testing::{counted_alone, descriptors, unix::pair_with_std, watched};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::{cmsg_space, io};
 
-/// Sends bytes with the writing end of a pipe; whoever reads from the other end sees its end once
+/// Sends bytes with the writing end of a pipe; the reading end sees its end once
 /// no process holds the descriptor, and no message either.
 fn send_with_descriptor(peer: &UnixStream, bytes: &[u8]) -> PipeReader {
     let (reader, writer) = pipe().unwrap();
@@ -26,7 +26,7 @@ fn send_with_descriptor(peer: &UnixStream, bytes: &[u8]) -> PipeReader {
     reader
 }
 
-/// Nobody holds the other end of any of these any more.
+/// Asserts that the other end of each of these is closed everywhere.
 fn assert_all_ended(pipes: Vec<PipeReader>) {
     for mut pipe in pipes {
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0);
@@ -53,7 +53,7 @@ fn read_across(test: &str, read: impl AsyncFn(&mut ByteReadChannel) -> Result<()
                 outcome?;
                 assert_all_ended(pipes.into());
             }
-            assert_eq!(descriptors(), before, "what nobody asked for was kept");
+            assert_eq!(descriptors(), before, "a descriptor that was not asked for was kept");
             Result::Ok(())
         })
         .unwrap();
@@ -82,7 +82,7 @@ fn read_line_crosses_messages_with_descriptors() {
     });
 }
 
-/// Also where nobody ever reads: what a close throws away is gone, and the rest with the socket.
+/// Also without a read: what a close throws away is gone, and the rest with the socket.
 #[test]
 fn a_close_drops_descriptors_that_nobody_received() {
     watched(|| {

@@ -140,7 +140,7 @@ fn nc_listens() {
     });
 }
 
-/// Talks to `socat` running `cat` for whoever connects.
+/// Talks to `socat` running `cat` for every client.
 fn see_socat_echo(test: &'static str, kind: &str, address: UnixAddress) {
     let listen = format!("{kind}:{}", text(&address));
     let Some(server) = start(test, &["socat", "-t", "30", &listen, "EXEC:cat"]) else { return };

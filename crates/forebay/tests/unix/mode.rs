@@ -69,7 +69,7 @@ fn another_user_connects_as_the_mode_says() {
     });
 }
 
-/// Whether another user's `connect` reaches a server with this mode.
+/// Returns true if another user's `connect` reaches a server with this mode.
 fn is_let_in(path: &Path, mode: u32) -> bool {
     forebay::run(async |selector| {
         let _server = selector.unix().mode(mode).bind(path).await?;
@@ -89,7 +89,7 @@ fn is_let_in(path: &Path, mode: u32) -> bool {
     .unwrap()
 }
 
-/// What a user who is kept out has met.
+/// The results of the attempts of a user who is kept out.
 #[derive(Default)]
 struct Attack {
     attempts: AtomicUsize,
@@ -100,7 +100,7 @@ struct Attack {
 }
 
 impl Attack {
-    /// Waits until one of these counts has grown; nobody waits any more once somebody got in.
+    /// Waits until one of these counts has grown; the wait ends as well once an attempt got in.
     fn await_more(&self, what: &str, count: &AtomicUsize) {
         let before = count.load(SeqCst);
         await_that(what, || count.load(SeqCst) > before || self.let_in.load(SeqCst) > 0);
@@ -115,7 +115,7 @@ impl Attack {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.found_nothing.fetch_add(1, SeqCst)
                 }
-                // Refused is said to somebody whom the mode lets in, before `listen`.
+                // A user who is let in by the mode is told "refused" before `listen`.
                 Ok(_) | Err(_) => self.let_in.fetch_add(1, SeqCst),
             };
             self.attempts.fetch_add(1, SeqCst);

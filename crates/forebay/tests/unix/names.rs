@@ -1,4 +1,4 @@
-//! What the name of a Unix socket may be, and whom an abstract one lets in.
+//! The names that a Unix socket may have, and the users that an abstract one lets in.
 
 #![cfg(target_os = "linux")]
 
@@ -110,7 +110,7 @@ fn a_peer_with_a_name_is_known_by_it() {
     });
 }
 
-// ---- who is there -------------------------------------------------------------------------------
+// ---- credentials of the peer --------------------------------------------------------------------
 
 #[test]
 fn every_user_may_connect_to_an_abstract_name_and_credentials_tell_who_did() {

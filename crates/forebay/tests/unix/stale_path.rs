@@ -68,7 +68,7 @@ fn a_path_that_a_killed_server_left_is_replaced_when_asked_for() {
         let mut child = Child::start(test, path.to_str().unwrap());
         assert_eq!(child.hear().as_deref(), Some("listening"));
         drop(child);
-        assert!(path.exists(), "whoever is killed leaves his path");
+        assert!(path.exists(), "a server that is killed leaves its path");
 
         let refused = selector.unix().connect(&path).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Refused, "{refused}");
@@ -117,7 +117,7 @@ fn a_live_server_with_a_full_backlog_is_never_replaced() {
         let server = selector.unix().backlog(0).bind(&path).await?;
         let waiting = fill_backlog(&path);
         assert_never_replaced(&selector, &path, "a server listens there").await;
-        assert_eq!(waiting.len(), 1, "who is in the backlog of a server that takes nobody");
+        assert_eq!(waiting.len(), 1, "the client in the backlog of a server that accepts none");
         server.accept().await?;
         Ok(())
     });
@@ -230,7 +230,7 @@ fn of_two_servers_that_start_together_on_a_stale_path_one_wins() {
     });
 }
 
-/// True for the one who has the path, and is reached by it; both stay until they know.
+/// Returns true if this side has the path, and is reached by it; both stay until they know.
 fn contend(path: &Path, start: &Barrier) -> bool {
     forebay::run(async |selector| {
         start.wait();
@@ -238,7 +238,7 @@ fn contend(path: &Path, start: &Barrier) -> bool {
         start.wait();
         let won = match &bound {
             Ok(server) => {
-                // The other one has knocked, perhaps: the path leads here whoever was first.
+                // The other side has knocked, perhaps: the path leads here whichever was first.
                 assert_serves_somewhere(server, path).await;
                 true
             }

@@ -64,7 +64,7 @@ fn when_the_run_ends_under_a_task_that_accepts() {
     assert!(!path.exists());
 }
 
-/// Its handle is of no use any more, whoever still holds it.
+/// Its handle is of no use any more, wherever it is still held.
 #[test]
 fn when_its_selector_closes() {
     run(async |_| {

@@ -19,8 +19,10 @@ const LIMIT: u64 = 4;
 
 /// Cryptography whose keys wear out soon. It is never freed, because rustls wants it so.
 fn short_lived(version: &str) -> Cryptography {
-    let wanted =
-        WantedCryptography { versions: Some(vec![version.to_owned()]), ..WantedCryptography::default() };
+    let wanted = WantedCryptography {
+        versions: Some(vec![version.to_owned()]),
+        ..WantedCryptography::default()
+    };
     let mut cryptography = Cryptography::of(&wanted, "test").unwrap();
     let suites = &mut Arc::make_mut(&mut cryptography.provider).cipher_suites;
     for suite in suites {

@@ -16,13 +16,14 @@ use socket2::SockRef;
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
 use crate::net::SocketAddress;
-use crate::net::descriptor::{Descriptor, Waits};
-use crate::net::options::{ConnectionOptions, StreamOptions};
-use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
+use crate::net::descriptor::Descriptor;
+use crate::net::options::{OptionValues, SocketRole};
+use crate::net::protocol::Protocol;
+use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::net::system;
 use crate::net::unix::OwnPath;
 use crate::net::wait_list::WaitList;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 
 pub(super) struct Listener {
@@ -31,8 +32,9 @@ pub(super) struct Listener {
     path: Option<OwnPath>,
     io: Descriptor,
     local: SocketAddress,
-    accepted: Accepted,
-    connection: Arc<ConnectionOptions>,
+    protocol: Protocol,
+    /// The options of this socket, and of those that it accepts.
+    options: Arc<OptionValues>,
     /// Tells whether accepted sockets inherit the options; determined with the first one.
     inherited: AtomicU8,
     closed: AtomicBool,
@@ -41,13 +43,6 @@ pub(super) struct Listener {
     /// Wakes all of them; the only waker that the descriptor has.
     waker: Waker,
     pub(super) pace: Pace,
-}
-
-/// The kind of the sockets that a listener accepts.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::net) enum Accepted {
-    Tcp(StreamOptions),
-    Unix,
 }
 
 const NOT_ASKED: u8 = 0;
@@ -68,8 +63,8 @@ impl Listener {
     pub(super) fn new(
         io: Descriptor,
         local: SocketAddress,
-        accepted: Accepted,
-        connection: Arc<ConnectionOptions>,
+        protocol: Protocol,
+        options: OptionValues,
         path: Option<OwnPath>,
     ) -> Arc<Self> {
         let selector = Arc::clone(io.selector());
@@ -77,8 +72,8 @@ impl Listener {
         let listener = Arc::new(Self {
             io,
             local,
-            accepted,
-            connection,
+            protocol,
+            options: Arc::new(options),
             inherited: AtomicU8::new(NOT_ASKED),
             path,
             closed: AtomicBool::new(false),
@@ -106,6 +101,7 @@ impl Listener {
     }
 
     pub(super) fn close(&self) {
+        // Before the waits are woken, so that each of them sees it.
         self.closed.store(true, Ordering::Release);
         if let Some(path) = &self.path {
             path.remove();
@@ -134,7 +130,7 @@ impl Listener {
     /// that itself. On a Unix socket it returns `EAGAIN` forever, and only this event tells.
     fn is_shut_down(&self) -> bool {
         let mut cx = Context::from_waker(&self.waker);
-        let told = matches!(self.accepted, Accepted::Unix)
+        let told = (self.protocol == Protocol::Unix)
             .then(|| self.io.poll_hangup(&mut cx, Hangup::default()));
         matches!(told, Some(Poll::Ready(hangup)) if hangup.read_closed)
     }
@@ -144,7 +140,7 @@ impl Listener {
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
             accepted = Some(system::accept(fd)?);
-            let is_tcp = matches!(self.accepted, Accepted::Tcp(_));
+            let is_tcp = self.protocol == Protocol::Tcp;
             Ok(Progress { count: 0, drained: is_tcp && system::is_backlog_empty(fd) })
         });
         progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
@@ -157,38 +153,37 @@ impl Listener {
         pending_tls: PendingTls,
     ) -> Result<Socket> {
         let socket = SockRef::from(&fd);
-        let protocol = match self.accepted {
-            Accepted::Tcp(options) => {
-                self.give(options, &socket)?;
-                Protocol::Tcp
-            }
-            Accepted::Unix => Protocol::Unix,
-        };
+        self.give_options(&socket)?;
         let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
         let parts = CoreParts {
             remote,
             local: self.local.clone(),
-            options: Arc::clone(&self.connection),
+            options: Arc::clone(&self.options),
             host_name: None,
         };
         let selector = self.io.selector();
         selector.sockets().counters.accepted.add(1);
         let io = Descriptor::new(fd, Arc::clone(selector));
-        Ok(Socket::over(io, protocol, parts, pending_tls))
+        Ok(Socket::over(io, self.protocol, parts, pending_tls))
     }
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
-    fn give(&self, options: StreamOptions, socket: &SockRef<'_>) -> Result<()> {
+    fn give_options(&self, socket: &SockRef<'_>) -> Result<()> {
+        // Relaxed: two threads may both ask, and get the same answer.
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             NOT_ASKED => {
-                let inherited = options.hold_on(socket);
+                let inherited = self.options.hold_on(self.protocol, socket);
                 let answer = if inherited { INHERITED } else { NOT_INHERITED };
                 self.inherited.store(answer, Ordering::Relaxed);
                 inherited
             }
             answer => answer == INHERITED,
         };
-        if inherited { Ok(()) } else { options.apply(socket) }
+        if inherited {
+            Ok(())
+        } else {
+            self.options.apply(self.protocol, SocketRole::Accepted, socket)
+        }
     }
 
     /// Begins a pause, or lets the call be tried again at once.

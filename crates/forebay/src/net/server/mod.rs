@@ -9,16 +9,16 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use forebay_io::Result;
 use forebay_io::seam::giving_way;
-use forebay_io::{Error, ErrorKind, Result};
 
 use self::accepting::Accepting;
 pub use self::incoming::Incoming;
-pub(super) use self::listener::Accepted;
 use self::listener::Listener;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
-use super::options::ConnectionOptions;
+use super::options::OptionValues;
+use super::protocol::Protocol;
 use super::socket::{PendingTls, Socket};
 use super::unix::OwnPath;
 
@@ -51,11 +51,11 @@ impl ServerSocket {
     pub(super) fn new(
         io: Descriptor,
         local: SocketAddress,
-        accepted: Accepted,
-        connection: Arc<ConnectionOptions>,
+        protocol: Protocol,
+        options: OptionValues,
         path: Option<OwnPath>,
     ) -> Self {
-        let listener = Listener::new(io, local, accepted, connection, path);
+        let listener = Listener::new(io, local, protocol, options, path);
         Self { listener, pending_tls: PendingTls::default() }
     }
 
@@ -67,14 +67,14 @@ impl ServerSocket {
     /// releases its descriptor. In the meantime connections wait in the backlog. Before accepting pauses,
     /// one connection is ended to free its descriptor: the oldest that is being closed without an owner, or
     /// else the oldest accepted TLS connection with an incomplete handshake, beginning with those whose
-    /// peers have sent nothing. That handshake fails with [`Exhausted`](ErrorKind::Exhausted). Each pause
+    /// peers have sent nothing. That handshake fails with [`Exhausted`](crate::ErrorKind::Exhausted). Each pause
     /// is reported ([`on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) if this socket or its selector is closed;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) if another handle of the listener, for instance in another
-    /// process, has shut it down (`shutdown(2)`); [`System`](ErrorKind::System) for other errors of the
+    /// [`Closed`](crate::ErrorKind::Closed) if this socket or its selector is closed;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if another handle of the listener, for instance in another
+    /// process, has shut it down (`shutdown(2)`); [`System`](crate::ErrorKind::System) for other errors of the
     /// system.
     ///
     /// # Cancel safety
@@ -97,7 +97,7 @@ impl ServerSocket {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a configuration for clients, and if the connections of
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a configuration for clients, and if the connections of
     /// this handle are TLS connections already.
     ///
     /// # Examples
@@ -123,6 +123,8 @@ impl ServerSocket {
     /// ```
     #[cfg(feature = "tls")]
     pub fn tls(&self, config: &forebay_tls::TlsConfig) -> Result<Self> {
+        use forebay_io::{Error, ErrorKind};
+
         if config.is_client() || self.pending_tls.is_some() {
             let detail = if config.is_client() {
                 "the configuration is a client's: TlsConfig::server makes one"
@@ -145,7 +147,7 @@ impl ServerSocket {
     }
 
     /// Stops listening: connections that were not accepted yet are refused or reset, and every waiting
-    /// [`accept`](Self::accept) fails with [`Closed`](ErrorKind::Closed). The path of a Unix socket is
+    /// [`accept`](Self::accept) fails with [`Closed`](crate::ErrorKind::Closed). The path of a Unix socket is
     /// removed, unless it was replaced in the meantime. It may be called repeatedly, and does not wait.
     pub fn close(&self) {
         self.listener.close();

@@ -8,13 +8,14 @@ use forebay_io::seam::{Share, WaiterKey, wake_next_turn};
 
 use crate::lock::lock;
 use crate::selector::Shared;
+use crate::time::Backoff;
 
 /// Connections accepted in one turn before an accepting task gives way.
 const ACCEPTS_MAX: u16 = 64;
-/// The first pause after the machine has run out of descriptors or memory.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-/// Each pause is twice the one before, up to this.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses after the machine has run out of descriptors or memory.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(5), LONGEST_PAUSE);
 
 /// The pace at which a listener accepts.
 #[derive(Debug, Default)]
@@ -24,15 +25,15 @@ pub(super) struct Pace(Mutex<State>);
 struct State {
     share: Share,
     pause: Option<Pause>,
-    /// The length of the last pause, if nothing was accepted since.
-    last: Option<Duration>,
+    /// The pauses to come; they begin anew when something is accepted.
+    pauses: Backoff,
     watching: Option<WaiterKey>,
 }
 
 impl Default for State {
     fn default() -> Self {
         let share = Share::of_calls(ACCEPTS_MAX);
-        Self { share, pause: None, last: None, watching: None }
+        Self { share, pause: None, pauses: PAUSES, watching: None }
     }
 }
 
@@ -60,7 +61,7 @@ impl Pace {
     pub(super) fn accepted_one(&self) {
         let mut state = lock(&self.0);
         state.share.spend(0);
-        (state.pause, state.last) = (None, None);
+        (state.pause, state.pauses) = (None, PAUSES);
     }
 
     /// Counts a connection that was gone before it was accepted. It counts for the share, so that a flood
@@ -80,9 +81,8 @@ impl Pace {
         if !selector.sockets().freed.watch(&mut state.watching, waker) {
             return None;
         }
-        let pause = state.last.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        let pause = state.pauses.next_pause();
         let until = selector.timers().now().checked_add(pause);
-        state.last = Some(pause);
         state.pause = Some(Pause { until, freed });
         Some(pause)
     }

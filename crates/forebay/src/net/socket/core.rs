@@ -16,7 +16,7 @@ use super::timeouts::Timeouts;
 use super::watch::Watch;
 use crate::lock::lock;
 use crate::net::SocketAddress;
-use crate::net::options::ConnectionOptions;
+use crate::net::options::OptionValues;
 use crate::selector::Shared;
 use crate::time::Limits;
 
@@ -25,7 +25,7 @@ pub(in crate::net) struct CoreParts {
     pub(in crate::net) remote: SocketAddress,
     /// The local address, or the listener's, which may be less exact: the system is asked on demand.
     pub(in crate::net) local: SocketAddress,
-    pub(in crate::net) options: Arc<ConnectionOptions>,
+    pub(in crate::net) options: Arc<OptionValues>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     /// The name that was connected to; `None` for an address. TLS checks it.
     pub(in crate::net) host_name: Option<Box<str>>,
@@ -199,6 +199,7 @@ impl Core {
     }
 
     pub(super) fn count_discarded(&self, count: usize) {
+        // Relaxed: a count, on which no other memory depends.
         self.discarded.fetch_add(count as u64, Ordering::Relaxed);
     }
 

@@ -6,7 +6,8 @@ use std::os::fd::BorrowedFd;
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::Socket;
-use super::link::{Link, Protocol};
+use super::link::Link;
+use crate::net::protocol::Protocol;
 
 /// The process on the other side of a Unix socket, as of the moment when it connected or began to listen
 /// (`SO_PEERCRED`, `unix(7)`).

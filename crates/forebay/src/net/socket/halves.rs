@@ -11,6 +11,7 @@ pub(super) struct Halves {
 
 impl Halves {
     pub(super) fn take_reader(&self) -> bool {
+        // AcqRel: pairs with the Release in `give_back`, so the next taker sees the layer.
         !self.reader.swap(true, Ordering::AcqRel)
     }
 

@@ -21,9 +21,10 @@ use super::on_the_way::OnTheWay;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
-use crate::net::descriptor::{Descriptor, Waits};
+use crate::net::descriptor::Descriptor;
+use crate::net::protocol::Protocol;
 use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 
 /// The carrier of a connection's bytes.
 pub(super) enum Link {
@@ -37,13 +38,6 @@ pub(super) enum Link {
 pub(super) struct Stream {
     pub(super) io: Descriptor,
     pub(super) protocol: Protocol,
-}
-
-/// The protocol of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Protocol {
-    Tcp,
-    Unix,
 }
 
 /// The way to leave the kernel, or the other end in memory.
@@ -322,6 +316,7 @@ impl Stream {
     }
 
     fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
+        // Unix sockets have no reset (`unix(7)`).
         let reset = leave == Leave::Reset && self.protocol == Protocol::Tcp;
         let before = if reset { system::reset_on_close } else { |_: BorrowedFd<'_>| {} };
         self.io.release(before, after)

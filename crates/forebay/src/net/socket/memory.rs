@@ -11,8 +11,8 @@ use forebay_io::{Error, ErrorKind};
 use super::note::Note;
 use super::on_the_way::OnTheWay;
 use crate::host::Hangup;
-use crate::net::descriptor::{Waits, released};
-use crate::selector::{Shared, closed};
+use crate::net::descriptor::released;
+use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 
 /// One end of a pair in memory.
@@ -114,6 +114,7 @@ impl MemoryEnd {
 
     /// Releases this end, with a reset or with the end mark. True the first time.
     pub(super) fn release(&self, reset: bool, after: &mut WakeList) -> bool {
+        // Only the first release ends the lanes.
         if self.released.swap(true, Ordering::AcqRel) {
             return false;
         }
@@ -140,17 +141,10 @@ impl MemoryEnd {
     }
 
     fn check(&self, waits: Waits) -> io::Result<()> {
-        let refused = match waits {
-            Waits::User => self.selector.is_closing(),
-            Waits::WayOut => self.selector.closing().has_stopped(),
-        };
         if self.is_released() {
-            Err(released())
-        } else if refused {
-            Err(closed("wait").into())
-        } else {
-            Ok(())
+            return Err(released());
         }
+        Ok(self.selector.closing().check_wait(waits)?)
     }
 }
 

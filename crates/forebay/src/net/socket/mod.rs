@@ -44,12 +44,12 @@ pub(super) use self::core::CoreParts;
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
 pub(super) use self::handle::PendingTls;
-pub(super) use self::link::Protocol;
 use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
-use super::options::Silence;
+use super::options::socket_setters;
+use super::protocol::Protocol;
 
 /// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
 ///
@@ -287,34 +287,7 @@ impl Socket {
         giving_way(self.0.core().peer_finished()).await
     }
 
-    /// Sets how long a read may wait for a byte. `None` lifts the limit.
-    ///
-    /// The time counts from the moment when a read first had to wait, and starts anew with every byte. It
-    /// belongs to the connection: a read that is dropped and repeated does not restart it. When it is over,
-    /// the read fails with [`TimedOut`](ErrorKind::TimedOut), once; the channel stays usable. A byte that
-    /// has arrived by then is read, even if this process was held up for all of that time.
-    #[doc(alias = "socketTimeout")]
-    pub fn set_read_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.0.core().limit_silence(Silence::Reading, timeout.into());
-    }
-
-    /// Sets how long the peer may take none of the queued bytes. `None` lifts the limit. When the time is
-    /// over, the connection is reset, and every call fails with [`TimedOut`](ErrorKind::TimedOut).
-    #[doc(alias = "socketTimeout")]
-    pub fn set_write_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.0.core().limit_silence(Silence::Writing, timeout.into());
-    }
-
-    /// Sets how long no byte may pass in either direction. `None` lifts the limit. The time counts from
-    /// this call on. When it is over, the connection is closed (or reset, if bytes are still queued), and
-    /// every call fails with [`TimedOut`](ErrorKind::TimedOut).
-    ///
-    /// Bytes that have arrived but were not read yet, because this process was held up or because nothing
-    /// reads, count once: the time starts anew. If they are still unread when it is over again, the
-    /// connection ends.
-    pub fn set_idle_timeout(&self, timeout: impl Into<Option<Duration>>) {
-        self.0.core().limit_silence(Silence::Idling, timeout.into());
-    }
+    socket_setters!();
 }
 
 fn already_opened(operation: &'static str) -> Error {

@@ -11,8 +11,8 @@ use forebay_io::{Error, Result};
 use super::core::Core;
 use super::errors::CoreNote;
 use super::note::Note;
-use crate::net::descriptor::Waits;
 use crate::net::options::Silence;
+use crate::selector::Waits;
 
 /// The reading end of a connection.
 pub(super) struct SocketSource {
@@ -144,6 +144,7 @@ impl SocketSource {
     }
 
     fn failed(&self, error: io::Error) -> Error {
+        // From `receive_now` on a lost connection with nothing left to receive.
         if error.kind() == io::ErrorKind::WouldBlock {
             return self.core.refusal("read");
         }

@@ -141,13 +141,13 @@ impl Timeouts {
 
     fn error(&self, silence: Silence) -> Error {
         let limit = Duration::from_nanos(self.limits[silence as usize].load(Ordering::Relaxed));
-        let (operation, what, knob) = match silence {
-            Silence::Reading => ("read", "no byte came", "read_timeout"),
-            Silence::Writing => ("write", "the peer took no byte", "write_timeout"),
-            Silence::Idling => ("wait", "no byte went either way", "idle_timeout"),
+        let (operation, what) = match silence {
+            Silence::Reading => ("read", "no byte came"),
+            Silence::Writing => ("write", "the peer took no byte"),
+            Silence::Idling => ("wait", "no byte went either way"),
         };
         Error::new(ErrorKind::TimedOut, operation)
-            .with_detail(format!("{what} for {limit:?} ({knob} sets this)"))
+            .with_detail(format!("{what} for {limit:?} ({} sets this)", silence.option()))
     }
 
     fn now(&self) -> u64 {
@@ -197,6 +197,7 @@ impl Timeouts {
             return;
         }
         if self.is_idle_for_too_long() && !self.has_stirred(&*core) {
+            // Possibly no call waits, so the connection is ended here.
             return core.expire(self.error(Silence::Idling));
         }
         let passed = self.passed(self.now());

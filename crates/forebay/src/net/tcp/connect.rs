@@ -16,30 +16,23 @@ use socket2::{SockAddr, SockRef};
 use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
 use crate::net::address::Address;
-use crate::net::descriptor::{Descriptor, Waits};
-use crate::net::options::{ConnectionOptions, StreamOptions, named};
+use crate::net::descriptor::Descriptor;
+use crate::net::options::{OptionValues, SocketRole};
+use crate::net::protocol::Protocol;
 use crate::net::resolve::resolve;
-use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
+use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::net::system;
-use crate::selector::Shared;
+use crate::selector::{Shared, Waits};
 use crate::time::{Timers, within};
 
-/// The settings of a new connection.
-pub(super) struct ConnectSettings {
-    pub(super) reuse_address: Option<bool>,
-    pub(super) stream: StreamOptions,
-    pub(super) connection: Arc<ConnectionOptions>,
-    /// The name of the host; `None` for an IP address.
-    pub(super) host_name: Option<Box<str>>,
-}
-
-/// Looks the address up and tries the resulting addresses, one after the other, within `limit` in all.
+/// Looks the address up and tries the resulting addresses, one after the other, within `connect_timeout` in
+/// all.
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
-    wanted: &ConnectSettings,
-    limit: Duration,
+    options: &Arc<OptionValues>,
 ) -> Result<Socket> {
+    let limit = options.connect_timeout;
     let deadline = Deadline { timers: selector.timers(), began: selector.timers().now(), limit };
     let resolving = resolve(selector.own_calls(), address);
     let resolving = selector.closing().until_begun("connect", resolving);
@@ -47,7 +40,7 @@ pub(super) async fn connect(
         let late = deadline.passed("the name's look-up has no answer");
         return Err(late.with_address(address));
     };
-    connect_to_any(selector, address, &found?, wanted, &deadline).await
+    connect_to_any(selector, address, &found?, options, &deadline).await
 }
 
 /// Tries the candidates in order. Each gets an equal share of the time that is left, so unused time goes to
@@ -56,15 +49,16 @@ async fn connect_to_any(
     selector: &Arc<Shared>,
     address: &Address,
     candidates: &[SocketAddr],
-    wanted: &ConnectSettings,
+    options: &Arc<OptionValues>,
     deadline: &Deadline<'_>,
 ) -> Result<Socket> {
     let mut attempts = Attempts::default();
     for (tried, &candidate) in candidates.iter().enumerate() {
         let share = deadline.share(candidates.len() - tried);
-        let attempt = attempt(selector, candidate, wanted);
+        let attempt = attempt(selector, address, candidate, options);
         let error = match deadline.within(share, attempt).await {
             Some(Ok(socket)) => return Ok(socket),
+            // The selector is closing, so the other addresses would fail too.
             Some(Err(error)) if error.is_closed() => return Err(error),
             Some(Err(error)) => error,
             None if candidates.len() == 1 => deadline.passed("not connected"),
@@ -103,16 +97,14 @@ impl Deadline<'_> {
 
 async fn attempt(
     selector: &Arc<Shared>,
+    host: &Address,
     address: SocketAddr,
-    wanted: &ConnectSettings,
+    options: &Arc<OptionValues>,
 ) -> Result<Socket> {
     let failed = |error| Error::from_io("connect", error);
     let open = || system::stream_socket(address);
     let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
-    if let Some(reuse) = wanted.reuse_address {
-        named("reuse_address", socket.set_reuse_address(reuse))?;
-    }
-    wanted.stream.apply(&(&socket).into())?;
+    options.apply(Protocol::Tcp, SocketRole::Connected, &(&socket).into())?;
     let begun = socket.connect(&SockAddr::from(address));
     let io = Descriptor::new(socket.into(), Arc::clone(selector));
     match begun {
@@ -129,8 +121,8 @@ async fn attempt(
     let parts = CoreParts {
         remote: address.into(),
         local: local.as_socket().unwrap_or(address).into(),
-        options: Arc::clone(&wanted.connection),
-        host_name: wanted.host_name.clone(),
+        options: Arc::clone(options),
+        host_name: host.host_name().map(Into::into),
     };
     selector.sockets().counters.connected.add(1);
     Ok(Socket::over(io, Protocol::Tcp, parts, PendingTls::default()))

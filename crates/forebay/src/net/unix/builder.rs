@@ -1,11 +1,10 @@
 //! Makes Unix sockets.
 
-use std::future::poll_fn;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_io::seam::poll_answer;
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, Socket as SystemSocket};
 
@@ -13,34 +12,23 @@ use super::path::{self, OwnPath};
 use crate::net::SocketAddress;
 use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::descriptor::Descriptor;
-use crate::net::options::{ConnectionOptions, connection_setters};
-use crate::net::server::{Accepted, ServerSocket};
-use crate::net::socket::{CoreParts, PendingTls, Protocol, Socket};
+use crate::net::opening::begin;
+use crate::net::options::{OptionValues, SocketRole, builder_setters, option_table};
+use crate::net::protocol::Protocol;
+use crate::net::server::ServerSocket;
+use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 use crate::task;
+use crate::time::Backoff;
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 511;
-/// Limits the whole time of connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The first pause while the server's backlog is full.
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-/// Each pause is twice the one before, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The pauses while the server's backlog is full, or a directory locked.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(50));
 
 /// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a
 /// connected one.
 ///
-/// | option | default |
-/// |---|---|
-/// | [`backlog`](Self::backlog) | 511 |
-/// | [`connect_timeout`](Self::connect_timeout) | 10 s |
-/// | [`drain_timeout`](Self::drain_timeout), [`drain_limit`](Self::drain_limit) | the selector's: 10 s, 64 KiB |
-/// | [`idle_timeout`](Self::idle_timeout) | none |
-/// | [`mode`](Self::mode) | 0777 without the process's umask |
-/// | [`read_timeout`](Self::read_timeout), [`write_timeout`](Self::write_timeout) | none |
-/// | [`replace_stale`](Self::replace_stale) | off |
+#[doc = option_table!(Unix)]
 ///
 /// # Examples
 ///
@@ -60,63 +48,23 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// # std::fs::remove_dir(&directory).unwrap();
 /// # forebay::Result::Ok(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UnixBuilder {
     selector: SelectorManager,
-    backlog: u32,
-    connect_timeout: Duration,
-    mode: Option<u32>,
-    replace_stale: bool,
-    connection: ConnectionOptions,
+    options: OptionValues,
 }
 
 impl SelectorManager {
     /// Returns a builder of Unix sockets.
     #[doc(alias = "aSocket")]
     pub fn unix(&self) -> UnixBuilder {
-        UnixBuilder {
-            selector: self.clone(),
-            backlog: BACKLOG,
-            connect_timeout: CONNECT_TIMEOUT,
-            mode: None,
-            replace_stale: false,
-            connection: ConnectionOptions::default(),
-        }
+        UnixBuilder { selector: self.clone(), options: OptionValues::default() }
     }
 }
 
 impl UnixBuilder {
-    connection_setters!();
-
-    /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
-    pub fn backlog(mut self, connections: u32) -> Self {
-        self.backlog = connections;
-        self
-    }
-
-    /// Sets how long connecting may wait for a server with a full backlog.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// Sets the permissions of the path, whatever the umask of the process. Connecting needs the permission
-    /// to write (`unix(7)`). At no moment can a process connect that the mode excludes.
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(mode);
-        self
-    }
-
-    /// Makes [`bind`](Self::bind) replace a path that a dead server has left behind. Only a socket is
-    /// removed that belongs to this user and at which no process listens. Servers that ask for this and
-    /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and wait
-    /// while another program holds the lock. A server that does not ask for this is not protected between
-    /// its `bind(2)` and its `listen(2)`: until then its path looks stale.
-    pub fn replace_stale(mut self) -> Self {
-        self.replace_stale = true;
-        self
-    }
+    builder_setters!(Unix);
 
     /// Listens at a path or an abstract name. The path is removed when the listener is closed or dropped,
     /// if it is still the file that was made here.
@@ -136,33 +84,23 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
     pub async fn bind(self, address: impl ToUnixAddress) -> Result<ServerSocket> {
-        // Without `replace_stale` this call never waits by itself, so a loop over it would starve other
-        // tasks.
-        poll_fn(|cx| poll_answer(cx)).await;
-        let address = address.to_unix_address()?;
-        let selector = Arc::clone(self.selector.shared());
-        selector.check_open("bind")?;
+        let parse = || address.to_unix_address();
+        let (address, selector) = begin(&self.selector, "bind", parse).await?;
         let system = address.to_system()?;
         let failed = {
             let address = address.clone();
             move |error: Error| error.with_address(&address)
         };
-        let listening = Listening {
-            address: address.clone(),
-            system,
-            mode: self.mode,
-            replace_stale: self.replace_stale,
-            backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
-        };
-        let made = if self.replace_stale {
-            listen_alone(&selector, listening).await
+        let listening =
+            Listening { address: address.clone(), system, options: self.options.clone() };
+        let made = if self.options.replace_stale {
+            listen_alone(selector, listening).await
         } else {
             listening.listen()
         };
         let (socket, path) = made.map_err(failed)?;
-        let io = Descriptor::new(socket.into(), selector);
-        let connection = Arc::new(self.connection);
-        Ok(ServerSocket::new(io, address.into(), Accepted::Unix, connection, path))
+        let io = Descriptor::new(socket.into(), Arc::clone(selector));
+        Ok(ServerSocket::new(io, address.into(), Protocol::Unix, self.options, path))
     }
 
     /// Connects to a path or an abstract name.
@@ -182,19 +120,15 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToUnixAddress) -> Result<Socket> {
-        // Unless the backlog is full this call never waits by itself, so a loop over it would starve other
-        // tasks.
-        poll_fn(|cx| poll_answer(cx)).await;
-        let address = address.to_unix_address()?;
-        let selector = self.selector.shared();
-        selector.check_open("connect")?;
+        let parse = || address.to_unix_address();
+        let (address, selector) = begin(&self.selector, "connect", parse).await?;
         let system = address.to_system()?;
-        let attempts = attempts(selector, &system);
-        let connected = match self.selector.within(self.connect_timeout, attempts).await {
+        let limit = self.options.connect_timeout;
+        let attempts = attempts(selector, &system, &self.options);
+        let connected = match self.selector.within(limit, attempts).await {
             Some(outcome) => outcome,
             None => Err(Error::new(ErrorKind::TimedOut, "connect").with_detail(format!(
-                "the server's backlog was full for {:?} (connect_timeout sets this)",
-                self.connect_timeout
+                "the server's backlog was full for {limit:?} (connect_timeout sets this)"
             ))),
         };
         let socket = connected.map_err(|error| error.with_address(&address))?;
@@ -202,7 +136,7 @@ impl UnixBuilder {
         let parts = CoreParts {
             remote: address.into(),
             local: SocketAddress::Unix(UnixAddress::Unnamed),
-            options: Arc::new(self.connection),
+            options: Arc::new(self.options),
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
@@ -210,22 +144,35 @@ impl UnixBuilder {
     }
 }
 
+impl fmt::Debug for UnixBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("UnixBuilder");
+        self.options.fmt_fields(Protocol::Unix, fields.field("selector", &self.selector));
+        fields.finish()
+    }
+}
+
 /// Tries to connect until it succeeds or is refused. A Unix socket does not connect in the background:
 /// while the backlog is full the call fails with `EAGAIN`, and no event tells that there is room
 /// (`connect(2)`).
-async fn attempts(selector: &Arc<Shared>, address: &SockAddr) -> Result<SystemSocket> {
+async fn attempts(
+    selector: &Arc<Shared>,
+    address: &SockAddr,
+    options: &OptionValues,
+) -> Result<SystemSocket> {
     let failed = |error| Error::from_io("connect", error);
     let socket =
         system::or_after_ending_one(selector, system::unix_stream_socket).map_err(failed)?;
-    let mut pause = FIRST_PAUSE;
+    options.apply(Protocol::Unix, SocketRole::Connected, &(&socket).into())?;
+    let mut pauses = PAUSES;
     loop {
         match socket.connect(address) {
             Ok(()) => return Ok(socket),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                selector.sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                selector.sleep(pauses.next_pause()).await;
                 selector.check_open("connect")?;
             }
+            // Unlike a TCP socket, nothing goes on in the background: try again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(error)),
         }
@@ -240,7 +187,7 @@ async fn listen_alone(
     listening: Listening,
 ) -> Result<(SystemSocket, Option<OwnPath>)> {
     let listening = Arc::new(listening);
-    let mut pause = FIRST_PAUSE;
+    let mut pauses = PAUSES;
     loop {
         let listening = Arc::clone(&listening);
         let attempt = move || listening.listen_if_alone();
@@ -248,8 +195,7 @@ async fn listen_alone(
         if let Some(made) = selector.closing().until_begun("bind", attempt).await?? {
             return Ok(made);
         }
-        selector.sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        selector.sleep(pauses.next_pause()).await;
         selector.check_open("bind")?;
     }
 }
@@ -258,9 +204,7 @@ async fn listen_alone(
 struct Listening {
     address: UnixAddress,
     system: SockAddr,
-    mode: Option<u32>,
-    replace_stale: bool,
-    backlog: i32,
+    options: OptionValues,
 }
 
 impl Listening {
@@ -281,35 +225,38 @@ impl Listening {
         };
         let socket = self.open()?;
         match socket.bind(&self.system) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.replace_stale => {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && self.options.replace_stale =>
+            {
                 path::remove_stale(path, &self.system)?;
                 socket.bind(&self.system).map_err(bind_failed)?;
             }
             bound => bound.map_err(bind_failed)?,
         }
         let own = OwnPath::of(path).map_err(bind_failed)?;
-        if let Some(mode) = self.mode {
+        if let Some(mode) = self.options.mode {
             // No process can connect before `listen`, so the earlier mode admits none.
             path::set_mode(path, mode)?;
         }
-        socket.listen(self.backlog).map_err(bind_failed)?;
+        socket.listen(self.options.backlog()).map_err(bind_failed)?;
         Ok((socket, Some(own)))
     }
 
     fn listen_by_name(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
-        if self.mode.is_some() {
+        if self.options.mode.is_some() {
             let detail = "an abstract name has no permissions; check peer_credentials instead";
             return Err(Error::new(ErrorKind::InvalidInput, "mode").with_detail(detail));
         }
         let socket = self.open()?;
         socket.bind(&self.system).map_err(bind_failed)?;
-        socket.listen(self.backlog).map_err(bind_failed)?;
+        socket.listen(self.options.backlog()).map_err(bind_failed)?;
         Ok((socket, None))
     }
 
     fn open(&self) -> Result<SystemSocket> {
         let socket = system::unix_stream_socket().map_err(bind_failed)?;
-        if let Some(mode) = self.mode {
+        self.options.apply(Protocol::Unix, SocketRole::Listening, &(&socket).into())?;
+        if let Some(mode) = self.options.mode {
             path::set_mode_before(&socket, mode);
         }
         Ok(socket)

@@ -10,8 +10,8 @@ use super::scenes::Scene;
 /// Left out is `EAGAIN` where readiness is edge-triggered: without data it is no failure, and with
 /// data the kernel never says it. So is `EINTR` of `connect`, behind which the kernel would go on
 /// connecting. `close` fails only by `EINTR` and `EIO`, which close all the same (`close(2)`);
-/// `strace` cannot do both, so in these cases the descriptor stays open, and nobody is asked to see
-/// its end. That a connection is gone, the kernel tells who receives as well as who sends, and
+/// `strace` cannot do both, so in these cases the descriptor stays open, and no peer is asked to see
+/// its end. That a connection is gone, the kernel tells the receiver as well as the sender, and
 /// `strace` cannot: see [`Injection::is_a_lie`].
 pub(crate) const ERRORS: &[(&str, &str)] = &[
     ("accept4", "EINTR ECONNABORTED EPROTO ENETDOWN EMFILE ENFILE ENOBUFS ENOMEM EPERM"),
@@ -96,7 +96,7 @@ impl Injection {
     }
 
     /// A connection that is gone, the kernel tells the receiving side as well. Here it does not, so
-    /// who waits for an answer makes it true after a moment, and resets.
+    /// the peer that waits for an answer makes it true after a moment, and resets.
     pub(crate) fn is_a_lie(self) -> bool {
         match self.call {
             "sendto" | "sendmsg" => ["EPIPE", "ECONNRESET"].contains(&self.error),

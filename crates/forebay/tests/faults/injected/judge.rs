@@ -1,11 +1,11 @@
-//! What is held against a run, and what is only noted.
+//! The faults that are held against a run, and the events that are only noted.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 
 use super::program::{Ended, Injection};
 
-/// What must not happen.
+/// An event that must not happen.
 #[derive(Debug)]
 pub(crate) struct Fault(pub(crate) String);
 
@@ -15,12 +15,12 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What may happen.
+/// Counts of events that may happen.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// Calls that were made to fail.
     pub(crate) hits: usize,
-    /// Everybody got the whole answer.
+    /// Runs in which every client got the whole answer.
     pub(crate) unharmed: usize,
     /// A program ended in an error and said so.
     pub(crate) errors: usize,
@@ -57,7 +57,7 @@ impl fmt::Display for Notes {
     }
 }
 
-/// What a client got of an answer.
+/// The part of an answer that a client got.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) bytes: Vec<u8>,

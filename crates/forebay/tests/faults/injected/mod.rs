@@ -1,6 +1,6 @@
 //! Every kind of system call that the examples make fails once, with every error that it plausibly
-//! has, at each of its first fifty times: `strace` makes it so. Whatever fails, nobody panics, hangs
-//! or is told a wrong byte; and where a server lives on, at most one of its clients has noticed.
+//! has, at each of its first fifty times: `strace` makes it so. Whatever fails, no program panics,
+//! hangs or gets a wrong byte; and where a server lives on, at most one of its clients has noticed.
 //!
 //! The whole matrix runs with `FOREBAY_INJECT=all`; otherwise a part of it, drawn by
 //! `FOREBAY_SEED`. `FOREBAY_INJECT='echo recvfrom EIO 7'` runs one case.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What takes longer hangs. A close waits two seconds for a peer at most.
+/// A program that takes longer hangs. A close waits two seconds for a peer at most.
 pub(crate) const HANGS_AFTER: Duration = Duration::from_secs(5);
 
 /// One failure: of this call (on any descriptor, or `@stdin` or `@stdout` alone), with this error, the so-manieth time that a thread makes it.
@@ -36,7 +36,7 @@ pub(crate) struct Program {
     stderr: Option<JoinHandle<String>>,
 }
 
-/// What a program left.
+/// The status and the output of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// `None`: it had to be stopped.
@@ -46,7 +46,7 @@ pub(crate) struct Ended {
     pub(crate) trace: String,
 }
 
-/// What `strace` calls a pipe.
+/// Returns `strace`'s name for a pipe.
 fn name_of(pipe: &impl AsRawFd) -> PathBuf {
     fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd())).unwrap()
 }

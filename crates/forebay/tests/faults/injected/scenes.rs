@@ -16,7 +16,7 @@ const CLIENTS: usize = 24;
 const ECHO_CLIENTS: usize = 6;
 const ECHO_BYTES: usize = 300_000;
 const NAMES: [&str; 3] = ["Ada", "Grace", "Barbara"];
-/// How long a client waits for an answer before it makes a lie true.
+/// The time for which a client waits for an answer before it makes a lie true.
 const A_MOMENT: Duration = Duration::from_millis(300);
 /// Lines that the client example is given.
 const LINES: usize = 25;
@@ -169,7 +169,7 @@ fn judge_visits(
     Ok(notes)
 }
 
-/// What a client got, and what it should have got.
+/// The answer that a client got, and the one that it should have got.
 #[derive(Debug)]
 struct Visit {
     got: Got,
@@ -209,7 +209,7 @@ fn visit(port: u16, converse: Converse, injection: Option<Injection>) -> io::Res
     Ok(Visit { got, right })
 }
 
-/// Whether anybody is there: a byte that no socket takes is answered by a reset.
+/// Checks that the connection has an owner: a byte that no socket takes is answered by a reset.
 ///
 /// Linux resets the connections that a listener leaves behind, all but one that comes in the moment
 /// in which it closes: the last segment of its handshake is dropped without an answer, and its
@@ -247,7 +247,7 @@ fn echoed(peer: &TcpStream) -> (Got, Vec<u8>) {
             .spawn(|| right.chunks(20_000).try_for_each(|chunk| (&mut { peer }).write_all(chunk)));
         receive_up_to(peer, right.len(), &mut got);
         if got.bytes.len() < right.len() {
-            // Nobody reads what is still being sent.
+            // The rest of what is being sent stays unread.
             peer.shutdown(Shutdown::Both).ok();
         }
         let sent = sending.join().unwrap();
@@ -305,7 +305,7 @@ fn client(name: &str, injection: Option<Injection>) -> (Ended, Result<Notes, Fau
     (ended, judged)
 }
 
-/// What a server heard, and what it said.
+/// The bytes that a server received, and those that it sent.
 #[derive(Debug, Default)]
 struct Dialogue {
     heard: Vec<u8>,
@@ -334,7 +334,7 @@ fn greet(mut peer: &TcpStream, lines: &Sender<()>) -> Dialogue {
             let line = &dialogue.heard[answered..answered + length];
             answer.extend([b"Hello, ", line, b"!\n"].concat());
             answered += length + 1;
-            // Nobody feeds any more.
+            // The thread that feeds the lines may have ended.
             lines.send(()).ok();
         }
     }

@@ -46,15 +46,6 @@ impl Silent {
     }
 }
 
-fn wanted() -> ConnectSettings {
-    ConnectSettings {
-        reuse_address: None,
-        stream: StreamOptions::default(),
-        connection: Arc::default(),
-        host_name: None,
-    }
-}
-
 fn on_a_clock(test: impl AsyncFnOnce(&Arc<Shared>, TestClock)) {
     let clock = TestClock::new();
     let selector = SelectorManager::builder().clock(clock.clone()).build().expect("a selector");
@@ -73,8 +64,8 @@ fn silent_addresses_share_the_time() {
         let mut candidates = silent.1.clone();
         candidates.push(answers.local_addr().expect("it is bound"));
         let name = "name.test:80".to_address().expect("a name");
-        let (wanted, deadline) = (wanted(), deadline(selector));
-        let connecting = connect_to_any(selector, &name, &candidates, &wanted, &deadline);
+        let (options, deadline) = (Arc::default(), deadline(selector));
+        let connecting = connect_to_any(selector, &name, &candidates, &options, &deadline);
         let mut connecting = pin!(connecting);
         // Four, so a quarter each.
         for _ in 0..3 {
@@ -96,8 +87,8 @@ fn what_a_refusal_leaves_goes_to_the_others_and_all_are_told() {
         drop(refusing);
         let candidates = [refused, silent.1[0]];
         let name = "name.test:80".to_address().expect("a name");
-        let (wanted, deadline) = (wanted(), deadline(selector));
-        let connecting = connect_to_any(selector, &name, &candidates, &wanted, &deadline);
+        let (options, deadline) = (Arc::default(), deadline(selector));
+        let connecting = connect_to_any(selector, &name, &candidates, &options, &deadline);
         let mut connecting = pin!(connecting);
         assert!(still_waits(connecting.as_mut()).await);
         clock.advance(Duration::from_secs(9));
@@ -121,8 +112,8 @@ fn an_only_address_has_all_the_time_and_its_error_names_the_setting() {
     on_a_clock(async |selector, clock| {
         let silent = Silent::new(1);
         let address = silent.1[0].to_address().expect("an address");
-        let wanted = wanted();
-        let mut connecting = pin!(connect(selector, &address, &wanted, LIMIT));
+        let options = Arc::new(OptionValues { connect_timeout: LIMIT, ..OptionValues::default() });
+        let mut connecting = pin!(connect(selector, &address, &options));
         assert!(still_waits(connecting.as_mut()).await);
         clock.advance(LIMIT);
         let error = connecting.await.expect_err("it is silent");

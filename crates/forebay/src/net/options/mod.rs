@@ -1,0 +1,76 @@
+//! Options: one table, and what is made of it.
+
+mod define;
+mod keep_alive;
+mod silence;
+mod table;
+#[cfg(all(test, target_os = "linux"))]
+mod tests;
+
+use std::fmt;
+
+use forebay_io::{Error, Result};
+use socket2::SockRef;
+
+pub(super) use self::define::{if_among, role_text};
+pub use self::keep_alive::KeepAlive;
+pub(super) use self::silence::Silence;
+pub(super) use self::table::{
+    OptionValues, SocketRole, builder_setters, option_table, socket_setters,
+};
+use self::table::{ROWS, Row};
+use super::protocol::Protocol;
+
+impl OptionValues {
+    /// Sets the options of a socket; the error names the option that could not be set.
+    pub(super) fn apply(
+        &self,
+        protocol: Protocol,
+        role: SocketRole,
+        socket: &SockRef<'_>,
+    ) -> Result<()> {
+        let mut rows = rows_of(protocol).filter(|row| row.is_set_on(role));
+        rows.try_for_each(|row| row.set(self, role, socket))
+    }
+
+    /// True if an accepted socket has all of its options already, because it has inherited them from its
+    /// listener.
+    pub(super) fn hold_on(&self, protocol: Protocol, accepted: &SockRef<'_>) -> bool {
+        let role = SocketRole::Accepted;
+        let mut rows = rows_of(protocol).filter(|row| row.is_set_on(role));
+        rows.all(|row| row.system.as_ref().is_none_or(|it| (it.holds)(accepted, self, role)))
+    }
+
+    /// The limit on waiting connections, as `listen(2)` takes it.
+    pub(super) fn backlog(&self) -> i32 {
+        // The system caps larger numbers anyway.
+        i32::try_from(self.backlog).unwrap_or(i32::MAX)
+    }
+
+    /// Prints the options of a protocol as fields of their builder.
+    pub(super) fn fmt_fields(&self, protocol: Protocol, fields: &mut fmt::DebugStruct<'_, '_>) {
+        for row in rows_of(protocol) {
+            fields.field(row.name, (row.value)(self));
+        }
+    }
+}
+
+impl Row {
+    /// True if this option is set on sockets of this role. A listening socket is given the options of the
+    /// sockets that it accepts too, so that they can inherit them.
+    fn is_set_on(&self, role: SocketRole) -> bool {
+        let inherited = role == SocketRole::Listening && self.roles.contains(&SocketRole::Accepted);
+        self.roles.contains(&role) || inherited
+    }
+
+    /// Sets this option, if it is one of the system; the error names it.
+    fn set(&self, options: &OptionValues, role: SocketRole, socket: &SockRef<'_>) -> Result<()> {
+        let set = self.system.as_ref().map_or(Ok(()), |system| (system.set)(socket, options, role));
+        set.map_err(|error| Error::from_io(self.name, error).context("setting a socket option"))
+    }
+}
+
+/// The options of a protocol, sorted by name.
+fn rows_of(protocol: Protocol) -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().filter(move |row| row.protocols.contains(&protocol))
+}

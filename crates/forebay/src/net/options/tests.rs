@@ -1,0 +1,210 @@
+//! The table, row by row.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use forebay_testing::{alone, socket_descriptors};
+use rustix::io::Result as SystemResult;
+use rustix::net::sockopt;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
+
+use super::table::ROWS;
+use super::{KeepAlive, OptionValues, Row, SocketRole, option_table, rows_of};
+use crate::net::TcpBuilder;
+use crate::net::protocol::Protocol;
+use crate::{Result, SelectorManager};
+
+const ROLES: [SocketRole; 3] = [SocketRole::Listening, SocketRole::Connected, SocketRole::Accepted];
+
+/// An option of the system, and how the kernel reports it: read by other calls than the table's, so that a
+/// wrong pair of calls there does not confirm itself.
+struct Case {
+    name: &'static str,
+    /// Sets another value than the default, by the builder and as a value.
+    set: fn(TcpBuilder) -> TcpBuilder,
+    change: fn(&mut OptionValues),
+    read: fn(&OwnedFd) -> SystemResult<String>,
+    /// As the kernel reports that value, and the default one, on a listening, a connected and an accepted
+    /// socket.
+    changed: [&'static str; 3],
+    default: [&'static str; 3],
+}
+
+const PROBES: KeepAlive =
+    KeepAlive { idle: Duration::from_secs(71), interval: Duration::from_secs(17), count: 5 };
+
+/// One for each row with a `system`, in the same order.
+const CASES: [Case; 3] = [
+    Case {
+        name: "keep_alive",
+        set: |builder| builder.keep_alive(PROBES),
+        change: |options| options.keep_alive = Some(PROBES),
+        read: |fd| {
+            let (on, count) = (sockopt::socket_keepalive(fd)?, sockopt::tcp_keepcnt(fd)?);
+            let (idle, interval) = (sockopt::tcp_keepidle(fd)?, sockopt::tcp_keepintvl(fd)?);
+            Ok(format!("{on}, {idle:?}, {interval:?}, {count}"))
+        },
+        changed: ["true, 71s, 17s, 5"; 3],
+        default: ["true, 60s, 15s, 8"; 3],
+    },
+    Case {
+        name: "no_delay",
+        set: |builder| builder.no_delay(false),
+        change: |options| options.no_delay = false,
+        read: |fd| sockopt::tcp_nodelay(fd).map(|on| on.to_string()),
+        changed: ["false"; 3],
+        default: ["true"; 3],
+    },
+    Case {
+        name: "reuse_address",
+        set: |builder| builder.reuse_address(false),
+        change: |options| options.reuse_address = Some(false),
+        read: |fd| sockopt::socket_reuseaddr(fd).map(|on| on.to_string()),
+        changed: ["false"; 3],
+        default: ["true", "false", "true"],
+    },
+];
+
+fn row(name: &str) -> &'static Row {
+    ROWS.iter().find(|row| row.name == name).expect("a row of this name")
+}
+
+fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()>) {
+    crate::run(test).expect("the test succeeds");
+}
+
+/// Other handles of a listening, a connected and an accepted socket.
+async fn sockets(builder: TcpBuilder) -> Result<[OwnedFd; 3]> {
+    // By inode, because each other handle is a descriptor too.
+    let mut known: HashSet<_> = socket_descriptors().into_iter().map(|(_, inode)| inode).collect();
+    let mut newest = || {
+        let mut new = socket_descriptors();
+        new.retain(|(_, inode)| !known.contains(inode));
+        let [(number, inode)] = new.try_into().expect("one new socket");
+        known.insert(inode);
+        let this = pidfd_open(getpid(), PidfdFlags::empty()).expect("this process");
+        let number = number.parse().expect("a number");
+        pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).expect("another handle")
+    };
+    let server = builder.clone().bind("127.0.0.1:0").await?;
+    let listening = newest();
+    let _client = builder.connect(server.local_address()).await?;
+    let connected = newest();
+    let _peer = server.accept().await?;
+    Ok([listening, connected, newest()])
+}
+
+#[test]
+fn rows_are_sorted_by_name_and_each_option_of_the_system_has_a_case() {
+    assert!(ROWS.is_sorted_by_key(|row| row.name));
+    let of_the_system = ROWS.iter().filter(|row| row.system.is_some()).map(|row| row.name);
+    assert!(of_the_system.eq(CASES.iter().map(|case| case.name)));
+}
+
+#[test]
+fn the_kernel_has_each_option_as_it_was_set() {
+    alone("the_kernel_has_each_option_as_it_was_set", || {
+        run(async |selector| {
+            for case in CASES {
+                for (builder, expected) in
+                    [(selector.tcp(), case.default), ((case.set)(selector.tcp()), case.changed)]
+                {
+                    let read = sockets(builder).await?.map(|fd| (case.read)(&fd).expect("a value"));
+                    assert_eq!(read, expected, "{}", case.name);
+                }
+            }
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn the_table_reads_what_the_kernel_has() {
+    alone("the_table_reads_what_the_kernel_has", || {
+        run(async |selector| {
+            for case in CASES {
+                let system = row(case.name).system.as_ref().expect("an option of the system");
+                let mut changed = OptionValues::default();
+                (case.change)(&mut changed);
+                for builder in [selector.tcp(), (case.set)(selector.tcp())] {
+                    for (at, fd) in sockets(builder).await?.iter().enumerate() {
+                        let has_it = (case.read)(fd).expect("a value") == case.changed[at];
+                        let holds = (system.holds)(&SockRef::from(fd), &changed, ROLES[at]);
+                        assert_eq!(holds, has_it, "{} on {:?}", case.name, ROLES[at]);
+                    }
+                }
+            }
+            Ok(())
+        });
+    });
+}
+
+/// As on a system whose accepted sockets inherit nothing.
+#[test]
+fn an_accepted_socket_that_lacks_an_option_is_given_all() {
+    for case in CASES.iter().filter(|case| row(case.name).is_set_on(SocketRole::Accepted)) {
+        let mut wanted = OptionValues::default();
+        let socket =
+            crate::net::system::stream_socket(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let socket = SockRef::from(&socket);
+        wanted.apply(Protocol::Tcp, SocketRole::Accepted, &socket).expect("it is set");
+        assert!(wanted.hold_on(Protocol::Tcp, &socket));
+        (case.change)(&mut wanted);
+        assert!(!wanted.hold_on(Protocol::Tcp, &socket), "{}", case.name);
+        wanted.apply(Protocol::Tcp, SocketRole::Accepted, &socket).expect("it is set");
+        assert!(wanted.hold_on(Protocol::Tcp, &socket), "{}", case.name);
+    }
+}
+
+/// A pipe has no options, so every call on it would fail.
+#[test]
+fn an_option_without_a_wanted_value_is_neither_set_nor_missed() {
+    let (pipe, _other_end) = std::io::pipe().expect("a pipe");
+    let (socket, unset) = (SockRef::from(&pipe), OptionValues::default());
+    let reuse_address = row("reuse_address").system.as_ref().expect("an option of the system");
+    (reuse_address.set)(&socket, &unset, SocketRole::Connected).expect("no call");
+    assert!((reuse_address.holds)(&socket, &unset, SocketRole::Connected));
+    assert!(!(reuse_address.holds)(&socket, &unset, SocketRole::Listening));
+}
+
+/// No system can set an option of a socket on a pipe.
+#[test]
+fn the_error_of_an_option_names_it() {
+    let (pipe, _other_end) = std::io::pipe().expect("a pipe");
+    for case in CASES {
+        let set = row(case.name).set(
+            &OptionValues::default(),
+            SocketRole::Listening,
+            &SockRef::from(&pipe),
+        );
+        let error = set.expect_err("not a socket").to_string();
+        assert!(error.contains(case.name), "{error}");
+        assert!(error.contains("setting a socket option"), "{error}");
+    }
+}
+
+#[test]
+fn builders_print_and_document_their_options() {
+    run(async |selector| {
+        let (tcp, unix) = (format!("{:#?}", selector.tcp()), format!("{:#?}", selector.unix()));
+        for (protocol, printed, documented) in
+            [(Protocol::Tcp, tcp, option_table!(Tcp)), (Protocol::Unix, unix, option_table!(Unix))]
+        {
+            let names: Vec<_> = rows_of(protocol).map(|row| row.name).collect();
+            let fields = printed.lines().filter_map(|line| line.strip_prefix("    "));
+            let fields = fields.filter_map(|field| field.split_once(": "));
+            let fields = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' '));
+            assert_eq!(fields.skip(1).collect::<Vec<_>>(), names);
+            let links = names.iter().map(|name| format!("| [`{name}`](Self::{name}) | "));
+            let written: Vec<_> = documented.lines().skip(2).collect();
+            assert_eq!(written.len(), names.len());
+            assert!(links.zip(&written).all(|(link, line)| line.starts_with(&link)), "{written:?}");
+        }
+        assert!(option_table!(Tcp).contains(
+            "| [`no_delay`](Self::no_delay) | on | connected, accepted | `TCP_NODELAY` |\n"
+        ));
+        Ok(())
+    });
+}
