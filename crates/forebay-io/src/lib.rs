@@ -42,6 +42,7 @@
 mod block;
 mod cause;
 mod error;
+mod host_name;
 mod item;
 mod lane;
 mod lock;
