@@ -42,6 +42,7 @@
 mod block;
 mod cause;
 mod error;
+mod host_name;
 mod item;
 mod lane;
 mod lock;
@@ -53,6 +54,7 @@ mod read;
 #[doc(hidden)]
 pub mod seam;
 mod sync;
+mod text;
 mod turn;
 mod unwinding;
 mod waiters;

@@ -45,7 +45,7 @@ impl Segment {
     }
 
     /// Moves the content of a mostly empty block to a buffer of its own.
-    fn settle(&mut self) {
+    fn trim(&mut self) {
         let Self::Block { block, start, end } = self else {
             return;
         };
@@ -209,8 +209,8 @@ impl SendQueue {
     }
 
     /// Returns blocks that are mostly empty to the pool. Called before the queue waits for its peer.
-    pub(crate) fn settle(&mut self) {
-        self.front.iter_mut().chain(&mut self.rest).for_each(Segment::settle);
+    pub(crate) fn trim(&mut self) {
+        self.front.iter_mut().chain(&mut self.rest).for_each(Segment::trim);
         self.merge_kept();
     }
 

@@ -9,8 +9,9 @@ use rustls::unbuffered::EncryptError;
 use rustls::{CertificateError, Error as Rustls, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::callback_facts::{Answer, CallbackFacts};
-use crate::text::{NAME_MAX, clean};
+use crate::text::NAME_MAX;
 use crate::trust::fault_of;
+use forebay_io::seam::printable;
 
 /// The session's knowledge of its connection when rustls gives up.
 #[derive(Debug, Clone, Copy, Default)]
@@ -144,7 +145,7 @@ fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
     match error {
         // The certificate resolver found none, which rustls reports only with a general error.
         Rustls::General(text) if text.starts_with("no server certificate chain") => {
-            let name = server_name.map_or("no name".to_owned(), |name| clean(name, NAME_MAX));
+            let name = server_name.map_or("no name".to_owned(), |name| printable(name, NAME_MAX));
             let detail = format!(
                 "expected a name that this server has a certificate for, but the client asked for \
                  {name}; connect by another name, or add an identity for it"
@@ -172,7 +173,7 @@ fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
         Rustls::EncryptError | Rustls::HandshakeNotComplete => {
             (ErrorKind::Other, format!("TLS was used out of turn: {error}"))
         }
-        error => (ErrorKind::Other, clean(&error.to_string(), 2 * NAME_MAX)),
+        error => (ErrorKind::Other, printable(&error.to_string(), 2 * NAME_MAX)),
     }
 }
 
@@ -286,6 +287,6 @@ fn misbehaved(why: &PeerMisbehaved) -> (ErrorKind, String) {
 fn certificate_text(why: &CertificateError) -> String {
     format!(
         "expected a certificate that the verifier accepts, but it said: {}; have it issued anew",
-        clean(&why.to_string(), 2 * NAME_MAX)
+        printable(&why.to_string(), 2 * NAME_MAX)
     )
 }

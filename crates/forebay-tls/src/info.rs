@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
-use crate::text::clean;
 use crate::x509::{Certificate, GeneralName};
+use forebay_io::seam::printable;
 
 /// A version of TLS. Older versions are refused: RFC 8996 forbids them.
 ///
@@ -222,10 +222,10 @@ impl PeerCertificate {
 impl InfoParts {
     fn of(certificate: &Certificate<'_>) -> Self {
         Self {
-            subject: clean(&certificate.subject.to_string(), TEXT_MAX),
-            issuer: clean(&certificate.issuer.to_string(), TEXT_MAX),
+            subject: printable(&certificate.subject.to_string(), TEXT_MAX),
+            issuer: printable(&certificate.issuer.to_string(), TEXT_MAX),
             names: names_of(certificate),
-            serial: clean(&certificate.serial(), TEXT_MAX),
+            serial: printable(&certificate.serial(), TEXT_MAX),
             not_before: certificate.not_before.and_then(system_time),
             not_after: certificate.not_after.and_then(system_time),
             public_key: certificate.public_key.der.into(),
@@ -242,13 +242,13 @@ pub(crate) fn names_of(certificate: &Certificate<'_>) -> Vec<String> {
 pub(crate) fn name_text(name: &GeneralName<'_>) -> String {
     match name {
         GeneralName::Dns(name) if is_taken_for_another(name) => {
-            format!("DNS:{}", clean(name, TEXT_MAX))
+            format!("DNS:{}", printable(name, TEXT_MAX))
         }
-        GeneralName::Dns(name) => clean(name, TEXT_MAX),
+        GeneralName::Dns(name) => printable(name, TEXT_MAX),
         GeneralName::Address(bytes) => address_text(bytes),
-        GeneralName::Email(name) => format!("email:{}", clean(name, TEXT_MAX)),
-        GeneralName::Uri(uri) => format!("URI:{}", clean(uri, TEXT_MAX)),
-        GeneralName::Directory(name) => format!("DN:{}", clean(&name.to_string(), TEXT_MAX)),
+        GeneralName::Email(name) => format!("email:{}", printable(name, TEXT_MAX)),
+        GeneralName::Uri(uri) => format!("URI:{}", printable(uri, TEXT_MAX)),
+        GeneralName::Directory(name) => format!("DN:{}", printable(&name.to_string(), TEXT_MAX)),
         GeneralName::Other => "(a name of another kind)".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Makes a peer's text fit for a message: no control characters, and a limited length.
+//! Lists, times and names in messages. `forebay-io` makes a peer's text printable.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,41 +7,6 @@ use der::DateTime;
 
 /// The longest part of a message that one name may take. The longest DNS name has 253 characters.
 pub(crate) const NAME_MAX: usize = 256;
-
-/// Escapes characters that could move a terminal's cursor or change its writing direction, and cuts after
-/// `max` characters of the original.
-pub(crate) fn clean(text: &str, max: usize) -> String {
-    let mut out = String::with_capacity(text.len().min(max));
-    for (count, char) in text.chars().enumerate() {
-        if count == max {
-            out.push('…');
-            break;
-        }
-        if char.is_control() || turns_writing(char) {
-            out.extend(char.escape_unicode());
-        } else {
-            out.push(char);
-        }
-    }
-    out
-}
-
-/// Returns `true` for the marks and overrides of bidirectional text and for characters without width, which
-/// can make a name look like another.
-fn turns_writing(char: char) -> bool {
-    matches!(
-        char,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
-}
 
 /// Joins names for a sentence: `a, b and c`, with the number of further names above `max`.
 pub(crate) fn list(names: &[impl AsRef<str>], max: usize) -> String {
@@ -82,21 +47,7 @@ pub(crate) fn utc(seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, list, utc};
-
-    #[test]
-    fn what_moves_a_cursor_is_escaped() {
-        assert_eq!(clean("a\u{1b}[2J\nb", 100), "a\\u{1b}[2J\\u{a}b");
-        assert_eq!(clean("moc.\u{202e}live", 100), "moc.\\u{202e}live");
-        assert_eq!(clean("pay\u{ad}p\u{2060}al", 100), "pay\\u{ad}p\\u{2060}al");
-        assert_eq!(clean("müller & söhne", 100), "müller & söhne");
-    }
-
-    #[test]
-    fn what_is_long_is_cut() {
-        assert_eq!(clean(&"x".repeat(300), 8), "xxxxxxxx…");
-        assert_eq!(clean("12345678", 8), "12345678");
-    }
+    use super::{list, utc};
 
     #[test]
     fn lists_read_as_sentences_and_end() {

@@ -120,7 +120,7 @@ impl Outbox {
     /// Schedules one flush per turn, however many items the turn brings, and starts a stage for a burst.
     #[inline]
     fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
-        self.note_room(&state);
+        self.publish_room(&state);
         let due = flush && state.due == Due::Never && !state.queue.is_empty();
         if due {
             state.due = Due::Turn;
@@ -165,7 +165,7 @@ impl Outbox {
         self.release_waiters(&mut state, &mut after);
         // The end mark has waited for these bytes.
         let finishing = state.phase == OutboxPhase::Finishing;
-        self.note_room(&state);
+        self.publish_room(&state);
         let due = state.due == Due::Never && !state.queue.is_empty();
         if due {
             state.due = Due::Turn;

@@ -107,7 +107,7 @@ impl Below {
         let mut state = lock(&self.outbox.state);
         if state.phase == OutboxPhase::Open {
             state.queue.push_block(parcel.0);
-            self.outbox.note_room(&state);
+            self.outbox.publish_room(&state);
         }
     }
 

@@ -53,7 +53,7 @@ impl Outbox {
             state.give_up(&cause, after);
         }
         self.release_waiters(state, after);
-        self.note_room(state);
+        self.publish_room(state);
         outcome
     }
 
@@ -80,7 +80,7 @@ impl Outbox {
                 limit == Limit::Share && state.share.is_used_up() && self.give_way(state);
             if gives_way || state.send(&mut cx, limit, after)?.is_pending() {
                 // The queue has to wait, so its mostly empty blocks go back to the pool.
-                state.queue.settle();
+                state.queue.trim();
                 return Ok(());
             }
             // Another thread wants to abort: stop here, so that it gets the lock.

@@ -59,7 +59,7 @@ impl Outbox {
             let first = self.cause.record(cause.clone());
             state.give_up(&first, &mut after);
             self.release_waiters(&mut state, &mut after);
-            self.note_room(&state);
+            self.publish_room(&state);
         }
         let has_ended = state.phase == OutboxPhase::Finished;
         drop(state);
@@ -127,6 +127,6 @@ impl Outbox {
         let first = self.cause.record(cause.clone());
         state.give_up(&first, after);
         self.release_waiters(&mut state, after);
-        self.note_room(&state);
+        self.publish_room(&state);
     }
 }

@@ -164,7 +164,7 @@ impl Outbox {
 
     /// Updates, under the lock, what `has_room` returns without it.
     #[inline]
-    fn note_room(&self, state: &State) {
+    fn publish_room(&self, state: &State) {
         let room = state.phase == OutboxPhase::Open
             && !state.pauses
             && state.queue.len() < self.high_water
@@ -192,6 +192,12 @@ impl Outbox {
     /// Returns `true` once nothing more will happen: the outbox is finished or aborted.
     pub fn is_settled(&self) -> bool {
         lock(&self.state).phase.is_settled()
+    }
+
+    /// Returns `true` if accepted bytes were dropped by an abort, here or in an outbox below.
+    pub fn has_dropped(&self) -> bool {
+        let here = lock(&self.state).dropped;
+        here || self.below.as_ref().is_some_and(|below| below.has_dropped())
     }
 
     /// Returns `true` until the outbox is finished or aborted.

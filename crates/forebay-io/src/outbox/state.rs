@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) staged: bool,
     /// Decides whether an end mark may follow.
     pub(super) whole: Whole,
+    /// Accepted bytes were dropped, because the outbox was aborted.
+    pub(super) dropped: bool,
     pub(super) share: Share,
     /// The outbox's share went through a pipe on a thread without turns. There is no free room until the
     /// writer has given way.
@@ -51,6 +53,7 @@ impl State {
             due: Due::Never,
             staged: false,
             whole: Whole::default(),
+            dropped: false,
             share,
             pauses: false,
             waiters: Waiters::default(),
@@ -59,6 +62,7 @@ impl State {
 
     pub(super) fn give_up(&mut self, cause: &Error, after: &mut WakeList) {
         self.phase = OutboxPhase::Aborted;
+        self.dropped |= self.staged || !self.queue.is_empty();
         self.queue.clear(after);
         self.drain.abort(cause, after);
     }

@@ -101,7 +101,7 @@ fn a_queue_gives_what_it_was_given() {
                     other_oracle.drain(..count);
                 }
                 Op::Settle => {
-                    queue.settle();
+                    queue.trim();
                     // One partly sent block may stand before what was settled.
                     assert!(pinned(&queue) <= 4 * queue.len() + BLOCK_BYTES);
                 }
@@ -187,13 +187,13 @@ fn small_items_lie_in_one_piece() {
 fn a_peer_that_takes_a_little_at_a_time_does_not_make_the_queue_grow() {
     let mut queue = SendQueue::default();
     queue.push_slice(&scrambled(5000, 0));
-    queue.settle();
+    queue.trim();
     for turn in 0..2000 {
         queue.push_slice(&scrambled(1000, turn));
         let mut after = WakeList::new();
         queue.sent(1000, &mut after);
         after.run();
-        queue.settle();
+        queue.trim();
         assert_eq!(queue.len(), 5000);
         assert!(pinned(&queue) <= 4 * queue.len(), "{} bytes pinned", pinned(&queue));
         assert!(pieces(&queue) <= 2, "pieces pile up");
@@ -205,7 +205,7 @@ fn a_peer_that_takes_nothing_does_not_collect_pieces() {
     let mut queue = SendQueue::default();
     for turn in 0..10 * KIB {
         queue.push_slice(&scrambled(1, turn));
-        queue.settle();
+        queue.trim();
         assert!(pieces(&queue) <= 2);
     }
     assert_eq!(queue.len(), 10 * KIB);

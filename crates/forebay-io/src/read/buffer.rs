@@ -11,7 +11,7 @@
 //! A block is taken when bytes arrive. It is returned as soon as a call leaves little in it
 //! ([`Buffer::end_call`]), because the task may wait for something other than this channel: a remainder
 //! below [`KEEP_BLOCK_BYTES`] moves to a small buffer of its own, and a larger one stays where it is.
-//! Before the task sleeps on the channel ([`Buffer::settle`]), the small buffer shrinks to its content. So
+//! Before the task sleeps on the channel ([`Buffer::trim`]), the small buffer shrinks to its content. So
 //! the channel of a sleeping task never pins more than four times what it holds.
 //!
 //! When bytes arrive behind such a remainder, the smaller of the two is copied to the other. Either way
@@ -122,13 +122,13 @@ impl Buffer {
         if self.is_empty() {
             self.release();
         } else {
-            self.settle_block();
+            self.trim_block();
         }
     }
 
     /// Moves little content, including a line that is about to be lent, from a block to a remainder.
     #[inline]
-    pub(crate) fn settle_block(&mut self) {
+    pub(crate) fn trim_block(&mut self) {
         if self.len() < KEEP_BLOCK_BYTES && matches!(self.storage, Storage::Block(_)) {
             self.keep(Remainder::of(self.readable()));
         }
@@ -227,7 +227,7 @@ impl Buffer {
     }
 
     /// Returns the memory that is not needed, before the task sleeps on the channel.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.arriving = None;
         if self.is_empty() {
             return self.release();

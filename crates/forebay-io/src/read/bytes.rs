@@ -167,11 +167,11 @@ impl ByteReadChannel {
         }
         // Bytes are received into the caller's memory, so a block would only be held idle while the task
         // waits.
-        self.buffer.settle();
+        self.buffer.trim();
         let mut inlet = Inlet::slice(slice);
         let filled = self.source.poll_fill(cx, &mut inlet);
         let count = inlet.filled();
-        self.note(&filled);
+        self.record_answer(&filled);
         filled.map_ok(|_| count)
     }
 

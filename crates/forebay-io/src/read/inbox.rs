@@ -3,7 +3,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use super::{Buffer, ByteReadChannel, State};
+use super::{Buffer, ByteReadChannel};
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, Result};
 
@@ -77,7 +77,7 @@ impl Inbox {
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
         let filled = poll(self.source.as_mut(), &mut inlet);
         if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
-            self.buffer.settle();
+            self.buffer.trim();
         }
         self.ended = matches!(filled, Poll::Ready(Ok(Filled::End)));
         filled
@@ -96,8 +96,8 @@ impl Inbox {
     }
 
     /// Returns memory that is not needed, because the layer may not come back for a long time.
-    pub fn settle(&mut self) {
-        self.buffer.settle();
+    pub fn trim(&mut self) {
+        self.buffer.trim();
     }
 
     /// Returns the reason why nothing more will come, if it is known.
@@ -107,13 +107,6 @@ impl Inbox {
 }
 
 impl ByteReadChannel {
-    /// Turns this channel into an inbox with its source and its bytes. Its options are lost.
-    #[doc(hidden)]
-    pub fn into_inbox(self) -> Inbox {
-        let ended = matches!(self.state, State::Ended);
-        Inbox { source: self.source, buffer: self.buffer, ended }
-    }
-
     /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {

@@ -121,7 +121,7 @@ impl ByteReadChannel {
             },
         };
         // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
-        self.buffer.settle_block();
+        self.buffer.trim_block();
         self.lend_line(&found)
     }
 

@@ -137,15 +137,15 @@ impl ByteReadChannel {
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
         if ready!(self.poll_over(cx))? {
             // Bytes that were buffered when the end came may have been read since.
-            self.buffer.settle();
+            self.buffer.trim();
             return Poll::Ready(Ok(false));
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
         let filled = self.source.poll_fill(cx, &mut inlet);
         if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
-            self.buffer.settle();
+            self.buffer.trim();
         }
-        self.note(&filled);
+        self.record_answer(&filled);
         filled.map_ok(|filled| filled == Filled::More)
     }
 
@@ -162,7 +162,7 @@ impl ByteReadChannel {
 
     /// Records what the source has answered.
     #[inline]
-    fn note(&mut self, filled: &Poll<Result<Filled>>) {
+    fn record_answer(&mut self, filled: &Poll<Result<Filled>>) {
         match filled {
             Poll::Pending | Poll::Ready(Ok(Filled::More)) => self.buffer.front.answers.restart(),
             Poll::Ready(Ok(Filled::End)) => {

@@ -33,8 +33,9 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 
-use crate::text::{NAME_MAX, clean};
+use crate::text::NAME_MAX;
 use crate::trust::AUTHORITIES_MAX;
+use forebay_io::seam::printable;
 
 pub use issued::Issued;
 pub use options::{KeyKind, Options};
@@ -221,7 +222,7 @@ fn alternative_names(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result
 
 /// Refuses a name that our client, and most others, would never match: here it can still be corrected.
 fn dns_name(name: &str) -> Result<rcgen::string::Ia5String> {
-    let shown = clean(name, NAME_MAX);
+    let shown = printable(name, NAME_MAX);
     let wildcard = name.strip_prefix("*.");
     let host = wildcard.unwrap_or(name);
     if host.len() > 1 && host.ends_with('.') {
@@ -236,7 +237,7 @@ fn dns_name(name: &str) -> Result<rcgen::string::Ia5String> {
             "expected a wildcard that is not for all names below {host:?}, but {shown:?} is, and \
              clients do not believe it; two labels must follow the asterisk, as in \
              \"*.app.{host}\"",
-            host = clean(host, NAME_MAX),
+            host = printable(host, NAME_MAX),
         )));
     }
     rustls_pki_types::DnsName::try_from(host).ok().and_then(|_| name.try_into().ok()).ok_or_else(

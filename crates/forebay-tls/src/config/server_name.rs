@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use forebay_io::seam::{HOST_NAME_MAX, HostNameFault, LABEL_MAX, host_name_fault, printable};
 use forebay_io::{Error, ErrorKind, Result};
 use rustls_pki_types::ServerName;
 
-/// The longest name (RFC 1035, section 2.3.4, without the bytes of its encoding).
-const NAME_MAX: usize = 253;
+/// An error repeats at most this many characters of a refused text, enough to recognise it.
+const SHOWN_MAX: usize = 80;
 
 /// Parses a DNS name or an IP address. The brackets around an IPv6 address, its zone, and the dot at the
 /// end of a name are not part of it: certificates contain none of them.
@@ -22,7 +23,7 @@ pub(super) fn parse(text: &str, operation: &'static str) -> Result<ServerName<'s
     ServerName::try_from(text).map(|name| name.to_owned()).map_err(|_| {
         Error::new(ErrorKind::InvalidInput, operation).with_detail(format!(
             "the server name \"{}\" is neither a DNS name nor an IP address: {}",
-            shown(text),
+            printable(text, SHOWN_MAX),
             trouble(text),
         ))
     })
@@ -36,55 +37,52 @@ pub(super) fn missing(operation: &'static str) -> Error {
     )
 }
 
-/// Returns enough of the text to recognise it.
-fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
-    if text.chars().nth(80).is_some() {
-        shown.push_str("...");
-    }
-    shown
-}
-
 /// Describes what is wrong with the text, and what to write instead.
 fn trouble(text: &str) -> String {
-    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
     if text.is_empty() {
         return "it is empty".into();
     }
-    if !text.is_ascii() {
-        return "it is not ASCII; write an international name in its form that begins with `xn--` \
-                (RFC 5890)"
-            .into();
+    match host_name_fault(text) {
+        Some(HostNameFault::NotAscii) => {
+            "it is not ASCII; write an international name in its form that begins with `xn--` \
+             (RFC 5890)"
+                .into()
+        }
+        Some(HostNameFault::TooLong(bytes)) => {
+            format!("it has {bytes} bytes, and a name has at most {HOST_NAME_MAX}")
+        }
+        Some(HostNameFault::Character(_)) => other_character(text).into(),
+        Some(HostNameFault::LongLabel(bytes)) => {
+            format!("a label has {bytes} bytes, and each has at most {LABEL_MAX}")
+        }
+        Some(HostNameFault::EmptyLabel) => "a label is empty".into(),
+        Some(HostNameFault::EndsInNumber) => NUMBER.into(),
+        None => not_for_rustls(text).into(),
     }
-    if text.len() > NAME_MAX {
-        return format!("it has {} bytes, and a name has at most {NAME_MAX}", text.len());
-    }
+}
+
+const NUMBER: &str = "its last label is a number, so that it could be read as an address";
+
+fn other_character(text: &str) -> &'static str {
     if text.contains("//") {
-        return "it is a URL; take the host out of it".into();
+        "it is a URL; take the host out of it"
+    } else if text.contains(':') {
+        "it holds a colon; leave the port out"
+    } else if text.contains('*') {
+        "it is a pattern; name the server itself"
+    } else {
+        "labels have letters, digits, hyphens and underscores"
     }
-    if text.contains(':') {
-        return "it holds a colon; leave the port out".into();
-    }
-    if text.contains('*') {
-        return "it is a pattern; name the server itself".into();
-    }
-    if let Some(label) = labels.clone().find(|label| label.len() > 63) {
-        return format!("a label has {} bytes, and each has at most 63", label.len());
-    }
-    if labels.clone().any(str::is_empty) {
-        return "a label is empty".into();
-    }
+}
+
+/// Describes a name that rustls refuses although a resolver may know it.
+fn not_for_rustls(text: &str) -> &'static str {
+    let mut labels = text.strip_suffix('.').unwrap_or(text).split('.');
     if labels.clone().any(|label| label.starts_with('-') || label.ends_with('-')) {
-        return "a label begins or ends with a hyphen".into();
-    }
-    let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
-    if !text.chars().all(is_allowed) {
-        return "labels have letters, digits, hyphens and underscores".into();
+        return "a label begins or ends with a hyphen";
     }
     match labels.next_back() {
-        Some(label) if label.starts_with(|char: char| char.is_ascii_digit()) => {
-            "its last label is a number, so that it could be read as an address".into()
-        }
-        _ => "it cannot be read".into(),
+        Some(label) if label.starts_with(|char: char| char.is_ascii_digit()) => NUMBER,
+        _ => "it cannot be read",
     }
 }

@@ -4,7 +4,8 @@ use rustls::AlertDescription as Alert;
 
 use super::{Known, Side};
 use crate::callback_facts::Answer;
-use crate::text::{NAME_MAX, clean};
+use crate::text::NAME_MAX;
+use forebay_io::seam::printable;
 
 /// The alerts by their names in RFC 8446, section 6, and RFC 5246, section 7.2, with their usual meaning.
 /// An alert that is obsolete has the name of its successor.
@@ -170,7 +171,7 @@ fn underscored(name: &str) -> Option<String> {
         format!(
             "it was asked for the name {}, which has an underscore, and some servers refuse that: \
              connect by another name, or set another `server_name`",
-            clean(name, NAME_MAX)
+            printable(name, NAME_MAX)
         )
     })
 }

@@ -7,8 +7,9 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::pem;
-use crate::text::{NAME_MAX, clean, list};
+use crate::text::{NAME_MAX, list};
 use crate::x509::Certificate;
+use forebay_io::seam::printable;
 
 /// The largest number of subjects that a message names.
 const SUBJECTS_MAX: usize = 8;
@@ -68,7 +69,7 @@ fn leaf(certificates: &[Certificate<'_>], public: &[u8]) -> Result<usize, Proble
     longest.map(|(index, _)| index).ok_or_else(|| {
         let subjects: Vec<_> = certificates
             .iter()
-            .map(|one| format!("\"{}\"", clean(&one.subject.to_string(), NAME_MAX)))
+            .map(|one| format!("\"{}\"", printable(&one.subject.to_string(), NAME_MAX)))
             .collect();
         Problem::Pair(format!(
             "the private key does not belong to the certificate: its public half is not in that of \

@@ -5,7 +5,8 @@ use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite, SupportedProtocolVer
 
 use crate::TlsVersion;
 use crate::info;
-use crate::text::{NAME_MAX, clean, list};
+use crate::text::{NAME_MAX, list};
+use forebay_io::seam::printable;
 
 /// OpenSSL's names of the TLS 1.2 suites. For those of TLS 1.3 it uses IANA's.
 const OPENSSL: &[(CipherSuite, &str)] = &[
@@ -118,7 +119,7 @@ fn some<T>(found: Vec<T>, option: &str) -> Result<Vec<T>, String> {
 }
 
 fn unknown(what: &str, name: &str, known: &[impl AsRef<str>]) -> String {
-    let name = clean(name, NAME_MAX);
+    let name = printable(name, NAME_MAX);
     let known = list(known, usize::MAX);
     format!("there is no {what} \"{name}\" here; known are {known}")
 }

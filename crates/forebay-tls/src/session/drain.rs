@@ -85,7 +85,7 @@ impl TlsDrain {
     /// not under the locks that are held here.
     fn poll_lost(&self, error: &Error, after: &mut WakeList) -> Poll<Result<()>> {
         let mut state = self.session.enter()?;
-        self.session.note_loss(&mut state, error);
+        self.session.record_loss(&mut state, error);
         match &state.loss {
             Loss::Met(_) => {
                 LookInto::later(&self.session, after);

@@ -135,7 +135,7 @@ impl Engine {
         };
         if inbox.is_empty() {
             // The next call may be a long time away.
-            inbox.settle();
+            inbox.trim();
         }
         outcome
     }

@@ -83,7 +83,7 @@ impl Session {
         state.was_open = true;
         // The first read may be a long time away.
         if let Some(inbox) = &mut state.inbox {
-            inbox.settle();
+            inbox.trim();
         }
         drop(state);
         let mut after = WakeList::new();

@@ -34,13 +34,13 @@ impl Session {
     }
 
     /// Handles the loss of the transport when nothing more will be read: reports the error at once.
-    pub fn settle(&self, error: &Error) {
+    pub fn report_loss(&self, error: &Error) {
         self.meet(error);
         self.tell();
     }
 
     /// Returns `true` if a loss with this error has not been reported yet.
-    pub fn is_unsettled(&self) -> bool {
+    pub fn is_loss_unreported(&self) -> bool {
         self.enter().is_ok_and(|state| matches!(state.loss, Loss::None | Loss::Met(_)))
             && self.cause.get().is_none()
     }
@@ -52,12 +52,12 @@ impl Session {
 
     fn meet(&self, error: &Error) {
         if let Ok(mut state) = self.enter() {
-            self.note_loss(&mut state, error);
+            self.record_loss(&mut state, error);
         }
     }
 
     /// Records that the transport is lost. The caller ensures that this is reported.
-    pub(super) fn note_loss(&self, state: &mut State, error: &Error) {
+    pub(super) fn record_loss(&self, state: &mut State, error: &Error) {
         if matches!(state.loss, Loss::None) && state.phase != SessionPhase::Failed {
             state.loss = Loss::Met(error.clone());
             // A handshake goes on with what had arrived, and fails by itself.
@@ -70,7 +70,7 @@ impl Session {
 
     /// Reads what had arrived before a loss, up to a limit or up to the peer's own message about it, and
     /// reports the loss. If another task reads (a handshake, a close, or a reader that asks the transport
-    /// right now), that task reports it, here or through [`settle`](Self::settle).
+    /// right now), that task reports it, here or through [`report_loss`](Self::report_loss).
     pub(super) fn look_into_loss(&self) {
         loop {
             let Ok(mut state) = self.enter() else { return };

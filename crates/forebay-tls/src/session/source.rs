@@ -206,7 +206,7 @@ impl Session {
             }
         };
         // The reader may wait for something else from here on.
-        inbox.settle();
+        inbox.trim();
         self.met(state, failure);
         filled
     }

@@ -3,15 +3,16 @@
 use der::oid::ObjectIdentifier;
 
 use crate::info::name_text;
-use crate::text::{NAME_MAX, clean, list};
+use crate::text::{NAME_MAX, list};
 use crate::x509::{CLIENT_AUTHENTICATION, Certificate, GeneralName, SERVER_AUTHENTICATION, dotted};
+use forebay_io::seam::printable;
 
 /// The largest number of purposes or rules that a message names.
 const SHOWN: usize = 8;
 
 /// Names a certificate by its subject, or by its first name if the subject is empty.
 pub(super) fn who(certificate: &Certificate<'_>) -> String {
-    let subject = clean(&certificate.subject.to_string(), NAME_MAX);
+    let subject = printable(&certificate.subject.to_string(), NAME_MAX);
     if !subject.is_empty() {
         return format!("the certificate of {subject}");
     }
@@ -19,7 +20,7 @@ pub(super) fn who(certificate: &Certificate<'_>) -> String {
         Some(name) => format!("the certificate of {name}"),
         None => format!(
             "the certificate with the serial number {}",
-            clean(&certificate.serial(), NAME_MAX)
+            printable(&certificate.serial(), NAME_MAX)
         ),
     }
 }
@@ -48,7 +49,7 @@ pub(super) fn purposes(certificate: &Certificate<'_>) -> String {
             purposes.push(name.to_owned());
         }
     }
-    purposes.extend(usage.iter().map(|oid| clean(&dotted(oid), NAME_MAX)));
+    purposes.extend(usage.iter().map(|oid| printable(&dotted(oid), NAME_MAX)));
     match purposes.as_slice() {
         [] => "nothing".to_owned(),
         purposes => list(purposes, SHOWN),
@@ -76,7 +77,7 @@ pub(super) fn algorithm(certificate: &Certificate<'_>) -> String {
     let oid = dotted(certificate.signature_algorithm);
     match WEAK.iter().find(|(weak, _)| *weak == oid) {
         Some((_, name)) => (*name).to_owned(),
-        None => format!("algorithm {}", clean(&oid, NAME_MAX)),
+        None => format!("algorithm {}", printable(&oid, NAME_MAX)),
     }
 }
 
@@ -90,7 +91,7 @@ pub(super) fn constraints(authority: &Certificate<'_>) -> Option<String> {
     if let Some(excluded) = &limits.excluded {
         rules.push(format!("not for {}", subtrees(excluded)));
     }
-    let subject = clean(&authority.subject.to_string(), NAME_MAX);
+    let subject = printable(&authority.subject.to_string(), NAME_MAX);
     Some(format!("{subject} may vouch {}", list(&rules, SHOWN)))
 }
 

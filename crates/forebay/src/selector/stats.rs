@@ -81,7 +81,8 @@ pub struct Stats {
     pub sends: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Sockets released at a limit of closing, with bytes that the peer had not acknowledged.
+    /// Sockets released at a limit of closing with bytes that the peer had not acknowledged, or after an
+    /// error of the connection with bytes that had not been sent.
     pub unacknowledged: u64,
     /// Errors of tasks that no handle awaited, connections without an owner that were closed before their
     /// peer had everything, and pauses of accepting.

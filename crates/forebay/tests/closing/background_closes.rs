@@ -6,15 +6,15 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::testing::TestClock;
-use forebay::{ByteWriteChannel, Result, SelectorManager, ServerSocket, Socket};
+use forebay::{ByteWriteChannel, ErrorKind, Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{
-    KIB, MIB, MOMENT, just_before_silence, listener, past_silence, pattern, settle, until,
-    until_at_rest, until_given_up, watched,
+    KIB, MIB, MOMENT, just_before_silence, listener, lock, past_silence, pattern, reset, settle,
+    until, until_at_rest, until_given_up, watched,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -212,4 +212,39 @@ fn assert_ended(peers: &[TcpStream], count: usize) {
     let ended: Vec<_> = peers.iter().map(|peer| peer.peer_addr().is_err()).collect();
     let expected: Vec<_> = (0..peers.len()).map(|number| number < count).collect();
     assert_eq!(ended, expected);
+}
+
+/// A reset during a close without an owner loses what was still queued: it is counted and reported, as a
+/// peer that stops reading is.
+#[test]
+fn a_reset_during_a_background_close_is_reported() {
+    watched(|| {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&reported);
+        let builder = SelectorManager::builder().drain(TIMEOUT, 64 * KIB as u64);
+        builder.on_task_error(move |error| lock(&told).push(error.kind())).run(async |selector| {
+            let server = listener(&selector).await?;
+            let peer = lingering_peer(&server).await?;
+            until(|| selector.stats().background_closes == 1).await;
+            reset(peer);
+            until(|| selector.stats().background_closes == 0).await;
+            assert_eq!(selector.stats().unacknowledged, 1);
+            assert_eq!(selector.stats().task_errors, 1);
+            assert_eq!(*lock(&reported), [ErrorKind::Reset]);
+
+            // One whose peer has everything loses nothing by a reset.
+            let peer = forebay_testing::dial(server.port());
+            let socket = server.accept().await?;
+            let mut output = socket.open_write_channel()?;
+            output.write_str("all of it\n").await?;
+            output.flush().await?;
+            reset(peer);
+            socket.closed().await;
+            drop((output, socket));
+            until(|| selector.stats().sockets == 1).await;
+            assert_eq!((selector.stats().unacknowledged, selector.stats().task_errors), (1, 1));
+            Ok::<_, forebay::Error>(())
+        })
+    })
+    .unwrap();
 }

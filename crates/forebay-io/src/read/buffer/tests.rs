@@ -105,11 +105,11 @@ fn the_window_shows_what_arrived_and_was_not_taken() {
                 }
                 Op::Idle => {
                     assert!(!buffer.space(1).is_empty());
-                    buffer.settle();
+                    buffer.trim();
                     check_asleep(&buffer);
                 }
                 Op::Settle => {
-                    buffer.settle();
+                    buffer.trim();
                     check_asleep(&buffer);
                 }
                 Op::Take(count) => {
@@ -160,7 +160,7 @@ fn a_byte_that_arrives_moves_a_few_bytes_at_most() {
                 left.drain(..taken);
                 arrived += taken;
             }
-            moved += moved_by(&mut buffer, Buffer::settle);
+            moved += moved_by(&mut buffer, Buffer::trim);
         }
         assert!(moved <= 6 * arrived, "{moved} bytes moved for {arrived}");
     });
@@ -175,7 +175,7 @@ fn a_drip_of_single_bytes_moves_a_few_bytes_for_each() {
         moved += moved_by(&mut buffer, |buffer| {
             arrive(buffer, &byte, usize::MAX);
         });
-        moved += moved_by(&mut buffer, Buffer::settle);
+        moved += moved_by(&mut buffer, Buffer::trim);
         check_asleep(&buffer);
     }
     assert_eq!(buffer.len(), arrivals);
@@ -217,7 +217,7 @@ fn a_sleeping_buffer_does_not_pin_what_it_once_needed() {
         arrive(&mut buffer, &vec![1; 60_000], 1024 * 1024);
     }
     buffer.consume(buffer.len() - 20_000);
-    buffer.settle();
+    buffer.trim();
     check_asleep(&buffer);
 }
 
@@ -227,7 +227,7 @@ fn a_given_back_megabyte_is_not_pinned_by_the_bytes_that_arrive_behind_its_rest(
     buffer.give_back(&vec![1; 1024 * 1024]);
     buffer.consume(1024 * 1024 - 10_000);
     arrive(&mut buffer, &[2; 100], 20_000);
-    buffer.settle();
+    buffer.trim();
     check_asleep(&buffer);
     assert_eq!(buffer.len(), 10_100);
 }
@@ -238,7 +238,7 @@ fn room_is_taken_only_when_it_is_asked_for_and_given_back_unused() {
     assert_eq!(pinned(&buffer), 0);
     buffer.space(1);
     assert_eq!(pinned(&buffer), BLOCK_BYTES);
-    buffer.settle();
+    buffer.trim();
     assert_eq!(pinned(&buffer), 0);
 }
 
@@ -255,7 +255,7 @@ fn a_source_that_fills_more_than_the_room_is_stopped() {
 fn a_source_that_fills_more_than_the_room_behind_a_remainder_is_stopped() {
     let mut buffer = Buffer::default();
     arrive(&mut buffer, b"left", 1);
-    buffer.settle();
+    buffer.trim();
     let offered = buffer.space(1).len();
     buffer.fill(offered + 1);
 }

@@ -4,11 +4,12 @@ use forebay_io::TlsFault;
 
 use super::{Scene, refused, weak_key};
 use crate::callback_facts::Refusal;
-use crate::text::{NAME_MAX, clean};
+use crate::text::NAME_MAX;
 use crate::trust::anchors;
 use crate::trust::chain::{RSA_BITS_MIN, is_self_issued, rsa_bits};
 use crate::trust::words::who;
 use crate::x509::Certificate;
+use forebay_io::seam::printable;
 
 impl Scene<'_> {
     pub(super) fn unknown_issuer(&self) -> Refusal {
@@ -21,7 +22,7 @@ impl Scene<'_> {
         if is_self_issued(last) {
             return self.untrusted_root(last);
         }
-        let issuer = clean(&last.issuer.to_string(), NAME_MAX);
+        let issuer = printable(&last.issuer.to_string(), NAME_MAX);
         refused(
             TlsFault::IncompleteChain,
             "a chain that leads to a trusted root",
@@ -92,7 +93,7 @@ impl Scene<'_> {
                 format!("RSA keys of at least {RSA_BITS_MIN} bits"),
                 format!(
                     "that of the root {} has {bits}",
-                    clean(&last.issuer.to_string(), NAME_MAX)
+                    printable(&last.issuer.to_string(), NAME_MAX)
                 ),
                 "trust a root with a larger key",
             );
@@ -104,7 +105,7 @@ impl Scene<'_> {
             "the signature on {} is not of the {} that is known here: it was altered, or its \
              issuer was made anew under the same name",
             who(last),
-            clean(&last.issuer.to_string(), NAME_MAX)
+            printable(&last.issuer.to_string(), NAME_MAX)
         ))
     }
 }

@@ -15,8 +15,9 @@ use super::chain::{
 use super::words::{algorithm, constraints, is_weak, purposes, who};
 use crate::callback_facts::Refusal;
 use crate::info::names_of;
-use crate::text::{NAME_MAX, clean, list};
+use crate::text::{NAME_MAX, list};
 use crate::x509::{CLIENT_AUTHENTICATION, Certificate, SERVER_AUTHENTICATION};
+use forebay_io::seam::printable;
 
 /// The largest number of names that a message lists; a certificate may have thousands.
 const NAMES_SHOWN: usize = 8;
@@ -146,8 +147,10 @@ impl Scene<'_> {
                 Some(error) => self.rejected(error),
                 // The platform's verifier has its own error type for a wrong purpose.
                 None if self.serves_another_purpose(leaf) => self.wrong_purpose(),
-                None => self
-                    .invalid(format!("the verifier said: {}", clean(&other.to_string(), NAME_MAX))),
+                None => self.invalid(format!(
+                    "the verifier said: {}",
+                    printable(&other.to_string(), NAME_MAX)
+                )),
             },
             (_, error) => self.invalid(format!("the verifier said: {error:?}")),
         }
@@ -161,7 +164,7 @@ impl Scene<'_> {
         let Role::Server(name) = self.role() else {
             return self.invalid("its names do not fit".to_owned());
         };
-        let expected = clean(&name.to_str(), NAME_MAX);
+        let expected = printable(&name.to_str(), NAME_MAX);
         let names = names_of(leaf);
         if names.is_empty() {
             return refused(

@@ -9,7 +9,8 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls_native_certs::{ErrorKind as Met, load_native_certs};
 
-use crate::text::{NAME_MAX, clean, list};
+use crate::text::{NAME_MAX, list};
+use forebay_io::seam::printable;
 
 const OPERATION: &str = "Trust::system";
 
@@ -70,6 +71,7 @@ fn failed(kind: ErrorKind, cause: Option<rustls_native_certs::Error>) -> Error {
 
 /// Lists the errors, behind a colon.
 fn said(errors: &[rustls_native_certs::Error]) -> String {
-    let texts: Vec<_> = errors.iter().map(|error| clean(&error.to_string(), NAME_MAX)).collect();
+    let texts: Vec<_> =
+        errors.iter().map(|error| printable(&error.to_string(), NAME_MAX)).collect();
     if texts.is_empty() { String::new() } else { format!(": {}", list(&texts, FILES_SHOWN)) }
 }

@@ -8,15 +8,10 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use forebay_io::seam::{HOST_NAME_MAX, HostNameFault, LABEL_MAX, host_name_fault, printable};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::{Address, Target};
-
-/// The longest name in bytes, without its trailing dot (RFC 1035 section 3.1, as text).
-const NAME_MAX: usize = 253;
-
-/// The longest label, the part between two dots, in bytes (RFC 1035 section 2.3.4).
-const LABEL_MAX: usize = 63;
 
 /// An error repeats at most this many characters of a refused text. The longest name fits.
 const SHOWN_MAX: usize = 300;
@@ -152,55 +147,36 @@ fn interface(_: &str) -> Result<u32> {
 }
 
 fn check_name(text: &str) -> Result<()> {
-    if !text.is_ascii() {
-        return Err(refusal("a name is ASCII; pass the punycode form of others (xn--...)"));
-    }
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if let Some(wrong) = text.chars().find(|c| !is_allowed(*c)) {
-        return Err(refusal(format!(
-            "a name holds letters, digits, '-', '_' and '.', and not {wrong:?}"
-        )));
-    }
-    let name = text.strip_suffix('.').unwrap_or(text);
-    if name.len() > NAME_MAX {
-        return Err(refusal(format!("the name has {} bytes; {NAME_MAX} at most", name.len())));
-    }
-    for label in name.split('.') {
-        if label.is_empty() {
-            return Err(refusal("a part of the name is empty; one dot between two parts"));
+    let Some(fault) = host_name_fault(text) else { return Ok(()) };
+    let detail: Cow<'static, str> = match fault {
+        HostNameFault::NotAscii => {
+            "a name is ASCII; pass the punycode form of others (xn--...)".into()
         }
-        if label.len() > LABEL_MAX {
-            return Err(refusal(format!(
-                "a part of the name has {} bytes; {LABEL_MAX} at most",
-                label.len()
-            )));
+        HostNameFault::Character(wrong) => {
+            format!("a name holds letters, digits, '-', '_' and '.', and not {wrong:?}").into()
         }
-    }
-    if name.rsplit('.').next().is_some_and(is_number) {
-        return Err(refusal(
+        HostNameFault::TooLong(bytes) => {
+            format!("the name has {bytes} bytes; {HOST_NAME_MAX} at most").into()
+        }
+        HostNameFault::EmptyLabel => {
+            "a part of the name is empty; one dot between two parts".into()
+        }
+        HostNameFault::LongLabel(bytes) => {
+            format!("a part of the name has {bytes} bytes; {LABEL_MAX} at most").into()
+        }
+        HostNameFault::EndsInNumber => {
             "a name does not end in a number; an IPv4 address is four decimal numbers up to 255 \
-             without leading zeros and without a dot at the end, as in 127.0.0.1",
-        ));
-    }
-    Ok(())
-}
-
-/// True for a label that makes `inet_aton`, or a browser (WHATWG URL, "ends in a number"), read the name as
-/// an IPv4 address.
-fn is_number(label: &str) -> bool {
-    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
-    hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-        || label.bytes().all(|b| b.is_ascii_digit())
+             without leading zeros and without a dot at the end, as in 127.0.0.1"
+                .into()
+        }
+    };
+    Err(refusal(detail))
 }
 
 fn refusal(what_would_be_right: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidInput, "address").with_detail(what_would_be_right)
 }
 
-/// Returns the text in a form fit for a log: with control characters escaped, and cut to [`SHOWN_MAX`].
 fn shown(text: &str) -> String {
-    let mut rest = text.chars();
-    let head: String = rest.by_ref().take(SHOWN_MAX).collect();
-    let dots = if rest.next().is_some() { "..." } else { "" };
-    format!("{}{dots}", head.escape_debug())
+    printable(text, SHOWN_MAX)
 }

@@ -58,7 +58,7 @@ pub(super) async fn close(
         }
     }
     drop(attended);
-    core.settle_loss();
+    core.report_loss();
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
         // `Closed` comes from a call on this side, an abort for instance. It is an error here only if
@@ -90,7 +90,7 @@ fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>)
         receives_alone: AtomicBool::default(),
     };
     if closing.attempt() {
-        return core.release();
+        return core.release_closed(closing.outbox.as_ref());
     }
     // If the selector is closed, no task can go on: `closing` is dropped, which gives up.
     core.selector().spawn_own(closing.run());
@@ -114,7 +114,7 @@ fn add(core: &Arc<Core>) {
     }
     let member = Arc::clone(core) as Arc<dyn Member>;
     core.set_ticket(core.selector().sockets().background_closes.add(Arc::downgrade(&member)));
-    // It may have ended before it was enrolled.
+    // It may have ended before it was added.
     if core.link().is_released() {
         core.set_ticket(0);
     }
@@ -166,6 +166,25 @@ impl Core {
         if is_reported {
             let error = error.clone().with_address(self.remote_address());
             self.selector().reporter().report(Reporter::OF_A_CLOSE, &error);
+        }
+    }
+
+    /// Releases a connection that need not be waited for any more. If it has failed, accepted bytes may
+    /// have been lost with it: this is counted, and reported if no call waits for the close.
+    fn release_closed(&self, outbox: Option<&Arc<Outbox>>) {
+        if self.link().is_released() {
+            return;
+        }
+        // An abort on this side was asked for, and a loss that TLS found harmless has no cause.
+        let cause = self.first_cause().filter(|cause| !cause.is_closed());
+        let lost = cause.filter(|_| outbox.is_some_and(|outbox| outbox.has_dropped()));
+        if lost.is_some() {
+            self.selector().sockets().counters.unacknowledged.add(1);
+        }
+        let reported = lost.filter(|_| self.has_ticket());
+        self.release();
+        if let Some(error) = reported {
+            self.selector().reporter().report(Reporter::OF_A_CLOSE, error);
         }
     }
 
@@ -280,7 +299,7 @@ impl SocketClose {
             |received| self.take(received),
         );
         // After an error nothing more arrives.
-        self.core.settle_loss();
+        self.core.report_loss();
     }
 
     fn wants_input(&self) -> bool {
@@ -320,10 +339,10 @@ impl SocketClose {
     /// Goes on until the descriptor can be released, or until a limit is reached.
     async fn run(mut self) {
         let selector = Arc::clone(self.core.selector());
-        let _lingers = selector.sockets().counters.background_closes.hold();
+        let _counted = selector.sockets().counters.background_closes.hold();
         self.over = self.until_over().await;
         if self.may_release() {
-            self.core.release();
+            self.core.release_closed(self.outbox.as_ref());
         }
         // Otherwise a limit was reached, and dropping `self` gives up.
     }

@@ -29,11 +29,11 @@ impl Core {
 
     /// If the link has failed, records that nothing more is read from it. Never called under the outbox's
     /// lock.
-    pub(super) fn settle_loss(&self) {
+    pub(super) fn report_loss(&self) {
         let Some(cause) = self.cause().get() else { return };
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
-            return session.settle(cause);
+            return session.report_loss(cause);
         }
         if let Some(above) = self.cause_above() {
             above.record(cause.clone());
@@ -46,7 +46,7 @@ impl Core {
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
             // A handshake reads by itself, for as long as the link exists.
-            return self.is_handshaking() || !session.is_unsettled();
+            return self.is_handshaking() || !session.is_loss_unreported();
         }
         true
     }

@@ -66,7 +66,7 @@ impl<T> Outcome<T> {
 
     /// Stores the result and wakes the caller. Only the first result is stored. If the caller is gone, the
     /// result is dropped here.
-    fn settle(&self, result: Result<T>) {
+    fn store(&self, result: Result<T>) {
         let mut progress = lock(&self.0);
         if !matches!(*progress, CallProgress::Pending(_)) {
             drop(progress);
@@ -142,13 +142,13 @@ impl<T: Send, F: FnOnce() -> T + Send> Job for Calling<T, F> {
 
     fn hand_over(mut self: Box<Self>) {
         if let Some(result) = self.result.take() {
-            self.outcome.settle(result);
+            self.outcome.store(result);
         }
     }
 }
 
 impl<T, F> Drop for Calling<T, F> {
     fn drop(&mut self) {
-        self.outcome.settle(Err(Error::new(ErrorKind::Closed, self.operation)));
+        self.outcome.store(Err(Error::new(ErrorKind::Closed, self.operation)));
     }
 }

@@ -1,0 +1,84 @@
+//! The form of a host's name, for the crates that take one from a user.
+
+/// The longest name in bytes, without its trailing dot (RFC 1035 section 3.1, as text).
+pub const HOST_NAME_MAX: usize = 253;
+
+/// The longest label, the part between two dots, in bytes (RFC 1035 section 2.3.4).
+pub const LABEL_MAX: usize = 63;
+
+/// A reason why a text is not the name of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostNameFault {
+    /// It is not ASCII.
+    NotAscii,
+    /// It holds another character than letters, digits, hyphens, underscores and dots.
+    Character(char),
+    /// It has this many bytes, which is more than [`HOST_NAME_MAX`].
+    TooLong(usize),
+    /// A label is empty.
+    EmptyLabel,
+    /// A label has this many bytes, which is more than [`LABEL_MAX`].
+    LongLabel(usize),
+    /// Its last label is a number, so that `inet_aton`, or a browser (WHATWG URL, "ends in a number"), reads
+    /// the name as an IPv4 address.
+    EndsInNumber,
+}
+
+/// Returns the reason why the text is not the name of a host, if there is one. A dot at the end is allowed.
+pub fn host_name_fault(text: &str) -> Option<HostNameFault> {
+    if !text.is_ascii() {
+        return Some(HostNameFault::NotAscii);
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(wrong) = text.chars().find(|c| !is_allowed(*c)) {
+        return Some(HostNameFault::Character(wrong));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.len() > HOST_NAME_MAX {
+        return Some(HostNameFault::TooLong(name.len()));
+    }
+    for label in name.split('.') {
+        if label.is_empty() {
+            return Some(HostNameFault::EmptyLabel);
+        }
+        if label.len() > LABEL_MAX {
+            return Some(HostNameFault::LongLabel(label.len()));
+        }
+    }
+    let ends_in_number = name.rsplit('.').next().is_some_and(is_number);
+    ends_in_number.then_some(HostNameFault::EndsInNumber)
+}
+
+fn is_number(label: &str) -> bool {
+    let hex = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        || label.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostNameFault, host_name_fault};
+
+    #[test]
+    fn each_text_that_is_no_name_has_its_fault() {
+        for name in ["localhost", "example.com", "example.com.", "_dmarc.a-b.c", "1.example", "0xg"]
+        {
+            assert_eq!(host_name_fault(name), None, "{name}");
+        }
+        let (long, label) = ("a.".repeat(126) + "bc", "a".repeat(64));
+        let faults = [
+            ("m\u{fc}ller.de", HostNameFault::NotAscii),
+            ("a b", HostNameFault::Character(' ')),
+            ("host:80", HostNameFault::Character(':')),
+            (&long, HostNameFault::TooLong(254)),
+            ("", HostNameFault::EmptyLabel),
+            ("a..b", HostNameFault::EmptyLabel),
+            (&label, HostNameFault::LongLabel(64)),
+            ("127.1", HostNameFault::EndsInNumber),
+            ("a.0x7F", HostNameFault::EndsInNumber),
+        ];
+        for (text, fault) in faults {
+            assert_eq!(host_name_fault(text), Some(fault), "{text}");
+        }
+    }
+}
