@@ -1,4 +1,5 @@
-//! ARCHITECTURE.md is walked with a finger: each file and each function that it names is there.
+//! ARCHITECTURE.md is walked with a finger: each file and each function that it names is there. And the list
+//! of decisions has each page once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,4 +58,19 @@ fn each_file_and_function_that_the_architecture_names_exists() {
         named += 1;
     }
     assert!(named > 100, "the page names {named} files only: is this how it is written?");
+}
+
+/// A merge of two branches that both add rows keeps both versions of a row that one of them has changed.
+#[test]
+fn each_decision_is_listed_once_and_in_order() {
+    let folder = root().join("docs/decisions");
+    let names = fs::read_dir(&folder).unwrap();
+    let mut pages: Vec<_> =
+        names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    pages.retain(|name| name != "README.md");
+    pages.sort();
+    let list = fs::read_to_string(folder.join("README.md")).unwrap();
+    let rows = list.lines().filter_map(|line| line.strip_prefix("| ["));
+    let listed: Vec<_> = rows.map(|row| row.split(['(', ')']).nth(1).unwrap_or_default()).collect();
+    assert_eq!(listed, pages);
 }
