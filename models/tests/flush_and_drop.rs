@@ -19,7 +19,7 @@ use forebay_io::seam::Until;
 use forebay_models::{TestSchedule, Transport, When, block_on, explore, spawn};
 
 #[test]
-fn a_dropped_writer_is_seen_off_whatever_else_flushes() {
+fn a_dropped_writer_finishes_whatever_else_flushes() {
     explore("a flush and the drop of the writer", scenario);
 }
 

@@ -52,7 +52,7 @@ fn both_outboxes_finish_or_both_are_given_up() {
 }
 
 #[test]
-fn a_dropped_writer_is_seen_off_through_both() {
+fn a_dropped_writer_finishes_through_both() {
     explore("the drop of a writer over two outboxes", dropped);
 }
 

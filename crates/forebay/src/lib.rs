@@ -82,6 +82,12 @@
 //! | leaving a handler by `?` | the same: half a reply has a clean end | – |
 //! | dropping the writer, or leaving by `?`, after [`abort_on_drop`](ByteWriteChannel::abort_on_drop) | resets, unless it has finished | – |
 //! | dropping either while the task panics | resets | – |
+//! | the peer's reset | drops what is queued; later calls fail with [`Reset`](ErrorKind::Reset) | – |
+//!
+//! After the peer's reset, reads first return what had arrived before it; then they, writes, `flush`,
+//! `finish` and `close` return `Reset`. A write may be `Ok` until a call, or the flush at the end of the
+//! turn, has met the reset; its bytes are dropped too. The error names the operation that met the reset
+//! first. If the peer had sent its end mark before, reads return the end.
 //!
 //! What a write has accepted is sent, or an error says that it was not; half a message never gets an end
 //! mark. The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an

@@ -114,7 +114,7 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Cancel safety
 ///
-/// Releases its timer; besides, the future's own promise applies.
+/// Releases its timer; besides, the future's own guarantee applies.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
     let timers = Arc::clone(Shared::current("timeout").timers());
     time::timeout(timers, duration, future).await

@@ -63,7 +63,7 @@ fn the_reader_of_a_full_pipe_gets_everything_from_a_dropped_writer_and_then_the_
 }
 
 #[test]
-fn a_reader_that_goes_while_a_dropped_writer_lingers_frees_everything() {
+fn a_reader_that_goes_while_a_dropped_writer_still_finishes_frees_everything() {
     ledgered(|ledger| {
         let (mut input, mut output) = pipe(1);
         at_once(output.write_all(&scrambled(100 * KIB, 0))).expect("one item is accepted");

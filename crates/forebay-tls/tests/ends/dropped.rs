@@ -152,7 +152,7 @@ fn a_finish_that_is_dropped_goes_on() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_is_seen_off() {
+fn a_writer_that_is_dropped_finishes_in_the_background() {
     watched_future(|| async {
         for version in BOTH {
             let (left, mut right) = opened_over(500, &client(version), &server(version)).await;

@@ -94,11 +94,11 @@ impl Shared {
         is_taken_over: impl Fn() -> bool + Send + 'static,
     ) {
         let selector = Arc::clone(self);
-        let seen_off = Arc::clone(outbox);
+        let finishing = Arc::clone(outbox);
         let accepted = self.spawn_own(async move {
-            let mut finished = pin!(seen_off.wait(Until::Finished));
+            let mut finished = pin!(finishing.wait(Until::Finished));
             let mut patience = Patience::new(selector.timers(), limits);
-            let moved = |look| moved(&seen_off, look);
+            let moved = |look| moved(&finishing, look);
             let over = poll_fn(|cx| match finished.as_mut().poll(cx) {
                 Poll::Ready(_) => Poll::Ready(None),
                 Poll::Pending => patience.poll(cx, limits, moved).map(Some),
@@ -107,7 +107,7 @@ impl Shared {
             let Some(over) = over.filter(|_| !is_taken_over()) else { return };
             selector.sockets().counters.unacknowledged.add(1);
             let error = given_up("drop a writer", over);
-            seen_off.abort(&error);
+            finishing.abort(&error);
             selector.reporter().report(Reporter::OF_A_CLOSE, &error);
         });
         if !accepted {

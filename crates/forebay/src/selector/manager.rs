@@ -241,7 +241,7 @@ impl SelectorManager {
     ///
     /// # Cancel safety
     ///
-    /// Releases its timer; besides, the future's own promise applies.
+    /// Releases its timer; besides, the future's own guarantee applies.
     ///
     /// # Examples
     ///

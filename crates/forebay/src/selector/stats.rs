@@ -65,7 +65,7 @@ pub struct Stats {
     pub timers: usize,
     /// Open descriptors of sockets and listeners.
     pub sockets: u64,
-    /// Blocks of 64 KiB held by channels, queues and chunks.
+    /// Blocks of 8 and of 64 KiB held by channels, queues and chunks.
     pub blocks: usize,
     /// Sockets being closed in the background.
     pub background_closes: u64,

@@ -123,7 +123,7 @@ fn after_the_drop_of_the_last_handle_as_well() {
     });
 }
 
-/// A writer alone is seen off in the same time; the reader, which is still there, is told.
+/// A writer alone is given up in the same time; the reader, which is still there, gets the error.
 #[test]
 fn after_the_drop_of_the_writer_as_well() {
     run_with_clock(async |selector, clock| {

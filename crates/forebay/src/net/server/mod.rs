@@ -43,7 +43,7 @@ use super::unix::OwnPath;
 #[derive(Clone)]
 pub struct ServerSocket {
     listener: Arc<Listener>,
-    /// The promise for its connections: TLS, if the handle was made by `tls`.
+    /// The TLS of its connections, if the handle was made by `tls`.
     pending_tls: PendingTls,
 }
 

@@ -296,7 +296,7 @@ mod tests {
             ("Core", size_of::<Core>(), 384),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
-            ("SocketTurns", size_of::<SocketSchedule>(), 8),
+            ("SocketSchedule", size_of::<SocketSchedule>(), 8),
         ];
         for (name, bytes, most) in sizes {
             assert!(bytes <= most, "{name}: {bytes} bytes, at most {most} were expected");

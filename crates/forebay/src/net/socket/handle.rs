@@ -15,7 +15,7 @@ use super::source::SocketSource;
 #[cfg(feature = "tls")]
 use super::tls_stream::{self, TlsStream};
 
-/// The promise of a listener for its connections: TLS, at their first use.
+/// The TLS that a listener has for its connections, if it has any. It begins at their first use.
 #[derive(Debug, Clone, Default)]
 pub(in crate::net) struct PendingTls {
     #[cfg(feature = "tls")]
@@ -101,8 +101,8 @@ impl Handle {
 
 #[cfg(feature = "tls")]
 impl Handle {
-    /// Begins the handshake that the listener has promised, unless it has begun: without it nothing of the
-    /// peer is read, not even its end.
+    /// Begins the handshake of the listener's TLS, unless it has begun: without it nothing of the peer is
+    /// read, not even its end.
     pub(super) fn begin_pending_tls(&self) {
         self.secured_or_pending();
     }
@@ -126,7 +126,7 @@ impl Handle {
         is_first.then_some(secured)
     }
 
-    /// The TLS session, if there is one. A promised one begins now.
+    /// The TLS session, if there is one. A pending one begins now.
     pub(super) fn secured_or_pending(&self) -> Option<&TlsStream> {
         let config = match (self.secured.get(), &self.pending_tls.tls) {
             (None, Some(config)) => config,

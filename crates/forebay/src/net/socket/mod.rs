@@ -80,7 +80,7 @@ use super::protocol::Protocol;
 pub struct Socket(Arc<Handle>);
 
 impl Socket {
-    /// Makes a connection over a socket of the system. `pending_tls` is the promise of its listener.
+    /// Makes a connection over a socket of the system. `pending_tls` is the TLS that its listener has for it.
     pub(super) fn over(
         io: Descriptor,
         protocol: Protocol,

@@ -55,7 +55,7 @@ impl TlsStream {
     }
 }
 
-/// Begins the handshake that a listener has promised, in a task of its own.
+/// Begins the handshake of a listener's TLS, in a task of its own.
 pub(super) fn begin(core: &Arc<Core>, secured: &TlsStream, config: &TlsConfig) {
     let (core, session, config) = (Arc::clone(core), Arc::clone(&secured.session), config.clone());
     let selector = Arc::clone(core.selector());
