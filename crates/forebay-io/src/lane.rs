@@ -62,7 +62,7 @@ impl Lane {
     }
 
     /// Returns `true` if the reader is gone.
-    pub fn is_reader_gone(&self) -> bool {
+    pub(crate) fn is_reader_gone(&self) -> bool {
         lock(&self.state).reader_gone
     }
 
@@ -102,7 +102,7 @@ impl Lane {
     /// Makes the lane end with a failure instead of its end mark. The reader receives the failure behind
     /// everything that was sent before. Returns `false` if the lane has already ended or failed, so that
     /// the reader cannot be told any more.
-    pub fn fail_at_end(&self, failure: &Error) -> bool {
+    pub(crate) fn fail_at_end(&self, failure: &Error) -> bool {
         // Cloned before locking, so that a clone that is not needed is dropped after the lock is released.
         let failure = failure.clone();
         let mut state = lock(&self.state);
@@ -146,7 +146,7 @@ impl Lane {
 
     /// Marks the writer as gone. Without an end mark this is an error for the reader, which would wait
     /// forever otherwise.
-    pub fn writer_gone(&self, after: &mut WakeList) {
+    pub(crate) fn writer_gone(&self, after: &mut WakeList) {
         let mut state = lock(&self.state);
         if state.ended || state.reader_gone {
             return;

@@ -108,7 +108,7 @@ impl SendQueue {
 
     /// Appends a copy of these bytes.
     #[inline]
-    pub fn push_slice(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn push_slice(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();
         while !bytes.is_empty() {
             let (block, end) = self.open_block(bytes.len());
@@ -120,7 +120,7 @@ impl SendQueue {
     }
 
     /// Appends a value: a large one without a copy, a small one copied and put into `after` to be dropped.
-    pub fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
+    pub(crate) fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
         if bytes.len() < SHARE_BYTES {
             self.push_slice(&bytes);
             after.drop_later(bytes);

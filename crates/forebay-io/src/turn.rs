@@ -151,12 +151,12 @@ impl Share {
 
     /// Returns `true` if nothing is left.
     #[inline]
-    pub fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.calls_left == 0 || self.bytes_left == 0
     }
 
     /// Returns the number of bytes that are left.
-    pub fn bytes_left(&self) -> usize {
+    pub(crate) fn bytes_left(&self) -> usize {
         self.bytes_left as usize
     }
 
@@ -176,7 +176,7 @@ impl Share {
     }
 
     /// Gives way to the next turn unless one call and `bytes` bytes are left of this turn's share.
-    pub fn poll_room(&mut self, cx: &Context<'_>, bytes: usize) -> Poll<()> {
+    pub(crate) fn poll_room(&mut self, cx: &Context<'_>, bytes: usize) -> Poll<()> {
         if self.has_room(bytes) {
             return Poll::Ready(());
         }
@@ -228,7 +228,7 @@ pub struct Answers(u8);
 impl Answers {
     /// Returns `Ready` if the answer may be given, and counts it. Otherwise the task is woken in the next
     /// turn, or at once on a thread without turns.
-    pub fn poll_one(&mut self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_one(&mut self, cx: &Context<'_>) -> Poll<()> {
         ready!(self.poll_more(cx));
         self.count();
         Poll::Ready(())
