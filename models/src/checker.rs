@@ -24,9 +24,7 @@ mod chosen {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::time::Instant;
 
-    pub(crate) use loom::sync::{
-        Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    };
+    pub(crate) use loom::sync::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub use loom::sync::{atomic, mpsc};
     pub use loom::thread::spawn;
 
@@ -65,9 +63,7 @@ mod chosen {
     use std::hash::{BuildHasher, RandomState};
     use std::time::{Duration, Instant};
 
-    pub(crate) use shuttle::sync::{
-        Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    };
+    pub(crate) use shuttle::sync::{Condvar, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
     pub use shuttle::sync::{atomic, mpsc};
     pub use shuttle::thread::spawn;
     pub(crate) use shuttle::thread_local;

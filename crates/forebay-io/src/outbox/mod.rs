@@ -49,9 +49,9 @@ const PIPE_CALLS_MAX: u16 = 256;
 ///   waiters: for a number (sent, queued) or a phase
 /// ```
 ///
-/// Only [`advance`](Self::advance) and [`abort`](Self::abort) call the drain. They do so under the lock and
-/// with the outbox's own waker, which holds the outbox weakly. All other code waits for a number or a
-/// phase. No foreign waker is cloned, woken or dropped under the lock, and no user value is dropped under
+/// Only two functions call the drain, both under the lock: `drive` (`outbox/drive.rs`), with the outbox's own
+/// waker, which holds the outbox weakly, and `give_up` (`outbox/state.rs`). Other calls change the phase, or
+/// wait for a number or a phase. No foreign waker is cloned, woken or dropped under the lock, and no user value is dropped under
 /// it.
 pub struct Outbox {
     state: Mutex<State>,
