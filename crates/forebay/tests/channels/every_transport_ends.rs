@@ -59,9 +59,14 @@ fn what_was_written_before_a_close_arrives_whatever_is_unread() {
                     errors += usize::from(error);
                 }
                 until_at_rest(&selector, 0).await;
-                // A client that saw an error may have lost what it had not sent; the server lost nothing.
+                // The server lost nothing. A client may have lost what it wrote after the server's close: in
+                // every round, or in those where all of it had not arrived before.
                 let lost = selector.stats().unacknowledged - before;
-                assert!(lost <= errors as u64, "{lost} were lost, and {errors} saw an error");
+                let most = if unread > EARLY_MAX { closes } else { closes / 2 };
+                assert!(
+                    lost <= most as u64,
+                    "{transport}, {unread} B, {end:?}: {lost} of {closes} clients lost input"
+                );
                 report(&format!(
                     "every_transport_ends: {transport}, {unread} B unread, {end:?}: {closes} closes, \
                      0 bytes lost, {errors} peers saw an error behind their data"
