@@ -43,7 +43,7 @@ enum End {
 #[test]
 fn what_was_written_before_a_close_arrives_whatever_is_unread() {
     on_every_transport(async |selector, transport| {
-        let closes = size("FOREBAY_CLOSES", 20, 100);
+        let closes: usize = size("FOREBAY_CLOSES", 20, 100);
         for unread in [10, 200_000, 1_000_000] {
             let (data, sent) = (pattern(WRITTEN), pattern(unread));
             for end in [End::Close, End::DropLastHandle] {
