@@ -44,7 +44,7 @@ pub(super) async fn close(
     outbox: Option<Arc<Outbox>>,
     limit: Option<Duration>,
 ) -> Result<()> {
-    begin(core, outbox, limit, false);
+    begin(core, outbox, limit);
     let attended = Attended(core);
     match limit {
         None => core.released().await,
@@ -70,16 +70,11 @@ pub(super) async fn close(
 
 /// Begins to close the connection. What cannot be done at once goes on in the background, without an owner.
 pub(super) fn close_in_background(core: &Arc<Core>, outbox: Option<Arc<Outbox>>) {
-    begin(core, outbox, None, true);
+    begin(core, outbox, None);
     add(core);
 }
 
-fn begin(
-    core: &Arc<Core>,
-    outbox: Option<Arc<Outbox>>,
-    limit: Option<Duration>,
-    has_no_owner: bool,
-) {
+fn begin(core: &Arc<Core>, outbox: Option<Arc<Outbox>>, limit: Option<Duration>) {
     let mut after = WakeList::new();
     core.announce(core.life().begin_closing(), &mut after);
     after.run();
@@ -95,7 +90,7 @@ fn begin(
         receives_alone: AtomicBool::default(),
     };
     if closing.attempt() {
-        return core.release_closed(closing.outbox.as_ref(), has_no_owner);
+        return core.release_closed(closing.outbox.as_ref());
     }
     // If the selector is closed, no task can go on: `closing` is dropped, which gives up.
     core.selector().spawn_own(closing.run());
@@ -130,7 +125,7 @@ fn add(core: &Arc<Core>) {
 impl Remains for Core {
     fn close_with_selector(self: Arc<Self>) {
         let outbox = self.outbox();
-        begin(&self, outbox, None, false);
+        begin(&self, outbox, None);
         // A connection that is being closed already has other limits from now on.
         let mut after = WakeList::new();
         self.wake_waiters(&mut after);
@@ -176,7 +171,7 @@ impl Core {
 
     /// Releases a connection that need not be waited for any more. If it has failed, accepted bytes may
     /// have been lost with it: this is counted, and reported if no call waits for the close.
-    fn release_closed(&self, outbox: Option<&Arc<Outbox>>, has_no_owner: bool) {
+    fn release_closed(&self, outbox: Option<&Arc<Outbox>>) {
         if self.link().is_released() {
             return;
         }
@@ -186,7 +181,7 @@ impl Core {
         if lost.is_some() {
             self.selector().sockets().counters.unacknowledged.add(1);
         }
-        let reported = lost.filter(|_| has_no_owner);
+        let reported = lost.filter(|_| self.has_ticket());
         self.release();
         if let Some(error) = reported {
             self.selector().reporter().report(Reporter::OF_A_CLOSE, error);
@@ -347,7 +342,7 @@ impl SocketClose {
         let _counted = selector.sockets().counters.background_closes.hold();
         self.over = self.until_over().await;
         if self.may_release() {
-            self.core.release_closed(self.outbox.as_ref(), self.core.has_ticket());
+            self.core.release_closed(self.outbox.as_ref());
         }
         // Otherwise a limit was reached, and dropping `self` gives up.
     }
