@@ -1,6 +1,6 @@
 //! Shows a server that sends everything back, in bounded memory whatever its clients do.
 //!
-//! Run it with `cargo run --example echo [HOST:PORT]` (default 127.0.0.1:9003; port 0 takes any
+//! Run it with `cargo run -p forebay-examples --example echo [HOST:PORT]` (default 127.0.0.1:9003; port 0 takes any
 //! free one) and talk to it with `nc 127.0.0.1 9003`.
 
 use std::io::{Write, stdout};

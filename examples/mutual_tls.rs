@@ -1,7 +1,7 @@
 //! Shows a server that serves only clients with a certificate, and two clients: one has a
 //! certificate and is served, the other has none and is refused. It prints what each of them sees.
 //!
-//! Run it with `cargo run --example mutual_tls`.
+//! Run it with `cargo run -p forebay-examples --example mutual_tls`.
 
 use std::io::{Write, stdout};
 

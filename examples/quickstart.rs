@@ -1,7 +1,7 @@
 //! Shows a server and a client in one process: the client sends three names, the server greets
 //! each, and the dialogue is printed. Then both repeat it over TLS.
 //!
-//! Run it with `cargo run --example quickstart`.
+//! Run it with `cargo run -p forebay-examples --example quickstart`.
 
 use std::io::{Write, stdout};
 

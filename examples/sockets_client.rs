@@ -1,7 +1,7 @@
 //! Shows a client that copies standard input to a server, and the server's answers to standard
 //! output. It ends when either side ends.
 //!
-//! Run it with `cargo run --example sockets_client [HOST:PORT]` (default 127.0.0.1:9002), with
+//! Run it with `cargo run -p forebay-examples --example sockets_client [HOST:PORT]` (default 127.0.0.1:9002), with
 //! `sockets_server` running.
 
 use forebay::{ErrorKind, SelectorManager};

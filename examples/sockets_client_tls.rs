@@ -1,6 +1,7 @@
 //! Shows a client that asks a web server for its front page over TLS, and prints the answer.
 //!
-//! Run it with `cargo run --example sockets_client_tls HOST:PORT` (or `HOST PORT`), for instance with
+//! Run it with `cargo run -p forebay-examples --example sockets_client_tls HOST:PORT`
+//! (or `HOST PORT`), for instance with
 //! `example.com:443`. The server's certificate must be for that host, and from an authority that
 //! this system trusts. `--ca FILE` trusts the authorities in a PEM file as well. `--accept-any` shows
 //! the dangerous way: no certificate is checked, so that an attacker on the way can read and change

@@ -1,6 +1,6 @@
 //! Shows a server that greets its clients by name, any number of them at a time.
 //!
-//! Run it with `cargo run --example sockets_server [HOST:PORT]` (default 127.0.0.1:9002; port 0
+//! Run it with `cargo run -p forebay-examples --example sockets_server [HOST:PORT]` (default 127.0.0.1:9002; port 0
 //! takes any free one) and talk to it with `nc 127.0.0.1 9002`.
 
 use forebay::SelectorManager;

@@ -1,13 +1,14 @@
 //! Shows the server of `sockets_server` over TLS.
 //!
-//! Run it with `cargo run --example tls_server [HOST:PORT] [--cert FILE --key FILE] [--ca-out FILE]`
+//! Run it with
+//! `cargo run -p forebay-examples --example tls_server [HOST:PORT] [--cert FILE --key FILE] [--ca-out FILE]`
 //! (default 127.0.0.1:9443; port 0 takes any free one). Without a certificate and a key in PEM files
 //! it makes an authority for development, and a certificate for `localhost`, 127.0.0.1, `::1` and the
 //! given host; the authority's own certificate, which clients have to trust, is printed, or written
 //! to the file behind `--ca-out`:
 //!
 //! ```text
-//! cargo run --example tls_server -- --ca-out ca.pem
+//! cargo run -p forebay-examples --example tls_server -- --ca-out ca.pem
 //! openssl s_client -connect 127.0.0.1:9443 -CAfile ca.pem -verify_return_error -quiet
 //! ```
 
