@@ -281,7 +281,7 @@ impl Host for Overtaken {
         while !self.0.shared().is_closing() {
             std::thread::yield_now();
         }
-        self.0.shared().worker().register(fd)
+        self.0.shared().here().register(fd)
     }
 }
 

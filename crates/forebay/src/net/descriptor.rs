@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use forebay_io::seam::WakeList;
 
 use super::registration::Registration;
-use crate::host::{self, Direction, Hangup, Host, Progress, Ready};
+use crate::host::{self, Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
@@ -67,7 +67,6 @@ impl Descriptor {
             if let Err(refusal) = self.selector.closing().check_wait(waits) {
                 return Poll::Ready(Err(refusal.into()));
             }
-            self.selector.worker().ensure_driven();
         }
         progress
     }
@@ -102,11 +101,7 @@ impl Descriptor {
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
-        let hangup = ready.poll_hangup(cx, known);
-        if hangup.is_pending() {
-            self.selector.worker().ensure_driven();
-        }
-        hangup
+        ready.poll_hangup(cx, known)
     }
 
     /// Runs a system call, unless the descriptor was released.
@@ -130,7 +125,7 @@ impl Descriptor {
                 self.selector.closing().on_change(Arc::downgrade(&waits));
                 Ok(ready)
             }
-            None => self.selector.worker().register(fd.as_fd()),
+            None => self.selector.here().register(fd.as_fd()),
         });
         registered.unwrap_or_else(|| Err(released()))
     }

@@ -51,6 +51,17 @@ impl SelectorBuilder {
         self
     }
 
+    /// Sets how many workers the selector has: threads that each run tasks and watch sockets. Values below 1
+    /// count as 1. Default: 1, or the environment variable `FOREBAY_WORKERS` if it holds a number above 0.
+    ///
+    /// A worker starts when it is given its first task, and one that never gets one costs nothing. A task
+    /// starts on the worker with the fewest tasks, passing over one that a task has held up for more than 5
+    /// ms, and stays there; so do the sockets on which it is the first to wait.
+    pub fn workers(mut self, workers: u16) -> Self {
+        self.settings.workers = workers.max(1);
+        self
+    }
+
     /// Sets how long a peer may be silent while its connection is being closed or was dropped, and how many
     /// bytes of input closing discards. Default: 10 seconds, 64 KiB.
     ///

@@ -35,7 +35,7 @@ impl FlushSchedule for SelectorSchedule {
     }
 
     fn wake_in_turn(&self, waker: &Waker) -> bool {
-        self.selector.worker().wake_in_turn(waker.clone());
+        self.selector.here().wake_in_turn(waker.clone());
         true
     }
 

@@ -129,6 +129,31 @@ impl SelectorManager {
         self.shared().spawn(true, task)
     }
 
+    /// Starts a task on the worker of the calling thread, so that what it shares with its caller stays in
+    /// one processor's cache: a handler's helper. On a thread that is no worker of this selector, the first
+    /// worker takes it. Otherwise as [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let selector = forebay::SelectorManager::builder().workers(4).build()?;
+    /// selector.block_on(async {
+    ///     let here = std::thread::current().id();
+    ///     let helper = selector.spawn_here(async move {
+    ///         assert_eq!(std::thread::current().id(), here);
+    ///         Ok(())
+    ///     });
+    ///     helper.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn spawn_here(
+        &self,
+        task: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.shared().spawn_here(task)
+    }
+
     /// Starts a task that returns a value. Nothing is reported if it is not awaited.
     #[doc(alias = "async")]
     pub fn spawn_value<T: Send + 'static>(
@@ -303,7 +328,7 @@ impl SelectorManager {
     /// Panics inside `run`, `block_on` or a task, because the thread would wait for itself.
     #[doc(alias = "runBlocking")]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.shared().worker().block_on(future)
+        self.shared().block_on(future)
     }
 
     /// Runs `main` on this thread and closes the selector before it returns.
@@ -312,7 +337,7 @@ impl SelectorManager {
         main: impl AsyncFnOnce(Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
         let shared = Arc::clone(self.shared());
-        shared.worker().block_on(async {
+        shared.block_on(async {
             let result = main(self.clone()).await;
             self.close().await;
             result

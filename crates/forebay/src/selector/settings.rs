@@ -11,6 +11,7 @@ use crate::worker::spin;
 pub(super) struct Settings {
     pub(super) clock: Clock,
     pub(super) spin: bool,
+    pub(super) workers: u16,
     pub(super) drain_timeout: Duration,
     pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
@@ -19,6 +20,14 @@ pub(super) struct Settings {
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
     pub(super) on_task_error: Option<Handler>,
+}
+
+/// The variable that sets the number of workers where a program does not.
+const WORKERS_VARIABLE: &str = "FOREBAY_WORKERS";
+
+fn workers_by_default() -> u16 {
+    let set = std::env::var(WORKERS_VARIABLE).ok().and_then(|text| text.trim().parse().ok());
+    set.filter(|workers| *workers > 0).unwrap_or(1)
 }
 
 /// The default limit for closing a connection in total.
@@ -39,6 +48,7 @@ impl Default for Settings {
         Self {
             clock: Clock::default(),
             spin: spin::machine_allows(),
+            workers: workers_by_default(),
             drain_timeout: Duration::from_secs(10),
             drain_max: None,
             drain_limit: 64 * 1024,

@@ -12,13 +12,13 @@ use super::settings::Settings;
 use super::sockets::Sockets;
 use super::stats::Stats;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
-use crate::time::{Limits, Sleep, Timers, within};
-use crate::worker::{self, Worker};
+use crate::time::{Limits, Sleep, Timers, system_now, within};
+use crate::worker::{self, Worker, WorkerParts, Workers};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
 pub(crate) struct Shared {
-    workers: [Arc<Worker>; 1],
+    workers: Workers,
     tasks: Arc<Tasks>,
     reporter: Arc<Reporter>,
     own_calls: BlockingPool,
@@ -35,15 +35,17 @@ impl Shared {
         let clock = settings.clock.clone();
         let handler = settings.on_task_error.clone();
         let reporter = Arc::new(Reporter::new(handler, move || clock.now()));
-        let worker = Worker::new(worker::WorkerParts {
+        let parts = WorkerParts {
             clock: settings.clock.clone(),
             spin: settings.spin,
+            spin_limit: (settings.workers > 1).then(Arc::default),
             tasks: Arc::clone(&tasks),
             reporter: Arc::clone(&reporter),
-        })
-        .map_err(|error| Error::from_io("start a selector", error))?;
+        };
+        let workers = Workers::new(settings.workers, parts)
+            .map_err(|error| Error::from_io("start a selector", error))?;
         let shared = Arc::new(Self {
-            workers: [worker],
+            workers,
             tasks,
             reporter,
             own_calls: BlockingPool::for_own_calls(),
@@ -53,10 +55,8 @@ impl Shared {
             remaining: Remaining::default(),
             settings,
         });
-        for worker in &shared.workers {
-            let owner: Weak<Self> = Arc::downgrade(&shared);
-            worker.set_owner(owner);
-        }
+        let owner: Weak<Self> = Arc::downgrade(&shared);
+        shared.workers.set_owner(owner);
         Ok(shared)
     }
 
@@ -76,13 +76,21 @@ impl Shared {
         })
     }
 
-    /// Returns the worker that polls a new task, and watches a new socket.
-    pub(crate) fn worker(&self) -> &Arc<Worker> {
-        &self.workers[0]
+    /// Returns the worker of this thread or, on a thread that is none of this selector's, the first one.
+    pub(crate) fn here(&self) -> &Arc<Worker> {
+        self.workers.made(self.index_here())
     }
 
+    fn index_here(&self) -> u16 {
+        match self.settings.workers {
+            1 => 0,
+            _ => worker::index_for(self).unwrap_or(0),
+        }
+    }
+
+    /// Returns the timers of the worker that is [here](Self::here).
     pub(crate) fn timers(&self) -> &Arc<Timers> {
-        self.worker().timers()
+        self.here().timers()
     }
 
     pub(crate) fn reporter(&self) -> &Arc<Reporter> {
@@ -148,9 +156,17 @@ impl Shared {
         report: bool,
         future: impl Future<Output = Result<T>> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.worker()
-            .start(TaskKind::Users, report, future, |result| result)
+        self.start(TaskKind::Users, self.least_busy(), report, future, |result| result)
             .unwrap_or_else(|| task::refused(closed("spawn")))
+    }
+
+    /// Starts a user's task on this thread's worker, unless the selector is being closed.
+    pub(crate) fn spawn_here(
+        self: &Arc<Self>,
+        future: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.start(TaskKind::Users, self.here(), true, future, |result| result)
+            .unwrap_or_else(|| task::refused(closed("spawn_here")))
     }
 
     /// Starts a user's task that returns a value, unless the selector is being closed.
@@ -158,19 +174,55 @@ impl Shared {
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.worker()
-            .start(TaskKind::Users, false, future, Ok)
+        self.start(TaskKind::Users, self.least_busy(), false, future, Ok)
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
-    /// closes. Returns `false` if nothing runs here any more.
+    /// closes. It runs on this thread's worker, which probably watches the sockets that it is about.
+    /// Returns `false` if nothing runs here any more.
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> bool {
-        let task = self.worker().start(TaskKind::Own, false, future, Ok);
+        let task = self.start(TaskKind::Own, self.here(), false, future, Ok);
         task.map(JoinHandle::detach).is_some()
+    }
+
+    /// Starts a task on a worker. Returns `None` if the selector refuses it.
+    fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
+        &self,
+        kind: TaskKind,
+        worker: &Arc<Worker>,
+        report: bool,
+        future: F,
+        into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        let listing = self.tasks.list(kind, worker.index())?;
+        Some(worker.start(listing, report, future, into_result))
+    }
+
+    /// Chooses the worker for a new task: one that no task holds up, if there is one; among those, one with
+    /// the fewest tasks; among those, this thread's.
+    fn least_busy(&self) -> &Arc<Worker> {
+        let here = self.index_here();
+        let count = self.settings.workers;
+        if count == 1 {
+            return self.workers.made(here);
+        }
+        let now = system_now();
+        let chosen = self.tasks.with_loads(|loads| {
+            (0..count).min_by_key(|index| {
+                let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
+                (self.workers.is_held_up(*index, now), tasks, *index != here)
+            })
+        });
+        self.workers.get_or_make(chosen.unwrap_or(here))
+    }
+
+    /// Runs a future on this thread; see [`worker::block_on`].
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.workers.block_on(future)
     }
 
     /// Refuses new work and makes every wait return `Closed`. Returns `true` the first time.

@@ -1,4 +1,4 @@
-//! The live tasks of a worker: which may begin, which are left, and a close that waits for them.
+//! The live tasks of a selector: which may begin, where, which are left, and a close that waits for them.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ enum Accepts {
     Nothing,
 }
 
-/// The live tasks of a worker.
+/// The live tasks of a selector.
 ///
 /// A task is accepted and listed in one step, under the lock under which a close refuses more. So each task
 /// is either refused, or listed when the close looks for what is left.
@@ -47,6 +47,8 @@ pub(crate) struct Tasks {
 struct State {
     accepts: Accepts,
     live: Live<ListedTask>,
+    /// The number of live tasks of each worker, up to the last worker that has had one.
+    loads: Vec<usize>,
     /// The number of users' tasks, and of those among them that are closing the selector.
     users: usize,
     closing_users: usize,
@@ -59,6 +61,8 @@ struct State {
 struct ListedTask {
     control: Arc<Control>,
     kind: TaskKind,
+    /// The index of its worker.
+    worker: u16,
     /// The number of calls of `close` that this task is in.
     closes: u32,
 }
@@ -88,6 +92,14 @@ impl State {
         self.waiters = waiters;
     }
 
+    fn add_load(&mut self, worker: u16) {
+        let index = usize::from(worker);
+        if self.loads.len() <= index {
+            self.loads.resize(index + 1, 0);
+        }
+        self.loads[index] += 1;
+    }
+
     /// Counts a task among those that close the selector, or removes it from the count.
     fn count_closer(&mut self, kind: TaskKind, change: fn(usize, usize) -> usize) {
         self.closers = change(self.closers, 1);
@@ -98,8 +110,8 @@ impl State {
 }
 
 impl Tasks {
-    /// Lists a task that is about to begin. Returns `None` if it is refused.
-    pub(super) fn list(self: &Arc<Self>, kind: TaskKind) -> Option<Listing> {
+    /// Lists a task that is about to begin on the worker with this index. Returns `None` if it is refused.
+    pub(crate) fn list(self: &Arc<Self>, kind: TaskKind, worker: u16) -> Option<Listing> {
         let control = Arc::new(Control::new());
         let mut state = lock(&self.state);
         match state.accepts {
@@ -108,8 +120,9 @@ impl Tasks {
             Accepts::Own | Accepts::Nothing => return None,
         }
         state.users += usize::from(kind == TaskKind::Users);
-        let number =
-            state.live.insert(ListedTask { control: Arc::clone(&control), kind, closes: 0 });
+        state.add_load(worker);
+        let task = ListedTask { control: Arc::clone(&control), kind, worker, closes: 0 };
+        let number = state.live.insert(task);
         drop(state);
         Some(Listing { control, tasks: Arc::clone(self), number })
     }
@@ -141,6 +154,16 @@ impl Tasks {
         lock(&self.state).live.len()
     }
 
+    /// Calls with the number of live tasks of each worker, as far as one has had any.
+    pub(crate) fn with_loads<T>(&self, look: impl FnOnce(&[usize]) -> T) -> T {
+        look(&lock(&self.state).loads)
+    }
+
+    /// Returns the number of live tasks of one worker.
+    pub(crate) fn len_at(&self, worker: u16) -> usize {
+        lock(&self.state).loads.get(usize::from(worker)).copied().unwrap_or(0)
+    }
+
     /// Records that the current task, if it is one of these, waits for the others to end.
     pub(crate) fn closer(&self) -> Closer<'_> {
         let current = CURRENT.with(Cell::get).filter(|(tasks, _)| *tasks == self.address());
@@ -168,6 +191,7 @@ impl Tasks {
         let listed = state.live.remove(number);
         if let Some(listed) = &listed {
             state.users -= usize::from(listed.kind == TaskKind::Users);
+            state.loads[usize::from(listed.worker)] -= 1;
             if listed.closes > 0 {
                 state.count_closer(listed.kind, usize::saturating_sub);
             }

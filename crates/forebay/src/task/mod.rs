@@ -20,37 +20,34 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
-pub(crate) use self::group::{TaskKind, Tasks};
+pub(crate) use self::group::{Listing, TaskKind, Tasks};
 pub use self::join::JoinHandle;
 pub(crate) use self::report::{Handler, Reporter};
 use self::running::Running;
 
-/// Makes a task and schedules it, by passing it to `schedule` whenever it is to be polled. Makes none if
-/// the selector refuses tasks of this kind.
+/// Makes a listed task and schedules it, by passing it to `schedule` whenever it is to be polled.
 ///
 /// `into_result` turns the future's output into the task's result. With `report`, an error that is not
 /// awaited is reported.
 pub(crate) fn start<T, F>(
-    tasks: &Arc<Tasks>,
-    kind: TaskKind,
+    listing: Listing,
     reporter: &Arc<Reporter>,
     report: bool,
     future: F,
     into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     schedule: impl Fn(Runnable) + Send + Sync + 'static,
-) -> Option<JoinHandle<T>>
+) -> JoinHandle<T>
 where
     T: Send + 'static,
     F: Future<Output: Send> + Send + 'static,
 {
-    let listing = tasks.list(kind)?;
     let control = Arc::clone(listing.control());
     let told = report.then(|| Arc::clone(reporter));
     let running = Running::new(future, into_result, listing, told);
     let (runnable, task) = async_task::spawn(running, schedule);
     control.started(runnable.waker());
     runnable.schedule();
-    Some(JoinHandle::new(task.fallible(), control, Arc::clone(reporter)))
+    JoinHandle::new(task.fallible(), control, Arc::clone(reporter))
 }
 
 /// Makes the handle of a task that could not be started.

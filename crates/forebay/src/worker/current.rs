@@ -116,6 +116,15 @@ fn current() -> Option<Rc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// Returns the index of this thread's worker, if it works for this owner.
+pub(crate) fn index_for<T>(owner: &T) -> Option<u16> {
+    let index = |context: &Rc<Context>| {
+        let works_for = context.owner.as_ref()?;
+        std::ptr::addr_eq(Arc::as_ptr(works_for), owner).then(|| context.worker.index())
+    };
+    CURRENT.try_with(|current| current.borrow().as_ref().and_then(index)).ok().flatten()
+}
+
 /// Returns the value that this thread's worker works for; `None` on any other thread.
 pub(crate) fn owner() -> Option<Arc<Owner>> {
     current()?.owner.clone()

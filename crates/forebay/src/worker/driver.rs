@@ -84,19 +84,24 @@ impl Worker {
             self.reporter.print("a selector stands still", &error);
         }
     }
+}
 
-    /// Drives the worker on this thread until `main` is complete. If another thread drives it already, this
-    /// thread only waits for `main`.
-    ///
-    /// # Panics
-    ///
-    /// Panics on a thread that drives a worker or waits here already.
-    pub(crate) fn block_on<F: Future>(self: &Arc<Self>, main: F) -> F::Output {
-        current::assert_none();
-        match self.take_engine() {
-            Some(engine) => Driver::enter(self, engine).run(main),
-            None => parked::run(Context::new(Arc::clone(self), false), main),
-        }
+/// Drives one of the workers on this thread until `main` is complete: the first that no thread drives. If
+/// there is none, this thread only waits for `main`, beside `first`.
+///
+/// # Panics
+///
+/// Panics on a thread that drives a worker or waits here already.
+pub(super) fn block_on<'a, F: Future>(
+    mut workers: impl Iterator<Item = &'a Arc<Worker>>,
+    first: &Arc<Worker>,
+    main: F,
+) -> F::Output {
+    current::assert_none();
+    let free = workers.find_map(|worker| Some((worker, worker.take_engine()?)));
+    match free {
+        Some((worker, engine)) => Driver::enter(worker, engine).run(main),
+        None => parked::run(Context::new(Arc::clone(first), false), main),
     }
 }
 
@@ -116,6 +121,8 @@ struct Driver {
 impl Driver {
     fn enter(worker: &Arc<Worker>, engine: Poller) -> Self {
         let context = Context::new(Arc::clone(worker), true);
+        engine.spin.note_awake();
+        worker.note_turn(Some(system_now()));
         Self {
             engine: Some(engine),
             injected: Vec::new(),
@@ -198,8 +205,10 @@ impl Driver {
         let mut moment = worker.timers.now_if_awaited();
         if idle {
             let since = system_now();
+            worker.note_turn(None);
             if !engine.spin_for_events(since, || worker.has_injected() || more()) {
                 worker.sleeping.store(true, Ordering::SeqCst);
+                engine.spin.note_asleep();
                 // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.
                 let next = if worker.has_injected() || more() {
                     engine.poll_for(Some(Duration::ZERO));
@@ -210,13 +219,19 @@ impl Driver {
                     next.filter(|_| slept && engine.events.is_empty())
                 };
                 worker.sleeping.store(false, Ordering::SeqCst);
+                engine.spin.note_awake();
                 // A sleep that nothing has ended has polled the kernel at its end.
                 let slept_until = next.map(|(deadline, _)| deadline);
                 moment = moment.max(slept_until.filter(|end| *end <= worker.timers.now()));
             }
-            engine.spin.note_gap(since.elapsed());
+            let gap = since.elapsed();
+            engine.spin.note_gap(gap);
+            worker.note_turn(Some(since + gap));
         } else {
             engine.poll_for(Some(Duration::ZERO));
+            if worker.has_siblings {
+                worker.note_turn(Some(system_now()));
+            }
         }
         self.note_events();
         moment
@@ -268,6 +283,10 @@ impl Drop for Driver {
         }
         self.context.clear();
         drop(self.pool.take());
+        if let Some(engine) = &self.engine {
+            engine.spin.note_asleep();
+        }
+        worker.note_turn(None);
         worker.put_back(self.engine.take());
         if worker.has_work() {
             worker.start_thread();

@@ -1,4 +1,4 @@
-//! A worker: one loop that polls tasks and readiness, on the thread that drives it.
+//! Workers: each is one loop that polls tasks and readiness, on the thread that drives it.
 //!
 //! ```text
 //!   any thread ──► Worker: tasks pushed from elsewhere, wake-ups, timers
@@ -16,26 +16,30 @@ mod parked;
 mod poller;
 mod slots;
 pub(crate) mod spin;
+mod workers;
 
 use std::any::Any;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use async_task::Runnable;
 use forebay_io::Result;
-use forebay_io::seam::BlockLedger;
+use forebay_io::seam::{BlockLedger, WakeList};
 
-pub(crate) use self::current::{defer, hurry, owner};
+pub(crate) use self::current::{defer, hurry, index_for, owner};
 use self::poller::Poller;
-use self::slots::Slots;
-use crate::host::{Host, Ready};
+use self::slots::{Slots, WorkerReady};
+use self::spin::{Spin, SpinLimit};
+pub(crate) use self::workers::Workers;
+use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::task::{self, JoinHandle, Reporter, TaskKind, Tasks};
-use crate::time::{Clock, Timers, WakeUp};
+use crate::task::{self, JoinHandle, Listing, Reporter, Tasks};
+use crate::time::{Clock, Timers, WakeUp, system_now};
 
 /// The token of the worker's own wake-ups. No descriptor has this generation.
 const WAKE: mio::Token = mio::Token(usize::MAX);
@@ -43,13 +47,18 @@ const WAKE: mio::Token = mio::Token(usize::MAX);
 /// The value that a worker's threads can ask for: the selector.
 pub(crate) type Owner = dyn Any + Send + Sync;
 
-/// The values that a worker is made from.
+/// The values that the workers of a selector are made from.
 pub(crate) struct WorkerParts {
     pub(crate) clock: Clock,
     pub(crate) spin: bool,
+    /// Shared by the workers of a selector; `None` if there is only one.
+    pub(crate) spin_limit: Option<Arc<SpinLimit>>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) reporter: Arc<Reporter>,
 }
+
+/// A worker whose turn has lasted this long gets no new task if another worker can have it.
+const HELD_UP: Duration = Duration::from_millis(5);
 
 /// A worker, as all threads see it.
 pub(crate) struct Worker {
@@ -73,12 +82,24 @@ pub(crate) struct Worker {
     reporter: Arc<Reporter>,
     blocks: Arc<BlockLedger>,
     owner: OnceLock<Weak<Owner>>,
+    index: u16,
+    /// The selector has other workers.
+    has_siblings: bool,
+    /// When the worker was made.
+    made: Instant,
+    /// When the present turn began, in nanoseconds since the worker was made; [`IDLE`] while it waits. Kept
+    /// only if there are other workers. It orders nothing, so every access is relaxed.
+    turn_began: AtomicU64,
 }
+
+/// The worker waits, or is not driven.
+const IDLE: u64 = u64::MAX;
 
 impl Worker {
     /// Makes a worker that no thread drives yet.
-    pub(crate) fn new(parts: WorkerParts) -> io::Result<Arc<Self>> {
-        let engine = Poller::new(parts.spin)?;
+    fn new(parts: &WorkerParts, index: u16) -> io::Result<Arc<Self>> {
+        let has_siblings = parts.spin_limit.is_some();
+        let engine = Poller::new(Spin::new(parts.spin, parts.spin_limit.clone()))?;
         let registry = engine.registry()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
         let worker = Arc::new_cyclic(|weak| Self {
@@ -91,11 +112,15 @@ impl Worker {
             driven: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
-            timers: Arc::new(Timers::new(parts.clock)),
-            tasks: parts.tasks,
-            reporter: parts.reporter,
+            timers: Arc::new(Timers::new(parts.clock.clone())),
+            tasks: Arc::clone(&parts.tasks),
+            reporter: Arc::clone(&parts.reporter),
             blocks: Arc::default(),
             owner: OnceLock::new(),
+            index,
+            has_siblings,
+            made: system_now(),
+            turn_began: AtomicU64::new(IDLE),
         });
         let doorbell = Arc::clone(&worker.doorbell) as Arc<dyn WakeUp>;
         worker.timers.attach(Arc::downgrade(&doorbell));
@@ -103,7 +128,7 @@ impl Worker {
     }
 
     /// Sets the value that this worker works for. Called once.
-    pub(crate) fn set_owner(&self, owner: Weak<Owner>) {
+    fn set_owner(&self, owner: Weak<Owner>) {
         self.owner.get_or_init(|| owner);
     }
 
@@ -115,17 +140,48 @@ impl Worker {
         &self.blocks
     }
 
-    /// Starts a task here. Returns `None` if its group refuses it.
+    /// Returns the worker's place among those of its selector.
+    pub(crate) fn index(&self) -> u16 {
+        self.index
+    }
+
+    /// Returns `true` if a task holds up the others here.
+    fn is_held_up(&self, now: Instant) -> bool {
+        match self.turn_began.load(Ordering::Relaxed) {
+            IDLE => false,
+            began => self.since_made(now).saturating_sub(began) > nanos(HELD_UP),
+        }
+    }
+
+    /// Records when a turn began; `None` when the worker is about to wait.
+    fn note_turn(&self, began: Option<Instant>) {
+        if self.has_siblings {
+            let began = began.map_or(IDLE, |began| self.since_made(began));
+            self.turn_began.store(began, Ordering::Relaxed);
+        }
+    }
+
+    fn since_made(&self, moment: Instant) -> u64 {
+        nanos(moment.saturating_duration_since(self.made))
+    }
+
+    /// Watches a descriptor here, edge-triggered, in both directions, until the result is dropped.
+    pub(crate) fn register(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
+        let ready = self.slots.register(&self.registry, fd)?;
+        Ok(Arc::new(Watched { ready, worker: Arc::clone(self) }))
+    }
+
+    /// Starts a task that was listed for this worker.
     pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
-        kind: TaskKind,
+        listing: Listing,
         report: bool,
         future: F,
         into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
-    ) -> Option<JoinHandle<T>> {
+    ) -> JoinHandle<T> {
         let worker = Arc::clone(self);
         let schedule = move |runnable| worker.schedule(runnable);
-        task::start(&self.tasks, kind, &self.reporter, report, future, into_result, schedule)
+        task::start(listing, &self.reporter, report, future, into_result, schedule)
     }
 
     /// Makes every wait on a descriptor try its call again.
@@ -190,7 +246,7 @@ impl Worker {
 
     /// Returns `true` if the worker must be driven although no thread waits in `block_on`.
     fn has_work(&self) -> bool {
-        self.tasks.len() > 0
+        self.tasks.len_at(self.index) > 0
             || self.has_injected()
             // A sleep in another executor ends at its deadline, even after the selector is closed.
             || self.timers.len() > 0
@@ -198,10 +254,40 @@ impl Worker {
     }
 }
 
-impl Host for Worker {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let ready = self.slots.register(&self.registry, fd)?;
-        Ok(Arc::new(ready))
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(IDLE - 1)
+}
+
+/// A descriptor watched by a worker, which a thread must drive while there is a wait.
+struct Watched {
+    ready: WorkerReady,
+    worker: Arc<Worker>,
+}
+
+impl Ready for Watched {
+    fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: &mut dyn FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        let progress = self.ready.poll_io(cx, direction, call);
+        if progress.is_pending() {
+            self.worker.ensure_driven();
+        }
+        progress
+    }
+
+    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
+        let hangup = self.ready.poll_hangup(cx, known);
+        if hangup.is_pending() {
+            self.worker.ensure_driven();
+        }
+        hangup
+    }
+
+    fn wake(&self, after: &mut WakeList) {
+        self.ready.wake(after);
     }
 }
 

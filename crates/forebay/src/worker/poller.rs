@@ -17,9 +17,9 @@ pub(super) struct Poller {
 }
 
 impl Poller {
-    pub(super) fn new(spin: bool) -> io::Result<Self> {
+    pub(super) fn new(spin: Spin) -> io::Result<Self> {
         let events = mio::Events::with_capacity(EVENTS_COUNT);
-        Ok(Self { poll: mio::Poll::new()?, events, spin: Spin::new(spin) })
+        Ok(Self { poll: mio::Poll::new()?, events, spin })
     }
 
     pub(super) fn registry(&self) -> io::Result<mio::Registry> {
@@ -46,12 +46,14 @@ impl Poller {
     /// Looks for events without sleeping, for as long as that has recently paid off. Returns `true` if
     /// there was one.
     pub(super) fn spin_for_events(&mut self, since: Instant, more: impl Fn() -> bool) -> bool {
-        while self.spin.goes_on(since) {
-            self.poll_for(Some(Duration::ZERO));
-            if !self.events.is_empty() || more() {
-                return true;
+        let mut found = false;
+        if self.spin.begin() {
+            while !found && self.spin.goes_on(since) {
+                self.poll_for(Some(Duration::ZERO));
+                found = !self.events.is_empty() || more();
             }
+            self.spin.end();
         }
-        false
+        found
     }
 }

@@ -34,7 +34,7 @@ impl FlushSchedule for SocketSchedule {
     }
 
     fn wake_in_turn(&self, waker: &Waker) -> bool {
-        self.core.selector().worker().wake_in_turn(waker.clone());
+        self.core.selector().here().wake_in_turn(waker.clone());
         true
     }
 

@@ -1,0 +1,81 @@
+//! The workers of a selector. The first one is made with the selector, each of the others when it gets its
+//! first task: a worker that is never used holds no descriptor.
+
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Instant;
+
+use super::{Owner, Worker, WorkerParts, driver};
+use crate::lock::lock;
+
+/// The workers of a selector.
+pub(crate) struct Workers {
+    first: Arc<Worker>,
+    others: Box<[OnceLock<Arc<Worker>>]>,
+    owner: OnceLock<Weak<Owner>>,
+    /// Locked while another worker is made.
+    parts: Mutex<WorkerParts>,
+}
+
+impl Workers {
+    /// Makes the first of `count` workers.
+    pub(crate) fn new(count: u16, parts: WorkerParts) -> io::Result<Self> {
+        let first = Worker::new(&parts, 0)?;
+        let others = (1..count).map(|_| OnceLock::new()).collect();
+        Ok(Self { first, others, owner: OnceLock::new(), parts: Mutex::new(parts) })
+    }
+
+    /// Sets the value that the workers work for. Called once.
+    pub(crate) fn set_owner(&self, owner: Weak<Owner>) {
+        self.first.set_owner(Weak::clone(&owner));
+        self.owner.get_or_init(|| owner);
+    }
+
+    fn get(&self, index: u16) -> Option<&Arc<Worker>> {
+        match usize::from(index).checked_sub(1) {
+            None => Some(&self.first),
+            Some(other) => self.others.get(other)?.get(),
+        }
+    }
+
+    /// Returns the worker with this index if it is made, and otherwise the first one.
+    pub(crate) fn made(&self, index: u16) -> &Arc<Worker> {
+        self.get(index).unwrap_or(&self.first)
+    }
+
+    /// Returns the worker with this index, which is made if necessary. If no descriptor is left for it,
+    /// returns the first one, so that the lack of a worker is never an error.
+    pub(crate) fn get_or_make(&self, index: u16) -> &Arc<Worker> {
+        if let Some(worker) = self.get(index) {
+            return worker;
+        }
+        let parts = lock(&self.parts);
+        let place = usize::from(index).checked_sub(1).and_then(|other| self.others.get(other));
+        if let Some(place) = place
+            && place.get().is_none()
+            && let Ok(worker) = Worker::new(&parts, index)
+        {
+            if let Some(owner) = self.owner.get() {
+                worker.set_owner(Weak::clone(owner));
+            }
+            place.get_or_init(|| worker);
+        }
+        drop(parts);
+        self.made(index)
+    }
+
+    /// Returns the workers that are made.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Worker>> {
+        std::iter::once(&self.first).chain(self.others.iter().filter_map(OnceLock::get))
+    }
+
+    /// Returns `true` if a task holds up the others on this worker.
+    pub(crate) fn is_held_up(&self, index: u16, now: Instant) -> bool {
+        self.get(index).is_some_and(|worker| worker.is_held_up(now))
+    }
+
+    /// Runs a future on this thread; see [`driver::block_on`].
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        driver::block_on(self.iter(), &self.first, future)
+    }
+}
