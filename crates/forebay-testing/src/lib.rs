@@ -86,11 +86,11 @@ pub use self::{
     process::{descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
         connect_to_std, connected, dial, end_and_arrive, listener, pair, read_to_end, reset, run,
-        until_at_rest,
+        run_on_one_worker, until_at_rest,
     },
     transports::{
         DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,
-        on_every_transport, on_every_transport_with_clock, on_transports, past_silence, settle,
-        until_given_up, with_clock,
+        on_every_transport, on_every_transport_on_one_worker, on_every_transport_with_clock,
+        on_transports, past_silence, settle, until_given_up, with_clock,
     },
 };

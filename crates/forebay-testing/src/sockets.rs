@@ -19,6 +19,15 @@ pub fn run<T: Send + 'static>(
     watched(move || forebay::run(test)).unwrap()
 }
 
+/// Runs a test like [`run`], on a selector with one worker: for tests that count what happens between two
+/// polls of a task, or in which the order of tasks matters.
+#[track_caller]
+pub fn run_on_one_worker<T: Send + 'static>(
+    test: impl AsyncFnOnce(SelectorManager) -> Result<T> + Send + 'static,
+) -> T {
+    watched(move || SelectorManager::builder().workers(1).run(test)).unwrap()
+}
+
 /// Waits until the selector holds no sockets, timers or blocks, and only this many tasks.
 pub async fn until_at_rest(selector: &SelectorManager, tasks: usize) {
     until(|| {

@@ -171,6 +171,18 @@ pub fn on_transports(
     }
 }
 
+/// Runs a test like [`on_every_transport`], each on a selector with one worker; see
+/// [`run_on_one_worker`](crate::run_on_one_worker).
+#[track_caller]
+pub fn on_every_transport_on_one_worker(
+    test: impl AsyncFn(SelectorManager, Transport) -> Result<()> + Copy + Send + 'static,
+) {
+    on_each(move |transport| {
+        let one = SelectorManager::builder().workers(1);
+        one.run(async |selector| test(selector, transport).await).unwrap();
+    });
+}
+
 /// Runs a test like [`on_every_transport`], with a clock that the test owns.
 #[track_caller]
 pub fn on_every_transport_with_clock(
@@ -204,15 +216,18 @@ fn over(transport: Transport, run: impl FnOnce() + Send + 'static) {
     watched(run);
 }
 
-/// Runs a test on a selector whose clock it owns, watched.
+/// Runs a test on a selector whose clock it owns, watched. The selector has one worker, so that a task which
+/// gives way lets all others proceed.
 #[track_caller]
 pub fn with_clock(
     test: impl AsyncFnOnce(SelectorManager, TestClock) -> Result<()> + Send + 'static,
 ) {
     watched(|| {
         let clock = TestClock::new();
-        let selector =
-            SelectorManager::builder().clock(clock.clone()).drain(DRAIN_TIMEOUT, DRAIN_BYTES);
+        let selector = SelectorManager::builder()
+            .workers(1)
+            .clock(clock.clone())
+            .drain(DRAIN_TIMEOUT, DRAIN_BYTES);
         selector.run(async |selector| test(selector, clock).await)
     })
     .unwrap();

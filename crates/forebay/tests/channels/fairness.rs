@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager, Socket, pipe};
-use forebay_testing::{KIB, dial, listener, pair, report, run, until};
+use forebay_testing::{KIB, dial, listener, pair, report, run, run_on_one_worker, until};
 
 /// Receives and bytes that one connection may take of a turn, and accepts that a listener may.
 const FILLS_MAX: u64 = 16;
@@ -101,7 +101,7 @@ async fn echo(socket: Socket) -> Result<()> {
 
 #[test]
 fn a_flood_takes_its_share_of_a_turn_and_no_more() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         for (piece, readers) in [(64 * KIB, 1), (64 * KIB, 3), (100, 2)] {
             let mut peers = Vec::new();
             let mut reading = Vec::new();
@@ -173,7 +173,7 @@ fn an_echo_and_a_timer_answer_beside_a_flood() {
 #[test]
 fn a_flood_of_connections_takes_its_share_of_a_turn_and_no_more() {
     const CONNECTIONS: usize = 300;
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let server = listener(&selector).await?;
         // They wait in the backlog until the first call of `accept`.
         let peers: Vec<_> = (0..CONNECTIONS).map(|_| dial(server.port())).collect();
@@ -201,7 +201,7 @@ fn a_flood_of_connections_takes_its_share_of_a_turn_and_no_more() {
 #[test]
 fn many_accepting_tasks_take_no_more() {
     const CONNECTIONS: usize = 300;
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let server = listener(&selector).await?;
         let peers: Vec<_> = (0..CONNECTIONS).map(|_| dial(server.port())).collect();
         let accepting: Vec<_> = (0..3)
@@ -237,7 +237,7 @@ fn many_accepting_tasks_take_no_more() {
 /// A task that asks again and again for a line that is too long gives way as well.
 #[test]
 fn a_loop_over_the_same_error_lets_others_run() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let (socket, mut peer) = pair(&selector).await?;
         peer.write_all(&vec![b'x'; 70 * KIB]).unwrap();
         let mut input = socket.open_read_channel()?;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager, pipe};
 use forebay_testing::{
-    KIB, MIB, Transport, from_environment, on_every_transport, on_transports, report, run, until,
-    wait_for,
+    KIB, MIB, Transport, from_environment, on_every_transport_on_one_worker, on_transports, report,
+    run_on_one_worker, until, wait_for,
 };
 use futures_lite::future::{block_on, poll_once, yield_now};
 
@@ -153,7 +153,7 @@ async fn to_a_fast_reader(
 
 #[test]
 fn a_writer_takes_its_share_of_a_turn_and_no_more() {
-    on_every_transport(async |selector, transport| {
+    on_every_transport_on_one_worker(async |selector, transport| {
         for way in Way::ALL {
             if way == Way::OneValue && transport == Transport::Memory {
                 // The reader's own thread fetches it, which keeps no worker.
@@ -195,7 +195,7 @@ fn a_writer_takes_its_share_of_a_turn_and_no_more() {
 /// A pipe has no turns, but its writer's task has.
 #[test]
 fn a_writer_into_a_pipe_takes_its_share_and_no_more() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let (mut input, mut output) = pipe(64 * KIB);
         let taking = thread::spawn(move || block_on(input.discard(u64::MAX)).ok());
         let meter = Meter::default();
@@ -222,7 +222,7 @@ fn a_writer_into_a_pipe_takes_its_share_and_no_more() {
 /// Neither has a reader whose bytes are all in memory ever to wait.
 #[test]
 fn a_reader_of_memory_takes_its_share_and_no_more() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let meter = Meter::default();
         let looking = selector.spawn_value(meter.clone().most());
         let reading = selector.spawn_value({
@@ -279,7 +279,7 @@ fn an_abort_does_not_wait_for_a_writer_at_work() {
 /// The rest of a large value is sent even if its task has ended, and even if the whole worker has.
 #[test]
 fn what_gave_way_is_sent_all_the_same() {
-    on_every_transport(async |selector, transport| {
+    on_every_transport_on_one_worker(async |selector, transport| {
         let (mut near, far) = transport.pair(&selector).await?;
         near.output.write_bytes(Bytes::from(vec![b'x'; size()])).await?;
         drop(near);
@@ -392,7 +392,7 @@ async fn call(name: &str, input: &mut ByteReadChannel, output: &mut ByteWriteCha
 /// waits.
 #[test]
 fn a_loop_over_an_end_lets_others_run() {
-    on_every_transport(async |selector, transport| {
+    on_every_transport_on_one_worker(async |selector, transport| {
         for (name, is_aborted) in CHANNEL_CALLS.iter().flat_map(|it| [(*it, false), (*it, true)]) {
             let (mut near, mut far) = transport.pair(&selector).await?;
             if is_aborted {
@@ -412,7 +412,7 @@ fn a_loop_over_an_end_lets_others_run() {
 
 #[test]
 fn a_loop_over_an_end_in_memory_lets_others_run() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         for name in CHANNEL_CALLS {
             let mut input = ByteReadChannel::from("x");
             assert_eq!(input.read_u8().await?, b'x');
@@ -437,7 +437,7 @@ fn a_loop_over_an_end_in_memory_lets_others_run() {
 /// An answer that was given way to is given all the same, and the two before it at once.
 #[test]
 fn two_answers_in_a_row_come_at_once() {
-    run(async |_| {
+    run_on_one_worker(async |_| {
         for _ in 0..10 {
             let mut input = ByteReadChannel::from("");
             for _ in 0..2 {
@@ -453,7 +453,7 @@ fn two_answers_in_a_row_come_at_once() {
 
 #[test]
 fn a_loop_over_what_is_over_lets_others_run() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let (near, _far) = Transport::Tcp.pair(&selector).await?;
         near.socket.abort();
         let server = selector.tcp().bind("127.0.0.1:0").await?;

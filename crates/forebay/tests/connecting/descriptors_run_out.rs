@@ -98,11 +98,12 @@ fn scene<F: Future<Output = Result<()>>>(
         watched(|| {
             let (clock, told) = (TestClock::new(), Told::default());
             let notes = Arc::clone(&told);
-            let builder =
-                SelectorManager::builder().clock(clock.clone()).on_task_error(move |error| {
+            let builder = SelectorManager::builder().workers(1).clock(clock.clone()).on_task_error(
+                move |error| {
                     assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
                     lock(&notes).push(error.to_string());
-                });
+                },
+            );
             builder
                 .run(async |selector| body(Scene::set(selector, clock, told).await?).await)
                 .unwrap();

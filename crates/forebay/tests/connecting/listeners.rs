@@ -148,7 +148,7 @@ fn silent_peers_with_every_descriptor_keep_nobody_out() {
     alone("silent_peers_with_every_descriptor_keep_nobody_out", || {
         let reported = Arc::new(Mutex::new(Vec::new()));
         let reports = Arc::clone(&reported);
-        let builder = SelectorManager::builder().on_task_error(move |error| {
+        let builder = SelectorManager::builder().workers(1).on_task_error(move |error| {
             lock(&reports).push((error.kind(), error.to_string()));
         });
         let test = async move |selector: SelectorManager| {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use forebay::testing::TestClock;
 use forebay::{Interval, KeepAlive, Result, SelectorManager};
 use forebay_testing::{
-    Child, PATIENCE, Random, dial, listener, report, role, run, say, seed, size, until,
-    until_at_rest, watched, watched_for,
+    Child, PATIENCE, Random, dial, listener, report, role, run, run_on_one_worker, say, seed, size,
+    until, until_at_rest, watched, watched_for,
 };
 use futures_lite::future::poll_once;
 
@@ -52,7 +52,7 @@ fn timers_of_a_process_that_was_stopped_fire_in_order() {
 
 /// The child.
 fn beat_and_serve() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let server = listener(&selector).await?;
         say(&server.port().to_string());
         let socket = server.accept().await?;

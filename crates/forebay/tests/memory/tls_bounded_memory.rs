@@ -39,7 +39,7 @@ async fn echo(socket: Socket) -> Result<()> {
 
 /// The child: serves until its standard input ends.
 fn serve(role: &str) {
-    let builder = SelectorManager::builder().on_task_error(|_| ());
+    let builder = SelectorManager::builder().workers(1).on_task_error(|_| ());
     let served = builder.run(async |selector| {
         let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&Configs::new().server)?;
         say(&server.port().to_string());
@@ -82,7 +82,7 @@ struct Deaf {
 
 impl Deaf {
     fn connect(port: u16, count: usize, piece: &'static [u8]) -> Self {
-        let selector = SelectorManager::builder().on_task_error(|_| ()).build().unwrap();
+        let selector = SelectorManager::builder().workers(1).on_task_error(|_| ()).build().unwrap();
         let client = TlsConfig::client().trust(Trust::dangerous_accept_any()).build().unwrap();
         let connections = selector.block_on(async {
             let mut connections = Vec::new();

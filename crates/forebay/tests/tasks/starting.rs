@@ -145,7 +145,7 @@ fn a_hundred_thousand_tasks_leave_nothing_behind() {
 #[test]
 fn tasks_take_turns() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        SelectorManager::builder().workers(1).run(async |selector: SelectorManager| {
             // A task that always has something to do does not keep others from running.
             let busy = selector.spawn_value(async {
                 loop {

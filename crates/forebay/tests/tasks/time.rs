@@ -20,7 +20,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 /// A selector whose time the test owns.
 fn with_clock() -> (SelectorManager, TestClock) {
     let clock = TestClock::new();
-    let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
+    let selector = SelectorManager::builder().workers(1).clock(clock.clone()).build().unwrap();
     (selector, clock)
 }
 

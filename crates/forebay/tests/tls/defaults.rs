@@ -189,7 +189,7 @@ fn a_moment_without_descriptors_is_told_and_passes() {
     if let Some(role) = role() {
         let mut told = String::new();
         for left in [0, 1] {
-            let selector = SelectorManager::new();
+            let selector = SelectorManager::builder().workers(1).build().unwrap();
             let server = server(&selector, &role);
             let met = selector.block_on(secured_with_descriptors(left, &selector, &server));
             let error = met.unwrap_err();

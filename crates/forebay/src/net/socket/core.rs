@@ -266,7 +266,9 @@ impl Core {
         if !self.life.state().have_we_ended() {
             return None;
         }
-        self.peer_end().map(|end| end.map_or(CloseReason::Failed, |()| CloseReason::Ended))
+        // A close on this side is the reason also while it still waits for the rest to be acknowledged.
+        let ended = if self.is_closing() { CloseReason::Local } else { CloseReason::Ended };
+        self.peer_end().map(|end| end.map_or(CloseReason::Failed, |()| ended))
     }
 
     pub(super) fn wake_waiters(&self, after: &mut WakeList) {
