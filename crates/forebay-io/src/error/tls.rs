@@ -11,7 +11,8 @@ use std::fmt;
 /// # Examples
 ///
 /// ```
-/// use forebay_io::{Error, ErrorKind, TlsFault};
+/// # use forebay_io as forebay;
+/// use forebay::{Error, ErrorKind, TlsFault};
 ///
 /// let error = Error::new(ErrorKind::Tls(TlsFault::Expired), "tls");
 /// assert_eq!(error.tls_fault(), Some(TlsFault::Expired));
