@@ -104,6 +104,54 @@ fn what_ktors_page_names_is_there() {
     assert!(count > 100, "only {count} names were found");
 }
 
+/// The public names of Ktor 3.5 that a program with sockets may use.
+const NAMES_OF_KTOR: &str = "
+    aSocket SelectorManager ActorSelectorManager WorkerSelectorManager select SelectInterest Selectable
+    notifyClosed SelectorManagerSupport InterestSuspensionsMap buildOrClose DefaultByteBufferPool
+    DefaultDatagramByteBufferPool ClosedSelectorException ClosedChannelCancellationException runBlocking
+    launch async withContext CoroutineExceptionHandler withTimeout withTimeoutOrNull delay ticker writer
+    reader WriterJob ReaderJob ChannelJob attachJob Job Deferred coroutineScope tcp udp configure tcpNoDelay
+    connect bind SocketOptions TCPClientSocketOptions typeOfService TypeOfService reuseAddress reusePort
+    backlogSize sendBufferSize receiveBufferSize broadcast noDelay lingerSeconds keepAlive socketTimeout
+    SocketAddress InetSocketAddress hostname port resolveAddress UnixSocketAddress isSupported toJavaAddress
+    accept localAddress remoteAddress openReadChannel openWriteChannel connection attachForReading
+    attachForWriting close dispose socketContext isClosed awaitClosed SocketTimeoutException
+    ConnectException UnresolvedAddressException BindException Datagram receive send incoming outgoing
+    BoundDatagramSocket ConnectedDatagramSocket awaitContent isClosedForRead closedCause cancel
+    ClosedByteChannelException ClosedReadChannelException ClosedWriteChannelException Empty ByteReadChannel
+    ByteChannel ConcurrentIOException availableForRead exhausted readByte readShort readInt readLong
+    readFloat readDouble readFully readAvailable read readPacket readByteArray readBuffer readRemaining
+    toByteArray readTo discard discardExact peek skipIfFound skipDelimiter readUntil copyTo copyAndClose
+    rethrowCloseCauseIfNeeded readLine readLineTo readLineStrict readLineStrictTo LineEnding Lenient
+    TooLongLineException readUTF8Line readUTF8LineTo LineEndingMode counted totalBytesRead toInputStream
+    toByteReadChannel lookAhead asSource split copyToBoth joinTo readText EOFException flush flushIfNeeded
+    autoFlush writeByte writeDouble writeByteArray writeFully writeString writeStringUtf8 writePacket
+    writeSource writeBuffer write awaitFreeSpace availableForWrite flushAndClose onClose invokeOnClose
+    totalBytesWritten asByteWriteChannel asSink toOutputStream writeAvailable writeWhile isClosedForWrite
+    ObjectPool ByteArrayPool tls TLSConfigBuilder certificates addCertificateChain addKeyStore random
+    randomAlgorithm trustManager cipherSuites serverName build takeFrom TLSConfig CertificateAndKey
+    TLSVersion CIOCipherSuites CipherSuite TlsException TlsPeerUnverifiedException TLSRecordType
+    TLSHandshakeType TLSAlertType NamedCurve HashAndSign OID NoPrivateKeyException generateCertificate
+    KeyType trustStore trustManagers buildKeyStore daysValid keySizeInBits hash sign domains ipAddresses
+    subject signWith saveToFile
+";
+
+/// The left column has them all.
+#[test]
+fn every_name_of_ktor_is_on_its_page() {
+    let page = text("docs/coming-from-ktor.md").replace("\\|", "");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let theirs: String = rows.filter_map(|row| row.split('|').nth(1)).collect::<Vec<_>>().join(" ");
+    let found: HashSet<&str> =
+        theirs.split(|character: char| !character.is_alphanumeric()).collect();
+    let missing: Vec<_> =
+        NAMES_OF_KTOR.split_whitespace().filter(|name| !found.contains(name)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/coming-from-ktor.md does not say what these are: {missing:?}"
+    );
+}
+
 fn gather(folder: &Path, sources: &mut String) {
     let entries =
         fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
