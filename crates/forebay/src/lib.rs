@@ -57,7 +57,9 @@
 //! first. If the peer had sent its end mark before, reads return the end.
 //!
 //! What a write has accepted is sent, or an error says that it was not; half a message never gets an end
-//! mark. The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an
+//! mark. Where no call is left to return that error, because the connection closes in the background, it is
+//! reported ([`on_task_error`](SelectorBuilder::on_task_error)), or at least counted
+//! ([`Stats::unacknowledged`]). The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an
 //! abort sees an end, unless input was left unread here.
 //!
 //! A handler that leaves by `?` in the middle of a reply drops its writer, and its peer cannot distinguish

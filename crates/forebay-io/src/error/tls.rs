@@ -65,6 +65,10 @@ pub enum TlsFault {
     /// The two sides have no cipher suite, key exchange group or signature scheme in common.
     NoCommonSuite,
     /// The client requested a server name for which this server has no certificate.
+    ///
+    /// A server of this release has one identity and presents it to every client, whatever name the client
+    /// requests; the client then refuses it ([`WrongName`](Self::WrongName)). So this does not occur
+    /// unless a later release chooses certificates by name.
     UnknownServerName,
     /// The received bytes are not TLS but, for example, plain HTTP.
     NotTls,
