@@ -15,7 +15,7 @@ impl Error {
 }
 
 /// Maps the kinds of `std`; the few errors that have no stable kind there are mapped by their number.
-fn kind_of(error: &io::Error) -> ErrorKind {
+pub(super) fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::ConnectionReset
         // `EPIPE` and `ECONNABORTED` are reported by calls that come after the reset itself.
