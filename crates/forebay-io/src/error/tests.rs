@@ -137,6 +137,58 @@ fn alternate_debug_prints_the_fields() {
     }
 }
 
+#[test]
+fn a_boxed_error_keeps_what_it_is() {
+    type Boxed = Box<dyn std::error::Error + Send + Sync>;
+    fn through(error: Boxed) -> Error {
+        let answer: crate::Result<()> = (|| Err(error)?)();
+        answer.expect_err("it fails")
+    }
+    let ours = Error::new(ErrorKind::Refused, "connect").context("greeting");
+    let back = through(ours.clone().into());
+    assert_eq!((back.kind(), back.to_string()), (ours.kind(), ours.to_string()));
+
+    let system = through(io::Error::from_raw_os_error(2).into());
+    assert_eq!(system.kind(), ErrorKind::NotFound);
+
+    let parse = through("x".parse::<u8>().expect_err("no digit").into());
+    assert_eq!(parse.kind(), ErrorKind::Other);
+    assert_eq!(parse.to_string(), "invalid digit found in string");
+    let source = std::error::Error::source(&parse).expect("the error itself");
+    assert!(source.is::<std::num::ParseIntError>());
+}
+
+#[cfg(feature = "anyhow")]
+#[test]
+fn an_error_of_anyhow_keeps_its_kind_and_its_chain() {
+    fn through(error: anyhow::Error) -> Error {
+        let answer: crate::Result<()> = (|| Err(error)?)();
+        answer.expect_err("it fails")
+    }
+    let ours = Error::new(ErrorKind::Refused, "connect").with_address("[::1]:80");
+    let wrapped = anyhow::Error::from(ours).context("greeting").context("start");
+    let back = through(wrapped);
+    assert!(back.is_refused(), "{back}");
+    assert_eq!(
+        back.to_string(),
+        "start: greeting: connect [::1]:80: the peer refused the connection"
+    );
+
+    let system = anyhow::Error::from(io::Error::from_raw_os_error(2)).context("settings");
+    let system = through(system);
+    assert_eq!(system.kind(), ErrorKind::NotFound);
+    assert_eq!(system.to_string(), "settings: not found (No such file or directory, os error 2)");
+
+    let other = through(anyhow::anyhow!("no digit").context("settings"));
+    assert_eq!(other.kind(), ErrorKind::Other);
+    assert_eq!(format!("{other:?}"), "settings\n\nCaused by:\n    no digit");
+
+    let typed = Layered("no settings", Some(Box::new(Error::new(ErrorKind::Reset, "read"))));
+    let typed = through(anyhow::Error::from(typed));
+    let source = std::error::Error::source(&typed).expect("the error itself");
+    assert!(source.is::<Layered>(), "{typed:?}");
+}
+
 /// Every TLS fault, with part of its text.
 const TLS_FAULTS: [(TlsFault, &str); 27] = [
     (TlsFault::Expired, "has expired"),
