@@ -306,7 +306,12 @@ impl Stream {
         self.io.poll_hangup(cx, known)
     }
 
+    /// `None` on a Unix socket: the system knows the path only as it was bound, possibly relative to a
+    /// directory that has changed since. The listener knows better, and the connecting end has no name.
     fn local_address(&self) -> Option<SocketAddress> {
+        if self.protocol == Protocol::Unix {
+            return None;
+        }
         let address = self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?;
         SocketAddress::from_system(&address)
     }
