@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::sockets::Sockets;
 use super::stats::Stats;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
-use crate::time::{Limits, Sleep, Timers, within};
+use crate::time::{Alarm, Limits, Sleep, Timers, within};
 use crate::worker::{self, Worker};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
@@ -45,6 +45,8 @@ impl Shared {
             reporter: Arc::clone(&reporter),
         })
         .map_err(|error| Error::from_io("start a selector", error))?;
+        let timers = Arc::clone(worker.timers());
+        reporter.set_timer(move |at, waker| Alarm::set(Arc::clone(&timers), at, waker));
         let shared = Arc::new(Self {
             workers: [worker],
             tasks,
@@ -249,6 +251,7 @@ impl Shared {
         self.closing.stop();
         self.own_calls.close();
         self.user_calls.close();
+        self.reporter.close();
         // A wait that is left is in another executor, and nothing here would ever end it.
         self.closing.wake_all_waits();
         self.workers.iter().for_each(|worker| worker.stop());
