@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard [--buf N]
-//!               [--cert FILE --key FILE]
+//!               [--cert FILE --key FILE] [--workers N]
 //! ```
 //!
 //! `tls` and `tls-discard` are `echo` and `discard` over TLS, with the certificate and the key in
@@ -26,7 +26,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match forebay::run(async |selector| serve(selector, options).await) {
+    let mut builder = SelectorManager::builder();
+    if let Some(workers) = options.workers {
+        builder = builder.workers(workers);
+    }
+    match builder.run(async |selector| serve(selector, options).await) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("forebay-bench: {error}");
@@ -79,6 +83,7 @@ struct Options {
     mode: Mode,
     cert: PathBuf,
     key: PathBuf,
+    workers: Option<u16>,
 }
 
 impl Options {
@@ -88,6 +93,7 @@ impl Options {
             mode: Mode::Echo,
             cert: "tls/cert.pem".into(),
             key: "tls/key.pem".into(),
+            workers: None,
         };
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -98,6 +104,10 @@ impl Options {
                 "--mode" => options.mode = Mode::parse(&value)?,
                 "--cert" => options.cert = value.into(),
                 "--key" => options.key = value.into(),
+                "--workers" => {
+                    options.workers =
+                        Some(value.parse().map_err(|_| format!("no number of workers: {value}"))?);
+                }
                 "--buf" => {}
                 _ => return Err(format!("unknown option {name}")),
             }

@@ -146,8 +146,9 @@ pub use crate::net::{
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
 pub use crate::root::{
-    duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within, yield_now,
+    duplex, interval, now, run, sleep, spawn, spawn_here, spawn_value, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats};
 pub use crate::task::JoinHandle;
 pub use crate::time::{Clock, Interval, Sleep};
+pub use crate::worker::WorkerStats;

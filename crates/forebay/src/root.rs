@@ -71,6 +71,15 @@ pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHan
     Shared::current("spawn").spawn(true, task)
 }
 
+/// Starts a task on this thread's worker; see [`SelectorManager::spawn_here`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector.
+pub fn spawn_here(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
+    Shared::current("spawn_here").spawn_here(task)
+}
+
 /// Starts a task that returns a value of any type; see [`SelectorManager::spawn_value`].
 ///
 /// # Panics

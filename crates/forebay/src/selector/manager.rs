@@ -16,6 +16,7 @@ use super::stats::Stats;
 use super::users::Users;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
+use crate::worker::WorkerStats;
 
 /// Runs tasks, watches sockets and keeps the time. It is made first, passed to builders, and closed last.
 ///
@@ -313,6 +314,21 @@ impl SelectorManager {
     /// Returns what the selector has done and holds.
     pub fn stats(&self) -> Stats {
         self.shared().stats()
+    }
+
+    /// Returns what each of the selector's workers has done and holds: those that have started, in the order
+    /// of their numbers, which need not be consecutive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let selector = forebay::SelectorManager::builder().workers(2).build()?;
+    /// selector.block_on(async { forebay::yield_now().await });
+    /// assert!(selector.worker_stats()[0].turns > 0);
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn worker_stats(&self) -> Vec<WorkerStats> {
+        self.shared().worker_stats()
     }
 
     /// Runs a future on this thread, which is the selector's worker meanwhile, and leaves the selector

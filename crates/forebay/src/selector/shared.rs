@@ -14,7 +14,7 @@ use super::sockets::Sockets;
 use super::stats::Stats;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Alarm, Limits, Sleep, Timers, system_now, within};
-use crate::worker::{self, Worker, WorkerParts, Workers};
+use crate::worker::{self, Worker, WorkerParts, WorkerStats, Workers};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
@@ -307,6 +307,11 @@ impl Shared {
         // A wait that is left is in another executor, and nothing here would ever end it.
         self.closing.wake_all_waits();
         self.workers.iter().for_each(|worker| worker.stop());
+    }
+
+    /// Returns the statistics of the workers that are made.
+    pub(super) fn worker_stats(&self) -> Vec<WorkerStats> {
+        self.workers.iter().map(|worker| worker.stats()).collect()
     }
 
     pub(super) fn stats(&self) -> Stats {

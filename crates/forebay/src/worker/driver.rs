@@ -161,6 +161,7 @@ impl Driver {
 
     /// Runs one turn; see the top of this file. It does not sleep while `more` returns `true`.
     fn turn(&mut self, more: impl Fn() -> bool) {
+        self.context.worker.activity.turns.add_one();
         self.take_injected();
         self.poll_tasks();
         self.context.end_turn();
@@ -206,7 +207,9 @@ impl Driver {
         if idle {
             let since = system_now();
             worker.note_turn(None);
-            if !engine.spin_for_events(since, || worker.has_injected() || more()) {
+            if !engine.spin_for_events(since, &worker.activity, || worker.has_injected() || more())
+            {
+                worker.activity.sleeps.add_one();
                 worker.sleeping.store(true, Ordering::SeqCst);
                 engine.spin.note_asleep();
                 // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.

@@ -10,12 +10,14 @@
 //! A worker knows neither its selector nor sockets. It works for an owner of any type, which the threads
 //! that drive it can ask for.
 
+mod activity;
 mod current;
 mod driver;
 mod parked;
 mod poller;
 mod slots;
 pub(crate) mod spin;
+mod stats;
 mod workers;
 
 use std::any::Any;
@@ -30,10 +32,12 @@ use async_task::Runnable;
 use forebay_io::Result;
 use forebay_io::seam::{BlockLedger, WakeList};
 
+use self::activity::Activity;
 pub(crate) use self::current::{defer, hurry, index_for, owner};
 use self::poller::Poller;
 use self::slots::{Slots, WorkerReady};
 use self::spin::{Spin, SpinLimit};
+pub use self::stats::WorkerStats;
 pub(crate) use self::workers::Workers;
 use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
@@ -82,6 +86,7 @@ pub(crate) struct Worker {
     reporter: Arc<Reporter>,
     blocks: Arc<BlockLedger>,
     owner: OnceLock<Weak<Owner>>,
+    activity: Activity,
     index: u16,
     /// The selector has other workers.
     has_siblings: bool,
@@ -117,6 +122,7 @@ impl Worker {
             reporter: Arc::clone(&parts.reporter),
             blocks: Arc::default(),
             owner: OnceLock::new(),
+            activity: Activity::default(),
             index,
             has_siblings,
             made: system_now(),
@@ -143,6 +149,20 @@ impl Worker {
     /// Returns the worker's place among those of its selector.
     pub(crate) fn index(&self) -> u16 {
         self.index
+    }
+
+    /// Returns what this worker has done, and holds.
+    pub(crate) fn stats(&self) -> WorkerStats {
+        WorkerStats {
+            tasks: self.tasks.len_at(self.index),
+            timers: self.timers.len(),
+            watched: self.slots.len(),
+            blocks: self.blocks.in_use(),
+            turns: self.activity.turns.get(),
+            sleeps: self.activity.sleeps.get(),
+            spins: self.activity.spins.get(),
+            spins_paid: self.activity.spins_paid.get(),
+        }
     }
 
     /// Returns `true` if a task holds up the others here.

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::activity::Activity;
 use super::spin::Spin;
 
 /// The number of events taken from the kernel at once: as many connections as are still in the cache when
@@ -45,14 +46,23 @@ impl Poller {
 
     /// Looks for events without sleeping, for as long as that has recently paid off. Returns `true` if
     /// there was one.
-    pub(super) fn spin_for_events(&mut self, since: Instant, more: impl Fn() -> bool) -> bool {
+    pub(super) fn spin_for_events(
+        &mut self,
+        since: Instant,
+        activity: &Activity,
+        more: impl Fn() -> bool,
+    ) -> bool {
         let mut found = false;
         if self.spin.begin() {
+            activity.spins.add_one();
             while !found && self.spin.goes_on(since) {
                 self.poll_for(Some(Duration::ZERO));
                 found = !self.events.is_empty() || more();
             }
             self.spin.end();
+            if found {
+                activity.spins_paid.add_one();
+            }
         }
         found
     }

@@ -11,3 +11,4 @@ mod lives;
 mod of_a_socket;
 mod send_sync;
 mod two_selectors;
+mod workers;

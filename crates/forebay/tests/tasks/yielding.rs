@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use forebay::{Result, yield_now};
-use forebay_testing::{pair, run, with_clock};
+use forebay_testing::{pair, run, run_on_one_worker, with_clock};
 use futures_lite::future::block_on;
 
 #[test]
@@ -28,7 +28,7 @@ fn what_was_written_is_sent_first() {
 
 #[test]
 fn each_of_the_other_tasks_is_polled_once_in_between() {
-    run(async |selector| {
+    run_on_one_worker(async |selector| {
         let polled = Arc::new(AtomicUsize::new(0));
         let others: Vec<_> = (0..10)
             .map(|_| {
