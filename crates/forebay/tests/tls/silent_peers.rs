@@ -136,7 +136,8 @@ fn thousands_of_silent_peers_keep_nobody_out() {
 fn of_too_many_handshakes_the_oldest_ends_and_silent_peers_do_not_count() {
     const MOST: usize = 4;
     watched(|| {
-        let builder = SelectorManager::builder().on_task_error(|_| ()).handshakes_max(MOST);
+        let builder =
+            SelectorManager::builder().workers(1).on_task_error(|_| ()).handshakes_max(MOST);
         builder
             .run(async |selector| {
                 let configs = Configs::new();
