@@ -145,7 +145,9 @@ pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
-pub use crate::root::{duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within};
+pub use crate::root::{
+    duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within, yield_now,
+};
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats};
 pub use crate::task::JoinHandle;
 pub use crate::time::{Clock, Interval, Sleep};
