@@ -10,6 +10,9 @@ mod greeting;
 mod incoming;
 mod listeners;
 mod names;
+#[cfg(target_os = "linux")]
+mod namespace;
 mod ports_used_up;
 mod reset_before_accept;
+mod routes;
 mod self_connect;
