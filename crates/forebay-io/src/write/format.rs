@@ -160,7 +160,9 @@ impl ByteWriteChannel {
         let mut out = ItemBuffer { bytes, failed: false };
         // The scratch still holds the thread's previous item.
         out.bytes.clear();
-        let composed = compose(&mut out).into_result().and_then(|()| out.check());
+        let composed = compose(&mut out)
+            .into_result()
+            .and_then(|()| out.check().map_err(|error| self.outbox().named(error)));
         let mut accepted = composed;
         if accepted.is_ok() {
             // The loop of `write_item`, whose future would hold another copy of the arguments in this one.

@@ -70,8 +70,8 @@ pub(super) fn begin(core: &Arc<Core>, secured: &TlsStream, config: &TlsConfig) {
 }
 
 impl Peer for Core {
-    fn address(&self) -> String {
-        self.remote_address().to_string()
+    fn address(&self) -> Option<String> {
+        self.peer_name()
     }
 
     fn acknowledged(&self) -> Acknowledged {
@@ -110,10 +110,7 @@ pub(super) async fn shake(
         session.abort(&error);
         Err(error)
     });
-    outcome.map_err(|error| match error.address() {
-        Some(_) => error,
-        None => error.with_address(core.remote_address()),
-    })
+    outcome.map_err(|error| core.named(error))
 }
 
 async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
@@ -193,7 +190,7 @@ impl Oldest {
         }
         if let Some(core) = self.core.upgrade() {
             // Usually done already, unless another thread is in the middle of a call on the session.
-            core.abort_whole(error);
+            core.abort_whole(core.named(error));
         }
     }
 }
