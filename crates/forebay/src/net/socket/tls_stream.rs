@@ -110,10 +110,15 @@ pub(super) async fn shake(
         session.abort(&error);
         Err(error)
     });
-    outcome.map_err(|error| match error.address() {
+    let outcome = outcome.map_err(|error| match error.address() {
         Some(_) => error,
         None => error.with_address(core.remote_address()),
-    })
+    });
+    match &outcome {
+        Ok(()) => core.span().secured(|| session.info()),
+        Err(error) => core.span().not_secured(error),
+    }
+    outcome
 }
 
 async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {
