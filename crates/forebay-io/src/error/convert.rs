@@ -1,5 +1,7 @@
-//! Conversions from and to `std::io::Error`. A round trip keeps the kind and the message.
+//! Conversions from and to other error types: `std::io::Error`, boxed errors and, by a feature, `anyhow`'s.
+//! A round trip keeps the kind and the message.
 
+use std::error::Error as StdError;
 use std::io;
 
 use super::{Error, ErrorKind};
@@ -15,7 +17,7 @@ impl Error {
 }
 
 /// Maps the kinds of `std`; the few errors that have no stable kind there are mapped by their number.
-fn kind_of(error: &io::Error) -> ErrorKind {
+pub(super) fn kind_of(error: &io::Error) -> ErrorKind {
     match error.kind() {
         io::ErrorKind::ConnectionReset
         // `EPIPE` and `ECONNABORTED` are reported by calls that come after the reset itself.
@@ -52,6 +54,52 @@ const ENOBUFS: i32 = 55;
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::from_io("", error)
+    }
+}
+
+/// Makes `?` take boxed errors. One of forebay's own is unwrapped, and one of `std::io` gets its kind.
+impl From<Box<dyn StdError + Send + Sync>> for Error {
+    fn from(error: Box<dyn StdError + Send + Sync>) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(ours) => return *ours,
+            Err(error) => error,
+        };
+        match error.downcast::<io::Error>() {
+            Ok(system) => Self::from(*system),
+            Err(error) => Self::other(error),
+        }
+    }
+}
+
+/// Makes `?` take `anyhow`'s errors. One of forebay's own, or of `std::io`, keeps its kind, and the contexts
+/// around it become its [`context`](Error::context); any other is a cause, with its chain.
+#[cfg(feature = "anyhow")]
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        let is_known =
+            |cause: &(dyn StdError + 'static)| cause.is::<Self>() || cause.is::<io::Error>();
+        // A downcast sees through contexts, and not through an error of the program's own with a source.
+        let known = error.chain().position(is_known);
+        let Some(depth) = known.filter(|_| error.is::<Self>() || error.is::<io::Error>()) else {
+            return Self::other_of(error);
+        };
+        let contexts: Vec<_> = error.chain().take(depth).map(ToString::to_string).collect();
+        let known = match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => match error.downcast::<io::Error>() {
+                Ok(system) => Self::from(system),
+                Err(other) => Self::other_of(other),
+            },
+        };
+        contexts.into_iter().rev().fold(known, Self::context)
+    }
+}
+
+#[cfg(feature = "anyhow")]
+impl Error {
+    /// Boxes the error without the backtrace, so that the source can be downcast to the program's type.
+    fn other_of(error: anyhow::Error) -> Self {
+        Self::other(error.reallocate_into_boxed_dyn_error_without_backtrace())
     }
 }
 

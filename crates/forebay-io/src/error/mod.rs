@@ -4,6 +4,7 @@ mod convert;
 mod kind;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tls;
 
 use std::borrow::Cow;
@@ -22,19 +23,29 @@ type Underlying = Arc<dyn StdError + Send + Sync>;
 /// An error: its kind, the operation that failed, the address it concerned, and the system's message.
 ///
 /// It is one word wide and cheap to clone, because both halves of a connection report the same cause. Match
-/// on [`kind`](Error::kind) or use the predicates (`is_timeout`, `is_reset`, ..); its `Display` output is
-/// meant for people.
+/// on [`kind`](Error::kind) or use the predicates (`is_timeout`, `is_reset`, ..); its texts are meant for
+/// people, and may change.
+///
+/// `Display` prints one line: `context: operation address: kind (cause): detail`. The direct cause is always
+/// in it: for the kinds that only put a system's error into words (`the address is in use`), by its number;
+/// for [`Other`](ErrorKind::Other) and [`System`](ErrorKind::System), in place of the kind; only once
+/// where the detail contains its text; and for [`Tls`](ErrorKind::Tls), translated by the detail. `Debug` prints this line, and below it the causes that the line does
+/// not contain, so a `main` that returns the error shows everything; `{:#?}` prints the fields.
 ///
 /// # Examples
 ///
 /// ```
-/// use forebay_io::{Error, ErrorKind};
+/// # use forebay_io as forebay;
+/// use forebay::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::TimedOut, "connect").with_address("192.0.2.1:80");
 /// assert!(error.is_timeout());
 /// assert_eq!(error.to_string(), "connect 192.0.2.1:80: timed out");
 /// assert_eq!(error.context("fetching the greeting").to_string(),
 ///     "fetching the greeting: connect 192.0.2.1:80: timed out");
+///
+/// let error = Error::from(std::io::Error::from_raw_os_error(2));
+/// assert_eq!(error.to_string(), "not found (No such file or directory, os error 2)");
 /// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
@@ -67,7 +78,8 @@ impl Error {
     /// # Examples
     ///
     /// ```
-    /// let error = forebay_io::Error::other("the greeting is missing");
+    /// # use forebay_io as forebay;
+    /// let error = forebay::Error::other("the greeting is missing");
     /// assert_eq!(error.to_string(), "the greeting is missing");
     /// ```
     pub fn other(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -172,41 +184,6 @@ impl Error {
     /// Returns `true` if the task was aborted or its selector was closed.
     pub fn is_cancelled(&self) -> bool {
         matches!(self.kind(), ErrorKind::Cancelled)
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        for context in inner.context.iter().rev() {
-            write!(f, "{context}: ")?;
-        }
-        // Errors of the user's own have no operation, and many have no address.
-        match (inner.operation, &inner.address) {
-            ("", None) => {}
-            ("", Some(address)) => write!(f, "{address}: ")?,
-            (operation, None) => write!(f, "{operation}: ")?,
-            (operation, Some(address)) => write!(f, "{operation} {address}: ")?,
-        }
-        match (&inner.detail, &inner.cause) {
-            (Some(detail), _) => write!(f, "{}: {detail}", inner.kind),
-            // These two kinds say nothing beyond the cause, whose text therefore replaces theirs.
-            (None, Some(cause)) if matches!(inner.kind, ErrorKind::Other | ErrorKind::System) => {
-                write!(f, "{cause}")
-            }
-            _ => write!(f, "{}", inner.kind),
-        }
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Error");
-        debug.field("kind", &self.0.kind).field("message", &self.to_string());
-        if let Some(cause) = &self.0.cause {
-            debug.field("source", cause);
-        }
-        debug.finish()
     }
 }
 

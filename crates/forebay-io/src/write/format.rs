@@ -138,14 +138,15 @@ impl ByteWriteChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// # let (mut input, mut output) = forebay_io::pipe(4096);
+    /// # let (mut input, mut output) = forebay::pipe(4096);
     /// output.write_with(|out| {
     ///     out.put_u16(5);
     ///     out.put_str("hello");
     /// }).await?;
     /// # assert_eq!(input.read_packet(7).await?.as_slice(), b"\0\x05hello");
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn write_with<T: ComposeResult>(
         &mut self,
@@ -197,11 +198,12 @@ impl ItemBuffer {
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// # let (mut input, mut output) = forebay_io::pipe(4096);
-/// forebay_io::write_fmt!(output, "{} and {}\n", 1, 2).await?;
+/// # let (mut input, mut output) = forebay::pipe(4096);
+/// forebay::write_fmt!(output, "{} and {}\n", 1, 2).await?;
 /// # assert_eq!(input.read_line().await?.as_deref(), Some("1 and 2"));
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[macro_export]
 macro_rules! write_fmt {
@@ -218,11 +220,12 @@ macro_rules! write_fmt {
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// # let (mut input, mut output) = forebay_io::pipe(4096);
-/// forebay_io::write_line!(output, "{:>4}", 7).await?;
+/// # let (mut input, mut output) = forebay::pipe(4096);
+/// forebay::write_line!(output, "{:>4}", 7).await?;
 /// # assert_eq!(input.read_line().await?.as_deref(), Some("   7"));
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[macro_export]
 macro_rules! write_line {

@@ -1,6 +1,7 @@
 //! The selector, as its tasks and sockets see it.
 
-use std::sync::{Arc, Weak};
+use std::any::Any;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{WakeList, unwinding};
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     closing: Arc<Closing>,
     remaining: Remaining,
     settings: Settings,
+    /// The users, while there are any; of any type, because they hold this.
+    users: OnceLock<Weak<dyn Any + Send + Sync>>,
 }
 
 impl Shared {
@@ -54,12 +57,23 @@ impl Shared {
             closing: Arc::default(),
             remaining: Remaining::default(),
             settings,
+            users: OnceLock::new(),
         });
         for worker in &shared.workers {
             let owner: Weak<Self> = Arc::downgrade(&shared);
             worker.set_owner(owner);
         }
         Ok(shared)
+    }
+
+    /// Sets the users of this selector. Called once.
+    pub(super) fn set_users(&self, users: Weak<dyn Any + Send + Sync>) {
+        self.users.get_or_init(|| users);
+    }
+
+    /// Returns the users of this selector; `None` if the last one has gone.
+    pub(super) fn users(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.users.get()?.upgrade()
     }
 
     /// Returns the selector of the current thread.

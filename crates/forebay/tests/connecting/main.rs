@@ -9,6 +9,7 @@ mod full_backlog;
 mod greeting;
 mod incoming;
 mod listeners;
+mod mapped;
 mod names;
 mod ports_used_up;
 mod reset_before_accept;

@@ -8,3 +8,4 @@ mod examples_tls;
 mod readme;
 mod scenarios_common;
 mod scenarios_nix_jvm;
+mod snippets;

@@ -67,6 +67,9 @@ fn answer(
     .map_err(|error| error.with_address(address))
 }
 
+const CHECK_THE_NAME: &str = "check its spelling; DNS and /etc/hosts do not have it";
+const CHECK_THE_SERVERS: &str = "try again, or check the name servers in /etc/resolv.conf";
+
 /// Distinguishes a name that does not exist from a look-up that failed (RFC 3493, section 6.1).
 fn failed(error: LookupError) -> Error {
     let kind = match error.kind() {
@@ -79,7 +82,12 @@ fn failed(error: LookupError) -> Error {
     };
     let text = error.to_string();
     let words = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    Error::new(kind, "resolve").with_detail(words.to_owned()).with_cause(error)
+    let error = Error::new(kind, "resolve").with_cause(words);
+    match kind {
+        ErrorKind::NotFound => error.with_detail(CHECK_THE_NAME),
+        ErrorKind::LookUpFailed => error.with_detail(CHECK_THE_SERVERS),
+        _ => error,
+    }
 }
 
 /// Removes duplicates: where a name has both 127.0.0.1 and `::1`, glibc returns the first one twice.

@@ -154,7 +154,7 @@ impl Listener {
     ) -> Result<Socket> {
         let socket = SockRef::from(&fd);
         self.give_options(&socket)?;
-        let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
+        let remote = peer.map(SocketAddress::shown).map_or_else(|| peer_of(&socket), Ok)?;
         let parts = CoreParts {
             remote,
             local: self.local.clone(),

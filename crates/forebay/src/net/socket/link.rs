@@ -23,7 +23,7 @@ use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
 use crate::net::descriptor::Descriptor;
 use crate::net::protocol::Protocol;
-use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
+use crate::net::system::{self, InStore, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::{Shared, Waits};
 
 /// The carrier of a connection's bytes.
@@ -182,6 +182,14 @@ impl Link {
         either!(self, link => link.poll_hangup(cx, known))
     }
 
+    /// Looks at what the next receive will find, and leaves it there.
+    pub(super) fn in_store(&self, note: impl Note) -> InStore {
+        match self {
+            Self::Kernel(stream) => stream.in_store(note),
+            Self::Memory(end) => end.in_store(),
+        }
+    }
+
     pub(super) fn local_address(&self) -> Option<SocketAddress> {
         match self {
             Self::Kernel(stream) => stream.local_address(),
@@ -314,7 +322,18 @@ impl Stream {
         self.io.poll_hangup(cx, known)
     }
 
+    fn in_store(&self, note: impl Note) -> InStore {
+        let seen = uninterrupted(|| self.io.call(|fd| noted(note, system::in_store(fd))));
+        // An error, or the release of the descriptor, ends the connection.
+        seen.unwrap_or(InStore::End)
+    }
+
+    /// `None` on a Unix socket: the system knows the path only as it was bound, possibly relative to a
+    /// directory that has changed since. The listener knows better, and the connecting end has no name.
     fn local_address(&self) -> Option<SocketAddress> {
+        if self.protocol == Protocol::Unix {
+            return None;
+        }
         let address = self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?;
         SocketAddress::from_system(&address)
     }

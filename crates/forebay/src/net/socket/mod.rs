@@ -50,6 +50,7 @@ use super::SocketAddress;
 use super::descriptor::Descriptor;
 use super::options::{SocketRole, socket_setters};
 use super::protocol::Protocol;
+use crate::selector::SelectorManager;
 
 /// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
 ///
@@ -320,6 +321,66 @@ impl Socket {
         #[cfg(feature = "tls")]
         self.0.begin_pending_tls();
         giving_way(self.0.core().peer_finished()).await
+    }
+
+    /// Returns `true` if nothing more will come from the peer: its end mark has arrived, perhaps behind
+    /// bytes that are still unread, or the connection has ended in another way, by an error or on this
+    /// side. It neither waits nor reads: [`peer_finished`](Self::peer_finished) would return at once.
+    ///
+    /// Pools ask this before they use an idle connection again. `false` tells how things stand now; the
+    /// peer may end in the next moment, so the first call on such a connection may still find it closed.
+    ///
+    /// It costs at most one system call. Over TLS the end is `close_notify`, or the end of the connection
+    /// below it; bytes that have arrived are decrypted to look for it, as far as `peer_finished` does. An
+    /// accepted connection whose handshake has not begun does not begin it for this.
+    ///
+    /// # Platform
+    ///
+    /// On systems other than Linux and Android, an end behind unread bytes is seen once they are read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let (client, mut server) = selector.duplex(4096);
+    ///     assert!(!client.socket.has_peer_finished());
+    ///     server.output.finish().await?;
+    ///     assert!(client.socket.has_peer_finished());
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn has_peer_finished(&self) -> bool {
+        self.0.core().look_for_peer_end()
+    }
+
+    /// Returns the selector of this connection, for its tasks, timers and further sockets.
+    ///
+    /// A connection does not keep its selector open, but what this returns does, like any other clone, until
+    /// it is dropped. If the last clone was dropped before, the selector is closed, and stays so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use forebay::{Connection, Result};
+    ///
+    /// async fn ask(connection: &mut Connection) -> Result<Option<String>> {
+    ///     connection.output.write_str("ping\n").await?;
+    ///     let selector = connection.socket.selector();
+    ///     selector.timeout(Duration::from_secs(5), connection.input.read_line()).await
+    /// }
+    /// # forebay::run(async |selector| {
+    /// #     let (mut client, mut server) = selector.duplex(4096);
+    /// #     server.output.write_str("pong\n").await?;
+    /// #     assert_eq!(ask(&mut client).await?.as_deref(), Some("pong"));
+    /// #     Result::Ok(())
+    /// # })?;
+    /// # Result::Ok(())
+    /// ```
+    pub fn selector(&self) -> SelectorManager {
+        SelectorManager::of(self.0.core().selector())
     }
 
     socket_setters!();

@@ -194,7 +194,7 @@ impl PoolState {
         let name = format!("forebay-blocking-{}", state.started + 1);
         (self.start)(name, Box::new(move || shared.work())).map_err(|error| {
             Error::new(ErrorKind::Exhausted, operation)
-                .with_detail(format!("no thread could be started: {error}"))
+                .with_detail("no thread could be started")
                 .with_cause(error)
         })?;
         state.threads += 1;

@@ -99,8 +99,9 @@ fn what_a_refusal_leaves_goes_to_the_others_and_all_are_told() {
             error.to_string(),
             format!(
                 "connect name.test:80: timed out: 2 addresses failed: connect {refused}: the peer \
-                 refused the connection; connect {}: timed out: no answer within 10.0s, its share of \
+                 refused the connection (os error {}); connect {}: timed out: no answer within 10.0s, its share of \
                  connect_timeout",
+                rustix::io::Errno::CONNREFUSED.raw_os_error(),
                 silent.1[0]
             )
         );
