@@ -59,7 +59,7 @@ impl ItemBuffer {
     /// Writes the item once there is room. If this is dropped before, nothing is written.
     #[doc(hidden)]
     pub async fn write_to(self, output: &mut ByteWriteChannel) -> Result<()> {
-        self.check()?;
+        self.check().map_err(|error| output.outbox().named(error))?;
         // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
         while !output.accept(&self.bytes[..]).unwrap_or(false) {
             output.wait_for_room().await?;

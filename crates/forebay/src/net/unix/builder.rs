@@ -146,7 +146,7 @@ impl UnixBuilder {
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
-        Ok(Socket::over(io, Protocol::Unix, parts, PendingTls::default()))
+        Ok(Socket::over(io, Protocol::Unix, SocketRole::Connected, parts, PendingTls::default()))
     }
 }
 

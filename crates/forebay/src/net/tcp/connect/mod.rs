@@ -128,7 +128,7 @@ async fn attempt(
         host_name: host.host_name().map(Into::into),
     };
     selector.sockets().counters.connected.add(1);
-    Ok(Socket::over(io, Protocol::Tcp, parts, PendingTls::default()))
+    Ok(Socket::over(io, Protocol::Tcp, SocketRole::Connected, parts, PendingTls::default()))
 }
 
 /// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).
