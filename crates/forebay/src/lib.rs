@@ -21,7 +21,7 @@
 //!                 let mut output = socket.open_write_channel()?;
 //!                 output.write_str("Please enter your name\n").await?;
 //!                 while let Some(name) = input.read_line().await? {
-//!                     output.write_str(&format!("Hello, {name}!\n")).await?;
+//!                     forebay::write_line!(output, "Hello, {name}!").await?;
 //!                 }
 //!                 socket.close().await
 //!             });
@@ -75,6 +75,16 @@
 //! Some servers do not answer a client that has finished, and some send no `close_notify`. The repository
 //! lists them, with other differences of other software, in `docs/foreign-peers.md`.
 //!
+//! # Errors that no call returns
+//!
+//! An error of a task that no handle awaits, for instance, goes to
+//! [`on_task_error`](SelectorBuilder::on_task_error). If that is not set, what a person can act on is
+//! printed on standard error, one line per kind and second; resets, ends and silence of peers are only
+//! counted.
+//!
+//! With the feature `tracing`, each connection has a span (`Socket::span`). If the program has a subscriber,
+//! every such error is an event, and nothing is printed.
+//!
 //! # Limits
 //!
 //! | what | at most | set by |
@@ -125,6 +135,7 @@ mod sync;
 mod task;
 pub mod testing;
 mod time;
+mod trace;
 mod worker;
 
 pub use forebay_io::cancel_safety;

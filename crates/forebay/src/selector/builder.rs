@@ -134,6 +134,10 @@ impl SelectorBuilder {
     /// One line per kind is printed in a second (of TLS, one per [`TlsFault`](crate::TlsFault)), by the
     /// selector's clock. Of the errors held back, the latest one is printed when the second is over, or when
     /// the selector closes; its line ends in "(and 12 more)" for the others.
+    ///
+    /// With the feature `tracing` and a subscriber of it, nothing is printed. Each error is an event, with or
+    /// without this function, with the target `forebay` and the fields `kind`, `operation`, `address` and
+    /// `error`: a warning (a peer's doing) or an error if it would be printed, and otherwise for debugging.
     #[doc(alias = "CoroutineExceptionHandler")]
     pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.settings.on_task_error = Some(Arc::new(handler));

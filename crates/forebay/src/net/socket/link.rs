@@ -64,6 +64,14 @@ impl Link {
         either!(self, link => link.selector())
     }
 
+    /// The word for it in a span.
+    pub(super) fn transport(&self) -> &'static str {
+        match self {
+            Self::Kernel(stream) => stream.protocol.text(),
+            Self::Memory(_) => "memory",
+        }
+    }
+
     /// Receives into the inlet; zero bytes mean the end.
     pub(super) fn poll_receive(
         &self,

@@ -48,7 +48,7 @@ use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
-use super::options::socket_setters;
+use super::options::{SocketRole, socket_setters};
 use super::protocol::Protocol;
 use crate::selector::SelectorManager;
 
@@ -85,19 +85,20 @@ impl Socket {
     pub(super) fn over(
         io: Descriptor,
         protocol: Protocol,
+        role: SocketRole,
         parts: CoreParts,
         pending_tls: PendingTls,
     ) -> Self {
-        Self::new(Link::Kernel(Stream { io, protocol }), parts, pending_tls)
+        Self::new(Link::Kernel(Stream { io, protocol }), role, parts, pending_tls)
     }
 
     /// Makes a connection over one end in memory.
     pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
-        Self::new(Link::Memory(end), parts, PendingTls::default())
+        Self::new(Link::Memory(end), SocketRole::Connected, parts, PendingTls::default())
     }
 
-    fn new(link: Link, parts: CoreParts, pending_tls: PendingTls) -> Self {
-        Self(Arc::new(Handle::new(Core::new(link, parts), pending_tls)))
+    fn new(link: Link, role: SocketRole, parts: CoreParts, pending_tls: PendingTls) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, role, parts), pending_tls)))
     }
 
     /// Opens the reading half. This works once.
@@ -111,7 +112,7 @@ impl Socket {
         let core = self.0.core();
         core.check_open("open_read_channel")?;
         if !core.halves().take_reader() {
-            return Err(already_opened("open_read_channel"));
+            return Err(core.named(already_opened("open_read_channel")));
         }
         Ok(self.read_channel())
     }
@@ -131,7 +132,7 @@ impl Socket {
         let core = self.0.core();
         core.check_open("open_write_channel")?;
         if !core.halves().take_writer() {
-            return Err(already_opened("open_write_channel"));
+            return Err(core.named(already_opened("open_write_channel")));
         }
         Ok(self.write_channel())
     }
@@ -149,6 +150,40 @@ impl Socket {
     /// Returns the address of the other side.
     pub fn remote_address(&self) -> SocketAddress {
         self.0.core().remote_address()
+    }
+
+    /// Returns the connection's span of `tracing`, or an empty one if no subscriber has asked for it. A
+    /// handler that runs in it (`tracing::Instrument`) has its own events in the same span as the
+    /// connection's.
+    ///
+    /// The span `connection`, at the level `INFO` and with the target `forebay`, begins when the connection
+    /// is accepted or established, and ends with its last handle. Its fields are `id` (unique in its
+    /// selector), `transport` (`tcp`, `unix`, `memory`), `role` (`accepted`, `connected`), `local`, `peer`,
+    /// and after a handshake the version, `tls`. In it, at the level `DEBUG`, are the events `opened`,
+    /// `TLS handshake done`, `TLS handshake failed`, and `closed` with its `reason` ([`CloseReason`]), its
+    /// `error`, and the number of bytes that the peer had not acknowledged, `unacknowledged`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tracing::Instrument;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let (client, server) = selector.duplex(4096);
+    ///     let span = server.socket.span();
+    ///     let session = async move {
+    ///         tracing::info!("in the connection's span");
+    ///         server.socket.close().await
+    ///     };
+    ///     let session = selector.spawn(session.instrument(span));
+    ///     client.socket.close().await?;
+    ///     session.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn span(&self) -> tracing::Span {
+        self.0.core().span().get()
     }
 
     /// Ends the connection without losing written bytes: sends what is queued and the end mark, discards
@@ -224,7 +259,7 @@ impl Socket {
     /// otherwise the end.
     pub fn abort(&self) {
         let cause = Error::new(ErrorKind::Closed, "abort").with_detail("aborted on this side");
-        self.0.core().abort_whole(cause);
+        self.0.core().abort_whole(self.0.core().named(cause));
     }
 
     /// Returns `true` once the connection has ended: by `close` or `abort` on this side, by an error, or
@@ -353,6 +388,7 @@ impl Socket {
 
 fn already_opened(operation: &'static str) -> Error {
     Error::new(ErrorKind::AlreadyOpened, operation)
+        .with_detail("keep the channel that the first call returned")
 }
 
 impl fmt::Debug for Socket {

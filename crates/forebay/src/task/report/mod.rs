@@ -16,6 +16,7 @@ use self::lines::{Offer, ReportLine, ReportLines};
 use self::rule::is_shown;
 use super::contain::caught;
 use crate::lock::lock;
+use crate::trace;
 
 pub(crate) type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
 
@@ -74,15 +75,18 @@ impl Reporter {
         self.reported.load(Ordering::Relaxed)
     }
 
-    /// Counts an error and passes it on. Without a handler it is printed, if [`is_shown`] says so.
+    /// Counts an error and passes it on. Without a handler and a subscriber of `tracing` it is printed, if
+    /// [`is_shown`] says so.
     pub(crate) fn report(&self, what: &'static str, error: &Error) {
         self.reported.fetch_add(1, Ordering::Relaxed);
+        let is_shown = is_shown(error);
+        let is_taken = trace::report(what, error, is_shown);
         match &self.handler {
             Some(handler) => {
                 // A panic of the handler has been printed, and must not end the worker.
                 drop(caught(|| handler(error)));
             }
-            None if !is_shown(error) => {}
+            None if is_taken || !is_shown => {}
             None => self.print(what, error),
         }
     }
