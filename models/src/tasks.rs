@@ -64,7 +64,7 @@ impl Group {
     }
 
     fn start_kind(&self, kind: TaskKind) -> Option<Started<'_>> {
-        let listing = self.tasks.list(kind)?;
+        let listing = self.tasks.list(kind, 0)?;
         self.alive.fetch_add(1, Ordering::AcqRel);
         Some(Started { group: self, listing })
     }
