@@ -279,13 +279,13 @@ fn every_worker_may_accept() {
             })
             .collect();
         let port = server.port();
-        let served = selector.spawn_blocking(move || {
+        let all_served = selector.spawn_blocking(move || {
             (0..CONNECTIONS).all(|_| {
                 let mut answer = String::new();
                 dial(port).read_to_string(&mut answer).is_ok() && answer == "served\n"
             })
         });
-        assert!(served.await?);
+        assert!(all_served.await?);
         server.close();
         let mut accepted = 0;
         for accepting in accepting {
