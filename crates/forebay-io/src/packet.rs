@@ -14,14 +14,15 @@ use crate::{Error, ErrorKind, Result};
 /// # Examples
 ///
 /// ```
-/// use forebay_io::Packet;
+/// # use forebay_io as forebay;
+/// use forebay::Packet;
 ///
 /// let mut packet = Packet::from(vec![0, 3, b'a', b'b', b'c', 9]);
 /// let name = packet.read_u16().and_then(|length| packet.read_bytes(length.into()))?;
 /// assert_eq!(name, "abc");
 /// assert_eq!(packet.read_u8()?, 9);
 /// assert!(packet.read_u8().is_err_and(|error| error.is_end()));
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Packet(Bytes);

@@ -30,11 +30,12 @@ const FILLS_MAX: u16 = 256;
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// let (mut input, mut output) = forebay_io::pipe(4096);
+/// let (mut input, mut output) = forebay::pipe(4096);
 /// output.write_str("ping\n").await?;
 /// assert_eq!(input.read_line().await?.as_deref(), Some("ping"));
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[doc(alias = "ByteChannel")]
 pub fn pipe(capacity: usize) -> (ByteReadChannel, ByteWriteChannel) {

@@ -14,7 +14,8 @@ use forebay_io::seam::printable;
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::TlsVersion;
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::TlsVersion;
 ///
 /// assert!(TlsVersion::Tls12 < TlsVersion::Tls13);
 /// assert_eq!(TlsVersion::Tls13.to_string(), "TLS 1.3");

@@ -3,8 +3,8 @@
 //! Start with [`run`] and [`SelectorManager`]; listen and connect with
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
-//! [`ByteWriteChannel`]. A search for Ktor's names finds their counterparts; the repository has a table of
-//! both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
+//! [`ByteWriteChannel`]. A search for Ktor's names finds many of their counterparts; the repository has a
+//! table of both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
@@ -21,7 +21,7 @@
 //!                 let mut output = socket.open_write_channel()?;
 //!                 output.write_str("Please enter your name\n").await?;
 //!                 while let Some(name) = input.read_line().await? {
-//!                     output.write_str(&format!("Hello, {name}!\n")).await?;
+//!                     forebay::write_line!(output, "Hello, {name}!").await?;
 //!                 }
 //!                 socket.close().await
 //!             });
@@ -30,40 +30,7 @@
 //! }
 //! ```
 //!
-//! # TLS
-//!
-//! [`tls`](Socket::tls) makes a connection secure, and [`ServerSocket::tls`] all connections of a listener.
-//! By default a client checks that the server's certificate is issued by an authority that the system
-//! trusts, and for the host that was connected to.
-//!
-//! ```
-//! # use forebay::certificates::Authority;
-//! # use forebay::{TlsConfig, Trust};
-//! let authority = Authority::new("development")?;
-//! let identity = authority.server(["127.0.0.1"])?.identity()?; // or Identity::from_pem_files
-//! let for_server = TlsConfig::server(identity).build()?;
-//! let for_client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
-//!
-//! forebay::run(async |selector| {
-//!     let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&for_server)?;
-//!     let address = server.local_address();
-//!     let greeting = selector.spawn(async move {
-//!         let socket = server.accept().await?;
-//!         socket.open_write_channel()?.write_str("hello\n").await?;
-//!         socket.close().await
-//!     });
-//!     let socket = selector.tcp().connect(address).await?.tls(&for_client).await?;
-//!     let line = socket.open_read_channel()?.read_line().await?;
-//!     assert_eq!(line.as_deref(), Some("hello"));
-//!     socket.close().await?;
-//!     greeting.await
-//! })?;
-//! # forebay::Result::Ok(())
-//! ```
-//!
-//! Revocation is not checked, neither by CRL nor by OCSP, except where the system's own verifier does so
-//! ([`Trust`]). An end without `close_notify` is an error
-//! ([`EndedWithoutNotify`](ErrorKind::EndedWithoutNotify)), because an attacker on the way can cause one.
+#![cfg_attr(feature = "tls", doc = include_str!("tls.md"))]
 //!
 //! # Ends
 //!
@@ -90,7 +57,9 @@
 //! first. If the peer had sent its end mark before, reads return the end.
 //!
 //! What a write has accepted is sent, or an error says that it was not; half a message never gets an end
-//! mark. The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an
+//! mark. Where no call is left to return that error, because the connection closes in the background, it is
+//! reported ([`on_task_error`](SelectorBuilder::on_task_error)), or at least counted
+//! ([`Stats::unacknowledged`]). The system makes one exception: a Unix socket has no reset (`unix(7)`), so there the peer of an
 //! abort sees an end, unless input was left unread here.
 //!
 //! A handler that leaves by `?` in the middle of a reply drops its writer, and its peer cannot distinguish
@@ -106,6 +75,16 @@
 //! Some servers do not answer a client that has finished, and some send no `close_notify`. The repository
 //! lists them, with other differences of other software, in `docs/foreign-peers.md`.
 //!
+//! # Errors that no call returns
+//!
+//! An error of a task that no handle awaits, for instance, goes to
+//! [`on_task_error`](SelectorBuilder::on_task_error). If that is not set, what a person can act on is
+//! printed on standard error, one line per kind and second; resets, ends and silence of peers are only
+//! counted.
+//!
+//! With the feature `tracing`, each connection has a span (`Socket::span`). If the program has a subscriber,
+//! every such error is an event, and nothing is printed.
+//!
 //! # Limits
 //!
 //! | what | at most | set by |
@@ -115,19 +94,34 @@
 //! | closing, in total | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
 //! | input that closing discards | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
 //! | connections closing without an owner | 1,024 | [`background_closes_max`](SelectorBuilder::background_closes_max) |
-//! | a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |
-//! | TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |
-//! | TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |
+#![cfg_attr(
+    feature = "tls",
+    doc = "| a TLS handshake | 10 s | [`handshake_timeout`](TlsServerBuilder::handshake_timeout) |"
+)]
+#![cfg_attr(
+    feature = "tls",
+    doc = "| TLS handshakes that peers have begun | 256 | [`handshakes_max`](SelectorBuilder::handshakes_max) |"
+)]
+#![cfg_attr(
+    feature = "tls",
+    doc = "| TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |"
+)]
+//! | a line | 64 KiB of content | [`LineOptions::limit`] |
+//! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | – |
+//! | queued before a writer waits | 64 KiB, and one item on top | – |
+//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | – |
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
 //! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
 //! | calls that may block forever, at once | 512, one more is refused | [`blocking_max`](SelectorBuilder::blocking_max) |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
-//! The limits of channels are [here](forebay_io#memory).
+//! A dash in the last column: it cannot be set.
 //!
-//! Every asynchronous call documents what happens when its future is dropped, with one of five words that
-//! are defined [here](forebay_io#cancel-safety).
+//! # Cancel safety
+//!
+//! A future may be dropped at any time, by a timeout or a `select!`. Every asynchronous call documents what
+//! then remains of it, with one of the five words that [`cancel_safety`] defines.
 
 #![forbid(unsafe_code)]
 
@@ -141,8 +135,10 @@ mod sync;
 mod task;
 pub mod testing;
 mod time;
+mod trace;
 mod worker;
 
+pub use forebay_io::cancel_safety;
 pub use forebay_io::{
     ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
     LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
@@ -160,7 +156,9 @@ pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
-pub use crate::root::{duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within};
+pub use crate::root::{
+    duplex, interval, now, run, sleep, spawn, spawn_value, timeout, within, yield_now,
+};
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats};
 pub use crate::task::JoinHandle;
 pub use crate::time::{Clock, Interval, Sleep};

@@ -1,8 +1,12 @@
 //! The functions at the crate's root, which use the selector of the current thread.
 
+use std::future::poll_fn;
+use std::mem;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
 use crate::net::{self, Connection};
@@ -13,7 +17,7 @@ use crate::time::{self, Interval, Sleep};
 /// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it returns
 /// ([`SelectorManager::close`]): the waits of tasks that still run return `Closed`, the tasks have the
 /// drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted is
-/// sent.
+/// sent. So `main` awaits the handles of the tasks whose results matter.
 ///
 /// No signal is handled and none is blocked: a signal that the program handles disturbs nothing, and a
 /// signal that it does not handle, such as `SIGTERM`, has its usual effect (`signal(7)`).
@@ -48,7 +52,8 @@ pub fn run<T, E: From<Error>>(
     SelectorManager::builder().run(main)
 }
 
-/// Starts a task on the current thread's selector; see [`SelectorManager::spawn`].
+/// Starts a task that returns a [`Result<()>`](crate::Result) on the current thread's selector; see
+/// [`SelectorManager::spawn`]. For a task that returns anything else there is [`spawn_value`].
 ///
 /// # Panics
 ///
@@ -66,7 +71,7 @@ pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHan
     Shared::current("spawn").spawn(true, task)
 }
 
-/// Starts a task that returns a value; see [`SelectorManager::spawn_value`].
+/// Starts a task that returns a value of any type; see [`SelectorManager::spawn_value`].
 ///
 /// # Panics
 ///
@@ -100,6 +105,49 @@ pub fn spawn_value<T: Send + 'static>(
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
     Shared::current("sleep").sleep(duration)
+}
+
+/// Lets everything else that is ready run first: waits for the next turn of the worker. Before that, the
+/// other tasks are polled, what they and this task have written is sent, and sockets and timers are looked
+/// at. A task that computes for long calls this in between, so that it does not hold up the others.
+///
+/// It may be called on any thread. Where no worker runs the task, it is woken at once, and its executor
+/// decides what runs next.
+///
+/// # Cancel safety
+///
+/// Releases: nothing is left behind.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |selector| {
+///     let sum = selector.spawn_value(async {
+///         let mut sum = 0_u64;
+///         for number in 0..100_000 {
+///             sum += number;
+///             if number % 10_000 == 0 {
+///                 forebay::yield_now().await;
+///             }
+///         }
+///         sum
+///     });
+///     assert_eq!(sum.await?, 4_999_950_000);
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[doc(alias = "yield")]
+pub async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        wake_next_turn(cx.waker());
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Runs a future for at most `duration`; see [`SelectorManager::timeout`].

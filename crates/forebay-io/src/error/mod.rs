@@ -35,7 +35,8 @@ type Underlying = Arc<dyn StdError + Send + Sync>;
 /// # Examples
 ///
 /// ```
-/// use forebay_io::{Error, ErrorKind};
+/// # use forebay_io as forebay;
+/// use forebay::{Error, ErrorKind};
 ///
 /// let error = Error::new(ErrorKind::TimedOut, "connect").with_address("192.0.2.1:80");
 /// assert!(error.is_timeout());
@@ -77,7 +78,8 @@ impl Error {
     /// # Examples
     ///
     /// ```
-    /// let error = forebay_io::Error::other("the greeting is missing");
+    /// # use forebay_io as forebay;
+    /// let error = forebay::Error::other("the greeting is missing");
     /// assert_eq!(error.to_string(), "the greeting is missing");
     /// ```
     pub fn other(cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

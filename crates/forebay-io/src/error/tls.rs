@@ -11,7 +11,8 @@ use std::fmt;
 /// # Examples
 ///
 /// ```
-/// use forebay_io::{Error, ErrorKind, TlsFault};
+/// # use forebay_io as forebay;
+/// use forebay::{Error, ErrorKind, TlsFault};
 ///
 /// let error = Error::new(ErrorKind::Tls(TlsFault::Expired), "tls");
 /// assert_eq!(error.tls_fault(), Some(TlsFault::Expired));
@@ -64,6 +65,10 @@ pub enum TlsFault {
     /// The two sides have no cipher suite, key exchange group or signature scheme in common.
     NoCommonSuite,
     /// The client requested a server name for which this server has no certificate.
+    ///
+    /// A server of this release has one identity and presents it to every client, whatever name the client
+    /// requests; the client then refuses it ([`WrongName`](Self::WrongName)). So this does not occur
+    /// unless a later release chooses certificates by name.
     UnknownServerName,
     /// The received bytes are not TLS but, for example, plain HTTP.
     NotTls,

@@ -60,11 +60,12 @@ impl ByteReadChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// let mut input = forebay_io::ByteReadChannel::from("abc");
+    /// let mut input = forebay::ByteReadChannel::from("abc");
     /// assert_eq!(input.read_chunk().await?.as_deref(), Some(&b"abc"[..]));
     /// assert_eq!(input.read_chunk().await?, None);
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn read_chunk(&mut self) -> Result<Option<Bytes>> {
         self.lent("read_chunk").await?;

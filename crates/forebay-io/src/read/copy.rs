@@ -25,15 +25,16 @@ impl ByteReadChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// use forebay_io::{ByteReadChannel, pipe};
+    /// use forebay::{ByteReadChannel, pipe};
     ///
     /// let mut from = ByteReadChannel::from("over and over");
     /// let (mut to, mut output) = pipe(4096);
     /// assert_eq!(from.copy_to(&mut output).await?, 13);
     /// output.finish().await?;
     /// assert_eq!(to.read_line().await?.as_deref(), Some("over and over"));
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn copy_to(&mut self, output: &mut ByteWriteChannel) -> Result<u64> {
         self.lent("copy_to").await?;

@@ -40,10 +40,11 @@ impl ByteReadChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// let mut input = forebay_io::ByteReadChannel::empty();
+    /// let mut input = forebay::ByteReadChannel::empty();
     /// assert_eq!(input.read_line().await?, None);
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub fn empty() -> Self {
         Self::from(Bytes::new())

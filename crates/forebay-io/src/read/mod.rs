@@ -30,8 +30,8 @@ pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 /// A channel to read bytes from: lines, numbers, packets, or whatever has arrived.
 ///
 /// The channel owns what it has received. A read future is only a view of the channel, so dropping it in a
-/// `select!` or a timeout loses nothing: the bytes and the scan position stay in the channel ([cancel
-/// safety](crate#cancel-safety)).
+/// `select!` or a timeout loses nothing: the bytes and the scan position stay in the channel
+/// ([`cancel_safety`](crate::cancel_safety)).
 ///
 /// ```text
 ///   source ──► | taken by earlier reads | bytes not read yet | free room |
@@ -45,15 +45,16 @@ pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// use forebay_io::ByteReadChannel;
+/// use forebay::ByteReadChannel;
 ///
 /// let mut input = ByteReadChannel::from("Ada\nGrace\n\x00\x2a");
 /// assert_eq!(input.read_line().await?.as_deref(), Some("Ada"));
 /// assert_eq!(input.read_line_ref().await?, Some("Grace"));
 /// assert_eq!(input.read_u16().await?, 42);
 /// assert_eq!(input.read_line().await?, None);
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[doc(alias = "openReadChannel")]
 pub struct ByteReadChannel {

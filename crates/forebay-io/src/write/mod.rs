@@ -36,17 +36,18 @@ pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// let (mut input, mut output) = forebay_io::pipe(4096);
+/// let (mut input, mut output) = forebay::pipe(4096);
 /// output.write_str("Hello, ").await?;
-/// forebay_io::write_line!(output, "{}!", "Ada").await?;
+/// forebay::write_line!(output, "{}!", "Ada").await?;
 /// output.write_u32(42).await?;
 /// output.finish().await?;
 ///
 /// assert_eq!(input.read_line().await?.as_deref(), Some("Hello, Ada!"));
 /// assert_eq!(input.read_u32().await?, 42);
 /// assert!(input.read_u8().await.is_err_and(|error| error.is_end()));
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[doc(alias = "openWriteChannel")]
 pub struct ByteWriteChannel {
@@ -121,13 +122,14 @@ impl ByteWriteChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// let (mut input, mut output) = forebay_io::pipe(4096);
+    /// let (mut input, mut output) = forebay::pipe(4096);
     /// output.abort_on_drop();
     /// output.write_str("half a mess").await?;
     /// drop(output);
     /// assert!(input.read_line().await.is_err_and(|error| error.is_closed()));
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub fn abort_on_drop(&mut self) {
         self.outbox.require_finish();
@@ -166,11 +168,12 @@ impl ByteWriteChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// # let (mut input, mut output) = forebay_io::pipe(4096);
+    /// # let (mut input, mut output) = forebay::pipe(4096);
     /// output.write_strs(&["Hello, ", "Ada", "!\n"]).await?;
     /// # assert_eq!(input.read_line().await?.as_deref(), Some("Hello, Ada!"));
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
         let bytes = pieces.iter().map(|piece| piece.len()).sum();

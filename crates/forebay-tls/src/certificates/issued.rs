@@ -16,8 +16,9 @@ use crate::Identity;
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::Identity;
-/// use forebay_tls::certificates::Authority;
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::Identity;
+/// use forebay::certificates::Authority;
 ///
 /// let issued = Authority::new("Development")?.server(["localhost"])?;
 /// # let folder = std::env::temp_dir().join(format!("forebay-issued-{}", std::process::id()));
@@ -26,7 +27,7 @@ use crate::Identity;
 /// issued.write_to_files(&certificate, &key)?;
 /// let identity = Identity::from_pem_files(certificate, key)?;
 /// # std::fs::remove_dir_all(&folder)?;
-/// # Ok::<(), forebay_io::Error>(())
+/// # Ok::<(), forebay::Error>(())
 /// ```
 #[doc(alias = "buildKeyStore")]
 pub struct Issued {

@@ -8,15 +8,16 @@
 //! # Examples
 //!
 //! ```
-//! use forebay_tls::certificates::Authority;
-//! use forebay_tls::{TlsConfig, Trust};
+//! # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+//! use forebay::certificates::Authority;
+//! use forebay::{TlsConfig, Trust};
 //!
 //! let authority = Authority::new("Development")?;
 //! let server = authority.server(["localhost", "127.0.0.1", "::1"])?;
 //! let server = TlsConfig::server(server.identity()?).build()?;
 //!
 //! let client = TlsConfig::client().trust(Trust::roots_pem(authority.pem())?).build()?;
-//! # Ok::<(), forebay_io::Error>(())
+//! # Ok::<(), forebay::Error>(())
 //! ```
 
 mod issued;

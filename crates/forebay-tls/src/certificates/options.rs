@@ -13,12 +13,13 @@ use super::{failed, invalid};
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::certificates::{Authority, KeyKind, Options};
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::certificates::{Authority, KeyKind, Options};
 ///
 /// let authority = Authority::with_options("Development", Options::default().days(365))?;
 /// let options = Options::default().days(5).key(KeyKind::EcdsaP384);
 /// let server = authority.server_with(["localhost"], options)?;
-/// # Ok::<(), forebay_io::Error>(())
+/// # Ok::<(), forebay::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use]

@@ -39,7 +39,8 @@ const BUILD: &str = "TlsClientBuilder::build";
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::{TlsConfig, TlsVersion};
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::{TlsConfig, TlsVersion};
 ///
 /// let config = TlsConfig::client()
 ///     .server_name("example.com")
@@ -49,7 +50,7 @@ const BUILD: &str = "TlsClientBuilder::build";
 ///
 /// let unknown = TlsConfig::client().cipher_suites(["RC4-MD5"]).build();
 /// assert!(unknown.unwrap_err().to_string().contains("known are TLS_AES_256_GCM_SHA384"));
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "TLSConfigBuilder")]

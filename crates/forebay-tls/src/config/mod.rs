@@ -49,15 +49,16 @@ const TLS: &str = "tls";
 /// # Examples
 ///
 /// ```
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
 /// use std::time::Duration;
 ///
-/// use forebay_tls::TlsConfig;
+/// use forebay::TlsConfig;
 ///
 /// // Made once, cloned for whoever connects.
 /// let config = TlsConfig::client().alpn(["h2"]).handshake_timeout(Duration::from_secs(3)).build()?;
 /// let same_sessions = config.clone();
 /// # drop(same_sessions);
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
 #[doc(alias = "TLSConfig")]

@@ -27,13 +27,14 @@ const TICKETS_MAX: usize = 64;
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::{ClientAuth, Trust};
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::{ClientAuth, Trust};
 ///
 /// # let made = rcgen::generate_simple_self_signed(["clients".to_owned()]).unwrap();
 /// # let authority = made.cert.pem();
 /// let everybody_shows_one = ClientAuth::Required(Trust::roots_pem(&authority)?);
 /// let who_has_one_shows_it = ClientAuth::Optional(Trust::roots_pem(&authority)?);
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -70,7 +71,8 @@ pub enum ClientAuth {
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::{ClientAuth, Identity, TlsConfig, Trust};
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::{ClientAuth, Identity, TlsConfig, Trust};
 ///
 /// # let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
 /// # let (certificate, key) = (key.cert.pem(), key.signing_key.serialize_pem());
@@ -81,7 +83,7 @@ pub enum ClientAuth {
 ///     .alpn(["h2"])
 ///     .require_alpn()
 ///     .build()?;
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "TLSConfigBuilder")]

@@ -24,11 +24,12 @@ const ALPN_BYTES_MAX: usize = 32 * 1024;
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::{EndWithoutNotify, TlsConfig};
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::{EndWithoutNotify, TlsConfig};
 ///
 /// // An old HTTP server that closes without a word, where lengths tell what is whole.
 /// let config = TlsConfig::client().end_without_notify(EndWithoutNotify::AsEnd).build()?;
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -148,7 +148,7 @@ fn ours(error: &Rustls, server_name: Option<&str>) -> (ErrorKind, String) {
             let name = server_name.map_or("no name".to_owned(), |name| printable(name, NAME_MAX));
             let detail = format!(
                 "expected a name that this server has a certificate for, but the client asked for \
-                 {name}; connect by another name, or add an identity for it"
+                 {name}; connect by another name, or give the server a certificate with that name"
             );
             (ErrorKind::Tls(TlsFault::UnknownServerName), detail)
         }

@@ -45,7 +45,8 @@ pub(crate) use resolve::{ClientKey, ServerKey};
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::Identity;
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::Identity;
 ///
 /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
 /// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
@@ -54,7 +55,7 @@ pub(crate) use resolve::{ClientKey, ServerKey};
 ///
 /// let error = Identity::from_pem(&certificate).unwrap_err();
 /// assert!(error.to_string().contains("no private key in it, only 1 certificate"));
-/// # forebay_io::Result::Ok(())
+/// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
 #[doc(alias = "addKeyStore")]
@@ -165,7 +166,8 @@ impl Identity {
     /// # Examples
     ///
     /// ```
-    /// use forebay_tls::{Identity, TlsConfig};
+    /// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+    /// use forebay::{Identity, TlsConfig};
     ///
     /// # let folder = std::env::temp_dir().join(format!("forebay-reload-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder)?;
@@ -182,7 +184,7 @@ impl Identity {
     /// // Somebody has renewed the certificate: `config` shows the new one from now on.
     /// identity.reload()?;
     /// # std::fs::remove_dir_all(&folder)?;
-    /// # forebay_io::Result::Ok(())
+    /// # forebay::Result::Ok(())
     /// ```
     pub fn reload(&self) -> Result<()> {
         let operation = "Identity::reload";

@@ -59,11 +59,12 @@ use crate::pem::Pem;
 /// # Examples
 ///
 /// ```
-/// use forebay_tls::Trust;
+/// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+/// use forebay::Trust;
 ///
 /// let pinned = Trust::pinned(["sha256//ypSF3dAcNlt3mFHlcxDsrCAYZnrTF5MmCGsF6gP8WVs="])?;
 /// assert!(Trust::pinned(["not a pin"]).is_err());
-/// # Ok::<(), forebay_io::Error>(())
+/// # Ok::<(), forebay::Error>(())
 /// ```
 #[derive(Clone)]
 #[doc(alias = "trustManager")]
@@ -194,13 +195,14 @@ impl Trust {
     /// # Examples
     ///
     /// ```
-    /// use forebay_tls::Trust;
+    /// # mod forebay { pub use forebay_io::*; pub use forebay_tls::*; }
+    /// use forebay::Trust;
     ///
     /// # let known = vec![b"a certificate in DER".to_vec()];
     /// // Servers whose certificates were exchanged by other means.
     /// let trust = Trust::verifier(move |chain| match chain.certificates() {
     ///     [own, ..] if known.iter().any(|known| known == own.der()) => Ok(()),
-    ///     _ => Err(forebay_io::Error::other("an unknown certificate")),
+    ///     _ => Err(forebay::Error::other("an unknown certificate")),
     /// });
     /// # drop(trust);
     /// ```

@@ -6,3 +6,13 @@ pub(super) enum Protocol {
     Tcp,
     Unix,
 }
+
+impl Protocol {
+    /// The word for it in a span.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        }
+    }
+}

@@ -109,14 +109,35 @@ impl SelectorBuilder {
         self
     }
 
-    /// Sets a function that is called with every error of a task that no handle awaits, of each connection
-    /// that was closed without an owner before its peer had everything, and each time that accepting pauses
-    /// because the machine has no descriptors or memory left ([`accept`](crate::ServerSocket::accept)).
-    /// Without it, errors of the caller, of a limit or of the system are printed on standard error, one
-    /// line per kind and second; errors caused by the peer are only counted
-    /// ([`Stats::task_errors`](crate::Stats)).
+    /// Sets a function that is called with each error that no call returns:
+    ///
+    /// - the error of a task that no handle awaits;
+    /// - the error of a connection that was closed without an owner before its peer had everything: a limit
+    ///   of closing was reached, or the connection failed after it was dropped. A connection that had failed
+    ///   before is not reported, because a call may have returned that error; if it lost accepted bytes,
+    ///   [`Stats::unacknowledged`](crate::Stats) counts it;
+    /// - each pause of accepting, because the machine has no descriptors or memory left
+    ///   ([`accept`](crate::ServerSocket::accept)).
     ///
     /// The function runs on the worker, with no lock held, and should return soon.
+    ///
+    /// Without it, errors are printed on standard error, or only counted. Both are in
+    /// [`Stats::task_errors`](crate::Stats).
+    ///
+    /// | printed | only counted |
+    /// |---|---|
+    /// | an error of the program, of one of its limits, or of the system ([`Fault`](crate::Fault)) | [`Reset`](crate::ErrorKind::Reset), and the ends of peers: [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd), [`EndedWithoutNotify`](crate::ErrorKind::EndedWithoutNotify), [`EndedInHandshake`](crate::TlsFault::EndedInHandshake) |
+    /// | a failed TLS handshake, on either side, and its timeout | a peer that goes away in the handshake |
+    /// | [`Refused`](crate::ErrorKind::Refused), and a timeout of `connect` | any other timeout: of a read, a write, a close, or the program's own |
+    /// | a bad line: [`InvalidUtf8`](crate::ErrorKind::InvalidUtf8), [`LineTooLong`](crate::ErrorKind::LineTooLong) | a close on this side: [`Closed`](crate::ErrorKind::Closed), [`Cancelled`](crate::ErrorKind::Cancelled) |
+    ///
+    /// One line per kind is printed in a second (of TLS, one per [`TlsFault`](crate::TlsFault)), by the
+    /// selector's clock. Of the errors held back, the latest one is printed when the second is over, or when
+    /// the selector closes; its line ends in "(and 12 more)" for the others.
+    ///
+    /// With the feature `tracing` and a subscriber of it, nothing is printed. Each error is an event, with or
+    /// without this function, with the target `forebay` and the fields `kind`, `operation`, `address` and
+    /// `error`: a warning (a peer's doing) or an error if it would be printed, and otherwise for debugging.
     #[doc(alias = "CoroutineExceptionHandler")]
     pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.settings.on_task_error = Some(Arc::new(handler));

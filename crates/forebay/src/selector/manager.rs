@@ -13,6 +13,7 @@ use super::flush_schedule::SelectorSchedule;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Stats;
+use super::users::Users;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
 
@@ -40,18 +41,7 @@ use crate::time::{self, Interval, Sleep};
 /// # forebay::Result::Ok(())
 /// ```
 #[derive(Clone)]
-pub struct SelectorManager(Arc<LastClone>);
-
-/// The state shared by all clones; dropping the last one closes the selector.
-struct LastClone {
-    shared: Arc<Shared>,
-}
-
-impl Drop for LastClone {
-    fn drop(&mut self) {
-        self.shared.close_in_background();
-    }
-}
+pub struct SelectorManager(Arc<Users>);
 
 impl SelectorManager {
     /// Makes a selector with the default settings. It starts no thread until there is something to do.
@@ -68,15 +58,21 @@ impl SelectorManager {
     }
 
     pub(super) fn with(settings: Settings) -> Result<Self> {
-        Ok(Self(Arc::new(LastClone { shared: Shared::new(settings)? })))
+        Ok(Self(Users::first_of(Shared::new(settings)?)))
+    }
+
+    /// Returns one more clone, from the selector itself.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Self {
+        Self(Users::of(shared))
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
+        self.0.shared()
     }
 
-    /// Starts a task that returns a result. Dropping the handle detaches the task; an error that is not
-    /// awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
+    /// Starts a task that returns a [`Result<()>`](crate::Result); for a task that returns anything else
+    /// there is [`spawn_value`](Self::spawn_value). Dropping the handle detaches the task; an error that is
+    /// not awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
     /// The task runs on the selector's worker and stays there. A panic ends only this task: its connections
     /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
@@ -129,7 +125,9 @@ impl SelectorManager {
         self.shared().spawn(true, task)
     }
 
-    /// Starts a task that returns a value. Nothing is reported if it is not awaited.
+    /// Starts a task that returns a value of any type, which awaiting the handle returns. Nothing is
+    /// reported if it is not awaited; for a task that can fail without being awaited there is
+    /// [`spawn`](Self::spawn).
     #[doc(alias = "async")]
     pub fn spawn_value<T: Send + 'static>(
         &self,

@@ -12,6 +12,7 @@ mod settings;
 mod shared;
 mod sockets;
 mod stats;
+mod users;
 
 #[cfg(feature = "tls")]
 pub(crate) use self::bounded::Bounded;

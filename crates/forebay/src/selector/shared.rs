@@ -1,6 +1,7 @@
 //! The selector, as its tasks and sockets see it.
 
-use std::sync::{Arc, Weak};
+use std::any::Any;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{WakeList, unwinding};
@@ -12,7 +13,7 @@ use super::settings::Settings;
 use super::sockets::Sockets;
 use super::stats::Stats;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
-use crate::time::{Limits, Sleep, Timers, within};
+use crate::time::{Alarm, Limits, Sleep, Timers, within};
 use crate::worker::{self, Worker};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     closing: Arc<Closing>,
     remaining: Remaining,
     settings: Settings,
+    /// The users, while there are any; of any type, because they hold this.
+    users: OnceLock<Weak<dyn Any + Send + Sync>>,
 }
 
 impl Shared {
@@ -42,6 +45,8 @@ impl Shared {
             reporter: Arc::clone(&reporter),
         })
         .map_err(|error| Error::from_io("start a selector", error))?;
+        let timers = Arc::clone(worker.timers());
+        reporter.set_timer(move |at, waker| Alarm::set(Arc::clone(&timers), at, waker));
         let shared = Arc::new(Self {
             workers: [worker],
             tasks,
@@ -52,12 +57,23 @@ impl Shared {
             closing: Arc::default(),
             remaining: Remaining::default(),
             settings,
+            users: OnceLock::new(),
         });
         for worker in &shared.workers {
             let owner: Weak<Self> = Arc::downgrade(&shared);
             worker.set_owner(owner);
         }
         Ok(shared)
+    }
+
+    /// Sets the users of this selector. Called once.
+    pub(super) fn set_users(&self, users: Weak<dyn Any + Send + Sync>) {
+        self.users.get_or_init(|| users);
+    }
+
+    /// Returns the users of this selector; `None` if the last one has gone.
+    pub(super) fn users(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.users.get()?.upgrade()
     }
 
     /// Returns the selector of the current thread.
@@ -235,6 +251,7 @@ impl Shared {
         self.closing.stop();
         self.own_calls.close();
         self.user_calls.close();
+        self.reporter.close();
         // A wait that is left is in another executor, and nothing here would ever end it.
         self.closing.wake_all_waits();
         self.workers.iter().for_each(|worker| worker.stop());

@@ -82,9 +82,12 @@ pub struct Stats {
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Sockets released at a limit of closing with bytes that the peer had not acknowledged, or after an
-    /// error of the connection with bytes that had not been sent.
+    /// error of the connection with bytes that had not been sent, whether a call waited for the close or
+    /// not.
     pub unacknowledged: u64,
-    /// Errors of tasks that no handle awaited, connections without an owner that were closed before their
-    /// peer had everything, and pauses of accepting.
+    /// Errors that were reported, whether to a handler, on standard error, or only here:
+    /// [`on_task_error`](crate::SelectorBuilder::on_task_error) lists them. A connection that failed before
+    /// it was dropped is not among them, though it may be among
+    /// [`unacknowledged`](Self::unacknowledged).
     pub task_errors: u64,
 }

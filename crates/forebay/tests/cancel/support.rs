@@ -320,15 +320,7 @@ impl Trial {
 /// Lets the selector's worker go round once: what was written is flushed, the kernel is asked, due
 /// timers fire, tasks run.
 pub(crate) async fn turn() {
-    let mut turned = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut turned, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    forebay::yield_now().await;
 }
 
 /// Lets the worker go round until it is so. If it never is, the scene hangs, and is told on.

@@ -16,7 +16,7 @@ use crate::support::{Cut, Manner, Trial};
 /// A trial that is not over by then waits for something that never comes. It takes milliseconds.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
 
-/// A call's promise for the case that its future is dropped (`forebay_io`, "Cancel safety").
+/// A call's promise for the case that its future is dropped (`forebay::cancel_safety`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Word {
     Lossless,

@@ -29,6 +29,11 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
     ];
     rows.push(Row {
+        path: "forebay::yield_now",
+        words: &[Word::Releases],
+        scenes: vec![yields::yielding()],
+    });
+    rows.push(Row {
         path: "forebay::Interval::tick",
         words: &[Word::Lossless],
         scenes: vec![

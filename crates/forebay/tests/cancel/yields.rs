@@ -81,6 +81,19 @@ pub(crate) fn overdue() -> Scene {
     })
 }
 
+/// A task that lets others run.
+pub(crate) fn yielding() -> Scene {
+    Scene::new("for one turn", 1, |trial| {
+        trial.on_a_selector(async |selector| {
+            let before = Ledger::of(&selector);
+            if let Driven::Cut = trial.drive(Box::pin(forebay::yield_now()), &mut Still).await {
+                before.assert_unchanged(&selector);
+                trial.complete(Box::pin(forebay::yield_now()), &mut Still).await;
+            }
+        });
+    })
+}
+
 /// One connection more than is accepted in one turn.
 pub(crate) fn crowded() -> Scene {
     Scene::new("for the 65th time in a turn", 1, |trial: &Trial| {

@@ -12,6 +12,7 @@ mod gives_way;
 mod lines_from_peers;
 mod no_call_in_vain;
 mod one_send_per_turn;
+mod peer_end_in_sight;
 mod peer_that_sleeps;
 mod user_code;
 mod wakers;

@@ -9,6 +9,7 @@ mod full_backlog;
 mod greeting;
 mod incoming;
 mod listeners;
+mod mapped;
 mod names;
 #[cfg(target_os = "linux")]
 mod namespace;

@@ -9,3 +9,4 @@ mod mistakes;
 mod readme;
 mod scenarios_common;
 mod scenarios_nix_jvm;
+mod snippets;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn text(path: &str) -> String {
+pub(crate) fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -17,10 +17,15 @@ fn lines(code: &str) -> Vec<&str> {
     code.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The first fenced block of Rust in README.
+/// The fenced block that contains `mark`; `fence` is what opens it.
+fn block_with<'a>(page: &'a str, fence: &str, mark: &str) -> Vec<&'a str> {
+    let blocks = page.split(fence).skip(1).filter_map(|rest| rest.split("```").next());
+    let block = blocks.into_iter().find(|code| code.contains(mark));
+    lines(block.unwrap_or_else(|| panic!("no block that opens with {fence:?} contains {mark:?}")))
+}
+
 fn readme_server(readme: &str) -> Vec<&str> {
-    let code = readme.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next());
-    lines(code.unwrap_or_else(|| panic!("README has no Rust")))
+    block_with(readme, "```rust\n", "Please enter your name")
 }
 
 /// From the line that begins the loop to the brace that ends it.
@@ -57,26 +62,20 @@ fn the_example_is_readmes_server() {
 #[test]
 fn readmes_unix_sockets_are_those_of_the_docs() {
     let (readme, page) = (text("README.md"), text("crates/forebay/src/net/unix/builder.rs"));
-    let shown = readme.split("```rust\n").nth(2).and_then(|rest| rest.split("```").next());
+    let mut shown = block_with(&readme, "```rust\n", "selector.unix()");
+    // The documentation's test takes a path that no other process takes.
+    shown.retain(|line| !line.starts_with("let path = "));
     let docs = page.lines().filter_map(|line| line.trim().strip_prefix("///"));
     let runs: String =
         docs.filter(|line| !line.starts_with(" # ")).flat_map(|line| [line, "\n"]).collect();
-    let runs = runs.split("```\n").nth(1).unwrap_or_default();
-    assert!(!lines(runs).is_empty());
-    assert_eq!(lines(shown.unwrap_or_default()), lines(runs));
+    assert_eq!(shown, block_with(&runs, "```\n", "selector.unix()"));
 }
 
 #[test]
 fn readmes_tls_is_that_of_the_docs() {
-    let (readme, page) = (text("README.md"), text("crates/forebay/src/lib.rs"));
-    let shown = readme.split("```rust\n").nth(3).and_then(|rest| rest.split("```").next());
-    let docs = page.lines().filter_map(|line| line.strip_prefix("//!"));
-    let runs: String =
-        docs.filter(|line| !line.starts_with(" # ")).flat_map(|line| [line, "\n"]).collect();
-    let runs = runs.split(" ```\n").find(|code| code.contains("Authority::new"));
-    let runs = lines(runs.unwrap_or_default());
-    assert!(!runs.is_empty());
-    assert_eq!(lines(shown.unwrap_or_default()), runs);
+    let (readme, page) = (text("README.md"), text("crates/forebay/src/tls.md"));
+    let shown = block_with(&readme, "```rust\n", "Authority::new");
+    assert_eq!(shown, block_with(&page, "```\n", "Authority::new"));
 }
 
 /// The middle column says what Ktor's names are called here.
@@ -103,6 +102,54 @@ fn what_ktors_page_names_is_there() {
         }
     }
     assert!(count > 100, "only {count} names were found");
+}
+
+/// The public names of Ktor 3.5 that a program with sockets may use.
+const NAMES_OF_KTOR: &str = "
+    aSocket SelectorManager ActorSelectorManager WorkerSelectorManager select SelectInterest Selectable
+    notifyClosed SelectorManagerSupport InterestSuspensionsMap buildOrClose DefaultByteBufferPool
+    DefaultDatagramByteBufferPool ClosedSelectorException ClosedChannelCancellationException runBlocking
+    launch async withContext CoroutineExceptionHandler withTimeout withTimeoutOrNull delay ticker writer
+    reader WriterJob ReaderJob ChannelJob attachJob Job Deferred coroutineScope tcp udp configure tcpNoDelay
+    connect bind SocketOptions TCPClientSocketOptions typeOfService TypeOfService reuseAddress reusePort
+    backlogSize sendBufferSize receiveBufferSize broadcast noDelay lingerSeconds keepAlive socketTimeout
+    SocketAddress InetSocketAddress hostname port resolveAddress UnixSocketAddress isSupported toJavaAddress
+    accept localAddress remoteAddress openReadChannel openWriteChannel connection attachForReading
+    attachForWriting close dispose socketContext isClosed awaitClosed SocketTimeoutException
+    ConnectException UnresolvedAddressException BindException Datagram receive send incoming outgoing
+    BoundDatagramSocket ConnectedDatagramSocket awaitContent isClosedForRead closedCause cancel
+    ClosedByteChannelException ClosedReadChannelException ClosedWriteChannelException Empty ByteReadChannel
+    ByteChannel ConcurrentIOException availableForRead exhausted readByte readShort readInt readLong
+    readFloat readDouble readFully readAvailable read readPacket readByteArray readBuffer readRemaining
+    toByteArray readTo discard discardExact peek skipIfFound skipDelimiter readUntil copyTo copyAndClose
+    rethrowCloseCauseIfNeeded readLine readLineTo readLineStrict readLineStrictTo LineEnding Lenient
+    TooLongLineException readUTF8Line readUTF8LineTo LineEndingMode counted totalBytesRead toInputStream
+    toByteReadChannel lookAhead asSource split copyToBoth joinTo readText EOFException flush flushIfNeeded
+    autoFlush writeByte writeDouble writeByteArray writeFully writeString writeStringUtf8 writePacket
+    writeSource writeBuffer write awaitFreeSpace availableForWrite flushAndClose onClose invokeOnClose
+    totalBytesWritten asByteWriteChannel asSink toOutputStream writeAvailable writeWhile isClosedForWrite
+    ObjectPool ByteArrayPool tls TLSConfigBuilder certificates addCertificateChain addKeyStore random
+    randomAlgorithm trustManager cipherSuites serverName build takeFrom TLSConfig CertificateAndKey
+    TLSVersion CIOCipherSuites CipherSuite TlsException TlsPeerUnverifiedException TLSRecordType
+    TLSHandshakeType TLSAlertType NamedCurve HashAndSign OID NoPrivateKeyException generateCertificate
+    KeyType trustStore trustManagers buildKeyStore daysValid keySizeInBits hash sign domains ipAddresses
+    subject signWith saveToFile
+";
+
+/// The left column has them all.
+#[test]
+fn every_name_of_ktor_is_on_its_page() {
+    let page = text("docs/coming-from-ktor.md").replace("\\|", "");
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let theirs: String = rows.filter_map(|row| row.split('|').nth(1)).collect::<Vec<_>>().join(" ");
+    let found: HashSet<&str> =
+        theirs.split(|character: char| !character.is_alphanumeric()).collect();
+    let missing: Vec<_> =
+        NAMES_OF_KTOR.split_whitespace().filter(|name| !found.contains(name)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/coming-from-ktor.md does not say what these are: {missing:?}"
+    );
 }
 
 fn gather(folder: &Path, sources: &mut String) {

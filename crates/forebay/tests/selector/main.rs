@@ -8,5 +8,6 @@ mod closes;
 mod drops;
 mod foreign_executor;
 mod lives;
+mod of_a_socket;
 mod send_sync;
 mod two_selectors;

@@ -12,3 +12,4 @@ mod panicking_handler;
 mod panics;
 mod starting;
 mod time;
+mod yielding;

@@ -14,6 +14,7 @@ mod misuse;
 mod planted_secrets;
 mod refused_peers;
 mod reload;
+mod reports;
 mod server_names;
 mod silent_peers;
 mod suites;

@@ -86,6 +86,37 @@ fn assert_without_notify<T: std::fmt::Debug>(carrier: Carrier, outcome: Result<T
     assert!(matches!(error.kind(), ErrorKind::EndedWithoutNotify), "over {carrier:?}: {error}");
 }
 
+/// The records are in the kernel, and the worker has not looked there since.
+#[test]
+fn a_look_sees_a_close_notify_although_the_connection_goes_on() {
+    let configs = configs();
+    run(async move |selector| {
+        for carrier in CARRIERS {
+            let (mut it, mut left, mut right, mut far) =
+                through_hands(&selector, &configs, carrier).await?;
+            assert!(!it.socket.has_peer_finished(), "over {carrier:?}");
+            far.output.write_str("one\n").await?;
+            settle().await;
+            carry(&mut right, &mut left).await?;
+            assert!(!it.socket.has_peer_finished(), "over {carrier:?}: bytes are no end");
+            far.output.finish().await?;
+            settle().await;
+            assert!(!it.socket.has_peer_finished(), "over {carrier:?}: it is on the way");
+            let carried = poll_once(carry(&mut right, &mut left)).await;
+            carried.expect("the worker looks nowhere in between")?;
+            assert!(it.socket.has_peer_finished(), "over {carrier:?}");
+            assert_eq!(it.input.read_line().await?.as_deref(), Some("one"));
+            assert_eq!(it.input.read_line().await?, None);
+
+            let (mut it, mut left, ..) = through_hands(&selector, &configs, carrier).await?;
+            left.output.finish().await?;
+            assert!(it.socket.has_peer_finished(), "over {carrier:?}: the connection has ended");
+            assert_without_notify(carrier, it.input.read_line().await);
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_close_notify_is_the_end_although_the_connection_goes_on() {
     let configs = configs();

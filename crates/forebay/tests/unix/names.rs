@@ -2,7 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
+use std::env::set_current_dir;
 use std::ffi::OsString;
+use std::fs::create_dir;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -11,7 +13,7 @@ use std::process::Command;
 
 use forebay::{ErrorKind, SelectorManager, SocketAddress, UnixAddress};
 use forebay_testing::{
-    Child, Transport, on_every_transport, report, role, run, say, skip,
+    Child, Transport, alone, on_every_transport, report, role, run, say, skip,
     unix::{Directory, NOBODY, abstract_name, as_nobody, is_root},
 };
 
@@ -107,6 +109,51 @@ fn a_peer_with_a_name_is_known_by_it() {
         let accepted = server.accept().await?;
         assert_eq!(accepted.remote_address(), UnixAddress::Path(directory.join("client")).into());
         Ok(())
+    });
+}
+
+/// The directory that a relative path counts from is the one at `bind` and `connect`.
+#[test]
+fn the_address_of_a_relative_path_survives_a_change_of_the_working_directory() {
+    // A process has one working directory.
+    alone("the_address_of_a_relative_path_survives_a_change_of_the_working_directory", || {
+        run(async |selector| {
+            let (here, elsewhere) = (Directory::new(), Directory::new());
+            set_current_dir(here.path()).unwrap();
+            let server = selector.unix().bind("server").await?;
+            let client = selector.unix().connect("./server").await?;
+            set_current_dir(elsewhere.path()).unwrap();
+            let accepted = server.accept().await?;
+            let expected = SocketAddress::Unix(UnixAddress::Path(here.join("server")));
+            assert_eq!(server.local_address(), expected);
+            assert_eq!(accepted.local_address(), expected);
+            assert_eq!(client.remote_address(), expected);
+            selector.unix().connect(server.local_address()).await?;
+            drop((server, client, accepted));
+            assert_eq!(here.names(), [""; 0]);
+            set_current_dir("/").unwrap();
+            Ok(())
+        });
+    });
+}
+
+/// A relative path may be the only way to a directory whose absolute path is too long for the system.
+#[test]
+fn a_relative_path_stays_where_the_absolute_one_is_too_long() {
+    alone("a_relative_path_stays_where_the_absolute_one_is_too_long", || {
+        run(async |selector| {
+            let directory = Directory::new();
+            let deep = directory.join(&"d".repeat(107));
+            create_dir(&deep).unwrap();
+            set_current_dir(&deep).unwrap();
+            let server = selector.unix().bind("server").await?;
+            assert_eq!(server.local_address(), UnixAddress::Path("server".into()).into());
+            selector.unix().connect(server.local_address()).await?;
+            set_current_dir("/").unwrap();
+            drop(server);
+            assert!(!deep.join("server").exists(), "the path is removed all the same");
+            Ok(())
+        });
     });
 }
 

@@ -26,15 +26,16 @@ const TLS_HANDSHAKE: [u8; 2] = [22, 3];
 /// # Examples
 ///
 /// ```
+/// # use forebay_io as forebay;
 /// # futures_lite::future::block_on(async {
-/// use forebay_io::{ByteReadChannel, LineOptions};
+/// use forebay::{ByteReadChannel, LineOptions};
 ///
 /// let mut input = ByteReadChannel::from("far too long\nok\n");
 /// input.set_line_options(LineOptions::new().limit(5));
 /// assert!(input.read_line().await.is_err_and(|error| error.is_line_too_long()));
 /// assert!(input.skip_line().await?);
 /// assert_eq!(input.read_line().await?.as_deref(), Some("ok"));
-/// # forebay_io::Result::Ok(()) }).unwrap();
+/// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineOptions {
@@ -92,12 +93,13 @@ impl ByteReadChannel {
     /// # Examples
     ///
     /// ```
+    /// # use forebay_io as forebay;
     /// # futures_lite::future::block_on(async {
-    /// let mut input = forebay_io::ByteReadChannel::from("one\r\n\ntwo");
+    /// let mut input = forebay::ByteReadChannel::from("one\r\n\ntwo");
     /// while let Some(line) = input.read_line().await? {
     ///     println!("{line:?}"); // "one", "", "two"
     /// }
-    /// # forebay_io::Result::Ok(()) }).unwrap();
+    /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
     #[doc(alias = "readUTF8Line")]
     #[doc(alias = "readLine")]

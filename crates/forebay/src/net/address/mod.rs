@@ -69,10 +69,21 @@ impl SocketAddress {
         }
     }
 
+    /// Returns an address of a socket as it is shown. A socket of IPv6 writes an IPv4 address in a mapped
+    /// form, `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2): there it is shown as the IPv4 address, which
+    /// logs, access lists and comparisons expect.
+    pub(super) fn shown(inet: SocketAddr) -> Self {
+        Self::Inet(match inet.ip().to_canonical() {
+            IpAddr::V4(ip) => (ip, inet.port()).into(),
+            // As it was: with its scope and flow information.
+            IpAddr::V6(_) => inet,
+        })
+    }
+
     /// Converts an address of the system; `None` for a family that is neither IP nor Unix.
     pub(super) fn from_system(address: &SockAddr) -> Option<Self> {
         match address.as_socket() {
-            Some(inet) => Some(Self::Inet(inet)),
+            Some(inet) => Some(Self::shown(inet)),
             None => UnixAddress::from_system(address).map(Self::Unix),
         }
     }

@@ -204,6 +204,17 @@ pub(in crate::net) enum SocketRole {
     Accepted,
 }
 
+impl SocketRole {
+    /// The word for it in a span.
+    pub(in crate::net) const fn text(self) -> &'static str {
+        match self {
+            Self::Listening => "listening",
+            Self::Connected => "connected",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
 /// A row of the table, without its types.
 pub(super) struct Row {
     pub(super) name: &'static str,

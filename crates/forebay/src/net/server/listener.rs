@@ -154,7 +154,7 @@ impl Listener {
     ) -> Result<Socket> {
         let socket = SockRef::from(&fd);
         self.give_options(&socket)?;
-        let remote = peer.map_or_else(|| peer_of(&socket), |peer| Ok(peer.into()))?;
+        let remote = peer.map(SocketAddress::shown).map_or_else(|| peer_of(&socket), Ok)?;
         let parts = CoreParts {
             remote,
             local: self.local.clone(),
@@ -164,7 +164,7 @@ impl Listener {
         let selector = self.io.selector();
         selector.sockets().counters.accepted.add(1);
         let io = Descriptor::new(fd, Arc::clone(selector));
-        Ok(Socket::over(io, self.protocol, parts, pending_tls))
+        Ok(Socket::over(io, self.protocol, SocketRole::Accepted, parts, pending_tls))
     }
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.

@@ -1,6 +1,7 @@
 //! The state that all handles of a connection share: the link, the cause, and how far the connection has
 //! ended.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
@@ -15,10 +16,11 @@ use super::link::{Leave, Link};
 use super::timeouts::Timeouts;
 use super::watch::Watch;
 use crate::lock::lock;
-use crate::net::options::OptionValues;
+use crate::net::options::{OptionValues, SocketRole};
 use crate::net::{SocketAddress, UnixAddress};
 use crate::selector::Shared;
 use crate::time::Limits;
+use crate::trace::ConnectionSpan;
 
 /// The parts of a new connection, besides its link.
 pub(in crate::net) struct CoreParts {
@@ -53,10 +55,11 @@ pub(super) struct Core {
     waiters: Mutex<Waiters<()>>,
     /// The key in the list of connections that are closed with their selector.
     key: OnceLock<u64>,
+    span: ConnectionSpan,
 }
 
 impl Core {
-    pub(super) fn new(link: Link, parts: CoreParts) -> Arc<Self> {
+    pub(super) fn new(link: Link, role: SocketRole, parts: CoreParts) -> Arc<Self> {
         let core = Arc::new(Self {
             link,
             cause: Cause::default(),
@@ -72,9 +75,12 @@ impl Core {
             watch: Watch::default(),
             waiters: Mutex::default(),
             key: OnceLock::new(),
+            span: ConnectionSpan::new(),
         });
         let open = Arc::downgrade(&core);
-        core.key.get_or_init(|| core.selector().remaining().add(open));
+        let key = *core.key.get_or_init(|| core.selector().remaining().add(open));
+        let ends = (LocalAddress(&core), &core.parts.remote);
+        core.span.open(key, (core.link.transport(), role.text()), ends);
         for (silence, limit) in core.parts.options.silences() {
             if limit.is_some() {
                 core.limit_silence(silence, limit);
@@ -173,6 +179,11 @@ impl Core {
         self.timeouts.get()
     }
 
+    #[cfg(any(feature = "tls", feature = "tracing"))]
+    pub(super) fn span(&self) -> &ConnectionSpan {
+        &self.span
+    }
+
     pub(super) fn set_outbox(&self, outbox: &Arc<Outbox>) {
         *lock(&self.outbox) = Arc::downgrade(outbox);
     }
@@ -260,7 +271,10 @@ impl Core {
     }
 
     fn leave(&self, leave: Leave, after: &mut WakeList) {
+        // The system cannot tell any more once the descriptor is released.
+        let unacknowledged = if self.span.is_enabled() { self.link.unacknowledged() } else { None };
         if self.link.release(leave, after) {
+            self.span.closed(self.link_reason(), self.cause.get(), unacknowledged, after);
             if let Some(timeouts) = self.timeouts() {
                 timeouts.end();
             }
@@ -270,11 +284,7 @@ impl Core {
 
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
         if let Some(cause) = self.first_cause() {
-            return Some(match cause.kind() {
-                ErrorKind::Reset => CloseReason::Reset,
-                ErrorKind::Closed | ErrorKind::Panicked => CloseReason::Local,
-                _ => CloseReason::Failed,
-            });
+            return Some(reason_of(cause));
         }
         if self.link.is_released() {
             return Some(CloseReason::Local);
@@ -285,8 +295,36 @@ impl Core {
         self.peer_end().map(|end| end.map_or(CloseReason::Failed, |()| CloseReason::Ended))
     }
 
+    /// The reason why the link is left. It takes no lock, unlike [`close_reason`](Self::close_reason): TLS on
+    /// top is not asked.
+    fn link_reason(&self) -> CloseReason {
+        match self.cause.get() {
+            Some(cause) => reason_of(cause),
+            // This side's end mark goes out with the release, if it is not out yet.
+            None if self.life.state().has_peer_ended() => CloseReason::Ended,
+            None => CloseReason::Local,
+        }
+    }
+
     pub(super) fn wake_waiters(&self, after: &mut WakeList) {
         lock(&self.waiters).release(after, |()| true);
+    }
+}
+
+fn reason_of(cause: &Error) -> CloseReason {
+    match cause.kind() {
+        ErrorKind::Reset => CloseReason::Reset,
+        ErrorKind::Closed | ErrorKind::Panicked => CloseReason::Local,
+        _ => CloseReason::Failed,
+    }
+}
+
+/// A connection's local address, for which the system is asked only if it is shown.
+struct LocalAddress<'a>(&'a Core);
+
+impl fmt::Display for LocalAddress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.local_address().fmt(f)
     }
 }
 
@@ -303,13 +341,14 @@ mod tests {
     use super::super::Handle;
     use super::super::schedule::SocketSchedule;
     use super::super::source::SocketSource;
-    use super::Core;
+    use super::{ConnectionSpan, Core};
 
     /// The memory that every connection holds for its whole life, with one machine word of slack.
     #[test]
     fn what_a_connection_holds_is_small() {
         let sizes = [
-            ("Core", size_of::<Core>(), 384),
+            // A span is paid for by those who ask for the feature.
+            ("Core", size_of::<Core>() - size_of::<ConnectionSpan>(), 384),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
             ("SocketSchedule", size_of::<SocketSchedule>(), 8),

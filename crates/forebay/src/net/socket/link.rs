@@ -23,7 +23,7 @@ use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
 use crate::net::descriptor::Descriptor;
 use crate::net::protocol::Protocol;
-use crate::net::system::{self, SEND_FLAGS, SEND_LAST_FLAGS};
+use crate::net::system::{self, InStore, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::{Shared, Waits};
 
 /// The carrier of a connection's bytes.
@@ -62,6 +62,14 @@ macro_rules! either {
 impl Link {
     pub(super) fn selector(&self) -> &Arc<Shared> {
         either!(self, link => link.selector())
+    }
+
+    /// The word for it in a span.
+    pub(super) fn transport(&self) -> &'static str {
+        match self {
+            Self::Kernel(stream) => stream.protocol.text(),
+            Self::Memory(_) => "memory",
+        }
     }
 
     /// Receives into the inlet; zero bytes mean the end.
@@ -172,6 +180,14 @@ impl Link {
 
     pub(super) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
         either!(self, link => link.poll_hangup(cx, known))
+    }
+
+    /// Looks at what the next receive will find, and leaves it there.
+    pub(super) fn in_store(&self, note: impl Note) -> InStore {
+        match self {
+            Self::Kernel(stream) => stream.in_store(note),
+            Self::Memory(end) => end.in_store(),
+        }
     }
 
     pub(super) fn local_address(&self) -> Option<SocketAddress> {
@@ -306,7 +322,18 @@ impl Stream {
         self.io.poll_hangup(cx, known)
     }
 
+    fn in_store(&self, note: impl Note) -> InStore {
+        let seen = uninterrupted(|| self.io.call(|fd| noted(note, system::in_store(fd))));
+        // An error, or the release of the descriptor, ends the connection.
+        seen.unwrap_or(InStore::End)
+    }
+
+    /// `None` on a Unix socket: the system knows the path only as it was bound, possibly relative to a
+    /// directory that has changed since. The listener knows better, and the connecting end has no name.
     fn local_address(&self) -> Option<SocketAddress> {
+        if self.protocol == Protocol::Unix {
+            return None;
+        }
         let address = self.io.call(|fd| SockRef::from(&fd).local_addr()).ok()?;
         SocketAddress::from_system(&address)
     }

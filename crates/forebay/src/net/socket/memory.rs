@@ -12,6 +12,7 @@ use super::note::Note;
 use super::on_the_way::OnTheWay;
 use crate::host::Hangup;
 use crate::net::descriptor::released;
+use crate::net::system::InStore;
 use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 
@@ -106,6 +107,16 @@ impl MemoryEnd {
         let now =
             Hangup { read_closed: self.inbound.has_ended(), error: self.inbound.cause().is_some() };
         if now == known { Poll::Pending } else { Poll::Ready(now) }
+    }
+
+    pub(super) fn in_store(&self) -> InStore {
+        if self.inbound.has_ended() || self.inbound.cause().is_some() {
+            InStore::End
+        } else if self.inbound.queued() > 0 {
+            InStore::Bytes
+        } else {
+            InStore::Nothing
+        }
     }
 
     pub(super) fn is_released(&self) -> bool {

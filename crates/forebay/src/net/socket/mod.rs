@@ -48,8 +48,9 @@ use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
-use super::options::socket_setters;
+use super::options::{SocketRole, socket_setters};
 use super::protocol::Protocol;
+use crate::selector::SelectorManager;
 
 /// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
 ///
@@ -84,19 +85,20 @@ impl Socket {
     pub(super) fn over(
         io: Descriptor,
         protocol: Protocol,
+        role: SocketRole,
         parts: CoreParts,
         pending_tls: PendingTls,
     ) -> Self {
-        Self::new(Link::Kernel(Stream { io, protocol }), parts, pending_tls)
+        Self::new(Link::Kernel(Stream { io, protocol }), role, parts, pending_tls)
     }
 
     /// Makes a connection over one end in memory.
     pub(super) fn in_memory(end: Arc<MemoryEnd>, parts: CoreParts) -> Self {
-        Self::new(Link::Memory(end), parts, PendingTls::default())
+        Self::new(Link::Memory(end), SocketRole::Connected, parts, PendingTls::default())
     }
 
-    fn new(link: Link, parts: CoreParts, pending_tls: PendingTls) -> Self {
-        Self(Arc::new(Handle::new(Core::new(link, parts), pending_tls)))
+    fn new(link: Link, role: SocketRole, parts: CoreParts, pending_tls: PendingTls) -> Self {
+        Self(Arc::new(Handle::new(Core::new(link, role, parts), pending_tls)))
     }
 
     /// Opens the reading half. This works once.
@@ -148,6 +150,40 @@ impl Socket {
     /// Returns the address of the other side.
     pub fn remote_address(&self) -> SocketAddress {
         self.0.core().remote_address()
+    }
+
+    /// Returns the connection's span of `tracing`, or an empty one if no subscriber has asked for it. A
+    /// handler that runs in it (`tracing::Instrument`) has its own events in the same span as the
+    /// connection's.
+    ///
+    /// The span `connection`, at the level `INFO` and with the target `forebay`, begins when the connection
+    /// is accepted or established, and ends with its last handle. Its fields are `id` (unique in its
+    /// selector), `transport` (`tcp`, `unix`, `memory`), `role` (`accepted`, `connected`), `local`, `peer`,
+    /// and after a handshake the version, `tls`. In it, at the level `DEBUG`, are the events `opened`,
+    /// `TLS handshake done`, `TLS handshake failed`, and `closed` with its `reason` ([`CloseReason`]), its
+    /// `error`, and the number of bytes that the peer had not acknowledged, `unacknowledged`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tracing::Instrument;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let (client, server) = selector.duplex(4096);
+    ///     let span = server.socket.span();
+    ///     let session = async move {
+    ///         tracing::info!("in the connection's span");
+    ///         server.socket.close().await
+    ///     };
+    ///     let session = selector.spawn(session.instrument(span));
+    ///     client.socket.close().await?;
+    ///     session.await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn span(&self) -> tracing::Span {
+        self.0.core().span().get()
     }
 
     /// Ends the connection without losing written bytes: sends what is queued and the end mark, discards
@@ -285,6 +321,66 @@ impl Socket {
         #[cfg(feature = "tls")]
         self.0.begin_pending_tls();
         giving_way(self.0.core().peer_finished()).await
+    }
+
+    /// Returns `true` if nothing more will come from the peer: its end mark has arrived, perhaps behind
+    /// bytes that are still unread, or the connection has ended in another way, by an error or on this
+    /// side. It neither waits nor reads: [`peer_finished`](Self::peer_finished) would return at once.
+    ///
+    /// Pools ask this before they use an idle connection again. `false` tells how things stand now; the
+    /// peer may end in the next moment, so the first call on such a connection may still find it closed.
+    ///
+    /// It costs at most one system call. Over TLS the end is `close_notify`, or the end of the connection
+    /// below it; bytes that have arrived are decrypted to look for it, as far as `peer_finished` does. An
+    /// accepted connection whose handshake has not begun does not begin it for this.
+    ///
+    /// # Platform
+    ///
+    /// On systems other than Linux and Android, an end behind unread bytes is seen once they are read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let (client, mut server) = selector.duplex(4096);
+    ///     assert!(!client.socket.has_peer_finished());
+    ///     server.output.finish().await?;
+    ///     assert!(client.socket.has_peer_finished());
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn has_peer_finished(&self) -> bool {
+        self.0.core().look_for_peer_end()
+    }
+
+    /// Returns the selector of this connection, for its tasks, timers and further sockets.
+    ///
+    /// A connection does not keep its selector open, but what this returns does, like any other clone, until
+    /// it is dropped. If the last clone was dropped before, the selector is closed, and stays so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use forebay::{Connection, Result};
+    ///
+    /// async fn ask(connection: &mut Connection) -> Result<Option<String>> {
+    ///     connection.output.write_str("ping\n").await?;
+    ///     let selector = connection.socket.selector();
+    ///     selector.timeout(Duration::from_secs(5), connection.input.read_line()).await
+    /// }
+    /// # forebay::run(async |selector| {
+    /// #     let (mut client, mut server) = selector.duplex(4096);
+    /// #     server.output.write_str("pong\n").await?;
+    /// #     assert_eq!(ask(&mut client).await?.as_deref(), Some("pong"));
+    /// #     Result::Ok(())
+    /// # })?;
+    /// # Result::Ok(())
+    /// ```
+    pub fn selector(&self) -> SelectorManager {
+        SelectorManager::of(self.0.core().selector())
     }
 
     socket_setters!();

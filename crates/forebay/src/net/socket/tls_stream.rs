@@ -110,7 +110,12 @@ pub(super) async fn shake(
         session.abort(&error);
         Err(error)
     });
-    outcome.map_err(|error| core.named(error))
+    let outcome = outcome.map_err(|error| core.named(error));
+    match &outcome {
+        Ok(()) => core.span().secured(|| session.info()),
+        Err(error) => core.span().not_secured(error),
+    }
+    outcome
 }
 
 async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig) -> Result<()> {

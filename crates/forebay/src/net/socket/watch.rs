@@ -14,6 +14,7 @@ use super::close_reason::CloseReason;
 use super::core::Core;
 use crate::host::Hangup;
 use crate::lock::lock;
+use crate::net::system::InStore;
 
 /// The results of watching so far.
 #[derive(Debug, Default)]
@@ -89,6 +90,29 @@ impl Core {
     pub(super) async fn peer_finished(self: &Arc<Self>) -> Result<()> {
         self.begin_watching();
         Ending { core: self, key: None, answer: Self::has_peer_finished }.await
+    }
+
+    /// Looks whether [`peer_finished`](Self::peer_finished) would return at once. Never called under a lock.
+    pub(super) fn look_for_peer_end(&self) -> bool {
+        if self.has_peer_finished().is_some() {
+            return true;
+        }
+        let in_store = self.link().in_store(self.noting("look for the peer's end"));
+        if in_store == InStore::End {
+            return true;
+        }
+        #[cfg(feature = "tls")]
+        if let Some(session) = self.session() {
+            if in_store == InStore::Bytes {
+                // The worker may not know of them yet: then the session would not try to receive.
+                let mut after = WakeList::new();
+                self.link().wake(&mut after);
+                after.run();
+            }
+            session.look_for_end();
+            return self.has_peer_finished().is_some();
+        }
+        false
     }
 
     /// Collects what can be known about the end without a reader. Never called under a lock.

@@ -159,6 +159,55 @@ pub(super) fn acknowledged(_: BorrowedFd<'_>) -> Option<(u64, bool)> {
     None
 }
 
+/// The bytes and the end that a socket has in store for its next receive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum InStore {
+    Nothing,
+    Bytes,
+    /// The end mark, perhaps behind bytes, or an error.
+    End,
+}
+
+/// Looks at what has arrived, and leaves it there. An error stays for the next call.
+// rustix does not have `POLLRDHUP` on SPARC, where it is another number.
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(target_arch = "sparc", target_arch = "sparc64"))
+))]
+pub(super) fn in_store(socket: BorrowedFd<'_>) -> rustix::io::Result<InStore> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::IN | PollFlags::RDHUP)];
+    poll(&mut look, Some(&Timespec::default()))?;
+    let seen = look[0].revents();
+    // `POLLRDHUP` reports an end also behind bytes (`poll(2)`, since Linux 2.6.17).
+    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    Ok(if seen.intersects(ends) {
+        InStore::End
+    } else if seen.contains(PollFlags::IN) {
+        InStore::Bytes
+    } else {
+        InStore::Nothing
+    })
+}
+
+/// Looks at what has arrived, and leaves it there. An end behind bytes is not seen, and an error is
+/// returned here instead of by the next call.
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(target_arch = "sparc", target_arch = "sparc64"))
+)))]
+pub(super) fn in_store(socket: BorrowedFd<'_>) -> rustix::io::Result<InStore> {
+    use rustix::net::{RecvFlags, recv};
+
+    match recv(socket, &mut [0; 1], RecvFlags::PEEK) {
+        Ok((0, _)) => Ok(InStore::End),
+        Ok(_) => Ok(InStore::Bytes),
+        Err(rustix::io::Errno::AGAIN) => Ok(InStore::Nothing),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes the next close a reset: queued bytes are dropped and the peer is told at once (RFC 9293, section
 /// 3.10.4; `SO_LINGER` with a time of zero, `socket(7)`).
 pub(super) fn reset_on_close(socket: BorrowedFd<'_>) {

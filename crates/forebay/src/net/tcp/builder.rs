@@ -10,6 +10,7 @@ use socket2::SockAddr;
 
 use super::attempts::Attempts;
 use super::{advice, connect};
+use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
 use crate::net::descriptor::Descriptor;
 use crate::net::opening::begin;
@@ -60,6 +61,12 @@ impl TcpBuilder {
     /// Listens at an address. With port 0 the system chooses a free port;
     /// [`local_address`](ServerSocket::local_address) returns it.
     ///
+    /// A listener on `[::]` also accepts clients of IPv4, unless the system is set otherwise
+    /// (`net.ipv6.bindv6only`, `ipv6(7)`; some BSDs never do). Their connections have IPv4 addresses on both
+    /// sides, `192.0.2.1` and not `::ffff:192.0.2.1`. So the family of a connection is that of
+    /// [`remote_address`](crate::Socket::remote_address), and the family of the listener that of its own
+    /// [`local_address`](ServerSocket::local_address).
+    ///
     /// # Errors
     ///
     /// - [`AddressInUse`](crate::ErrorKind::AddressInUse),
@@ -93,8 +100,9 @@ impl TcpBuilder {
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
         socket.listen(self.options.backlog()).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
+        let local = SocketAddress::shown(local);
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
-        Ok(ServerSocket::new(io, local.into(), Protocol::Tcp, self.options.clone(), None))
+        Ok(ServerSocket::new(io, local, Protocol::Tcp, self.options.clone(), None))
     }
 
     /// Connects to an address. The addresses of a name are tried one after the other, in the order of the

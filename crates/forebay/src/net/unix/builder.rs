@@ -70,6 +70,10 @@ impl UnixBuilder {
     /// Listens at a path or an abstract name. The path is removed when the listener is closed or dropped,
     /// if it is still the file that was made here.
     ///
+    /// A relative path counts from the current directory of this moment. Addresses of the listener and its
+    /// connections show the absolute path, so they stay right when the process changes its directory; except
+    /// where the absolute path is longer than the system's address: there they show the path as it was given.
+    ///
     /// # Errors
     ///
     /// - [`AddressInUse`](ErrorKind::AddressInUse): the path exists.
@@ -101,7 +105,8 @@ impl UnixBuilder {
         };
         let (socket, path) = made.map_err(failed)?;
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
-        Ok(ServerSocket::new(io, address.into(), Protocol::Unix, self.options, path))
+        let local = address.independent_of_directory().into();
+        Ok(ServerSocket::new(io, local, Protocol::Unix, self.options, path))
     }
 
     /// Connects to a path or an abstract name.
@@ -135,13 +140,13 @@ impl UnixBuilder {
         let socket = connected.map_err(|error| advice::on_connect(error, &address))?;
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let parts = CoreParts {
-            remote: address.into(),
+            remote: address.independent_of_directory().into(),
             local: SocketAddress::Unix(UnixAddress::Unnamed),
             options: Arc::new(self.options),
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
-        Ok(Socket::over(io, Protocol::Unix, parts, PendingTls::default()))
+        Ok(Socket::over(io, Protocol::Unix, SocketRole::Connected, parts, PendingTls::default()))
     }
 }
 

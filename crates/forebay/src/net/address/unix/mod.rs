@@ -59,6 +59,22 @@ impl UnixAddress {
         }
     }
 
+    /// Returns the address that keeps its meaning when the process changes its directory: with an absolute
+    /// path. A path whose absolute form is too long for the system's address stays relative, because such
+    /// an address could not be connected to.
+    pub(in crate::net) fn independent_of_directory(self) -> Self {
+        match self {
+            Self::Path(path) if path.is_relative() => match std::path::absolute(&path) {
+                Ok(absolute) if absolute.as_os_str().len() <= NAME_BYTES_MAX => {
+                    Self::Path(absolute)
+                }
+                // There is no directory any more, or no room.
+                _ => Self::Path(path),
+            },
+            other => other,
+        }
+    }
+
     /// Converts to the system's form, after checking what the system would refuse or cut.
     pub(in crate::net) fn to_system(&self) -> Result<SockAddr> {
         let name = match self {

@@ -16,6 +16,7 @@ use socket2::{SockAddr, SockRef};
 use super::advice;
 use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
+use crate::net::SocketAddress;
 use crate::net::address::Address;
 use crate::net::descriptor::Descriptor;
 use crate::net::options::{OptionValues, SocketRole};
@@ -121,13 +122,13 @@ async fn attempt(
     refuse_self(&io, address)?;
     let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(failed)?;
     let parts = CoreParts {
-        remote: address.into(),
-        local: local.as_socket().unwrap_or(address).into(),
+        remote: SocketAddress::shown(address),
+        local: SocketAddress::shown(local.as_socket().unwrap_or(address)),
         options: Arc::clone(options),
         host_name: host.host_name().map(Into::into),
     };
     selector.sockets().counters.connected.add(1);
-    Ok(Socket::over(io, Protocol::Tcp, parts, PendingTls::default()))
+    Ok(Socket::over(io, Protocol::Tcp, SocketRole::Connected, parts, PendingTls::default()))
 }
 
 /// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).

@@ -1,0 +1,162 @@
+//! Errors that are not awaited: counted, and reported.
+
+mod lines;
+mod rule;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::task::{Wake, Waker};
+use std::time::Instant;
+
+use forebay_io::Error;
+
+use self::lines::{Offer, ReportLine, ReportLines};
+use self::rule::is_shown;
+use super::contain::caught;
+use crate::lock::lock;
+use crate::trace;
+
+pub(crate) type Handler = Arc<dyn Fn(&Error) + Send + Sync>;
+
+/// Sets a timer that wakes the waker from the selector's worker. Dropping what it returns removes the
+/// timer.
+type SetTimer = Box<dyn Fn(Instant, Waker) -> SetAlarm + Send + Sync>;
+
+/// A timer that is removed when this is dropped. Of any type: tasks do not know timers.
+type SetAlarm = Box<dyn Any + Send + Sync>;
+
+/// Receives the errors of detached tasks, and other problems that no call returns.
+pub(crate) struct Reporter {
+    handler: Option<Handler>,
+    reported: AtomicU64,
+    lines: Mutex<ReportLines>,
+    /// Returns the time of the selector's clock.
+    now: Box<dyn Fn() -> Instant + Send + Sync>,
+    /// Wakes this reporter when the next line may be printed.
+    timer: OnceLock<(SetTimer, Waker)>,
+    alarm: Mutex<Option<SetAlarm>>,
+}
+
+impl Reporter {
+    /// The text for a task's error.
+    pub(crate) const OF_A_TASK: &str = "a task ended in an error";
+
+    /// The text for the error of a connection without an owner.
+    pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
+
+    pub(crate) fn new(
+        handler: Option<Handler>,
+        now: impl Fn() -> Instant + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            handler,
+            reported: AtomicU64::new(0),
+            lines: Mutex::default(),
+            now: Box::new(now),
+            timer: OnceLock::new(),
+            alarm: Mutex::default(),
+        }
+    }
+
+    /// Sets the function that sets a timer. Called once. Without it, lines that are held back are printed
+    /// with the next one, and at the close.
+    pub(crate) fn set_timer<A: Any + Send + Sync>(
+        self: &Arc<Self>,
+        set: impl Fn(Instant, Waker) -> A + Send + Sync + 'static,
+    ) {
+        let waker = Waker::from(Arc::new(ReportTimer(Arc::downgrade(self))));
+        self.timer.get_or_init(|| (Box::new(move |at, waker| Box::new(set(at, waker))), waker));
+    }
+
+    /// Returns the number of errors reported so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.reported.load(Ordering::Relaxed)
+    }
+
+    /// Counts an error and passes it on. Without a handler and a subscriber of `tracing` it is printed, if
+    /// [`is_shown`] says so.
+    pub(crate) fn report(&self, what: &'static str, error: &Error) {
+        self.reported.fetch_add(1, Ordering::Relaxed);
+        let is_shown = is_shown(error);
+        let is_taken = trace::report(what, error, is_shown);
+        match &self.handler {
+            Some(handler) => {
+                // A panic of the handler has been printed, and must not end the worker.
+                drop(caught(|| handler(error)));
+            }
+            None if is_taken || !is_shown => {}
+            None => self.print(what, error),
+        }
+    }
+
+    /// Prints an error on standard error, or holds it back if another one of its kind was printed less than
+    /// a second ago.
+    pub(crate) fn print(&self, what: &'static str, error: &Error) {
+        let now = (self.now)();
+        let offer = lock(&self.lines).offer(ReportLine::new(what, error), now);
+        match offer {
+            Offer::Print(line) => line.print(),
+            Offer::Hold { wake_at: None } => {}
+            Offer::Hold { wake_at: Some(at) } => self.wake_at(at),
+        }
+    }
+
+    /// Prints what was held back, also if its second is not over. From now on nothing sets a timer: it would
+    /// keep the worker's thread.
+    pub(crate) fn close(&self) {
+        let held = lock(&self.lines).close();
+        held.iter().for_each(ReportLine::print);
+        self.replace_alarm(None);
+    }
+
+    /// Prints what was held back for long enough.
+    fn print_due(&self) {
+        let now = (self.now)();
+        let (due, wake_at) = lock(&self.lines).take_due(now);
+        due.iter().for_each(ReportLine::print);
+        if let Some(at) = wake_at {
+            self.wake_at(at);
+        }
+    }
+
+    fn wake_at(&self, at: Instant) {
+        // No lock is held: a worker without a thread starts one for the timer, and prints if it cannot.
+        if let Some((set, waker)) = self.timer.get() {
+            let alarm = set(at, waker.clone());
+            self.replace_alarm(Some(alarm));
+        }
+    }
+
+    fn replace_alarm(&self, alarm: Option<SetAlarm>) {
+        // Beside a close on another thread, the alarm must not be left.
+        let alarm = alarm.filter(|_| !lock(&self.lines).is_closed());
+        let before = std::mem::replace(&mut *lock(&self.alarm), alarm);
+        drop(before);
+    }
+}
+
+impl Drop for Reporter {
+    /// The handle of a task may report after the selector has closed.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reporter").field("reported", &self.count()).finish_non_exhaustive()
+    }
+}
+
+/// The waker of a reporter's timer. Weak, so that a timer keeps no selector.
+struct ReportTimer(Weak<Reporter>);
+
+impl Wake for ReportTimer {
+    fn wake(self: Arc<Self>) {
+        if let Some(reporter) = self.0.upgrade() {
+            reporter.print_due();
+        }
+    }
+}
