@@ -24,7 +24,7 @@ pub async fn line(socket: Socket) -> Result<()> {
     let mut input = socket.open_read_channel()?;
     let mut output = socket.open_write_channel()?;
     while let Some(name) = input.read_line().await? {
-        output.write_str(&format!("Hello, {name}!\n")).await?;
+        forebay::write_line!(output, "Hello, {name}!").await?;
     }
     socket.close().await
 }

@@ -21,7 +21,7 @@
 //!                 let mut output = socket.open_write_channel()?;
 //!                 output.write_str("Please enter your name\n").await?;
 //!                 while let Some(name) = input.read_line().await? {
-//!                     output.write_str(&format!("Hello, {name}!\n")).await?;
+//!                     forebay::write_line!(output, "Hello, {name}!").await?;
 //!                 }
 //!                 socket.close().await
 //!             });

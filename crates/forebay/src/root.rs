@@ -17,7 +17,7 @@ use crate::time::{self, Interval, Sleep};
 /// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it returns
 /// ([`SelectorManager::close`]): the waits of tasks that still run return `Closed`, the tasks have the
 /// drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted is
-/// sent.
+/// sent. So `main` awaits the handles of the tasks whose results matter.
 ///
 /// No signal is handled and none is blocked: a signal that the program handles disturbs nothing, and a
 /// signal that it does not handle, such as `SIGTERM`, has its usual effect (`signal(7)`).

@@ -93,11 +93,31 @@ impl Error {
         self
     }
 
+    /// Sets the address if the error has none, and `find` knows one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn or_address(self, find: impl FnOnce() -> Option<String>) -> Self {
+        if self.0.address.is_some() {
+            return self;
+        }
+        match find() {
+            Some(address) => self.with_address(address),
+            None => self,
+        }
+    }
+
     /// Sets the detail: what was found, and which setting changes it.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.inner().detail = Some(detail.into());
         self
+    }
+
+    /// Sets the detail unless the error has one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn or_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        if self.0.detail.is_some() { self } else { self.with_detail(detail) }
     }
 
     /// Sets the underlying error, available as the [`source`](std::error::Error::source).

@@ -135,6 +135,7 @@ fn names_its_number(kind: ErrorKind) -> bool {
             | ErrorKind::AddressInUse
             | ErrorKind::AddressNotAvailable
             | ErrorKind::PermissionDenied
+            | ErrorKind::InvalidInput
     )
 }
 

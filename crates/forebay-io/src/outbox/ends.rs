@@ -14,7 +14,11 @@ use crate::{Error, Result};
 impl Outbox {
     /// Fails if a slice was accepted in part and the rest of it will not come.
     pub(crate) fn check_whole(&self, operation: &'static str) -> Result<()> {
-        lock(&self.state).whole.check_partial(operation)
+        let state = lock(&self.state);
+        state
+            .whole
+            .check_partial(operation)
+            .map_err(|error| error.or_address(|| state.drain.peer()))
     }
 
     /// Makes every end reset the connection until [`finish_by_writer`](Self::finish_by_writer) is called.
@@ -79,7 +83,7 @@ impl Outbox {
             Ok(()) => state.phase = OutboxPhase::Finishing,
             Err(error) => {
                 state.whole.was_cut = true;
-                let first = self.cause.record(error);
+                let first = self.cause.record(error.or_address(|| state.drain.peer()));
                 state.give_up(&first, after);
             }
         }

@@ -211,12 +211,18 @@ impl Outbox {
             return incomplete;
         }
         self.cause.get().cloned().unwrap_or_else(|| {
-            Error::new(ErrorKind::Closed, "write").with_detail(if self.is_open() {
+            let detail = if self.is_open() {
                 "the selector was closed"
             } else {
                 "the channel was finished or closed"
-            })
+            };
+            self.named(Error::new(ErrorKind::Closed, "write").with_detail(detail))
         })
+    }
+
+    /// Adds the peer's address to an error that has none. Must not be called under the lock.
+    pub(crate) fn named(&self, error: Error) -> Error {
+        error.or_address(|| lock(&self.state).drain.peer())
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{ByteReadChannel, PACKET_BYTES_MAX};
 use crate::seam::Inlet;
-use crate::{Error, ErrorKind, Packet, Result};
+use crate::{ErrorKind, Packet, Result};
 
 /// A slice of this size or more is filled directly from the source if nothing is buffered. Smaller ones are
 /// served from a block, so that many small reads cost one receive.
@@ -93,8 +93,9 @@ impl ByteReadChannel {
         }
         if count > PACKET_BYTES_MAX {
             let kind = ErrorKind::LimitExceeded { limit: PACKET_BYTES_MAX as u64 };
-            return Err(Error::new(kind, "read_packet")
-                .with_detail(format!("asked for {count} bytes; a packet has at most 1 MiB")));
+            return Err(self.error(kind, "read_packet").with_detail(format!(
+                "asked for {count} bytes; a packet has at most 1 MiB, and read_exact takes more"
+            )));
         }
         self.need("read_packet", count).await?;
         Ok(Packet::from(self.take_bytes(count)))
@@ -121,8 +122,9 @@ impl ByteReadChannel {
         }
         self.answer().await;
         let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
-        Err(Error::new(kind, "read_remaining")
-            .with_detail(format!("more than {limit} bytes came before the end")))
+        Err(self.error(kind, "read_remaining").with_detail(format!(
+            "more than {limit} bytes came before the end; its argument sets this limit"
+        )))
     }
 
     /// Discards up to `count` bytes and returns their number, which is smaller than `count` only at the

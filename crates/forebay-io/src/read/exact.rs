@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bytes::STRAIGHT_BYTES;
-use super::{ByteReadChannel, LentBytes, unexpected_end};
+use super::{ByteReadChannel, LentBytes};
 use crate::Result;
 use crate::turn::Answers;
 use crate::write::ITEM_BYTES_MAX;
@@ -94,7 +94,8 @@ impl ReadExact<'_> {
                 };
             if received == 0 {
                 let available = self.filled + self.channel.buffer.len();
-                return Poll::Ready(Err(unexpected_end("read_exact", needed, available)));
+                let end = self.channel.unexpected_end("read_exact", needed, available);
+                return Poll::Ready(Err(end));
             }
             self.filled += received;
             self.channel.lent = LentBytes { taken: self.filled, of: needed };

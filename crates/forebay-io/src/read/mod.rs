@@ -201,7 +201,7 @@ impl ByteReadChannel {
         }
         let available = poll_fn(|cx| self.poll_buffered(cx, count)).await?;
         if available < count {
-            return Err(unexpected_end(operation, count, available));
+            return Err(self.unexpected_end(operation, count, available));
         }
         Ok(())
     }
@@ -234,15 +234,20 @@ impl ByteReadChannel {
         }
         let kind =
             ErrorKind::Incomplete { accepted: self.lent.taken as u64, of: self.lent.of as u64 };
-        Err(Error::new(kind, operation).with_detail(
+        Err(self.error(kind, operation).with_detail(
             "a read_exact was dropped with more bytes than can be given back, or leaked",
         ))
     }
-}
 
-fn unexpected_end(operation: &'static str, needed: usize, available: usize) -> Error {
-    let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available: available as u64 };
-    Error::new(kind, operation)
+    /// Makes an error of a call on this channel, which names the peer.
+    fn error(&self, kind: ErrorKind, operation: &'static str) -> Error {
+        Error::new(kind, operation).or_address(|| self.source.peer())
+    }
+
+    fn unexpected_end(&self, operation: &'static str, needed: usize, available: usize) -> Error {
+        let kind = ErrorKind::UnexpectedEnd { needed: needed as u64, available: available as u64 };
+        self.error(kind, operation)
+    }
 }
 
 impl fmt::Debug for ByteReadChannel {

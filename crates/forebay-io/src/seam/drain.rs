@@ -30,4 +30,10 @@ pub trait Drain: Send + Sync {
 
     /// Gives up at once, without an end mark: a connection is reset.
     fn abort(&mut self, cause: &Error, after: &mut WakeList);
+
+    /// Returns the peer's address, if there is one. Called only to name it in an error that the channel or
+    /// its outbox makes: an item above the limit, a write after the end.
+    fn peer(&self) -> Option<String> {
+        None
+    }
 }

@@ -42,4 +42,10 @@ pub trait Source: Send + Sync {
     fn cause(&self) -> Option<Error> {
         None
     }
+
+    /// Returns the peer's address, if there is one. Called only to name it in an error that the channel
+    /// makes: a line that is too long, an end in the middle of an item.
+    fn peer(&self) -> Option<String> {
+        None
+    }
 }

@@ -18,6 +18,9 @@ thread_local! {
 ///
 /// Nothing else has access to it, so nothing that happens while it is filled (an error, a panic, a
 /// `Display` that uses the same socket) can leave half an item behind.
+///
+/// It takes the thread's scratch buffer, and gives it back to the thread that drops it. An item that is
+/// composed meanwhile gets a buffer of its own.
 #[derive(Debug)]
 pub struct ItemBuffer {
     bytes: Vec<u8>,
@@ -26,6 +29,44 @@ pub struct ItemBuffer {
 }
 
 impl ItemBuffer {
+    #[inline]
+    fn new() -> Self {
+        // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
+        let mut bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
+        // The scratch still holds the thread's previous item.
+        bytes.clear();
+        Self { bytes, failed: false }
+    }
+
+    /// Formats an item, now. For the macros, which evaluate their arguments before they borrow the channel.
+    #[doc(hidden)]
+    #[inline]
+    pub fn of(arguments: fmt::Arguments<'_>) -> Self {
+        let mut item = Self::new();
+        item.write_fmt(arguments);
+        item
+    }
+
+    /// Formats an item and ends it with LF.
+    #[doc(hidden)]
+    #[inline]
+    pub fn line_of(arguments: fmt::Arguments<'_>) -> Self {
+        let mut item = Self::of(arguments);
+        item.put_u8(b'\n');
+        item
+    }
+
+    /// Writes the item once there is room. If this is dropped before, nothing is written.
+    #[doc(hidden)]
+    pub async fn write_to(self, output: &mut ByteWriteChannel) -> Result<()> {
+        self.check().map_err(|error| output.outbox().named(error))?;
+        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
+        while !output.accept(&self.bytes[..]).unwrap_or(false) {
+            output.wait_for_room().await?;
+        }
+        Ok(())
+    }
+
     /// Appends bytes.
     #[inline]
     pub fn put_slice(&mut self, bytes: &[u8]) {
@@ -155,26 +196,32 @@ impl ByteWriteChannel {
         if !self.outbox.has_room() {
             self.wait_for_room().await?;
         }
-        // A destructor that runs after the thread-locals are gone has no scratch buffer to reuse.
-        let bytes = SCRATCH.try_with(Cell::take).unwrap_or_default();
-        let mut out = ItemBuffer { bytes, failed: false };
-        // The scratch still holds the thread's previous item.
-        out.bytes.clear();
-        let composed = compose(&mut out).into_result().and_then(|()| out.check());
-        let mut accepted = composed;
-        if accepted.is_ok() {
-            // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-            while !self.accept(&out.bytes[..]).unwrap_or(false) {
-                accepted = self.wait_for_room().await;
-                if accepted.is_err() {
-                    break;
-                }
-            }
+        let mut out = ItemBuffer::new();
+        compose(&mut out).into_result()?;
+        out.check().map_err(|error| self.outbox().named(error))?;
+        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
+        while !self.accept(&out.bytes[..]).unwrap_or(false) {
+            self.wait_for_room().await?;
         }
-        if out.bytes.capacity() <= KEPT_SCRATCH_BYTES {
-            SCRATCH.try_with(|scratch| scratch.set(out.bytes)).ok();
+        Ok(())
+    }
+
+    /// Returns the channel itself. For the macros: a method borrows its receiver as it needs, whether that
+    /// is a channel, a reference to one, or a field of either.
+    #[doc(hidden)]
+    #[inline]
+    pub fn itself(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl Drop for ItemBuffer {
+    #[inline]
+    fn drop(&mut self) {
+        if self.bytes.capacity() <= KEPT_SCRATCH_BYTES {
+            let bytes = std::mem::take(&mut self.bytes);
+            SCRATCH.try_with(|scratch| scratch.set(bytes)).ok();
         }
-        accepted
     }
 }
 
@@ -191,9 +238,20 @@ impl ItemBuffer {
 
 /// Formats into a [`ByteWriteChannel`] as one item: `write_fmt!(output, "Hello, {name}!\n").await?`.
 ///
-/// Expands to [`ByteWriteChannel::write_with`](crate::ByteWriteChannel::write_with), whose errors and
-/// cancel safety apply. The arguments are formatted when the future is polled and there is room; they must
-/// not contain `.await`.
+/// The arguments are evaluated and formatted at once, before the channel is borrowed. So they may contain
+/// `.await` and `?`, and use `self` although the channel is a field of it. The result is a future, which
+/// waits for room and accepts the item in one step. In the steady state nothing is allocated.
+///
+/// # Errors
+///
+/// - The errors of [`write_str`](crate::ByteWriteChannel::write_str).
+/// - [`Other`](crate::ErrorKind::Other) if a formatter failed;
+///   [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if the item is larger than 1 MiB. Then nothing is
+///   written.
+///
+/// # Cancel safety
+///
+/// Lossless: a call that is dropped before it returned has written nothing.
 ///
 /// # Examples
 ///
@@ -205,17 +263,50 @@ impl ItemBuffer {
 /// # assert_eq!(input.read_line().await?.as_deref(), Some("1 and 2"));
 /// # forebay::Result::Ok(()) }).unwrap();
 /// ```
+///
+/// Arguments that wait, that fail, and that use the owner of the channel:
+///
+/// ```
+/// # use forebay_io as forebay;
+/// use forebay::{ByteReadChannel, ByteWriteChannel, Error, Result, write_fmt};
+///
+/// struct Session {
+///     input: ByteReadChannel,
+///     output: ByteWriteChannel,
+///     names: Vec<String>,
+/// }
+///
+/// impl Session {
+///     fn name(&self, number: usize) -> Result<&str> {
+///         let name = self.names.get(number).ok_or_else(|| Error::other("no such name"))?;
+///         Ok(name)
+///     }
+///
+///     async fn answer(&mut self) -> Result<()> {
+///         write_fmt!(self.output, "{}: ", self.input.read_u8().await?).await?;
+///         write_fmt!(self.output, "{}\n", self.name(0)?).await
+///     }
+/// }
+/// # futures_lite::future::block_on(async {
+/// # let ((input, mut to), (mut from, output)) = (forebay::pipe(64), forebay::pipe(64));
+/// # to.write_u8(7).await?;
+/// # Session { input, output, names: vec!["Ada".to_owned()] }.answer().await?;
+/// # assert_eq!(from.read_line().await?.as_deref(), Some("7: Ada"));
+/// # Result::Ok(()) }).unwrap();
+/// ```
+#[doc(alias = "write!")]
 #[macro_export]
 macro_rules! write_fmt {
     ($output:expr, $($arguments:tt)+) => {
-        $output.write_with(|out| out.write_fmt(::core::format_args!($($arguments)+)))
+        $crate::__write_item!($output, $crate::ItemBuffer::of(::core::format_args!($($arguments)+)))
     };
 }
 
 /// Formats into a [`ByteWriteChannel`] as one item and ends it with LF: `write_line!(output, "Hello,
 /// {name}!").await?`.
 ///
-/// Works like [`write_fmt!`](crate::write_fmt). Without arguments it writes an empty line.
+/// Works like [`write_fmt!`](crate::write_fmt), with the same errors and cancel safety. Without arguments it
+/// writes an empty line.
 ///
 /// # Examples
 ///
@@ -227,15 +318,36 @@ macro_rules! write_fmt {
 /// # assert_eq!(input.read_line().await?.as_deref(), Some("   7"));
 /// # forebay::Result::Ok(()) }).unwrap();
 /// ```
+#[doc(alias = "writeln!")]
 #[macro_export]
 macro_rules! write_line {
     ($output:expr $(,)?) => {
-        $output.write_with(|out| out.put_u8(b'\n'))
+        $crate::__write_item!($output, $crate::ItemBuffer::line_of(::core::format_args!("")))
     };
     ($output:expr, $($arguments:tt)+) => {
-        $output.write_with(|out| {
-            out.write_fmt(::core::format_args!($($arguments)+));
-            out.put_u8(b'\n');
-        })
+        $crate::__write_item!(
+            $output,
+            $crate::ItemBuffer::line_of(::core::format_args!($($arguments)+))
+        )
+    };
+}
+
+/// Makes an item, and then a future that writes it.
+///
+/// The item is made in a block of its own, so that the temporaries of its arguments, which may borrow the
+/// owner of the channel and may not be `Send`, are gone before the channel is borrowed. The block and the
+/// channel are arguments of one call, so that the temporaries of the channel live as long as the future,
+/// as in a call of a method: `socket.open_write_channel()?` may stand there.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __write_item {
+    ($output:expr, $item:expr) => {
+        $crate::ItemBuffer::write_to(
+            {
+                let item = $item;
+                item
+            },
+            $output.itself(),
+        )
     };
 }

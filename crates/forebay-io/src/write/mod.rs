@@ -177,7 +177,7 @@ impl ByteWriteChannel {
     /// ```
     pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
         let bytes = pieces.iter().map(|piece| piece.len()).sum();
-        Self::check_item(bytes)?;
+        Self::check_item(bytes).map_err(|error| self.outbox.named(error))?;
         if bytes == 0 {
             return Box::pin(self.answer()).await;
         }
@@ -366,7 +366,9 @@ impl ByteWriteChannel {
             return Ok(());
         }
         let kind = ErrorKind::LimitExceeded { limit: ITEM_BYTES_MAX as u64 };
-        Err(Error::new(kind, "write").with_detail(format!("one item of {bytes} bytes")))
+        Err(Error::new(kind, "write").with_detail(format!(
+            "one item of {bytes} bytes; write_bytes and write_all take any number"
+        )))
     }
 }
 
@@ -378,7 +380,7 @@ impl Drop for ByteWriteChannel {
             // Its owner finishes or aborts it.
         } else if unwinding() {
             let cause = Error::new(ErrorKind::Panicked, "write");
-            self.outbox.abort(&cause.with_detail("the writing task panicked"));
+            self.outbox.abort(&self.outbox.named(cause.with_detail("the writing task panicked")));
         } else {
             self.outbox.finish_in_background();
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
+mod arguments;
 mod composed;
 mod copy_to;
 mod drops;

@@ -63,7 +63,7 @@ impl TlsDrain {
             | (SessionPhase::Failed, _, Some(End::Failed(error))) => {
                 Poll::Ready(Err(error.clone()))
             }
-            (SessionPhase::Failed, ..) => Poll::Ready(Err(closed())),
+            (SessionPhase::Failed, ..) => Poll::Ready(Err(state.named(&closed()))),
             (SessionPhase::Open, ..) if state.inbox.is_some() => {
                 work(&mut state, &self.below, after)?;
                 self.session.after_writing(&state, after);
@@ -156,6 +156,10 @@ impl Drain for TlsDrain {
         self.session.wake_all(after);
         self.session.leave_below(leave, cause, after);
     }
+
+    fn peer(&self) -> Option<String> {
+        self.session.peer_address()
+    }
 }
 
 impl Session {
@@ -191,7 +195,7 @@ impl State {
             outcome?;
             if is_empty {
                 // rustls has closed the connection by itself: too much was encrypted with these keys.
-                return Err(closed());
+                return Err(self.named(&closed()));
             }
         }
         Ok(())
@@ -220,7 +224,7 @@ impl State {
     ) -> Result<()> {
         let Self { inbox: Some(inbox), kept, engine: Some(engine), .. } = self else {
             // `poll_open` has checked both.
-            return Err(closed());
+            return Err(self.named(&closed()));
         };
         let outcome = loop {
             match engine.work(inbox, &mut |plaintext| kept.push(plaintext), sealing) {

@@ -115,6 +115,11 @@ impl Session {
         &self.cause
     }
 
+    /// Returns the peer's address, if it is known.
+    fn peer_address(&self) -> Option<String> {
+        self.peer.as_ref().and_then(|peer| peer.address())
+    }
+
     /// Returns what was negotiated, once the handshake has been complete.
     pub fn info(&self) -> Option<TlsInfo> {
         let state = self.enter().ok()?;

@@ -4,8 +4,8 @@ use forebay_io::seam::WakeList;
 
 /// The other side of the connection, as far as errors and ends need it.
 pub trait Peer: Send + Sync {
-    /// Returns the peer's address.
-    fn address(&self) -> String;
+    /// Returns the peer's address, if it has one.
+    fn address(&self) -> Option<String>;
 
     /// Returns how much of what was sent the peer has acknowledged.
     fn acknowledged(&self) -> Acknowledged {

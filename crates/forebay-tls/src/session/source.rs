@@ -77,6 +77,10 @@ impl Source for TlsSource {
     fn cause(&self) -> Option<Error> {
         self.session.cause.get().cloned()
     }
+
+    fn peer(&self) -> Option<String> {
+        self.session.peer_address()
+    }
 }
 
 impl TlsSource {

@@ -125,10 +125,7 @@ impl State {
 
     /// Adds the peer's address to an error that has none.
     pub(super) fn named(&self, error: &Error) -> Error {
-        match (&self.peer, error.address()) {
-            (Some(peer), None) => error.clone().with_address(peer.address()),
-            _ => error.clone(),
-        }
+        error.clone().or_address(|| self.peer.as_ref().and_then(|peer| peer.address()))
     }
 
     /// Stops decrypting and encrypting. What was decrypted before stays readable, unless the handshake has

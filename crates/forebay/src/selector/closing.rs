@@ -209,6 +209,10 @@ impl<S: Source> Source for UntilClosing<S> {
     fn cause(&self) -> Option<Error> {
         self.source.cause()
     }
+
+    fn peer(&self) -> Option<String> {
+        self.source.peer()
+    }
 }
 
 /// A drain whose outbox is woken when its selector begins to close, so that its writers stop waiting for
@@ -242,6 +246,10 @@ impl<D: Drain> Drain for WokenByClosing<D> {
     fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.wait.leave();
         self.drain.abort(cause, after);
+    }
+
+    fn peer(&self) -> Option<String> {
+        self.drain.peer()
     }
 }
 

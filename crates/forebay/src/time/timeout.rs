@@ -45,6 +45,6 @@ pub(crate) async fn timeout<T>(
     match within(timers, duration, future).await {
         Some(result) => result,
         None => Err(Error::new(ErrorKind::TimedOut, "timeout")
-            .with_detail(format!("nothing after {duration:?}"))),
+            .with_detail(format!("elapsed after {duration:?}"))),
     }
 }

@@ -4,6 +4,7 @@
 
 mod channel_tasks;
 mod duplex;
+mod errors_name_the_peer;
 mod every_transport;
 mod every_transport_ends;
 mod fairness;

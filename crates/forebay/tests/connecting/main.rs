@@ -11,6 +11,9 @@ mod incoming;
 mod listeners;
 mod mapped;
 mod names;
+#[cfg(target_os = "linux")]
+mod namespace;
 mod ports_used_up;
 mod reset_before_accept;
+mod routes;
 mod self_connect;

@@ -4,78 +4,34 @@
 #![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, UdpSocket};
-use std::process::{self, Command, Stdio};
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use forebay::{Error, ErrorKind, Result, SelectorManager};
-use forebay_testing::{Child, report, role, say, skip, watched};
+use forebay_testing::say;
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::namespace::{self, Namespace};
 
 /// So many addresses has `many.test`.
 const MANY: usize = 1000;
 
-// ---- the namespace ------------------------------------------------------------------------------
-
-/// A namespace in which `/etc/hosts` and `/etc/resolv.conf` are the test's own (`ip-netns(8)`).
-struct Namespace(String);
-
-impl Namespace {
-    fn make(test: &str) -> Option<Self> {
-        let namespace = Self(format!("forebay-{}-{test}", process::id()));
-        let etc = namespace.etc();
-        // Another test may remove the directory above when it is done.
-        let made = (0..10).any(|_| fs::create_dir_all(&etc).is_ok())
-            && succeeds(&["netns", "add", &namespace.0]);
-        if !made {
-            return None;
-        }
-        succeeds(&["netns", "exec", &namespace.0, "ip", "link", "set", "lo", "up"]);
-        let many = (0..MANY).map(|it| format!("127.1.{}.{} many.test\n", it / 250, it % 250));
-        let two = "127.0.0.2 two.test\n127.0.0.3 two.test\n".to_owned();
-        fs::write(format!("{etc}/hosts"), many.chain([two]).collect::<String>()).unwrap();
-        let resolver = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
-        fs::write(format!("{etc}/resolv.conf"), resolver).unwrap();
-        Some(namespace)
-    }
-
-    fn etc(&self) -> String {
-        format!("/etc/netns/{}", self.0)
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        succeeds(&["netns", "delete", &self.0]);
-        fs::remove_dir_all(self.etc()).ok();
-        // Not while another test has a namespace.
-        fs::remove_dir("/etc/netns").ok();
-    }
-}
-
-fn succeeds(command: &[&str]) -> bool {
-    let mut ip = Command::new("ip");
-    ip.args(command).stdout(Stdio::null()).stderr(Stdio::null());
-    ip.status().is_ok_and(|status| status.success())
-}
-
-/// Runs a test in such a namespace, in a process of its own, because a resolver reads its files once.
+/// Runs a test in a namespace with names, in a process of its own, because a resolver reads its files once.
 fn in_a_namespace(name: &'static str, test: impl AsyncFnOnce(SelectorManager) -> Result<()>) {
-    if role().is_some() {
+    let inside = || {
         serve_names();
-        return forebay::run(test).unwrap();
-    }
-    let Some(namespace) = Namespace::make(name) else {
-        return skip(name, "no network namespaces to be had: not root, or no `ip`");
+        forebay::run(test).unwrap();
     };
-    let inside = namespace.0.clone();
-    watched(move || {
-        let mut child = Child::start_under(&["ip", "netns", "exec", &inside], name, "inside");
-        while let Some(line) = child.hear() {
-            report(&format!("{name}: {line}"));
-        }
-        child.end();
-    });
+    namespace::in_a_namespace(name, write_names, inside);
+}
+
+fn write_names(namespace: &Namespace) {
+    let etc = namespace.etc();
+    let many = (0..MANY).map(|it| format!("127.1.{}.{} many.test\n", it / 250, it % 250));
+    let few = "127.0.0.2 two.test\n127.0.0.3 two.test\n127.0.0.4 one.test\n".to_owned();
+    fs::write(format!("{etc}/hosts"), many.chain([few]).collect::<String>()).unwrap();
+    let resolver = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+    fs::write(format!("{etc}/resolv.conf"), resolver).unwrap();
 }
 
 // ---- a name server ------------------------------------------------------------------------------
@@ -202,6 +158,25 @@ fn a_name_server_that_is_silent_is_named_by_the_deadline() {
         say(&error.to_string());
         assert!(error.is_timeout(), "{error}");
         assert!(error.to_string().contains("look-up"), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_error_of_a_connect_has_the_name_and_its_address() {
+    const NAME: &str = "the_error_of_a_connect_has_the_name_and_its_address";
+    in_a_namespace(NAME, async |selector| {
+        let error = selector.tcp().connect("one.test:80").await.unwrap_err();
+        say(&error.to_string());
+        assert!(error.is_refused());
+        let text = "connect one.test:80 (127.0.0.4:80): the peer refused the connection (os error 111): \
+                    nothing listens there";
+        assert!(error.to_string().starts_with(text), "{error}");
+        let two = selector.tcp().connect("two.test:80").await.unwrap_err();
+        say(&two.to_string());
+        let advice = two.to_string().matches("nothing listens there").count();
+        assert_eq!(advice, 1, "{two}");
+        assert_eq!(two.address(), Some("two.test:80"));
         Ok(())
     });
 }

@@ -3,8 +3,9 @@
 //!
 //! A snippet with `fn main` is a module as it is. Any other is a fragment, and becomes the body of
 //! `async fn fragment(selector: SelectorManager) -> forebay::Result<()>`, with `Ok(())` behind it. Lines that
-//! rustdoc hides are left out. Snippets that name features (`features = ["certificates"]`) are compiled with
-//! them, the others with the default ones; a program of `#[tokio::main]` gets tokio, and is run.
+//! rustdoc hides are left out. What a snippet needs besides the default features stands in it, as
+//! `// In Cargo.toml: forebay = { .., features = ["certificates"] }`, and it gets no more. The program for
+//! tokio names tokio in the same way, and is run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,14 +23,22 @@ struct Snippet {
 }
 
 impl Snippet {
-    /// Returns what stands behind `features =` in it.
+    /// Returns the line of its manifest for this dependency, if it shows one.
+    fn dependency(&self, name: &str) -> Option<&str> {
+        let mut shown =
+            self.code.lines().filter_map(|line| line.strip_prefix("// In Cargo.toml: "));
+        shown.find(|line| line.starts_with(name))
+    }
+
+    /// Returns the features of forebay that it asks for: `["certificates"]`.
     fn features(&self) -> &str {
-        let named = self.code.split_once("features = ").map_or("", |(_, behind)| behind);
-        named.split_inclusive(']').next().unwrap_or_default()
+        let shown = self.dependency("forebay").and_then(|line| line.split_once("features = "));
+        let features = shown.and_then(|(_, behind)| behind.split_inclusive(']').next());
+        features.unwrap_or_default()
     }
 
     fn is_for_tokio(&self) -> bool {
-        self.code.contains("#[tokio::main]")
+        self.dependency("tokio").is_some()
     }
 
     fn module(&self) -> String {
@@ -161,14 +170,18 @@ fn the_snippet_under_tokio_runs() {
     const NAME: &str = "the_snippet_under_tokio_runs";
     let all = snippets();
     let snippet = all.iter().find(|snippet| snippet.is_for_tokio()).unwrap();
-    let tokio =
-        "tokio = { version = \"1\", features = [\"macros\", \"rt-multi-thread\", \"time\"] }";
+    let tokio = snippet.dependency("tokio").unwrap();
     let dependencies = format!("{}\n{tokio}", forebay_with(snippet.features()));
     let folder = make_crate("forebay-under-tokio", &dependencies, &[snippet], true);
     // The library's own tree has no tokio: it comes from what cargo has stored, or is fetched.
     let is_there = |arguments: &[&str]| cargo(&folder, arguments).status.success();
-    if !is_there(&["fetch", "--offline"]) && !is_there(&["fetch"]) {
-        return skip(NAME, "tokio is not in cargo's store, and its registry cannot be reached");
+    if !is_there(&["fetch", "--offline"]) {
+        let fetched = cargo(&folder, &["fetch"]);
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        if said.contains("failed to download") || said.contains("failed to query") {
+            return skip(NAME, "tokio is not in cargo's store, and its registry cannot be reached");
+        }
+        assert!(fetched.status.success(), "{said}");
     }
     let done = cargo(&folder, &["run", "--offline"]);
     let said = String::from_utf8_lossy(&done.stderr);

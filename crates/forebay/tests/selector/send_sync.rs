@@ -119,6 +119,7 @@ fn every_public_future_is_send(
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
+    is_send(forebay::yield_now());
 
     is_send(input.copy_to(output));
     is_send(input.discard(1));

@@ -47,7 +47,7 @@ fn a_timeout_of_an_hour_is_tested_in_milliseconds() {
             clock.advance(Duration::from_nanos(1));
             let error = late.await.unwrap().unwrap_err();
             assert!(error.is_timeout());
-            assert_eq!(error.to_string(), "timeout: timed out: nothing after 3600s");
+            assert_eq!(error.to_string(), "timeout: timed out: elapsed after 3600s");
             assert_eq!(error.kind().fault(), Fault::Peer);
             assert_eq!(selector.stats().timers, 0);
         });
@@ -196,14 +196,14 @@ fn timeouts_nest_and_the_shorter_one_fires() {
             assert!(poll_once(outer.as_mut()).await.is_none());
             clock.advance(SECOND);
             let error = outer.await.unwrap_err();
-            assert!(error.to_string().contains("nothing after 1s"), "{error}");
+            assert!(error.to_string().contains("elapsed after 1s"), "{error}");
 
             let inner = selector.timeout(HOUR, pending::<Result<()>>());
             let mut outer = pin!(selector.timeout(SECOND, inner));
             assert!(poll_once(outer.as_mut()).await.is_none());
             clock.advance(SECOND);
             let error = outer.await.unwrap_err();
-            assert!(error.to_string().contains("nothing after 1s"), "{error}");
+            assert!(error.to_string().contains("elapsed after 1s"), "{error}");
             assert_eq!(selector.stats().timers, 0);
         });
     });

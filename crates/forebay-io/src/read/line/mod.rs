@@ -10,6 +10,7 @@ use memchr::memchr;
 
 use super::ByteReadChannel;
 use super::front::Front;
+use crate::seam::Source;
 use crate::{Error, ErrorKind, Result};
 
 /// The limit of a line's content unless [`LineOptions::limit`] sets another: 64 KiB.
@@ -249,13 +250,13 @@ impl ByteReadChannel {
 
     fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
         let kind = ErrorKind::LineTooLong { limit: self.line_options.limit as u64 };
-        Poll::Ready(Err(self.buffer.front.refuse_line(kind)))
+        Poll::Ready(Err(self.buffer.front.refuse_line(kind, &*self.source)))
     }
 
     /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
     fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
         ready!(self.buffer.front.answers.poll_more(cx));
-        Poll::Ready(Err(self.buffer.front.refuse_line(fault)))
+        Poll::Ready(Err(self.buffer.front.refuse_line(fault, &*self.source)))
     }
 
     /// Consumes the line and lends its content, if it is UTF-8.
@@ -267,9 +268,10 @@ impl ByteReadChannel {
                 cursor.consume(found.consumed);
                 Ok(Some(content))
             }
-            Err(error) => Err(cursor
-                .front
-                .refuse_line(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 })),
+            Err(error) => {
+                let kind = ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 };
+                Err(cursor.front.refuse_line(kind, &*self.source))
+            }
         }
     }
 }
@@ -277,9 +279,13 @@ impl ByteReadChannel {
 impl Front {
     /// Keeps the error for the calls to come, and returns it.
     #[cold]
-    fn refuse_line(&mut self, fault: ErrorKind) -> Error {
+    fn refuse_line(&mut self, fault: ErrorKind, source: &dyn Source) -> Error {
         self.fault = Some(fault);
         self.answers.count();
-        Error::new(fault, "read_line")
+        let error = Error::new(fault, "read_line").or_address(|| source.peer());
+        error.with_detail(match fault {
+            ErrorKind::InvalidUtf8 { .. } => "skip_line skips it, and read returns its bytes",
+            _ => "skip_line skips it",
+        })
     }
 }

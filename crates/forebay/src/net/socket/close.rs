@@ -145,7 +145,8 @@ impl Core {
         if self.link().is_released() {
             return;
         }
-        self.leave_early(self.outbox(), &Error::new(ErrorKind::TimedOut, "close").with_detail(why));
+        let error = Error::new(ErrorKind::TimedOut, "close").with_detail(why);
+        self.leave_early(self.outbox(), &self.named(error));
     }
 
     /// Releases a connection although the peer may not have everything. This is counted, and reported if the
@@ -164,7 +165,7 @@ impl Core {
         }
         self.release();
         if is_reported {
-            let error = error.clone().with_address(self.remote_address());
+            let error = self.named(error.clone());
             self.selector().reporter().report(Reporter::OF_A_CLOSE, &error);
         }
     }
@@ -388,10 +389,10 @@ impl SocketClose {
                     "the peer has not acknowledged everything within the {given:?} given to close it"
                 )
             }
-            (_, Some(over)) => return given_up("close", over),
+            (_, Some(over)) => return self.core.named(given_up("close", over)),
             (_, None) => "the selector was closed before the peer had everything".to_owned(),
         };
-        Error::new(ErrorKind::TimedOut, "close").with_detail(detail)
+        self.core.named(Error::new(ErrorKind::TimedOut, "close").with_detail(detail))
     }
 }
 

@@ -16,8 +16,8 @@ use super::link::{Leave, Link};
 use super::timeouts::Timeouts;
 use super::watch::Watch;
 use crate::lock::lock;
-use crate::net::SocketAddress;
 use crate::net::options::{OptionValues, SocketRole};
+use crate::net::{SocketAddress, UnixAddress};
 use crate::selector::Shared;
 use crate::time::Limits;
 use crate::trace::ConnectionSpan;
@@ -113,6 +113,7 @@ impl Core {
         &self.layer
     }
 
+    #[cfg(feature = "tls")]
     pub(super) fn parts(&self) -> &CoreParts {
         &self.parts
     }
@@ -135,9 +136,24 @@ impl Core {
     /// The error of a call that comes too late: the first error, or else the close on this side.
     pub(super) fn refusal(&self, operation: &'static str) -> Error {
         self.first_cause().cloned().unwrap_or_else(|| {
-            Error::new(ErrorKind::Closed, operation)
-                .with_detail("the socket was closed on this side")
+            let closed = Error::new(ErrorKind::Closed, operation);
+            self.named(closed.with_detail("the socket was closed on this side"))
         })
+    }
+
+    /// Adds the peer's address to an error that has none.
+    pub(super) fn named(&self, error: Error) -> Error {
+        error.or_address(|| self.peer_name())
+    }
+
+    /// The text by which errors name the peer: its address or, of a Unix socket's peer without one, that of
+    /// this side. An end in memory has neither.
+    pub(super) fn peer_name(&self) -> Option<String> {
+        let has_name = |address: &&SocketAddress| {
+            !matches!(address, SocketAddress::Unix(UnixAddress::Unnamed))
+        };
+        let CoreParts { remote, local, .. } = &self.parts;
+        [remote, local].into_iter().find(has_name).map(ToString::to_string)
     }
 
     /// The limits on closing or dropping the connection.

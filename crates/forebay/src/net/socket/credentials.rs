@@ -43,6 +43,7 @@ impl Socket {
             _ => Err(Error::new(ErrorKind::Unsupported, "peer_credentials")
                 .with_detail("only a Unix socket has peer credentials")),
         }
+        .map_err(|error| self.0.core().named(error))
     }
 }
 

@@ -80,6 +80,10 @@ impl Drain for SocketDrain {
             self.core.abort(cause.clone(), after);
         }
     }
+
+    fn peer(&self) -> Option<String> {
+        self.core.peer_name()
+    }
 }
 
 impl SocketDrain {
@@ -96,7 +100,7 @@ impl SocketDrain {
         }
         let waits =
             self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Writing));
-        waits.map_err(|error| error.with_address(self.core.remote_address()))
+        waits.map_err(|error| self.core.named(error))
     }
 
     /// The reason why the socket is no longer connected.

@@ -57,7 +57,7 @@ impl Core {
         if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
             self.life().lose();
         }
-        self.cause().record(error.with_address(&self.parts().remote))
+        self.cause().record(self.named(error))
     }
 
     /// Reports an error of a call to all waits, and returns the error that counts. Errors that come from a
@@ -74,7 +74,7 @@ impl Core {
         let cause = match self.cause().get() {
             // If the error was noted before, as the link's errors are, it is the same one.
             Some(cause) => cause.clone(),
-            None if error.is_closed() => return error,
+            None if error.is_closed() => return self.named(error),
             None => self.note(operation, error.into()),
         };
         if self.is_lost() {

@@ -148,7 +148,7 @@ impl Drop for Handle {
         if unwinding() {
             let cause =
                 Error::new(ErrorKind::Panicked, "drop a socket").with_detail("its task panicked");
-            return self.core.abort_whole(cause);
+            return self.core.abort_whole(self.core.named(cause));
         }
         let outbox = self.outbox();
         close::close_in_background(&self.core, outbox);

@@ -112,7 +112,7 @@ impl Socket {
         let core = self.0.core();
         core.check_open("open_read_channel")?;
         if !core.halves().take_reader() {
-            return Err(already_opened("open_read_channel"));
+            return Err(core.named(already_opened("open_read_channel")));
         }
         Ok(self.read_channel())
     }
@@ -132,7 +132,7 @@ impl Socket {
         let core = self.0.core();
         core.check_open("open_write_channel")?;
         if !core.halves().take_writer() {
-            return Err(already_opened("open_write_channel"));
+            return Err(core.named(already_opened("open_write_channel")));
         }
         Ok(self.write_channel())
     }
@@ -259,7 +259,7 @@ impl Socket {
     /// otherwise the end.
     pub fn abort(&self) {
         let cause = Error::new(ErrorKind::Closed, "abort").with_detail("aborted on this side");
-        self.0.core().abort_whole(cause);
+        self.0.core().abort_whole(self.0.core().named(cause));
     }
 
     /// Returns `true` once the connection has ended: by `close` or `abort` on this side, by an error, or
@@ -388,6 +388,7 @@ impl Socket {
 
 fn already_opened(operation: &'static str) -> Error {
     Error::new(ErrorKind::AlreadyOpened, operation)
+        .with_detail("keep the channel that the first call returned")
 }
 
 impl fmt::Debug for Socket {

@@ -46,7 +46,7 @@ impl Limited for Core {
     /// Ends a connection on which no byte has moved for too long: in order if everything that was accepted
     /// is sent and complete, otherwise by a reset.
     fn expire(&self, cause: Error) {
-        let cause = cause.with_address(&self.parts().remote);
+        let cause = self.named(cause);
         let outbox = self.outbox();
         // One step of the outbox: bytes that are accepted at the same time are either sent or reported as
         // lost. The end mark is sent before the cause is set, because nothing is sent after a cause.

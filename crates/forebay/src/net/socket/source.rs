@@ -68,6 +68,10 @@ impl Source for SocketSource {
     fn cause(&self) -> Option<Error> {
         self.core.cause().get().cloned()
     }
+
+    fn peer(&self) -> Option<String> {
+        self.core.peer_name()
+    }
 }
 
 impl SocketSource {
@@ -120,7 +124,7 @@ impl SocketSource {
     fn patience(&self) -> Result<()> {
         let waits =
             self.core.timeouts().map_or(Ok(()), |timeouts| timeouts.waits(Silence::Reading));
-        waits.map_err(|error| error.with_address(self.core.remote_address()))
+        waits.map_err(|error| self.core.named(error))
     }
 
     fn wake(&self) {

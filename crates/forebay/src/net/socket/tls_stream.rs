@@ -70,8 +70,8 @@ pub(super) fn begin(core: &Arc<Core>, secured: &TlsStream, config: &TlsConfig) {
 }
 
 impl Peer for Core {
-    fn address(&self) -> String {
-        self.remote_address().to_string()
+    fn address(&self) -> Option<String> {
+        self.peer_name()
     }
 
     fn acknowledged(&self) -> Acknowledged {
@@ -110,10 +110,7 @@ pub(super) async fn shake(
         session.abort(&error);
         Err(error)
     });
-    let outcome = outcome.map_err(|error| match error.address() {
-        Some(_) => error,
-        None => error.with_address(core.remote_address()),
-    });
+    let outcome = outcome.map_err(|error| core.named(error));
     match &outcome {
         Ok(()) => core.span().secured(|| session.info()),
         Err(error) => core.span().not_secured(error),
@@ -198,7 +195,7 @@ impl Oldest {
         }
         if let Some(core) = self.core.upgrade() {
             // Usually done already, unless another thread is in the middle of a call on the session.
-            core.abort_whole(error);
+            core.abort_whole(core.named(error));
         }
     }
 }

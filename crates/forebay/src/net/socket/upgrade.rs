@@ -142,8 +142,9 @@ impl Socket {
     /// ```
     pub async fn handshake(&self) -> Result<TlsInfo> {
         let Some(secured) = self.0.secured_or_pending() else {
-            return Err(Error::new(ErrorKind::InvalidInput, "handshake")
-                .with_detail("this connection has no TLS: call tls or accept_tls first"));
+            let error = Error::new(ErrorKind::InvalidInput, "handshake");
+            let detail = "this connection has no TLS: call tls or accept_tls first";
+            return Err(self.0.core().named(error.with_detail(detail)));
         };
         secured.session().opened().await?;
         secured.session().info().ok_or_else(|| self.0.core().refusal("handshake"))
@@ -164,17 +165,18 @@ impl Socket {
     ) -> Result<Self> {
         let core = self.0.core();
         core.check_open(operation)?;
-        check_side(operation, config, as_client)?;
+        check_side(operation, config, as_client).map_err(|error| core.named(error))?;
         if self.0.is_secure() {
-            return Err(secure_already(operation));
+            return Err(core.named(secure_already(operation)));
         }
         if !core.halves().take_both() {
-            return Err(Error::new(ErrorKind::AlreadyOpened, operation)
-                .with_detail("a channel of this socket is open: Connection::tls takes it over"));
+            let error = Error::new(ErrorKind::AlreadyOpened, operation);
+            let detail = "a channel of this socket is open: Connection::tls takes it over";
+            return Err(core.named(error.with_detail(detail)));
         }
         let below = Arc::clone(self.0.open_outbox());
         let secured = self.0.set_secured(|| TlsStream::over(core, below));
-        let secured = secured.ok_or_else(|| secure_already(operation))?;
+        let secured = secured.ok_or_else(|| core.named(secure_already(operation)))?;
         let outcome = shake(core, secured.session(), config).await;
         // Also after a failure: channels that are opened then report the reason.
         core.halves().give_back();
@@ -256,12 +258,12 @@ impl Connection {
         config: &TlsConfig,
         as_client: bool,
     ) -> Result<()> {
-        check_side(operation, config, as_client)?;
         let handle = Arc::clone(&self.socket.0);
         let core = handle.core();
+        check_side(operation, config, as_client).map_err(|error| core.named(error))?;
         core.check_open(operation)?;
         if handle.is_secure() {
-            return Err(secure_already(operation));
+            return Err(core.named(secure_already(operation)));
         }
         let mut unfinished = Unfinished { core, is_over: false };
         let outcome = self.lay_on_top(operation, &handle, config).await;
@@ -284,8 +286,7 @@ impl Connection {
         self.output.flush().await?;
         let buffered = self.input.buffered();
         if buffered > 0 && !config.replays_buffered() {
-            return Err(Error::new(ErrorKind::InvalidInput, operation)
-                .with_address(core.remote_address())
+            return Err(core.named(Error::new(ErrorKind::InvalidInput, operation))
                 .with_detail(format!(
                     "{buffered} bytes have arrived in front of the handshake and were not read: \
                      they are not protected, and may come from an attacker (read them first, or have \
@@ -296,7 +297,7 @@ impl Connection {
         let inbox = self.input.move_to_inbox(Box::new(layer));
         let below = Arc::clone(self.output.outbox());
         let secured = handle.set_secured(|| TlsStream::new(core, inbox, below));
-        let secured = secured.ok_or_else(|| secure_already(operation))?;
+        let secured = secured.ok_or_else(|| core.named(secure_already(operation)))?;
         self.input.replace_source(secured.source(Arc::clone(handle) as _));
         self.output.replace_outbox(Arc::clone(secured.outbox()));
         shake(core, secured.session(), config).await

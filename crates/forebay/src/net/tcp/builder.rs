@@ -9,7 +9,7 @@ use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
 use super::attempts::Attempts;
-use super::connect;
+use super::{advice, connect};
 use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
 use crate::net::descriptor::Descriptor;
@@ -90,7 +90,7 @@ impl TcpBuilder {
                 Err(error) => attempts.failed(error, candidate),
             }
         }
-        Err(attempts.into_error("bind", &address))
+        Err(attempts.into_error("bind", &address, advice::on_bind))
     }
 
     fn listen(&self, selector: &Arc<Shared>, address: SocketAddr) -> Result<ServerSocket> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, Socket as SystemSocket};
 
+use super::advice;
 use super::path::{self, OwnPath};
 use crate::net::SocketAddress;
 use crate::net::address::{ToUnixAddress, UnixAddress};
@@ -93,7 +94,7 @@ impl UnixBuilder {
         let system = address.to_system()?;
         let failed = {
             let address = address.clone();
-            move |error: Error| error.with_address(&address)
+            move |error| advice::on_bind(error, &address)
         };
         let listening =
             Listening { address: address.clone(), system, options: self.options.clone() };
@@ -136,7 +137,7 @@ impl UnixBuilder {
                 "the server's backlog was full for {limit:?} (connect_timeout sets this)"
             ))),
         };
-        let socket = connected.map_err(|error| error.with_address(&address))?;
+        let socket = connected.map_err(|error| advice::on_connect(error, &address))?;
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let parts = CoreParts {
             remote: address.independent_of_directory().into(),

@@ -1,5 +1,6 @@
 //! Unix stream sockets: listening and connecting, and the path of a listener.
 
+mod advice;
 mod builder;
 mod path;
 

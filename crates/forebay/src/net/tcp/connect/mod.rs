@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use forebay_io::{Error, ErrorKind, Result};
 use socket2::{SockAddr, SockRef};
 
+use super::advice;
 use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
 use crate::net::SocketAddress;
@@ -68,7 +69,7 @@ async fn connect_to_any(
         };
         attempts.failed(error, candidate);
     }
-    Err(attempts.into_error("connect", address))
+    Err(attempts.into_error("connect", address, advice::on_connect))
 }
 
 /// The time at which connecting began, and its limit.
@@ -103,6 +104,7 @@ async fn attempt(
     options: &Arc<OptionValues>,
 ) -> Result<Socket> {
     let failed = |error| Error::from_io("connect", error);
+    let refused = |error| advice::connect_failed(error, address);
     let open = || system::stream_socket(address);
     let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
     options.apply(Protocol::Tcp, SocketRole::Connected, &(&socket).into())?;
@@ -113,9 +115,9 @@ async fn attempt(
         Err(error) if is_in_progress(&error) => {
             poll_fn(|cx| io.poll_io(cx, Direction::Write, Waits::User, is_connected))
                 .await
-                .map_err(failed)?;
+                .map_err(refused)?;
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(refused(error)),
     }
     refuse_self(&io, address)?;
     let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(failed)?;
