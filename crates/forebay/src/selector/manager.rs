@@ -121,6 +121,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "launch")]
+    #[track_caller]
     pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         self.shared().spawn(true, task)
     }
@@ -129,6 +130,7 @@ impl SelectorManager {
     /// reported if it is not awaited; for a task that can fail without being awaited there is
     /// [`spawn`](Self::spawn).
     #[doc(alias = "async")]
+    #[track_caller]
     pub fn spawn_value<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -159,6 +161,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "Dispatchers.IO")]
+    #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
         function: impl FnOnce() -> T + Send + 'static,

@@ -43,6 +43,7 @@ impl Shared {
             spin: settings.spin,
             tasks: Arc::clone(&tasks),
             reporter: Arc::clone(&reporter),
+            blocked_after: settings.blocked_after,
         })
         .map_err(|error| Error::from_io("start a selector", error))?;
         let shared = Arc::new(Self {
@@ -157,6 +158,7 @@ impl Shared {
     }
 
     /// Starts a user's task, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
         report: bool,
@@ -168,6 +170,7 @@ impl Shared {
     }
 
     /// Starts a user's task that returns a value, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn_value<T: Send + 'static>(
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
@@ -179,6 +182,7 @@ impl Shared {
 
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
     /// closes. Returns `false` if nothing runs here any more.
+    #[track_caller]
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,

@@ -1,12 +1,14 @@
 //! The live tasks of a worker: which may begin, which are left, and a close that waits for them.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::sync::Arc;
 
 use forebay_io::seam::{Waiters, WakeList, wait_in};
 
 use super::control::Control;
 use super::live::Live;
+use super::pulse::Pulse;
 use crate::lock::lock;
 use crate::sync::{Mutex, thread_local};
 
@@ -41,6 +43,7 @@ enum Accepts {
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     state: Mutex<State>,
+    pulse: Arc<Pulse>,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +101,20 @@ impl State {
 }
 
 impl Tasks {
+    /// Returns the poll that the worker is in.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    /// Returns the place at which this task was started, the first time that it is reported to block.
+    pub(crate) fn blocks(&self, number: u64) -> Option<&'static Location<'static>> {
+        let mut state = lock(&self.state);
+        let control = &state.live.get_mut(number)?.control;
+        control.blocks().then(|| control.place())
+    }
+
     /// Lists a task that is about to begin. Returns `None` if it is refused.
+    #[track_caller]
     pub(super) fn list(self: &Arc<Self>, kind: TaskKind) -> Option<Listing> {
         let control = Arc::new(Control::new());
         let mut state = lock(&self.state);
@@ -195,6 +211,18 @@ pub(crate) struct Listing {
 impl Listing {
     pub(super) fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Begins a poll of this task as another thread sees it, with everything that the poll drops.
+    #[inline]
+    pub(super) fn begin_poll(&self) {
+        self.tasks.pulse.begin(self.number);
+    }
+
+    /// Ends the poll.
+    #[inline]
+    pub(super) fn end_poll(&self) {
+        self.tasks.pulse.end();
     }
 
     /// Polls this task's future, during which it is the current task.

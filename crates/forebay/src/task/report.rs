@@ -28,7 +28,12 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// The text for a task's error.
-    pub(crate) const OF_A_TASK: &str = "a task ended in an error";
+    const OF_A_TASK: &str = "a task ended in an error";
+
+    /// Returns the text for the error of a task that was started at this place.
+    pub(crate) fn of_a_task(place: &std::panic::Location<'_>) -> String {
+        format!("{} (spawned at {place})", Self::OF_A_TASK)
+    }
 
     /// The text for the error of a connection without an owner.
     pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";

@@ -16,6 +16,7 @@ mod parked;
 mod poller;
 mod slots;
 pub(crate) mod spin;
+mod watch;
 
 use std::any::Any;
 use std::io;
@@ -23,6 +24,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use async_task::Runnable;
 use forebay_io::Result;
@@ -31,6 +33,7 @@ use forebay_io::seam::BlockLedger;
 pub(crate) use self::current::{defer, hurry, owner};
 use self::poller::Poller;
 use self::slots::Slots;
+use self::watch::PollWatch;
 use crate::host::{Host, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
@@ -49,6 +52,8 @@ pub(crate) struct WorkerParts {
     pub(crate) spin: bool,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) reporter: Arc<Reporter>,
+    /// The time after which a poll that has not ended is reported.
+    pub(crate) blocked_after: Option<Duration>,
 }
 
 /// A worker, as all threads see it.
@@ -73,6 +78,13 @@ pub(crate) struct Worker {
     reporter: Arc<Reporter>,
     blocks: Arc<BlockLedger>,
     owner: OnceLock<Weak<Owner>>,
+    watch: Option<Arc<PollWatch>>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end_watch();
+    }
 }
 
 impl Worker {
@@ -81,7 +93,10 @@ impl Worker {
         let engine = Poller::new(parts.spin)?;
         let registry = engine.registry()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
+        let watch =
+            parts.blocked_after.map(|after| PollWatch::new(after, &parts.tasks, &parts.reporter));
         let worker = Arc::new_cyclic(|weak| Self {
+            watch,
             doorbell: Arc::new(Doorbell(Weak::clone(weak))),
             registry,
             waker,
@@ -116,6 +131,7 @@ impl Worker {
     }
 
     /// Starts a task here. Returns `None` if its group refuses it.
+    #[track_caller]
     pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
         kind: TaskKind,
@@ -139,8 +155,15 @@ impl Worker {
     /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.end_watch();
         self.wake_all_waits();
         self.rouse();
+    }
+
+    fn end_watch(&self) {
+        if let Some(watch) = &self.watch {
+            watch.end();
+        }
     }
 
     fn is_stopped(&self) -> bool {
