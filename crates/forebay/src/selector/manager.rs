@@ -124,6 +124,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "launch")]
+    #[track_caller]
     pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         self.shared().spawn(true, task)
     }
@@ -146,6 +147,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn spawn_here(
         &self,
         task: impl Future<Output = Result<()>> + Send + 'static,
@@ -157,6 +159,7 @@ impl SelectorManager {
     /// reported if it is not awaited; for a task that can fail without being awaited there is
     /// [`spawn`](Self::spawn).
     #[doc(alias = "async")]
+    #[track_caller]
     pub fn spawn_value<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -187,6 +190,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "Dispatchers.IO")]
+    #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
         function: impl FnOnce() -> T + Send + 'static,

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
-        let tasks = Arc::<Tasks>::default();
+        let tasks = Arc::new(Tasks::for_workers(settings.workers));
         let clock = settings.clock.clone();
         let handler = settings.on_task_error.clone();
         let reporter = Arc::new(Reporter::new(handler, move || clock.now()));
@@ -44,6 +44,7 @@ impl Shared {
             spin_limit: (settings.workers > 1).then(Arc::default),
             tasks: Arc::clone(&tasks),
             reporter: Arc::clone(&reporter),
+            blocked_after: settings.blocked_after,
         };
         let workers = Workers::new(settings.workers, parts)
             .map_err(|error| Error::from_io("start a selector", error))?;
@@ -167,6 +168,7 @@ impl Shared {
     }
 
     /// Starts a user's task, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
         report: bool,
@@ -177,6 +179,7 @@ impl Shared {
     }
 
     /// Starts a user's task on this thread's worker, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn_here(
         self: &Arc<Self>,
         future: impl Future<Output = Result<()>> + Send + 'static,
@@ -186,6 +189,7 @@ impl Shared {
     }
 
     /// Starts a user's task that returns a value, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn_value<T: Send + 'static>(
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
@@ -197,6 +201,7 @@ impl Shared {
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
     /// closes. It runs on this thread's worker, which probably watches the sockets that it is about.
     /// Returns `false` if nothing runs here any more.
+    #[track_caller]
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
@@ -206,6 +211,7 @@ impl Shared {
     }
 
     /// Starts a task on a worker. Returns `None` if the selector refuses it.
+    #[track_caller]
     fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         &self,
         kind: TaskKind,

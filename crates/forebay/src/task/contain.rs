@@ -41,7 +41,17 @@ impl<F> Contained<F> {
 impl<F: Future> Future for Contained<F> {
     type Output = Result<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.as_mut().project().listing.begin_poll();
+        let polled = self.as_mut().poll_contained(cx);
+        self.project().listing.end_poll();
+        polled
+    }
+}
+
+impl<F: Future> Contained<F> {
+    #[inline]
+    fn poll_contained(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output>> {
         let mut this = self.project();
         if this.listing.control().is_aborted() {
             let dropped = caught(|| this.future.set(None));

@@ -1,12 +1,14 @@
 //! The live tasks of a selector: which may begin, where, which are left, and a close that waits for them.
 
 use std::cell::Cell;
+use std::panic::Location;
 use std::sync::Arc;
 
 use forebay_io::seam::{Waiters, WakeList, wait_in};
 
 use super::control::Control;
 use super::live::Live;
+use super::pulse::Pulse;
 use crate::lock::lock;
 use crate::sync::{Mutex, thread_local};
 
@@ -38,9 +40,11 @@ enum Accepts {
 ///
 /// A task is accepted and listed in one step, under the lock under which a close refuses more. So each task
 /// is either refused, or listed when the close looks for what is left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tasks {
     state: Mutex<State>,
+    /// Of each worker.
+    pulses: Box<[Arc<Pulse>]>,
 }
 
 #[derive(Debug, Default)]
@@ -61,8 +65,6 @@ struct State {
 struct ListedTask {
     control: Arc<Control>,
     kind: TaskKind,
-    /// The index of its worker.
-    worker: u16,
     /// The number of calls of `close` that this task is in.
     closes: u32,
 }
@@ -110,9 +112,27 @@ impl State {
 }
 
 impl Tasks {
+    /// Makes the list of the tasks of this many workers.
+    pub(crate) fn for_workers(count: u16) -> Self {
+        Self { state: Mutex::default(), pulses: (0..count).map(|_| Arc::default()).collect() }
+    }
+
+    /// Returns the poll that a worker is in.
+    pub(crate) fn pulse(&self, worker: u16) -> &Arc<Pulse> {
+        &self.pulses[usize::from(worker)]
+    }
+
+    /// Returns the place at which this task was started, the first time that it is reported to block.
+    pub(crate) fn blocks(&self, number: u64) -> Option<&'static Location<'static>> {
+        let mut state = lock(&self.state);
+        let control = &state.live.get_mut(number)?.control;
+        control.blocks().then(|| control.place())
+    }
+
     /// Lists a task that is about to begin on the worker with this index. Returns `None` if it is refused.
+    #[track_caller]
     pub(crate) fn list(self: &Arc<Self>, kind: TaskKind, worker: u16) -> Option<Listing> {
-        let control = Arc::new(Control::new());
+        let control = Arc::new(Control::new(worker));
         let mut state = lock(&self.state);
         match state.accepts {
             Accepts::All => {}
@@ -121,7 +141,7 @@ impl Tasks {
         }
         state.users += usize::from(kind == TaskKind::Users);
         state.add_load(worker);
-        let task = ListedTask { control: Arc::clone(&control), kind, worker, closes: 0 };
+        let task = ListedTask { control: Arc::clone(&control), kind, closes: 0 };
         let number = state.live.insert(task);
         drop(state);
         Some(Listing { control, tasks: Arc::clone(self), number })
@@ -191,7 +211,7 @@ impl Tasks {
         let listed = state.live.remove(number);
         if let Some(listed) = &listed {
             state.users -= usize::from(listed.kind == TaskKind::Users);
-            state.loads[usize::from(listed.worker)] -= 1;
+            state.loads[usize::from(listed.control.worker())] -= 1;
             if listed.closes > 0 {
                 state.count_closer(listed.kind, usize::saturating_sub);
             }
@@ -219,6 +239,18 @@ pub(crate) struct Listing {
 impl Listing {
     pub(super) fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Begins a poll of this task as another thread sees it, with everything that the poll drops.
+    #[inline]
+    pub(super) fn begin_poll(&self) {
+        self.tasks.pulse(self.control.worker()).begin(self.number);
+    }
+
+    /// Ends the poll.
+    #[inline]
+    pub(super) fn end_poll(&self) {
+        self.tasks.pulse(self.control.worker()).end();
     }
 
     /// Polls this task's future, during which it is the current task.

@@ -7,6 +7,7 @@ mod control;
 mod group;
 mod join;
 mod live;
+mod pulse;
 mod report;
 mod running;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
 pub(crate) use self::group::{Listing, TaskKind, Tasks};
 pub use self::join::JoinHandle;
+pub(crate) use self::pulse::{Beat, Pulse};
 pub(crate) use self::report::{Handler, Reporter};
 use self::running::Running;
 
@@ -29,6 +31,7 @@ use self::running::Running;
 ///
 /// `into_result` turns the future's output into the task's result. With `report`, an error that is not
 /// awaited is reported.
+#[track_caller]
 pub(crate) fn start<T, F>(
     listing: Listing,
     reporter: &Arc<Reporter>,

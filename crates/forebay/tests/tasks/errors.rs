@@ -249,7 +249,9 @@ fn by_default_faults_of_caller_limit_and_system_are_printed_once_a_second() {
         assert_eq!(all, 50, "{of_kind:?}");
     }
     assert!(
-        lines[0].starts_with("forebay: a task ended in an error: a test's call: "),
+        lines[0].starts_with("forebay: a task ended in an error (spawned at ")
+            && lines[0].contains("tasks/errors.rs:")
+            && lines[0].contains("): a test's call: "),
         "{}",
         lines[0]
     );

@@ -5,6 +5,7 @@ mod rule;
 
 use std::any::Any;
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Wake, Waker};
@@ -41,7 +42,7 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// The text for a task's error.
-    pub(crate) const OF_A_TASK: &str = "a task ended in an error";
+    const OF_A_TASK: &str = "a task ended in an error";
 
     /// The text for the error of a connection without an owner.
     pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
@@ -75,9 +76,19 @@ impl Reporter {
         self.reported.load(Ordering::Relaxed)
     }
 
+    /// Reports the error of a task that was started at this place.
+    pub(super) fn report_task(&self, place: &'static Location<'static>, error: &Error) {
+        self.report_line(&ReportLine::new(Self::OF_A_TASK, error).at(place));
+    }
+
     /// Counts an error and passes it on. Without a handler and a subscriber of `tracing` it is printed, if
     /// [`is_shown`] says so.
     pub(crate) fn report(&self, what: &'static str, error: &Error) {
+        self.report_line(&ReportLine::new(what, error));
+    }
+
+    fn report_line(&self, line: &ReportLine) {
+        let (what, error) = (line.what(), line.error());
         self.reported.fetch_add(1, Ordering::Relaxed);
         let is_shown = is_shown(error);
         let is_taken = trace::report(what, error, is_shown);
@@ -87,15 +98,19 @@ impl Reporter {
                 drop(caught(|| handler(error)));
             }
             None if is_taken || !is_shown => {}
-            None => self.print(what, error),
+            None => self.print_line(line),
         }
     }
 
     /// Prints an error on standard error, or holds it back if another one of its kind was printed less than
     /// a second ago.
     pub(crate) fn print(&self, what: &'static str, error: &Error) {
+        self.print_line(&ReportLine::new(what, error));
+    }
+
+    fn print_line(&self, line: &ReportLine) {
         let now = (self.now)();
-        let offer = lock(&self.lines).offer(ReportLine::new(what, error), now);
+        let offer = lock(&self.lines).offer(line.clone(), now);
         match offer {
             Offer::Print(line) => line.print(),
             Offer::Hold { wake_at: None } => {}
