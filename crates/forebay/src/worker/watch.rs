@@ -190,3 +190,24 @@ impl Count {
         self.steps
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, Pulse};
+
+    #[test]
+    fn progress_and_late_steps_begin_the_count_anew() {
+        let (pulse, mut count) = (Pulse::default(), Count::default());
+        assert_eq!(count.step(pulse.beat(), false), 0, "no poll");
+        pulse.begin(1);
+        let counts = [(); 3].map(|()| count.step(pulse.beat(), false));
+        assert_eq!(counts, [0, 1, 2], "the first step only sees the poll");
+        assert_eq!(count.step(pulse.beat(), true), 0, "a late one");
+        assert_eq!(count.step(pulse.beat(), false), 1);
+        pulse.begin(1);
+        assert_eq!(count.step(pulse.beat(), false), 0, "another poll of the same task");
+        assert_eq!(count.step(pulse.beat(), false), 1);
+        pulse.end();
+        assert_eq!(count.step(pulse.beat(), false), 0, "between polls");
+    }
+}

@@ -66,7 +66,9 @@ fn a_task_is_reported_while_it_blocks_and_once() {
         let (place, task) = (here(), selector.spawn(blocking));
         // It has not returned, and would not.
         assert_names(&reports.recv_timeout(PATIENCE).unwrap(), place);
+        assert!(reports.recv_timeout(2 * LIMIT).is_err(), "reported once for a poll");
         drop(release);
+        assert!(reports.recv_timeout(2 * LIMIT).is_err(), "and for a task, which blocks again");
         let (other, block) = blocker();
         let second = here().line() + 1;
         let next = selector.spawn_value(async { block() });
@@ -210,8 +212,10 @@ fn the_thread_sleeps_while_the_worker_does() {
         let waiting = selector.spawn(async move { input.read_u8().await.map(drop) });
         await_that("the thread is started", || watch_threads() == 1);
         let (mut sleeps, mut since) = (sleeps_of(WATCH), Instant::now());
+        let begun = since;
         // It has parked when it stays for longer than a few steps.
         while since.elapsed() < 3 * LIMIT {
+            assert!(begun.elapsed() < PATIENCE, "it never parks");
             let now = sleeps_of(WATCH);
             if now != sleeps {
                 (sleeps, since) = (now, Instant::now());
