@@ -77,9 +77,10 @@ impl SelectorManager {
     /// there is [`spawn_value`](Self::spawn_value). Dropping the handle detaches the task; an error that is
     /// not awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
-    /// The task runs on the selector's worker, on the least busy one if there are several, and stays there. A panic ends only this task: its connections
-    /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
-    /// up everything else on its selector, but nothing on other selectors; see
+    /// The task runs on the selector's worker, on the least busy one if there are several, and stays there. A
+    /// panic ends only this task: its connections are reset, and all others continue. A task that blocks, or
+    /// computes for long without waiting, holds up everything else on its worker, and is reported
+    /// ([`SelectorBuilder::blocked_after`](crate::SelectorBuilder::blocked_after)); see
     /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed no task is started, and the
     /// handle returns `Closed`.
     ///

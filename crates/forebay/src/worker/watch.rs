@@ -164,7 +164,7 @@ impl PollWatch {
             format!("the task spawned at {place}")
         };
         let error = Error::other(format!(
-            "{subject} has not returned for {blocked:?}, and holds up everything else on its selector; move \
+            "{subject} has not returned for {blocked:?}, and holds up everything else on its worker; move \
              calls that block to spawn_blocking, and let long computations call yield_now \
              (SelectorBuilder::blocked_after sets the time)"
         ));

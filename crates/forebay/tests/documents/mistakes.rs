@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 use std::{fmt, fs};
 
@@ -389,6 +390,33 @@ async fn invalid_utf8(selector: &SelectorManager) -> Result<Row> {
     Ok(Row::new("invalid UTF-8", "input.read_line()", met, says))
 }
 
+/// The text with `PLACE` for the line and column of this file.
+fn without_place(text: &str) -> String {
+    let (before, behind) = text.split_once(file!()).unwrap();
+    let rest = behind.trim_start_matches(|sign: char| sign == ':' || sign.is_ascii_digit());
+    format!("{before}src/main.rs:PLACE{rest}")
+}
+
+/// The task blocks until it is reported, so for as long as that takes.
+fn blocking_task() -> Row {
+    let (tell, told) = mpsc::channel();
+    let builder = SelectorManager::builder().blocked_after(Some(2 * SHORT));
+    let builder = builder.on_task_error(move |error| drop(tell.send(error.to_string())));
+    let reported = builder.run(async |selector| {
+        let blocking = selector.spawn_value(async move { told.recv() });
+        Result::Ok(blocking.await?.expect("the handler lives as long as the selector"))
+    });
+    let shown = format!("forebay: a task blocks its worker: {}", without_place(&reported.unwrap()));
+    let says = ["blocks", "spawned at src/main.rs", "has not returned for 100ms", "spawn_blocking"];
+    let met = Met { shown, peer: String::new() };
+    Row::new(
+        "`thread::sleep` in a task",
+        "thread::sleep(..), after blocked_after(2 * SHORT)",
+        met,
+        says,
+    )
+}
+
 /// Makes every mistake. A row for one more is added here, and on the page.
 async fn make_all(selector: &SelectorManager) -> Result<Vec<Row>> {
     let mut rows = vec![port_in_use(selector).await?, bad_address(selector).await?];
@@ -418,7 +446,7 @@ async fn make_all(selector: &SelectorManager) -> Result<Vec<Row>> {
 fn every_mistake_is_told_as_the_page_says() {
     watched(|| {
         let mut rows = forebay::run(async |selector| make_all(&selector).await).unwrap();
-        rows.push(spawned_outside());
+        rows.extend([spawned_outside(), blocking_task()]);
         let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors.md");
         let page = fs::read_to_string(page).unwrap_or_default();
         let lines: Vec<_> = rows.iter().map(Row::line).collect();

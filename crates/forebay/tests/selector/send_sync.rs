@@ -13,6 +13,7 @@ use forebay::{
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
     Socket, SocketAddress, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
     TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+    WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -59,6 +60,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<SocketAddress>();
     is_send_and_sync::<ItemBuffer>();
     is_send_and_sync::<Stats>();
+    is_send_and_sync::<WorkerStats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();
     is_send_and_sync::<TlsClientBuilder>();
