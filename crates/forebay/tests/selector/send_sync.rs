@@ -13,6 +13,7 @@ use forebay::{
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
     Socket, SocketAddress, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
     TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+    WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -70,6 +71,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Trust>();
     is_send_and_sync::<UnixAddress>();
     is_send_and_sync::<UnixBuilder>();
+    is_send_and_sync::<WorkerStats>();
 }
 
 /// Only ever compiled: calling these would start what they stand for.
