@@ -233,13 +233,20 @@ impl Shared {
             return self.workers.made(here);
         }
         let now = system_now();
-        let chosen = self.tasks.with_loads(|loads| {
-            (0..count).min_by_key(|index| {
-                let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
-                (self.workers.is_held_up(*index, now), tasks, *index != here)
-            })
-        });
-        self.workers.get_or_make(chosen.unwrap_or(here))
+        let fewest = |is_possible: &dyn Fn(u16) -> bool| {
+            let possible = (0..count).filter(|index| is_possible(*index));
+            let chosen = self.tasks.with_loads(|loads| {
+                possible.min_by_key(|index| {
+                    let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
+                    (self.workers.is_held_up(*index, now), tasks, *index != here)
+                })
+            });
+            chosen.unwrap_or(here)
+        };
+        // If no worker can be made, which is never an error, those that there are share the tasks.
+        self.workers
+            .get_or_make(fewest(&|_| true))
+            .unwrap_or_else(|| self.workers.made(fewest(&|index| self.workers.is_made(index))))
     }
 
     /// Runs a future on this thread; see [`worker::block_on`].
@@ -252,6 +259,7 @@ impl Shared {
         let first = self.closing.begin();
         if first {
             self.tasks.refuse_users();
+            self.workers.make_no_more();
             self.wake_all_waits();
             // A listener that pauses does not wait for readiness.
             let mut after = WakeList::new();

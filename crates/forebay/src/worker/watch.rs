@@ -129,10 +129,11 @@ impl PollWatch {
             }
             let is_late = began.elapsed() > self.step + (self.step / 2).max(STEP_MIN);
             let beat = self.pulse.beat();
-            if count.step(beat, is_late) == STEPS_COUNT
+            let steps = count.step(beat, is_late);
+            if steps >= STEPS_COUNT
                 && let Some(beat) = beat
             {
-                self.report(beat.task, self.step * STEPS_COUNT);
+                self.blocks(beat.task, steps);
             }
             if beat.is_none() {
                 self.park_while_asleep();
@@ -152,8 +153,17 @@ impl PollWatch {
         self.parked.store(false, Ordering::SeqCst);
     }
 
-    fn report(&self, task: u64, blocked: Duration) {
+    /// Reports a poll that has not ended for so many steps, at the first of these.
+    fn blocks(&self, task: u64, steps: u32) {
         let Some(reporter) = self.reporter.upgrade() else { return };
+        if steps == STEPS_COUNT {
+            self.report(&reporter, task, self.step * STEPS_COUNT);
+        }
+        // The timer that does this may be the worker's that is blocked.
+        reporter.print_due();
+    }
+
+    fn report(&self, reporter: &Reporter, task: u64, blocked: Duration) {
         let subject = if task == Pulse::MAIN {
             "the future of run or block_on".to_owned()
         } else {

@@ -303,3 +303,31 @@ fn by_default_it_is_printed_after_a_second() {
     assert_eq!(printed, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("a task blocks its worker"), "{}", ended.stderr);
 }
+
+/// The report of a task that blocks is neither held back behind other errors, nor does it wait for the
+/// worker's timer; and what was held back before is printed when its second is over.
+#[test]
+fn what_is_held_back_is_printed_while_a_task_blocks() {
+    let name = "what_is_held_back_is_printed_while_a_task_blocks";
+    let body = || {
+        let builder = SelectorManager::builder().workers(1).blocked_after(Some(LIMIT));
+        let selector = builder.build().unwrap();
+        let block = async {
+            // What is waited for is time: the second in which lines are held back, and another one.
+            thread::sleep(Duration::from_secs(2));
+            eprintln!("forebay: now it returns");
+        };
+        for round in 1..=2 {
+            selector.spawn(async move { Err(Error::other(format!("round {round}"))) }).detach();
+        }
+        selector.block_on(selector.spawn_value(block)).unwrap();
+        selector.block_on(selector.close());
+    };
+    let Some(child) = child(name, body) else { return };
+    let lines: Vec<_> = child.stderr.lines().filter(|line| line.starts_with("forebay:")).collect();
+    let expected = ["round 1", "has not returned", "round 2", "now it returns"];
+    assert_eq!(lines.len(), expected.len(), "{lines:?}");
+    for (line, part) in lines.iter().zip(expected) {
+        assert!(line.contains(part), "{part} in {lines:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Prints one line per kind and second, and holds back the others.
+//! Prints one line per text, kind and second, and holds back the others.
 //!
 //! ```text
 //!   first of its kind ─► printed
@@ -20,8 +20,10 @@ use forebay_io::{Error, ErrorKind, TlsFault};
 /// At most one line per kind is printed in this time.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// A kind without its numbers, so that there are only as many as kinds; of TLS, each fault is one.
-type LineKind = (Discriminant<ErrorKind>, Option<TlsFault>);
+/// The library's own text and a kind without its numbers, so that there are only as many as kinds; of TLS,
+/// each fault is one. With the text, because errors of tasks (`Other`, mostly) must not replace the report
+/// of a task that blocks.
+type LineKind = (&'static str, Discriminant<ErrorKind>, Option<TlsFault>);
 
 /// A line to print.
 #[derive(Debug, Clone)]
@@ -53,7 +55,7 @@ impl ReportLine {
     }
 
     fn kind(&self) -> LineKind {
-        (discriminant(&self.error.kind()), self.error.tls_fault())
+        (self.what, discriminant(&self.error.kind()), self.error.tls_fault())
     }
 
     pub(super) fn print(&self) {
