@@ -306,7 +306,7 @@ fn bytes_that_have_arrived_by_the_deadline_count_on_whichever_worker() {
             let mut input = socket.open_read_channel().unwrap();
             assert!(poll_once(input.read_u8()).await.is_none(), "this thread's worker watches it");
             // The next task is the other worker's.
-            let _here = selector.spawn_here(pending());
+            let here = selector.spawn_here(pending());
             let (began, has_begun) = std::sync::mpsc::channel();
             let (home, inner) = (thread::current().id(), selector.clone());
             let reading = selector.spawn_value(async move {
@@ -319,6 +319,7 @@ fn bytes_that_have_arrived_by_the_deadline_count_on_whichever_worker() {
             // What is waited for is time, in which this worker looks at nothing.
             thread::sleep(Duration::from_millis(300));
             assert_eq!(reading.await.unwrap().unwrap(), b'x');
+            here.abort();
             selector.close().await;
         });
     });
