@@ -27,6 +27,13 @@ pub(crate) fn rows() -> Vec<Row> {
             spawned(|task| selector.spawn_value(task.and_value()))
         }),
         row("forebay::SelectorManager::spawn_blocking", 42, blocking),
+        row("forebay::TaskGroup::spawn", (), |selector| {
+            spawned(|task| selector.group().spawn(task.and_nothing()))
+        }),
+        row("forebay::TaskPlace::spawn", (), |selector| {
+            let place = now(selector.group().limit(1).place());
+            spawned(|task| place.spawn(task.and_nothing()))
+        }),
         Row {
             path: "forebay::SelectorManager::close",
             words: &[Word::Resumes],
