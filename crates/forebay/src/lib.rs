@@ -3,8 +3,8 @@
 //! Start with [`run`] and [`SelectorManager`]; listen and connect with
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
-//! [`ByteWriteChannel`]. A search for Ktor's names finds their counterparts; the repository has a table of
-//! both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
+//! [`ByteWriteChannel`]. A search for Ktor's names finds many of their counterparts; the repository has a
+//! table of both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;

@@ -24,9 +24,11 @@ use crate::worker::WorkerStats;
 /// It is a value and never global: two selectors are independent of each other. Cloning it is cheap; when
 /// the last clone is dropped, the selector closes in the background.
 ///
-/// In this release a selector has one worker. The thread inside [`forebay::run`](crate::run) or
-/// [`block_on`](Self::block_on) drives it; otherwise a thread of its own does, which starts when there is
-/// something to do.
+/// A selector has one worker, or as many as [`SelectorBuilder::workers`](crate::SelectorBuilder::workers)
+/// sets. Each is a loop that polls its tasks, sends what they wrote, and watches sockets. The thread inside
+/// [`forebay::run`](crate::run) or [`block_on`](Self::block_on) drives the first one; the others, and the
+/// first one when no thread is there, have a thread of their own, which starts when there is something to
+/// do.
 ///
 /// # Examples
 ///
@@ -76,7 +78,7 @@ impl SelectorManager {
     /// there is [`spawn_value`](Self::spawn_value). Dropping the handle detaches the task; an error that is
     /// not awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
-    /// The task runs on the selector's worker and stays there. A panic ends only this task: its connections
+    /// The task runs on the selector's worker, on the least busy one if there are several, and stays there. A panic ends only this task: its connections
     /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
     /// up everything else on its selector, but nothing on other selectors; see
     /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed no task is started, and the

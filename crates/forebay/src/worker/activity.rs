@@ -16,7 +16,7 @@ impl OwnCounter {
     }
 }
 
-/// What a worker has done so far.
+/// Counts of the things that a worker has done so far.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     pub(super) turns: OwnCounter,

@@ -144,9 +144,12 @@ fn a_blocked_worker_gets_no_new_task() {
         assert_ne!(thread, main);
         // What is waited for is time: this long, a turn is not held up.
         selector.sleep(Duration::from_millis(20)).await;
-        for _ in 0..100 {
-            assert_ne!(selector.spawn_value(async { here() }).await?, thread);
-        }
+        let threads = Arc::<Mutex<HashMap<ThreadId, u32>>>::default();
+        let _tasks: Vec<_> = (0..20).map(|_| counted(&selector, &threads)).collect();
+        until_that("all have begun", || lock(&threads).values().sum::<u32>() == 20).await;
+        assert!(!lock(&threads).contains_key(&thread));
+        let fewest = selector.worker_stats().iter().map(|worker| worker.tasks).min();
+        assert_eq!(fewest, Some(1), "the one that blocks");
         release.send(()).ok();
         blocking.await
     });
