@@ -1,11 +1,16 @@
 //! The live tasks of a worker, under the shipped group, control, list and wait.
 
+#[allow(dead_code, reason = "the watch over a worker is not modelled")]
 #[path = "../../crates/forebay/src/task/control.rs"]
 mod control;
+#[allow(dead_code, reason = "the watch over a worker is not modelled")]
 #[path = "../../crates/forebay/src/task/group.rs"]
 mod group;
 #[path = "../../crates/forebay/src/task/live.rs"]
 mod live;
+#[allow(dead_code, reason = "the watch over a worker is not modelled")]
+#[path = "../../crates/forebay/src/task/pulse.rs"]
+mod pulse;
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -113,6 +113,7 @@
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
 //! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
+//! | one poll of a task, before it is reported as blocking | 1 s | [`blocked_after`](SelectorBuilder::blocked_after) |
 //! | calls that may block forever, at once | 512, one more is refused | [`blocking_max`](SelectorBuilder::blocking_max) |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!

@@ -67,6 +67,7 @@ pub fn run<T, E: From<Error>>(
 /// })?;
 /// # forebay::Result::Ok(())
 /// ```
+#[track_caller]
 pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
     Shared::current("spawn").spawn(true, task)
 }
@@ -76,6 +77,7 @@ pub fn spawn(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHan
 /// # Panics
 ///
 /// Panics on a thread that does not belong to a selector.
+#[track_caller]
 pub fn spawn_here(task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
     Shared::current("spawn_here").spawn_here(task)
 }
@@ -85,6 +87,7 @@ pub fn spawn_here(task: impl Future<Output = Result<()>> + Send + 'static) -> Jo
 /// # Panics
 ///
 /// Panics on a thread that does not belong to a selector.
+#[track_caller]
 pub fn spawn_value<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {

@@ -187,6 +187,8 @@ mod imp {
 
     pub(crate) struct ConnectionSpan;
 
+    const _: () = assert!(size_of::<ConnectionSpan>() == 0);
+
     #[expect(clippy::unused_self, reason = "the other one has its span")]
     impl ConnectionSpan {
         pub(crate) const fn new() -> Self {

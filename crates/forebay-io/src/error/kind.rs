@@ -89,7 +89,7 @@ pub enum ErrorKind {
     /// A name could not be looked up, because its name servers failed, refused or did not answer
     /// (`EAI_AGAIN`, `EAI_FAIL`). A later look-up may succeed.
     LookUpFailed,
-    /// There is no route to the address (`ENETUNREACH`, `EHOSTUNREACH`).
+    /// There is no route to the address (`ENETUNREACH`, `EHOSTUNREACH`, `EINVAL` of a blackhole route).
     Unreachable,
     /// A resource of the system is exhausted: descriptors, memory, buffers (`EMFILE`, `ENFILE`, `ENOBUFS`,
     /// `ENOMEM`).

@@ -148,7 +148,8 @@ impl Error {
         self.0.operation
     }
 
-    /// Returns the address that the call concerned, as text, if there was one.
+    /// Returns the address that the call concerned, as text for people, if there was one. Of a name it is
+    /// `name:port (ip:port)`; of a Unix socket's peer without an address, that of this side.
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }

@@ -13,6 +13,14 @@ pub(super) struct Anybody {
     warned: Arc<AtomicBool>,
 }
 
+#[cfg(test)]
+impl Anybody {
+    /// Makes one that has given its warning, so that a test prints none.
+    pub(super) fn warned() -> Self {
+        Self { warned: Arc::new(AtomicBool::new(true)) }
+    }
+}
+
 impl Judge for Anybody {
     fn judge(&self, _: &Presented<'_>) -> Result<(), Refused> {
         // Relaxed: only the warning depends on it.

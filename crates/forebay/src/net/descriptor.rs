@@ -12,7 +12,7 @@ use super::registration::Registration;
 use crate::host::{self, Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
-use crate::time::WakeUp;
+use crate::time::{WakeUp, is_last_poll};
 
 /// An open descriptor, or the remains of one after its release.
 ///
@@ -66,6 +66,13 @@ impl Descriptor {
             // registered does not wake again, nor does one whose wake-up another wait has consumed.
             if let Err(refusal) = self.selector.closing().check_wait(waits) {
                 return Poll::Ready(Err(refusal.into()));
+            }
+            // What has arrived by a deadline counts, also if no worker has noticed it yet.
+            if is_last_poll() {
+                return match uninterrupted(&mut call) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    done => Poll::Ready(done),
+                };
             }
         }
         progress

@@ -107,6 +107,23 @@ impl SelectorBuilder {
         self
     }
 
+    /// Sets how long a task may be in one poll before it is reported: a task that blocks, or computes
+    /// without waiting, holds up everything else on its worker. `None` turns this off. Default: one second.
+    ///
+    /// It is reported while it blocks, so also if it never returns, and once for each task: on standard
+    /// error, or to [`on_task_error`](Self::on_task_error) with the kind [`Other`](crate::ErrorKind::Other),
+    /// on another thread. The message names the place at which the task was spawned. A
+    /// stop of the whole process (`SIGSTOP`, suspend) is not taken for a task that blocks, nor is a machine
+    /// that has no time for this process.
+    ///
+    /// Each worker has a thread for this, `forebay-watch`, which starts with the first task that is polled and
+    /// ends with the selector. It makes four steps in this time while the worker is busy, and sleeps while the
+    /// worker does. Less than 20 ms counts as 20 ms.
+    pub fn blocked_after(mut self, limit: Option<Duration>) -> Self {
+        self.settings.blocked_after = limit;
+        self
+    }
+
     /// Sets how many TLS handshakes of accepted connections may be in progress at once: begun by the peer,
     /// and not complete. If there are more, the one that began first fails with
     /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded), so that peers which do not continue cannot keep

@@ -40,6 +40,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn writer<F>(&self, block: impl FnOnce(ByteWriteChannel) -> F) -> ByteReadChannel
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -73,6 +74,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn reader<F>(&self, block: impl FnOnce(ByteReadChannel) -> F) -> ByteWriteChannel
     where
         F: Future<Output = Result<()>> + Send + 'static,

@@ -270,5 +270,6 @@ pub(crate) fn given_up(operation: &'static str, over: Over) -> Error {
 
 /// The error of a closed selector.
 pub(crate) fn closed(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Closed, operation).with_detail("the selector was closed")
+    Error::new(ErrorKind::Closed, operation)
+        .with_detail("the selector was closed; another one takes new calls")
 }

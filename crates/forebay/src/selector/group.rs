@@ -73,6 +73,7 @@ impl TaskGroup {
     /// A group that was [asked to stop](Self::stop) still starts tasks; they find the request made. Once the
     /// selector is closed no task is started, and the handle returns `Closed`.
     #[doc(alias = "launch")]
+    #[track_caller]
     pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         self.selector.spawn_in(&self.tasks, task)
     }
@@ -217,6 +218,7 @@ pub struct TaskPlace {
 
 impl TaskPlace {
     /// Starts a task that takes this place until it ends; see [`TaskGroup::spawn`].
+    #[track_caller]
     pub fn spawn(self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         // The task is listed before the place is dropped, so that no other one takes it in between.
         self.selector.spawn_in(self.place.tasks(), task)

@@ -78,9 +78,10 @@ impl SelectorManager {
     /// there is [`spawn_value`](Self::spawn_value). Dropping the handle detaches the task; an error that is
     /// not awaited is reported ([`SelectorBuilder::on_task_error`](crate::SelectorBuilder::on_task_error)).
     ///
-    /// The task runs on the selector's worker, on the least busy one if there are several, and stays there. A panic ends only this task: its connections
-    /// are reset, and all others continue. A task that blocks, or computes for long without waiting, holds
-    /// up everything else on its selector, but nothing on other selectors; see
+    /// The task runs on the selector's worker, on the least busy one if there are several, and stays there. A
+    /// panic ends only this task: its connections are reset, and all others continue. A task that blocks, or
+    /// computes for long without waiting, holds up everything else on its worker, and is reported
+    /// ([`SelectorBuilder::blocked_after`](crate::SelectorBuilder::blocked_after)); see
     /// [`spawn_blocking`](Self::spawn_blocking). Once the selector is closed no task is started, and the
     /// handle returns `Closed`.
     ///
@@ -125,6 +126,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "launch")]
+    #[track_caller]
     pub fn spawn(&self, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         self.shared().spawn(true, task)
     }
@@ -147,6 +149,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
+    #[track_caller]
     pub fn spawn_here(
         &self,
         task: impl Future<Output = Result<()>> + Send + 'static,
@@ -158,6 +161,7 @@ impl SelectorManager {
     /// reported if it is not awaited; for a task that can fail without being awaited there is
     /// [`spawn`](Self::spawn).
     #[doc(alias = "async")]
+    #[track_caller]
     pub fn spawn_value<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -211,6 +215,7 @@ impl SelectorManager {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "Dispatchers.IO")]
+    #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
         function: impl FnOnce() -> T + Send + 'static,

@@ -19,6 +19,7 @@ pub(super) struct Settings {
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
+    pub(super) blocked_after: Option<Duration>,
     pub(super) on_task_error: Option<Handler>,
 }
 
@@ -56,6 +57,7 @@ impl Default for Settings {
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,
+            blocked_after: Some(Duration::from_secs(1)),
             on_task_error: None,
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
-        let tasks = Arc::<Tasks>::default();
+        let tasks = Arc::new(Tasks::for_workers(settings.workers));
         let clock = settings.clock.clone();
         let handler = settings.on_task_error.clone();
         let reporter = Arc::new(Reporter::new(handler, move || clock.now()));
@@ -44,6 +44,7 @@ impl Shared {
             spin_limit: (settings.workers > 1).then(Arc::default),
             tasks: Arc::clone(&tasks),
             reporter: Arc::clone(&reporter),
+            blocked_after: settings.blocked_after,
         };
         let workers = Workers::new(settings.workers, parts)
             .map_err(|error| Error::from_io("start a selector", error))?;
@@ -176,6 +177,7 @@ impl Shared {
     }
 
     /// Starts a user's task, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn<T: Send + 'static>(
         self: &Arc<Self>,
         report: bool,
@@ -186,6 +188,7 @@ impl Shared {
     }
 
     /// Starts a user's task as one of a group's, unless the selector is being closed.
+    #[track_caller]
     pub(super) fn spawn_in(
         self: &Arc<Self>,
         group: &Arc<Tasks>,
@@ -195,11 +198,12 @@ impl Shared {
         let Some(mut listing) = self.tasks.list(TaskKind::Users, worker.index()) else {
             return task::refused(closed("spawn"));
         };
-        listing.join_group(group, worker.index());
+        listing.join_group(group);
         worker.start(listing, true, future, |result| result)
     }
 
     /// Starts a user's task on this thread's worker, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn_here(
         self: &Arc<Self>,
         future: impl Future<Output = Result<()>> + Send + 'static,
@@ -209,6 +213,7 @@ impl Shared {
     }
 
     /// Starts a user's task that returns a value, unless the selector is being closed.
+    #[track_caller]
     pub(crate) fn spawn_value<T: Send + 'static>(
         self: &Arc<Self>,
         future: impl Future<Output = T> + Send + 'static,
@@ -220,6 +225,7 @@ impl Shared {
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
     /// closes. It runs on this thread's worker, which probably watches the sockets that it is about.
     /// Returns `false` if nothing runs here any more.
+    #[track_caller]
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
@@ -229,6 +235,7 @@ impl Shared {
     }
 
     /// Starts a task on a worker. Returns `None` if the selector refuses it.
+    #[track_caller]
     fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         &self,
         kind: TaskKind,
@@ -250,13 +257,20 @@ impl Shared {
             return self.workers.made(here);
         }
         let now = system_now();
-        let chosen = self.tasks.with_loads(|loads| {
-            (0..count).min_by_key(|index| {
-                let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
-                (self.workers.is_held_up(*index, now), tasks, *index != here)
-            })
-        });
-        self.workers.get_or_make(chosen.unwrap_or(here))
+        let fewest = |is_possible: &dyn Fn(u16) -> bool| {
+            let possible = (0..count).filter(|index| is_possible(*index));
+            let chosen = self.tasks.with_loads(|loads| {
+                possible.min_by_key(|index| {
+                    let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
+                    (self.workers.is_held_up(*index, now), tasks, *index != here)
+                })
+            });
+            chosen.unwrap_or(here)
+        };
+        // If no worker can be made, which is never an error, those that there are share the tasks.
+        self.workers
+            .get_or_make(fewest(&|_| true))
+            .unwrap_or_else(|| self.workers.made(fewest(&|index| self.workers.is_made(index))))
     }
 
     /// Runs a future on this thread; see [`worker::block_on`].
@@ -269,6 +283,7 @@ impl Shared {
         let first = self.closing.begin();
         if first {
             self.tasks.refuse_users();
+            self.workers.make_no_more();
             self.tasks.request_stop();
             self.wake_all_waits();
             // A listener that pauses does not wait for readiness.

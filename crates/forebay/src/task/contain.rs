@@ -42,7 +42,21 @@ impl<F> Contained<F> {
 impl<F: Future> Future for Contained<F> {
     type Output = Result<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(listing) = self.as_mut().project().listing {
+            listing.begin_poll();
+        }
+        let polled = self.as_mut().poll_contained(cx);
+        if let Some(listing) = self.project().listing {
+            listing.end_poll();
+        }
+        polled
+    }
+}
+
+impl<F: Future> Contained<F> {
+    #[inline]
+    fn poll_contained(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output>> {
         let mut this = self.project();
         if this.listing.as_ref().is_some_and(|listing| listing.control().is_aborted()) {
             let dropped = caught(|| this.future.set(None));

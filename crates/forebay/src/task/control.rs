@@ -1,5 +1,6 @@
 //! Control of one task from outside: aborting it, and reporting its error once.
 
+use std::panic::Location;
 use std::task::Waker;
 
 use forebay_io::Error;
@@ -25,11 +26,21 @@ pub(crate) struct Control {
     waker: OnceLock<Waker>,
     fate: AtomicU8,
     error: OnceLock<Error>,
+    /// The index of the task's worker.
+    worker: u16,
+    /// The place in the source at which the task was started.
+    place: &'static Location<'static>,
+    /// The task was reported because it blocked its worker.
+    blocked: AtomicBool,
 }
 
 impl Control {
-    pub(super) fn new() -> Self {
+    #[track_caller]
+    pub(super) fn new(worker: u16) -> Self {
         Self {
+            worker,
+            place: Location::caller(),
+            blocked: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
             waker: OnceLock::default(),
             fate: AtomicU8::new(HELD),
@@ -49,6 +60,21 @@ impl Control {
 
     pub(super) fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Acquire)
+    }
+
+    /// Returns the index of the task's worker.
+    pub(super) fn worker(&self) -> u16 {
+        self.worker
+    }
+
+    /// Returns the place at which the task was started.
+    pub(super) fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+
+    /// Returns `true` the first time, so that a task that blocks is reported once.
+    pub(super) fn blocks(&self) -> bool {
+        !self.blocked.swap(true, Ordering::Relaxed)
     }
 
     /// Makes the task drop its future at its next poll, and wakes it.

@@ -2,6 +2,7 @@
 //! request that they stop, and a close that waits for them.
 
 use std::cell::RefCell;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -9,6 +10,7 @@ use forebay_io::seam::{WaiterKey, Waiters, WakeList, wait_in};
 
 use super::control::Control;
 use super::live::Live;
+use super::pulse::Pulse;
 use crate::lock::lock;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, thread_local};
@@ -46,6 +48,8 @@ pub(crate) struct Tasks {
     state: Mutex<State>,
     /// The tasks are asked to stop. Set once, under the lock.
     stop: AtomicBool,
+    /// Of each worker. A group has none: its tasks are seen as those of their selector.
+    pulses: Box<[Arc<Pulse>]>,
 }
 
 #[derive(Debug, Default)]
@@ -73,8 +77,6 @@ struct State {
 struct ListedTask {
     control: Arc<Control>,
     kind: TaskKind,
-    /// The index of its worker.
-    worker: u16,
     /// The number of calls of `close` that this task is in.
     closes: u32,
 }
@@ -120,11 +122,10 @@ impl State {
         self.waiters = waiters;
     }
 
-    fn insert(&mut self, control: &Arc<Control>, kind: TaskKind, worker: u16) -> u64 {
+    fn insert(&mut self, control: &Arc<Control>, kind: TaskKind) -> u64 {
         self.users += usize::from(kind == TaskKind::Users);
-        self.add_load(worker);
-        let control = Arc::clone(control);
-        self.live.insert(ListedTask { control, kind, worker, closes: 0 })
+        self.add_load(control.worker());
+        self.live.insert(ListedTask { control: Arc::clone(control), kind, closes: 0 })
     }
 
     fn add_load(&mut self, worker: u16) {
@@ -145,24 +146,42 @@ impl State {
 }
 
 impl Tasks {
+    /// Makes the list of the tasks of this many workers.
+    pub(crate) fn for_workers(count: u16) -> Self {
+        Self { pulses: (0..count).map(|_| Arc::default()).collect(), ..Self::default() }
+    }
+
+    /// Returns the poll that a worker is in.
+    pub(crate) fn pulse(&self, worker: u16) -> &Arc<Pulse> {
+        &self.pulses[usize::from(worker)]
+    }
+
+    /// Returns the place at which this task was started, the first time that it is reported to block.
+    pub(crate) fn blocks(&self, number: u64) -> Option<&'static Location<'static>> {
+        let mut state = lock(&self.state);
+        let control = &state.live.get_mut(number)?.control;
+        control.blocks().then(|| control.place())
+    }
+
     /// Lists a task that is about to begin on the worker with this index. Returns `None` if it is refused.
+    #[track_caller]
     pub(crate) fn list(self: &Arc<Self>, kind: TaskKind, worker: u16) -> Option<Listing> {
-        let control = Arc::new(Control::new());
+        let control = Arc::new(Control::new(worker));
         let mut state = lock(&self.state);
         match state.accepts {
             Accepts::All => {}
             Accepts::Own if kind == TaskKind::Own => {}
             Accepts::Own | Accepts::Nothing => return None,
         }
-        let number = state.insert(&control, kind, worker);
+        let number = state.insert(&control, kind);
         drop(state);
         let entry = Entry { tasks: Arc::clone(self), number };
         Some(Listing { control, entry, group: None })
     }
 
     /// Lists a user's task that another list has accepted, as a task of this group.
-    fn add(self: &Arc<Self>, control: &Arc<Control>, worker: u16) -> Entry {
-        let number = lock(&self.state).insert(control, TaskKind::Users, worker);
+    fn add(self: &Arc<Self>, control: &Arc<Control>) -> Entry {
+        let number = lock(&self.state).insert(control, TaskKind::Users);
         Entry { tasks: Arc::clone(self), number }
     }
 
@@ -293,7 +312,7 @@ impl Tasks {
         let listed = state.live.remove(number);
         if let Some(listed) = &listed {
             state.users -= usize::from(listed.kind == TaskKind::Users);
-            state.loads[usize::from(listed.worker)] -= 1;
+            state.loads[usize::from(listed.control.worker())] -= 1;
             if listed.closes > 0 {
                 state.count_closer(listed.kind, usize::saturating_sub);
             }
@@ -352,8 +371,8 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Makes this task, which has not begun, one of a group's too.
-    pub(crate) fn join_group(&mut self, group: &Arc<Tasks>, worker: u16) {
-        self.group = Some(group.add(&self.control, worker));
+    pub(crate) fn join_group(&mut self, group: &Arc<Tasks>) {
+        self.group = Some(group.add(&self.control));
     }
 
     pub(super) fn control(&self) -> &Arc<Control> {
@@ -364,6 +383,18 @@ impl Listing {
     fn number_in(&self, tasks: &Tasks) -> Option<u64> {
         let mut entries = std::iter::once(&self.entry).chain(&self.group);
         entries.find(|entry| std::ptr::eq(&raw const *entry.tasks, tasks)).map(|entry| entry.number)
+    }
+
+    /// Begins a poll of this task as another thread sees it, with everything that the poll drops.
+    #[inline]
+    pub(super) fn begin_poll(&self) {
+        self.entry.tasks.pulse(self.control.worker()).begin(self.entry.number);
+    }
+
+    /// Ends the poll.
+    #[inline]
+    pub(super) fn end_poll(&self) {
+        self.entry.tasks.pulse(self.control.worker()).end();
     }
 
     /// Polls a task's future, during which it is the current task. The listing is moved to the thread

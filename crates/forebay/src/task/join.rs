@@ -115,7 +115,7 @@ impl<T> Drop for JoinHandle<T> {
         };
         let Some(task) = task.take() else { return };
         if let Some(error) = control.detached() {
-            reporter.report(Reporter::OF_A_TASK, &error);
+            reporter.report_task(control.place(), &error);
         }
         task.detach();
     }

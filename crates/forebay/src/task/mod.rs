@@ -7,6 +7,7 @@ mod control;
 mod group;
 mod join;
 mod live;
+mod pulse;
 mod report;
 mod running;
 mod stop;
@@ -23,6 +24,7 @@ pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
 pub(crate) use self::group::{Listing, Place, TaskKind, Tasks, current_lists};
 pub use self::join::JoinHandle;
+pub(crate) use self::pulse::{Beat, Pulse};
 pub(crate) use self::report::{Handler, Reporter};
 use self::running::Running;
 pub use self::stop::StopRequested;
@@ -31,6 +33,7 @@ pub use self::stop::StopRequested;
 ///
 /// `into_result` turns the future's output into the task's result. With `report`, an error that is not
 /// awaited is reported.
+#[track_caller]
 pub(crate) fn start<T, F>(
     listing: Listing,
     reporter: &Arc<Reporter>,

@@ -50,7 +50,7 @@ impl<T, F: Future, I: Fn(F::Output) -> Result<T>> Future for Running<F, I> {
         if let (Err(error), Some(reporter)) = (&result, this.reporter)
             && let Some(error) = this.control.failed(error)
         {
-            reporter.report(Reporter::OF_A_TASK, &error);
+            reporter.report_task(this.control.place(), &error);
         }
         Poll::Ready(TaskResult::new(result))
     }

@@ -17,5 +17,5 @@ pub(crate) use self::clock::{ManualTime, WakeUp, system_now};
 pub use self::interval::Interval;
 pub(crate) use self::patience::{Limits, Look, Over, Patience};
 pub use self::sleep::Sleep;
-pub(crate) use self::timeout::{timeout, within};
+pub(crate) use self::timeout::{is_last_poll, timeout, within};
 pub(crate) use self::timers::Timers;

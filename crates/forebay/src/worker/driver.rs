@@ -28,6 +28,7 @@ use super::current::{self, Context, QUEUE_KEPT};
 use super::poller::{EVENTS_COUNT, Poller};
 use super::{Worker, parked};
 use crate::lock::lock;
+use crate::task::Pulse;
 use crate::time::system_now;
 
 /// The number of task polls in a turn.
@@ -123,6 +124,9 @@ impl Driver {
         let context = Context::new(Arc::clone(worker), true);
         engine.spin.note_awake();
         worker.note_turn(Some(system_now()));
+        if let Some(watch) = &worker.watch {
+            watch.wakes_up();
+        }
         Self {
             engine: Some(engine),
             injected: Vec::new(),
@@ -140,7 +144,10 @@ impl Driver {
         let mut cx = std::task::Context::from_waker(&waker);
         loop {
             if flag.take() {
+                let pulse = self.context.worker.pulse();
+                pulse.begin(Pulse::MAIN);
                 let polled = main.as_mut().poll(&mut cx);
+                pulse.end();
                 self.context.end_poll();
                 if let std::task::Poll::Ready(output) = polled {
                     self.context.flush();
@@ -186,6 +193,11 @@ impl Driver {
             let Some(runnable) = self.context.pop() else {
                 return;
             };
+            if polls == 1
+                && let Some(watch) = &self.context.worker.watch
+            {
+                watch.start();
+            }
             runnable.run();
             self.context.end_poll();
             if polls % POLLS_PER_LOOK == 0 {
@@ -218,7 +230,8 @@ impl Driver {
                     None
                 } else {
                     let next = worker.timers.next();
-                    let slept = engine.poll_for(next.and_then(|(_, wait)| wait));
+                    let wait = next.and_then(|(_, wait)| wait);
+                    let slept = asleep(worker, || engine.poll_for(wait));
                     next.filter(|_| slept && engine.events.is_empty())
                 };
                 worker.sleeping.store(false, Ordering::SeqCst);
@@ -269,10 +282,21 @@ impl Driver {
     }
 }
 
+/// Sleeps, which the watch need not watch.
+fn asleep<T>(worker: &Worker, sleep: impl FnOnce() -> T) -> T {
+    let Some(watch) = &worker.watch else { return sleep() };
+    watch.falls_asleep();
+    let slept = sleep();
+    watch.wakes_up();
+    slept
+}
+
 impl Drop for Driver {
     /// Puts the engine back and, if there is work left, starts a thread of the worker's own.
     fn drop(&mut self) {
         let worker = Arc::clone(&self.context.worker);
+        // A main that panics has not ended its poll.
+        worker.pulse().end();
         // First the steps that may wake tasks, so that no task is left in the queue of a thread that stops
         // driving.
         self.context.end_poll();
@@ -290,6 +314,10 @@ impl Drop for Driver {
             engine.spin.note_asleep();
         }
         worker.note_turn(None);
+        // Before another thread may take the engine, and wake up.
+        if let Some(watch) = &worker.watch {
+            watch.falls_asleep();
+        }
         worker.put_back(self.engine.take());
         if worker.has_work() {
             worker.start_thread();

@@ -18,6 +18,7 @@ mod poller;
 mod slots;
 pub(crate) mod spin;
 mod stats;
+mod watch;
 mod workers;
 
 use std::any::Any;
@@ -38,11 +39,12 @@ use self::poller::Poller;
 use self::slots::{Slots, WorkerReady};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
+use self::watch::PollWatch;
 pub(crate) use self::workers::Workers;
 use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::task::{self, JoinHandle, Listing, Reporter, Tasks};
+use crate::task::{self, JoinHandle, Listing, Pulse, Reporter, Tasks};
 use crate::time::{Clock, Timers, WakeUp, system_now};
 
 /// The token of the worker's own wake-ups. No descriptor has this generation.
@@ -59,6 +61,8 @@ pub(crate) struct WorkerParts {
     pub(crate) spin_limit: Option<Arc<SpinLimit>>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) reporter: Arc<Reporter>,
+    /// The time after which a poll that has not ended is reported.
+    pub(crate) blocked_after: Option<Duration>,
 }
 
 /// A worker whose turn has lasted this long gets no new task if another worker can have it.
@@ -95,6 +99,13 @@ pub(crate) struct Worker {
     /// When the present turn began, in nanoseconds since the worker was made; [`IDLE`] while it waits. Kept
     /// only if there are other workers. It orders nothing, so every access is relaxed.
     turn_began: AtomicU64,
+    watch: Option<Arc<PollWatch>>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.end_watch();
+    }
 }
 
 /// The worker waits, or is not driven.
@@ -107,7 +118,11 @@ impl Worker {
         let engine = Poller::new(Spin::new(parts.spin, parts.spin_limit.clone()))?;
         let registry = engine.registry()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
+        let watch = parts
+            .blocked_after
+            .map(|after| PollWatch::new(after, index, &parts.tasks, &parts.reporter));
         let worker = Arc::new_cyclic(|weak| Self {
+            watch,
             doorbell: Arc::new(Doorbell(Weak::clone(weak))),
             registry,
             waker,
@@ -144,6 +159,11 @@ impl Worker {
 
     pub(crate) fn blocks(&self) -> &Arc<BlockLedger> {
         &self.blocks
+    }
+
+    /// Returns the poll that this worker is in.
+    fn pulse(&self) -> &Pulse {
+        self.tasks.pulse(self.index)
     }
 
     /// Returns the worker's place among those of its selector.
@@ -192,6 +212,7 @@ impl Worker {
     }
 
     /// Starts a task that was listed for this worker.
+    #[track_caller]
     pub(crate) fn start<T: Send + 'static, F: Future<Output: Send> + Send + 'static>(
         self: &Arc<Self>,
         listing: Listing,
@@ -215,8 +236,15 @@ impl Worker {
     /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.end_watch();
         self.wake_all_waits();
         self.rouse();
+    }
+
+    fn end_watch(&self) {
+        if let Some(watch) = &self.watch {
+            watch.end();
+        }
     }
 
     fn is_stopped(&self) -> bool {

@@ -13,8 +13,8 @@ pub(crate) struct Workers {
     first: Arc<Worker>,
     others: Box<[OnceLock<Arc<Worker>>]>,
     owner: OnceLock<Weak<Owner>>,
-    /// Locked while another worker is made.
-    parts: Mutex<WorkerParts>,
+    /// Locked while another worker is made. `None` once no more are made.
+    parts: Mutex<Option<WorkerParts>>,
 }
 
 impl Workers {
@@ -22,7 +22,7 @@ impl Workers {
     pub(crate) fn new(count: u16, parts: WorkerParts) -> io::Result<Self> {
         let first = Worker::new(&parts, 0)?;
         let others = (1..count).map(|_| OnceLock::new()).collect();
-        Ok(Self { first, others, owner: OnceLock::new(), parts: Mutex::new(parts) })
+        Ok(Self { first, others, owner: OnceLock::new(), parts: Mutex::new(Some(parts)) })
     }
 
     /// Sets the value that the workers work for. Called once.
@@ -43,25 +43,33 @@ impl Workers {
         self.get(index).unwrap_or(&self.first)
     }
 
-    /// Returns the worker with this index, which is made if necessary. If no descriptor is left for it,
-    /// returns the first one, so that the lack of a worker is never an error.
-    pub(crate) fn get_or_make(&self, index: u16) -> &Arc<Worker> {
+    /// Returns `true` if the worker with this index is made.
+    pub(crate) fn is_made(&self, index: u16) -> bool {
+        self.get(index).is_some()
+    }
+
+    /// Returns the worker with this index, which is made if necessary; `None` if it cannot be made, because
+    /// no descriptor is left for it, or is not made any more.
+    pub(crate) fn get_or_make(&self, index: u16) -> Option<&Arc<Worker>> {
         if let Some(worker) = self.get(index) {
-            return worker;
+            return Some(worker);
         }
+        let place = self.others.get(usize::from(index).checked_sub(1)?)?;
         let parts = lock(&self.parts);
-        let place = usize::from(index).checked_sub(1).and_then(|other| self.others.get(other));
-        if let Some(place) = place
-            && place.get().is_none()
-            && let Ok(worker) = Worker::new(&parts, index)
-        {
+        if place.get().is_none() {
+            let worker = Worker::new(parts.as_ref()?, index).ok()?;
             if let Some(owner) = self.owner.get() {
                 worker.set_owner(Weak::clone(owner));
             }
             place.get_or_init(|| worker);
         }
-        drop(parts);
-        self.made(index)
+        place.get()
+    }
+
+    /// Makes no more workers from now on, because no more tasks are accepted that would be theirs.
+    pub(crate) fn make_no_more(&self) {
+        let unneeded = lock(&self.parts).take();
+        drop(unneeded);
     }
 
     /// Returns the workers that are made.

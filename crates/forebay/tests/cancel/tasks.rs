@@ -22,6 +22,10 @@ pub(crate) fn rows() -> Vec<Row> {
         row("forebay::SelectorManager::spawn", (), |selector| {
             spawned(|task| selector.spawn(task.and_nothing()))
         }),
+        row("forebay::spawn_here", (), |_| spawned(|task| forebay::spawn_here(task.and_nothing()))),
+        row("forebay::SelectorManager::spawn_here", (), |selector| {
+            spawned(|task| selector.spawn_here(task.and_nothing()))
+        }),
         row("forebay::spawn_value", 42, |_| spawned(|task| forebay::spawn_value(task.and_value()))),
         row("forebay::SelectorManager::spawn_value", 42, |selector| {
             spawned(|task| selector.spawn_value(task.and_value()))

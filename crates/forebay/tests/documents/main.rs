@@ -5,6 +5,7 @@
 mod architecture;
 mod examples;
 mod examples_tls;
+mod mistakes;
 mod readme;
 mod scenarios_common;
 mod scenarios_nix_jvm;

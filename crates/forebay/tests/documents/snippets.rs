@@ -189,6 +189,40 @@ fn the_snippet_under_tokio_runs() {
     assert_eq!(String::from_utf8_lossy(&done.stdout), "hello\n", "{said}");
 }
 
+/// The statements of `docs/errors.md`, "What the compiler says", and some more.
+const WITHOUT_AWAIT: [&str; 8] = [
+    "output.write_str(\"Ada\\n\");",
+    "forebay::write_line!(output, \"Ada\");",
+    "input.read_line();",
+    "input.read_exact(&mut [0; 4]);",
+    "selector.tcp().connect(\"127.0.0.1:9002\");",
+    "selector.timeout(Duration::from_secs(1), async { Ok(()) });",
+    "forebay::sleep(Duration::from_secs(1));",
+    "socket.close();",
+];
+
+#[test]
+fn a_forgotten_await_is_a_warning_of_the_compiler() {
+    let code = format!(
+        "use std::time::Duration;\nuse forebay::{{ByteReadChannel, ByteWriteChannel, SelectorManager, Socket}};\n\
+         async fn forgotten(selector: SelectorManager, socket: Socket, mut input: ByteReadChannel, \
+         mut output: ByteWriteChannel) {{\n{}\n}}\nfn main() {{}}\n",
+        WITHOUT_AWAIT.join("\n")
+    );
+    let snippet = Snippet { name: "forgotten".to_owned(), code };
+    let folder = make_crate("forebay-forgotten-await", &forebay_with(""), &[&snippet], false);
+    let done = cargo(&folder, &["build", "--offline"]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+    for statement in WITHOUT_AWAIT {
+        let start =
+            said.find(statement).unwrap_or_else(|| panic!("no word on {statement}: {said}"));
+        let before = said[..start].rfind("warning: ").unwrap_or_default();
+        assert!(said[before..start].contains("that must be used"), "{}", &said[before..]);
+    }
+    assert!(said.contains("futures do nothing unless you `.await`"), "{said}");
+}
+
 /// A fence with more behind it is compiled by none of the two tests above.
 #[test]
 fn pages_have_no_other_kind_of_rust() {

@@ -10,5 +10,6 @@ mod foreign_executor;
 mod lives;
 mod of_a_socket;
 mod send_sync;
+mod several;
 mod two_selectors;
 mod workers;

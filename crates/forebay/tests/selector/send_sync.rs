@@ -13,7 +13,7 @@ use forebay::{
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
     Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
     TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
-    ToUnixAddress, Trust, UnixAddress, UnixBuilder,
+    ToUnixAddress, Trust, UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -64,6 +64,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<StopRequested>();
     is_send_and_sync::<TaskGroup>();
     is_send_and_sync::<TaskPlace>();
+    is_send_and_sync::<WorkerStats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();
     is_send_and_sync::<TlsClientBuilder>();

@@ -55,10 +55,11 @@ fn a_task_goes_to_the_worker_with_the_fewest() {
             assert!(task.await.is_err_and(|error| error.is_cancelled()));
         }
         // A task stays where it has begun, and the next one takes the place of one that has ended.
-        let (one, _keep) = (counted(&selector, &threads), counted(&selector, &threads));
+        let (one, other) = (counted(&selector, &threads), counted(&selector, &threads));
         one.abort();
         one.await.ok();
         assert_eq!(selector.stats().tasks, 1);
+        other.abort();
         Ok(())
     });
 }
@@ -145,11 +146,12 @@ fn a_blocked_worker_gets_no_new_task() {
         // What is waited for is time: this long, a turn is not held up.
         selector.sleep(Duration::from_millis(20)).await;
         let threads = Arc::<Mutex<HashMap<ThreadId, u32>>>::default();
-        let _tasks: Vec<_> = (0..20).map(|_| counted(&selector, &threads)).collect();
+        let tasks: Vec<_> = (0..20).map(|_| counted(&selector, &threads)).collect();
         until_that("all have begun", || lock(&threads).values().sum::<u32>() == 20).await;
         assert!(!lock(&threads).contains_key(&thread));
         let fewest = selector.worker_stats().iter().map(|worker| worker.tasks).min();
         assert_eq!(fewest, Some(1), "the one that blocks");
+        tasks.iter().for_each(JoinHandle::abort);
         release.send(()).ok();
         blocking.await
     });
@@ -279,13 +281,13 @@ fn every_worker_may_accept() {
             })
             .collect();
         let port = server.port();
-        let served = selector.spawn_blocking(move || {
+        let all_served = selector.spawn_blocking(move || {
             (0..CONNECTIONS).all(|_| {
                 let mut answer = String::new();
                 dial(port).read_to_string(&mut answer).is_ok() && answer == "served\n"
             })
         });
-        assert!(served.await?);
+        assert!(all_served.await?);
         server.close();
         let mut accepted = 0;
         for accepting in accepting {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod blocked;
 mod blocking_reader;
 mod blocking_threads;
 mod blocking_writer;

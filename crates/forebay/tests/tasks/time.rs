@@ -47,7 +47,10 @@ fn a_timeout_of_an_hour_is_tested_in_milliseconds() {
             clock.advance(Duration::from_nanos(1));
             let error = late.await.unwrap().unwrap_err();
             assert!(error.is_timeout());
-            assert_eq!(error.to_string(), "timeout: timed out: elapsed after 3600s");
+            assert_eq!(
+                error.to_string(),
+                "timeout: timed out: elapsed after 3600s, the duration given"
+            );
             assert_eq!(error.kind().fault(), Fault::Peer);
             assert_eq!(selector.stats().timers, 0);
         });

@@ -84,7 +84,7 @@ fn by_default_a_server_prints_failed_handshakes_and_no_peer_that_only_goes_away(
         ("the peer does not speak TLS", "(and 1 more)"),
         ("not complete after 10s", ""),
     ]) {
-        assert!(line.starts_with("forebay: a task ended in an error: "), "{line}");
+        assert!(line.starts_with("forebay: a task ended in an error (spawned at "), "{line}");
         assert!(line.contains("tls handshake 127.0.0.1:"), "{line}");
         assert!(line.contains(part) && line.ends_with(end), "{line}");
     }

@@ -16,6 +16,10 @@ use crate::{Error, ErrorKind, Result};
 /// The limit of a line's content unless [`LineOptions::limit`] sets another: 64 KiB.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
+/// The first bytes of a TLS handshake: the type of its record, and the first half of the version (RFC 8446,
+/// section 5.1).
+const TLS_HANDSHAKE: [u8; 2] = [22, 3];
+
 /// The rules by which a channel reads lines. Set with [`set_line_options`](ByteReadChannel::set_line_options), and used by
 /// every call that reads a line.
 ///
@@ -250,13 +254,19 @@ impl ByteReadChannel {
 
     fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
         let kind = ErrorKind::LineTooLong { limit: self.line_options.limit as u64 };
-        Poll::Ready(Err(self.buffer.front.refuse_line(kind, &*self.source)))
+        Poll::Ready(Err(self.refuse_line(kind)))
     }
 
     /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
     fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
         ready!(self.buffer.front.answers.poll_more(cx));
-        Poll::Ready(Err(self.buffer.front.refuse_line(fault, &*self.source)))
+        Poll::Ready(Err(self.refuse_line(fault)))
+    }
+
+    #[cold]
+    fn refuse_line(&mut self, fault: ErrorKind) -> Error {
+        let (readable, cursor) = self.buffer.parts();
+        cursor.front.refuse_line(fault, readable, &*self.source)
     }
 
     /// Consumes the line and lends its content, if it is UTF-8.
@@ -270,7 +280,7 @@ impl ByteReadChannel {
             }
             Err(error) => {
                 let kind = ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 };
-                Err(cursor.front.refuse_line(kind, &*self.source))
+                Err(cursor.front.refuse_line(kind, readable, &*self.source))
             }
         }
     }
@@ -279,11 +289,14 @@ impl ByteReadChannel {
 impl Front {
     /// Keeps the error for the calls to come, and returns it.
     #[cold]
-    fn refuse_line(&mut self, fault: ErrorKind, source: &dyn Source) -> Error {
+    fn refuse_line(&mut self, fault: ErrorKind, bytes: &[u8], source: &dyn Source) -> Error {
         self.fault = Some(fault);
         self.answers.count();
         let error = Error::new(fault, "read_line").or_address(|| source.peer());
         error.with_detail(match fault {
+            _ if bytes.starts_with(&TLS_HANDSHAKE) => {
+                "it begins like a TLS handshake: the peer speaks TLS, and this side does not"
+            }
             ErrorKind::InvalidUtf8 { .. } => "skip_line skips it, and read returns its bytes",
             _ => "skip_line skips it",
         })

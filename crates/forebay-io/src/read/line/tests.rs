@@ -71,3 +71,16 @@ fn a_known_fault_is_told_without_a_look_at_the_line() {
     let second = poll_line_once(&mut channel);
     assert!(matches!(second, Poll::Ready(Err(error)) if error.is_line_too_long()));
 }
+
+/// A peer that speaks TLS to a plain port, with and without a line feed in its greeting.
+#[test]
+fn the_greeting_of_tls_is_told_from_a_bad_line() {
+    for greeting in [&b"\x16\x03\x01\x06\xfc\x01\n"[..], &[22, 3, 1, 6, 252, 1, 0, 0, 0]] {
+        let mut input = ByteReadChannel::from(bytes::Bytes::copy_from_slice(greeting));
+        input.set_line_options(LineOptions::new().limit(8));
+        for _ in 0..2 {
+            let Poll::Ready(Err(error)) = poll_line_once(&mut input) else { panic!("no error") };
+            assert!(error.to_string().contains("like a TLS handshake"), "{error}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rcgen::date_time_ymd;
 
-use super::{Authority, ask, ask_client};
+use super::{Authority, accept_any, ask, ask_client};
 use crate::Trust;
 
 const HOST: &str = "www.example.com";
@@ -13,7 +13,7 @@ const HOST: &str = "www.example.com";
 fn everybody_is_everybody() {
     let root = Authority::new("the root");
     let leaf = root.leaf_with(&[], |params| params.not_after = date_time_ymd(2029, 2, 1));
-    let trust = Trust::dangerous_accept_any();
+    let trust = accept_any();
     ask(&trust, HOST, std::slice::from_ref(&leaf)).unwrap();
     ask(&trust, HOST, &[vec![0; 40].into()]).unwrap();
     ask_client(&trust, &[leaf]).unwrap();

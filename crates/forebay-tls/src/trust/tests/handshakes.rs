@@ -8,7 +8,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ConnectionCommon, ServerConfig, ServerConnection};
 
-use super::{Authority, for_clients, named, provider};
+use super::{Authority, accept_any, for_clients, named, provider};
 use crate::fault::{Known, explained};
 use crate::{TlsInfo, TlsVersion, Trust, callback_facts};
 
@@ -240,7 +240,7 @@ fn a_stolen_certificate_without_its_key_is_refused() {
         .unwrap()
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(stolen)));
-    for trust in [root.trust(), Trust::dangerous_accept_any()] {
+    for trust in [root.trust(), accept_any()] {
         let mut client = client(&trust, None);
         let mut server = ServerConnection::new(Arc::new(config.clone())).unwrap();
         let (of_client, of_server) = shake(&mut client, &mut server);

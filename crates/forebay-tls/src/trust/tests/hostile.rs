@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use forebay_io::TlsFault;
 
-use super::{Authority, ask, refused};
-use crate::Trust;
+use super::{Authority, accept_any, ask, refused};
 
 const HOST: &str = "www.example.com";
 
@@ -47,7 +46,7 @@ fn among_many_all_have_to_be_readable() {
         "have the server send only its own chain",
     );
     // Without a search, the number of paths does not matter.
-    ask(&Trust::dangerous_accept_any(), HOST, &chain).unwrap();
+    ask(&accept_any(), HOST, &chain).unwrap();
 }
 
 /// A certificate with any byte altered in any way is refused with an explanation.

@@ -26,7 +26,8 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{SystemRoots, Trust};
+use super::anybody::Anybody;
+use super::{SystemRoots, Trust, TrustKind};
 use crate::callback_facts;
 use crate::fault::{Known, explained};
 use crate::samples::{Authority, named, pem, self_signed};
@@ -36,6 +37,11 @@ const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_0
 
 fn provider() -> Arc<CryptoProvider> {
     crate::provider::provider().unwrap()
+}
+
+/// Trusts every peer, as `Trust::dangerous_accept_any` does, without its warning.
+fn accept_any() -> Trust {
+    Trust(TrustKind::Anybody(Anybody::warned()))
 }
 
 fn for_clients(params: &mut CertificateParams) {

@@ -4,7 +4,7 @@ use forebay_io::TlsFault;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::{ask, refused};
+use super::{accept_any, ask, refused};
 use crate::Trust;
 
 macro_rules! data {
@@ -84,7 +84,7 @@ fn a_key_of_1024_bits() {
 #[test]
 fn a_key_of_1024_bits_is_too_weak_even_where_everybody_is_accepted() {
     let leaf = leaf(data!("rsa1024-leaf.pem"));
-    let error = ask(&Trust::dangerous_accept_any(), HOST, &[leaf]).unwrap_err();
+    let error = ask(&accept_any(), HOST, &[leaf]).unwrap_err();
     assert_eq!(error.tls_fault(), Some(TlsFault::WeakKey));
 }
 

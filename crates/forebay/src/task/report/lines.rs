@@ -1,4 +1,4 @@
-//! Prints one line per kind and second, and holds back the others.
+//! Prints one line per text, kind and second, and holds back the others.
 //!
 //! ```text
 //!   first of its kind ─► printed
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::Write;
 use std::mem::{Discriminant, discriminant};
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 use forebay_io::{Error, ErrorKind, TlsFault};
@@ -19,13 +20,17 @@ use forebay_io::{Error, ErrorKind, TlsFault};
 /// At most one line per kind is printed in this time.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// A kind without its numbers, so that there are only as many as kinds; of TLS, each fault is one.
-type LineKind = (Discriminant<ErrorKind>, Option<TlsFault>);
+/// The library's own text and a kind without its numbers, so that there are only as many as kinds; of TLS,
+/// each fault is one. With the text, because errors of tasks (`Other`, mostly) must not replace the report
+/// of a task that blocks.
+type LineKind = (&'static str, Discriminant<ErrorKind>, Option<TlsFault>);
 
 /// A line to print.
 #[derive(Debug, Clone)]
 pub(super) struct ReportLine {
     what: &'static str,
+    /// The place at which the task was started, if it is about one.
+    place: Option<&'static Location<'static>>,
     error: Error,
     /// The number of reports that this line stands for besides its own.
     more: u64,
@@ -33,11 +38,24 @@ pub(super) struct ReportLine {
 
 impl ReportLine {
     pub(super) fn new(what: &'static str, error: &Error) -> Self {
-        Self { what, error: error.clone(), more: 0 }
+        Self { what, place: None, error: error.clone(), more: 0 }
+    }
+
+    /// Names the place at which the task was started.
+    pub(super) fn at(self, place: &'static Location<'static>) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    pub(super) fn what(&self) -> &'static str {
+        self.what
+    }
+
+    pub(super) fn error(&self) -> &Error {
+        &self.error
     }
 
     fn kind(&self) -> LineKind {
-        (discriminant(&self.error.kind()), self.error.tls_fault())
+        (self.what, discriminant(&self.error.kind()), self.error.tls_fault())
     }
 
     pub(super) fn print(&self) {
@@ -49,8 +67,12 @@ impl ReportLine {
 
 impl fmt::Display for ReportLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, error, more } = self;
-        write!(f, "forebay: {what}: {error}")?;
+        let Self { what, place, error, more } = self;
+        write!(f, "forebay: {what}")?;
+        if let Some(place) = place {
+            write!(f, " (spawned at {place})")?;
+        }
+        write!(f, ": {error}")?;
         if *more > 0 { write!(f, " (and {more} more)") } else { Ok(()) }
     }
 }

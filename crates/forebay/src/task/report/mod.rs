@@ -5,6 +5,7 @@ mod rule;
 
 use std::any::Any;
 use std::fmt;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Wake, Waker};
@@ -36,12 +37,12 @@ pub(crate) struct Reporter {
     now: Box<dyn Fn() -> Instant + Send + Sync>,
     /// Wakes this reporter when the next line may be printed.
     timer: OnceLock<(SetTimer, Waker)>,
-    alarm: Mutex<Option<SetAlarm>>,
+    alarm: Mutex<LatestAlarm>,
 }
 
 impl Reporter {
     /// The text for a task's error.
-    pub(crate) const OF_A_TASK: &str = "a task ended in an error";
+    const OF_A_TASK: &str = "a task ended in an error";
 
     /// The text for the error of a connection without an owner.
     pub(crate) const OF_A_CLOSE: &str = "a connection was closed before its peer had everything";
@@ -75,9 +76,19 @@ impl Reporter {
         self.reported.load(Ordering::Relaxed)
     }
 
+    /// Reports the error of a task that was started at this place.
+    pub(super) fn report_task(&self, place: &'static Location<'static>, error: &Error) {
+        self.report_line(&ReportLine::new(Self::OF_A_TASK, error).at(place));
+    }
+
     /// Counts an error and passes it on. Without a handler and a subscriber of `tracing` it is printed, if
     /// [`is_shown`] says so.
     pub(crate) fn report(&self, what: &'static str, error: &Error) {
+        self.report_line(&ReportLine::new(what, error));
+    }
+
+    fn report_line(&self, line: &ReportLine) {
+        let (what, error) = (line.what(), line.error());
         self.reported.fetch_add(1, Ordering::Relaxed);
         let is_shown = is_shown(error);
         let is_taken = trace::report(what, error, is_shown);
@@ -87,15 +98,19 @@ impl Reporter {
                 drop(caught(|| handler(error)));
             }
             None if is_taken || !is_shown => {}
-            None => self.print(what, error),
+            None => self.print_line(line),
         }
     }
 
     /// Prints an error on standard error, or holds it back if another one of its kind was printed less than
     /// a second ago.
     pub(crate) fn print(&self, what: &'static str, error: &Error) {
+        self.print_line(&ReportLine::new(what, error));
+    }
+
+    fn print_line(&self, line: &ReportLine) {
         let now = (self.now)();
-        let offer = lock(&self.lines).offer(ReportLine::new(what, error), now);
+        let offer = lock(&self.lines).offer(line.clone(), now);
         match offer {
             Offer::Print(line) => line.print(),
             Offer::Hold { wake_at: None } => {}
@@ -108,11 +123,12 @@ impl Reporter {
     pub(crate) fn close(&self) {
         let held = lock(&self.lines).close();
         held.iter().for_each(ReportLine::print);
-        self.replace_alarm(None);
+        let unneeded = std::mem::take(&mut *lock(&self.alarm));
+        drop(unneeded);
     }
 
     /// Prints what was held back for long enough.
-    fn print_due(&self) {
+    pub(crate) fn print_due(&self) {
         let now = (self.now)();
         let (due, wake_at) = lock(&self.lines).take_due(now);
         due.iter().for_each(ReportLine::print);
@@ -125,15 +141,14 @@ impl Reporter {
         // No lock is held: a worker without a thread starts one for the timer, and prints if it cannot.
         if let Some((set, waker)) = self.timer.get() {
             let alarm = set(at, waker.clone());
-            self.replace_alarm(Some(alarm));
+            let unneeded = lock(&self.alarm).keep(at, alarm);
+            drop(unneeded);
         }
-    }
-
-    fn replace_alarm(&self, alarm: Option<SetAlarm>) {
         // Beside a close on another thread, the alarm must not be left.
-        let alarm = alarm.filter(|_| !lock(&self.lines).is_closed());
-        let before = std::mem::replace(&mut *lock(&self.alarm), alarm);
-        drop(before);
+        if lock(&self.lines).is_closed() {
+            let unneeded = std::mem::take(&mut *lock(&self.alarm));
+            drop(unneeded);
+        }
     }
 }
 
@@ -150,6 +165,21 @@ impl fmt::Debug for Reporter {
     }
 }
 
+/// The alarm that is due last. An alarm may go off, and another one be set, before the call that has set it
+/// comes to keep it: then the other one must stay.
+#[derive(Default)]
+struct LatestAlarm(Option<(Instant, SetAlarm)>);
+
+impl LatestAlarm {
+    /// Keeps this alarm unless the one before is due later. Returns the other one.
+    fn keep(&mut self, at: Instant, alarm: SetAlarm) -> Option<SetAlarm> {
+        if self.0.as_ref().is_some_and(|(before, _)| *before > at) {
+            return Some(alarm);
+        }
+        self.0.replace((at, alarm)).map(|(_, before)| before)
+    }
+}
+
 /// The waker of a reporter's timer. Weak, so that a timer keeps no selector.
 struct ReportTimer(Weak<Reporter>);
 
@@ -158,5 +188,26 @@ impl Wake for ReportTimer {
         if let Some(reporter) = self.0.upgrade() {
             reporter.print_due();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_alarm_that_is_kept_late_does_not_remove_the_next_one() {
+        let mut latest = LatestAlarm::default();
+        let now = Instant::now();
+        let [first, next] = [Arc::new(1), Arc::new(2)];
+        // The first one has gone off, and set the next one, before it is kept.
+        latest.keep(now + Duration::from_secs(1), Box::new(Arc::clone(&next)));
+        let unneeded = latest.keep(now, Box::new(Arc::clone(&first)));
+        drop(unneeded);
+        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&next)), (1, 2));
+        latest.keep(now + Duration::from_secs(2), Box::new(Arc::clone(&first)));
+        assert_eq!((Arc::strong_count(&first), Arc::strong_count(&next)), (2, 1));
     }
 }
