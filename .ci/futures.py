@@ -183,7 +183,7 @@ class Surface:
         self.called = set()  # last words of the listed functions and of hidden ones like them
         self.futures = set()  # full definition paths of the types that are futures
         self.aliases = {}  # full definition paths of type aliases to (crate, type)
-        self.macros = []  # (crate, item, path)
+        self.macros = []  # (crate, item, path, hidden)
 
     def add(self, crate):
         for key, item in crate.index.items():
@@ -200,8 +200,9 @@ class Surface:
             listed = [entry for entry in pending if self.macro_is_future(*entry[:2])]
             if not listed:
                 return sorted(set(self.found.values()))
-            for crate, item, path in listed:
-                self.name(crate, item, "::".join(path) + "!")
+            for crate, item, path, hidden in listed:
+                if not hidden:
+                    self.name(crate, item, "::".join(path) + "!")
                 self.called.add(path[-1] + "!")
             pending = [entry for entry in pending if entry not in listed]
 
@@ -233,8 +234,8 @@ class Surface:
                 method, child_kind, function = crate.item(child)
                 if child_kind == "function":
                     self.visit(crate, method, function, (*path, method["name"]), hidden, content)
-        elif kind == "macro" and not hidden:
-            self.macros.append((crate, item, path))
+        elif kind == "macro":
+            self.macros.append((crate, item, path, hidden))
 
     def walk_public(self, crate, keys, path, hidden, trail):
         for key in map(str, keys):

@@ -92,6 +92,11 @@ impl Group {
         assert!(self.start().is_none() && self.start_own().is_none());
     }
 
+    /// Asks all tasks to stop.
+    pub fn request_stop(&self) {
+        self.tasks.request_stop();
+    }
+
     /// Refuses every task if there is none, as a worker does that is dropped.
     pub fn refuse_all(&self) -> bool {
         self.tasks.refuse_all()
@@ -128,16 +133,39 @@ impl Started<'_> {
         self.end();
     }
 
+    /// Polls the task until the group of all tasks is asked to stop, which must wake it.
+    pub fn run_until_stopped(self) {
+        let (control, tasks) = (self.listing.control(), &self.group.tasks);
+        let mut is_first = true;
+        block_on(
+            None,
+            poll_fn(|cx: &mut Context<'_>| {
+                if std::mem::take(&mut is_first) {
+                    control.started(cx.waker().clone());
+                }
+                if tasks.is_stop_requested() { Poll::Ready(()) } else { Poll::Pending }
+            }),
+        );
+        self.end();
+    }
+
     /// Completes the task at its first poll.
     pub fn run(self) {
-        self.listing.poll(|| ());
-        self.end();
+        self.polled(|_| ());
     }
 
     /// Closes the selector from within the task, and waits for all others.
     pub fn close_from_within(self) {
-        self.listing.poll(|| self.group.close_beside(1));
-        self.end();
+        self.polled(|group| group.close_beside(1));
+    }
+
+    /// Runs as the poll of the task, which it completes.
+    fn polled(self, poll: impl FnOnce(&Group)) {
+        let Self { group, listing } = self;
+        let mut listing = Some(listing);
+        Listing::poll(&mut listing, || poll(group));
+        group.alive.fetch_sub(1, Ordering::AcqRel);
+        drop(listing);
     }
 
     /// Drops the future first, and the listing after it.

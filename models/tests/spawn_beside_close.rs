@@ -147,3 +147,18 @@ fn an_error_that_its_handle_gives_is_not_reported() {
         assert!(group.refuse_all());
     });
 }
+
+#[test]
+fn a_request_to_stop_beside_the_first_poll_reaches_the_task() {
+    explore("spawn beside close: a task begins, a request to stop", || {
+        let group = Arc::new(Group::default());
+        let stopper = spawn({
+            let group = Arc::clone(&group);
+            move || group.request_stop()
+        });
+        let task = group.start().expect("the selector is open");
+        task.run_until_stopped();
+        stopper.join().expect("no panic");
+        assert!(group.refuse_all());
+    });
+}

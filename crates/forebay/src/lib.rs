@@ -130,6 +130,7 @@ mod host;
 mod interrupted;
 mod lock;
 mod net;
+mod race;
 mod root;
 mod selector;
 mod sync;
@@ -157,10 +158,14 @@ pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
 };
+pub use either::Either;
+
+pub use crate::race::race;
 pub use crate::root::{
-    duplex, interval, now, run, sleep, spawn, spawn_here, spawn_value, timeout, within, yield_now,
+    duplex, group, interval, now, run, sleep, spawn, spawn_here, spawn_value, stop_requested,
+    timeout, within, yield_now,
 };
-pub use crate::selector::{SelectorBuilder, SelectorManager, Stats};
-pub use crate::task::JoinHandle;
+pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
+pub use crate::task::{JoinHandle, StopRequested};
 pub use crate::time::{Clock, Interval, Sleep};
 pub use crate::worker::WorkerStats;

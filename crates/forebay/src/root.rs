@@ -10,8 +10,8 @@ use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
 use crate::net::{self, Connection};
-use crate::selector::{SelectorManager, Shared};
-use crate::task::JoinHandle;
+use crate::selector::{SelectorManager, Shared, TaskGroup};
+use crate::task::{JoinHandle, StopRequested, current_lists};
 use crate::time::{self, Interval, Sleep};
 
 /// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it returns
@@ -92,6 +92,58 @@ pub fn spawn_value<T: Send + 'static>(
     task: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
     Shared::current("spawn_value").spawn_value(task)
+}
+
+/// Makes a group of tasks on the current thread's selector; see [`SelectorManager::group`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector.
+#[doc(alias = "coroutineScope")]
+#[doc(alias = "supervisorScope")]
+pub fn group() -> TaskGroup {
+    TaskGroup::new(Shared::current("group"))
+}
+
+/// Waits until the current task is asked to stop: by [`TaskGroup::stop`], if it is a task of a group, or
+/// because its selector begins to close. The call decides which task that is; the wait may be moved to
+/// another one. Outside a task it is the selector of the current thread that counts, and on a thread that
+/// does not belong to a selector it waits forever. So a handler need not know where it runs.
+///
+/// # Cancel safety
+///
+/// Releases: nothing is left behind.
+///
+/// # Examples
+///
+/// A task that works until it is asked to stop, and then ends in order:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use forebay::{Either, race};
+///
+/// forebay::run(async |selector| {
+///     let group = selector.group();
+///     group.spawn(async {
+///         let mut ticks = forebay::interval(Duration::from_millis(1));
+///         while let Either::Left(_) = race(ticks.tick(), forebay::stop_requested()).await {
+///             // Do what is to be done every millisecond.
+///         }
+///         Ok(())
+///     });
+///     forebay::sleep(Duration::from_millis(3)).await;
+///     group.stop();
+///     group.join().await;
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[doc(alias = "isActive")]
+pub fn stop_requested() -> StopRequested {
+    let (selector, group) = current_lists();
+    let of_this_thread = || Some(Arc::clone(Shared::of_this_thread()?.tasks()));
+    StopRequested::to(selector.or_else(of_this_thread), group)
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

@@ -10,6 +10,7 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result};
 
 use super::closing::{UntilClosing, WokenByClosing};
 use super::flush_schedule::SelectorSchedule;
+use super::group::TaskGroup;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::Stats;
@@ -166,6 +167,29 @@ impl SelectorManager {
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
         self.shared().spawn_value(task)
+    }
+
+    /// Makes a group of tasks, which are asked to stop and waited for together. It has no tasks yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let sessions = selector.group();
+    ///     sessions.spawn(async {
+    ///         forebay::stop_requested().await;
+    ///         Ok(())
+    ///     });
+    ///     sessions.stop();
+    ///     assert_eq!(sessions.join_within(std::time::Duration::from_secs(10)).await, 0);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[doc(alias = "coroutineScope")]
+    #[doc(alias = "supervisorScope")]
+    pub fn group(&self) -> TaskGroup {
+        TaskGroup::new(Arc::clone(self.shared()))
     }
 
     /// Runs a blocking function on a thread of its own until it returns. The handle returns its value; a

@@ -77,14 +77,18 @@ impl Shared {
         self.users.get()?.upgrade()
     }
 
+    /// Returns the selector of the current thread, if it belongs to one.
+    pub(crate) fn of_this_thread() -> Option<Arc<Self>> {
+        Arc::downcast(worker::owner()? as Arc<_>).ok()
+    }
+
     /// Returns the selector of the current thread.
     ///
     /// # Panics
     ///
     /// Panics on a thread that is neither a worker nor inside `run` or `block_on`.
     pub(crate) fn current(function: &str) -> Arc<Self> {
-        let owner = worker::owner().and_then(|owner| Arc::downcast(owner as Arc<_>).ok());
-        owner.unwrap_or_else(|| {
+        Self::of_this_thread().unwrap_or_else(|| {
             panic!(
                 "forebay::{function}() works on a thread of a selector: inside forebay::run, \
                  SelectorManager::block_on or a task; elsewhere call {function}() on a \
@@ -103,6 +107,11 @@ impl Shared {
             1 => 0,
             _ => worker::index_for(self).unwrap_or(0),
         }
+    }
+
+    /// Returns the live tasks.
+    pub(crate) fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
     }
 
     /// Returns the timers of the worker that is [here](Self::here).
@@ -176,6 +185,21 @@ impl Shared {
     ) -> JoinHandle<T> {
         self.start(TaskKind::Users, self.least_busy(), report, future, |result| result)
             .unwrap_or_else(|| task::refused(closed("spawn")))
+    }
+
+    /// Starts a user's task as one of a group's, unless the selector is being closed.
+    #[track_caller]
+    pub(super) fn spawn_in(
+        self: &Arc<Self>,
+        group: &Arc<Tasks>,
+        future: impl Future<Output = Result<()>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        let worker = self.least_busy();
+        let Some(mut listing) = self.tasks.list(TaskKind::Users, worker.index()) else {
+            return task::refused(closed("spawn"));
+        };
+        listing.join_group(group);
+        worker.start(listing, true, future, |result| result)
     }
 
     /// Starts a user's task on this thread's worker, unless the selector is being closed.
@@ -260,6 +284,7 @@ impl Shared {
         if first {
             self.tasks.refuse_users();
             self.workers.make_no_more();
+            self.tasks.request_stop();
             self.wake_all_waits();
             // A listener that pauses does not wait for readiness.
             let mut after = WakeList::new();

@@ -18,8 +18,9 @@ pin_project! {
     pub(super) struct Contained<F> {
         #[pin]
         future: Option<F>,
-        // Dropped after the future: a task is listed for as long as its future exists.
-        listing: Listing,
+        // Dropped after the future: a task is listed for as long as its future exists. With the thread while
+        // the future is polled.
+        listing: Option<Listing>,
     }
 
     impl<F> PinnedDrop for Contained<F> {
@@ -34,7 +35,7 @@ pin_project! {
 
 impl<F> Contained<F> {
     pub(super) fn new(future: F, listing: Listing) -> Self {
-        Self { future: Some(future), listing }
+        Self { future: Some(future), listing: Some(listing) }
     }
 }
 
@@ -42,9 +43,13 @@ impl<F: Future> Future for Contained<F> {
     type Output = Result<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.as_mut().project().listing.begin_poll();
+        if let Some(listing) = self.as_mut().project().listing {
+            listing.begin_poll();
+        }
         let polled = self.as_mut().poll_contained(cx);
-        self.project().listing.end_poll();
+        if let Some(listing) = self.project().listing {
+            listing.end_poll();
+        }
         polled
     }
 }
@@ -53,14 +58,14 @@ impl<F: Future> Contained<F> {
     #[inline]
     fn poll_contained(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<F::Output>> {
         let mut this = self.project();
-        if this.listing.control().is_aborted() {
+        if this.listing.as_ref().is_some_and(|listing| listing.control().is_aborted()) {
             let dropped = caught(|| this.future.set(None));
             return Poll::Ready(Err(dropped.err().unwrap_or_else(cancelled)));
         }
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(cancelled()));
         };
-        match this.listing.poll(|| caught(|| future.poll(cx))) {
+        match Listing::poll(this.listing, || caught(|| future.poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => {
                 let output = TaskResult::new(Ok(output));

@@ -79,11 +79,25 @@ impl Control {
 
     /// Makes the task drop its future at its next poll, and wakes it.
     pub(crate) fn abort(&self) {
+        self.wake_after(true);
+    }
+
+    /// Wakes the task, which sees everything that happened before.
+    pub(super) fn wake(&self) {
+        self.wake_after(false);
+    }
+
+    fn wake_after(&self, aborts: bool) {
         // Pairs with the `fetch_or` in `started`.
-        self.aborted.fetch_or(true, Ordering::AcqRel);
+        self.aborted.fetch_or(aborts, Ordering::AcqRel);
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Returns `true` if `waker` is this task's own.
+    pub(super) fn wakes_by(&self, waker: &Waker) -> bool {
+        self.waker.get().is_some_and(|own| own.will_wake(waker))
     }
 
     /// Records that the task ended with this error. Returns the error if it must be reported, because the

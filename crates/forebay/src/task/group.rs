@@ -1,20 +1,23 @@
-//! The live tasks of a selector: which may begin, where, which are left, and a close that waits for them.
+//! The live tasks of a selector, or of a group of its tasks: which may begin, where, which are left, a
+//! request that they stop, and a close that waits for them.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::panic::Location;
 use std::sync::Arc;
+use std::task::Waker;
 
-use forebay_io::seam::{Waiters, WakeList, wait_in};
+use forebay_io::seam::{WaiterKey, Waiters, WakeList, wait_in};
 
 use super::control::Control;
 use super::live::Live;
 use super::pulse::Pulse;
 use crate::lock::lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, thread_local};
 
 thread_local! {
-    /// The task that is being polled on this thread: the address of its group, and its number there.
-    static CURRENT: Cell<Option<(usize, u64)>> = const { Cell::new(None) };
+    /// The task that is being polled on this thread.
+    static CURRENT: RefCell<Option<Listing>> = const { RefCell::new(None) };
 }
 
 /// The owner of a task.
@@ -36,14 +39,16 @@ enum Accepts {
     Nothing,
 }
 
-/// The live tasks of a selector.
+/// The live tasks of a selector, or of a group. A task of a group is listed by both.
 ///
 /// A task is accepted and listed in one step, under the lock under which a close refuses more. So each task
-/// is either refused, or listed when the close looks for what is left.
-#[derive(Debug)]
+/// is either refused, or listed when the close looks for what is left. A group refuses no task.
+#[derive(Debug, Default)]
 pub(crate) struct Tasks {
     state: Mutex<State>,
-    /// Of each worker.
+    /// The tasks are asked to stop. Set once, under the lock.
+    stop: AtomicBool,
+    /// Of each worker. A group has none: its tasks are seen as those of their selector.
     pulses: Box<[Arc<Pulse>]>,
 }
 
@@ -58,7 +63,14 @@ struct State {
     closing_users: usize,
     /// The number of all tasks that are closing the selector.
     closers: usize,
-    waiters: Waiters<Left>,
+    /// The largest number of users' tasks for which there is a place; `None` without a limit.
+    places_max: Option<usize>,
+    /// The places that are taken by no task yet.
+    places_taken: usize,
+    waiters: Waiters<Awaited>,
+    /// The waits for a request to stop that no task's own waker answers. They have a list of their own,
+    /// because every task that ends looks through the other one.
+    stop_waiters: Waiters<()>,
 }
 
 #[derive(Debug)]
@@ -67,6 +79,13 @@ struct ListedTask {
     kind: TaskKind,
     /// The number of calls of `close` that this task is in.
     closes: u32,
+}
+
+/// The condition that a call waits for.
+#[derive(Debug, Clone, Copy)]
+enum Awaited {
+    Ended(Left),
+    Place,
 }
 
 /// The condition that a close waits for: none of these tasks is left.
@@ -79,7 +98,16 @@ struct Left {
 }
 
 impl State {
-    fn holds(&self, left: Left) -> bool {
+    fn holds(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Ended(left) => self.have_ended(left),
+            Awaited::Place => {
+                self.places_max.is_none_or(|max| self.users + self.places_taken < max)
+            }
+        }
+    }
+
+    fn have_ended(&self, left: Left) -> bool {
         let (live, closers) = if left.own_too {
             (self.live.len(), self.closers)
         } else {
@@ -90,8 +118,14 @@ impl State {
 
     fn release_waiters(&mut self, after: &mut WakeList) {
         let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.release(after, |left| self.holds(*left));
+        waiters.release(after, |awaited| self.holds(*awaited));
         self.waiters = waiters;
+    }
+
+    fn insert(&mut self, control: &Arc<Control>, kind: TaskKind) -> u64 {
+        self.users += usize::from(kind == TaskKind::Users);
+        self.add_load(control.worker());
+        self.live.insert(ListedTask { control: Arc::clone(control), kind, closes: 0 })
     }
 
     fn add_load(&mut self, worker: u16) {
@@ -114,7 +148,7 @@ impl State {
 impl Tasks {
     /// Makes the list of the tasks of this many workers.
     pub(crate) fn for_workers(count: u16) -> Self {
-        Self { state: Mutex::default(), pulses: (0..count).map(|_| Arc::default()).collect() }
+        Self { pulses: (0..count).map(|_| Arc::default()).collect(), ..Self::default() }
     }
 
     /// Returns the poll that a worker is in.
@@ -139,12 +173,16 @@ impl Tasks {
             Accepts::Own if kind == TaskKind::Own => {}
             Accepts::Own | Accepts::Nothing => return None,
         }
-        state.users += usize::from(kind == TaskKind::Users);
-        state.add_load(worker);
-        let task = ListedTask { control: Arc::clone(&control), kind, closes: 0 };
-        let number = state.live.insert(task);
+        let number = state.insert(&control, kind);
         drop(state);
-        Some(Listing { control, tasks: Arc::clone(self), number })
+        let entry = Entry { tasks: Arc::clone(self), number };
+        Some(Listing { control, entry, group: None })
+    }
+
+    /// Lists a user's task that another list has accepted, as a task of this group.
+    fn add(self: &Arc<Self>, control: &Arc<Control>) -> Entry {
+        let number = lock(&self.state).insert(control, TaskKind::Users);
+        Entry { tasks: Arc::clone(self), number }
     }
 
     /// Refuses users' tasks from now on.
@@ -162,7 +200,7 @@ impl Tasks {
 
     fn refuse_all_if(&self, left: Left) -> bool {
         let mut state = lock(&self.state);
-        let is_over = state.holds(left);
+        let is_over = state.have_ended(left);
         if is_over {
             state.accepts = Accepts::Nothing;
         }
@@ -184,12 +222,75 @@ impl Tasks {
         lock(&self.state).loads.get(usize::from(worker)).copied().unwrap_or(0)
     }
 
-    /// Records that the current task, if it is one of these, waits for the others to end.
-    pub(crate) fn closer(&self) -> Closer<'_> {
-        let current = CURRENT.with(Cell::get).filter(|(tasks, _)| *tasks == self.address());
+    /// Limits the number of places for users' tasks.
+    pub(crate) fn set_places_max(&self, max: usize) {
         let mut after = WakeList::new();
         let mut state = lock(&self.state);
-        let task = current.and_then(|(_, number)| {
+        state.places_max = Some(max);
+        state.release_waiters(&mut after);
+        drop(state);
+        after.run();
+    }
+
+    /// Waits until there is a place for one more of the users' tasks, and takes it.
+    pub(crate) async fn place(self: &Arc<Self>) -> Place {
+        let take = |state: &mut State| state.holds(Awaited::Place).then(|| state.places_taken += 1);
+        wait_in(&self.state, |state| &mut state.waiters, Awaited::Place, take).await;
+        Place(Arc::clone(self))
+    }
+
+    /// Asks the tasks to stop: every wait for that request ends, also a later one.
+    pub(crate) fn request_stop(&self) {
+        let mut after = WakeList::new();
+        let mut state = lock(&self.state);
+        if self.stop.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let controls: Vec<_> = state.live.values().map(|task| Arc::clone(&task.control)).collect();
+        state.stop_waiters.release(&mut after, |()| true);
+        drop(state);
+        for control in controls {
+            control.wake();
+        }
+        after.run();
+    }
+
+    /// Returns `true` if the tasks are asked to stop.
+    pub(crate) fn is_stop_requested(&self) -> bool {
+        // Pairs with the swap in `request_stop`. A task that reads `false` here is woken after that.
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Returns `true` if this waker wakes the current task and that task is one of these: then a request to
+    /// stop wakes it by itself.
+    pub(super) fn wakes_by_itself(&self, waker: &Waker) -> bool {
+        with_current(|listing| listing.number_in(self).is_some() && listing.control.wakes_by(waker))
+            .unwrap_or(false)
+    }
+
+    /// Leaves a waker for a request to stop, unless that was made already.
+    pub(super) fn put_stop_waiter(&self, key: &mut Option<WaiterKey>, waker: Waker) {
+        let mut state = lock(&self.state);
+        let unneeded = if self.is_stop_requested() {
+            Some(waker)
+        } else {
+            state.stop_waiters.put(key, (), waker)
+        };
+        drop(state);
+        drop(unneeded);
+    }
+
+    pub(super) fn remove_stop_waiter(&self, key: WaiterKey) {
+        let removed = lock(&self.state).stop_waiters.remove(key);
+        drop(removed);
+    }
+
+    /// Records that the current task, if it is one of these, waits for the others to end.
+    pub(crate) fn closer(&self) -> Closer<'_> {
+        let current = with_current(|listing| listing.number_in(self)).flatten();
+        let mut after = WakeList::new();
+        let mut state = lock(&self.state);
+        let task = current.and_then(|number| {
             let listed = state.live.get_mut(number)?;
             listed.closes += 1;
             let (kind, is_first) = (listed.kind, listed.closes == 1);
@@ -222,51 +323,103 @@ impl Tasks {
         drop(listed);
         after.run();
     }
+}
 
-    fn address(&self) -> usize {
-        std::ptr::from_ref(self).addr()
+/// A place for one more task, which is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Tasks>);
+
+impl Place {
+    /// Returns the tasks among which the place is.
+    pub(crate) fn tasks(&self) -> &Arc<Tasks> {
+        &self.0
     }
 }
 
-/// A task's entry among the live ones, removed when this is dropped.
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut after = WakeList::new();
+        let mut state = lock(&self.0.state);
+        state.places_taken -= 1;
+        state.release_waiters(&mut after);
+        drop(state);
+        after.run();
+    }
+}
+
+/// A number in a list of tasks, removed from it when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Listing {
-    control: Arc<Control>,
+struct Entry {
     tasks: Arc<Tasks>,
     number: u64,
 }
 
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.tasks.remove(self.number);
+    }
+}
+
+/// A task's entries among the live ones, removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    control: Arc<Control>,
+    // Removed first: after a wait for its group, a task is not left in its selector's statistics either.
+    entry: Entry,
+    group: Option<Entry>,
+}
+
 impl Listing {
+    /// Makes this task, which has not begun, one of a group's too.
+    pub(crate) fn join_group(&mut self, group: &Arc<Tasks>) {
+        self.group = Some(group.add(&self.control));
+    }
+
     pub(super) fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// Returns the number of this task among `tasks`, if it is one of them.
+    fn number_in(&self, tasks: &Tasks) -> Option<u64> {
+        let mut entries = std::iter::once(&self.entry).chain(&self.group);
+        entries.find(|entry| std::ptr::eq(&raw const *entry.tasks, tasks)).map(|entry| entry.number)
     }
 
     /// Begins a poll of this task as another thread sees it, with everything that the poll drops.
     #[inline]
     pub(super) fn begin_poll(&self) {
-        self.tasks.pulse(self.control.worker()).begin(self.number);
+        self.entry.tasks.pulse(self.control.worker()).begin(self.entry.number);
     }
 
     /// Ends the poll.
     #[inline]
     pub(super) fn end_poll(&self) {
-        self.tasks.pulse(self.control.worker()).end();
+        self.entry.tasks.pulse(self.control.worker()).end();
     }
 
-    /// Polls this task's future, during which it is the current task.
-    pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
-        let here = (self.tasks.address(), self.number);
-        let before = CURRENT.with(|current| current.replace(Some(here)));
+    /// Polls a task's future, during which it is the current task. The listing is moved to the thread
+    /// meanwhile: a clone would make all workers count references to the same group at every poll.
+    pub(super) fn poll<T>(listing: &mut Option<Self>, poll: impl FnOnce() -> T) -> T {
+        let before = CURRENT.with(|current| current.replace(listing.take()));
         let polled = poll();
-        CURRENT.with(|current| current.set(before));
+        *listing = CURRENT.with(|current| current.replace(before));
         polled
     }
 }
 
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.tasks.remove(self.number);
-    }
+/// Returns the lists that the current task is in: its selector's, and its group's. Both are `None` outside
+/// a task, and the second one in a task without a group.
+pub(crate) fn current_lists() -> (Option<Arc<Tasks>>, Option<Arc<Tasks>>) {
+    let lists = with_current(|listing| {
+        let group = listing.group.as_ref().map(|entry| Arc::clone(&entry.tasks));
+        (Some(Arc::clone(&listing.entry.tasks)), group)
+    });
+    lists.unwrap_or_default()
+}
+
+/// Looks at the current task, if there is one. `look` must not be user code.
+fn with_current<T>(look: impl FnOnce(&Listing) -> T) -> Option<T> {
+    CURRENT.try_with(|current| current.borrow().as_ref().map(look)).ok().flatten()
 }
 
 /// A call of `close`. It waits for all tasks to end or, if called from one of them, for all the others.
@@ -299,15 +452,15 @@ impl Closer<'_> {
         wait_in(
             &self.tasks.state,
             |state| &mut state.waiters,
-            left,
-            |state| state.holds(left).then_some(()),
+            Awaited::Ended(left),
+            |state| state.have_ended(left).then_some(()),
         )
         .await;
     }
 
-    /// Aborts the other tasks that are users'. Tasks that close the selector too are spared if this call
-    /// comes from a task, and not otherwise: they may have more to do than to close.
-    pub(crate) fn abort_users(&self) {
+    /// Aborts the other tasks that are users', and returns their number. Tasks that close the selector too
+    /// are spared if this call comes from a task, and not otherwise: they may have more to do than to close.
+    pub(crate) fn abort_users(&self) -> usize {
         let spares_closers = self.task.is_some();
         let others: Vec<_> = lock(&self.tasks.state)
             .live
@@ -315,9 +468,10 @@ impl Closer<'_> {
             .filter(|task| task.kind == TaskKind::Users && !(spares_closers && task.closes > 0))
             .map(|task| Arc::clone(&task.control))
             .collect();
-        for control in others {
+        for control in &others {
             control.abort();
         }
+        others.len()
     }
 }
 

@@ -10,6 +10,7 @@ mod live;
 mod pulse;
 mod report;
 mod running;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,12 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
-pub(crate) use self::group::{Listing, TaskKind, Tasks};
+pub(crate) use self::group::{Listing, Place, TaskKind, Tasks, current_lists};
 pub use self::join::JoinHandle;
 pub(crate) use self::pulse::{Beat, Pulse};
 pub(crate) use self::report::{Handler, Reporter};
 use self::running::Running;
+pub use self::stop::StopRequested;
 
 /// Makes a listed task and schedules it, by passing it to `schedule` whenever it is to be polled.
 ///

@@ -13,6 +13,7 @@
 mod copies;
 mod ends;
 mod exact;
+mod groups;
 mod huge;
 mod incoming;
 mod ledger;
@@ -41,6 +42,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("ends", ends::rows()),
         ("time", time::rows()),
         ("tasks", tasks::rows()),
+        ("groups of tasks", groups::rows()),
         ("sockets", sockets::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),

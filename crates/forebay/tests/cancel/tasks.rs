@@ -22,11 +22,22 @@ pub(crate) fn rows() -> Vec<Row> {
         row("forebay::SelectorManager::spawn", (), |selector| {
             spawned(|task| selector.spawn(task.and_nothing()))
         }),
+        row("forebay::spawn_here", (), |_| spawned(|task| forebay::spawn_here(task.and_nothing()))),
+        row("forebay::SelectorManager::spawn_here", (), |selector| {
+            spawned(|task| selector.spawn_here(task.and_nothing()))
+        }),
         row("forebay::spawn_value", 42, |_| spawned(|task| forebay::spawn_value(task.and_value()))),
         row("forebay::SelectorManager::spawn_value", 42, |selector| {
             spawned(|task| selector.spawn_value(task.and_value()))
         }),
         row("forebay::SelectorManager::spawn_blocking", 42, blocking),
+        row("forebay::TaskGroup::spawn", (), |selector| {
+            spawned(|task| selector.group().spawn(task.and_nothing()))
+        }),
+        row("forebay::TaskPlace::spawn", (), |selector| {
+            let place = now(selector.group().limit(1).place());
+            spawned(|task| place.spawn(task.and_nothing()))
+        }),
         Row {
             path: "forebay::SelectorManager::close",
             words: &[Word::Resumes],

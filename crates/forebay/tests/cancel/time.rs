@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use forebay::testing::TestClock;
-use forebay::{ByteReadChannel, Error, Interval, Result, SelectorManager};
+use forebay::{ByteReadChannel, Error, Interval, Result, SelectorManager, race};
 
 use crate::incoming::{Incoming, Source, single};
 use crate::ledger::Ledger;
@@ -26,6 +26,9 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         limits("forebay::SelectorManager::within", |selector, read| {
             Box::pin(async { said(selector.within(HOUR, read).await) })
+        }),
+        limits("forebay::race", |_, read| {
+            Box::pin(async { said(race(read, forebay::sleep(HOUR)).await.left()) })
         }),
     ];
     rows.push(Row {

@@ -54,6 +54,38 @@ fn the_tasks_of_a_peak_leave_no_memory() {
     });
 }
 
+/// A group lives as long as its server, and its tasks are many.
+#[test]
+fn the_ended_tasks_of_a_group_leave_no_memory() {
+    alone("the_ended_tasks_of_a_group_leave_no_memory", || {
+        let _alone = ALONE.lock();
+        watched(|| {
+            let selector = SelectorManager::builder().workers(2).build().unwrap();
+            selector.block_on(async {
+                let group = selector.group().limit(100);
+                let pass = async |tasks| {
+                    for _ in 0..tasks {
+                        // Each has waited for a request, and has raced.
+                        group.place().await.spawn(async {
+                            forebay::race(yield_now(), forebay::stop_requested()).await;
+                            Ok(())
+                        });
+                    }
+                    group.join().await;
+                    yield_now().await;
+                };
+                pass(1000).await;
+                let before = live_bytes();
+                pass(TASKS).await;
+                let left = live_bytes() - before;
+                report(&format!("{left} bytes are left of {TASKS} tasks of a group"));
+                assert!(left < ALLOWED_BYTES / 8, "{left} bytes are left");
+                assert_eq!((group.len(), selector.stats().tasks), (0, 0));
+            });
+        });
+    });
+}
+
 /// Two thousand clients have sent two lines, and each handler has read one and waits for something else.
 #[test]
 fn handlers_that_wait_for_something_else_hold_four_kibibytes_at_most() {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
-    Connection, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
+    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
     ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
-    Socket, SocketAddress, Stats, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
-    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UnixAddress, UnixBuilder,
-    WorkerStats,
+    Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
+    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
+    ToUnixAddress, Trust, UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -33,6 +33,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();
     is_send_and_sync::<Connection>();
+    is_send_and_sync::<Either<u8, String>>();
     is_send_and_sync::<EndWithoutNotify>();
     is_send_and_sync::<Error>();
     is_send_and_sync::<ErrorKind>();
@@ -60,6 +61,9 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<SocketAddress>();
     is_send_and_sync::<ItemBuffer>();
     is_send_and_sync::<Stats>();
+    is_send_and_sync::<StopRequested>();
+    is_send_and_sync::<TaskGroup>();
+    is_send_and_sync::<TaskPlace>();
     is_send_and_sync::<WorkerStats>();
     is_send_and_sync::<TcpBuilder>();
     is_send_and_sync::<TestClock>();
@@ -81,6 +85,7 @@ fn every_public_future_is_send(
     tcp: TcpBuilder,
     unix: UnixBuilder,
     server: &ServerSocket,
+    place: TaskPlace,
     incoming: &mut Incoming,
     socket: &Socket,
     connection: &mut Connection,
@@ -101,6 +106,13 @@ fn every_public_future_is_send(
     is_send(selector.spawn(async { Ok(()) }));
     is_send(selector.spawn_blocking(|| 1));
     is_send(selector.spawn_value(async { 1 }));
+    let group = selector.group();
+    is_send(place.spawn(async { Ok(()) }));
+    is_send(group.join());
+    is_send(group.join_within(SECOND));
+    is_send(group.place());
+    is_send(group.spawn(async { Ok(()) }));
+    is_send(group.stop_requested());
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.accept_tls(tls));
@@ -121,6 +133,8 @@ fn every_public_future_is_send(
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
+    is_send(forebay::stop_requested());
+    is_send(forebay::race(async { 1 }, async { "" }));
     is_send(forebay::yield_now());
 
     is_send(input.copy_to(output));
@@ -246,6 +260,8 @@ fn no_public_future_is_missing_here() {
             "UnixBuilder" => {
                 format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })
             }
+            "TaskGroup" => format!("group.{name}("),
+            "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
