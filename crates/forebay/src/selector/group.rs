@@ -22,8 +22,7 @@ use crate::time::within;
 ///
 /// # Examples
 ///
-/// A session that ends when its peer does, or when the server stops. A whole server is on the
-/// [first page](crate#the-life-of-a-server).
+/// A session that ends when its peer does, or when the server stops:
 ///
 /// ```
 /// use std::time::Duration;
