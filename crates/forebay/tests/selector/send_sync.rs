@@ -105,6 +105,7 @@ fn every_public_future_is_send(
     is_send(selector.sleep(SECOND));
     is_send(selector.spawn(async { Ok(()) }));
     is_send(selector.spawn_blocking(|| 1));
+    is_send(selector.spawn_here(async { Ok(()) }));
     is_send(selector.spawn_value(async { 1 }));
     let group = selector.group();
     is_send(place.spawn(async { Ok(()) }));
@@ -132,6 +133,7 @@ fn every_public_future_is_send(
     is_send(unix.connect(String::new()));
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
+    is_send(forebay::spawn_here(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
     is_send(forebay::stop_requested());
     is_send(forebay::race(async { 1 }, async { "" }));
