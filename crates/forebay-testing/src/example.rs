@@ -40,8 +40,13 @@ pub struct Server {
 impl Server {
     /// Starts the server at any free port.
     pub fn start(name: &str, options: &[&str]) -> Self {
-        let mut child =
-            example(name).arg("127.0.0.1:0").args(options).stdout(Stdio::piped()).spawn().unwrap();
+        let mut server = example(name);
+        server.arg("127.0.0.1:0").args(options).stdout(Stdio::piped());
+        // What it reports of its clients would be printed by tests that pass.
+        if std::env::var_os("FOREBAY_VERBOSE").is_none() {
+            server.stderr(Stdio::null());
+        }
+        let mut child = server.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
