@@ -20,7 +20,7 @@ use forebay_testing::{
     KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, size, skip, until_at_rest,
     wait_for, watched_for,
 };
-use futures_lite::future::yield_now;
+use futures_lite::future::{poll_once, yield_now};
 
 // ---- ends and NUL bytes -------------------------------------------------------------------------
 
@@ -88,13 +88,18 @@ fn reads_dropped_half_way_miss_no_line() {
             let (mut dropped, mut half_way) = (0, 0);
             for line in 0..lines {
                 let read = loop {
-                    // No time at all, or up to a millisecond.
-                    let read = selector.within(random.moment(), input.read_line()).await;
+                    // One poll, no time at all, or up to a millisecond.
+                    let read = if random.below(2) == 0 {
+                        poll_once(input.read_line()).await
+                    } else {
+                        selector.within(random.moment(), input.read_line()).await
+                    };
                     if let Some(read) = read {
                         break read?;
                     }
                     dropped += 1;
                     half_way += usize::from(input.buffered() > 0);
+                    forebay::yield_now().await;
                 };
                 assert_eq!(read, Some(line_of(line)));
                 read_so_far.store(line, SeqCst);
