@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard [--buf N]
-//!               [--cert FILE --key FILE] [--workers N]
+//!               [--cert FILE --key FILE] [--workers N] [--host own|tokio] [--rt current|multi]
 //! ```
 //!
 //! `tls` and `tls-discard` are `echo` and `discard` over TLS, with the certificate and the key in
 //! these files. They keep no sessions and send no tickets, so that every handshake is a whole one.
-//! `--buf` is accepted and ignored: the channel owns its memory.
+//! `--buf` is accepted and ignored: the channel owns its memory. With `--host tokio` the same code runs in
+//! tasks of tokio, on one thread or, with `--rt multi`, on as many as the machine has processors.
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +17,7 @@ mod modes;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use forebay::{Identity, SelectorManager, ServerSocket, TlsConfig};
+use forebay::{Identity, SelectorBuilder, SelectorManager, ServerSocket, TlsConfig};
 
 fn main() -> ExitCode {
     let options = match Options::parse(std::env::args().skip(1)) {
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
     if let Some(workers) = options.workers {
         builder = builder.workers(workers);
     }
-    match builder.run(async |selector| serve(selector, options).await) {
+    let served = match options.host {
+        Host::Own => builder.run(async |selector| serve(selector, options).await),
+        Host::Tokio => serve_in_tokio(builder, options),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("forebay-bench: {error}");
@@ -39,18 +44,29 @@ fn main() -> ExitCode {
     }
 }
 
+fn serve_in_tokio(builder: SelectorBuilder, options: Options) -> forebay::Result<()> {
+    let mut runtime = match options.runtime {
+        Runtime::Current => tokio::runtime::Builder::new_current_thread(),
+        Runtime::Multi => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    let selector = builder.build()?;
+    runtime.block_on(serve(selector, options))
+}
+
 async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<()> {
     let server = selector.tcp().backlog(4096).bind(("127.0.0.1", options.port)).await?;
     let server = if options.mode.is_secure() { secure(&server, &options)? } else { server };
     println!("Server is listening at {}", server.local_address());
     loop {
         let socket = server.accept().await?;
+        let host = options.host;
         match options.mode {
-            Mode::Echo | Mode::Tls => spawn(&selector, modes::echo(socket)),
-            Mode::Discard | Mode::TlsDiscard => spawn(&selector, modes::discard(socket)),
-            Mode::Line => spawn(&selector, modes::line(socket)),
-            Mode::LineRef => spawn(&selector, modes::line_ref(socket)),
-            Mode::LineStrs => spawn(&selector, modes::line_strs(socket)),
+            Mode::Echo | Mode::Tls => spawn(host, &selector, modes::echo(socket)),
+            Mode::Discard | Mode::TlsDiscard => spawn(host, &selector, modes::discard(socket)),
+            Mode::Line => spawn(host, &selector, modes::line(socket)),
+            Mode::LineRef => spawn(host, &selector, modes::line_ref(socket)),
+            Mode::LineStrs => spawn(host, &selector, modes::line_strs(socket)),
         }
     }
 }
@@ -61,10 +77,28 @@ fn secure(server: &ServerSocket, options: &Options) -> forebay::Result<ServerSoc
 }
 
 fn spawn(
+    host: Host,
     selector: &SelectorManager,
     session: impl Future<Output = forebay::Result<()>> + Send + 'static,
 ) {
-    selector.spawn(session).detach();
+    match host {
+        Host::Own => selector.spawn(session).detach(),
+        Host::Tokio => drop(tokio::spawn(session)),
+    }
+}
+
+/// The runtime that polls the tasks.
+#[derive(Clone, Copy)]
+enum Host {
+    Own,
+    Tokio,
+}
+
+/// The threads of tokio.
+#[derive(Clone, Copy)]
+enum Runtime {
+    Current,
+    Multi,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +118,8 @@ struct Options {
     cert: PathBuf,
     key: PathBuf,
     workers: Option<u16>,
+    host: Host,
+    runtime: Runtime,
 }
 
 impl Options {
@@ -94,6 +130,8 @@ impl Options {
             cert: "tls/cert.pem".into(),
             key: "tls/key.pem".into(),
             workers: None,
+            host: Host::Own,
+            runtime: Runtime::Current,
         };
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name} needs a value"))?;
@@ -107,6 +145,20 @@ impl Options {
                 "--workers" => {
                     options.workers =
                         Some(value.parse().map_err(|_| format!("no number of workers: {value}"))?);
+                }
+                "--host" => {
+                    options.host = match value.as_str() {
+                        "own" => Host::Own,
+                        "tokio" => Host::Tokio,
+                        _ => return Err(format!("unknown host {value}")),
+                    }
+                }
+                "--rt" => {
+                    options.runtime = match value.as_str() {
+                        "current" => Runtime::Current,
+                        "multi" => Runtime::Multi,
+                        _ => return Err(format!("unknown runtime {value}")),
+                    }
                 }
                 "--buf" => {}
                 _ => return Err(format!("unknown option {name}")),

@@ -206,7 +206,10 @@ impl Watched {
     }
 
     fn register(&self) -> Option<&Slot> {
-        let registered = self.registration.register(|kernel| Ok::<_, Infallible>(kernel.watch()));
+        let registered = self.registration.register(|kernel| {
+            let slot = kernel.as_ref()?.watch();
+            Some(Ok::<_, Infallible>(slot))
+        });
         registered.map(|slot| slot.unwrap_or_else(|never| match never {}))
     }
 }

@@ -228,7 +228,7 @@ pub async fn yield_now() {
 ///
 /// Releases its timer; besides, the future's own guarantee applies.
 pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<T>>) -> Result<T> {
-    let timers = Arc::clone(Shared::current("timeout").timers());
+    let timers = Shared::current("timeout").timers();
     time::timeout(timers, duration, future).await
 }
 
@@ -243,7 +243,7 @@ pub async fn timeout<T>(duration: Duration, future: impl Future<Output = Result<
 ///
 /// As [`timeout`].
 pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
-    let timers = Arc::clone(Shared::current("within").timers());
+    let timers = Shared::current("within").timers();
     time::within(timers, duration, future).await
 }
 
@@ -253,7 +253,7 @@ pub async fn within<F: Future>(duration: Duration, future: F) -> Option<F::Outpu
 ///
 /// Panics on a thread that does not belong to a selector.
 pub fn interval(period: Duration) -> Interval {
-    Interval::new(Arc::clone(Shared::current("interval").timers()), period)
+    Interval::new(Shared::current("interval").timers(), period)
 }
 
 /// Makes a connection in memory for the current thread's selector; see [`SelectorManager::duplex`].

@@ -9,7 +9,8 @@
 //! hundreds of small blocks in the memory of a few dozen large ones.
 //!
 //! The pool of an ordinary thread keeps a few blocks. A worker raises that number and provides a
-//! [`BlockLedger`], which counts every block that the pool has allocated until it is freed.
+//! [`BlockLedger`], which counts every block that the pool has allocated until it is freed. A thread of a
+//! foreign runtime that sends for connections raises the number only.
 
 #[cfg(test)]
 mod tests;
@@ -163,11 +164,13 @@ struct Pool {
     small: Vec<Idle>,
     large: Vec<Idle>,
     ledger: Option<Arc<BlockLedger>>,
+    /// The thread serves many connections, so the pool keeps as much as a worker's.
+    is_raised: bool,
 }
 
 impl Pool {
     const fn new() -> Self {
-        Self { small: Vec::new(), large: Vec::new(), ledger: None }
+        Self { small: Vec::new(), large: Vec::new(), ledger: None, is_raised: false }
     }
 
     fn idle(&mut self, size: Size) -> &mut Vec<Idle> {
@@ -188,7 +191,8 @@ impl Pool {
     /// Keeps the block, or returns it to the caller when the pool is full.
     fn put(&mut self, mut idle: Idle) -> Option<Idle> {
         let size = Size::of(idle.bytes.len());
-        if self.idle(size).len() >= size.kept_count(self.ledger.is_some()) {
+        let by_worker = self.is_raised || self.ledger.is_some();
+        if self.idle(size).len() >= size.kept_count(by_worker) {
             return Some(idle);
         }
         self.adopt(&mut idle);
@@ -239,6 +243,13 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.recount(None);
     }
+}
+
+/// Lets this thread's pool keep as many blocks as a worker's, for as long as the thread lives, because it
+/// serves many connections in a foreign runtime. Nothing counts them.
+pub fn raise_pool() {
+    // Without an effect while the thread ends.
+    POOL.try_with(|pool| pool.borrow_mut().is_raised = true).ok();
 }
 
 /// Turns this thread's pool into a worker's pool until the guard drops.

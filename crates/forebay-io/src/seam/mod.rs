@@ -13,7 +13,7 @@ pub use self::drain::Drain;
 pub use self::inlet::Inlet;
 pub use self::source::{Filled, Source};
 pub use self::wake_list::WakeList;
-pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool};
+pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool, raise_pool};
 pub use crate::cause::Cause;
 pub use crate::host_name::{HOST_NAME_MAX, HostNameFault, LABEL_MAX, host_name_fault};
 pub use crate::lane::Lane;

@@ -1,20 +1,26 @@
 //! The source of readiness.
 //!
-//! A socket does not know what watches its descriptor. At its first wait it asks a [`Host`] to watch it,
-//! and keeps the [`Ready`] it gets. That is the host of the current thread if another runtime provides one
-//! (in a later release tokio's reactor), and the worker of its own selector otherwise. The worker of
-//! another selector is not used: it would stop together with that selector.
+//! A socket does not know what watches its descriptor. At its first wait it asks to have it watched, and
+//! keeps the [`Ready`] it gets: by a worker of its own selector, which may be a guest of the runtime that the
+//! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
+//! would stop together with that selector.
 
+#[cfg(not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))))]
+mod no_runtime;
 #[cfg(test)]
 mod plain;
 mod readiness;
+#[cfg(feature = "tokio")]
+pub(crate) mod runtime;
+#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+mod runtime_socket;
 pub(crate) mod slot;
+mod socket_fd;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,7 +28,12 @@ use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
-pub(crate) use self::readiness::{Direction, Hangup, Progress};
+#[cfg(not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))))]
+pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
+pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
+#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+pub(crate) use self::runtime_socket::RuntimeSocket;
+pub(crate) use self::socket_fd::SocketFd;
 
 /// A watched descriptor. One task at a time waits in each direction.
 pub(crate) trait Ready: Send + Sync + WakeUp {
@@ -38,6 +49,12 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
     /// then. Only one task at a time may wait for this.
     fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup>;
 
+    /// Watches a descriptor in both directions, because its owner does not do so any more. Once.
+    fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
+        let _ = fd;
+        Ok(())
+    }
+
     /// Makes all waits try their calls again, because something has changed that the kernel does not
     /// report. They are woken once the caller holds no lock.
     fn wake(&self, after: &mut WakeList);
@@ -46,8 +63,11 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
 /// Something that can watch descriptors.
 pub(crate) trait Host: Send + Sync {
     /// Watches a descriptor, edge-triggered, in both directions, until the result is dropped.
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>>;
+    fn register(&self, fd: SocketFd) -> Registered;
 }
+
+/// A descriptor in the hands of what owns it from now on, which is `None` if it is lost, and its readiness.
+pub(crate) type Registered = (Option<SocketFd>, io::Result<Arc<dyn Ready>>);
 
 /// Lets a closing selector wake waits that another host watches.
 impl<T: Ready> WakeUp for T {

@@ -19,7 +19,7 @@ use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::{Direction, Hangup, Host, Progress, Ready};
+use super::{Direction, Hangup, Host, Progress, Ready, Registered, SocketFd};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
@@ -46,6 +46,19 @@ impl Plain {
         Ok(Self { watch, thread: Some(thread) })
     }
 
+    fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
+        let slot = Arc::new(Slot {
+            reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
+            writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
+            // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
+            // end is awaited.
+            watcher: PlainSide::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
+            ended: Mutex::default(),
+        });
+        let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
+        Ok(Arc::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
+    }
+
     /// Returns the number of watched descriptors.
     pub(super) fn watched(&self) -> usize {
         lock(&self.watch.slots).len()
@@ -68,17 +81,9 @@ impl Drop for Plain {
 }
 
 impl Host for Plain {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let slot = Arc::new(Slot {
-            reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
-            writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
-            // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
-            // end is awaited.
-            watcher: PlainSide::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
-            ended: Mutex::default(),
-        });
-        let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
-        Ok(Arc::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
+    fn register(&self, fd: SocketFd) -> Registered {
+        let registered = self.watch(fd.as_fd());
+        (Some(fd), registered)
     }
 }
 

@@ -27,3 +27,16 @@ pub(crate) struct Hangup {
     /// There is a socket error to be fetched.
     pub(crate) error: bool,
 }
+
+/// The outcome of waiting for readiness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))),
+    expect(dead_code, reason = "no runtime ends")
+)]
+pub(crate) enum Wait {
+    /// The next event wakes the wait.
+    Begun,
+    /// The runtime does not watch the descriptor any more, or in vain.
+    Ended,
+}

@@ -2,8 +2,6 @@
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
-use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -13,7 +11,7 @@ use futures_lite::future::{block_on, or, zip};
 use futures_lite::{FutureExt, future};
 
 use super::plain::Plain;
-use super::{Host, Ready, enter};
+use super::{Host, Registered, SocketFd, enter};
 use crate::{CloseReason, Connection, Result, SelectorManager, ServerSocket};
 
 /// The time after which a test counts as hanging.
@@ -274,7 +272,7 @@ fn a_dropped_wait_costs_no_byte_on_a_plain_host() {
 struct Overtaken(SelectorManager);
 
 impl Host for Overtaken {
-    fn register(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
+    fn register(&self, fd: SocketFd) -> Registered {
         // On another thread, because it waits for the call that registers the connection here.
         let closing = self.0.clone();
         std::thread::spawn(move || block_on(closing.close()));

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use forebay_io::seam::WakeList;
 
 use super::registration::Registration;
-use crate::host::{self, Direction, Hangup, Progress, Ready};
+use crate::host::{self, Direction, Hangup, Progress, Ready, SocketFd, Wait};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
 use crate::time::{WakeUp, is_last_poll};
@@ -21,7 +21,7 @@ use crate::time::{WakeUp, is_last_poll};
 /// alive.
 pub(crate) struct Descriptor {
     /// Made at the first wait, with the host of the waiting thread.
-    registration: Registration<OwnedFd, dyn Ready>,
+    registration: Registration<SocketFd, dyn Ready>,
     /// True if the last receive before the first wait took everything that was there.
     drained: AtomicBool,
     selector: Arc<Shared>,
@@ -30,7 +30,7 @@ pub(crate) struct Descriptor {
 impl Descriptor {
     pub(crate) fn new(fd: OwnedFd, selector: Arc<Shared>) -> Self {
         selector.sockets().counters.sockets.add(1);
-        let registration = Registration::new(fd);
+        let registration = Registration::new(fd.into());
         Self { registration, drained: AtomicBool::new(false), selector }
     }
 
@@ -48,7 +48,8 @@ impl Descriptor {
     ) -> Poll<io::Result<Progress>> {
         let mut call = || {
             self.selector.closing().check_wait(waits)?;
-            self.call(&mut call)
+            let done = self.registration.call(|fd| fd.attempt(direction, &mut call));
+            done.unwrap_or_else(|| Err(released()))
         };
         let ready = match self.registration.ready() {
             Some(ready) => ready,
@@ -62,6 +63,9 @@ impl Descriptor {
         };
         let progress = ready.poll_io(cx, direction, &mut call);
         if progress.is_pending() {
+            if let Err(error) = self.wait_in_owner(ready, direction) {
+                return Poll::Ready(Err(error));
+            }
             // Checked after the waker is stored: a selector that closed before the descriptor was
             // registered does not wake again, nor does one whose wake-up another wait has consumed.
             if let Err(refusal) = self.selector.closing().check_wait(waits) {
@@ -124,15 +128,36 @@ impl Descriptor {
         self.registration.let_calls_end();
     }
 
+    /// Begins the wait in the descriptor's owner too, if that is a runtime. The worker takes over from a
+    /// runtime that has ended.
+    #[inline]
+    fn wait_in_owner(&self, ready: &dyn Ready, direction: Direction) -> io::Result<()> {
+        let waits = self.registration.call(|fd| match fd.wait(direction) {
+            Wait::Begun => Ok(()),
+            Wait::Ended => ready.take_over(fd),
+        });
+        waits.unwrap_or(Ok(()))
+    }
+
     fn register(&self) -> io::Result<&dyn Ready> {
-        let registered = self.registration.register(|fd| match host::current() {
-            Some(host) => {
-                let ready = host.register(fd.as_fd())?;
-                let waits = Arc::clone(&ready) as Arc<dyn WakeUp>;
-                self.selector.closing().on_change(Arc::downgrade(&waits));
-                Ok(ready)
+        let registered = self.registration.register(|place| {
+            let fd = place.take()?;
+            let (fd, registered) = match host::current() {
+                Some(host) => {
+                    let (fd, registered) = host.register(fd);
+                    if let Ok(ready) = &registered {
+                        let waits = Arc::clone(ready) as Arc<dyn WakeUp>;
+                        self.selector.closing().on_change(Arc::downgrade(&waits));
+                    }
+                    (fd, registered)
+                }
+                None => self.selector.here().register(fd),
+            };
+            *place = fd;
+            if place.is_none() {
+                self.selector.sockets().counters.sockets.remove_one();
             }
-            None => self.selector.here().register(fd.as_fd()),
+            Some(registered)
         });
         registered.unwrap_or_else(|| Err(released()))
     }

@@ -5,7 +5,7 @@
 //!   release:  take the descriptor out ─► let a registration end ─► wake the stored wakers
 //! ```
 //!
-//! The two may interleave in any way. A registration runs while the descriptor is locked for reading. So
+//! The two may interleave in any way. A registration runs while the descriptor is locked. So
 //! either it comes after the release, and finds no descriptor, or the release comes after it. The release
 //! then also waits until the readiness is stored: otherwise it would find nothing to wake, and every wait
 //! from the second on would wait for an event of a descriptor that is gone. `models/tests/registration.rs`
@@ -40,16 +40,17 @@ impl<F, R: ?Sized> Registration<F, R> {
         self.ready.get().map(Arc::as_ref)
     }
 
-    /// The readiness. Registers the descriptor first if needed; `None` if it was released.
+    /// The readiness. Registers the descriptor first if needed; `None` if it was released. Registering may
+    /// replace the descriptor, or take it out if it is lost.
     pub(crate) fn register<E>(
         &self,
-        register: impl FnOnce(&F) -> Result<Arc<R>, E>,
+        register: impl FnOnce(&mut Option<F>) -> Option<Result<Arc<R>, E>>,
     ) -> Option<Result<&R, E>> {
         let _once = lock(&self.registering);
         if let Some(ready) = self.ready() {
             return Some(Ok(ready));
         }
-        let registered = self.call(register)?;
+        let registered = register(&mut write(&self.fd))?;
         Some(registered.map(|ready| self.ready.get_or_init(|| ready).as_ref()))
     }
 

@@ -12,7 +12,6 @@ use super::remaining::Remains;
 use super::shared::Shared;
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Patience};
-use crate::worker;
 
 /// The turns of a selector's worker, for an outbox without a socket, such as one that feeds a file.
 pub(crate) struct SelectorSchedule {
@@ -23,11 +22,11 @@ pub(crate) struct SelectorSchedule {
 
 impl FlushSchedule for SelectorSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        Self::defer_in_turn(outbox);
+        self.selector.defer(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
-        Self::hurry_in_turn(outbox);
+        Shared::hurry(outbox);
     }
 
     fn is_closing(&self) -> bool {
@@ -54,18 +53,6 @@ impl SelectorSchedule {
     pub(super) fn close_with_selector(&self, outbox: &Arc<Outbox>) {
         let outbox = Arc::downgrade(outbox);
         self.key.get_or_init(|| self.selector.remaining().add(outbox));
-    }
-
-    /// Flushes the outbox at the end of this thread's turn, or now.
-    pub(crate) fn defer_in_turn(outbox: &Arc<Outbox>) {
-        if !worker::defer(outbox) {
-            outbox.advance();
-        }
-    }
-
-    /// Flushes the outbox when the poll of this thread's task ends.
-    pub(crate) fn hurry_in_turn(outbox: &Arc<Outbox>) {
-        worker::hurry(outbox);
     }
 }
 
@@ -97,7 +84,7 @@ impl Shared {
         let finishing = Arc::clone(outbox);
         let accepted = self.spawn_own(async move {
             let mut finished = pin!(finishing.wait(Until::Finished));
-            let mut patience = Patience::new(selector.timers(), limits);
+            let mut patience = Patience::new(&selector.timers(), limits);
             let moved = |look| moved(&finishing, look);
             let over = poll_fn(|cx| match finished.as_mut().poll(cx) {
                 Poll::Ready(_) => Poll::Ready(None),

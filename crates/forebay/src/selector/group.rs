@@ -191,7 +191,7 @@ impl TaskGroup {
     #[doc(alias = "cancelAndJoin")]
     pub async fn join_within(&self, duration: Duration) -> usize {
         let closer = self.tasks.closer();
-        let timers = Arc::clone(self.selector.timers());
+        let timers = self.selector.timers();
         match within(timers, duration, closer.users_ended()).await {
             Some(()) => 0,
             None => closer.abort_users(),

@@ -318,7 +318,7 @@ impl SelectorManager {
         duration: Duration,
         future: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        time::timeout(Arc::clone(self.shared().timers()), duration, future).await
+        time::timeout(self.shared().timers(), duration, future).await
     }
 
     /// Runs any future for at most `duration`; returns `None` if the time is up first.
@@ -328,13 +328,13 @@ impl SelectorManager {
     /// As [`timeout`](Self::timeout).
     #[doc(alias = "withTimeoutOrNull")]
     pub async fn within<F: Future>(&self, duration: Duration, future: F) -> Option<F::Output> {
-        time::within(Arc::clone(self.shared().timers()), duration, future).await
+        time::within(self.shared().timers(), duration, future).await
     }
 
     /// Makes regular ticks. The first one comes after one period; a missed tick is delayed.
     #[doc(alias = "ticker")]
     pub fn interval(&self, period: Duration) -> Interval {
-        Interval::new(Arc::clone(self.shared().timers()), period)
+        Interval::new(self.shared().timers(), period)
     }
 
     /// Returns the time of the selector's clock.

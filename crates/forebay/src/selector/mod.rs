@@ -22,7 +22,6 @@ pub use self::builder::SelectorBuilder;
 #[cfg(feature = "tls")]
 pub(crate) use self::closing::closed;
 pub(crate) use self::closing::{Waits, given_up};
-pub(crate) use self::flush_schedule::SelectorSchedule;
 pub use self::group::{TaskGroup, TaskPlace};
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;

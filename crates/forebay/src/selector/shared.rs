@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use forebay_io::seam::{WakeList, unwinding};
+use forebay_io::seam::{Outbox, WakeList, unwinding};
 use forebay_io::{Error, Result};
 
 use super::closing::{Closing, closed};
@@ -97,8 +97,15 @@ impl Shared {
         })
     }
 
-    /// Returns the worker of this thread or, on a thread that is none of this selector's, the first one.
-    pub(crate) fn here(&self) -> &Arc<Worker> {
+    /// Returns the worker for the waits of this thread: its own; the guest of its runtime, if it is inside
+    /// one; the first worker otherwise.
+    pub(crate) fn here(&self) -> Arc<Worker> {
+        self.workers.guest_here().unwrap_or_else(|| Arc::clone(self.own_here()))
+    }
+
+    /// Returns the worker of this thread or, on a thread that is none of this selector's, the first one: no
+    /// foreign runtime drives it.
+    fn own_here(&self) -> &Arc<Worker> {
         self.workers.made(self.index_here())
     }
 
@@ -115,8 +122,24 @@ impl Shared {
     }
 
     /// Returns the timers of the worker that is [here](Self::here).
-    pub(crate) fn timers(&self) -> &Arc<Timers> {
-        self.here().timers()
+    pub(crate) fn timers(&self) -> Arc<Timers> {
+        Arc::clone(self.here().timers())
+    }
+
+    /// Flushes the outbox at the end of this thread's turn, soon inside a foreign runtime, and now on any
+    /// other thread.
+    pub(crate) fn defer(&self, outbox: &Arc<Outbox>) {
+        if !worker::defer(outbox) && !self.workers.defer_to_guest(outbox) {
+            outbox.advance();
+        }
+    }
+
+    /// Flushes a deferred outbox when the poll of this thread's task ends; now on a thread that is no worker's,
+    /// where the end of a poll is not known.
+    pub(crate) fn hurry(outbox: &Arc<Outbox>) {
+        if !worker::hurry(outbox) {
+            outbox.advance();
+        }
     }
 
     pub(crate) fn reporter(&self) -> &Arc<Reporter> {
@@ -173,7 +196,7 @@ impl Shared {
     }
 
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep::new(Arc::clone(self.timers()), duration)
+        Sleep::new(self.timers(), duration)
     }
 
     /// Starts a user's task, unless the selector is being closed.
@@ -208,7 +231,7 @@ impl Shared {
         self: &Arc<Self>,
         future: impl Future<Output = Result<()>> + Send + 'static,
     ) -> JoinHandle<()> {
-        self.start(TaskKind::Users, self.here(), true, future, |result| result)
+        self.start(TaskKind::Users, self.own_here(), true, future, |result| result)
             .unwrap_or_else(|| task::refused(closed("spawn_here")))
     }
 
@@ -223,14 +246,14 @@ impl Shared {
     }
 
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
-    /// closes. It runs on this thread's worker, which probably watches the sockets that it is about.
+    /// closes. It runs on the worker that probably watches the sockets that it is about.
     /// Returns `false` if nothing runs here any more.
     #[track_caller]
     pub(crate) fn spawn_own(
         self: &Arc<Self>,
         future: impl Future<Output = ()> + Send + 'static,
     ) -> bool {
-        let task = self.start(TaskKind::Own, self.here(), false, future, Ok);
+        let task = self.start(TaskKind::Own, &self.here(), false, future, Ok);
         task.map(JoinHandle::detach).is_some()
     }
 
@@ -295,7 +318,7 @@ impl Shared {
     }
 
     fn wake_all_waits(&self) {
-        self.workers.iter().for_each(|worker| worker.wake_all_waits());
+        self.workers.for_all(Worker::wake_all_waits);
         self.closing.wake_all_waits();
     }
 
@@ -313,7 +336,7 @@ impl Shared {
     async fn finish_close_of(self: &Arc<Self>, closes_remaining: bool) {
         let closer = self.tasks.closer();
         let ended = closer.users_ended();
-        if within(Arc::clone(self.timers()), self.drain().silence, ended).await.is_none() {
+        if within(self.timers(), self.drain().silence, ended).await.is_none() {
             closer.abort_users();
             closer.users_ended().await;
         }
@@ -345,7 +368,7 @@ impl Shared {
         self.reporter.close();
         // A wait that is left is in another executor, and nothing here would ever end it.
         self.closing.wake_all_waits();
-        self.workers.iter().for_each(|worker| worker.stop());
+        self.workers.stop();
     }
 
     /// Returns the statistics of the workers that are made.
@@ -355,9 +378,11 @@ impl Shared {
 
     pub(super) fn stats(&self) -> Stats {
         let counters = &self.sockets.counters;
+        let mut timers = 0;
+        self.workers.for_all(|worker| timers += worker.timers().len());
         Stats {
             tasks: self.tasks.len(),
-            timers: self.workers.iter().map(|worker| worker.timers().len()).sum(),
+            timers,
             sockets: counters.sockets.get(),
             blocks: self.workers.iter().map(|worker| worker.blocks().in_use()).sum(),
             background_closes: counters.background_closes.get(),

@@ -48,7 +48,8 @@ pub(crate) struct Tasks {
     state: Mutex<State>,
     /// The tasks are asked to stop. Set once, under the lock.
     stop: AtomicBool,
-    /// Of each worker. A group has none: its tasks are seen as those of their selector.
+    /// Of each worker, and one of all guests, whose polls are not watched. A group has none: its tasks are
+    /// seen as those of their selector.
     pulses: Box<[Arc<Pulse>]>,
 }
 
@@ -148,12 +149,12 @@ impl State {
 impl Tasks {
     /// Makes the list of the tasks of this many workers.
     pub(crate) fn for_workers(count: u16) -> Self {
-        Self { pulses: (0..count).map(|_| Arc::default()).collect(), ..Self::default() }
+        Self { pulses: (0..=count).map(|_| Arc::default()).collect(), ..Self::default() }
     }
 
     /// Returns the poll that a worker is in.
     pub(crate) fn pulse(&self, worker: u16) -> &Arc<Pulse> {
-        &self.pulses[usize::from(worker)]
+        &self.pulses[usize::from(worker).min(self.pulses.len() - 1)]
     }
 
     /// Returns the place at which this task was started, the first time that it is reported to block.

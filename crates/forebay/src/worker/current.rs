@@ -116,6 +116,12 @@ fn current() -> Option<Rc<Context>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// Returns `true` on a thread that has a context, and while the thread's values are being dropped.
+#[cfg(feature = "tokio")]
+pub(super) fn is_inside() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(true)
+}
+
 /// Returns the index of this thread's worker, if it works for this owner.
 pub(crate) fn index_for<T>(owner: &T) -> Option<u16> {
     let index = |context: &Rc<Context>| {
@@ -152,13 +158,14 @@ pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
     }
 }
 
-/// Schedules flushing a deferred outbox when this poll ends. On a thread without turns it was flushed
-/// already.
-pub(crate) fn hurry(outbox: &Arc<Outbox>) {
-    if let Some(context) = current()
-        && context.drives
-    {
-        context.hurried.borrow_mut().push(Arc::clone(outbox));
+/// Schedules flushing a deferred outbox when this poll ends. Returns `false` on a thread without turns.
+pub(crate) fn hurry(outbox: &Arc<Outbox>) -> bool {
+    match current() {
+        Some(context) if context.drives => {
+            context.hurried.borrow_mut().push(Arc::clone(outbox));
+            true
+        }
+        _ => false,
     }
 }
 

@@ -63,7 +63,7 @@ impl Worker {
     }
 
     /// Starts a thread of the worker's own that drives it, unless a thread drives it already.
-    fn start_thread(self: &Arc<Self>) {
+    pub(super) fn start_thread(self: &Arc<Self>) {
         let Some(engine) = self.take_engine() else {
             return;
         };

@@ -13,6 +13,10 @@
 mod activity;
 mod current;
 mod driver;
+#[cfg(feature = "tokio")]
+mod guest;
+#[cfg(not(feature = "tokio"))]
+mod no_guest;
 mod parked;
 mod poller;
 mod slots;
@@ -23,7 +27,7 @@ mod workers;
 
 use std::any::Any;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
@@ -35,13 +39,17 @@ use forebay_io::seam::{BlockLedger, WakeList};
 
 use self::activity::Activity;
 pub(crate) use self::current::{defer, hurry, index_for, owner};
+#[cfg(feature = "tokio")]
+use self::guest::Guest;
+#[cfg(not(feature = "tokio"))]
+use self::no_guest::NoGuest as Guest;
 use self::poller::Poller;
 use self::slots::{Slots, WorkerReady};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
 pub(crate) use self::workers::Workers;
-use crate::host::{Direction, Hangup, Progress, Ready};
+use crate::host::{Direction, Hangup, Progress, Ready, Registered, SocketFd};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 use crate::task::{self, JoinHandle, Listing, Pulse, Reporter, Tasks};
@@ -92,6 +100,8 @@ pub(crate) struct Worker {
     owner: OnceLock<Weak<Owner>>,
     activity: Activity,
     index: u16,
+    /// Of a worker that a foreign runtime drives, or has driven.
+    guest: Option<Arc<Guest>>,
     /// The selector has other workers.
     has_siblings: bool,
     /// When the worker was made.
@@ -114,12 +124,25 @@ const IDLE: u64 = u64::MAX;
 impl Worker {
     /// Makes a worker that no thread drives yet.
     fn new(parts: &WorkerParts, index: u16) -> io::Result<Arc<Self>> {
+        let spin = Spin::new(parts.spin, parts.spin_limit.clone());
+        Self::with(parts, index, spin, &parts.clock, None)
+    }
+
+    fn with(
+        parts: &WorkerParts,
+        index: u16,
+        spin: Spin,
+        clock: &Clock,
+        guest: Option<Arc<Guest>>,
+    ) -> io::Result<Arc<Self>> {
         let has_siblings = parts.spin_limit.is_some();
-        let engine = Poller::new(Spin::new(parts.spin, parts.spin_limit.clone()))?;
+        let engine = Poller::new(spin)?;
         let registry = engine.registry()?;
         let waker = mio::Waker::new(&registry, WAKE)?;
+        // A guest polls no task of a user's.
         let watch = parts
             .blocked_after
+            .filter(|_| guest.is_none())
             .map(|after| PollWatch::new(after, index, &parts.tasks, &parts.reporter));
         let worker = Arc::new_cyclic(|weak| Self {
             watch,
@@ -132,13 +155,14 @@ impl Worker {
             driven: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
-            timers: Arc::new(Timers::new(parts.clock.clone())),
+            timers: Arc::new(Timers::new(clock.clone())),
             tasks: Arc::clone(&parts.tasks),
             reporter: Arc::clone(&parts.reporter),
             blocks: Arc::default(),
             owner: OnceLock::new(),
             activity: Activity::default(),
             index,
+            guest,
             has_siblings,
             made: system_now(),
             turn_began: AtomicU64::new(IDLE),
@@ -205,10 +229,17 @@ impl Worker {
         nanos(moment.saturating_duration_since(self.made))
     }
 
-    /// Watches a descriptor here, edge-triggered, in both directions, until the result is dropped.
-    pub(crate) fn register(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let ready = self.slots.register(&self.registry, fd)?;
-        Ok(Arc::new(Watched { ready, worker: Arc::clone(self) }))
+    /// Watches a descriptor here, edge-triggered, in both directions, until the result is dropped. Returns
+    /// its owner too, which may be another one; `None` if the descriptor is lost.
+    pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
+        let (fd, registered) = if let Some(guest) = &self.guest {
+            guest.register(&self.slots, &self.registry, fd)
+        } else {
+            let registered = self.slots.register(&self.registry, fd.as_fd());
+            (Some(fd), registered)
+        };
+        let watched = |ready| Arc::new(Watched { ready, worker: Arc::clone(self) });
+        (fd, registered.map(|ready| watched(ready) as Arc<dyn Ready>))
     }
 
     /// Starts a task that was listed for this worker.
@@ -236,6 +267,9 @@ impl Worker {
     /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        if let Some(guest) = &self.guest {
+            guest.stop();
+        }
         self.end_watch();
         self.wake_all_waits();
         self.rouse();
@@ -268,6 +302,9 @@ impl Worker {
 
     /// Ends the driver's sleep, if it sleeps.
     fn rouse(&self) {
+        if let Some(guest) = &self.guest {
+            guest.ring();
+        }
         if self.sleeping.swap(false, Ordering::SeqCst) {
             // The poll lives as long as the worker, so this write cannot fail for a reason that a caller
             // could act on. A write that a signal interrupts has woken no thread, so it is repeated.
@@ -326,6 +363,15 @@ impl Ready for Watched {
         progress
     }
 
+    fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
+        if let SocketFd::Runtime(socket) = fd {
+            socket.leave();
+            self.ready.watch_all(&self.worker.registry, fd.as_fd())?;
+            self.worker.ensure_driven();
+        }
+        Ok(())
+    }
+
     fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
         let hangup = self.ready.poll_hangup(cx, known);
         if hangup.is_pending() {
@@ -345,7 +391,10 @@ struct Doorbell(Weak<Worker>);
 
 impl WakeUp for Doorbell {
     fn wake_up(&self) {
-        if let Some(worker) = self.0.upgrade() {
+        // A clock that a test advances rings at each of its workers, also at those that nothing has needed.
+        if let Some(worker) = self.0.upgrade()
+            && worker.timers.len() > 0
+        {
             worker.notify();
         }
     }

@@ -5,13 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Instant;
 
+use forebay_io::seam::Outbox;
+
+#[cfg(feature = "tokio")]
+use super::guest::Guests;
+#[cfg(not(feature = "tokio"))]
+use super::no_guest::NoGuests as Guests;
 use super::{Owner, Worker, WorkerParts, driver};
 use crate::lock::lock;
 
-/// The workers of a selector.
+/// The workers of a selector, and its guests: workers that foreign runtimes drive.
 pub(crate) struct Workers {
     first: Arc<Worker>,
     others: Box<[OnceLock<Arc<Worker>>]>,
+    guests: Guests,
     owner: OnceLock<Weak<Owner>>,
     /// Locked while another worker is made. `None` once no more are made.
     parts: Mutex<Option<WorkerParts>>,
@@ -22,7 +29,9 @@ impl Workers {
     pub(crate) fn new(count: u16, parts: WorkerParts) -> io::Result<Self> {
         let first = Worker::new(&parts, 0)?;
         let others = (1..count).map(|_| OnceLock::new()).collect();
-        Ok(Self { first, others, owner: OnceLock::new(), parts: Mutex::new(Some(parts)) })
+        let guests = Guests::new(count);
+        let parts = Mutex::new(Some(parts));
+        Ok(Self { first, others, guests, owner: OnceLock::new(), parts })
     }
 
     /// Sets the value that the workers work for. Called once.
@@ -72,9 +81,33 @@ impl Workers {
         drop(unneeded);
     }
 
-    /// Returns the workers that are made.
+    /// Returns the guest of this thread's runtime, which is made if necessary. `None` on a worker's thread, on
+    /// a thread without a runtime, and in a runtime that cannot drive a worker.
+    pub(crate) fn guest_here(&self) -> Option<Arc<Worker>> {
+        self.guests.here(&self.parts, &self.owner)
+    }
+
+    /// Flushes the outbox when this thread's runtime has polled the tasks that are ready. Returns `false` where
+    /// there is no [guest](Self::guest_here).
+    pub(crate) fn defer_to_guest(&self, outbox: &Arc<Outbox>) -> bool {
+        self.guests.defer(outbox, &self.parts, &self.owner)
+    }
+
+    /// Returns the workers that are made, without the guests.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Worker>> {
         std::iter::once(&self.first).chain(self.others.iter().filter_map(OnceLock::get))
+    }
+
+    /// Calls with each worker that is made, and with each guest.
+    pub(crate) fn for_all(&self, mut call: impl FnMut(&Worker)) {
+        self.iter().for_each(|worker| call(worker));
+        self.guests.all().iter().for_each(|worker| call(worker));
+    }
+
+    /// Stops all workers. No further guest is made.
+    pub(crate) fn stop(&self) {
+        self.iter().for_each(|worker| worker.stop());
+        self.guests.stop();
     }
 
     /// Returns `true` if a task holds up the others on this worker.

@@ -49,7 +49,7 @@ pub(super) async fn close(
     match limit {
         None => core.released().await,
         Some(limit) => {
-            let timers = Arc::clone(core.selector().timers());
+            let timers = core.selector().timers();
             // Boxed, because it is rare: otherwise every task that closes would reserve space for it, for
             // its whole life.
             if Box::pin(within(timers, limit, core.released())).await.is_none() {
@@ -349,7 +349,7 @@ impl SocketClose {
     }
 
     async fn until_over(&self) -> Option<Over> {
-        let mut patience = Patience::new(self.core.selector().timers(), self.limits);
+        let mut patience = Patience::new(&self.core.selector().timers(), self.limits);
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
                 // If it fails, the reason is the connection's cause.

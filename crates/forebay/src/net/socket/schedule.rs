@@ -6,7 +6,7 @@ use std::task::Waker;
 use forebay_io::seam::{FlushSchedule, Outbox};
 
 use super::core::Core;
-use crate::selector::SelectorSchedule;
+use crate::selector::Shared;
 
 /// The turns of the selector, except for two things: a dropped writer has the limits of its connection, and
 /// once the connection is being closed, the close decides how long it may take.
@@ -22,11 +22,11 @@ impl SocketSchedule {
 
 impl FlushSchedule for SocketSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        SelectorSchedule::defer_in_turn(outbox);
+        self.core.selector().defer(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
-        SelectorSchedule::hurry_in_turn(outbox);
+        Shared::hurry(outbox);
     }
 
     fn is_closing(&self) -> bool {

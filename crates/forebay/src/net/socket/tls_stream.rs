@@ -102,7 +102,7 @@ pub(super) async fn shake(
 ) -> Result<()> {
     let _over = HandshakeOver { core, session };
     let limit = config.handshake_timeout();
-    let timers = Arc::clone(core.selector().timers());
+    let timers = core.selector().timers();
     let mut handshake = pin!(handshake(core, session, config));
     let outcome = within(timers, limit, handshake.as_mut()).await.unwrap_or_else(|| {
         let error = Error::new(ErrorKind::TimedOut, "tls handshake")

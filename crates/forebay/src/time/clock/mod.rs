@@ -22,6 +22,9 @@ enum Origin {
     #[default]
     System,
     Manual(Arc<ManualTime>),
+    /// The clock of the runtime that the current thread is inside: the system's, unless a test has paused it.
+    #[cfg(feature = "tokio")]
+    Runtime,
 }
 
 impl Clock {
@@ -30,11 +33,23 @@ impl Clock {
         Self(Origin::Manual(time))
     }
 
+    /// Returns the clock of a worker that a runtime drives: the runtime's, unless this one was given by the
+    /// user.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_runtime(&self) -> Self {
+        match &self.0 {
+            Origin::Manual(_) => self.clone(),
+            Origin::System | Origin::Runtime => Self(Origin::Runtime),
+        }
+    }
+
     /// Returns the time.
     pub fn now(&self) -> Instant {
         match &self.0 {
             Origin::System => system_now(),
             Origin::Manual(time) => time.now(),
+            #[cfg(feature = "tokio")]
+            Origin::Runtime => tokio::time::Instant::now().into_std(),
         }
     }
 
@@ -46,8 +61,10 @@ impl Clock {
     pub(crate) fn sleep_for(&self, deadline: Instant) -> Option<Duration> {
         let left = deadline.saturating_duration_since(self.now());
         match &self.0 {
-            Origin::System => Some(left),
             Origin::Manual(_) => left.is_zero().then_some(left),
+            Origin::System => Some(left),
+            #[cfg(feature = "tokio")]
+            Origin::Runtime => Some(left),
         }
     }
 

@@ -41,11 +41,31 @@ impl Slots {
         registry: &Registry,
         fd: BorrowedFd<'_>,
     ) -> io::Result<WorkerReady> {
+        let ready = self.add();
+        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest())?;
+        Ok(ready)
+    }
+
+    /// Watches a descriptor only for what a foreign runtime does not report: the peer's end mark without a
+    /// read, and urgent data.
+    #[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn register_ends(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<WorkerReady> {
+        use rustix::event::epoll::{EventData, EventFlags, add};
+
+        let ready = self.add();
+        let data = EventData::new_u64(ready.token.0 as u64);
+        add(registry, fd, data, EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET)?;
+        Ok(ready)
+    }
+
+    fn add(self: &Arc<Self>) -> WorkerReady {
         let slot = Arc::new(Slot::new());
         let token = lock(&self.table).insert(Arc::clone(&slot));
-        let ready = WorkerReady { slot, token, slots: Arc::clone(self) };
-        registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest())?;
-        Ok(ready)
+        WorkerReady { slot, token, slots: Arc::clone(self) }
     }
 
     /// Applies events, and takes the wakers of the waits that they concern. An event of a descriptor that
@@ -97,12 +117,14 @@ fn interest() -> Interest {
 
 fn flags(event: &Event) -> usize {
     let flag = |set: bool, flag: usize| if set { flag } else { 0 };
-    flag(event.is_readable(), READABLE)
+    let named = flag(event.is_readable(), READABLE)
         | flag(event.is_writable(), WRITABLE)
         | flag(event.is_read_closed(), READ_CLOSED)
         | flag(event.is_write_closed(), WRITE_CLOSED)
         | flag(event.is_error(), ERROR)
-        | flag(event.is_priority(), URGENT)
+        | flag(event.is_priority(), URGENT);
+    // The peer's end mark alone has no name in mio, which asks for it only together with readability.
+    if named == 0 { READ_CLOSED } else { named }
 }
 
 /// A descriptor watched by a worker.
@@ -111,6 +133,18 @@ pub(crate) struct WorkerReady {
     slot: Arc<Slot>,
     token: Token,
     slots: Arc<Slots>,
+}
+
+impl WorkerReady {
+    #[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Watches the descriptor in both directions from now on.
+    pub(crate) fn watch_all(&self, registry: &Registry, fd: BorrowedFd<'_>) -> io::Result<()> {
+        registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, interest())
+    }
 }
 
 impl Ready for WorkerReady {

@@ -35,7 +35,8 @@ pub(super) async fn connect(
     options: &Arc<OptionValues>,
 ) -> Result<Socket> {
     let limit = options.connect_timeout;
-    let deadline = Deadline { timers: selector.timers(), began: selector.timers().now(), limit };
+    let timers = selector.timers();
+    let deadline = Deadline { began: timers.now(), timers, limit };
     let resolving = resolve(selector.own_calls(), address);
     let resolving = selector.closing().until_begun("connect", resolving);
     let Some(found) = deadline.within(limit, resolving).await else {
@@ -52,7 +53,7 @@ async fn connect_to_any(
     address: &Address,
     candidates: &[SocketAddr],
     options: &Arc<OptionValues>,
-    deadline: &Deadline<'_>,
+    deadline: &Deadline,
 ) -> Result<Socket> {
     let mut attempts = Attempts::default();
     for (tried, &candidate) in candidates.iter().enumerate() {
@@ -73,13 +74,13 @@ async fn connect_to_any(
 }
 
 /// The time at which connecting began, and its limit.
-struct Deadline<'a> {
-    timers: &'a Arc<Timers>,
+struct Deadline {
+    timers: Arc<Timers>,
     began: Instant,
     limit: Duration,
 }
 
-impl Deadline<'_> {
+impl Deadline {
     /// One of `shares` equal parts of the time that is left.
     fn share(&self, shares: usize) -> Duration {
         let passed = self.timers.now().saturating_duration_since(self.began);
@@ -88,7 +89,7 @@ impl Deadline<'_> {
     }
 
     async fn within<F: Future>(&self, share: Duration, future: F) -> Option<F::Output> {
-        within(Arc::clone(self.timers), share, future).await
+        within(Arc::clone(&self.timers), share, future).await
     }
 
     fn passed(&self, so_far: &str) -> Error {

@@ -52,8 +52,9 @@ fn on_a_clock(test: impl AsyncFnOnce(&Arc<Shared>, TestClock)) {
     selector.block_on(test(selector.shared(), clock));
 }
 
-fn deadline(selector: &Arc<Shared>) -> Deadline<'_> {
-    Deadline { timers: selector.timers(), began: selector.timers().now(), limit: LIMIT }
+fn deadline(selector: &Arc<Shared>) -> Deadline {
+    let timers = selector.timers();
+    Deadline { began: timers.now(), timers, limit: LIMIT }
 }
 
 #[test]

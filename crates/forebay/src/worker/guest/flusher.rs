@@ -1,0 +1,160 @@
+//! The end of a turn inside a foreign runtime: a task that sends what other tasks have written.
+//!
+//! It is woken by the first write after its last poll. The runtime polls it after the task that wrote, and
+//! after those that were ready before, so what all of them wrote to one connection leaves in one call.
+
+use std::cell::RefCell;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use forebay_io::seam::{Outbox, raise_pool};
+
+use super::bell::Bell;
+use crate::host::runtime::{Runtime, RuntimeId};
+use crate::lock::lock;
+
+/// The flushers of a guest: as many as the runtime has threads, so that the threads need not send for each
+/// other.
+#[derive(Debug)]
+pub(super) struct Flushers {
+    each: Box<[Arc<Flusher>]>,
+    /// The flusher of the next thread that writes for the first time. It orders nothing.
+    next: AtomicUsize,
+}
+
+impl Flushers {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            each: (0..count.max(1)).map(|_| Arc::default()).collect(),
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn start(&self, runtime: &Runtime) {
+        for flusher in &self.each {
+            runtime.spawn(Flushing(Arc::clone(flusher)));
+        }
+    }
+
+    /// Returns the flusher for a thread that has none.
+    fn of_this_thread(&self) -> &Arc<Flusher> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.each[next % self.each.len()]
+    }
+
+    /// Ends the tasks. What is written from now on is sent in the call itself.
+    pub(super) fn stop(&self) {
+        for flusher in &self.each {
+            flusher.end();
+            flusher.bell.ring();
+        }
+    }
+}
+
+/// The outboxes that wait to be flushed by one task.
+#[derive(Debug, Default)]
+pub(super) struct Flusher {
+    queue: Mutex<Queue>,
+    bell: Bell,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    deferred: Vec<Arc<Outbox>>,
+    /// No task flushes this queue any more.
+    has_ended: bool,
+}
+
+impl Flusher {
+    /// Flushes the outbox soon. Returns `false` if the task has ended.
+    pub(super) fn defer(&self, outbox: &Arc<Outbox>) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.has_ended {
+            return false;
+        }
+        let is_first = queue.deferred.is_empty();
+        queue.deferred.push(Arc::clone(outbox));
+        drop(queue);
+        if is_first {
+            self.bell.ring();
+        }
+        true
+    }
+
+    fn has_ended(&self) -> bool {
+        lock(&self.queue).has_ended
+    }
+
+    /// Flushes everything, including what flushing itself causes. `batch` is empty memory, before and after.
+    fn flush(&self, batch: &mut Vec<Arc<Outbox>>) {
+        loop {
+            mem::swap(batch, &mut lock(&self.queue).deferred);
+            if batch.is_empty() {
+                return;
+            }
+            for outbox in batch.drain(..) {
+                outbox.advance();
+            }
+        }
+    }
+
+    /// Refuses what comes, and flushes what is there.
+    fn end(&self) {
+        lock(&self.queue).has_ended = true;
+        self.flush(&mut Vec::new());
+    }
+}
+
+/// The task of a flusher. If the runtime ends first, what was written is flushed when the task is dropped.
+struct Flushing(Arc<Flusher>);
+
+impl Future for Flushing {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let flusher = &self.0;
+        flusher.bell.keep(cx.waker());
+        flusher.flush(&mut Vec::new());
+        if flusher.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Flushing {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+thread_local! {
+    /// The flusher that this thread used last.
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+struct Last {
+    runtime: RuntimeId,
+    /// The address of the selector's guests. Another selector may be made at the same address later; its
+    /// outboxes are then flushed by this flusher for as long as that has not ended.
+    guests: usize,
+    flusher: Arc<Flusher>,
+}
+
+/// Returns the flusher that this thread used last, if it is for this runtime and these guests.
+pub(super) fn last(runtime: RuntimeId, guests: usize) -> Option<Arc<Flusher>> {
+    let of = |last: &Last| {
+        (last.runtime == runtime && last.guests == guests).then(|| Arc::clone(&last.flusher))
+    };
+    LAST.try_with(|last| last.borrow().as_ref().and_then(of)).ok().flatten()
+}
+
+/// Chooses a flusher for this thread, to be found by [`last`].
+pub(super) fn choose(flushers: &Flushers, runtime: RuntimeId, guests: usize) -> Arc<Flusher> {
+    raise_pool();
+    let flusher = Arc::clone(flushers.of_this_thread());
+    let chosen = Last { runtime, guests, flusher: Arc::clone(&flusher) };
+    let replaced = LAST.try_with(|last| last.replace(Some(chosen)));
+    drop(replaced);
+    flusher
+}

@@ -1,0 +1,95 @@
+//! The part of a worker that only a guest has: what its runtime is asked to do.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mio::Registry;
+
+use super::bell::Bell;
+use super::flusher::Flushers;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::host::RuntimeSocket;
+use crate::host::SocketFd;
+use crate::worker::slots::{Slots, WorkerReady};
+
+/// The part of a worker that only a guest has.
+#[derive(Debug)]
+pub(in crate::worker) struct Guest {
+    pub(super) bell: Bell,
+    pub(super) flushers: Flushers,
+    /// The runtime does not drive it any more. Nothing new is registered here.
+    has_ended: AtomicBool,
+}
+
+impl Guest {
+    pub(super) fn new(flushers_count: usize) -> Self {
+        Self {
+            bell: Bell::default(),
+            flushers: Flushers::new(flushers_count),
+            has_ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Wakes the task that drives the worker, if there is one.
+    pub(in crate::worker) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Ends the tasks that flush; the one that drives looks by itself whether there is work left.
+    pub(in crate::worker) fn stop(&self) {
+        self.flushers.stop();
+    }
+
+    /// Watches a descriptor, which moves into a socket of the runtime. On other systems than Linux this
+    /// worker's own poll watches it, and the runtime watches that poll.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(in crate::worker) fn register(
+        &self,
+        slots: &Arc<Slots>,
+        registry: &Registry,
+        fd: SocketFd,
+    ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
+        if self.has_ended() {
+            return Self::register_here(slots, registry, fd);
+        }
+        let SocketFd::Own(fd) = fd else { return Self::register_here(slots, registry, fd) };
+        let ready = match slots.register_ends(registry, fd.as_fd()) {
+            Ok(ready) => ready,
+            Err(error) => return (Some(fd.into()), Err(error)),
+        };
+        match RuntimeSocket::new(fd, ready.slot()) {
+            Ok(socket) => (Some(SocketFd::Runtime(Box::new(socket))), Ok(ready)),
+            Err(error) => (None, Err(error)),
+        }
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(in crate::worker) fn register(
+        &self,
+        slots: &Arc<Slots>,
+        registry: &Registry,
+        fd: SocketFd,
+    ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
+        Self::register_here(slots, registry, fd)
+    }
+
+    fn register_here(
+        slots: &Arc<Slots>,
+        registry: &Registry,
+        fd: SocketFd,
+    ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
+        let registered = slots.register(registry, fd.as_fd());
+        (Some(fd), registered)
+    }
+
+    pub(super) fn end(&self) {
+        self.has_ended.store(true, Ordering::Release);
+        self.flushers.stop();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,99 @@
+//! The end of a turn: what tasks write leaves together.
+
+use forebay::{Result, SelectorManager};
+use forebay_testing::{KIB, alone, pattern, watched};
+
+use crate::support::{current_thread, in_each, multi_thread, pair};
+
+/// Without a flusher, each write is a call of its own.
+#[test]
+fn the_writes_of_a_poll_leave_in_one_call() {
+    in_each("the_writes_of_a_poll_leave_in_one_call", async |selector| {
+        let (near, mut far) = pair(selector).await?;
+        let before = selector.stats().sends;
+        let writing = tokio::spawn(async move {
+            let mut near = near;
+            for number in 0..10 {
+                near.output.write_str(&format!("{number}\n")).await?;
+            }
+            Result::Ok(near)
+        });
+        for number in 0..10 {
+            assert_eq!(far.input.read_line().await?, Some(number.to_string()));
+        }
+        let near = writing.await.unwrap()?;
+        assert_eq!(selector.stats().sends - before, 1);
+        near.socket.close().await
+    });
+}
+
+/// The tasks that are ready write before the flusher's next poll.
+#[test]
+fn two_tasks_share_a_call_on_one_thread() {
+    alone("two_tasks_share_a_call_on_one_thread", || {
+        watched(|| {
+            let selector = SelectorManager::new();
+            current_thread().block_on(async {
+                let (mut near, mut far) = pair(&selector).await.unwrap();
+                near.output.write_str("0").await.unwrap();
+                assert_eq!(far.input.read_packet(1).await.unwrap().as_slice(), b"0");
+                let output = std::sync::Arc::new(tokio::sync::Mutex::new(near.output));
+                let before = selector.stats().sends;
+                let tasks: Vec<_> = (0..5)
+                    .map(|_| {
+                        let output = output.clone();
+                        tokio::spawn(async move { output.lock().await.write_str("x").await })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await.unwrap().unwrap();
+                }
+                far.input.read_packet(5).await.unwrap();
+                assert_eq!(selector.stats().sends - before, 1);
+            });
+        });
+    });
+}
+
+/// Everything that a task writes without waiting does not pile up: a large queue is sent in the call.
+#[test]
+fn a_burst_of_large_items_arrives_whole() {
+    in_each("a_burst_of_large_items_arrives_whole", async |selector| {
+        let (near, mut far) = pair(selector).await?;
+        let sent = pattern(4000 * KIB);
+        let items: Vec<Vec<u8>> = sent.chunks(3 * KIB).map(<[u8]>::to_vec).collect();
+        let writing = tokio::spawn(async move {
+            let mut near = near;
+            for item in items {
+                near.output.write_all(&item).await?;
+            }
+            near.output.flush().await?;
+            near.socket.close().await
+        });
+        let received = far.input.read_remaining(sent.len()).await?;
+        assert!(received.as_slice() == sent);
+        writing.await.unwrap()
+    });
+}
+
+/// The runtime is dropped before the flusher was polled.
+#[test]
+fn nothing_accepted_is_lost_with_the_runtime() {
+    alone("nothing_accepted_is_lost_with_the_runtime", || {
+        watched(|| {
+            for runtime in [current_thread, multi_thread] {
+                let runtime = runtime();
+                let selector = SelectorManager::new();
+                let (near, mut far) = runtime.block_on(async {
+                    let (mut near, far) = pair(&selector).await.unwrap();
+                    near.output.write_str("the last word\n").await.unwrap();
+                    (near, far)
+                });
+                drop(runtime);
+                let word = futures_lite::future::block_on(far.input.read_line());
+                assert_eq!(word.unwrap().as_deref(), Some("the last word"));
+                drop(near);
+            }
+        });
+    });
+}

@@ -1,0 +1,15 @@
+//! Sockets and timers inside tokio, which drives them: no thread of a worker is started.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used)]
+
+mod accepting;
+mod counts;
+mod echoes;
+mod ends;
+mod flushing;
+mod parts;
+mod runtime_ends;
+mod selecting;
+mod support;
+mod time;
