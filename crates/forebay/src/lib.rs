@@ -161,11 +161,15 @@ pub use crate::net::{
 pub use either::Either;
 
 pub use crate::race::race;
+#[cfg(feature = "signal")]
+pub use crate::root::{ctrl_c, signal};
 pub use crate::root::{
     duplex, group, interval, now, run, sleep, spawn, spawn_here, spawn_value, stop_requested,
     timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
+#[cfg(feature = "signal")]
+pub use crate::selector::{SignalKind, Signals};
 pub use crate::task::{JoinHandle, StopRequested};
 pub use crate::time::{Clock, Interval, Sleep};
 pub use crate::worker::WorkerStats;
