@@ -8,4 +8,5 @@ mod arrivals;
 mod defaults;
 mod ends;
 mod resources;
+mod shutdown;
 mod support;
