@@ -4,7 +4,8 @@
 //! [`tcp()`](SelectorManager::tcp) or [`unix()`](SelectorManager::unix), or make both ends in memory
 //! with [`duplex`]; read lines, numbers and packets from a [`ByteReadChannel`] and write to a
 //! [`ByteWriteChannel`]. A search for Ktor's names finds many of their counterparts; the repository has a
-//! table of both in `docs/coming-from-ktor.md`, and programs to run in its folder `examples`.
+//! table of both in `docs/coming-from-ktor.md`, programs to run in its folder `examples`, and in
+//! `docs/together-with.md` what goes with these sockets: tokio, channels, locks and joins.
 //!
 //! ```no_run
 //! use forebay::SelectorManager;
@@ -31,6 +32,45 @@
 //! ```
 //!
 #![cfg_attr(feature = "tls", doc = include_str!("tls.md"))]
+//!
+//! # The life of a server
+//!
+//! It accepts until Ctrl-C, and then gives its sessions ten seconds to end. `ctrl_c` needs the feature `signal`,
+//! which is enabled by default.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use forebay::{Either, SelectorManager, Socket, race};
+//!
+//! fn main() -> forebay::Result<()> {
+//!     forebay::run(async |selector: SelectorManager| {
+//!         let server = selector.tcp().bind("127.0.0.1:9002").await?;
+//!         let sessions = selector.group();
+//!         while let Either::Left(socket) = race(server.accept(), forebay::ctrl_c()).await {
+//!             sessions.spawn(session(socket?));
+//!         }
+//!         server.close();
+//!         sessions.stop();
+//!         sessions.join_within(Duration::from_secs(10)).await;
+//!         Ok(())
+//!     })
+//! }
+//!
+//! async fn session(socket: Socket) -> forebay::Result<()> {
+//!     let mut input = socket.open_read_channel()?;
+//!     let mut output = socket.open_write_channel()?;
+//!     while let Either::Left(line) = race(input.read_line(), forebay::stop_requested()).await {
+//!         let Some(line) = line? else { break };
+//!         forebay::write_line!(output, "{line}").await?;
+//!     }
+//!     socket.close().await
+//! }
+//! ```
+//!
+//! [`stop`](TaskGroup::stop) ends the sessions' [`stop_requested`], between two lines and not in the middle of a
+//! reply, and [`join_within`](TaskGroup::join_within) aborts what is left. The repository's example `shutdown`
+//! is this program with a limit to choose.
 //!
 //! # Ends
 //!
@@ -161,11 +201,15 @@ pub use crate::net::{
 pub use either::Either;
 
 pub use crate::race::race;
+#[cfg(feature = "signal")]
+pub use crate::root::{ctrl_c, signal};
 pub use crate::root::{
     duplex, group, interval, now, run, sleep, spawn, spawn_here, spawn_value, stop_requested,
     timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
+#[cfg(feature = "signal")]
+pub use crate::selector::{SignalKind, Signals};
 pub use crate::task::{JoinHandle, StopRequested};
 pub use crate::time::{Clock, Interval, Sleep};
 pub use crate::worker::WorkerStats;

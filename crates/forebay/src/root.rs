@@ -11,6 +11,8 @@ use forebay_io::{Error, Result};
 
 use crate::net::{self, Connection};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
+#[cfg(feature = "signal")]
+use crate::selector::{SignalKind, Signals};
 use crate::task::{JoinHandle, StopRequested, current_lists};
 use crate::time::{self, Interval, Sleep};
 
@@ -19,8 +21,9 @@ use crate::time::{self, Interval, Sleep};
 /// drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted is
 /// sent. So `main` awaits the handles of the tasks whose results matter.
 ///
-/// No signal is handled and none is blocked: a signal that the program handles disturbs nothing, and a
-/// signal that it does not handle, such as `SIGTERM`, has its usual effect (`signal(7)`).
+/// No signal is blocked, and none is handled unless the program asks for it (`ctrl_c` and `signal`, with the
+/// feature of that name). A signal that the program handles disturbs nothing, and a signal that it does not
+/// handle, such as `SIGTERM`, has its usual effect (`signal(7)`).
 ///
 /// # Errors
 ///
@@ -284,4 +287,36 @@ pub fn duplex(capacity: usize) -> (Connection, Connection) {
 /// Panics on a thread that does not belong to a selector.
 pub fn now() -> Instant {
     Shared::current("now").timers().now()
+}
+
+/// Waits for the next Ctrl-C; see [`SelectorManager::ctrl_c`].
+///
+/// # Errors
+///
+/// See [`SelectorManager::ctrl_c`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector.
+///
+/// # Cancel safety
+///
+/// Lossless: the next call returns the signal that a dropped one would have returned.
+#[cfg(feature = "signal")]
+pub fn ctrl_c() -> impl Future<Output = Result<()>> + Send + Sync + use<> {
+    Shared::current("ctrl_c").ctrl_c()
+}
+
+/// Returns the signals of this kind that arrive from now on; see [`SelectorManager::signal`].
+///
+/// # Errors
+///
+/// See [`SelectorManager::signal`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector.
+#[cfg(feature = "signal")]
+pub fn signal(kind: SignalKind) -> Result<Signals> {
+    Shared::current("signal").signal(kind)
 }

@@ -11,6 +11,8 @@ mod manager;
 mod remaining;
 mod settings;
 mod shared;
+#[cfg(feature = "signal")]
+mod signals;
 mod sockets;
 mod stats;
 mod users;
@@ -26,4 +28,6 @@ pub use self::group::{TaskGroup, TaskPlace};
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;
 pub(crate) use self::shared::Shared;
+#[cfg(feature = "signal")]
+pub use self::signals::{SignalKind, Signals};
 pub use self::stats::Stats;

@@ -10,6 +10,8 @@ use forebay_io::{Error, Result};
 use super::closing::{Closing, closed};
 use super::remaining::Remaining;
 use super::settings::Settings;
+#[cfg(feature = "signal")]
+use super::signals::{SignalKind, Signals, WatchedSignals};
 use super::sockets::Sockets;
 use super::stats::Stats;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     sockets: Sockets,
     closing: Arc<Closing>,
     remaining: Remaining,
+    #[cfg(feature = "signal")]
+    signals: WatchedSignals,
     settings: Settings,
     /// The users, while there are any; of any type, because they hold this.
     users: OnceLock<Weak<dyn Any + Send + Sync>>,
@@ -59,6 +63,8 @@ impl Shared {
             sockets: Sockets::new(&settings),
             closing: Arc::default(),
             remaining: Remaining::default(),
+            #[cfg(feature = "signal")]
+            signals: WatchedSignals::default(),
             settings,
             users: OnceLock::new(),
         });
@@ -199,6 +205,19 @@ impl Shared {
         Sleep::new(self.timers(), duration)
     }
 
+    /// Returns the signals of this kind from now on. The first worker watches them, because it is there for
+    /// as long as the selector.
+    #[cfg(feature = "signal")]
+    pub(crate) fn signal(&self, kind: SignalKind) -> Result<Signals> {
+        self.signals.listen(kind, self.workers.made(0))
+    }
+
+    /// Waits for the next interrupt.
+    #[cfg(feature = "signal")]
+    pub(crate) fn ctrl_c(&self) -> impl Future<Output = Result<()>> + Send + Sync + use<> {
+        self.signals.interrupt(self.workers.made(0))
+    }
+
     /// Starts a user's task, unless the selector is being closed.
     #[track_caller]
     pub(crate) fn spawn<T: Send + 'static>(
@@ -309,6 +328,8 @@ impl Shared {
             self.workers.make_no_more();
             self.tasks.request_stop();
             self.wake_all_waits();
+            #[cfg(feature = "signal")]
+            self.signals.close();
             // A listener that pauses does not wait for readiness.
             let mut after = WakeList::new();
             self.sockets.freed.note(&mut after);

@@ -27,7 +27,7 @@ mod workers;
 
 use std::any::Any;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Poll, Waker};
@@ -229,17 +229,25 @@ impl Worker {
         nanos(moment.saturating_duration_since(self.made))
     }
 
-    /// Watches a descriptor here, edge-triggered, in both directions, until the result is dropped. Returns
-    /// its owner too, which may be another one; `None` if the descriptor is lost.
+    /// Watches a socket here, edge-triggered, in both directions, until the result is dropped. The runtime of
+    /// a guest becomes the descriptor's owner.
     pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
-        let (fd, registered) = if let Some(guest) = &self.guest {
-            guest.register(&self.slots, &self.registry, fd)
-        } else {
-            let registered = self.slots.register(&self.registry, fd.as_fd());
-            (Some(fd), registered)
+        let Some(guest) = &self.guest else {
+            let watched = self.watch(fd.as_fd());
+            return (Some(fd), watched);
         };
-        let watched = |ready| Arc::new(Watched { ready, worker: Arc::clone(self) });
-        (fd, registered.map(|ready| watched(ready) as Arc<dyn Ready>))
+        let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
+        (fd, registered.map(|ready| self.watched(ready)))
+    }
+
+    /// Watches a descriptor here like a socket, and borrows it.
+    pub(crate) fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
+        let registered = self.slots.register(&self.registry, fd);
+        registered.map(|ready| self.watched(ready))
+    }
+
+    fn watched(self: &Arc<Self>, ready: WorkerReady) -> Arc<dyn Ready> {
+        Arc::new(Watched { ready, worker: Arc::clone(self) })
     }
 
     /// Starts a task that was listed for this worker.

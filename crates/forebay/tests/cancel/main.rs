@@ -19,6 +19,7 @@ mod incoming;
 mod ledger;
 mod outgoing;
 mod reads;
+mod signals;
 mod sockets;
 mod support;
 mod table;
@@ -43,6 +44,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("time", time::rows()),
         ("tasks", tasks::rows()),
         ("groups of tasks", groups::rows()),
+        ("signals", signals::rows()),
         ("sockets", sockets::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),

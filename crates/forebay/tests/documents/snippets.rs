@@ -4,8 +4,8 @@
 //! A snippet with `fn main` is a module as it is. Any other is a fragment, and becomes the body of
 //! `async fn fragment(selector: SelectorManager) -> forebay::Result<()>`, with `Ok(())` behind it. Lines that
 //! rustdoc hides are left out. What a snippet needs besides the default features stands in it, as
-//! `// In Cargo.toml: forebay = { .., features = ["certificates"] }`, and it gets no more. The program for
-//! tokio names tokio in the same way, and is run.
+//! `// In Cargo.toml: forebay = { .., features = ["certificates"] }`, and it gets no more. A program that goes
+//! with other crates names them in the same way; it is run, and prints what it says behind `// Prints: `.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,22 +23,28 @@ struct Snippet {
 }
 
 impl Snippet {
-    /// Returns the line of its manifest for this dependency, if it shows one.
-    fn dependency(&self, name: &str) -> Option<&str> {
-        let mut shown =
-            self.code.lines().filter_map(|line| line.strip_prefix("// In Cargo.toml: "));
-        shown.find(|line| line.starts_with(name))
+    /// Returns the lines of its manifest that it shows.
+    fn dependencies(&self) -> impl Iterator<Item = &str> {
+        self.code.lines().filter_map(|line| line.strip_prefix("// In Cargo.toml: "))
+    }
+
+    /// Returns those for other crates.
+    fn others(&self) -> Vec<&str> {
+        self.dependencies().filter(|line| !line.starts_with("forebay ")).collect()
     }
 
     /// Returns the features of forebay that it asks for: `["certificates"]`.
     fn features(&self) -> &str {
-        let shown = self.dependency("forebay").and_then(|line| line.split_once("features = "));
+        let shown = self.dependencies().find(|line| line.starts_with("forebay "));
+        let shown = shown.and_then(|line| line.split_once("features = "));
         let features = shown.and_then(|(_, behind)| behind.split_inclusive(']').next());
         features.unwrap_or_default()
     }
 
-    fn is_for_tokio(&self) -> bool {
-        self.dependency("tokio").is_some()
+    /// Returns what it prints, as it says.
+    fn prints(&self) -> &str {
+        let said = self.code.lines().find_map(|line| line.trim().strip_prefix("// Prints: "));
+        said.unwrap_or_else(|| panic!("{} does not say what it prints", self.name))
     }
 
     fn module(&self) -> String {
@@ -153,7 +159,7 @@ fn every_snippet_compiles_for_a_user_of_forebay_alone() {
     let all = snippets();
     assert!(all.len() >= 8, "only {} snippets were found", all.len());
     let mut groups = BTreeMap::<&str, Vec<&Snippet>>::new();
-    for snippet in all.iter().filter(|snippet| !snippet.is_for_tokio()) {
+    for snippet in all.iter().filter(|snippet| snippet.others().is_empty()) {
         groups.entry(snippet.features()).or_default().push(snippet);
     }
     for (number, (features, group)) in groups.iter().enumerate() {
@@ -166,27 +172,38 @@ fn every_snippet_compiles_for_a_user_of_forebay_alone() {
 }
 
 #[test]
-fn the_snippet_under_tokio_runs() {
-    const NAME: &str = "the_snippet_under_tokio_runs";
+fn the_programs_with_other_crates_run() {
     let all = snippets();
-    let snippet = all.iter().find(|snippet| snippet.is_for_tokio()).unwrap();
-    let tokio = snippet.dependency("tokio").unwrap();
-    let dependencies = format!("{}\n{tokio}", forebay_with(snippet.features()));
-    let folder = make_crate("forebay-under-tokio", &dependencies, &[snippet], true);
-    // The library's own tree has no tokio: it comes from what cargo has stored, or is fetched.
-    let is_there = |arguments: &[&str]| cargo(&folder, arguments).status.success();
-    if !is_there(&["fetch", "--offline"]) {
-        let fetched = cargo(&folder, &["fetch"]);
-        let said = String::from_utf8_lossy(&fetched.stderr);
-        if said.contains("failed to download") || said.contains("failed to query") {
-            return skip(NAME, "tokio is not in cargo's store, and its registry cannot be reached");
+    let programs: Vec<_> = all.iter().filter(|snippet| !snippet.others().is_empty()).collect();
+    assert!(programs.len() >= 5, "only {} programs were found", programs.len());
+    for program in programs {
+        let dependencies =
+            format!("{}\n{}", forebay_with(program.features()), program.others().join("\n"));
+        let name = format!("forebay-{}", program.name.replace('_', "-"));
+        let folder = make_crate(&name, &dependencies, &[program], true);
+        if !is_fetched(&folder) {
+            let what = "a crate is not in cargo's store, and its registry cannot be reached";
+            return skip("the_programs_with_other_crates_run", what);
         }
-        assert!(fetched.status.success(), "{said}");
+        let done = cargo(&folder, &["run", "--offline"]);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{}: {said}", program.name);
+        let printed = String::from_utf8_lossy(&done.stdout);
+        assert_eq!(printed.trim_end(), program.prints(), "{}: {said}", program.name);
     }
-    let done = cargo(&folder, &["run", "--offline"]);
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{said}");
-    assert_eq!(String::from_utf8_lossy(&done.stdout), "hello\n", "{said}");
+}
+
+/// Gets what a crate depends on. The library's own tree does not have all of it: it comes from what cargo has
+/// stored, or is fetched. Returns `false` if the registry cannot be reached.
+fn is_fetched(folder: &Path) -> bool {
+    if cargo(folder, &["fetch", "--offline"]).status.success() {
+        return true;
+    }
+    let fetched = cargo(folder, &["fetch"]);
+    let said = String::from_utf8_lossy(&fetched.stderr);
+    let is_reached = !said.contains("failed to download") && !said.contains("failed to query");
+    assert!(fetched.status.success() || !is_reached, "{said}");
+    is_reached
 }
 
 /// The statements of `docs/errors.md`, "What the compiler says", and some more.

@@ -1,7 +1,8 @@
 //! Storms of signals. A program that handles a signal finds its calls interrupted
 //! (`EINTR`, `signal(7)`); no caller notices, nothing dies, nothing stalls, and no byte is lost.
 //!
-//! The library handles no signal and blocks none: `SIGTERM` ends a program that does not handle it.
+//! The library blocks no signal, and handles none that the program does not ask for: `SIGTERM` ends a program
+//! that does not handle it.
 
 #![cfg(target_os = "linux")]
 

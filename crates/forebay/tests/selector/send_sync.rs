@@ -10,8 +10,8 @@ use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
     Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
     ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
-    PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
-    Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
+    PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
+    Signals, Sleep, Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
     TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
     ToUnixAddress, Trust, UnixAddress, UnixBuilder, WorkerStats,
 };
@@ -56,6 +56,8 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<SelectorBuilder>();
     is_send_and_sync::<SelectorManager>();
     is_send_and_sync::<ServerSocket>();
+    is_send_and_sync::<SignalKind>();
+    is_send_and_sync::<Signals>();
     is_send_and_sync::<Sleep>();
     is_send_and_sync::<Socket>();
     is_send_and_sync::<SocketAddress>();
@@ -86,6 +88,7 @@ fn every_public_future_is_send(
     unix: UnixBuilder,
     server: &ServerSocket,
     place: TaskPlace,
+    signals: &mut Signals,
     incoming: &mut Incoming,
     socket: &Socket,
     connection: &mut Connection,
@@ -102,6 +105,7 @@ fn every_public_future_is_send(
     is_send(incoming.next());
     is_send(interval.tick());
     is_send(selector.close());
+    is_send(selector.ctrl_c());
     is_send(selector.sleep(SECOND));
     is_send(selector.spawn(async { Ok(()) }));
     is_send(selector.spawn_blocking(|| 1));
@@ -114,6 +118,7 @@ fn every_public_future_is_send(
     is_send(group.place());
     is_send(group.spawn(async { Ok(()) }));
     is_send(group.stop_requested());
+    is_send(signals.next());
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.accept_tls(tls));
@@ -131,6 +136,7 @@ fn every_public_future_is_send(
     is_send(tcp.connect(&(String::new(), 80)));
     is_send(unix.clone().bind("path"));
     is_send(unix.connect(String::new()));
+    is_send(forebay::ctrl_c());
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
     is_send(forebay::spawn_here(async { Ok(()) }));
@@ -265,6 +271,7 @@ fn no_public_future_is_missing_here() {
             "TaskGroup" => format!("group.{name}("),
             "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),
+            "Signals" => format!("signals.{name}("),
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),
