@@ -5,14 +5,14 @@
 //! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
 //! would stop together with that selector.
 
-#[cfg(not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))))]
+#[cfg(not(any(feature = "tokio", feature = "smol")))]
 mod no_runtime;
 #[cfg(test)]
 mod plain;
 mod readiness;
 #[cfg(feature = "tokio")]
 pub(crate) mod runtime;
-#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+#[cfg(any(feature = "tokio", feature = "smol"))]
 mod runtime_socket;
 pub(crate) mod slot;
 mod socket_fd;
@@ -28,10 +28,10 @@ use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
-#[cfg(not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))))]
+#[cfg(not(any(feature = "tokio", feature = "smol")))]
 pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
-#[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+#[cfg(any(feature = "tokio", feature = "smol"))]
 pub(crate) use self::runtime_socket::RuntimeSocket;
 pub(crate) use self::socket_fd::SocketFd;
 

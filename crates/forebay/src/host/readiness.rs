@@ -31,7 +31,7 @@ pub(crate) struct Hangup {
 /// The outcome of waiting for readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
-    not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))),
+    not(any(feature = "tokio", feature = "smol")),
     expect(dead_code, reason = "no runtime ends")
 )]
 pub(crate) enum Wait {

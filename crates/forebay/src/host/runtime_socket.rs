@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+#[cfg(feature = "smol")]
+use async_io::Async;
+#[cfg(feature = "tokio")]
+use tokio::{io::Interest, net::TcpStream};
 
 use super::slot::{READABLE, Slot, WRITABLE};
 use super::{Direction, Progress, Wait};
@@ -22,18 +24,29 @@ use super::{Direction, Progress, Wait};
 /// not asked any more.
 const WRONG_MAX: u8 = 16;
 
-/// A descriptor that a runtime owns and watches. It may be of any kind: the type of tokio's socket stands
-/// for no more than a descriptor that is reported to be readable and writable.
+/// A descriptor that a runtime owns and watches.
 ///
 /// The runtime's own readiness is an outpost of the [`Slot`]: an event sets the slot's flag, and a call
 /// clears both. So all rules, and all wakers of tasks, are in the slot.
 #[derive(Debug)]
 pub(crate) struct RuntimeSocket {
-    stream: TcpStream,
+    owner: RuntimeOwner,
     reader: SocketSide,
     writer: SocketSide,
     /// The runtime is not asked any more: it has ended, or reports what is not so.
     is_left: AtomicBool,
+}
+
+/// The socket in which a runtime holds the descriptor.
+#[derive(Debug)]
+enum RuntimeOwner {
+    /// Of any kind: the type stands for no more than a descriptor that is reported to be readable and
+    /// writable. tokio remembers readiness until it is cleared.
+    #[cfg(feature = "tokio")]
+    Tokio(TcpStream),
+    /// async-io looks anew at each wait, and remembers no more than that the last one has ended.
+    #[cfg(feature = "smol")]
+    AsyncIo(Async<OwnedFd>),
 }
 
 #[derive(Debug)]
@@ -44,18 +57,31 @@ struct SocketSide {
 }
 
 impl RuntimeSocket {
-    /// Moves the descriptor into a socket of the current runtime. On an error the descriptor is closed.
-    pub(crate) fn new(fd: OwnedFd, slot: &Arc<Slot>) -> io::Result<Self> {
+    /// Moves the descriptor into a socket of the current runtime of tokio. On an error the descriptor is
+    /// closed.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn in_tokio(fd: OwnedFd, slot: &Arc<Slot>) -> io::Result<Self> {
+        Ok(Self::new(RuntimeOwner::Tokio(TcpStream::from_std(fd.into())?), slot))
+    }
+
+    /// Moves the descriptor into a socket of async-io, whose reactor is the process's. On an error the
+    /// descriptor is closed.
+    #[cfg(feature = "smol")]
+    pub(crate) fn in_async_io(fd: OwnedFd, slot: &Arc<Slot>) -> io::Result<Self> {
+        Ok(Self::new(RuntimeOwner::AsyncIo(Async::new_nonblocking(fd)?), slot))
+    }
+
+    fn new(owner: RuntimeOwner, slot: &Arc<Slot>) -> Self {
         let side = |direction| SocketSide {
             waker: Waker::from(Arc::new(SlotWaker::new(slot, direction))),
             wrong: AtomicU8::new(0),
         };
-        Ok(Self {
-            stream: TcpStream::from_std(fd.into())?,
+        Self {
+            owner,
             reader: side(Direction::Read),
             writer: side(Direction::Write),
             is_left: AtomicBool::new(false),
-        })
+        }
     }
 
     fn side(&self, direction: Direction) -> &SocketSide {
@@ -71,26 +97,11 @@ impl RuntimeSocket {
         direction: Direction,
         call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> io::Result<Progress> {
-        let interest = match direction {
-            Direction::Read => Interest::READABLE,
-            Direction::Write => Interest::WRITABLE,
-        };
-        let (mut called, mut last) = (false, None);
-        let done = self.stream.try_io(interest, || {
-            called = true;
-            let progress = call(self.stream.as_fd())?;
-            if progress.drained {
-                // This is how the readiness is cleared, unless an event has come since it was read.
-                last = Some(progress);
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(progress)
-        });
-        let done = match (done, last) {
-            (Err(_), Some(progress)) => Ok(progress),
-            // The slot knows of something that the runtime does not report.
-            (Err(_), None) if !called => call(self.stream.as_fd()),
-            (done, _) => done,
+        let done = match &self.owner {
+            #[cfg(feature = "tokio")]
+            RuntimeOwner::Tokio(stream) => attempt_in_tokio(stream, direction, call),
+            #[cfg(feature = "smol")]
+            RuntimeOwner::AsyncIo(socket) => call(socket.as_fd()),
         };
         if done.is_ok() {
             self.side(direction).wrong.store(0, Ordering::Relaxed);
@@ -105,11 +116,7 @@ impl RuntimeSocket {
         }
         let side = self.side(direction);
         let mut cx = Context::from_waker(&side.waker);
-        let ready = match direction {
-            Direction::Read => self.stream.poll_read_ready(&mut cx),
-            Direction::Write => self.stream.poll_write_ready(&mut cx),
-        };
-        match ready {
+        match self.owner.poll_ready(&mut cx, direction) {
             Poll::Pending => Wait::Begun,
             Poll::Ready(Ok(())) => {
                 side.waker.wake_by_ref();
@@ -126,6 +133,57 @@ impl RuntimeSocket {
     /// Stops asking the runtime: something else watches the descriptor from now on.
     pub(crate) fn leave(&self) {
         self.is_left.store(true, Ordering::Relaxed);
+    }
+}
+
+impl RuntimeOwner {
+    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
+        match (self, direction) {
+            #[cfg(feature = "tokio")]
+            (Self::Tokio(stream), Direction::Read) => stream.poll_read_ready(cx),
+            #[cfg(feature = "tokio")]
+            (Self::Tokio(stream), Direction::Write) => stream.poll_write_ready(cx),
+            // Ready for the first time means the end of the last wait, which the call has followed.
+            #[cfg(feature = "smol")]
+            (Self::AsyncIo(socket), Direction::Read) => match socket.poll_readable(cx) {
+                Poll::Ready(Ok(())) => socket.poll_readable(cx),
+                polled => polled,
+            },
+            #[cfg(feature = "smol")]
+            (Self::AsyncIo(socket), Direction::Write) => match socket.poll_writable(cx) {
+                Poll::Ready(Ok(())) => socket.poll_writable(cx),
+                polled => polled,
+            },
+        }
+    }
+}
+
+#[cfg(feature = "tokio")]
+fn attempt_in_tokio(
+    stream: &TcpStream,
+    direction: Direction,
+    call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+) -> io::Result<Progress> {
+    let interest = match direction {
+        Direction::Read => Interest::READABLE,
+        Direction::Write => Interest::WRITABLE,
+    };
+    let (mut called, mut last) = (false, None);
+    let done = stream.try_io(interest, || {
+        called = true;
+        let progress = call(stream.as_fd())?;
+        if progress.drained {
+            // This is how the readiness is cleared, unless an event has come since it was read.
+            last = Some(progress);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(progress)
+    });
+    match (done, last) {
+        (Err(_), Some(progress)) => Ok(progress),
+        // The slot knows of something that the runtime does not report.
+        (Err(_), None) if !called => call(stream.as_fd()),
+        (done, _) => done,
     }
 }
 
@@ -160,6 +218,11 @@ impl Wake for SlotWaker {
 
 impl AsFd for RuntimeSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        match &self.owner {
+            #[cfg(feature = "tokio")]
+            RuntimeOwner::Tokio(stream) => stream.as_fd(),
+            #[cfg(feature = "smol")]
+            RuntimeOwner::AsyncIo(socket) => socket.as_fd(),
+        }
     }
 }

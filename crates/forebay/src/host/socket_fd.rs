@@ -11,7 +11,7 @@ use super::{Direction, Progress, RuntimeSocket, Wait};
 /// An open descriptor, and what owns it.
 #[derive(Debug)]
 #[cfg_attr(
-    not(all(feature = "tokio", any(target_os = "linux", target_os = "android"))),
+    not(any(feature = "tokio", feature = "smol")),
     expect(dead_code, reason = "no runtime owns one")
 )]
 pub(crate) enum SocketFd {

@@ -233,6 +233,10 @@ impl Worker {
     /// a guest becomes the descriptor's owner.
     pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
         let Some(guest) = &self.guest else {
+            #[cfg(feature = "smol")]
+            if !current::is_inside() {
+                return self.register_in_async_io(fd);
+            }
             let watched = self.watch(fd.as_fd());
             return (Some(fd), watched);
         };
@@ -247,7 +251,31 @@ impl Worker {
     }
 
     fn watched(self: &Arc<Self>, ready: WorkerReady) -> Arc<dyn Ready> {
-        Arc::new(Watched { ready, worker: Arc::clone(self) })
+        let by_worker = AtomicBool::new(true);
+        Arc::new(Watched { ready, worker: Arc::clone(self), by_worker })
+    }
+
+    /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
+    #[cfg(feature = "smol")]
+    fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered {
+        use crate::host::RuntimeSocket;
+
+        let SocketFd::Own(fd) = fd else {
+            let watched = self.watch(fd.as_fd());
+            return (Some(fd), watched);
+        };
+        let ready = match self.slots.register_ends(&self.registry, fd.as_fd()) {
+            Ok(ready) => ready,
+            Err(error) => return (Some(fd.into()), Err(error)),
+        };
+        match RuntimeSocket::in_async_io(fd, ready.slot()) {
+            Ok(socket) => {
+                let by_worker = AtomicBool::new(false);
+                let watched = Watched { ready, worker: Arc::clone(self), by_worker };
+                (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
+            }
+            Err(error) => (None, Err(error)),
+        }
     }
 
     /// Starts a task that was listed for this worker.
@@ -355,6 +383,8 @@ fn nanos(duration: Duration) -> u64 {
 struct Watched {
     ready: WorkerReady,
     worker: Arc<Worker>,
+    /// The waits to read and write need the worker. It orders nothing.
+    by_worker: AtomicBool,
 }
 
 impl Ready for Watched {
@@ -365,7 +395,7 @@ impl Ready for Watched {
         call: &mut dyn FnMut() -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let progress = self.ready.poll_io(cx, direction, call);
-        if progress.is_pending() {
+        if progress.is_pending() && self.by_worker.load(Ordering::Relaxed) {
             self.worker.ensure_driven();
         }
         progress
@@ -374,6 +404,7 @@ impl Ready for Watched {
     fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
         if let SocketFd::Runtime(socket) = fd {
             socket.leave();
+            self.by_worker.store(true, Ordering::Relaxed);
             self.ready.watch_all(&self.worker.registry, fd.as_fd())?;
             self.worker.ensure_driven();
         }

@@ -9,9 +9,7 @@ use mio::Registry;
 
 use super::bell::Bell;
 use super::flusher::Flushers;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::host::RuntimeSocket;
-use crate::host::SocketFd;
+use crate::host::{RuntimeSocket, SocketFd};
 use crate::worker::slots::{Slots, WorkerReady};
 
 /// The part of a worker that only a guest has.
@@ -43,8 +41,7 @@ impl Guest {
     }
 
     /// Watches a descriptor, which moves into a socket of the runtime. On other systems than Linux this
-    /// worker's own poll watches it, and the runtime watches that poll.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    /// worker's poll reports the same once more.
     pub(in crate::worker) fn register(
         &self,
         slots: &Arc<Slots>,
@@ -59,20 +56,10 @@ impl Guest {
             Ok(ready) => ready,
             Err(error) => return (Some(fd.into()), Err(error)),
         };
-        match RuntimeSocket::new(fd, ready.slot()) {
+        match RuntimeSocket::in_tokio(fd, ready.slot()) {
             Ok(socket) => (Some(SocketFd::Runtime(Box::new(socket))), Ok(ready)),
             Err(error) => (None, Err(error)),
         }
-    }
-
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(in crate::worker) fn register(
-        &self,
-        slots: &Arc<Slots>,
-        registry: &Registry,
-        fd: SocketFd,
-    ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
-        Self::register_here(slots, registry, fd)
     }
 
     fn register_here(

@@ -48,7 +48,8 @@ impl Slots {
 
     /// Watches a descriptor only for what a foreign runtime does not report: the peer's end mark without a
     /// read, and urgent data.
-    #[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+    #[cfg(any(feature = "tokio", feature = "smol"))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn register_ends(
         self: &Arc<Self>,
         registry: &Registry,
@@ -60,6 +61,17 @@ impl Slots {
         let data = EventData::new_u64(ready.token.0 as u64);
         add(registry, fd, data, EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET)?;
         Ok(ready)
+    }
+
+    /// Watches a descriptor also for what a foreign runtime reports, which does no harm.
+    #[cfg(any(feature = "tokio", feature = "smol"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn register_ends(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<WorkerReady> {
+        self.register(registry, fd)
     }
 
     fn add(self: &Arc<Self>) -> WorkerReady {
@@ -136,7 +148,7 @@ pub(crate) struct WorkerReady {
 }
 
 impl WorkerReady {
-    #[cfg(all(feature = "tokio", any(target_os = "linux", target_os = "android")))]
+    #[cfg(any(feature = "tokio", feature = "smol"))]
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }
