@@ -162,8 +162,8 @@ pub use either::Either;
 
 pub use crate::race::race;
 pub use crate::root::{
-    duplex, group, interval, now, run, sleep, spawn, spawn_here, spawn_value, stop_requested,
-    timeout, within, yield_now,
+    duplex, group, interval, now, run, sleep, spawn, spawn_blocking, spawn_here, spawn_value,
+    stop_requested, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
 pub use crate::task::{JoinHandle, StopRequested};

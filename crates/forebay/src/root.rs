@@ -94,6 +94,31 @@ pub fn spawn_value<T: Send + 'static>(
     Shared::current("spawn_value").spawn_value(task)
 }
 
+/// Runs a blocking function on a thread of its own until it returns; see
+/// [`SelectorManager::spawn_blocking`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector, such as the one that runs `function`.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |_| {
+///     let hosts = forebay::spawn_blocking(|| std::fs::read_to_string("/etc/hosts"));
+///     println!("{}", hosts.await??);
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[doc(alias = "Dispatchers.IO")]
+#[track_caller]
+pub fn spawn_blocking<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    Shared::current("spawn_blocking").spawn_blocking(function)
+}
+
 /// Makes a group of tasks on the current thread's selector; see [`SelectorManager::group`].
 ///
 /// # Panics

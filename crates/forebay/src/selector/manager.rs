@@ -220,14 +220,7 @@ impl SelectorManager {
         &self,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        match self.shared().check_open("spawn_blocking") {
-            Ok(()) => {
-                let value =
-                    task::run_blocking(self.shared().user_calls(), "spawn_blocking", function);
-                self.shared().spawn(false, value)
-            }
-            Err(error) => task::refused(error),
-        }
+        self.shared().spawn_blocking(function)
     }
 
     /// Makes a channel that reads from `reader`, such as a file or standard input, on a thread.

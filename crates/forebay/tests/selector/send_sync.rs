@@ -133,6 +133,7 @@ fn every_public_future_is_send(
     is_send(unix.connect(String::new()));
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
+    is_send(forebay::spawn_blocking(|| 1));
     is_send(forebay::spawn_here(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
     is_send(forebay::stop_requested());
