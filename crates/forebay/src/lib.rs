@@ -154,6 +154,7 @@ pub use forebay_tls::{
     TlsConfig, TlsInfo, TlsServerBuilder, TlsVersion, ToPin, Trust,
 };
 
+pub use crate::host::Interest;
 pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
@@ -162,8 +163,8 @@ pub use either::Either;
 
 pub use crate::race::race;
 pub use crate::root::{
-    duplex, group, interval, now, run, sleep, spawn, spawn_blocking, spawn_here, spawn_value,
-    stop_requested, timeout, within, yield_now,
+    duplex, group, interval, now, ready, run, sleep, spawn, spawn_blocking, spawn_here,
+    spawn_value, stop_requested, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
 pub use crate::task::{JoinHandle, StopRequested};

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
+use crate::host::Interest;
 use crate::net::{self, Connection};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
 use crate::task::{JoinHandle, StopRequested, current_lists};
@@ -169,6 +171,38 @@ pub fn stop_requested() -> StopRequested {
     let (selector, group) = current_lists();
     let of_this_thread = || Some(Arc::clone(Shared::of_this_thread()?.tasks()));
     StopRequested::to(selector.or_else(of_this_thread), group)
+}
+
+/// Waits until a descriptor of any kind is ready; see [`SelectorManager::ready`].
+///
+/// # Errors
+///
+/// As [`SelectorManager::ready`].
+///
+/// # Panics
+///
+/// Panics when it is first polled on a thread that does not belong to a selector.
+///
+/// # Cancel safety
+///
+/// Releases: nothing is left behind. What was ready stays so.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::pipe;
+///
+/// use forebay::Interest;
+///
+/// forebay::run(async |_| {
+///     let (_reader, writer) = pipe()?;
+///     forebay::ready(&writer, Interest::WRITABLE).await?;
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+pub async fn ready(fd: impl AsFd, interest: Interest) -> Result<Interest> {
+    Shared::current("ready").ready(fd.as_fd(), interest).await
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

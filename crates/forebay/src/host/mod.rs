@@ -5,6 +5,7 @@
 //! (in a later release tokio's reactor), and the worker of its own selector otherwise. The worker of
 //! another selector is not used: it would stop together with that selector.
 
+mod interest;
 #[cfg(test)]
 mod plain;
 mod readiness;
@@ -22,6 +23,8 @@ use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
+pub use self::interest::Interest;
+pub(crate) use self::interest::seems_always_ready;
 pub(crate) use self::readiness::{Direction, Hangup, Progress};
 
 /// A watched descriptor. One task at a time waits in each direction.

@@ -13,6 +13,7 @@
 mod activity;
 mod current;
 mod driver;
+mod nested;
 mod parked;
 mod poller;
 mod slots;
@@ -36,7 +37,7 @@ use forebay_io::seam::{BlockLedger, WakeList};
 use self::activity::Activity;
 pub(crate) use self::current::{defer, hurry, index_for, owner};
 use self::poller::Poller;
-use self::slots::{Slots, WorkerReady};
+use self::slots::{Slots, WorkerReady, both_directions};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
@@ -207,8 +208,12 @@ impl Worker {
 
     /// Watches a descriptor here, edge-triggered, in both directions, until the result is dropped.
     pub(crate) fn register(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let ready = self.slots.register(&self.registry, fd)?;
-        Ok(Arc::new(Watched { ready, worker: Arc::clone(self) }))
+        Ok(Arc::new(self.watch(fd, both_directions())?))
+    }
+
+    fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>, interest: mio::Interest) -> io::Result<Watched> {
+        let ready = self.slots.register(&self.registry, fd, interest)?;
+        Ok(Watched { ready, worker: Arc::clone(self) })
     }
 
     /// Starts a task that was listed for this worker.

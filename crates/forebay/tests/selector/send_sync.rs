@@ -8,8 +8,8 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
-    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
-    ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
+    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interest,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, Sleep,
     Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
     TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
@@ -40,6 +40,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Fault>();
     is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
+    is_send_and_sync::<Interest>();
     is_send_and_sync::<Interval>();
     is_send_and_sync::<JoinHandle<()>>();
     is_send_and_sync::<JoinHandle<String>>();
@@ -102,6 +103,7 @@ fn every_public_future_is_send(
     is_send(incoming.next());
     is_send(interval.tick());
     is_send(selector.close());
+    is_send(selector.ready(std::io::stdin(), Interest::READABLE));
     is_send(selector.sleep(SECOND));
     is_send(selector.spawn(async { Ok(()) }));
     is_send(selector.spawn_blocking(|| 1));
@@ -131,6 +133,7 @@ fn every_public_future_is_send(
     is_send(tcp.connect(&(String::new(), 80)));
     is_send(unix.clone().bind("path"));
     is_send(unix.connect(String::new()));
+    is_send(forebay::ready(std::io::stdin(), Interest::READABLE));
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
     is_send(forebay::spawn_blocking(|| 1));

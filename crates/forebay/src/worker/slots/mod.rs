@@ -40,11 +40,12 @@ impl Slots {
         self: &Arc<Self>,
         registry: &Registry,
         fd: BorrowedFd<'_>,
+        interest: Interest,
     ) -> io::Result<WorkerReady> {
         let slot = Arc::new(Slot::new());
         let token = lock(&self.table).insert(Arc::clone(&slot));
         let ready = WorkerReady { slot, token, slots: Arc::clone(self) };
-        registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest())?;
+        registry.register(&mut SourceFd(&fd.as_raw_fd()), token, interest)?;
         Ok(ready)
     }
 
@@ -86,12 +87,12 @@ impl Table {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn interest() -> Interest {
+pub(super) fn both_directions() -> Interest {
     Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn interest() -> Interest {
+pub(super) fn both_directions() -> Interest {
     Interest::READABLE | Interest::WRITABLE
 }
 
