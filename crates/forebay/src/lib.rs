@@ -194,6 +194,7 @@ pub use forebay_tls::{
     TlsConfig, TlsInfo, TlsServerBuilder, TlsVersion, ToPin, Trust,
 };
 
+pub use crate::host::Interest;
 pub use crate::net::{
     Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
     SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
@@ -204,8 +205,8 @@ pub use crate::race::race;
 #[cfg(feature = "signal")]
 pub use crate::root::{ctrl_c, signal};
 pub use crate::root::{
-    duplex, group, interval, now, run, sleep, spawn, spawn_here, spawn_value, stop_requested,
-    timeout, within, yield_now,
+    duplex, group, interval, now, ready, run, sleep, spawn, spawn_blocking, spawn_here,
+    spawn_value, stop_requested, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
 #[cfg(feature = "signal")]

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
+use crate::host::Interest;
 use crate::net::{self, Connection};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
 #[cfg(feature = "signal")]
@@ -97,6 +99,31 @@ pub fn spawn_value<T: Send + 'static>(
     Shared::current("spawn_value").spawn_value(task)
 }
 
+/// Runs a blocking function on a thread of its own until it returns; see
+/// [`SelectorManager::spawn_blocking`].
+///
+/// # Panics
+///
+/// Panics on a thread that does not belong to a selector, such as the one that runs `function`.
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |_| {
+///     let hosts = forebay::spawn_blocking(|| std::fs::read_to_string("/etc/hosts"));
+///     println!("{}", hosts.await??);
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[doc(alias = "Dispatchers.IO")]
+#[track_caller]
+pub fn spawn_blocking<T: Send + 'static>(
+    function: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
+    Shared::current("spawn_blocking").spawn_blocking(function)
+}
+
 /// Makes a group of tasks on the current thread's selector; see [`SelectorManager::group`].
 ///
 /// # Panics
@@ -147,6 +174,38 @@ pub fn stop_requested() -> StopRequested {
     let (selector, group) = current_lists();
     let of_this_thread = || Some(Arc::clone(Shared::of_this_thread()?.tasks()));
     StopRequested::to(selector.or_else(of_this_thread), group)
+}
+
+/// Waits until a descriptor of any kind is ready; see [`SelectorManager::ready`].
+///
+/// # Errors
+///
+/// As [`SelectorManager::ready`].
+///
+/// # Panics
+///
+/// Panics when it is first polled on a thread that does not belong to a selector.
+///
+/// # Cancel safety
+///
+/// Releases: nothing is left behind. What was ready stays so.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::pipe;
+///
+/// use forebay::Interest;
+///
+/// forebay::run(async |_| {
+///     let (_reader, writer) = pipe()?;
+///     forebay::ready(&writer, Interest::WRITABLE).await?;
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+pub async fn ready(fd: impl AsFd, interest: Interest) -> Result<Interest> {
+    Shared::current("ready").ready(fd.as_fd(), interest).await
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

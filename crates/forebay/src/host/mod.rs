@@ -5,6 +5,7 @@
 //! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
 //! would stop together with that selector.
 
+mod interest;
 #[cfg(not(any(feature = "tokio", feature = "smol")))]
 mod no_runtime;
 #[cfg(test)]
@@ -28,6 +29,8 @@ use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
+pub use self::interest::Interest;
+pub(crate) use self::interest::seems_always_ready;
 #[cfg(not(any(feature = "tokio", feature = "smol")))]
 pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};

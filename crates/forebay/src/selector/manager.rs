@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use super::shared::Shared;
 use super::signals::{SignalKind, Signals};
 use super::stats::Stats;
 use super::users::Users;
+use crate::host::Interest;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
 use crate::worker::WorkerStats;
@@ -222,14 +224,7 @@ impl SelectorManager {
         &self,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        match self.shared().check_open("spawn_blocking") {
-            Ok(()) => {
-                let value =
-                    task::run_blocking(self.shared().user_calls(), "spawn_blocking", function);
-                self.shared().spawn(false, value)
-            }
-            Err(error) => task::refused(error),
-        }
+        self.shared().spawn_blocking(function)
     }
 
     /// Makes a channel that reads from `reader`, such as a file or standard input, on a thread.
@@ -275,6 +270,63 @@ impl SelectorManager {
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
         ByteWriteChannel::new(outbox, None)
+    }
+
+    /// Waits until a descriptor is ready, and returns the conditions that hold. Descriptors of any kind can
+    /// be awaited that the system can report on: pipes, terminals, devices, `timerfd`, `eventfd`, `pidfd`,
+    /// `signalfd`, `inotify`, and the sockets and polls of other libraries.
+    ///
+    /// It asks about the present state, not about changes (level semantics): while a condition holds, every
+    /// call returns at once, also if the last one has returned it and nothing has been read since; and while
+    /// none does, every call waits. A hang-up or an error counts as each condition that was asked for,
+    /// because a read or a write then returns at once. Neither is final: a FIFO that a writer opens again,
+    /// or a terminal that is opened again, can be awaited again.
+    ///
+    /// The descriptor itself is not changed: a read that blocks may still do so, if another task or process
+    /// was quicker. So make it non-blocking, and read until there is no more
+    /// ([`WouldBlock`](std::io::ErrorKind::WouldBlock)) before the next wait. Any number of tasks may wait
+    /// for it, and other libraries may watch it too; every wait is ended.
+    ///
+    /// A wait costs a descriptor and about ten microseconds, a call that need not wait about one: sockets,
+    /// which are registered once, are much cheaper. Linux allows about 500 waits for one descriptor at once.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput): a regular file or a directory, for which there is
+    /// [`blocking_reader`](Self::blocking_reader); [`Closed`](crate::ErrorKind::Closed): the selector is
+    /// being closed; [`Exhausted`](crate::ErrorKind::Exhausted): no descriptor is left, or there are too
+    /// many waits for this one; [`System`](crate::ErrorKind::System): any other error of the system.
+    ///
+    /// # Cancel safety
+    ///
+    /// Releases: nothing is left behind. What was ready stays so.
+    ///
+    /// # Platform
+    ///
+    /// Unix. Not every system can wait for every device.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Write, pipe};
+    ///
+    /// use forebay::Interest;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let (mut reader, mut writer) = pipe()?;
+    ///     let writing = selector.spawn_blocking(move || writer.write_all(b"hello"));
+    ///     let ready = selector.ready(&reader, Interest::READABLE).await?;
+    ///     assert!(ready.is_readable());
+    ///     let mut text = [0; 5];
+    ///     reader.read_exact(&mut text)?;
+    ///     assert_eq!(&text, b"hello");
+    ///     writing.await??;
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub async fn ready(&self, fd: impl AsFd, interest: Interest) -> Result<Interest> {
+        self.shared().ready(fd.as_fd(), interest).await
     }
 
     /// Waits for this long by the selector's clock.

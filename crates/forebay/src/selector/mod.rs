@@ -8,6 +8,7 @@ mod flush_schedule;
 mod freed;
 mod group;
 mod manager;
+mod ready;
 mod remaining;
 mod settings;
 mod shared;

@@ -264,6 +264,19 @@ impl Shared {
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
+    /// Runs a user's function on a thread, unless the selector is being closed.
+    #[track_caller]
+    pub(crate) fn spawn_blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        function: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        const CALL: &str = "spawn_blocking";
+        match self.check_open(CALL) {
+            Ok(()) => self.spawn(false, task::run_blocking(&self.user_calls, CALL, function)),
+            Err(error) => task::refused(error),
+        }
+    }
+
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
     /// closes. It runs on the worker that probably watches the sockets that it is about.
     /// Returns `false` if nothing runs here any more.

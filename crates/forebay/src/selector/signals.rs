@@ -204,7 +204,7 @@ impl WatchedSignal {
     fn new(kind: SignalKind, worker: &Arc<Worker>) -> io::Result<Arc<Self>> {
         let (input, output) = UnixStream::pair()?;
         input.set_nonblocking(true)?;
-        let ready = worker.watch(input.as_fd())?;
+        let ready = worker.watch_borrowed(input.as_fd())?;
         // The action owns the other socket until it is removed. Removing it does not bring the system's
         // default action back: signal-hook's handler stays.
         let action = pipe::register(kind.number(), output)?;

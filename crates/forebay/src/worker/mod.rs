@@ -15,6 +15,7 @@ mod current;
 mod driver;
 #[cfg(feature = "tokio")]
 mod guest;
+mod nested;
 #[cfg(not(feature = "tokio"))]
 mod no_guest;
 mod parked;
@@ -44,7 +45,7 @@ use self::guest::Guest;
 #[cfg(not(feature = "tokio"))]
 use self::no_guest::NoGuest as Guest;
 use self::poller::Poller;
-use self::slots::{Slots, WorkerReady};
+use self::slots::{Slots, WorkerReady, both_directions};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
@@ -237,22 +238,28 @@ impl Worker {
             if !current::is_inside() {
                 return self.register_in_async_io(fd);
             }
-            let watched = self.watch(fd.as_fd());
+            let watched = self.watch_borrowed(fd.as_fd());
             return (Some(fd), watched);
         };
         let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
-        (fd, registered.map(|ready| self.watched(ready)))
+        (fd, registered.map(|ready| Arc::new(self.watched(ready, true)) as Arc<dyn Ready>))
     }
 
     /// Watches a descriptor here like a socket, and borrows it.
-    pub(crate) fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let registered = self.slots.register(&self.registry, fd);
-        registered.map(|ready| self.watched(ready))
+    pub(crate) fn watch_borrowed(
+        self: &Arc<Self>,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<Arc<dyn Ready>> {
+        Ok(Arc::new(self.watch(fd, both_directions())?))
     }
 
-    fn watched(self: &Arc<Self>, ready: WorkerReady) -> Arc<dyn Ready> {
-        let by_worker = AtomicBool::new(true);
-        Arc::new(Watched { ready, worker: Arc::clone(self), by_worker })
+    fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>, interest: mio::Interest) -> io::Result<Watched> {
+        let ready = self.slots.register(&self.registry, fd, interest)?;
+        Ok(self.watched(ready, true))
+    }
+
+    fn watched(self: &Arc<Self>, ready: WorkerReady, by_worker: bool) -> Watched {
+        Watched { ready, worker: Arc::clone(self), by_worker: AtomicBool::new(by_worker) }
     }
 
     /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
@@ -261,7 +268,7 @@ impl Worker {
         use crate::host::RuntimeSocket;
 
         let SocketFd::Own(fd) = fd else {
-            let watched = self.watch(fd.as_fd());
+            let watched = self.watch_borrowed(fd.as_fd());
             return (Some(fd), watched);
         };
         let ready = match self.slots.register_ends(&self.registry, fd.as_fd()) {
@@ -270,8 +277,7 @@ impl Worker {
         };
         match RuntimeSocket::in_async_io(fd, ready.slot()) {
             Ok(socket) => {
-                let by_worker = AtomicBool::new(false);
-                let watched = Watched { ready, worker: Arc::clone(self), by_worker };
+                let watched = self.watched(ready, false);
                 (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
             }
             Err(error) => (None, Err(error)),

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod copies;
+mod descriptors;
 mod ends;
 mod exact;
 mod groups;
@@ -46,6 +47,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("groups of tasks", groups::rows()),
         ("signals", signals::rows()),
         ("sockets", sockets::rows()),
+        ("descriptors", descriptors::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),
     ]

@@ -30,7 +30,12 @@ pub(crate) fn rows() -> Vec<Row> {
         row("forebay::SelectorManager::spawn_value", 42, |selector| {
             spawned(|task| selector.spawn_value(task.and_value()))
         }),
-        row("forebay::SelectorManager::spawn_blocking", 42, blocking),
+        row("forebay::spawn_blocking", 42, |_| {
+            blocking(|function| forebay::spawn_blocking(function))
+        }),
+        row("forebay::SelectorManager::spawn_blocking", 42, |selector| {
+            blocking(|function| selector.spawn_blocking(function))
+        }),
         row("forebay::TaskGroup::spawn", (), |selector| {
             spawned(|task| selector.group().spawn(task.and_nothing()))
         }),
@@ -79,15 +84,17 @@ fn spawned<T>(spawn: impl FnOnce(Task) -> JoinHandle<T>) -> Started<T> {
     Started { handle, go_on, ended }
 }
 
-fn blocking(selector: &SelectorManager) -> Started<i32> {
+type Function = Box<dyn FnOnce() -> i32 + Send>;
+
+fn blocking(spawn: impl FnOnce(Function) -> JoinHandle<i32>) -> Started<i32> {
     let (sender, receiver) = channel();
     let ended = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&ended);
-    let handle = selector.spawn_blocking(move || {
+    let handle = spawn(Box::new(move || {
         receiver.recv().unwrap();
         told.store(true, Ordering::SeqCst);
         42
-    });
+    }));
     Started { handle, go_on: Box::new(move || sender.send(()).unwrap()), ended }
 }
 

@@ -15,5 +15,6 @@ mod names;
 mod namespace;
 mod ports_used_up;
 mod reset_before_accept;
+mod reuse_port;
 mod routes;
 mod self_connect;

@@ -10,8 +10,8 @@ use std::{fmt, fs};
 
 use forebay::certificates::Authority;
 use forebay::{
-    Connection, Error, ErrorKind, LineOptions, Result, SelectorManager, ServerSocket, Socket,
-    SocketAddress, TlsConfig, Trust,
+    Connection, Error, ErrorKind, Interest, LineOptions, Result, SelectorManager, ServerSocket,
+    Socket, SocketAddress, TlsConfig, Trust,
 };
 use forebay_testing::{MIB, panic_text, report, skip, watched};
 use futures_lite::future::{pending, zip};
@@ -261,6 +261,15 @@ async fn closed_selector(selector: &SelectorManager) -> Result<Row> {
     Ok(Row::new("closed selector", written, met, says))
 }
 
+/// Standard input is a file where the shell makes it one.
+async fn awaited_file(selector: &SelectorManager) -> Result<Row> {
+    let file = fs::File::open(std::env::current_exe()?)?;
+    let met = Met::alone(selector.ready(&file, Interest::READABLE).await);
+    let says = ["ready: ", "a regular file", "blocking_reader", "blocking_writer"];
+    let written = "selector.ready(&file, Interest::READABLE)";
+    Ok(Row::new("waiting for a file", written, met, says))
+}
+
 fn spawned_outside() -> Row {
     let text = panic_text(|| drop(forebay::spawn(async { Ok(()) })));
     let met = Met { shown: format!("panicked: {text}"), peer: String::new() };
@@ -438,6 +447,7 @@ async fn make_all(selector: &SelectorManager) -> Result<Vec<Row>> {
         drain_timeout(selector).await?,
         line_too_long(selector).await?,
         invalid_utf8(selector).await?,
+        awaited_file(selector).await?,
     ]);
     Ok(rows)
 }

@@ -133,6 +133,7 @@ fn a_closed_selector_refuses_new_work() {
             assert_closed(selector.spawn_value(async { 1 }).await);
             assert_closed(selector.spawn_blocking(|| 1).await);
             assert_closed(forebay::spawn(async { Ok(()) }).await);
+            assert_closed(forebay::spawn_blocking(|| 1).await);
             assert_closed(selector.tcp().bind("127.0.0.1:0").await);
             assert_closed(selector.tcp().connect(address).await);
             assert_closed(listener.accept().await);

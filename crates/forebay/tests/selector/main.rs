@@ -9,6 +9,8 @@ mod drops;
 mod foreign_executor;
 mod lives;
 mod of_a_socket;
+mod ready;
+mod ready_kinds;
 mod send_sync;
 mod several;
 mod two_selectors;

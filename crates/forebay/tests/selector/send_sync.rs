@@ -8,8 +8,8 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
-    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interval,
-    ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
+    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interest,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
     Signals, Sleep, Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
     TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
@@ -40,6 +40,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Fault>();
     is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
+    is_send_and_sync::<Interest>();
     is_send_and_sync::<Interval>();
     is_send_and_sync::<JoinHandle<()>>();
     is_send_and_sync::<JoinHandle<String>>();
@@ -106,6 +107,7 @@ fn every_public_future_is_send(
     is_send(interval.tick());
     is_send(selector.close());
     is_send(selector.ctrl_c());
+    is_send(selector.ready(std::io::stdin(), Interest::READABLE));
     is_send(selector.sleep(SECOND));
     is_send(selector.spawn(async { Ok(()) }));
     is_send(selector.spawn_blocking(|| 1));
@@ -137,8 +139,10 @@ fn every_public_future_is_send(
     is_send(unix.clone().bind("path"));
     is_send(unix.connect(String::new()));
     is_send(forebay::ctrl_c());
+    is_send(forebay::ready(std::io::stdin(), Interest::READABLE));
     is_send(forebay::sleep(SECOND));
     is_send(forebay::spawn(async { Ok(()) }));
+    is_send(forebay::spawn_blocking(|| 1));
     is_send(forebay::spawn_here(async { Ok(()) }));
     is_send(forebay::spawn_value(async { 1 }));
     is_send(forebay::stop_requested());

@@ -107,6 +107,7 @@ fn a_task_starts_others_by_the_functions_at_the_root() {
                 let left = forebay::spawn_value(async { 20 });
                 let right = forebay::spawn_value(async { 22 });
                 forebay::spawn(async { Ok(()) }).await?;
+                forebay::spawn_blocking(|| ()).await?;
                 Result::Ok(left.await? + right.await?)
             });
             assert_eq!(sum.await??, 42);
@@ -385,6 +386,7 @@ fn the_functions_at_the_root_name_the_alternative_elsewhere() {
     let texts = [
         ("spawn", panic_text(|| drop(forebay::spawn(async { Ok(()) })))),
         ("spawn_value", panic_text(|| drop(forebay::spawn_value(async {})))),
+        ("spawn_blocking", panic_text(|| drop(forebay::spawn_blocking(|| ())))),
         ("sleep", panic_text(|| drop(forebay::sleep(LONG)))),
         ("timeout", panic_text(|| polled(forebay::timeout(LONG, pending::<Result<()>>())))),
         ("within", panic_text(|| polled(forebay::within(LONG, pending::<()>())))),
@@ -419,6 +421,16 @@ fn the_functions_at_the_root_use_the_selector_of_the_thread() {
             let mut sleep = pin!(forebay::sleep(Duration::from_secs(3600)));
             assert!(future::poll_once(sleep.as_mut()).await.is_none());
             assert_eq!((selector.stats().timers, beside.stats().timers), (1, 0));
+            // The thread of a function belongs to no selector.
+            let (end, ended) = std::sync::mpsc::channel();
+            let blocking = forebay::spawn_blocking(move || {
+                ended.recv().unwrap();
+                panic_text(|| drop(forebay::spawn_blocking(|| ())))
+            });
+            assert_eq!((selector.stats().tasks, beside.stats().tasks), (1, 0));
+            end.send(()).unwrap();
+            let text = blocking.await.unwrap();
+            assert!(text.starts_with("forebay::spawn_blocking() works on a thread"), "{text}");
             clock.advance(Duration::from_secs(3600));
             sleep.await;
             forebay::spawn(async {

@@ -2,6 +2,7 @@
 
 mod define;
 mod keep_alive;
+mod reuse_port;
 mod silence;
 mod table;
 #[cfg(all(test, target_os = "linux"))]

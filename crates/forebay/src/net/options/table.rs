@@ -21,6 +21,7 @@ use socket2::SockRef;
 
 use super::define::define_options;
 use super::keep_alive::{self, KeepAlive};
+use super::reuse_port;
 use super::silence::Silence;
 use crate::net::protocol::Protocol;
 
@@ -175,6 +176,24 @@ define_options! {
             },
             set: |socket, reuse| socket.set_reuse_address(reuse),
             read: |socket| socket.reuse_address(),
+        },
+    }
+
+    /// Sets whether several listening sockets may have the same address, if all of them set this and belong to
+    /// the same user (`SO_REUSEPORT`, `socket(7)`; `SO_REUSEPORT_LB` on FreeBSD). The system distributes new
+    /// connections among them: among several processes, for instance, or an old and a new one during an update.
+    ///
+    /// For several workers it is not needed, because they share one listening socket. Closing one of several
+    /// resets the connections in its own backlog, though another one could have taken them.
+    pub fn reuse_port(reuse: bool) {
+        value: Option<bool> = Some(reuse),
+        default: None => "off",
+        sockets: [Tcp],
+        on: [Listening Connected],
+        system: "`SO_REUSEPORT`" {
+            wanted: |reuse, _| *reuse,
+            set: |socket, reuse| reuse_port::set(socket, reuse),
+            read: |socket| reuse_port::read(socket),
         },
     }
 

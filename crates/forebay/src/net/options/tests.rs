@@ -36,7 +36,7 @@ const PROBES: KeepAlive =
     KeepAlive { idle: Duration::from_secs(71), interval: Duration::from_secs(17), count: 5 };
 
 /// One for each row with a `system`, in the same order.
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         name: "keep_alive",
         set: |builder| builder.keep_alive(PROBES),
@@ -64,6 +64,14 @@ const CASES: [Case; 3] = [
         read: |fd| sockopt::socket_reuseaddr(fd).map(|on| on.to_string()),
         changed: ["false"; 3],
         default: ["true", "false", "true"],
+    },
+    Case {
+        name: "reuse_port",
+        set: |builder| builder.reuse_port(true),
+        change: |options| options.reuse_port = Some(true),
+        read: |fd| sockopt::socket_reuseport(fd).map(|on| on.to_string()),
+        changed: ["true"; 3],
+        default: ["false"; 3],
     },
 ];
 
@@ -174,11 +182,9 @@ fn an_option_without_a_wanted_value_is_neither_set_nor_missed() {
 fn the_error_of_an_option_names_it() {
     let (pipe, _other_end) = std::io::pipe().expect("a pipe");
     for case in CASES {
-        let set = row(case.name).set(
-            &OptionValues::default(),
-            SocketRole::Listening,
-            &SockRef::from(&pipe),
-        );
+        let mut changed = OptionValues::default();
+        (case.change)(&mut changed);
+        let set = row(case.name).set(&changed, SocketRole::Listening, &SockRef::from(&pipe));
         let error = set.expect_err("not a socket").to_string();
         assert!(error.contains(case.name), "{error}");
         assert!(error.contains("setting a socket option"), "{error}");

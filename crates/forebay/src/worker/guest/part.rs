@@ -10,7 +10,7 @@ use mio::Registry;
 use super::bell::Bell;
 use super::flusher::Flushers;
 use crate::host::{RuntimeSocket, SocketFd};
-use crate::worker::slots::{Slots, WorkerReady};
+use crate::worker::slots::{Slots, WorkerReady, both_directions};
 
 /// The part of a worker that only a guest has.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Guest {
         registry: &Registry,
         fd: SocketFd,
     ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
-        let registered = slots.register(registry, fd.as_fd());
+        let registered = slots.register(registry, fd.as_fd(), both_directions());
         (Some(fd), registered)
     }
 

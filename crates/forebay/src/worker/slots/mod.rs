@@ -40,9 +40,10 @@ impl Slots {
         self: &Arc<Self>,
         registry: &Registry,
         fd: BorrowedFd<'_>,
+        interest: Interest,
     ) -> io::Result<WorkerReady> {
         let ready = self.add();
-        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest())?;
+        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest)?;
         Ok(ready)
     }
 
@@ -71,7 +72,7 @@ impl Slots {
         registry: &Registry,
         fd: BorrowedFd<'_>,
     ) -> io::Result<WorkerReady> {
-        self.register(registry, fd)
+        self.register(registry, fd, both_directions())
     }
 
     fn add(self: &Arc<Self>) -> WorkerReady {
@@ -118,12 +119,12 @@ impl Table {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn interest() -> Interest {
+pub(super) fn both_directions() -> Interest {
     Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn interest() -> Interest {
+pub(super) fn both_directions() -> Interest {
     Interest::READABLE | Interest::WRITABLE
 }
 
@@ -155,7 +156,7 @@ impl WorkerReady {
 
     /// Watches the descriptor in both directions from now on.
     pub(crate) fn watch_all(&self, registry: &Registry, fd: BorrowedFd<'_>) -> io::Result<()> {
-        registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, interest())
+        registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, both_directions())
     }
 }
 

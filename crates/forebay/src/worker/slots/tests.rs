@@ -20,7 +20,8 @@ impl Bench {
     }
 
     fn register(&self, fd: &impl AsFd) -> WorkerReady {
-        self.slots.register(self.poll.registry(), fd.as_fd()).expect("an open descriptor")
+        let registered = self.slots.register(self.poll.registry(), fd.as_fd(), both_directions());
+        registered.expect("an open descriptor")
     }
 
     /// Returns the kernel's events, of which there is at least one.
