@@ -4,8 +4,8 @@
 //! A snippet with `fn main` is a module as it is. Any other is a fragment, and becomes the body of
 //! `async fn fragment(selector: SelectorManager) -> forebay::Result<()>`, with `Ok(())` behind it. Lines that
 //! rustdoc hides are left out. What a snippet needs besides the default features stands in it, as
-//! `// In Cargo.toml: forebay = { .., features = ["certificates"] }`, and it gets no more. The program for
-//! tokio names tokio in the same way, and is run.
+//! `// In Cargo.toml: forebay = { .., features = ["certificates"] }`, and it gets no more. The programs for
+//! tokio name tokio in the same way, and are run; each says hello.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -166,13 +166,21 @@ fn every_snippet_compiles_for_a_user_of_forebay_alone() {
 }
 
 #[test]
-fn the_snippet_under_tokio_runs() {
-    const NAME: &str = "the_snippet_under_tokio_runs";
+fn the_snippets_under_tokio_run() {
     let all = snippets();
-    let snippet = all.iter().find(|snippet| snippet.is_for_tokio()).unwrap();
+    let for_tokio: Vec<_> = all.iter().filter(|snippet| snippet.is_for_tokio()).collect();
+    assert!(for_tokio.len() >= 2, "only {} snippets were found", for_tokio.len());
+    for snippet in for_tokio {
+        run_under_tokio(snippet);
+    }
+}
+
+fn run_under_tokio(snippet: &Snippet) {
+    const NAME: &str = "the_snippets_under_tokio_run";
     let tokio = snippet.dependency("tokio").unwrap();
     let dependencies = format!("{}\n{tokio}", forebay_with(snippet.features()));
-    let folder = make_crate("forebay-under-tokio", &dependencies, &[snippet], true);
+    let name = format!("forebay-under-tokio-{}", snippet.name);
+    let folder = make_crate(&name, &dependencies, &[snippet], true);
     // The library's own tree has no tokio: it comes from what cargo has stored, or is fetched.
     let is_there = |arguments: &[&str]| cargo(&folder, arguments).status.success();
     if !is_there(&["fetch", "--offline"]) {

@@ -1,5 +1,8 @@
 //! A socket together with its channels.
 
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
+
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Result};
 
 use super::Socket;

@@ -1,0 +1,5 @@
+//! The traits of other crates on the channels, each behind a feature. Their methods are polls of the inherent
+//! calls; `docs/traits.md` compares the two.
+
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
