@@ -9,7 +9,7 @@ mod inbox;
 mod line;
 mod memory;
 mod numbers;
-#[cfg(feature = "tokio-io")]
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod polled;
 mod remainder;
 #[cfg(test)]

@@ -81,11 +81,62 @@ impl Family for Tokio {
     }
 }
 
+pub(crate) struct Futures;
+
+impl Family for Futures {
+    fn read(
+        input: &mut ByteReadChannel,
+        cx: &mut Context<'_>,
+        slice: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        futures_io::AsyncRead::poll_read(Pin::new(input), cx, slice)
+    }
+
+    fn fill_buf<'a>(
+        input: &'a mut ByteReadChannel,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<&'a [u8]>> {
+        futures_io::AsyncBufRead::poll_fill_buf(Pin::new(input), cx)
+    }
+
+    fn consume(input: &mut ByteReadChannel, count: usize) {
+        futures_io::AsyncBufRead::consume(Pin::new(input), count);
+    }
+
+    fn write(
+        output: &mut ByteWriteChannel,
+        cx: &mut Context<'_>,
+        slice: &[u8],
+    ) -> Poll<Result<usize>> {
+        futures_io::AsyncWrite::poll_write(Pin::new(output), cx, slice)
+    }
+
+    fn write_vectored(
+        output: &mut ByteWriteChannel,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        futures_io::AsyncWrite::poll_write_vectored(Pin::new(output), cx, slices)
+    }
+
+    fn flush(output: &mut ByteWriteChannel, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        futures_io::AsyncWrite::poll_flush(Pin::new(output), cx)
+    }
+
+    fn finish(output: &mut ByteWriteChannel, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        futures_io::AsyncWrite::poll_close(Pin::new(output), cx)
+    }
+}
+
 /// A test for each family, which calls the function of this name with it.
 macro_rules! with_each_family {
     ($($name:ident;)*) => {
         mod with_tokio {
             $(#[test] fn $name() { super::$name::<crate::family::Tokio>(); })*
+        }
+
+        mod with_futures {
+            $(#[test] fn $name() { super::$name::<crate::family::Futures>(); })*
         }
     };
 }

@@ -1,5 +1,7 @@
 //! A socket together with its channels.
 
+#[cfg(feature = "futures-io")]
+mod futures_io;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 
