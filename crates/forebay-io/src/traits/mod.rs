@@ -3,5 +3,7 @@
 
 #[cfg(feature = "futures-io")]
 mod futures_io;
+#[cfg(feature = "futures-sink")]
+mod futures_sink;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;

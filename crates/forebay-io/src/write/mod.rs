@@ -2,11 +2,13 @@
 
 mod format;
 mod numbers;
-#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+#[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod polled;
+#[cfg(feature = "futures-sink")]
+mod sink;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+#[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod wait;
 
 use std::any::Any;
@@ -60,7 +62,7 @@ pub struct ByteWriteChannel {
     on_drop: OnDrop,
     pace: WriterPace,
     /// The wait of a polled call, kept until the call is repeated.
-    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
     wait: Option<self::wait::PolledWait>,
     /// A handle of the socket that this half belongs to.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
@@ -85,7 +87,7 @@ impl ByteWriteChannel {
             auto_flush: true,
             on_drop: OnDrop::Finish,
             pace: WriterPace::default(),
-            #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+            #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
             wait: None,
             _keep: keep,
         }
@@ -111,7 +113,7 @@ impl ByteWriteChannel {
         self.outbox.hand_over_to(&outbox);
         self.pace.counted = outbox.accepted();
         // A wait in the previous outbox says nothing about this one.
-        #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+        #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
         drop(self.wait.take());
         self.outbox = outbox;
     }

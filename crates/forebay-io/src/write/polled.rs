@@ -83,7 +83,7 @@ impl ByteWriteChannel {
     }
 
     /// Waits for room after an item was refused, as `wait_for_room` does.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.pace.count(self.outbox.accepted());
         self.outbox.advance();
         let answer = ready!(self.poll_wait(cx, AwaitedEvent::Room));

@@ -5,4 +5,5 @@
 
 mod family;
 mod reading;
+mod sink;
 mod writing;
