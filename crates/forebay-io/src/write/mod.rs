@@ -6,6 +6,8 @@ mod numbers;
 mod polled;
 #[cfg(feature = "futures-sink")]
 mod sink;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod slices;
 #[cfg(test)]
 mod tests;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]

@@ -76,8 +76,7 @@ fn an_empty_value_is_nothing() {
 
 #[test]
 fn a_thread_without_turns_sends_on_for_as_long_as_there_is_room() {
-    // A pipe whose outbox pauses after its share, on a thread without turns: what `poll_ready` has
-    // found room for is accepted all the same.
+    // The outbox of a pipe pauses after its share there, and `poll_ready` gives way.
     let (mut input, mut output) = pipe(1024 * KIB);
     let mut sent = 0;
     while sent < 1000 {
