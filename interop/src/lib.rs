@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,7 +62,16 @@ impl Foreign {
 }
 
 impl Drop for Foreign {
+    /// Ends it as Ctrl-C does, so that it ends its own processes, and by force after ten seconds.
     fn drop(&mut self) {
+        Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().ok();
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_secs(10) {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         self.0.kill().ok();
         self.0.wait().ok();
     }
@@ -93,11 +102,4 @@ pub fn has(program: &str) -> bool {
 pub fn skip(name: &str, reason: &str) {
     let mut out = std::io::stdout();
     writeln!(out, "SKIP {name}: {reason}").ok();
-}
-
-/// Reads everything that a blocking peer sends.
-pub fn read_all(mut stream: TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    all
 }
