@@ -13,11 +13,8 @@ async fn messages_are_echoed_and_the_close_is_answered() {
         let serving = tokio::spawn(async move {
             let mut socket = tokio_tungstenite::accept_async(server).await.unwrap();
             while let Some(message) = socket.next().await {
-                match message.unwrap() {
-                    echoed @ (Message::Text(_) | Message::Binary(_)) => {
-                        socket.send(echoed).await.unwrap();
-                    }
-                    _ => {}
+                if let echoed @ (Message::Text(_) | Message::Binary(_)) = message.unwrap() {
+                    socket.send(echoed).await.unwrap();
                 }
             }
         });
