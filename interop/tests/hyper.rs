@@ -26,9 +26,13 @@ async fn serve_http1(connection: Connection) -> hyper::Result<()> {
 }
 
 /// A client that is gone may meet the server's last bytes with a reset: hyper's server writes after the end of
-/// its input.
+/// its input. Or it sees that end before it learns that its last answer, which the client has read, was sent: in
+/// memory the reader's thread takes the bytes.
 fn assert_ended(transport: Transport, served: &hyper::Result<()>) {
     let Err(error) = served else { return };
+    if transport == Transport::Memory && error.is_incomplete_message() {
+        return;
+    }
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref());
     let kind = source.map(std::io::Error::kind);
     assert_eq!(kind, Some(std::io::ErrorKind::ConnectionReset), "{transport:?}: {error:?}");
