@@ -37,6 +37,7 @@ mod read;
 pub mod seam;
 mod sync;
 mod text;
+mod traits;
 mod turn;
 mod unwinding;
 mod waiters;

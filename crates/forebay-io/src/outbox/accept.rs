@@ -62,6 +62,38 @@ impl Outbox {
         accepted
     }
 
+    /// Returns `true` if an item would be accepted now.
+    #[cfg(feature = "futures-sink")]
+    pub(crate) fn would_accept(&self) -> bool {
+        stage::settle();
+        self.hindrance(&lock(&self.state)).is_none()
+    }
+
+    /// Accepts a value for which [`would_accept`](Self::would_accept) or the wait for room has found room, also
+    /// if the outbox is to pause or to abort since then: the caller cannot wait, and cannot keep the value.
+    /// Returns `false` if there has been no room for it.
+    #[cfg(feature = "futures-sink")]
+    pub(crate) fn accept_ready_bytes(
+        self: &Arc<Self>,
+        flush: bool,
+        bytes: &mut Bytes,
+    ) -> Result<bool> {
+        stage::settle();
+        let mut after = WakeList::new();
+        let mut state = lock(&self.state);
+        if matches!(self.hindrance(&state), Some(Hindrance::ForGood)) {
+            drop(state);
+            return self.answer(Hindrance::ForGood);
+        }
+        if state.staged || state.queue.len() >= self.high_water {
+            return Ok(false);
+        }
+        state.queue.push_bytes(std::mem::take(bytes), &mut after);
+        self.flush_later(state, flush);
+        after.run();
+        Ok(true)
+    }
+
     /// Accepts a block with the bytes that arrived in it as [`accept`](Self::accept) does, taking it.
     pub(crate) fn accept_block(
         self: &Arc<Self>,

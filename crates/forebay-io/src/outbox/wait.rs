@@ -25,7 +25,7 @@ pub(crate) struct WriterPace {
 impl WriterPace {
     /// Updates the share with the number of bytes accepted since the beginning. That number can shrink,
     /// because an abort throws away what is queued.
-    fn count(&mut self, accepted: u64) {
+    pub(crate) fn count(&mut self, accepted: u64) {
         let more = accepted.saturating_sub(self.counted);
         self.share.spend(usize::try_from(more).unwrap_or(usize::MAX));
         self.counted = accepted;
@@ -33,7 +33,7 @@ impl WriterPace {
 
     /// Gives way if this turn's share does not allow another full queue, or if a refusal has been returned
     /// a few times in a row.
-    fn poll(&mut self, cx: &Context<'_>, has_room: bool) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &Context<'_>, has_room: bool) -> Poll<()> {
         if has_room {
             self.answers.restart();
             // A writer that finds room may fill the whole queue before it is asked again.

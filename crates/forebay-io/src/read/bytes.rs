@@ -28,20 +28,7 @@ impl ByteReadChannel {
     /// Lossless: bytes reach the slice only in the poll that returns them.
     #[doc(alias = "readAvailable")]
     pub async fn read(&mut self, slice: &mut [u8]) -> Result<usize> {
-        self.lent("read").await?;
-        if slice.is_empty() {
-            self.answer().await;
-            return Ok(0);
-        }
-        if self.buffer.is_empty() {
-            if slice.len() >= STRAIGHT_BYTES {
-                return self.fill_slice(slice).await;
-            }
-            if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
-                return Ok(0);
-            }
-        }
-        Ok(self.copy_buffered(slice))
+        poll_fn(|cx| self.poll_available(cx, slice)).await
     }
 
     /// Reads what has arrived as one value, waiting for at least one byte. Returns `None` at the end.
@@ -155,11 +142,29 @@ impl ByteReadChannel {
         Ok(count - left)
     }
 
-    /// Receives directly into the caller's memory. Nothing may be buffered.
-    pub(super) async fn fill_slice(&mut self, slice: &mut [u8]) -> Result<usize> {
-        poll_fn(|cx| self.poll_slice(cx, slice)).await
+    /// Polls [`read`](Self::read). It keeps nothing between two polls, so each may bring another slice.
+    pub(crate) fn poll_available(
+        &mut self,
+        cx: &mut Context<'_>,
+        slice: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        ready!(self.poll_lent(cx, "read"))?;
+        if slice.is_empty() {
+            ready!(self.buffer.front.answers.poll_one(cx));
+            return Poll::Ready(Ok(0));
+        }
+        if self.buffer.is_empty() {
+            if slice.len() >= STRAIGHT_BYTES {
+                return self.poll_slice(cx, slice);
+            }
+            if !ready!(self.poll_more(cx, 1))? {
+                return Poll::Ready(Ok(0));
+            }
+        }
+        Poll::Ready(Ok(self.copy_buffered(slice)))
     }
 
+    /// Receives directly into the caller's memory. Nothing may be buffered.
     pub(super) fn poll_slice(
         &mut self,
         cx: &mut Context<'_>,

@@ -9,6 +9,8 @@ mod inbox;
 mod line;
 mod memory;
 mod numbers;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod polled;
 mod remainder;
 #[cfg(test)]
 mod tests;

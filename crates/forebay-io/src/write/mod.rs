@@ -2,8 +2,16 @@
 
 mod format;
 mod numbers;
+#[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
+mod polled;
+#[cfg(feature = "futures-sink")]
+mod sink;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod slices;
 #[cfg(test)]
 mod tests;
+#[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
+mod wait;
 
 use std::any::Any;
 use std::fmt;
@@ -55,6 +63,9 @@ pub struct ByteWriteChannel {
     auto_flush: bool,
     on_drop: OnDrop,
     pace: WriterPace,
+    /// The wait of a polled call, kept until the call is repeated.
+    #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
+    wait: Option<self::wait::PolledWait>,
     /// A handle of the socket that this half belongs to.
     _keep: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -78,6 +89,8 @@ impl ByteWriteChannel {
             auto_flush: true,
             on_drop: OnDrop::Finish,
             pace: WriterPace::default(),
+            #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
+            wait: None,
             _keep: keep,
         }
     }
@@ -101,6 +114,9 @@ impl ByteWriteChannel {
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
         self.outbox.hand_over_to(&outbox);
         self.pace.counted = outbox.accepted();
+        // A wait in the previous outbox says nothing about this one.
+        #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
+        drop(self.wait.take());
         self.outbox = outbox;
     }
 

@@ -1,5 +1,12 @@
 //! A socket together with its channels.
 
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "futures-sink")]
+mod futures_sink;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
+
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Result};
 
 use super::Socket;
