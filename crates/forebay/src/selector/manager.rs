@@ -288,7 +288,8 @@ impl SelectorManager {
     /// for it, and other libraries may watch it too; every wait is ended.
     ///
     /// A wait costs a descriptor and about ten microseconds, a call that need not wait about one: sockets,
-    /// which are registered once, are much cheaper. Linux allows about 500 waits for one descriptor at once.
+    /// which are registered once, are much cheaper. Linux allows about 500 waits for one descriptor at once,
+    /// and about 100 inside tokio (`findings/linux-epoll-500-paths.sh` shows it).
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ mod echoes;
 mod ends;
 mod flushing;
 mod parts;
+mod ready;
 mod runtime_ends;
 mod selecting;
 mod support;
