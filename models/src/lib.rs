@@ -29,6 +29,12 @@
 //!   closer ───────┘
 //! ```
 //!
+//! And for the seat of the thread that drives a worker: see [`seat`].
+//!
+//! ```text
+//!   driver ──► Seat (shipped) ◄── a thread that pushes
+//! ```
+//!
 //! An outbox can be placed over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
 //! A wait that never ends is a deadlock, which both checkers report. So is a waker or a value that is
@@ -55,6 +61,8 @@ mod lock;
 pub mod readiness;
 #[cfg(any(loom, shuttle))]
 mod schedule;
+#[cfg(any(loom, shuttle))]
+pub mod seat;
 #[cfg(any(loom, shuttle))]
 mod sync;
 #[cfg(any(loom, shuttle))]

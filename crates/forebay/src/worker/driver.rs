@@ -16,7 +16,6 @@
 //! is something to do and no thread drives.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -48,7 +47,7 @@ impl Worker {
 
     /// Wakes the driver for something that it may not know of; starts one if there is none.
     pub(crate) fn notify(self: &Arc<Self>) {
-        if self.driven.load(Ordering::SeqCst) {
+        if self.seat.is_driven() {
             self.rouse();
         } else {
             self.start_thread();
@@ -57,14 +56,14 @@ impl Worker {
 
     /// Ensures that a thread drives the worker, because a wait has begun that only a driver can end.
     pub(crate) fn ensure_driven(self: &Arc<Self>) {
-        if !self.driven.load(Ordering::SeqCst) {
+        if !self.seat.is_driven() {
             self.start_thread();
         }
     }
 
     /// Starts a thread of the worker's own that drives it, unless a thread drives it already.
     pub(super) fn start_thread(self: &Arc<Self>) {
-        let Some(engine) = self.take_engine() else {
+        let Some(engine) = self.seat.take() else {
             return;
         };
         let worker = Arc::clone(self);
@@ -79,7 +78,7 @@ impl Worker {
         });
         if let Err(error) = started {
             let engine = lock(&slot).take();
-            self.put_back(engine);
+            self.seat.put_back(engine);
             // Printed and not passed to the user's handler, because this may run under a socket's lock.
             let error = forebay_io::Error::from_io("start a worker thread", error);
             self.reporter.print("a selector stands still", &error);
@@ -99,7 +98,7 @@ pub(super) fn block_on<'a, F: Future>(
     main: F,
 ) -> F::Output {
     current::assert_none();
-    let free = workers.find_map(|worker| Some((worker, worker.take_engine()?)));
+    let free = workers.find_map(|worker| Some((worker, worker.seat.take()?)));
     match free {
         Some((worker, engine)) => Driver::enter(worker, engine).run(main),
         None => parked::run(Context::new(Arc::clone(first), false), main),
@@ -222,9 +221,9 @@ impl Driver {
             if !engine.spin_for_events(since, &worker.activity, || worker.has_injected() || more())
             {
                 worker.activity.sleeps.add_one();
-                worker.sleeping.store(true, Ordering::SeqCst);
+                worker.seat.fall_asleep();
                 engine.spin.note_asleep();
-                // Checked after the store above: a thread that adds to them reads `sleeping` afterwards.
+                // Checked after the seat says so: a thread that adds to them looks at the seat afterwards.
                 let next = if worker.has_injected() || more() {
                     engine.poll_for(Some(Duration::ZERO));
                     None
@@ -234,7 +233,7 @@ impl Driver {
                     let slept = asleep(worker, || engine.poll_for(wait));
                     next.filter(|_| slept && engine.events.is_empty())
                 };
-                worker.sleeping.store(false, Ordering::SeqCst);
+                worker.seat.wake_up();
                 engine.spin.note_awake();
                 // A sleep that nothing has ended has polled the kernel at its end.
                 let slept_until = next.map(|(deadline, _)| deadline);
@@ -318,7 +317,7 @@ impl Drop for Driver {
         if let Some(watch) = &worker.watch {
             watch.falls_asleep();
         }
-        worker.put_back(self.engine.take());
+        worker.seat.put_back(self.engine.take());
         if worker.has_work() {
             worker.start_thread();
         }

@@ -20,6 +20,7 @@ mod nested;
 mod no_guest;
 mod parked;
 mod poller;
+mod seat;
 mod slots;
 pub(crate) mod spin;
 mod stats;
@@ -45,6 +46,7 @@ use self::guest::Guest;
 #[cfg(not(feature = "tokio"))]
 use self::no_guest::NoGuest as Guest;
 use self::poller::Poller;
+use self::seat::Seat;
 use self::slots::{Slots, WorkerReady, both_directions};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
@@ -84,14 +86,7 @@ pub(crate) struct Worker {
     waker: mio::Waker,
     slots: Arc<Slots>,
     injected: Mutex<Vec<Runnable>>,
-    /// The engine while no thread drives the worker.
-    engine: Mutex<Option<Poller>>,
-    /// A thread drives the worker. Written before that thread looks at the queues one last time, and read
-    /// after another thread has pushed to them; both are sequentially consistent, so at least one of the
-    /// two sees the other's step.
-    driven: AtomicBool,
-    /// The driver sleeps, or is about to; paired in the same way as `driven`.
-    sleeping: AtomicBool,
+    seat: Seat<Poller>,
     /// No descriptor is watched here any more. Remaining tasks and timers may still finish.
     stopped: AtomicBool,
     timers: Arc<Timers>,
@@ -152,9 +147,7 @@ impl Worker {
             waker,
             slots: Arc::default(),
             injected: Mutex::default(),
-            engine: Mutex::new(Some(engine)),
-            driven: AtomicBool::new(false),
-            sleeping: AtomicBool::new(false),
+            seat: Seat::new(engine),
             stopped: AtomicBool::new(false),
             timers: Arc::new(Timers::new(clock.clone())),
             tasks: Arc::clone(&parts.tasks),
@@ -347,28 +340,11 @@ impl Worker {
         if let Some(guest) = &self.guest {
             guest.ring();
         }
-        if self.sleeping.swap(false, Ordering::SeqCst) {
+        if self.seat.must_be_roused() {
             // The poll lives as long as the worker, so this write cannot fail for a reason that a caller
             // could act on. A write that a signal interrupts has woken no thread, so it is repeated.
             uninterrupted(|| self.waker.wake()).ok();
         }
-    }
-
-    fn take_engine(&self) -> Option<Poller> {
-        let mut seat = lock(&self.engine);
-        let engine = seat.take();
-        if engine.is_some() {
-            self.driven.store(true, Ordering::SeqCst);
-        }
-        engine
-    }
-
-    /// Puts the engine back, under the same lock as taking it: a thread that takes it from here on counts
-    /// as driving.
-    fn put_back(&self, engine: Option<Poller>) {
-        let mut seat = lock(&self.engine);
-        *seat = engine;
-        self.driven.store(false, Ordering::SeqCst);
     }
 
     /// Returns `true` if the worker must be driven although no thread waits in `block_on`.

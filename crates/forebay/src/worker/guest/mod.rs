@@ -150,7 +150,7 @@ impl Guests {
             let poll = worker.registry.as_fd().try_clone_to_owned().ok()?;
             let watch = RuntimeWatch::new(poll)?;
             // Taken before another thread can know the worker, and start a thread for it.
-            Some((worker.take_engine()?, worker, watch))
+            Some((worker.seat.take()?, worker, watch))
         });
         let mut state = lock(&self.state);
         if state.knows(runtime.id()) || state.is_used(index) {
