@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Everything that was pushed is done when all threads have returned: by the driver, or by the thread that
-//! found no driver. A lost wake-up is a driver that sleeps for ever, which the checkers report.
+//! found no driver. A lost wake-up is a driver that sleeps forever, which the checkers report.
 
 use std::sync::Arc;
 

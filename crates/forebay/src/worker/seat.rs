@@ -1,4 +1,4 @@
-//! The seat of the thread that drives a worker: who has the engine, and whether it sleeps.
+//! The seat of the thread that drives a worker: which one has the engine, and whether it sleeps.
 //!
 //! ```text
 //!   other thread: push ─► is it driven? ─ yes ─► does it sleep? ─ yes ─► ring
