@@ -83,7 +83,7 @@ pub use self::{
         processor_time_here, processor_time_of, sleeps, unacknowledged_from,
     },
     known::Known,
-    process::{descriptors, socket_descriptors, threads, worker_threads},
+    process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
         connect_to_std, connected, dial, end_and_arrive, listener, pair, read_to_end, reset, run,
         run_on_one_worker, until_at_rest,

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::wait::await_that;
+
 /// Returns the descriptors of this process.
 pub fn descriptors() -> Vec<(String, String)> {
     let mut found: Vec<_> = fs::read_dir("/proc/self/fd")
@@ -38,4 +40,13 @@ pub fn threads() -> Vec<String> {
 /// Returns how many of them are workers' threads.
 pub fn worker_threads() -> usize {
     threads().iter().filter(|name| name.starts_with("forebay-worker")).count()
+}
+
+/// Waits until no thread of a worker is left, and only so many descriptors. The two together: a thread that has
+/// just begun has no name yet, and its worker holds descriptors.
+#[track_caller]
+pub fn await_no_worker(descriptors_count: usize) {
+    await_that("the threads and descriptors of the workers are gone", || {
+        worker_threads() == 0 && descriptors().len() <= descriptors_count
+    });
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use forebay::{ErrorKind, Interest, JoinHandle, Result, SelectorManager};
 use forebay_testing::{
-    counted_alone, descriptors, panic_text, settle, size, until, watched, worker_threads,
+    await_no_worker, counted_alone, descriptors, panic_text, settle, size, until, watched,
 };
 use futures_lite::future::{block_on, poll_once};
 use rustix::event::epoll;
@@ -247,12 +247,9 @@ fn closing_the_selector_ends_a_wait() {
                     assert_closed(wait.unwrap());
                 }
                 assert_closed(foreign.join().unwrap());
-                while worker_threads() > 0 {
-                    thread::yield_now();
-                }
             });
         }
-        assert_eq!(descriptors().len(), before);
+        await_no_worker(before);
     });
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use forebay::{Result, SelectorManager, Socket};
 use forebay_testing::{
-    alone, counted_alone, descriptors, dial, listener, size, until_that, watched, worker_threads,
+    alone, await_no_worker, counted_alone, descriptors, dial, listener, size, until_that, watched,
 };
 use futures_lite::future::{block_on, pending, poll_once, zip};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -28,10 +28,7 @@ fn selector(workers: u16) -> SelectorManager {
 
 /// Waits until no thread and no descriptor of a selector is left.
 fn assert_nothing_left(before: usize) {
-    while worker_threads() > 0 {
-        thread::yield_now();
-    }
-    assert_eq!(descriptors().len(), before);
+    await_no_worker(before);
 }
 
 /// A task is either refused or runs to its end, and its handle tells which.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use forebay::{Connection, JoinHandle, Result, SelectorManager};
 use forebay_testing::{
-    KIB, counted_alone, descriptors, dial, listener, lock, pattern, size, until_at_rest,
-    until_that, watched, worker_threads,
+    KIB, await_no_worker, counted_alone, descriptors, dial, listener, lock, pattern, size,
+    until_at_rest, until_that, watched, worker_threads,
 };
 use futures_lite::future::{pending, zip};
 
@@ -178,10 +178,7 @@ fn a_close_waits_for_the_tasks_of_all_workers_and_ends_their_threads() {
                 assert_eq!(*lock(&ended), 2 * WORKERS);
             }
         }
-        while worker_threads() > 0 {
-            thread::yield_now();
-        }
-        assert_eq!(descriptors().len(), before);
+        await_no_worker(before);
     });
 }
 
@@ -202,10 +199,7 @@ fn a_hundred_selectors_at_once_leave_nothing() {
         threads.dedup();
         assert!(threads.len() >= selectors.len());
         drop(selectors);
-        while worker_threads() > 0 {
-            thread::yield_now();
-        }
-        assert_eq!(descriptors().len(), before);
+        await_no_worker(before);
     });
 }
 
