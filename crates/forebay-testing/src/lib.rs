@@ -53,6 +53,8 @@ mod example;
 #[cfg(feature = "sockets")]
 pub mod foreign;
 #[cfg(feature = "sockets")]
+mod host;
+#[cfg(feature = "sockets")]
 mod kernel;
 #[cfg(feature = "sockets")]
 mod known;
@@ -78,6 +80,7 @@ pub use self::{
     alone::{Ended, alone, child, counted_alone},
     child::{Child, Log, role, say},
     example::{Server, example, lines_of},
+    host::Host,
     kernel::{
         TcpRow, TcpState, are_gone, connection, connection_between, is_gone, memory_of, other_end,
         processor_time_here, processor_time_of, sleeps, unacknowledged_from,
@@ -86,7 +89,7 @@ pub use self::{
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
         connect_to_std, connected, dial, end_and_arrive, listener, pair, read_to_end, reset, run,
-        run_on_one_worker, until_at_rest,
+        run_on_a_worker, run_on_one_worker, until_at_rest,
     },
     transports::{
         DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,

@@ -9,17 +9,26 @@ use futures_lite::future::zip;
 use socket2::SockRef;
 
 use crate::kernel::{TcpState, connection};
-use crate::{until, wait_for, watched};
+use crate::{Host, until, wait_for, watched};
 
-/// Runs a test on a selector of its own, watched.
+/// Runs a test on a selector of its own, watched, in the host that `FOREBAY_HOST` names ([`Host`]).
 #[track_caller]
 pub fn run<T: Send + 'static>(
+    test: impl AsyncFnOnce(SelectorManager) -> Result<T> + Send + 'static,
+) -> T {
+    watched(move || Host::of_environment().run(SelectorManager::builder(), test)).unwrap()
+}
+
+/// Runs a test like [`run`], by a worker of the selector in any case: for tests of what only a worker does,
+/// such as the functions at the crate's root.
+#[track_caller]
+pub fn run_on_a_worker<T: Send + 'static>(
     test: impl AsyncFnOnce(SelectorManager) -> Result<T> + Send + 'static,
 ) -> T {
     watched(move || forebay::run(test)).unwrap()
 }
 
-/// Runs a test like [`run`], on a selector with one worker: for tests that count what happens between two
+/// Runs a test like [`run_on_a_worker`], on a selector with one worker: for tests that count what happens between two
 /// polls of a task, or in which the order of tasks matters.
 #[track_caller]
 pub fn run_on_one_worker<T: Send + 'static>(

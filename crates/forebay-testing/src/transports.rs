@@ -14,7 +14,7 @@ use forebay::{
 };
 use futures_lite::future::{yield_now, zip};
 
-use crate::{KIB, report, watched};
+use crate::{Host, KIB, report, watched};
 
 /// The smallest step of time.
 pub const MOMENT: Duration = Duration::from_millis(1);
@@ -166,7 +166,8 @@ pub fn on_transports(
 ) {
     for transport in Transport::ALL.into_iter().filter(|transport| which(*transport)) {
         over(transport, move || {
-            forebay::run(async |selector| test(selector, transport).await).unwrap();
+            let test = async |selector| test(selector, transport).await;
+            Host::of_environment().run(SelectorManager::builder(), test).unwrap();
         });
     }
 }
@@ -228,7 +229,7 @@ pub fn with_clock(
             .workers(1)
             .clock(clock.clone())
             .drain(DRAIN_TIMEOUT, DRAIN_BYTES);
-        selector.run(async |selector| test(selector, clock).await)
+        Host::of_environment().run(selector, async |selector| test(selector, clock).await)
     })
     .unwrap();
 }
