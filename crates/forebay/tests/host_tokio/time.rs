@@ -73,7 +73,7 @@ fn a_test_clock_fires_timers_in_the_runtime() {
                 let clock = TestClock::new();
                 let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
                 kind.runtime().block_on(async {
-                    let (_near, mut far) = pair(&selector).await.unwrap();
+                    let (near, mut far) = pair(&selector).await.unwrap();
                     let reading = {
                         let selector = selector.clone();
                         tokio::spawn(
@@ -85,6 +85,9 @@ fn a_test_clock_fires_timers_in_the_runtime() {
                     let read = reading.await.unwrap();
                     assert!(read.is_err_and(|error| error.is_timeout()));
                     assert_eq!(worker_threads(), 0);
+                    // Otherwise the runtime would end before the connection, and leave it to a thread.
+                    near.socket.abort();
+                    selector.close().await;
                 });
             });
         }
