@@ -53,8 +53,7 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
     fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup>;
 
     /// Watches a descriptor in both directions, because its owner does not do so any more. Once.
-    fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
-        let _ = fd;
+    fn take_over(&self, _: &SocketFd) -> io::Result<()> {
         Ok(())
     }
 

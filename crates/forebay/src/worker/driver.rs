@@ -159,8 +159,9 @@ impl Driver {
 
     fn run_until_stopped(mut self) {
         let worker = Arc::clone(&self.context.worker);
-        let done = || worker.is_stopped() && !worker.has_work();
-        while !done() {
+        let done = || worker.is_needed_for_work_only() && !worker.has_work();
+        // What gave way in the last turn is no work of the worker's yet, and would start another thread.
+        while !done() || self.context.has_work() {
             self.turn(done);
         }
     }

@@ -316,6 +316,12 @@ impl Worker {
         }
     }
 
+    /// Returns `true` if the thread that drives ends when nothing is left: the worker was stopped, or the
+    /// runtime of a guest has ended.
+    fn is_needed_for_work_only(&self) -> bool {
+        self.is_stopped() || self.guest.as_ref().is_some_and(|guest| guest.has_ended())
+    }
+
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
@@ -403,6 +409,16 @@ impl Ready for Watched {
 
     fn wake(&self, after: &mut WakeList) {
         self.ready.wake(after);
+    }
+}
+
+impl Drop for Watched {
+    /// This may have been the last thing for which a thread drives the guest of a former runtime.
+    fn drop(&mut self) {
+        if self.worker.guest.as_ref().is_some_and(|guest| guest.has_ended()) {
+            self.ready.remove();
+            self.worker.rouse();
+        }
     }
 }
 

@@ -76,7 +76,7 @@ impl Guest {
         self.flushers.stop();
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::worker) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
     }
 }

@@ -21,6 +21,10 @@ impl NoGuest {
         match *self {}
     }
 
+    pub(in crate::worker) fn has_ended(&self) -> bool {
+        match *self {}
+    }
+
     pub(in crate::worker) fn register(
         &self,
         _: &Arc<Slots>,

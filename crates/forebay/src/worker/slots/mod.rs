@@ -110,6 +110,14 @@ impl Slots {
 }
 
 impl Table {
+    /// Removes the entry with this token, if it is there still.
+    fn remove(&mut self, Token(token): Token) -> Option<Arc<Slot>> {
+        let index = token & INDEX_MASK;
+        let (generation, _) = self.slots.get(index)?;
+        let is_the_same = *generation == token >> INDEX_BITS;
+        is_the_same.then(|| self.slots.remove(index).1)
+    }
+
     fn insert(&mut self, slot: Arc<Slot>) -> Token {
         // The topmost generation is reserved for the poll's own tokens.
         self.generation = (self.generation + 1) % INDEX_MASK;
@@ -149,6 +157,12 @@ pub(crate) struct WorkerReady {
 }
 
 impl WorkerReady {
+    /// Stops counting the descriptor as watched.
+    pub(crate) fn remove(&self) {
+        let removed = lock(&self.slots.table).remove(self.token);
+        drop(removed);
+    }
+
     #[cfg(any(feature = "tokio", feature = "smol"))]
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
@@ -186,7 +200,6 @@ impl Ready for WorkerReady {
 impl Drop for WorkerReady {
     /// The kernel forgets the descriptor when it is closed, just before this or right after.
     fn drop(&mut self) {
-        let removed = lock(&self.slots.table).slots.try_remove(self.token.0 & INDEX_MASK);
-        drop(removed);
+        self.remove();
     }
 }
