@@ -75,12 +75,12 @@ impl Slot {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        mut call: impl FnMut() -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let mut seen = self.state.load(Ordering::Acquire);
         loop {
             if seen & direction.ready_mask() != 0
-                && let Some(done) = self.attempt(direction, seen, call)
+                && let Some(done) = self.attempt(direction, seen, &mut call)
             {
                 return Poll::Ready(done);
             }
@@ -139,7 +139,7 @@ impl Slot {
         &self,
         direction: Direction,
         seen: usize,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        call: impl FnMut() -> io::Result<Progress>,
     ) -> Option<io::Result<Progress>> {
         match uninterrupted(call) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

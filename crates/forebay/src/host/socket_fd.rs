@@ -27,11 +27,11 @@ impl SocketFd {
     pub(crate) fn attempt(
         &self,
         direction: Direction,
-        call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> io::Result<Progress> {
         match self {
             Self::Own(fd) => call(fd.as_fd()),
-            Self::Runtime(socket) => socket.attempt(direction, call),
+            Self::Runtime(socket) => socket.attempt(direction, &mut call),
         }
     }
 

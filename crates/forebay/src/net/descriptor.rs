@@ -61,9 +61,9 @@ impl Descriptor {
                 done => return Poll::Ready(done),
             },
         };
-        let progress = ready.poll_io(cx, direction, &mut call);
+        let progress = ready.slot().poll_io(cx, direction, &mut call);
         if progress.is_pending() {
-            if let Err(error) = self.wait_in_owner(ready, direction) {
+            if let Err(error) = self.begin_wait(ready, direction) {
                 return Poll::Ready(Err(error));
             }
             // Checked after the waker is stored: a selector that closed before the descriptor was
@@ -90,7 +90,7 @@ impl Descriptor {
     fn attempt_unwatched(
         &self,
         direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        call: impl FnMut() -> io::Result<Progress>,
     ) -> io::Result<Progress> {
         // Relaxed: a hint. A stale value costs one receive that finds nothing.
         if direction == Direction::Read && self.drained.load(Ordering::Relaxed) {
@@ -112,7 +112,11 @@ impl Descriptor {
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
-        ready.poll_hangup(cx, known)
+        let hangup = ready.slot().poll_hangup(cx, known);
+        if hangup.is_pending() {
+            ready.begin_watch();
+        }
+        hangup
     }
 
     /// Runs a system call, unless the descriptor was released.
@@ -128,10 +132,13 @@ impl Descriptor {
         self.registration.let_calls_end();
     }
 
-    /// Begins the wait in the descriptor's owner too, if that is a runtime. The worker takes over from a
+    /// Begins the wait in the host and, if that is a runtime, in the descriptor's owner. The worker takes over from a
     /// runtime that has ended.
     #[inline]
-    fn wait_in_owner(&self, ready: &dyn Ready, direction: Direction) -> io::Result<()> {
+    fn begin_wait(&self, ready: &dyn Ready, direction: Direction) -> io::Result<()> {
+        if !ready.begin_wait(direction) {
+            return Ok(());
+        }
         let waits = self.registration.call(|fd| match fd.wait(direction) {
             Wait::Begun => Ok(()),
             Wait::Ended => ready.take_over(fd),

@@ -30,17 +30,17 @@ mod workers;
 use std::any::Any;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use async_task::Runnable;
 use forebay_io::Result;
-use forebay_io::seam::{BlockLedger, WakeList};
+use forebay_io::seam::BlockLedger;
 
 use self::activity::Activity;
-pub(crate) use self::current::{defer, hurry, index_for, owner};
+pub(crate) use self::activity::Traffic;
+pub(crate) use self::current::{count_for, defer, hurry, index_for, owner};
 #[cfg(feature = "tokio")]
 use self::guest::Guest;
 #[cfg(not(feature = "tokio"))]
@@ -52,10 +52,11 @@ use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
 pub(crate) use self::workers::Workers;
-use crate::host::{Direction, Hangup, Progress, Ready, Registered, SocketFd};
+use crate::host::slot::Slot;
+use crate::host::{Direction, Ready, Registered, SocketFd};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::task::{self, JoinHandle, Listing, Pulse, Reporter, Tasks};
+use crate::task::{self, Executor, JoinHandle, Listing, Pulse, Reporter, Scheduled, Tasks};
 use crate::time::{Clock, Timers, WakeUp, system_now};
 
 /// The token of the worker's own wake-ups. No descriptor has this generation.
@@ -85,7 +86,7 @@ pub(crate) struct Worker {
     registry: mio::Registry,
     waker: mio::Waker,
     slots: Arc<Slots>,
-    injected: Mutex<Vec<Runnable>>,
+    injected: Mutex<Vec<Scheduled>>,
     seat: Seat<Poller>,
     /// No descriptor is watched here any more. Remaining tasks and timers may still finish.
     stopped: AtomicBool,
@@ -203,6 +204,11 @@ impl Worker {
         }
     }
 
+    /// Returns the system calls that the thread which drives this worker has made for sockets.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.activity.traffic
+    }
+
     /// Returns `true` if a task holds up the others here.
     fn is_held_up(&self, now: Instant) -> bool {
         match self.turn_began.load(Ordering::Relaxed) {
@@ -235,7 +241,9 @@ impl Worker {
             return (Some(fd), watched);
         };
         let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
-        (fd, registered.map(|ready| Arc::new(self.watched(ready, true)) as Arc<dyn Ready>))
+        let owner = if matches!(fd, Some(SocketFd::Runtime(_))) { BY_OWNER } else { 0 };
+        let watched = |ready| Arc::new(self.watched(ready, BY_WORKER | owner)) as Arc<dyn Ready>;
+        (fd, registered.map(watched))
     }
 
     /// Watches a descriptor here like a socket, and borrows it.
@@ -248,11 +256,11 @@ impl Worker {
 
     fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>, interest: mio::Interest) -> io::Result<Watched> {
         let ready = self.slots.register(&self.registry, fd, interest)?;
-        Ok(self.watched(ready, true))
+        Ok(self.watched(ready, BY_WORKER))
     }
 
-    fn watched(self: &Arc<Self>, ready: WorkerReady, by_worker: bool) -> Watched {
-        Watched { ready, worker: Arc::clone(self), by_worker: AtomicBool::new(by_worker) }
+    fn watched(self: &Arc<Self>, ready: WorkerReady, by: u8) -> Watched {
+        Watched { ready, worker: Arc::clone(self), by: AtomicU8::new(by) }
     }
 
     /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
@@ -270,7 +278,7 @@ impl Worker {
         };
         match RuntimeSocket::in_async_io(fd, ready.slot()) {
             Ok(socket) => {
-                let watched = self.watched(ready, false);
+                let watched = self.watched(ready, BY_OWNER);
                 (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
             }
             Err(error) => (None, Err(error)),
@@ -286,9 +294,9 @@ impl Worker {
         future: F,
         into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     ) -> JoinHandle<T> {
-        let worker = Arc::clone(self);
-        let schedule = move |runnable| worker.schedule(runnable);
-        task::start(listing, &self.reporter, report, future, into_result, schedule)
+        let executor = Arc::clone(self) as Arc<dyn Executor>;
+        let here = current::push_here;
+        task::start(listing, &self.reporter, report, future, into_result, executor, here)
     }
 
     /// Makes every wait on a descriptor try its call again.
@@ -333,7 +341,7 @@ impl Worker {
     }
 
     /// Adds a task that was pushed from another thread.
-    fn inject(&self, runnable: Runnable) {
+    fn inject(&self, runnable: Scheduled) {
         lock(&self.injected).push(runnable);
     }
 
@@ -363,6 +371,14 @@ impl Worker {
     }
 }
 
+impl Executor for Worker {
+    /// Queues a task for the thread that drives this worker, which is another one.
+    fn schedule(self: Arc<Self>, task: Scheduled) {
+        self.inject(task);
+        self.notify();
+    }
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(IDLE - 1)
 }
@@ -371,44 +387,43 @@ fn nanos(duration: Duration) -> u64 {
 struct Watched {
     ready: WorkerReady,
     worker: Arc<Worker>,
-    /// The waits to read and write need the worker. It orders nothing.
-    by_worker: AtomicBool,
+    /// The parties that watch the descriptor for waits to read and write: [`BY_WORKER`], [`BY_OWNER`], or both. It
+    /// orders nothing.
+    by: AtomicU8,
 }
 
+/// The worker watches.
+const BY_WORKER: u8 = 1;
+/// The runtime that owns the descriptor watches.
+const BY_OWNER: u8 = 1 << 1;
+
 impl Ready for Watched {
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>> {
-        let progress = self.ready.poll_io(cx, direction, call);
-        if progress.is_pending() && self.by_worker.load(Ordering::Relaxed) {
+    #[inline]
+    fn slot(&self) -> &Slot {
+        self.ready.slot()
+    }
+
+    #[inline]
+    fn begin_wait(&self, _: Direction) -> bool {
+        let by = self.by.load(Ordering::Relaxed);
+        if by & BY_WORKER != 0 {
             self.worker.ensure_driven();
         }
-        progress
+        by & BY_OWNER != 0
+    }
+
+    fn begin_watch(&self) {
+        self.worker.ensure_driven();
     }
 
     fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
         if let SocketFd::Runtime(socket) = fd {
             socket.leave();
-            self.by_worker.store(true, Ordering::Relaxed);
+            self.by.store(BY_WORKER, Ordering::Relaxed);
             self.ready.watch_all(&self.worker.registry, fd.as_fd())?;
             self.worker.ensure_driven();
         }
         Ok(())
-    }
-
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        let hangup = self.ready.poll_hangup(cx, known);
-        if hangup.is_pending() {
-            self.worker.ensure_driven();
-        }
-        hangup
-    }
-
-    fn wake(&self, after: &mut WakeList) {
-        self.ready.wake(after);
     }
 }
 

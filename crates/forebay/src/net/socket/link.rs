@@ -250,10 +250,8 @@ impl Stream {
     }
 
     fn received(&self, count: usize, inlet: &mut Inlet<'_>) -> usize {
-        let counters = &self.selector().sockets().counters;
-        counters.receives.add(1);
+        self.selector().count_receive(count as u64);
         if count > 0 {
-            counters.received_bytes.add(count as u64);
             inlet.fill(count);
         }
         count
@@ -278,9 +276,7 @@ impl Stream {
             Ok(Progress { count: noted(note, sent)?, drained: false })
         });
         sent.map_ok(|progress| {
-            let counters = &self.selector().sockets().counters;
-            counters.sends.add(1);
-            counters.sent_bytes.add(progress.count as u64);
+            self.selector().count_send(progress.count as u64);
             queue.sent(progress.count, after);
         })
     }

@@ -6,16 +6,14 @@ mod tests;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use forebay_io::seam::WakeList;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use crate::host::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WRITE_CLOSED};
-use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::lock::lock;
 
 /// The half of a token that identifies the entry; the other half is its generation.
@@ -163,7 +161,6 @@ impl WorkerReady {
         drop(removed);
     }
 
-    #[cfg(any(feature = "tokio", feature = "smol"))]
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }
@@ -171,29 +168,6 @@ impl WorkerReady {
     /// Watches the descriptor in both directions from now on.
     pub(crate) fn watch_all(&self, registry: &Registry, fd: BorrowedFd<'_>) -> io::Result<()> {
         registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, both_directions())
-    }
-}
-
-impl Ready for WorkerReady {
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>> {
-        self.slot.poll_io(cx, direction, call)
-    }
-
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        self.slot.poll_hangup(cx, known)
-    }
-
-    fn wake(&self, after: &mut WakeList) {
-        let mut woken = Vec::new();
-        self.slot.take_all(&mut woken);
-        for waker in woken {
-            after.wake(waker);
-        }
     }
 }
 
