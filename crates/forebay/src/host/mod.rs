@@ -42,7 +42,7 @@ pub(crate) use self::socket_fd::SocketFd;
 /// A watched descriptor. One task at a time waits in each direction, and one for the end.
 pub(crate) trait Ready: Send + Sync + WakeUp {
     /// Returns the readiness, which the host sets, and in which a wait leaves its waker.
-    fn slot(&self) -> &Slot;
+    fn slot(&self) -> &Arc<Slot>;
 
     /// Ensures that the host watches, after a wait has left its waker in the slot. Returns `true` if the
     /// descriptor's owner must be asked to watch too.

@@ -48,7 +48,7 @@ impl Plain {
 
     fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
         let sides = Arc::new(Sides {
-            slot: Slot::new(),
+            slot: Arc::new(Slot::new()),
             reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
             writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
             // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
@@ -159,7 +159,7 @@ impl From<Direction> for Awaited {
 }
 
 struct Sides {
-    slot: Slot,
+    slot: Arc<Slot>,
     reader: PlainSide,
     writer: PlainSide,
     watcher: PlainSide,
@@ -246,7 +246,7 @@ struct PlainReady {
 }
 
 impl Ready for PlainReady {
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &Arc<Slot> {
         &self.sides.slot
     }
 

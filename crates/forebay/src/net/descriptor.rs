@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use forebay_io::seam::WakeList;
 
 use super::registration::Registration;
+use crate::host::slot::Slot;
 use crate::host::{self, Direction, Hangup, Progress, Ready, SocketFd, Wait};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
@@ -21,10 +22,23 @@ use crate::time::{WakeUp, is_last_poll};
 /// alive.
 pub(crate) struct Descriptor {
     /// Made at the first wait, with the host of the waiting thread.
-    registration: Registration<SocketFd, dyn Ready>,
+    registration: Registration<SocketFd, WatchedFd>,
     /// True if the last receive before the first wait took everything that was there.
     drained: AtomicBool,
     selector: Arc<Shared>,
+}
+
+/// A descriptor that is watched. The slot stands beside the host, so that a call on a ready descriptor does not
+/// touch the host's memory.
+struct WatchedFd {
+    slot: Arc<Slot>,
+    host: Arc<dyn Ready>,
+}
+
+impl WatchedFd {
+    fn new(host: Arc<dyn Ready>) -> Self {
+        Self { slot: Arc::clone(host.slot()), host }
+    }
 }
 
 impl Descriptor {
@@ -61,9 +75,9 @@ impl Descriptor {
                 done => return Poll::Ready(done),
             },
         };
-        let progress = ready.slot().poll_io(cx, direction, &mut call);
+        let progress = ready.slot.poll_io(cx, direction, &mut call);
         if progress.is_pending() {
-            if let Err(error) = self.begin_wait(ready, direction) {
+            if let Err(error) = self.begin_wait(&*ready.host, direction) {
                 return Poll::Ready(Err(error));
             }
             // Checked after the waker is stored: a selector that closed before the descriptor was
@@ -112,9 +126,9 @@ impl Descriptor {
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
-        let hangup = ready.slot().poll_hangup(cx, known);
+        let hangup = ready.slot.poll_hangup(cx, known);
         if hangup.is_pending() {
-            ready.begin_watch();
+            ready.host.begin_watch();
         }
         hangup
     }
@@ -135,18 +149,18 @@ impl Descriptor {
     /// Begins the wait in the host and, if that is a runtime, in the descriptor's owner. The worker takes over from a
     /// runtime that has ended.
     #[inline]
-    fn begin_wait(&self, ready: &dyn Ready, direction: Direction) -> io::Result<()> {
-        if !ready.begin_wait(direction) {
+    fn begin_wait(&self, host: &dyn Ready, direction: Direction) -> io::Result<()> {
+        if !host.begin_wait(direction) {
             return Ok(());
         }
         let waits = self.registration.call(|fd| match fd.wait(direction) {
             Wait::Begun => Ok(()),
-            Wait::Ended => ready.take_over(fd),
+            Wait::Ended => host.take_over(fd),
         });
         waits.unwrap_or(Ok(()))
     }
 
-    fn register(&self) -> io::Result<&dyn Ready> {
+    fn register(&self) -> io::Result<&WatchedFd> {
         let registered = self.registration.register(|place| {
             let fd = place.take()?;
             let (fd, registered) = match host::current() {
@@ -164,7 +178,7 @@ impl Descriptor {
             if place.is_none() {
                 self.selector.sockets().counters.sockets.remove_one();
             }
-            Some(registered)
+            Some(registered.map(WatchedFd::new))
         });
         registered.unwrap_or_else(|| Err(released()))
     }
@@ -192,7 +206,7 @@ impl Descriptor {
     /// Makes every wait try its call again.
     pub(crate) fn wake(&self, after: &mut WakeList) {
         if let Some(ready) = self.registration.ready_after_registering() {
-            ready.wake(after);
+            ready.host.wake(after);
         }
     }
 }

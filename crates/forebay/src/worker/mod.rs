@@ -399,7 +399,7 @@ const BY_OWNER: u8 = 1 << 1;
 
 impl Ready for Watched {
     #[inline]
-    fn slot(&self) -> &Slot {
+    fn slot(&self) -> &Arc<Slot> {
         self.ready.slot()
     }
 
