@@ -35,6 +35,7 @@ pub(super) fn set(socket: &SockRef<'_>, keep_alive: Option<KeepAlive>) -> io::Re
 }
 
 /// Reads the probes of a socket. The system keeps their times while probing is off.
+#[cfg(unix)]
 pub(super) fn read(socket: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
     if !socket.keepalive()? {
         return Ok(None);
@@ -44,4 +45,10 @@ pub(super) fn read(socket: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
         interval: socket.tcp_keepalive_interval()?,
         count: socket.tcp_keepalive_retries()?,
     }))
+}
+
+/// Not known on this system: an accepted socket counts as one that has inherited nothing.
+#[cfg(not(unix))]
+pub(super) fn read(_: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
