@@ -5,18 +5,21 @@
 //! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
 //! would stop together with that selector.
 
+#[cfg(unix)]
 mod interest;
-#[cfg(not(any(feature = "tokio", feature = "smol")))]
+#[cfg(all(not(any(feature = "tokio", feature = "smol")), unix))]
 mod no_runtime;
 #[cfg(test)]
 mod plain;
 mod readiness;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 pub(crate) mod runtime;
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 mod runtime_socket;
 pub(crate) mod slot;
 mod socket_fd;
+#[cfg(windows)]
+mod socket_owner;
 #[cfg(test)]
 mod tests;
 
@@ -29,15 +32,19 @@ use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
+#[cfg(unix)]
 pub use self::interest::Interest;
+#[cfg(unix)]
 pub(crate) use self::interest::seems_always_ready;
-#[cfg(not(any(feature = "tokio", feature = "smol")))]
+#[cfg(all(not(any(feature = "tokio", feature = "smol")), unix))]
 pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 pub(crate) use self::runtime_socket::RuntimeSocket;
 use self::slot::Slot;
 pub(crate) use self::socket_fd::SocketFd;
+#[cfg(windows)]
+pub(crate) use self::socket_owner::{PolledSocket as RuntimeSocket, SocketOwner};
 
 /// A watched descriptor. One task at a time waits in each direction, and one for the end.
 pub(crate) trait Ready: Send + Sync + WakeUp {

@@ -1,12 +1,12 @@
 //! The owner of a socket's descriptor.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use forebay_io::seam::WakeList;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::registration::Registration;
 use crate::host::slot::Slot;

@@ -10,7 +10,7 @@ use forebay_io::{Error, Result};
 use super::closing::{Closing, closed};
 use super::remaining::Remaining;
 use super::settings::Settings;
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 use super::signals::{SignalKind, Signals, WatchedSignals};
 use super::sockets::Sockets;
 use super::stats::{Counter, Stats};
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     sockets: Sockets,
     closing: Arc<Closing>,
     remaining: Remaining,
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     signals: WatchedSignals,
     settings: Settings,
     /// The users, while there are any; of any type, because they hold this.
@@ -63,7 +63,7 @@ impl Shared {
             sockets: Sockets::new(&settings),
             closing: Arc::default(),
             remaining: Remaining::default(),
-            #[cfg(feature = "signal")]
+            #[cfg(all(feature = "signal", unix))]
             signals: WatchedSignals::default(),
             settings,
             users: OnceLock::new(),
@@ -207,13 +207,13 @@ impl Shared {
 
     /// Returns the signals of this kind from now on. The first worker watches them, because it is there for
     /// as long as the selector.
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub(crate) fn signal(&self, kind: SignalKind) -> Result<Signals> {
         self.signals.listen(kind, self.workers.made(0))
     }
 
     /// Waits for the next interrupt.
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub(crate) fn ctrl_c(&self) -> impl Future<Output = Result<()>> + Send + Sync + use<> {
         self.signals.interrupt(self.workers.made(0))
     }
@@ -341,7 +341,7 @@ impl Shared {
             self.workers.make_no_more();
             self.tasks.request_stop();
             self.wake_all_waits();
-            #[cfg(feature = "signal")]
+            #[cfg(all(feature = "signal", unix))]
             self.signals.close();
             // A listener that pauses does not wait for readiness.
             let mut after = WakeList::new();

@@ -115,7 +115,7 @@ fn current() -> Option<Rc<Context>> {
 }
 
 /// Returns `true` on a thread that has a context, and while the thread's values are being dropped.
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 pub(super) fn is_inside() -> bool {
     CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(true)
 }

@@ -13,13 +13,15 @@
 mod activity;
 mod current;
 mod driver;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 mod guest;
+#[cfg(unix)]
 mod nested;
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(all(feature = "tokio", unix)))]
 mod no_guest;
 mod parked;
 mod poller;
+mod registering;
 mod seat;
 mod slots;
 pub(crate) mod spin;
@@ -29,7 +31,6 @@ mod workers;
 
 use std::any::Any;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::Waker;
@@ -37,17 +38,19 @@ use std::time::{Duration, Instant};
 
 use forebay_io::Result;
 use forebay_io::seam::BlockLedger;
+#[cfg(unix)]
+use rustix::fd::AsFd;
 
 use self::activity::Activity;
 pub(crate) use self::activity::Traffic;
 pub(crate) use self::current::{count_for, defer, hurry, index_for, owner};
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 use self::guest::Guest;
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(all(feature = "tokio", unix)))]
 use self::no_guest::NoGuest as Guest;
 use self::poller::Poller;
 use self::seat::Seat;
-use self::slots::{Slots, WorkerReady, both_directions};
+use self::slots::{Slots, WorkerReady};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
@@ -233,12 +236,7 @@ impl Worker {
     /// a guest becomes the descriptor's owner.
     pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
         let Some(guest) = &self.guest else {
-            #[cfg(feature = "smol")]
-            if !current::is_inside() {
-                return self.register_in_async_io(fd);
-            }
-            let watched = self.watch_borrowed(fd.as_fd());
-            return (Some(fd), watched);
+            return self.register_here(fd);
         };
         let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
         let owner = if matches!(fd, Some(SocketFd::Runtime(_))) { BY_OWNER } else { 0 };
@@ -246,43 +244,8 @@ impl Worker {
         (fd, registered.map(watched))
     }
 
-    /// Watches a descriptor here like a socket, and borrows it.
-    pub(crate) fn watch_borrowed(
-        self: &Arc<Self>,
-        fd: BorrowedFd<'_>,
-    ) -> io::Result<Arc<dyn Ready>> {
-        Ok(Arc::new(self.watch(fd, both_directions())?))
-    }
-
-    fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>, interest: mio::Interest) -> io::Result<Watched> {
-        let ready = self.slots.register(&self.registry, fd, interest)?;
-        Ok(self.watched(ready, BY_WORKER))
-    }
-
     fn watched(self: &Arc<Self>, ready: WorkerReady, by: u8) -> Watched {
         Watched { ready, worker: Arc::clone(self), by: AtomicU8::new(by) }
-    }
-
-    /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
-    #[cfg(feature = "smol")]
-    fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered {
-        use crate::host::RuntimeSocket;
-
-        let SocketFd::Own(fd) = fd else {
-            let watched = self.watch_borrowed(fd.as_fd());
-            return (Some(fd), watched);
-        };
-        let ready = match self.slots.register_ends(&self.registry, fd.as_fd()) {
-            Ok(ready) => ready,
-            Err(error) => return (Some(fd.into()), Err(error)),
-        };
-        match RuntimeSocket::in_async_io(fd, ready.slot()) {
-            Ok(socket) => {
-                let watched = self.watched(ready, BY_OWNER);
-                (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
-            }
-            Err(error) => (None, Err(error)),
-        }
     }
 
     /// Starts a task that was listed for this worker.
@@ -416,6 +379,7 @@ impl Ready for Watched {
         self.worker.ensure_driven();
     }
 
+    #[cfg(unix)]
     fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
         if let SocketFd::Runtime(socket) = fd {
             socket.leave();
