@@ -14,3 +14,4 @@ mod runtime_ends;
 mod selecting;
 mod support;
 mod time;
+mod transfers;

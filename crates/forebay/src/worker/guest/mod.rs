@@ -152,6 +152,7 @@ impl Guests {
             // Taken before another thread can know the worker, and start a thread for it.
             Some((worker.seat.take()?, worker, watch))
         });
+        let beginning = guest.begin();
         let mut state = lock(&self.state);
         if state.knows(runtime.id()) || state.is_used(index) {
             return;
@@ -161,8 +162,10 @@ impl Guests {
         drop(state);
         if let Some((engine, worker, watch)) = made {
             guest.flushers.start(runtime);
-            runtime.spawn(GuestDriver::new(engine, worker, guest, watch));
+            let driver = GuestDriver::new(engine, worker, Arc::clone(&guest), watch);
+            runtime.spawn(driver);
         }
+        drop(beginning);
     }
 }
 
