@@ -8,6 +8,7 @@ mod counts;
 mod echoes;
 mod ends;
 mod flushing;
+mod out_of_descriptors;
 mod parts;
 mod ready;
 mod runtime_ends;

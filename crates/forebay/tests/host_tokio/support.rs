@@ -23,7 +23,7 @@ impl Kind {
         }
     }
 
-    fn block_on<F: Future>(self, runtime: &Runtime, future: F) -> F::Output {
+    pub(crate) fn block_on<F: Future>(self, runtime: &Runtime, future: F) -> F::Output {
         match self {
             Self::CurrentThread | Self::MultiThread => runtime.block_on(future),
             Self::LocalSet => LocalSet::new().block_on(runtime, future),
