@@ -36,6 +36,8 @@ pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
 #[cfg(any(feature = "tokio", feature = "smol"))]
 pub(crate) use self::runtime_socket::RuntimeSocket;
+#[cfg(feature = "smol")]
+pub(crate) use self::runtime_socket::async_io_has_begun;
 pub(crate) use self::socket_fd::SocketFd;
 
 /// A watched descriptor. One task at a time waits in each direction.

@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod out_of_descriptors;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
