@@ -305,6 +305,7 @@ impl Worker {
     /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.timers.end_with_the_last();
         if let Some(guest) = &self.guest {
             guest.stop();
         }
@@ -432,10 +433,11 @@ struct Doorbell(Weak<Worker>);
 impl WakeUp for Doorbell {
     fn wake_up(&self) {
         // A clock that a test advances rings at each of its workers, also at those that nothing has needed.
-        if let Some(worker) = self.0.upgrade()
-            && worker.timers.len() > 0
-        {
+        let Some(worker) = self.0.upgrade() else { return };
+        if worker.timers.len() > 0 {
             worker.notify();
+        } else if worker.is_needed_for_work_only() {
+            worker.rouse();
         }
     }
 }
