@@ -8,6 +8,8 @@ mod counts;
 mod echoes;
 mod ends;
 mod flushing;
+mod giving_way;
+mod many;
 mod out_of_descriptors;
 mod parts;
 mod ready;
