@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accepting;
+mod closes;
 mod counts;
 mod echoes;
 mod ends;
@@ -12,6 +13,8 @@ mod giving_way;
 mod many;
 mod out_of_descriptors;
 mod parts;
+mod peers;
+mod processes;
 mod ready;
 mod runtime_ends;
 mod selecting;
