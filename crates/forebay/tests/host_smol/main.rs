@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod out_of_descriptors;
+mod peers;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -229,3 +229,36 @@ fn a_wait_moves_from_one_runtime_to_another() {
         Ok(())
     });
 }
+
+/// A socket whose first wait was in one host is used in the others: it stays where it is.
+#[cfg(feature = "smol")]
+#[test]
+fn sockets_of_smol_and_of_tokio_are_used_in_the_other() {
+    alone("sockets_of_smol_and_of_tokio_are_used_in_the_other", || {
+        warmed_up();
+        let before = descriptors();
+        for runtime in [current_thread, multi_thread] {
+            watched(move || {
+                let (selector, runtime) = (SelectorManager::new(), runtime());
+                let (mut a, mut b) = runtime.block_on(used_pair(&selector)).unwrap();
+                let (mut c, mut d) = async_io::block_on(used_pair(&selector)).unwrap();
+                for round in 0..20 {
+                    let word = format!("{round}");
+                    runtime.block_on(greet(&mut c, &mut d, &word)).unwrap();
+                    selector.block_on(greet(&mut c, &mut d, &word)).unwrap();
+                    block_on(greet(&mut c, &mut d, &word)).unwrap();
+                    // A runtime of one thread drives its sockets only inside its own `block_on`.
+                    runtime.block_on(greet(&mut a, &mut b, &word)).unwrap();
+                }
+                drop(runtime);
+                async_io::block_on(greet(&mut a, &mut b, "after it")).unwrap();
+                async_io::block_on(greet(&mut c, &mut d, "after it")).unwrap();
+                for it in [a, b, c, d] {
+                    it.socket.abort();
+                }
+                block_on(selector.close());
+            });
+            nothing_left(&before);
+        }
+    });
+}
