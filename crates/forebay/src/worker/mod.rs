@@ -78,6 +78,17 @@ pub(crate) struct WorkerParts {
 
 /// A worker whose turn has lasted this long gets no new task if another worker can have it.
 const HELD_UP: Duration = Duration::from_millis(5);
+/// And one whose turn has lasted this long gets none if another one can, even if that is held up, too: on a busy
+/// machine every worker may be, for a moment.
+const BLOCKED: Duration = Duration::from_millis(100);
+
+/// The time for which a task has held up the others on a worker, from the best on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Delay {
+    None,
+    HeldUp,
+    Blocked,
+}
 
 /// A worker, as all threads see it.
 pub(crate) struct Worker {
@@ -203,11 +214,14 @@ impl Worker {
         }
     }
 
-    /// Returns `true` if a task holds up the others here.
-    fn is_held_up(&self, now: Instant) -> bool {
-        match self.turn_began.load(Ordering::Relaxed) {
-            IDLE => false,
-            began => self.since_made(now).saturating_sub(began) > nanos(HELD_UP),
+    /// Returns how long a task has held up the others here.
+    fn delay(&self, now: Instant) -> Delay {
+        let began = self.turn_began.load(Ordering::Relaxed);
+        // Of a worker that waits it is later than any time.
+        match self.since_made(now).saturating_sub(began) {
+            lasts if lasts > nanos(BLOCKED) => Delay::Blocked,
+            lasts if lasts > nanos(HELD_UP) => Delay::HeldUp,
+            _ => Delay::None,
         }
     }
 
