@@ -41,6 +41,8 @@ pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
 #[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 pub(crate) use self::runtime_socket::RuntimeSocket;
+#[cfg(all(feature = "smol", unix))]
+pub(crate) use self::runtime_socket::async_io_has_begun;
 use self::slot::Slot;
 pub(crate) use self::socket_fd::SocketFd;
 #[cfg(windows)]
@@ -67,6 +69,7 @@ pub(crate) trait Ready: Send + Sync + WakeUp {
 impl dyn Ready {
     /// Runs the system call if the descriptor may be ready, and waits if it is not. For a descriptor that the
     /// host watches without its owner.
+    #[cfg(unix)]
     pub(crate) fn poll_io(
         &self,
         cx: &mut Context<'_>,

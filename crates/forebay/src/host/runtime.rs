@@ -46,6 +46,15 @@ impl Runtime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RuntimeEnds;
 
+/// The time for which a runtime watches nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoWatch {
+    /// It was built without I/O or without time, or is shutting down.
+    Ever,
+    /// The system refuses.
+    Now,
+}
+
 /// A descriptor and a deadline, watched by a runtime.
 #[derive(Debug)]
 pub(crate) struct RuntimeWatch {
@@ -56,17 +65,20 @@ pub(crate) struct RuntimeWatch {
 }
 
 impl RuntimeWatch {
-    /// Watches a descriptor for being readable, by the runtime of this thread. Returns `None` if the runtime was built without I/O or
-    /// without time, or if the system refuses.
+    /// Watches a descriptor for being readable, by the runtime of this thread.
     ///
-    /// tokio tells the former only by a panic, which is contained here; the process's panic hook prints it,
-    /// once per runtime and selector. Called on a thread that is inside the runtime.
-    pub(crate) fn new(fd: OwnedFd) -> Option<Self> {
+    /// tokio tells that the runtime was built without I/O or without time only by a panic, which is contained
+    /// here; the process's panic hook prints it, once per runtime and selector. Called on a thread that is
+    /// inside the runtime.
+    pub(crate) fn new(fd: OwnedFd) -> Result<Self, NoWatch> {
         let watch = catch_unwind(AssertUnwindSafe(|| {
             let sleep = Box::pin(sleep(Duration::ZERO));
-            Some(Self { readable: Receiver::from_owned_fd_unchecked(fd).ok()?, sleep, armed: None })
+            Ok(Self { readable: Receiver::from_owned_fd_unchecked(fd)?, sleep, armed: None })
         }));
-        watch.ok().flatten()
+        watch.map_err(|_| NoWatch::Ever)?.map_err(|error: io::Error| {
+            // A runtime that shuts down has an error of its own.
+            if error.raw_os_error().is_some() { NoWatch::Now } else { NoWatch::Ever }
+        })
     }
 
     /// Calls `look` if the descriptor may be readable. `look` returns `true` once it has taken everything

@@ -9,11 +9,17 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+#[cfg(feature = "smol")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+#[cfg(feature = "smol")]
+use std::time::Duration;
+#[cfg(feature = "smol")]
+use std::{panic::catch_unwind, pin::Pin};
 
 #[cfg(feature = "smol")]
-use async_io::Async;
+use async_io::{Async, Timer};
 #[cfg(feature = "tokio")]
 use tokio::{io::Interest, net::TcpStream};
 
@@ -185,6 +191,32 @@ fn attempt_in_tokio(
         (Err(_), None) if !called => call(stream.as_fd()),
         (done, _) => done,
     }
+}
+
+/// Returns `true` if async-io can watch this descriptor, and all later ones.
+///
+/// At its first use it opens three descriptors and starts the thread that drives it. It panics without them, and
+/// so does that thread, which is not started again: from then on no socket in async-io would be driven. So it
+/// begins only while there are as many, and not at all in a process in which it has failed nevertheless.
+#[cfg(feature = "smol")]
+pub(crate) fn async_io_has_begun(fd: BorrowedFd<'_>) -> bool {
+    static HAS_BEGUN: OnceLock<bool> = OnceLock::new();
+    if let Some(has_begun) = HAS_BEGUN.get() {
+        return *has_begun;
+    }
+    let spare = [(); 3].map(|()| fd.try_clone_to_owned());
+    if spare.iter().any(Result::is_err) {
+        return false;
+    }
+    drop(spare);
+    *HAS_BEGUN.get_or_init(|| {
+        // A timer that waits is the least that makes it begin.
+        let begin = || {
+            let mut timer = Timer::after(Duration::from_secs(1));
+            Pin::new(&mut timer).poll(&mut Context::from_waker(Waker::noop())).is_pending()
+        };
+        catch_unwind(begin).is_ok()
+    })
 }
 
 /// Reports to a slot that a direction may be ready: the waker that the runtime is given.

@@ -303,8 +303,8 @@ impl Shared {
         Some(worker.start(listing, report, future, into_result))
     }
 
-    /// Chooses the worker for a new task: one that no task holds up, if there is one; among those, one with
-    /// the fewest tasks; among those, this thread's.
+    /// Chooses the worker for a new task: one that no task holds up, if there is one, or at least one that is not
+    /// blocked; among those, one with the fewest tasks; among those, this thread's.
     fn least_busy(&self) -> &Arc<Worker> {
         let here = self.index_here();
         let count = self.settings.workers;
@@ -317,7 +317,7 @@ impl Shared {
             let chosen = self.tasks.with_loads(|loads| {
                 possible.min_by_key(|index| {
                     let tasks = loads.get(usize::from(*index)).copied().unwrap_or(0);
-                    (self.workers.is_held_up(*index, now), tasks, *index != here)
+                    (self.workers.delay(*index, now), tasks, *index != here)
                 })
             });
             chosen.unwrap_or(here)

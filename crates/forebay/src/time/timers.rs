@@ -1,5 +1,6 @@
 //! The timers of a worker: a clock and a queue, shared with the waiting tasks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -13,13 +14,20 @@ use crate::lock::lock;
 pub(crate) struct Timers {
     clock: Clock,
     queue: Mutex<TimerQueue>,
-    /// Wakes the worker when a timer is added that is due before all others.
+    /// Woken when a timer is added that is due before all others.
     worker: OnceLock<Weak<dyn WakeUp>>,
+    /// The worker ends when nothing is left, so it must see that the last timer was removed.
+    is_ending: AtomicBool,
 }
 
 impl Timers {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, queue: Mutex::default(), worker: OnceLock::new() }
+        Self {
+            clock,
+            queue: Mutex::default(),
+            worker: OnceLock::new(),
+            is_ending: AtomicBool::new(false),
+        }
     }
 
     /// Sets the worker that fires these timers. Called once.
@@ -49,10 +57,24 @@ impl Timers {
         let key = queue.insert(deadline, waker);
         let first = queue.next_deadline() == Some(deadline);
         drop(queue);
-        if first && let Some(worker) = self.worker.get().and_then(Weak::upgrade) {
-            worker.wake_up();
+        if first {
+            self.wake_worker();
         }
         key
+    }
+
+    fn wake_worker(&self) {
+        if let Some(worker) = self.worker.get().and_then(Weak::upgrade) {
+            worker.wake_up();
+        }
+    }
+
+    /// Wakes the worker from now on also when the last timer is removed. Called before the worker looks at
+    /// what is left.
+    pub(crate) fn end_with_the_last(&self) {
+        // Relaxed, here and below: the look takes the queue's lock. A removal that comes before it is seen by
+        // it, and a later one sees this.
+        self.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Replaces a timer's waker. Returns `false` if the timer has fired. The replaced waker is dropped
@@ -64,8 +86,14 @@ impl Timers {
 
     /// Removes a timer that is not needed any more.
     pub(super) fn remove(&self, key: &TimerKey) {
-        let removed = lock(&self.queue).remove(key);
+        let mut queue = lock(&self.queue);
+        let removed = queue.remove(key);
+        let was_last = removed.is_some() && queue.len() == 0;
+        drop(queue);
         drop(removed);
+        if was_last && self.is_ending.load(Ordering::Relaxed) {
+            self.wake_worker();
+        }
     }
 
     /// Returns the time, if a timer waits.

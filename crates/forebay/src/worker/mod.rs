@@ -82,6 +82,17 @@ pub(crate) struct WorkerParts {
 
 /// A worker whose turn has lasted this long gets no new task if another worker can have it.
 const HELD_UP: Duration = Duration::from_millis(5);
+/// And one whose turn has lasted this long gets none if another one can, even if that is held up, too: on a busy
+/// machine every worker may be, for a moment.
+const BLOCKED: Duration = Duration::from_millis(100);
+
+/// The time for which a task has held up the others on a worker, from the best on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Delay {
+    None,
+    HeldUp,
+    Blocked,
+}
 
 /// A worker, as all threads see it.
 pub(crate) struct Worker {
@@ -212,11 +223,14 @@ impl Worker {
         &self.activity.traffic
     }
 
-    /// Returns `true` if a task holds up the others here.
-    fn is_held_up(&self, now: Instant) -> bool {
-        match self.turn_began.load(Ordering::Relaxed) {
-            IDLE => false,
-            began => self.since_made(now).saturating_sub(began) > nanos(HELD_UP),
+    /// Returns how long a task has held up the others here.
+    fn delay(&self, now: Instant) -> Delay {
+        let began = self.turn_began.load(Ordering::Relaxed);
+        // Of a worker that waits it is later than any time.
+        match self.since_made(now).saturating_sub(began) {
+            lasts if lasts > nanos(BLOCKED) => Delay::Blocked,
+            lasts if lasts > nanos(HELD_UP) => Delay::HeldUp,
+            _ => Delay::None,
         }
     }
 
@@ -273,6 +287,7 @@ impl Worker {
     /// The driving thread ends when no task and no timer is left.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+        self.timers.end_with_the_last();
         if let Some(guest) = &self.guest {
             guest.stop();
         }
@@ -408,10 +423,11 @@ struct Doorbell(Weak<Worker>);
 impl WakeUp for Doorbell {
     fn wake_up(&self) {
         // A clock that a test advances rings at each of its workers, also at those that nothing has needed.
-        if let Some(worker) = self.0.upgrade()
-            && worker.timers.len() > 0
-        {
+        let Some(worker) = self.0.upgrade() else { return };
+        if worker.timers.len() > 0 {
             worker.notify();
+        } else if worker.is_needed_for_work_only() {
+            worker.rouse();
         }
     }
 }

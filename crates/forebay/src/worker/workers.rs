@@ -11,7 +11,7 @@ use forebay_io::seam::Outbox;
 use super::guest::Guests;
 #[cfg(not(all(feature = "tokio", unix)))]
 use super::no_guest::NoGuests as Guests;
-use super::{Owner, Worker, WorkerParts, driver};
+use super::{Delay, Owner, Worker, WorkerParts, driver};
 use crate::lock::lock;
 
 /// The workers of a selector, and its guests: workers that foreign runtimes drive.
@@ -110,9 +110,9 @@ impl Workers {
         self.guests.stop();
     }
 
-    /// Returns `true` if a task holds up the others on this worker.
-    pub(crate) fn is_held_up(&self, index: u16, now: Instant) -> bool {
-        self.get(index).is_some_and(|worker| worker.is_held_up(now))
+    /// Returns how long a task has held up the others on this worker.
+    pub(crate) fn delay(&self, index: u16, now: Instant) -> Delay {
+        self.get(index).map_or(Delay::None, |worker| worker.delay(now))
     }
 
     /// Runs a future on this thread; see [`driver::block_on`].

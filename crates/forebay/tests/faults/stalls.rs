@@ -3,19 +3,20 @@
 
 #![cfg(target_os = "linux")]
 
+use std::collections::HashSet;
 use std::future::pending;
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Interval, KeepAlive, Result, SelectorManager};
 use forebay_testing::{
-    Child, PATIENCE, Random, dial, listener, report, role, run, run_on_one_worker, say, seed, size,
-    until, until_at_rest, watched, watched_for,
+    Child, PATIENCE, Random, dial, listener, report, role, run, say, seed, size, until,
+    until_at_rest, watched, watched_for,
 };
 use futures_lite::future::poll_once;
 
@@ -27,12 +28,18 @@ const BEAT: Duration = Duration::from_millis(10);
 
 #[test]
 fn timers_of_a_process_that_was_stopped_fire_in_order() {
-    if role().is_some() {
-        return beat_and_serve();
+    if let Some(workers) = role() {
+        return beat_and_serve(workers.parse().unwrap());
     }
+    for workers in [1, 2, 4] {
+        stop(workers);
+    }
+}
+
+fn stop(workers: u16) {
     let stop = Duration::from_secs(size("FOREBAY_C2_SECONDS", 2, 5));
     watched_for(2 * PATIENCE, move || {
-        let mut child = Child::start(STOPPED, "beats and serves");
+        let mut child = Child::start(STOPPED, &workers.to_string());
         let mut peer = dial(child.hear_number());
         assert_eq!(child.hear().as_deref(), Some("in the middle"));
         child.stop();
@@ -45,14 +52,14 @@ fn timers_of_a_process_that_was_stopped_fire_in_order() {
         assert_eq!(&answer, b"still there?\n");
         drop(peer);
         let said = child.hear().expect("the child has failed");
-        report(&format!("{STOPPED}: stopped for {stop:?}: {said}"));
+        report(&format!("{STOPPED}: stopped for {stop:?} on {workers} workers: {said}"));
         child.end();
     });
 }
 
-/// The child.
-fn beat_and_serve() {
-    run_on_one_worker(async |selector| {
+/// The child. Each worker has timers of its own.
+fn beat_and_serve(workers: u16) {
+    let serve = async |selector: SelectorManager| {
         let server = listener(&selector).await?;
         say(&server.port().to_string());
         let socket = server.accept().await?;
@@ -68,13 +75,12 @@ fn beat_and_serve() {
         for number in 0..TIMERS {
             // Scattered, so that the order of the deadlines is not that of the waits.
             let after = BEAT * (number * 77 % TIMERS + 1);
-            // Counted from one moment, however long it takes to come to each of them.
-            let sleep = selector.sleep(after.saturating_sub(began.elapsed()));
-            let fired = Arc::clone(&fired);
+            let (fired, inner) = (Arc::clone(&fired), selector.clone());
             let waiting = async move {
-                sleep.await;
+                // Counted from one moment, however long it takes to come to each of them.
+                inner.sleep(after.saturating_sub(began.elapsed())).await;
                 assert!(began.elapsed() >= after, "too early");
-                fired.lock().unwrap().push(after);
+                fired.lock().unwrap().push((thread::current().id(), after));
             };
             selector.spawn_value(waiting).detach();
         }
@@ -84,18 +90,28 @@ fn beat_and_serve() {
         say("in the middle");
         until_fired(&selector, &fired, TIMERS as usize).await;
         let fired = fired.lock().unwrap().clone();
-        assert!(fired.is_sorted(), "not in the order of the deadlines");
+        let homes: HashSet<_> = fired.iter().map(|(home, _)| *home).collect();
+        assert_eq!(homes.len(), usize::from(workers));
+        for home in homes {
+            let here = fired.iter().filter(|(thread, _)| *thread == home);
+            assert!(here.map(|it| it.1).is_sorted(), "not in the order of the deadlines");
+        }
         let (ticks, longest) = ticks.await?;
         serving.await?;
         say(&format!(
             "{} timers in order; {ticks} ticks, {longest:?} between two of them, and no burst",
             fired.len()
         ));
-        Ok(())
-    });
+        Result::Ok(())
+    };
+    SelectorManager::builder().workers(workers).run(serve).unwrap();
 }
 
-async fn until_fired(selector: &SelectorManager, fired: &Mutex<Vec<Duration>>, count: usize) {
+async fn until_fired(
+    selector: &SelectorManager,
+    fired: &Mutex<Vec<(ThreadId, Duration)>>,
+    count: usize,
+) {
     while fired.lock().unwrap().len() < count {
         selector.sleep(BEAT / 2).await;
     }

@@ -3,6 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod out_of_descriptors;
+mod peers;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;

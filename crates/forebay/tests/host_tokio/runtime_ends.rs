@@ -184,3 +184,20 @@ fn tasks_are_dropped_with_their_runtime() {
         forebay_testing::wait_for(|| worker_threads() == 0);
     });
 }
+
+/// A sleep that is dropped keeps no thread until its deadline.
+#[test]
+fn a_dropped_sleep_ends_what_drove_it() {
+    after_each("a_dropped_sleep_ends_what_drove_it", |runtime, selector| {
+        let mut sleeping = {
+            let _inside = runtime.enter();
+            Box::pin(selector.sleep(Duration::from_secs(3600)))
+        };
+        begin(&runtime, sleeping.as_mut());
+        drop(runtime);
+        forebay_testing::wait_for(|| worker_threads() == 1);
+        drop(sleeping);
+        forebay_testing::wait_for(|| worker_threads() == 0);
+        block_on(selector.close());
+    });
+}

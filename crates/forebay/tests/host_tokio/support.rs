@@ -1,12 +1,12 @@
 //! The runtimes in which a test runs.
 
 use forebay::{Connection, Result, SelectorManager};
-use forebay_testing::{counted_alone, watched, worker_threads};
+use forebay_testing::{PATIENCE, counted_alone, descriptors, watched, worker_threads};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
 /// A way of running a future in tokio.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     CurrentThread,
     MultiThread,
@@ -23,7 +23,7 @@ impl Kind {
         }
     }
 
-    fn block_on<F: Future>(self, runtime: &Runtime, future: F) -> F::Output {
+    pub(crate) fn block_on<F: Future>(self, runtime: &Runtime, future: F) -> F::Output {
         match self {
             Self::CurrentThread | Self::MultiThread => runtime.block_on(future),
             Self::LocalSet => LocalSet::new().block_on(runtime, future),
@@ -96,4 +96,26 @@ pub(crate) async fn echo(mut connection: Connection) -> Result<()> {
     }
     connection.output.finish().await?;
     connection.socket.close().await
+}
+
+/// Lets tokio and async-io open what they keep from their first use on, so that descriptors can be counted.
+pub(crate) fn warmed_up() {
+    #[cfg(feature = "smol")]
+    async_io::block_on(async_io::Timer::after(std::time::Duration::from_millis(1)));
+    current_thread().block_on(async { tokio::net::TcpListener::bind("[::1]:0").await.ok() });
+}
+
+/// Waits until no thread of a worker is left, and no more descriptors than before.
+#[track_caller]
+pub(crate) fn nothing_left(before: &[(String, String)]) {
+    let since = std::time::Instant::now();
+    while worker_threads() > 0 || descriptors().len() > before.len() {
+        assert!(
+            since.elapsed() < PATIENCE / 4,
+            "left: {} threads of workers, and descriptors: {:?}",
+            worker_threads(),
+            descriptors().iter().filter(|it| !before.contains(it)).collect::<Vec<_>>()
+        );
+        std::thread::yield_now();
+    }
 }

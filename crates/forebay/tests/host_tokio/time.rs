@@ -93,3 +93,34 @@ fn a_test_clock_fires_timers_in_the_runtime() {
         }
     });
 }
+
+/// tokio counts no further than two years; a sleep of three is no shorter, and disturbs no other.
+#[test]
+fn sleeps_of_nothing_of_years_and_of_forever() {
+    alone("sleeps_of_nothing_of_years_and_of_forever", || {
+        watched(|| {
+            let year = 24 * 365 * HOUR;
+            let runtime = Kind::CurrentThread.runtime();
+            let selector = SelectorManager::new();
+            runtime.block_on(async {
+                tokio::time::pause();
+                let mut forever = Box::pin(selector.sleep(Duration::MAX));
+                let mut long = Box::pin(selector.sleep(50 * year));
+                assert!(futures_lite::future::poll_once(&mut forever).await.is_none());
+                assert!(futures_lite::future::poll_once(&mut long).await.is_none());
+                selector.sleep(Duration::ZERO).await;
+                for time in [HOUR, 3 * year, Duration::from_nanos(1)] {
+                    let began = selector.now();
+                    selector.sleep(time).await;
+                    let slept = selector.now().duration_since(began);
+                    assert!(slept >= time && slept < time + HOUR, "{slept:?} for {time:?}");
+                }
+                let began = selector.now();
+                long.await;
+                assert!(selector.now().duration_since(began) > 46 * year);
+                assert!(futures_lite::future::poll_once(&mut forever).await.is_none());
+            });
+            assert_eq!((selector.stats().timers, worker_threads()), (0, 0));
+        });
+    });
+}

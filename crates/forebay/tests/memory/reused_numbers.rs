@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use forebay::{ByteReadChannel, Connection, Result, SelectorManager, Socket};
+use forebay::{ByteReadChannel, Connection, Result, SelectorBuilder, SelectorManager, Socket};
 use forebay_testing::{
     PATIENCE, Random, alone, report, reset, seed, size, until_at_rest, watched_for,
     witness::{Witness, counted, on_a_thread},
@@ -185,7 +185,7 @@ fn abort_all(sockets: &Receiver<Socket>) {
     }
 }
 
-fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
+fn storm(seed: u64, connections: u64, selector: SelectorBuilder, witness: &Witness) -> Counts {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = listener.local_addr().unwrap();
     let a_lane = connections / LANES;
@@ -194,7 +194,7 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
     let (aborter, sockets) = channel();
     let aborting = thread::spawn(move || abort_all(&sockets));
     let counts = Arc::<Counts>::default();
-    forebay::run(async |selector: SelectorManager| {
+    let storm = async |selector: SelectorManager| {
         let lanes: Vec<_> = (0..LANES)
             .map(|lane| {
                 let lane = Lane {
@@ -215,28 +215,27 @@ fn storm(seed: u64, connections: u64, witness: &Witness) -> Counts {
         drop(peers.join().unwrap());
         until_at_rest(&selector, 0).await;
         witness.at_rest(&selector);
-        Ok::<_, forebay::Error>(())
-    })
-    .unwrap();
+        Result::Ok(())
+    };
+    selector.run(storm).unwrap();
     Arc::into_inner(counts).unwrap()
 }
 
-#[test]
-fn what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
-    alone("what_comes_late_never_reaches_a_new_socket_of_the_same_number", || {
+/// Runs storms on selectors that `builder` makes.
+fn weather(test: &'static str, builder: fn() -> SelectorBuilder, connections: u64) {
+    alone(test, || {
         let seed = seed(NAME);
-        let connections = size("FOREBAY_CONNECTIONS", 5_000, 20_000);
         watched_for(2 * PATIENCE, move || {
             let witness = Witness::look();
-            on_a_thread(|| storm(seed, 1000, &witness));
+            on_a_thread(|| storm(seed, 1000, builder(), &witness));
             let (witness, since) = (witness.again(), Instant::now());
-            let counts = on_a_thread(|| storm(seed, connections, &witness));
+            let counts = on_a_thread(|| storm(seed, connections, builder(), &witness));
             witness.all_as_before();
             let [own, ended, numbers] = [&counts.own, &counts.ended, &counts.numbers];
             let [own, ended, numbers] = [own, ended, numbers].map(|count| count.load(Relaxed));
             report(&format!(
                 "{NAME}: {connections} connections on at most {numbers} descriptors in {:.1} s: {own} \
-             got their own bytes, {ended} were ended while they waited, none got another's",
+                 got their own bytes, {ended} were ended while they waited, none got another's",
                 since.elapsed().as_secs_f32()
             ));
             assert!(own > 0 && ended > 0);
@@ -247,4 +246,25 @@ fn what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
             );
         });
     });
+}
+
+#[test]
+fn what_comes_late_never_reaches_a_new_socket_of_the_same_number() {
+    let connections = size("FOREBAY_CONNECTIONS", 5_000, 20_000);
+    let test = "what_comes_late_never_reaches_a_new_socket_of_the_same_number";
+    weather(test, SelectorManager::builder, connections);
+}
+
+#[test]
+fn what_comes_late_never_reaches_a_new_socket_of_two_workers() {
+    let connections = size("FOREBAY_CONNECTIONS", 2_000, 20_000);
+    let test = "what_comes_late_never_reaches_a_new_socket_of_two_workers";
+    weather(test, || SelectorManager::builder().workers(2), connections);
+}
+
+#[test]
+fn what_comes_late_never_reaches_a_new_socket_of_four_workers() {
+    let connections = size("FOREBAY_CONNECTIONS", 2_000, 20_000);
+    let test = "what_comes_late_never_reaches_a_new_socket_of_four_workers";
+    weather(test, || SelectorManager::builder().workers(4), connections);
 }

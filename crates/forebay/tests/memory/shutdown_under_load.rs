@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use forebay::{Connection, Result, SelectorManager};
+use forebay::{Connection, Result, SelectorBuilder, SelectorManager};
 use forebay_testing::{
     Child, KIB, PATIENCE, alone, listener, pattern, report, role, say, size, unacknowledged_from,
     until, watched_for,
@@ -132,8 +132,13 @@ struct Outcome {
     unacknowledged: u64,
 }
 
-fn close_under_load(test: &'static str, handler: Handler, count: usize) -> Outcome {
-    let builder = SelectorManager::builder().drain(handler.drain_timeout(), 64 * KIB as u64);
+fn close_under_load(
+    test: &'static str,
+    handler: Handler,
+    count: usize,
+    builder: SelectorBuilder,
+) -> Outcome {
+    let builder = builder.drain(handler.drain_timeout(), 64 * KIB as u64);
     let selector = builder.on_task_error(|_| ()).build().unwrap();
     let accepted: Accepted = (0..count).map(|_| AtomicU64::new(0)).collect();
     let (mut peers, port, took) = selector.block_on(async {
@@ -193,17 +198,30 @@ impl Outcome {
     }
 }
 
-fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
+/// Runs the test on the number of workers that the environment says, and on two and four.
+fn p5(test: &'static str, handler: Handler) -> Vec<Outcome> {
     if let Some(role) = role() {
         peers(&role);
-        return None;
+        return Vec::new();
     }
+    let count = size("FOREBAY_CONNECTIONS", 250, 1000);
+    let on = |workers, count| {
+        p5_on(test, handler, count, move || SelectorManager::builder().workers(workers))
+    };
+    vec![p5_on(test, handler, count, SelectorManager::builder), on(2, count / 2), on(4, count / 2)]
+}
+
+fn p5_on(
+    test: &'static str,
+    handler: Handler,
+    count: usize,
+    builder: impl Fn() -> SelectorBuilder + Send + Sync + 'static,
+) -> Outcome {
     let outcome = watched_for(2 * PATIENCE, move || {
         let witness = Witness::look();
-        on_a_thread(|| close_under_load(test, handler, 10));
+        on_a_thread(|| close_under_load(test, handler, 10, builder()));
         let witness = witness.again();
-        let count = size("FOREBAY_CONNECTIONS", 250, 1000);
-        let outcome = on_a_thread(|| close_under_load(test, handler, count));
+        let outcome = on_a_thread(|| close_under_load(test, handler, count, builder()));
         witness.all_as_before();
         report(&format!(
             "shutdown_under_load: {handler:?}, {count} connections in transfer, closed in {:.1?}: {} MB \
@@ -218,16 +236,18 @@ fn p5(test: &'static str, handler: Handler) -> Option<Outcome> {
         outcome
     });
     assert_eq!(outcome.lost, 0);
-    Some(outcome)
+    outcome
 }
 
 #[test]
 fn handlers_that_end_when_told_lose_nothing() {
     alone("handlers_that_end_when_told_lose_nothing", || {
         let test = "handlers_that_end_when_told_lose_nothing";
-        let Some(outcome) = p5(test, Handler::Answers) else { return };
-        assert_eq!((outcome.resets, outcome.unacknowledged), (0, 0));
-        assert!(outcome.took < Handler::Answers.drain_timeout(), "it waited for something else");
+        for outcome in p5(test, Handler::Answers) {
+            assert_eq!((outcome.resets, outcome.unacknowledged), (0, 0));
+            let limit = Handler::Answers.drain_timeout();
+            assert!(outcome.took < limit, "it waited for something else");
+        }
     });
 }
 
@@ -236,8 +256,11 @@ fn handlers_that_end_when_told_lose_nothing() {
 fn handlers_that_never_end_lose_nothing_in_silence() {
     alone("handlers_that_never_end_lose_nothing_in_silence", || {
         let test = "handlers_that_never_end_lose_nothing_in_silence";
-        let Some(outcome) = p5(test, Handler::Floods) else { return };
-        assert!(outcome.took > Handler::Floods.drain_timeout(), "no handler had to be cancelled");
-        assert!(outcome.unacknowledged >= outcome.resets as u64, "resets that were not counted");
+        for outcome in p5(test, Handler::Floods) {
+            let limit = Handler::Floods.drain_timeout();
+            assert!(outcome.took > limit, "no handler had to be cancelled");
+            let counted = outcome.unacknowledged;
+            assert!(counted >= outcome.resets as u64, "resets that were not counted");
+        }
     });
 }

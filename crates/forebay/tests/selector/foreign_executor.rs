@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Result, SelectorManager};
 use forebay_testing::{
-    KIB, MIB, MOMENT, Transport, just_before, on_each, pattern, wait_for, watched,
+    KIB, MIB, MOMENT, Transport, await_no_worker, counted_alone, descriptors, just_before, on_each,
+    pattern, wait_for, watched,
 };
 use futures_lite::future::{block_on, poll_once};
 
@@ -190,5 +191,25 @@ fn a_sleep_ends_at_its_time_also_after_the_selector_was_closed() {
         drop(selector);
         sleeping.join().unwrap();
         assert!(began.elapsed() >= pause);
+    });
+}
+
+#[test]
+fn a_sleep_that_is_dropped_after_the_close_keeps_no_thread() {
+    const NAME: &str = "a_sleep_that_is_dropped_after_the_close_keeps_no_thread";
+    counted_alone(NAME, || {
+        let before = descriptors().len();
+        let selector = SelectorManager::new();
+        let mut sleep = Box::pin(selector.sleep(HOUR));
+        assert!(block_on(poll_once(&mut sleep)).is_none());
+        block_on(selector.close());
+        // The thread has seen the close, and waits for the hour.
+        let sleeps = || selector.worker_stats()[0].sleeps;
+        let seen = sleeps();
+        block_on(selector.sleep(Duration::from_millis(20)));
+        wait_for(|| sleeps() > seen + 1);
+        drop(selector);
+        drop(sleep);
+        await_no_worker(before);
     });
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod beside;
 mod busy_handler;
 mod close_on_exec;
 mod closes;

@@ -123,6 +123,7 @@ impl Drop for GuestDriver {
     /// Puts the engine back and, if there is work left, starts a thread of the worker's own.
     fn drop(&mut self) {
         self.guest.end();
+        self.worker.timers.end_with_the_last();
         self.worker.seat.put_back(self.engine.take());
         if self.worker.has_work() {
             self.worker.start_thread();

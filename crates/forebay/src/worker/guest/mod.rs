@@ -21,7 +21,7 @@ use self::flusher::{choose, defer_to_last};
 pub(super) use self::part::Guest;
 use super::spin::Spin;
 use super::{Owner, Worker, WorkerParts, current};
-use crate::host::runtime::{Runtime, RuntimeId, RuntimeWatch};
+use crate::host::runtime::{NoWatch, Runtime, RuntimeId, RuntimeWatch};
 use crate::lock::lock;
 
 /// The number of entries above which those of former runtimes are removed.
@@ -129,38 +129,42 @@ impl Guests {
             }
             let free = (self.first_index..=u16::MAX).find(|index| !state.is_used(*index));
             drop(state);
-            self.try_make(runtime, free?, parts);
+            self.try_make(runtime, free?, parts)?;
         }
     }
 
-    /// Makes the guest of a runtime, unless another thread has made it meanwhile, or one with this index. No
-    /// lock is held while the runtime is asked, because the process's panic hook may run then.
-    fn try_make(&self, runtime: &Runtime, index: u16, (parts, owner): Parts<'_>) {
+    /// Makes the guest of a runtime, unless another thread has made it meanwhile, or one with this index.
+    /// Returns `None` if it cannot be made now, because no descriptor is left for it. No lock is held while the
+    /// runtime is asked, because the process's panic hook may run then.
+    fn try_make(&self, runtime: &Runtime, index: u16, (parts, owner): Parts<'_>) -> Option<()> {
         let guest = Arc::new(Guest::new(runtime.threads_count()));
         // Without parts the selector is closed, and its first worker answers what is left.
-        let worker = lock(parts)
-            .as_ref()
-            .and_then(|parts| Worker::new_guest(parts, index, Arc::clone(&guest)).ok());
-        let made = worker.and_then(|worker| {
-            if let Some(owner) = owner.get() {
-                worker.set_owner(Weak::clone(owner));
-            }
-            let poll = worker.registry.as_fd().try_clone_to_owned().ok()?;
-            let watch = RuntimeWatch::new(poll)?;
+        let worker = Worker::new_guest(lock(parts).as_ref()?, index, Arc::clone(&guest)).ok()?;
+        if let Some(owner) = owner.get() {
+            worker.set_owner(Weak::clone(owner));
+        }
+        let poll = worker.registry.as_fd().try_clone_to_owned().ok()?;
+        let made = match RuntimeWatch::new(poll) {
             // Taken before another thread can know the worker, and start a thread for it.
-            Some((worker.seat.take()?, worker, watch))
-        });
+            Ok(watch) => Some((worker.seat.take()?, worker, watch)),
+            Err(NoWatch::Ever) => None,
+            Err(NoWatch::Now) => return None,
+        };
+        let beginning = guest.begin();
         let mut state = lock(&self.state);
         if state.knows(runtime.id()) || state.is_used(index) {
-            return;
+            return Some(());
         }
         let worker = made.as_ref().map_or_else(Weak::new, |(_, worker, _)| Arc::downgrade(worker));
         state.add(RuntimeEntry { runtime: runtime.id(), worker, index });
         drop(state);
         if let Some((engine, worker, watch)) = made {
             guest.flushers.start(runtime);
-            runtime.spawn(GuestDriver::new(engine, worker, guest, watch));
+            let driver = GuestDriver::new(engine, worker, Arc::clone(&guest), watch);
+            runtime.spawn(driver);
         }
+        drop(beginning);
+        Some(())
     }
 }
 

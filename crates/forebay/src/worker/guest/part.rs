@@ -2,14 +2,15 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use mio::Registry;
 
 use super::bell::Bell;
 use super::flusher::Flushers;
 use crate::host::{RuntimeSocket, SocketFd};
+use crate::lock::{lock, read, write};
 use crate::worker::slots::{Slots, WorkerReady, both_directions};
 
 /// The part of a worker that only a guest has.
@@ -19,6 +20,12 @@ pub(in crate::worker) struct Guest {
     pub(super) flushers: Flushers,
     /// The runtime does not drive it any more. Nothing new is registered here.
     has_ended: AtomicBool,
+    /// Locked until the runtime has the task that drives, or has dropped it.
+    beginning: Mutex<()>,
+    /// Locked for reading while a descriptor moves into the runtime. The runtime drops the task that drives
+    /// before it stops watching, and that waits for the moves: a runtime that watches nothing any more would
+    /// close the descriptor.
+    moves: RwLock<()>,
 }
 
 impl Guest {
@@ -27,7 +34,14 @@ impl Guest {
             bell: Bell::default(),
             flushers: Flushers::new(flushers_count),
             has_ended: AtomicBool::new(false),
+            beginning: Mutex::default(),
+            moves: RwLock::default(),
         }
+    }
+
+    /// Makes other threads wait with their moves until the guard drops.
+    pub(super) fn begin(&self) -> MutexGuard<'_, ()> {
+        lock(&self.beginning)
     }
 
     /// Wakes the task that drives the worker, if there is one.
@@ -48,6 +62,8 @@ impl Guest {
         registry: &Registry,
         fd: SocketFd,
     ) -> (Option<SocketFd>, io::Result<WorkerReady>) {
+        drop(lock(&self.beginning));
+        let _moves = read(&self.moves);
         if self.has_ended() {
             return Self::register_here(slots, registry, fd);
         }
@@ -73,6 +89,8 @@ impl Guest {
 
     pub(super) fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
+        // A move that has not seen it yet ends before this returns.
+        drop(write(&self.moves));
         self.flushers.stop();
     }
 

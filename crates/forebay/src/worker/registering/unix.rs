@@ -43,11 +43,14 @@ impl Worker {
     /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
     #[cfg(feature = "smol")]
     fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered {
-        use crate::host::RuntimeSocket;
+        use crate::host::{RuntimeSocket, async_io_has_begun};
 
-        let SocketFd::Own(fd) = fd else {
-            let watched = self.watch_borrowed(fd.as_fd());
-            return (Some(fd), watched);
+        let fd = match fd {
+            SocketFd::Own(fd) if async_io_has_begun(fd.as_fd()) => fd,
+            fd => {
+                let watched = self.watch_borrowed(fd.as_fd());
+                return (Some(fd), watched);
+            }
         };
         let ready = match self.slots.register_ends(&self.registry, fd.as_fd()) {
             Ok(ready) => ready,
