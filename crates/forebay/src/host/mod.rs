@@ -26,7 +26,9 @@ mod tests;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+#[cfg(unix)]
+use std::task::{Context, Poll};
 
 use forebay_io::seam::WakeList;
 
