@@ -127,7 +127,7 @@ impl Watched {
 
     /// Releases the descriptor. True the first time.
     pub fn release(&self) -> bool {
-        let released = self.registration.release().is_some();
+        let released = self.registration.release(drop);
         if released && let Some(slot) = self.registration.ready_after_registering() {
             wake(slot);
         }

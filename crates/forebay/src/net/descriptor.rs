@@ -193,14 +193,17 @@ impl Descriptor {
         before: impl FnOnce(BorrowedFd<'_>),
         after: &mut WakeList,
     ) -> bool {
-        // Only the first release gets the descriptor.
-        let Some(fd) = self.registration.release() else { return false };
-        before(fd.as_fd());
-        drop(fd);
-        self.selector.sockets().counters.sockets.remove_one();
-        self.selector.sockets().freed.note(after);
-        self.wake(after);
-        true
+        let is_first = self.registration.release(|fd| {
+            before(fd.as_fd());
+            // Also of a runtime's socket: the wakers that it drops are those of the slot, which is kept.
+            drop(fd);
+            self.selector.sockets().counters.sockets.remove_one();
+        });
+        if is_first {
+            self.selector.sockets().freed.note(after);
+            self.wake(after);
+        }
+        is_first
     }
 
     /// Makes every wait try its call again.

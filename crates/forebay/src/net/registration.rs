@@ -58,10 +58,18 @@ impl<F, R> Registration<F, R> {
         self.ready()
     }
 
-    /// Takes the descriptor out, after every call in progress has returned. `None` except for the first
-    /// time.
-    pub(crate) fn release(&self) -> Option<F> {
-        write(&self.fd).take()
+    /// Takes the descriptor out, after every call in progress has returned, and closes it. Returns `true` the
+    /// first time.
+    ///
+    /// It is closed under the lock, so that a thread which finds it released finds it closed.
+    pub(crate) fn release(&self, close: impl FnOnce(F)) -> bool {
+        let mut place = write(&self.fd);
+        let taken = place.take();
+        let is_first = taken.is_some();
+        if let Some(fd) = taken {
+            close(fd);
+        }
+        is_first
     }
 
     pub(crate) fn is_released(&self) -> bool {

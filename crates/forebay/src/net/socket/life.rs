@@ -7,6 +7,7 @@
 //!   close    open ──► closing ───────────► attended   users' reads are refused ─► one call closes it
 //!   layer    none ──► shaking hands ─────► ready      the layer on top reads, also while closing
 //!   discard  nothing ────────────────────► data       there was data in the discarded input
+//!   loss     of bytes, perhaps ──────────► of nothing  the layer has lost its link, and no byte
 //! ```
 //!
 //! Each line goes from left to right, and never back. All of them are one atomic word, and each event is
@@ -27,6 +28,7 @@ const ATTENDED: u16 = 1 << 5;
 const HAS_LAYER: u16 = 1 << 6;
 const LAYER_IS_READY: u16 = 1 << 7;
 const DISCARDED_DATA: u16 = 1 << 8;
+const LOSES_NOTHING: u16 = 1 << 9;
 
 /// The events that have happened.
 #[derive(Debug, Default)]
@@ -122,6 +124,13 @@ impl Life {
     pub(crate) fn discarded_data(&self) {
         self.note(DISCARDED_DATA);
     }
+
+    /// Records that the layer has failed by the loss of its link, when its peer had ended and had acknowledged
+    /// everything. Before the layer's cause is recorded.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS is the only layer"))]
+    pub(crate) fn lose_nothing(&self) {
+        self.note(LOSES_NOTHING);
+    }
 }
 
 /// The state of a connection's life at one moment.
@@ -183,5 +192,9 @@ impl State {
 
     pub(crate) fn has_discarded_data(self) -> bool {
         self.has(DISCARDED_DATA)
+    }
+
+    pub(crate) fn loses_nothing(self) -> bool {
+        self.has(LOSES_NOTHING)
     }
 }

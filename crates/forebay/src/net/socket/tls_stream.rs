@@ -83,7 +83,7 @@ impl Peer for Core {
     }
 
     fn loses_nothing(&self) {
-        self.set_loses_nothing();
+        self.life().lose_nothing();
     }
 
     fn loss_told(&self, is_harmless: bool, after: &mut WakeList) {
