@@ -32,7 +32,7 @@ programs_of() {
     if [ "$1" = own ]; then
         echo --tests
     else
-        printf -- '--test %s ' cancel channels closing connecting documents faults memory selector \
+        printf -- '--test %s ' cancel channels closing connecting faults memory selector \
             signals tasks tls tls_ends unix
     fi
 }

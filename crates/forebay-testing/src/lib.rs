@@ -88,8 +88,8 @@ pub use self::{
     known::Known,
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
-        connect_to_std, connected, dial, end_and_arrive, listener, pair, read_to_end, reset, run,
-        run_on_a_worker, run_on_one_worker, until_at_rest,
+        connect_to_std, connected, dial, end_and_arrive, in_host, listener, pair, read_to_end,
+        reset, run, run_on_a_worker, run_on_one_worker, until_at_rest,
     },
     transports::{
         DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,

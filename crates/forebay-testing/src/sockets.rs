@@ -19,6 +19,12 @@ pub fn run<T: Send + 'static>(
     watched(move || Host::of_environment().run(SelectorManager::builder(), test)).unwrap()
 }
 
+/// Runs something on a selector of its own, in the host that `FOREBAY_HOST` names. Unlike [`run`] it is not watched, and
+/// returns errors: for a child process, and for what a test does besides.
+pub fn in_host<T>(main: impl AsyncFnOnce(SelectorManager) -> Result<T>) -> Result<T> {
+    Host::of_environment().run(SelectorManager::builder(), main)
+}
+
 /// Runs a test like [`run`], by a worker of the selector in any case: for tests of what only a worker does,
 /// such as the functions at the crate's root.
 #[track_caller]

@@ -79,6 +79,11 @@ impl Session {
         }
         // If the transport is lost already, what had arrived before can still be read.
         let is_lost = matches!(state.loss, Loss::Met(_));
+        let mut after = WakeList::new();
+        if let Some(peer) = &self.peer {
+            // Not when this task goes on: another thread may write and close before.
+            peer.opened(&mut after);
+        }
         state.phase = if is_lost { SessionPhase::Failed } else { SessionPhase::Open };
         state.was_open = true;
         // The first read may be a long time away.
@@ -86,7 +91,6 @@ impl Session {
             inbox.trim();
         }
         drop(state);
-        let mut after = WakeList::new();
         self.wake_all(&mut after);
         after.run();
         self.look_into_loss();

@@ -153,8 +153,9 @@ impl Session {
             state.fail(error.clone(), leave);
         }
         self.wake_all(&mut after);
-        after.run();
+        // First, so that no call that is woken, on another thread for instance, writes any more.
         self.tell_upper(&error);
+        after.run();
     }
 
     /// Aborts the upper outbox, so that the writer's next call returns the error. Must not be called under

@@ -17,6 +17,10 @@ pub trait Peer: Send + Sync {
         false
     }
 
+    /// Called when the handshake is complete, before a call that waits for it goes on. This happens under the
+    /// session's lock.
+    fn opened(&self, _after: &mut WakeList) {}
+
     /// Called before the session reports a loss of its transport by which nothing was lost: the peer had ended, and
     /// had acknowledged all data of this side. This happens under the session's lock.
     fn loses_nothing(&self) {}

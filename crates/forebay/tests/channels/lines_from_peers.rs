@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager, Socket};
 use forebay_testing::{
-    KIB, PATIENCE, Random, dial, listener, pair, report, run, seed, size, skip, until_at_rest,
-    wait_for, watched_for,
+    KIB, PATIENCE, Random, dial, in_host, listener, pair, report, run, seed, size, skip,
+    until_at_rest, wait_for, watched_for,
 };
 use futures_lite::future::{poll_once, yield_now};
 
@@ -76,7 +76,7 @@ fn reads_dropped_half_way_miss_no_line() {
     let seed = seed(NAME);
     let lines = size("FOREBAY_L5_LINES", 10_000, 50_000);
     watched_for(10 * PATIENCE, move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let (socket, peer) = pair(&selector).await?;
             let mut input = socket.open_read_channel()?;
             let read_so_far = Arc::new(AtomicUsize::new(0));
@@ -193,7 +193,7 @@ fn a_million_tiny_lines_in_one_go_starve_nobody() {
 
 fn flood_beside_another(lines: usize, looks: bool) -> Flood {
     watched_for(2 * PATIENCE, move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let server = listener(&selector).await?;
             let port = server.port();
             let is_over = Arc::new(AtomicBool::new(false));

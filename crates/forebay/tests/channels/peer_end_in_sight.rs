@@ -9,8 +9,8 @@ use std::{fs, process};
 
 use forebay::{Result, SelectorManager};
 use forebay_testing::{
-    Child, Transport, connect_to_std, end_and_arrive, on_every_transport, pair, report, role, run,
-    say, settle, skip, until_that, watched,
+    Child, Transport, connect_to_std, end_and_arrive, in_host, on_every_transport, pair, report,
+    role, run, say, settle, skip, until_that, watched,
 };
 
 #[test]
@@ -118,7 +118,7 @@ fn a_look_is_one_call_of_the_system() {
 }
 
 fn look() -> Result<()> {
-    forebay::run(async |selector| {
+    in_host(async |selector| {
         let (_client, server) = Transport::Tcp.pair(&selector).await?;
         io::stderr().write_all(b"looks begin\n").unwrap();
         assert!((0..LOOKS).all(|_| !server.socket.has_peer_finished()));

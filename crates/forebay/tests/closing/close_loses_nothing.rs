@@ -8,7 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Result, ServerSocket, pipe};
-use forebay_testing::{KIB, PATIENCE, listener, pattern, report, size, until_at_rest, watched_for};
+use forebay_testing::{
+    KIB, PATIENCE, in_host, listener, pattern, report, size, until_at_rest, watched_for,
+};
 use futures_lite::future::block_on;
 use socket2::{Domain, Type};
 
@@ -98,7 +100,7 @@ fn to_a_peer_that_reads_slowly() {
 /// Ends so many connections with such peers, and counts what they miss.
 fn count(name: &str, peer: Peer, end: End, closes: usize) {
     let seen = watched_for(2 * PATIENCE, move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let mut lanes = Vec::new();
             for _ in 0..LANES.min(closes) {
                 let server = listener(&selector).await?;

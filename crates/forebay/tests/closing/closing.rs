@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::Read;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
@@ -78,8 +79,15 @@ fn nor_by_a_close_in_the_middle_of_it() {
         let writing = selector.spawn(async move { output.write_all(&pattern(HUGE_BYTES)).await });
         let mut begun = vec![0; 64 * KIB];
         far.input.read_exact(&mut begun).await?;
+        let mut closing = pin!(socket.close());
+        let closed = poll_once(closing.as_mut()).await;
+        // Only now, so that another thread does not write everything before the close.
         let reading = selector.spawn_value(read_out(far));
-        assert_incomplete(transport, "close", socket.close().await);
+        let closed = match closed {
+            Some(closed) => closed,
+            None => closing.await,
+        };
+        assert_incomplete(transport, "close", closed);
         assert_incomplete(transport, "the write", writing.await);
         assert_cut(transport, "close", reading.await?);
         Ok(())

@@ -1,7 +1,9 @@
 //! A reader on one thread, a close on another: what the reader gets is what was sent, without a gap.
 
 use forebay::{ByteReadChannel, Connection, Result, SelectorManager};
-use forebay_testing::{KIB, Random, Signal, Transport, on_each, pattern, report, seed, size};
+use forebay_testing::{
+    KIB, Random, Signal, Transport, in_host, on_each, pattern, report, seed, size,
+};
 use futures_lite::future::block_on;
 
 /// More than is usually read before the close.
@@ -78,7 +80,7 @@ fn a_reader_beside_a_close_gets_a_beginning_without_a_gap() {
             let enough = random.below(64 * KIB);
             let closing =
                 async move |selector| close_beside_reader(&selector, transport, enough).await;
-            let read = forebay::run(closing).unwrap();
+            let read = in_host(closing).unwrap();
             assert!(read == pattern(BYTES)[..read.len()], "over {transport}: there is a gap");
             bytes += read.len();
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Error, JoinHandle, SelectorManager};
-use forebay_testing::{on_every_transport_with_clock, pair, run, size, until, watched};
+use forebay_testing::{in_host, on_every_transport_with_clock, pair, run, size, until, watched};
 use futures_lite::future::block_on;
 
 /// A pair that ended in both directions inside `run`, and is dropped outside.
@@ -18,7 +18,7 @@ use futures_lite::future::block_on;
 fn what_outlives_its_selector_can_be_dropped_and_closed() {
     for way in ["drop", "close", "close_within", "finish"] {
         watched(move || {
-            let (mut near, mut far) = forebay::run(async |selector| {
+            let (mut near, mut far) = in_host(async |selector| {
                 let (mut near, mut far) = selector.duplex(4096);
                 if way != "finish" {
                     near.output.finish().await?;
@@ -53,7 +53,7 @@ fn a_closing_selector_sends_what_was_accepted_in_the_same_turn() {
         let (peer, outcome) = watched(move || {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            let (closed, kept) = forebay::run(async |selector| {
+            let (closed, kept) = in_host(async |selector| {
                 let mut it = selector.tcp().connect(address).await?.connection()?;
                 it.output.write_str("bye").await?;
                 if way == "staged" {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager, ServerSocket};
 use forebay_testing::{
-    alone, descriptors, lock, settle, tls::Configs, unix::Directory, until_that, watched,
+    alone, descriptors, in_host, lock, settle, tls::Configs, unix::Directory, until_that, watched,
 };
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{
@@ -21,7 +21,7 @@ use rustix::process::{
 };
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()> + Send + 'static) {
-    watched(|| forebay::run(test)).unwrap();
+    watched(|| in_host(test)).unwrap();
 }
 
 // ---- shut down ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{fs, io, thread};
 
 use forebay::{Error, ErrorKind, Result, SelectorManager};
-use forebay_testing::say;
+use forebay_testing::{in_host, say};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::namespace::{self, Namespace};
@@ -20,7 +20,7 @@ const MANY: usize = 1000;
 fn in_a_namespace(name: &'static str, test: impl AsyncFnOnce(SelectorManager) -> Result<()>) {
     let inside = || {
         serve_names();
-        forebay::run(test).unwrap();
+        in_host(test).unwrap();
     };
     namespace::in_a_namespace(name, write_names, inside);
 }

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket, Socket};
-use forebay_testing::{skip, watched};
+use forebay_testing::{in_host, skip, watched};
 use futures_lite::future::poll_once;
 use socket2::{Domain, Type};
 
@@ -72,7 +72,7 @@ fn two_selectors_share_a_port() {
 #[test]
 fn a_listener_beside_another_programs() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let theirs = socket2::Socket::new(Domain::IPV4, Type::STREAM, None)?;
             theirs.set_reuse_port(true)?;
             theirs.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into())?;

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use forebay::{ErrorKind, Result};
-use forebay_testing::say;
+use forebay_testing::{in_host, say};
 
 use super::namespace::{Namespace, in_a_namespace};
 
@@ -20,7 +20,7 @@ const ROUTES: [(&str, &str); 3] =
 #[test]
 fn routes_that_refuse_are_told_from_wrong_arguments() {
     const NAME: &str = "routes_that_refuse_are_told_from_wrong_arguments";
-    in_a_namespace(NAME, add_routes, || forebay::run(refused).unwrap());
+    in_a_namespace(NAME, add_routes, || in_host(refused).unwrap());
 }
 
 async fn refused(selector: forebay::SelectorManager) -> Result<()> {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager};
 use forebay_testing::{
-    Cable, End, KIB, Known, MIB, PLUG, Random, from_environment, on_a_cable, report, role, say,
-    seed, size, skip, watched_for,
+    Cable, End, KIB, Known, MIB, PLUG, Random, from_environment, in_host, on_a_cable, report, role,
+    say, seed, size, skip, watched_for,
 };
 
 const PORT: u16 = 9000;
@@ -59,7 +59,7 @@ impl Talk {
 fn talk(role: &str) {
     let talk = Talk::parse(role);
     watched_for(WATCH, move || {
-        forebay::run(async move |selector: SelectorManager| {
+        in_host(async move |selector: SelectorManager| {
             let address = (std::net::Ipv4Addr::from(talk.host), PORT);
             let socket = match talk.end {
                 End::Left => {

@@ -181,7 +181,10 @@ fn a_number_that_is_used_again() {
 #[test]
 fn a_dropped_wait_leaves_nothing() {
     counted_alone("a_dropped_wait_leaves_nothing", || {
+        let none = descriptors().len();
         for workers in WORKERS {
+            // Those of the selector before are gone.
+            await_no_worker(none);
             watched(move || {
                 let selector = SelectorManager::builder().workers(workers).build().unwrap();
                 selector.block_on(async {

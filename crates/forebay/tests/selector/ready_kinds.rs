@@ -11,7 +11,7 @@ use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 
 use forebay::{Interest, Result, SelectorManager};
-use forebay_testing::{Child, role, say, settle, skip, until, watched};
+use forebay_testing::{Child, in_host, role, say, settle, skip, until, watched};
 use futures_lite::future::poll_once;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -198,7 +198,7 @@ fn readable(fd: &impl AsFd) -> rustix::event::PollFd<'_> {
 #[test]
 fn a_timer_of_many_periods() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let timer = timer();
             expire(&timer, 100_000);
             for round in 0..100 {
@@ -410,7 +410,7 @@ fn receive_signals() {
 #[test]
 fn a_file_of_proc() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mounts = fs::File::open("/proc/self/mounts").unwrap();
             let readable = selector.ready(&mounts, Interest::READABLE).await?;
             assert_eq!(readable, Interest::READABLE);

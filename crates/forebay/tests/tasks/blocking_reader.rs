@@ -11,7 +11,7 @@ use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, Result, SelectorManager};
 use forebay_testing::{
     ends::{Scratch, Sink, Told},
-    pattern, settle, until_that, watched,
+    in_host, pattern, settle, until_that, watched,
 };
 use futures_lite::future::{self, poll_once, zip};
 
@@ -21,7 +21,7 @@ use futures_lite::future::{self, poll_once, zip};
 fn a_file_is_written_and_read_back() {
     watched(|| {
         let file = Scratch::new("round-trip");
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(File::create(&file.0)?);
             for number in 0..1000 {
                 output.write_str(&format!("line {number}\n")).await?;
@@ -48,7 +48,7 @@ fn a_file_is_written_and_read_back() {
 #[test]
 fn a_cursor_is_read_to_its_end_and_an_empty_one_ends_at_once() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             for size in [0, 1, 65_535, 65_536, 65_537, 300_000] {
                 let bytes = pattern(size);
                 let mut input = selector.blocking_reader(Cursor::new(bytes.clone()));
@@ -70,7 +70,7 @@ fn eight_mebibytes_keep_their_order() {
     watched(|| {
         let file = Scratch::new("order");
         let bytes = pattern(BYTES);
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(File::create(&file.0)?);
             // Items of every size, so that the batches are cut anywhere.
             let (mut rest, mut size) = (bytes.as_slice(), 1);
@@ -97,7 +97,7 @@ fn a_file_goes_through_a_socket_into_a_file() {
     watched(|| {
         let (from, into) = (Scratch::new("from"), Scratch::new("into"));
         std::fs::write(&from.0, pattern(BYTES)).unwrap();
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (client, server, _listener) = forebay_testing::connected(&selector).await?;
             let (mut to_socket, mut from_socket) = (client.output, server.input);
             let mut input = selector.blocking_reader(File::open(&from.0)?);
@@ -145,7 +145,7 @@ fn both_work_in_another_executor() {
 #[test]
 fn nothing_is_read_before_somebody_waits() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (reader, chunks, reads) = Told::new();
             let mut input = selector.blocking_reader(reader);
             settle().await;
@@ -165,7 +165,7 @@ fn nothing_is_read_before_somebody_waits() {
 #[test]
 fn a_read_that_is_dropped_keeps_its_bytes_for_the_next() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (reader, chunks, reads) = Told::new();
             let mut input = selector.blocking_reader(reader);
             for number in 0..200 {
@@ -188,7 +188,7 @@ fn a_read_that_is_dropped_keeps_its_bytes_for_the_next() {
 #[test]
 fn an_error_of_reading_comes_once_and_the_channel_goes_on() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (reader, chunks, _) = Told::new();
             let mut input = selector.blocking_reader(reader);
             chunks.send(Ok(b"half a ".to_vec())).unwrap();
@@ -212,7 +212,7 @@ fn an_error_of_reading_comes_once_and_the_channel_goes_on() {
 #[test]
 fn an_interrupted_read_is_repeated() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (reader, chunks, _) = Told::new();
             let mut input = selector.blocking_reader(reader);
             for _ in 0..3 {
@@ -239,7 +239,7 @@ fn a_panic_of_the_reader_is_an_error_that_stays() {
         }
     }
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut input = selector.blocking_reader(Panics(1));
             assert_eq!(input.read_line().await?.as_deref(), Some("line"));
             for _ in 0..3 {
@@ -264,7 +264,7 @@ fn a_reader_that_claims_more_than_there_was_room_for_harms_nobody() {
         }
     }
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut input = selector.blocking_reader(Liar);
             assert_eq!(input.read_packet(1000).await?.len(), 1000);
             Result::Ok(())
@@ -276,7 +276,7 @@ fn a_reader_that_claims_more_than_there_was_room_for_harms_nobody() {
 #[test]
 fn giving_up_a_channel_drops_its_reader() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             struct Held(Arc<()>, Told);
             impl Read for Held {
                 fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

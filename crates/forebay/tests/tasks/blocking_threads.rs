@@ -12,6 +12,7 @@ use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager};
 use forebay_testing::{
     OnDrop, alone, await_that, child,
     ends::{Gate, Sink, Told},
+    in_host,
     unix::{Directory, leave_stale},
     until_that, watched,
 };
@@ -117,7 +118,7 @@ impl Beside<'_> {
 fn what_ends_by_itself_does_not_wait_behind_what_may_never_end() {
     for count in [16, 64] {
         watched(move || {
-            forebay::run(async |selector: SelectorManager| {
+            in_host(async |selector: SelectorManager| {
                 let blocked = Blocked::default();
                 let reading = blocked.read(&selector, count).await;
                 let failed = Beside { selector: &selector, failed: Vec::new() }.expect_all().await;
@@ -178,7 +179,7 @@ fn the_end_of_main_ends_a_process_whose_threads_block() {
     // only test it was asked for.
     alone("the_end_of_main_ends_a_process_whose_threads_block", || {
         let (silent, writer) = io::pipe().unwrap();
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut input = selector.blocking_reader(silent);
             assert!(poll_once(input.read_line()).await.is_none());
             Result::Ok(())
@@ -261,7 +262,7 @@ fn one_call_after_the_other_needs_one_thread() {
 #[test]
 fn a_directory_that_another_program_has_locked_holds_no_thread() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let directory = Directory::new();
             let locked = File::open(directory.path()).unwrap();
             flock(&locked, FlockOperation::LockExclusive).unwrap();

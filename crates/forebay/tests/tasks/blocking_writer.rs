@@ -10,7 +10,7 @@ use forebay::{ByteWriteChannel, Error, Result, SelectorManager};
 use forebay_testing::{
     Signal, alone, await_that,
     ends::{Gate, Sink, SinkWriter},
-    lock, pattern, until_that, watched,
+    in_host, lock, pattern, until_that, watched,
 };
 use futures_lite::future::{self, poll_once};
 
@@ -19,7 +19,7 @@ use futures_lite::future::{self, poll_once};
 #[test]
 fn flush_waits_until_everything_is_written_and_flushed() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let sink = Sink::default();
             let mut output = selector.blocking_writer(sink.writer());
             let mut all = 0;
@@ -41,7 +41,7 @@ fn flush_waits_until_everything_is_written_and_flushed() {
 #[test]
 fn what_is_written_is_written_out_without_being_asked() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let sink = Sink::default();
             let mut output = selector.blocking_writer(sink.writer());
             output.write_str("by itself").await?;
@@ -66,7 +66,7 @@ fn finish_waits_for_the_last_flush_and_drops_the_writer() {
                 self.0.flush()
             }
         }
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (sink, gate) = (Sink::default(), Gate::default());
             let mut output = selector.blocking_writer(Slow(sink.writer(), gate.clone()));
             output.write_str("all of it").await?;
@@ -91,7 +91,7 @@ fn finish_waits_for_the_last_flush_and_drops_the_writer() {
 fn a_dropped_channel_writes_out_what_it_had_accepted() {
     watched(|| {
         let sink = Sink::default();
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(sink.writer());
             output.write_all(&pattern(300_000)).await?;
             Result::Ok(())
@@ -107,7 +107,7 @@ fn a_dropped_channel_writes_out_what_it_had_accepted() {
 fn a_channel_that_outlives_its_selector_says_that_it_is_closed() {
     watched(|| {
         let sink = Sink::default();
-        let mut output = forebay::run(async |selector: SelectorManager| {
+        let mut output = in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(sink.writer());
             output.write_str("flushed").await?;
             output.flush().await?;
@@ -145,7 +145,7 @@ fn an_error_of_writing_is_given_to_every_later_call() {
         }
     }
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(Full(100));
             output.write_all(&pattern(50)).await?;
             output.flush().await?;
@@ -189,7 +189,7 @@ fn an_error_of_the_last_flush_is_told_by_finish() {
         }
     }
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(NeverFlushes(1));
             output.write_str("written").await?;
             output.flush().await?;
@@ -214,7 +214,7 @@ fn a_panic_of_the_writer_is_an_error_that_stays() {
         }
     }
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(Panics);
             output.write_str("x").await?;
             assert!(output.flush().await.is_err_and(|error| error.is_panicked()));
@@ -241,7 +241,7 @@ fn a_writer_waits_for_room() {
                 Ok(())
             }
         }
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (gate, sink) = (Gate::default(), Sink::default());
             let mut output = selector.blocking_writer(Slow(gate.clone(), sink.writer()));
             let mut accepted = 0;
@@ -365,7 +365,7 @@ impl Drop for Reentrant {
 fn a_writer_may_use_the_selector_it_is_written_by() {
     watched(|| {
         let sink = Sink::default();
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             for finish in [true, false] {
                 let writer = Reentrant { selector: selector.clone(), sink: sink.writer() };
                 let mut output = selector.blocking_writer(writer);
@@ -452,7 +452,7 @@ fn a_writer_that_panics_when_it_is_dropped_harms_nobody() {
         }
     }
     alone("a_writer_that_panics_when_it_is_dropped_harms_nobody", || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let mut output = selector.blocking_writer(Grenade);
             output.write_str("x").await?;
             assert!(output.finish().await.is_err_and(|error| error.is_panicked()));

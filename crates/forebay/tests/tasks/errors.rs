@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager, TlsFault};
-use forebay_testing::{await_that, child, lock, report, settle, until_that, watched};
+use forebay_testing::{await_that, child, in_host, lock, report, settle, until_that, watched};
 use futures_lite::future::{self, pending, yield_now};
 
 /// A selector's builder and the errors it was told of.
@@ -180,7 +180,7 @@ fn the_handler_runs_with_no_lock_held() {
 
 /// Detaches tasks that fail with these kinds, each this often, and ends when all are counted.
 fn detach_failing(kinds: &'static [ErrorKind], times: usize) {
-    forebay::run(async |selector: SelectorManager| {
+    in_host(async |selector: SelectorManager| {
         for _ in 0..times {
             for kind in kinds {
                 let error = Error::new(*kind, "a test's call");
@@ -291,7 +291,7 @@ async fn fail(selector: &SelectorManager, error: Error) {
 fn by_default_a_refused_connection_and_a_bad_line_are_printed() {
     let name = "by_default_a_refused_connection_and_a_bad_line_are_printed";
     let body = || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             // The port was free a moment ago, and no process listens there.
             let free = selector.tcp().bind("127.0.0.1:0").await?.local_address();
             let connecting = selector.clone();
@@ -321,7 +321,7 @@ fn each_fault_of_tls_has_a_line_of_its_own() {
     let name = "each_fault_of_tls_has_a_line_of_its_own";
     let body = || {
         let faults = [TlsFault::NotTls, TlsFault::Expired, TlsFault::NotTls, TlsFault::Expired];
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             for fault in faults {
                 fail(&selector, Error::new(ErrorKind::Tls(fault), "tls handshake")).await;
             }
@@ -431,7 +431,7 @@ fn lines_held_back_keep_no_thread() {
 fn by_default_a_panic_of_a_detached_task_is_printed_and_one_of_a_value_is_not() {
     let name = "by_default_a_panic_of_a_detached_task_is_printed_and_one_of_a_value_is_not";
     let body = || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             selector.spawn(async { panic!("of a task") }).detach();
             selector.spawn_value(async { panic!("of a value") }).detach();
             until_that("both have ended", || selector.stats().tasks == 0).await;

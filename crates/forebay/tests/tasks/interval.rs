@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Error, Result, SelectorManager};
-use forebay_testing::watched;
+use forebay_testing::{in_host, watched};
 use futures_lite::future::poll_once;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,7 +98,7 @@ fn a_tick_that_was_dropped_comes_again() {
 #[test]
 fn an_interval_whose_ticks_are_always_due_lets_others_run() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             for period in [Duration::ZERO, Duration::from_nanos(1), Duration::from_nanos(500)] {
                 let mut beat = selector.interval(period);
                 let beating = selector.spawn_value(async move {

@@ -5,13 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use forebay::{Error, Fault, Result, SelectorManager};
-use forebay_testing::{alone, settle, until_that, watched};
+use forebay_testing::{alone, in_host, settle, until_that, watched};
 use futures_lite::future::yield_now;
 
 #[test]
 fn a_panic_ends_its_task_alone_and_its_text_is_in_the_error() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let innocent = selector.spawn_value(async {
                 settle().await;
                 "alive"
@@ -66,7 +66,7 @@ impl Drop for Grenade {
 #[test]
 fn a_task_that_panics_in_drop_ends_alone() {
     alone("a_task_that_panics_in_drop_ends_alone", || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             // When it is done.
             let done = selector.spawn(PanicsInDrop(Poll::Ready(())));
             let error = done.await.unwrap_err();
@@ -108,7 +108,7 @@ fn a_hand_written_future_that_panics_in_poll_and_in_drop_ends_alone() {
 
     let name = "a_hand_written_future_that_panics_in_poll_and_in_drop_ends_alone";
     alone(name, || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let error = selector.spawn(Both).await.unwrap_err();
             assert!(error.to_string().contains("in poll"), "{error}");
             assert_eq!(selector.spawn_value(async { "alive" }).await?, "alive");
@@ -121,7 +121,7 @@ fn a_hand_written_future_that_panics_in_poll_and_in_drop_ends_alone() {
 #[test]
 fn a_panic_whose_payload_panics_in_drop_ends_alone() {
     alone("a_panic_whose_payload_panics_in_drop_ends_alone", || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let task = selector.spawn(async { panic_any(Grenade) });
             assert!(task.await.is_err_and(|error| error.is_panicked()));
             let blocking = selector.spawn_blocking(|| panic_any(Grenade)).await;
@@ -136,7 +136,7 @@ fn a_panic_whose_payload_panics_in_drop_ends_alone() {
 #[test]
 fn a_detached_value_that_panics_in_drop_harms_nobody() {
     alone("a_detached_value_that_panics_in_drop_harms_nobody", || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             selector.spawn_value(async { Grenade }).detach();
             until_that("the task ends", || selector.stats().tasks == 0).await;
             assert_eq!(selector.spawn_value(async { "alive" }).await?, "alive");

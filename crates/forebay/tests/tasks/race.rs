@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use forebay::{Either, Result, SelectorManager, race};
-use forebay_testing::{OnDrop, Signal, panic_text, poll_once, watched};
+use forebay_testing::{OnDrop, Signal, in_host, panic_text, poll_once, watched};
 use futures_lite::future::{pending, poll_fn};
 
 /// A future that is never ready, and adds one to a count when it is dropped.
@@ -89,7 +89,7 @@ fn a_race_that_is_over_says_so() {
 #[test]
 fn what_lost_goes_on_later() {
     watched(|| {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (mut near, mut far) = selector.duplex(64);
             let mut late = selector.sleep(Duration::from_millis(20));
             far.output.write_str("half a").await?;

@@ -4,7 +4,7 @@
 
 use forebay::Result;
 use forebay_testing::{
-    report,
+    in_host, report,
     tls::{Configs, LOCAL, secure_pair},
 };
 use futures_lite::future::zip;
@@ -12,7 +12,7 @@ use futures_lite::future::zip;
 #[test]
 fn a_line_goes_each_way() {
     let Configs { client, server } = Configs::new();
-    let result: Result<()> = forebay::run(async |selector| {
+    let result: Result<()> = in_host(async |selector| {
         let listener = selector.tcp().bind("127.0.0.1:0").await?.tls(&server)?;
         let serve = async {
             let socket = listener.accept().await?;
@@ -45,7 +45,7 @@ fn a_line_goes_each_way() {
 #[test]
 fn ten_megabytes_go_each_way() {
     let Configs { client, server } = Configs::new();
-    let result: Result<()> = forebay::run(async |selector| {
+    let result: Result<()> = in_host(async |selector| {
         let listener = selector.tcp().bind("127.0.0.1:0").await?.tls(&server)?;
         let data: Vec<u8> = (0..=250).cycle().take(10_000_000).collect();
         let serve = async {
@@ -78,7 +78,7 @@ fn ten_megabytes_go_each_way() {
 
 #[test]
 fn a_pair_is_secure() {
-    let result: Result<()> = forebay::run(async |selector| {
+    let result: Result<()> = in_host(async |selector| {
         let (client, accepted) = secure_pair(&selector, &Configs::new()).await?;
         let (near, far) = (client.socket.tls_info().unwrap(), accepted.socket.tls_info().unwrap());
         assert_eq!(near.peer_certificates()[0].names(), LOCAL);

@@ -174,6 +174,8 @@ fn a_connection_that_is_dropped_with_input_leaves_nothing() {
         by_a_clock(async move |selector, _, configs| {
             let (mut near, mut far) = secure_pair(&selector, &configs).await?;
             if is_opened {
+                // In one piece, whichever thread writes.
+                near.output.manual_flush();
                 near.output.write_str("read\n").await?;
                 near.output.write_str("never read\n").await?;
                 near.output.flush().await?;

@@ -2,11 +2,11 @@
 //! says so, and nothing is harmed.
 
 use forebay::{ErrorKind, Result, SelectorManager, Socket};
-use forebay_testing::{tls::Configs, watched};
+use forebay_testing::{in_host, tls::Configs, watched};
 use futures_lite::future::zip;
 
 fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + 'static) {
-    watched(move || forebay::run(async |selector| test(selector, Configs::new()).await)).unwrap();
+    watched(move || in_host(async |selector| test(selector, Configs::new()).await)).unwrap();
 }
 
 /// Both ends of a plain connection, the client first.

@@ -225,6 +225,8 @@ impl Scene {
         let accepting = async { listener.accept().await?.connection() };
         let (near, far) = zip(connecting, accepting).await;
         let (mut near, mut far) = (near?, far?);
+        // In one piece, whichever thread writes.
+        near.output.manual_flush();
         near.output.write_str("x").await?;
         near.output.write_str(LINE).await?;
         near.output.flush().await?;

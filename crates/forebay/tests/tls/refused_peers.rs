@@ -10,7 +10,7 @@ use forebay::{
     TlsFault, TlsVersion, Trust,
 };
 use forebay_testing::{
-    report,
+    in_host, report,
     tls::{Authority, LOCAL, client_params, server_params},
     watched,
 };
@@ -129,7 +129,7 @@ fn of_a_server_that_is_refused_nothing_is_heard_and_it_hears_nothing() {
         ),
     ];
     watched(move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             for (what, fault, client, identity) in cases {
                 let server = TlsConfig::server(identity).build()?;
                 for version in VERSIONS {
@@ -162,7 +162,7 @@ fn of_a_client_that_is_refused_nothing_is_heard_and_it_hears_nothing() {
         ("of a server", Fault::WrongPurpose, Some(authority.server(LOCAL).identity())),
     ];
     watched(move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let auth = ClientAuth::Required(authority.trust());
             let server = TlsConfig::server(authority.server(LOCAL).identity()).client_auth(auth);
             let server = server.build()?;

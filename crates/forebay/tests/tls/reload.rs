@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use forebay::{Connection, Identity, Result, SelectorManager, ServerSocket, TlsConfig, Trust};
 use forebay_testing::{
-    lock,
+    in_host, lock,
     tls::{Authority, Issued, LOCAL},
     unix::Directory,
     watched,
@@ -36,7 +36,7 @@ fn shown(connection: &Connection) -> Vec<u8> {
 #[test]
 fn a_reloaded_identity_is_shown_to_new_peers_and_the_old_ones_stay() {
     watched(|| {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let authority = Authority::new();
             let directory = Directory::new();
             let (chain, key) = authority.server(LOCAL).write(&directory, "server");
@@ -63,7 +63,7 @@ fn a_reloaded_identity_is_shown_to_new_peers_and_the_old_ones_stay() {
 #[test]
 fn keys_are_logged_on_request_and_found_nowhere_else() {
     watched(|| {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let authority = Authority::new();
             let issued: Issued = authority.server(LOCAL);
             let secret: String = issued.key.lines().nth(1).unwrap().to_owned();

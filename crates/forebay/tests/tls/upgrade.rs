@@ -3,11 +3,11 @@
 use std::io::{Read, Write};
 
 use forebay::{Connection, ErrorKind, LineOptions, Result, SelectorManager, TlsServerBuilder};
-use forebay_testing::{Transport, on_transports, tls::Configs, watched};
+use forebay_testing::{Transport, in_host, on_transports, tls::Configs, watched};
 use futures_lite::future::zip;
 
 fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + 'static) {
-    watched(move || forebay::run(async |selector| test(selector, named()).await)).unwrap();
+    watched(move || in_host(async |selector| test(selector, named()).await)).unwrap();
 }
 
 /// With the name to check: Unix sockets and memory have none of their own.
@@ -107,7 +107,7 @@ fn a_pipelined_client_hello_is_taken_where_that_was_asked_for() {
         Configs::with(|client| client.server_name("localhost"), TlsServerBuilder::replay_buffered)
     };
     watched(move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let configs = taking();
             let (mut client, mut server) = Transport::Tcp.pair(&selector).await?;
             let upgrading = async {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
 use forebay::{Connection, EndWithoutNotify, ErrorKind, Result, SelectorManager};
-use forebay_testing::{dial, report, tls::Configs, watched};
+use forebay_testing::{dial, in_host, report, tls::Configs, watched};
 use futures_lite::future::zip;
 
 /// Less than a record of one byte has, with its header and its tag.
@@ -85,7 +85,7 @@ fn cut(
     test: impl AsyncFn(&mut Connection, usize) -> Result<()> + Send + Sync + 'static,
 ) {
     watched(move || {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let configs = Configs::with(|it| it.end_without_notify(end), |it| it);
             for bytes in [0, PART_OF_A_RECORD] {
                 let (mut near, mut far, middle) = through(&selector, &configs).await?;

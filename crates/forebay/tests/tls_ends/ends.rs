@@ -6,7 +6,7 @@
 //! connection: over the data that is still on its way, unless the close reads it.
 
 use forebay::{Result, SelectorManager, ServerSocket, Socket};
-use forebay_testing::{pattern, report, size, tls::Configs, until_that, watched};
+use forebay_testing::{Host, pattern, report, size, tls::Configs, until_that, watched};
 use futures_lite::future::zip;
 
 /// Records of 16 KiB and one that is not full.
@@ -76,7 +76,7 @@ async fn once(
     wrote.and(read)
 }
 
-fn lose_nothing(writer: Writer) {
+fn lose_nothing(host: Host, writer: Writer) {
     let rounds = size("FOREBAY_ROUNDS", 12, 50);
     for (end, length) in [
         (End::Close, WRITTEN),
@@ -86,7 +86,7 @@ fn lose_nothing(writer: Writer) {
     ] {
         // By itself, so that its patience is for this many.
         let done = watched(move || {
-            forebay::run(async |selector| {
+            host.run(SelectorManager::builder(), async |selector| {
                 let configs = Configs::new();
                 let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&configs.server)?;
                 let data = pattern(length);
@@ -113,15 +113,24 @@ fn lose_nothing(writer: Writer) {
 
 #[test]
 fn a_client_that_never_reads_its_tickets_loses_nothing() {
-    lose_nothing(Writer::Client);
+    lose_nothing(Host::of_environment(), Writer::Client);
 }
 
 #[test]
 fn a_server_that_never_reads_loses_nothing() {
-    lose_nothing(Writer::Server);
+    lose_nothing(Host::of_environment(), Writer::Server);
 }
 
 #[test]
 fn a_server_that_writes_and_ends_before_its_handshake_loses_nothing() {
-    lose_nothing(Writer::HastyServer);
+    lose_nothing(Host::of_environment(), Writer::HastyServer);
+}
+
+/// Both sides are on a thread, which is told of the end of a handshake by the worker that has made it: what the thread
+/// writes at once is not taken for nothing by the close that follows.
+#[test]
+fn a_thread_beside_the_one_that_makes_the_handshake_loses_nothing() {
+    for writer in [Writer::Client, Writer::Server, Writer::HastyServer] {
+        lose_nothing(Host::Thread, writer);
+    }
 }

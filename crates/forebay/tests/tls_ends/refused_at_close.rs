@@ -5,7 +5,7 @@
 
 use forebay::{ClientAuth, Result, SelectorManager, Socket, TlsFault};
 use forebay_testing::{
-    connection_between, report,
+    connection_between, in_host, report,
     tls::{Authority, Configs},
     until, watched,
 };
@@ -42,7 +42,7 @@ fn a_client_whose_certificate_is_refused_is_told_by_its_close() {
         let auth = ClientAuth::Required(authority.trust());
         let configs = Configs::by(&authority, |client| client, |server| server.client_auth(auth));
         for says in ["to nobody", ""] {
-            forebay::run(async |selector| {
+            in_host(async |selector| {
                 let closed = write_to_nobody(&selector, &configs, says).await;
                 let error = closed.expect_err("it was not read");
                 assert_eq!(error.tls_fault(), Some(TlsFault::RefusedByPeer), "{says:?}: {error}");

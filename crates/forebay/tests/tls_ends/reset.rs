@@ -4,6 +4,7 @@
 
 use forebay::{ErrorKind, Result};
 use forebay_testing::{
+    in_host,
     tls::{Configs, secure_pair},
     watched,
 };
@@ -13,7 +14,7 @@ use futures_lite::future::zip;
 fn a_reset_is_told_to_both_halves_of_a_secure_connection() {
     watched(|| {
         let configs = Configs::new();
-        let run: Result<()> = forebay::run(async |selector| {
+        let run: Result<()> = in_host(async |selector| {
             let (mut near, far) = secure_pair(&selector, &configs).await?;
             let reading = near.input.read_line();
             let resetting = async {

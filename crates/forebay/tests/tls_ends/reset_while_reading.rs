@@ -4,6 +4,7 @@
 #![cfg(feature = "tls")]
 
 use forebay_testing::{
+    in_host,
     tls::{Configs, secure_pair},
     watched,
 };
@@ -13,7 +14,7 @@ use futures_lite::future::{yield_now, zip};
 fn a_reader_that_meets_a_reset_does_not_wait_for_itself() {
     let configs = Configs::new();
     let outcome = watched(move || {
-        forebay::run(async move |selector| {
+        in_host(async move |selector| {
             for waits in [true, false] {
                 let (mut client, server) = secure_pair(&selector, &configs).await?;
                 let reset = async {

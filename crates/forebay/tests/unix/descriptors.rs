@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use forebay::{ByteReadChannel, Result, SelectorManager};
-use forebay_testing::{counted_alone, descriptors, unix::pair_with_std, watched};
+use forebay_testing::{counted_alone, descriptors, in_host, unix::pair_with_std, watched};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::{cmsg_space, io};
 
@@ -36,7 +36,7 @@ fn assert_all_ended(pipes: Vec<PipeReader>) {
 /// Runs a read that has begun to wait when the messages arrive, all in one event.
 fn read_across(test: &str, read: impl AsyncFn(&mut ByteReadChannel) -> Result<()> + Send + Copy) {
     counted_alone(test, || {
-        forebay::run(async |selector: SelectorManager| {
+        in_host(async |selector: SelectorManager| {
             let (mut connection, peer) = pair_with_std(&selector).await?;
             // From its first wait on the descriptor is watched, and that brings its first event.
             futures_lite::future::poll_once(connection.input.read_line()).await;
@@ -87,7 +87,7 @@ fn read_line_crosses_messages_with_descriptors() {
 fn a_close_drops_descriptors_that_nobody_received() {
     watched(|| {
         counted_alone("a_close_drops_descriptors_that_nobody_received", || {
-            forebay::run(async |selector: SelectorManager| {
+            in_host(async |selector: SelectorManager| {
                 let before = descriptors();
                 let (connection, peer) = pair_with_std(&selector).await?;
                 let pipes = (0..100).map(|_| send_with_descriptor(&peer, b"abc")).collect();

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use forebay::{ErrorKind, UnixAddress};
 use forebay_testing::{
-    alone, await_that, child, report, size, skip,
+    alone, await_that, child, in_host, report, size, skip,
     unix::{Directory, abstract_name, as_nobody, is_root, mode},
     watched,
 };
@@ -38,7 +38,7 @@ fn the_mode_is_exact_whatever_the_umask() {
 
 /// The mode of a path while a server listens at it.
 fn mode_of_server(path: &Path, asked: Option<u32>) -> u32 {
-    forebay::run(async |selector| {
+    in_host(async |selector| {
         let builder = selector.unix();
         let builder = match asked {
             Some(asked) => builder.mode(asked),
@@ -71,11 +71,11 @@ fn another_user_connects_as_the_mode_says() {
 
 /// Returns true if another user's `connect` reaches a server with this mode.
 fn is_let_in(path: &Path, mode: u32) -> bool {
-    forebay::run(async |selector| {
+    in_host(async |selector| {
         let _server = selector.unix().mode(mode).bind(path).await?;
         let path = path.to_owned();
         let connecting = as_nobody(move || {
-            forebay::run(async |selector| selector.unix().connect(path).await.map(drop))
+            in_host(async |selector| selector.unix().connect(path).await.map(drop))
         });
         match connecting.join().unwrap() {
             Ok(()) => Ok(true),
@@ -167,7 +167,7 @@ fn binds() -> usize {
 
 fn bind_under(attack: &Attack, path: &PathBuf) {
     for _ in 0..binds() {
-        forebay::run(async |selector| {
+        in_host(async |selector| {
             let server = selector.unix().mode(0o600).bind(path).await?;
             attack.await_more("they are denied", &attack.denied);
             drop(server);
@@ -180,7 +180,7 @@ fn bind_under(attack: &Attack, path: &PathBuf) {
 
 #[test]
 fn an_abstract_name_has_no_mode() {
-    forebay::run(async |selector| {
+    in_host(async |selector| {
         let name = abstract_name("no-mode");
         let error = selector.unix().mode(0o600).bind(&name).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use forebay::{ErrorKind, SelectorManager, SocketAddress, UnixAddress};
 use forebay_testing::{
-    Child, Transport, alone, on_every_transport, report, role, run, say, skip,
+    Child, Transport, alone, in_host, on_every_transport, report, role, run, say, skip,
     unix::{Directory, NOBODY, abstract_name, as_nobody, is_root},
 };
 
@@ -204,7 +204,7 @@ fn credentials_are_those_of_both_sides_and_of_unix_sockets_alone() {
 
 /// The child: says which process it sees on the other side.
 fn say_who_connects(path: &str) {
-    let served = forebay::run(async |selector| {
+    let served = in_host(async |selector| {
         let server = selector.unix().bind(path).await?;
         say("listening");
         let accepted = server.accept().await?;

@@ -13,7 +13,7 @@ use std::thread;
 
 use forebay::{ErrorKind, Result, SelectorManager, ServerSocket};
 use forebay_testing::{
-    Child, report, role, run, say, size, skip,
+    Child, in_host, report, role, run, say, size, skip,
     unix::{Directory, NOBODY, as_nobody, identity, is_root, leave_stale},
     watched,
 };
@@ -48,7 +48,7 @@ async fn assert_never_replaced(selector: &SelectorManager, path: &Path, why: &st
 
 /// The child: listens until it is killed.
 fn serve_until_killed(path: &str) {
-    let serving = forebay::run(async |selector| {
+    let serving = in_host(async |selector| {
         let server = selector.unix().bind(path).await?;
         say("listening");
         server.accept().await.map(drop)
@@ -200,8 +200,7 @@ fn another_users_socket_is_never_replaced() {
     let path = directory.join("roots");
     leave_stale(&path);
     let theirs = path.clone();
-    let refused =
-        as_nobody(move || forebay::run(async |selector| replace(&selector, &theirs).await));
+    let refused = as_nobody(move || in_host(async |selector| replace(&selector, &theirs).await));
     let error = watched(|| refused.join().unwrap()).unwrap_err();
     assert!(path.exists(), "{error}");
 }
@@ -232,7 +231,7 @@ fn of_two_servers_that_start_together_on_a_stale_path_one_wins() {
 
 /// Returns true if this side has the path, and is reached by it; both stay until they know.
 fn contend(path: &Path, start: &Barrier) -> bool {
-    forebay::run(async |selector| {
+    in_host(async |selector| {
         start.wait();
         let bound = replace(&selector, path).await;
         start.wait();

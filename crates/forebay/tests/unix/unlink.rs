@@ -9,14 +9,14 @@ use std::path::Path;
 
 use forebay::{SelectorManager, ServerSocket};
 use forebay_testing::{
-    alone, await_that,
+    alone, await_that, in_host,
     unix::{Directory, leave_stale},
     until_that, watched,
 };
 use futures_lite::future::poll_once;
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> forebay::Result<()> + Send + 'static) {
-    watched(|| forebay::run(test)).unwrap();
+    watched(|| in_host(test)).unwrap();
 }
 
 #[test]

@@ -82,6 +82,10 @@ impl Peer for Core {
         Core::is_closing(self) && !self.is_handshaking()
     }
 
+    fn opened(&self, after: &mut WakeList) {
+        self.announce(self.life().layer_is_ready(), after);
+    }
+
     fn loses_nothing(&self) {
         self.life().lose_nothing();
     }
@@ -148,7 +152,8 @@ async fn handshake(core: &Arc<Core>, session: &Arc<Session>, config: &TlsConfig)
     outcome
 }
 
-/// Held during a handshake; after that a close may discard input.
+/// Held during a handshake; after that a close may discard input, if the handshake has failed. A complete one has said
+/// so already.
 struct HandshakeOver<'a> {
     core: &'a Arc<Core>,
     session: &'a Session,
