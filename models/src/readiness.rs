@@ -40,7 +40,7 @@ pub enum Outcome {
 /// A stand-in for `Descriptor` of `forebay`, without system calls: it waits and is released in the same
 /// steps.
 pub struct Watched {
-    registration: Registration<Arc<Kernel>, Slot>,
+    registration: Registration<Arc<Kernel>, Arc<Slot>>,
     kernel: Arc<Kernel>,
     is_closing: AtomicBool,
 }
@@ -205,7 +205,7 @@ impl Watched {
         done.unwrap_or_else(|| Err(io::ErrorKind::NotConnected.into()))
     }
 
-    fn register(&self) -> Option<&Slot> {
+    fn register(&self) -> Option<&Arc<Slot>> {
         let registered = self.registration.register(|kernel| {
             let slot = kernel.as_ref()?.watch();
             Some(Ok::<_, Infallible>(slot))

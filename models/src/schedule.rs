@@ -87,7 +87,7 @@ impl FlushSchedule for TestSchedule {
         }
     }
 
-    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
         lock(&self.state).lingering.push(outbox);
     }
 }

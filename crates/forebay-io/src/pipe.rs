@@ -67,7 +67,7 @@ impl FlushSchedule for Pipe {
         outbox.advance();
     }
 
-    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
         // The reader sets `reader_gone` before it takes what is stored here, so at least one of the two
         // threads sees the other's step, and the outbox is not stored forever.
         let mut background_closes = lock(&self.background_closes);

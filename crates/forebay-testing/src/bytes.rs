@@ -18,7 +18,11 @@ pub fn pattern(length: usize) -> Vec<u8> {
 #[allow(clippy::cast_possible_truncation, reason = "a byte of the product is what is wanted")]
 pub fn scrambled(length: usize, seed: usize) -> Vec<u8> {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        (0..4 * MIB + 4096).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+        let total = 4 * MIB + 4096;
+        // Miri computes slowly and copies quickly.
+        let computed = if cfg!(miri) { 64 * KIB + 7 } else { total };
+        let byte = |at: usize| (at.wrapping_mul(2_654_435_761) >> 11) as u8;
+        (0..computed).map(byte).collect::<Vec<_>>().repeat(total.div_ceil(computed))
     });
     BYTES[seed % 4096..][..length].to_vec()
 }

@@ -354,7 +354,7 @@ impl FlushSchedule for TestSchedule {
         lock(&self.deferred).push(Arc::clone(outbox));
     }
 
-    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
         lock(&self.background_closes).push(outbox);
     }
 }

@@ -1,10 +1,13 @@
 //! The executor that polls the future of a test: the worker of its selector, or another one, as
 //! `FOREBAY_HOST` says.
 
+use std::cell::RefCell;
 use std::env;
 
 use forebay::{Result, SelectorBuilder, SelectorManager};
-use futures_lite::future;
+use futures_lite::future::{self, yield_now};
+
+use crate::Signal;
 
 const VARIABLE: &str = "FOREBAY_HOST";
 
@@ -17,8 +20,11 @@ pub enum Host {
     Tokio,
     /// A runtime of tokio with several threads: `tokio-multi`.
     TokioMulti,
-    /// A thread that does nothing else. A thread of the selector drives its sockets: `thread`.
+    /// A thread that does nothing else. A thread of the selector drives its sockets, unless the feature `smol` is
+    /// on: `thread`.
     Thread,
+    /// smol's `block_on`. With the feature `smol`, async-io drives the sockets: `smol`.
+    Smol,
 }
 
 impl Host {
@@ -33,7 +39,8 @@ impl Host {
             Ok("tokio") => Self::Tokio,
             Ok("tokio-multi") => Self::TokioMulti,
             Ok("thread") => Self::Thread,
-            Ok(other) => panic!("{VARIABLE}={other}, not own, tokio, tokio-multi or thread"),
+            Ok("smol") => Self::Smol,
+            Ok(other) => panic!("{VARIABLE}={other}, not own, tokio, tokio-multi, thread or smol"),
         }
     }
 
@@ -47,6 +54,7 @@ impl Host {
             Self::Own => selector.run(test),
             Self::Tokio | Self::TokioMulti => in_tokio(self, run_closing(selector, test)),
             Self::Thread => future::block_on(run_closing(selector, test)),
+            Self::Smol => in_smol(run_closing(selector, test)),
         }
     }
 }
@@ -56,9 +64,65 @@ async fn run_closing<T>(
     test: impl AsyncFnOnce(SelectorManager) -> Result<T>,
 ) -> Result<T> {
     let selector = selector.build()?;
+    let _guest = Guest::enter(&selector);
     let outcome = test(selector.clone()).await;
     selector.close().await;
     outcome
+}
+
+thread_local! {
+    /// The selector of the test that this thread polls outside of its workers.
+    static GUEST_OF: RefCell<Option<SelectorManager>> = const { RefCell::new(None) };
+}
+
+/// A test whose future this thread polls. All hosts poll it on the thread that calls [`Host::run`].
+struct Guest;
+
+impl Guest {
+    fn enter(selector: &SelectorManager) -> Self {
+        GUEST_OF.set(Some(selector.clone()));
+        Self
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        GUEST_OF.take();
+    }
+}
+
+/// Lets everything happen that is ready to happen, to show that something does not: every worker makes many
+/// turns, and so does the runtime that polls the test.
+pub async fn settle() {
+    give_way().await;
+    let Some(selector) = GUEST_OF.with_borrow(Clone::clone) else { return };
+    // A task starts on the worker that has the fewest: with so many, all of which are there at once, each worker
+    // has one of them.
+    let tasks = selector.stats().tasks + selector.worker_stats().len() + 1;
+    let all_there = Signal::new();
+    let passing: Vec<_> = (0..tasks)
+        .map(|_| {
+            let all_there = all_there.clone();
+            selector.spawn(async move {
+                all_there.await;
+                give_way().await;
+                Ok(())
+            })
+        })
+        .collect();
+    all_there.set();
+    for task in passing {
+        // A selector that is being closed refuses it.
+        task.await.ok();
+    }
+    in_runtime(give_way()).await;
+    give_way().await;
+}
+
+async fn give_way() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
 }
 
 #[cfg(feature = "hosts")]
@@ -75,4 +139,24 @@ fn in_tokio<F: Future>(host: Host, test: F) -> F::Output {
 #[cfg(not(feature = "hosts"))]
 fn in_tokio<F: Future>(_: Host, _: F) -> F::Output {
     panic!("{VARIABLE} names a runtime of tokio, which takes --features forebay-testing/hosts")
+}
+
+/// Awaits a task of the runtime that polls this one, if there is one.
+async fn in_runtime(task: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(feature = "hosts")]
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(task).await.unwrap();
+        return;
+    }
+    task.await;
+}
+
+#[cfg(feature = "smol")]
+fn in_smol<F: Future>(test: F) -> F::Output {
+    async_io::block_on(test)
+}
+
+#[cfg(not(feature = "smol"))]
+fn in_smol<F: Future>(_: F) -> F::Output {
+    panic!("{VARIABLE} names smol, which takes --features forebay-testing/smol")
 }

@@ -80,7 +80,7 @@ pub use self::{
     alone::{Ended, alone, child, counted_alone},
     child::{Child, Log, role, say},
     example::{Server, example, lines_of},
-    host::Host,
+    host::{Host, settle},
     kernel::{
         TcpRow, TcpState, are_gone, connection, connection_between, is_gone, memory_of, other_end,
         processor_time_here, processor_time_of, sleeps, unacknowledged_from,
@@ -94,6 +94,7 @@ pub use self::{
     transports::{
         DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,
         on_every_transport, on_every_transport_on_one_worker, on_every_transport_with_clock,
-        on_transports, past_silence, settle, until_given_up, with_clock,
+        on_every_transport_with_clock_on_a_worker, on_transports, past_silence, until_given_up,
+        with_clock, with_clock_on_a_worker,
     },
 };

@@ -12,9 +12,9 @@ use forebay::testing::TestClock;
 use forebay::{
     Connection, Identity, Result, SelectorManager, ServerSocket, TlsConfig, Trust, UnixAddress,
 };
-use futures_lite::future::{yield_now, zip};
+use futures_lite::future::zip;
 
-use crate::{Host, KIB, report, watched};
+use crate::{Host, KIB, report, settle, watched};
 
 /// The smallest step of time.
 pub const MOMENT: Duration = Duration::from_millis(1);
@@ -68,7 +68,10 @@ impl Transport {
                 let (near, far) = zip(connecting, server.accept()).await;
                 let (near, far) = (near?, far?);
                 let (client, server) = &*TLS;
-                zip(near.tls(client), far.accept_tls(server)).await
+                let secure = zip(near.tls(client), far.accept_tls(server)).await;
+                // The session's tickets follow the handshake: they arrive before the test begins.
+                settle().await;
+                secure
             }
         };
         Ok((near?.connection()?, far?.connection()?))
@@ -194,6 +197,17 @@ pub fn on_every_transport_with_clock(
     });
 }
 
+/// Runs a test like [`on_every_transport_with_clock`], by the selector's worker in any case: for tests that hold up the
+/// worker by not returning from a poll.
+#[track_caller]
+pub fn on_every_transport_with_clock_on_a_worker(
+    test: impl AsyncFn(SelectorManager, TestClock, Transport) -> Result<()> + Copy + Send + 'static,
+) {
+    on_each(move |transport| {
+        with_clock_on_a_worker(async move |selector, clock| test(selector, clock, transport).await);
+    });
+}
+
 /// Runs a test like [`on_every_transport`], which makes the selector itself.
 #[track_caller]
 pub fn on_each(test: impl Fn(Transport) + Copy + Send + 'static) {
@@ -223,13 +237,30 @@ fn over(transport: Transport, run: impl FnOnce() + Send + 'static) {
 pub fn with_clock(
     test: impl AsyncFnOnce(SelectorManager, TestClock) -> Result<()> + Send + 'static,
 ) {
-    watched(|| {
+    with_clock_in(Host::of_environment(), test);
+}
+
+/// Runs a test like [`with_clock`], by the selector's worker in any case; see
+/// [`on_every_transport_with_clock_on_a_worker`].
+#[track_caller]
+pub fn with_clock_on_a_worker(
+    test: impl AsyncFnOnce(SelectorManager, TestClock) -> Result<()> + Send + 'static,
+) {
+    with_clock_in(Host::Own, test);
+}
+
+#[track_caller]
+fn with_clock_in(
+    host: Host,
+    test: impl AsyncFnOnce(SelectorManager, TestClock) -> Result<()> + Send + 'static,
+) {
+    watched(move || {
         let clock = TestClock::new();
         let selector = SelectorManager::builder()
             .workers(1)
             .clock(clock.clone())
             .drain(DRAIN_TIMEOUT, DRAIN_BYTES);
-        Host::of_environment().run(selector, async |selector| test(selector, clock).await)
+        host.run(selector, async |selector| test(selector, clock).await)
     })
     .unwrap();
 }
@@ -266,14 +297,6 @@ pub async fn until_given_up(selector: &SelectorManager, clock: &TestClock, limit
 
 /// Looks at the beginning of a silence, a moment apart.
 const LOOKS_COUNT: u32 = 10;
-
-/// Lets the worker run so often that everything that is ready to happen has happened, to show that
-/// something does not.
-pub async fn settle() {
-    for _ in 0..100 {
-        yield_now().await;
-    }
-}
 
 #[track_caller]
 pub fn assert_reset<T: fmt::Debug>(transport: Transport, outcome: Result<T>) {

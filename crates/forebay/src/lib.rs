@@ -194,22 +194,27 @@ pub use forebay_tls::{
     TlsConfig, TlsInfo, TlsServerBuilder, TlsVersion, ToPin, Trust,
 };
 
+#[cfg(unix)]
 pub use crate::host::Interest;
 pub use crate::net::{
-    Address, CloseReason, Connection, Incoming, KeepAlive, PeerCredentials, ServerSocket, Socket,
-    SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UnixAddress, UnixBuilder,
+    Address, CloseReason, Connection, Incoming, KeepAlive, ServerSocket, Socket, SocketAddress,
+    TcpBuilder, ToAddress, ToUnixAddress, UnixAddress,
 };
+#[cfg(unix)]
+pub use crate::net::{PeerCredentials, UnixBuilder};
 pub use either::Either;
 
 pub use crate::race::race;
-#[cfg(feature = "signal")]
+#[cfg(unix)]
+pub use crate::root::ready;
+#[cfg(all(feature = "signal", unix))]
 pub use crate::root::{ctrl_c, signal};
 pub use crate::root::{
-    duplex, group, interval, now, ready, run, sleep, spawn, spawn_blocking, spawn_here,
-    spawn_value, stop_requested, timeout, within, yield_now,
+    duplex, group, interval, now, run, sleep, spawn, spawn_blocking, spawn_here, spawn_value,
+    stop_requested, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 pub use crate::selector::{SignalKind, Signals};
 pub use crate::task::{JoinHandle, StopRequested};
 pub use crate::time::{Clock, Interval, Sleep};

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+#[cfg(unix)]
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Poll;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
+#[cfg(unix)]
 use crate::host::Interest;
 use crate::net::{self, Connection};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 use crate::selector::{SignalKind, Signals};
 use crate::task::{JoinHandle, StopRequested, current_lists};
 use crate::time::{self, Interval, Sleep};
@@ -204,6 +206,7 @@ pub fn stop_requested() -> StopRequested {
 /// })?;
 /// # forebay::Result::Ok(())
 /// ```
+#[cfg(unix)]
 pub async fn ready(fd: impl AsFd, interest: Interest) -> Result<Interest> {
     Shared::current("ready").ready(fd.as_fd(), interest).await
 }
@@ -361,7 +364,7 @@ pub fn now() -> Instant {
 /// # Cancel safety
 ///
 /// Lossless: the next call returns the signal that a dropped one would have returned.
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 pub fn ctrl_c() -> impl Future<Output = Result<()>> + Send + Sync + use<> {
     Shared::current("ctrl_c").ctrl_c()
 }
@@ -375,7 +378,7 @@ pub fn ctrl_c() -> impl Future<Output = Result<()>> + Send + Sync + use<> {
 /// # Panics
 ///
 /// Panics on a thread that does not belong to a selector.
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 pub fn signal(kind: SignalKind) -> Result<Signals> {
     Shared::current("signal").signal(kind)
 }

@@ -84,6 +84,8 @@ fn idle_blocks_are_not_taken_for_held_ones_while_their_pool_is_freed() {
             stage.fetch_add(1, Release);
             drop(pool);
             stage.fetch_add(1, Release);
+            // Paired with the other fence: a look that counts blocks of the next round sees this stage too.
+            fence(Release);
         }
         report(&format!("{} looks at {rounds} pools being freed", looks.join().expect("no panic")));
     });

@@ -93,7 +93,7 @@ impl Below {
         let all = state.sent + state.queue.len() as u64;
         // Once the worker is closing, the upper outbox has been woken for that. Waiting for it again would
         // be answered at once, so the upper outbox would only ask again and again.
-        let is_closing = self.outbox.turns.is_closing();
+        let is_closing = self.outbox.turns.refuses_waiting();
         let until = if is_closing { Until::Sent(all) } else { Until::SentOrClosing(all) };
         leave_waker(&mut state, &mut self.key, until, cx);
         Poll::Pending

@@ -107,7 +107,7 @@ impl Outbox {
     pub fn finish_in_background(self: &Arc<Self>) {
         self.finish();
         if !self.is_settled() {
-            self.turns.finish_in_background(Arc::clone(self));
+            Arc::clone(&self.turns).finish_in_background(Arc::clone(self));
         }
     }
 

@@ -53,15 +53,9 @@ const PIPE_CALLS_MAX: u16 = 256;
 /// waker, which holds the outbox weakly, and `give_up` (`outbox/state.rs`). Other calls change the phase, or
 /// wait for a number or a phase. No foreign waker is cloned, woken or dropped under the lock, and no user value is dropped under
 /// it.
+#[repr(C)]
 pub struct Outbox {
-    state: Mutex<State>,
-    cause: Cause,
     turns: Arc<dyn FlushSchedule>,
-    /// The outbox that the drain writes into, if it writes into one.
-    below: Option<Arc<Self>>,
-    /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
-    /// a clone of it.
-    own_waker: Waker,
     high_water: usize,
     /// Open and below the high-water mark, as the last holder of the lock left it. A writer that reads
     /// `true` composes its item without locking; accepting the item checks again under the lock.
@@ -69,6 +63,14 @@ pub struct Outbox {
     /// Set by a thread that wants to abort. A thread that is sending under the lock stops after its current
     /// call and accepts nothing more, so that the two do not compete for the lock.
     aborting: AtomicBool,
+    // In the middle: the part of it that each write needs stands beside the fields above.
+    state: Mutex<State>,
+    /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
+    /// a clone of it.
+    own_waker: Waker,
+    /// The outbox that the drain writes into, if it writes into one.
+    below: Option<Arc<Self>>,
+    cause: Cause,
 }
 
 /// The turns of a worker, as an [`Outbox`] uses them.
@@ -87,7 +89,7 @@ pub trait FlushSchedule: Send + Sync {
 
     /// Returns `true` if no writer may wait for room any more, because the outbox's driver is closing. The
     /// outbox's own waker is woken when this becomes true.
-    fn is_closing(&self) -> bool {
+    fn refuses_waiting(&self) -> bool {
         false
     }
 
@@ -100,7 +102,7 @@ pub trait FlushSchedule: Send + Sync {
     }
 
     /// Keeps an outbox without an owner alive until it is finished, within a deadline.
-    fn finish_in_background(&self, outbox: Arc<Outbox>);
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>);
 }
 
 /// The outbox's own waker.
@@ -176,7 +178,7 @@ impl Outbox {
     }
 
     fn release_waiters(&self, state: &mut State, after: &mut WakeList) {
-        state.release_waiters(self.high_water, || self.turns.is_closing(), after);
+        state.release_waiters(self.high_water, || self.turns.refuses_waiting(), after);
     }
 
     /// Returns `true` if the outbox below has been aborted. This outbox is then aborted too, unless its

@@ -12,24 +12,27 @@ use crate::waiters::Waiters;
 /// A writer waits while at least this many bytes are queued: 64 KiB.
 pub(crate) const HIGH_WATER_BYTES: usize = 64 * 1024;
 
+/// In this order in memory: what accepting a small item needs stands together at the front, and what a pass of
+/// the drain needs besides follows.
+#[repr(C)]
 pub(super) struct State {
-    pub(super) drain: Box<dyn Drain>,
-    pub(super) queue: SendQueue,
     pub(super) phase: OutboxPhase,
-    /// Bytes handed to the transport since the beginning.
-    pub(super) sent: u64,
     pub(super) due: Due,
     /// Accepted bytes are on a thread's stage. `stage.rs` lists what must wait until they have joined the
     /// queue.
     pub(super) staged: bool,
-    /// Decides whether an end mark may follow.
-    pub(super) whole: Whole,
-    /// Accepted bytes were dropped, because the outbox was aborted.
-    pub(super) dropped: bool,
-    pub(super) share: Share,
     /// The outbox's share went through a pipe on a thread without turns. There is no free room until the
     /// writer has given way.
     pub(super) pauses: bool,
+    /// Accepted bytes were dropped, because the outbox was aborted.
+    pub(super) dropped: bool,
+    pub(super) queue: SendQueue,
+    pub(super) drain: Box<dyn Drain>,
+    pub(super) share: Share,
+    /// Bytes handed to the transport since the beginning.
+    pub(super) sent: u64,
+    /// Decides whether an end mark may follow.
+    pub(super) whole: Whole,
     pub(super) waiters: Waiters<Until>,
 }
 

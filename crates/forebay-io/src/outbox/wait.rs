@@ -71,7 +71,7 @@ impl Outbox {
     }
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
-        let is_closing = || self.turns.is_closing();
+        let is_closing = || self.turns.refuses_waiting();
         let room = state.room(self.high_water, is_closing);
         let for_room = matches!(until, Until::Room | Until::RoomForPiece);
         if for_room && state.phase == OutboxPhase::Open && self.aborting.load(Relaxed) {

@@ -72,13 +72,14 @@ impl Segment {
 ///
 /// Invariants: `len` is the sum of the segments' lengths; no segment is empty; `withheld <= len`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct SendQueue {
-    /// The first segment. It is kept apart, so that the usual queue of one segment allocates nothing.
-    front: Option<Segment>,
-    rest: VecDeque<Segment>,
     len: usize,
     /// The number of bytes at the end that are not offered now.
     withheld: usize,
+    /// The first segment. It is kept apart, so that the usual queue of one segment allocates nothing.
+    front: Option<Segment>,
+    rest: VecDeque<Segment>,
 }
 
 impl SendQueue {

@@ -76,7 +76,7 @@ impl Drain for Nothing {
 impl FlushSchedule for Nothing {
     fn defer(&self, _: &Arc<Outbox>) {}
 
-    fn finish_in_background(&self, _: Arc<Outbox>) {}
+    fn finish_in_background(self: Arc<Self>, _: Arc<Outbox>) {}
 }
 
 type Call = fn(ByteWriteChannel) -> Pin<Box<dyn Future<Output = Result<u64>> + Send>>;

@@ -6,9 +6,12 @@ use forebay_io::{ByteReadChannel, ByteWriteChannel, Result, pipe};
 use forebay_testing::{KIB, MIB, channels::duplex, scrambled, watched};
 use futures_lite::future::block_on;
 
+/// Miri runs about a thousand times slower, and looks for other faults than what many rounds find.
+const PIPES: u32 = if cfg!(miri) { 10 } else { 2_000 };
+
 #[test]
 fn a_hundred_thousand_times_there_and_back() {
-    const ROUNDS: u32 = 100_000;
+    const ROUNDS: u32 = if cfg!(miri) { 50 } else { 100_000 };
     async fn answer(mut input: ByteReadChannel, mut output: ByteWriteChannel) -> Result<()> {
         for _ in 0..ROUNDS {
             let number = input.read_u32().await?;
@@ -39,6 +42,7 @@ fn every_byte_arrives_once_and_in_order() {
             let (mut input, mut output) = pipe(capacity);
             // Through one byte of room everything goes by turns.
             let total = if capacity == 1 { 20 * KIB } else { 2 * MIB };
+            let total = if cfg!(miri) { total / 40 } else { total };
             let bytes = scrambled(total, capacity);
             let expected = bytes.clone();
             let writer = thread::spawn(move || {
@@ -64,7 +68,7 @@ fn every_byte_arrives_once_and_in_order() {
 #[test]
 fn a_reader_that_vanishes_is_noticed_by_a_writer_that_waits() {
     watched(|| {
-        for _ in 0..2_000 {
+        for _ in 0..PIPES {
             let (mut input, mut output) = pipe(1);
             let writer = thread::spawn(move || {
                 block_on(async {
@@ -85,7 +89,7 @@ fn a_reader_that_vanishes_is_noticed_by_a_writer_that_waits() {
 #[test]
 fn a_writer_that_vanishes_is_noticed_by_a_reader_that_waits() {
     watched(|| {
-        for round in 0..2_000 {
+        for round in 0..PIPES {
             let (mut input, mut output) = pipe(4);
             let reader = thread::spawn(move || block_on(input.read_remaining(KIB)));
             block_on(output.write_str("some")).expect("the reader is there");

@@ -147,16 +147,19 @@ impl Session {
         self.look_ahead(&mut state);
         let Loss::Met(error) = &state.loss else { return };
         let is_ending = is_finishing || state.is_closing();
-        // Harmless only if both sides have ended and no data of this side is missing.
-        let is_harmless = self.cause.get().is_none()
-            && is_ending
+        let loses_nothing = self.cause.get().is_none()
             && is_sent
             && state.has_peer_closed()
             && state.is_all_acknowledged(taken);
-        let told = if is_harmless {
+        // Harmless only if both sides have ended and no data of this side is missing.
+        let told = if loses_nothing && is_ending {
             state.loss = Loss::Harmless;
             None
         } else {
+            if loses_nothing && let Some(peer) = &self.peer {
+                // Calls that would go on report the error, but a close that comes later does not.
+                peer.loses_nothing();
+            }
             let cause = self.cause.record(state.named(error));
             state.loss = Loss::Told(cause.clone());
             Some(cause)

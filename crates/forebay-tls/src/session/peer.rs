@@ -17,6 +17,10 @@ pub trait Peer: Send + Sync {
         false
     }
 
+    /// Called before the session reports a loss of its transport by which nothing was lost: the peer had ended, and
+    /// had acknowledged all data of this side. This happens under the session's lock.
+    fn loses_nothing(&self) {}
+
     /// Called when the session begins to report the loss of its transport or, if the loss was harmless,
     /// that both sides have ended.
     fn loss_told(&self, _is_harmless: bool, _after: &mut WakeList) {}

@@ -5,63 +5,93 @@
 //! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
 //! would stop together with that selector.
 
+#[cfg(unix)]
 mod interest;
-#[cfg(not(any(feature = "tokio", feature = "smol")))]
+#[cfg(all(not(any(feature = "tokio", feature = "smol")), unix))]
 mod no_runtime;
 #[cfg(test)]
 mod plain;
 mod readiness;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 pub(crate) mod runtime;
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 mod runtime_socket;
 pub(crate) mod slot;
 mod socket_fd;
+#[cfg(windows)]
+mod socket_owner;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::WakeList;
 
 use crate::time::WakeUp;
 
+#[cfg(unix)]
 pub use self::interest::Interest;
+#[cfg(unix)]
 pub(crate) use self::interest::seems_always_ready;
-#[cfg(not(any(feature = "tokio", feature = "smol")))]
+#[cfg(all(not(any(feature = "tokio", feature = "smol")), unix))]
 pub(crate) use self::no_runtime::NoRuntimeSocket as RuntimeSocket;
 pub(crate) use self::readiness::{Direction, Hangup, Progress, Wait};
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 pub(crate) use self::runtime_socket::RuntimeSocket;
-#[cfg(feature = "smol")]
+#[cfg(all(feature = "smol", unix))]
 pub(crate) use self::runtime_socket::async_io_has_begun;
+use self::slot::Slot;
 pub(crate) use self::socket_fd::SocketFd;
+#[cfg(windows)]
+pub(crate) use self::socket_owner::{PolledSocket as RuntimeSocket, SocketOwner};
 
-/// A watched descriptor. One task at a time waits in each direction.
+/// A watched descriptor. One task at a time waits in each direction, and one for the end.
 pub(crate) trait Ready: Send + Sync + WakeUp {
-    /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>>;
+    /// Returns the readiness, which the host sets, and in which a wait leaves its waker.
+    fn slot(&self) -> &Arc<Slot>;
 
-    /// Reports how far the connection has ended once that differs from `known`, and keeps the waker until
-    /// then. Only one task at a time may wait for this.
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup>;
+    /// Ensures that the host watches, after a wait has left its waker in the slot. Returns `true` if the
+    /// descriptor's owner must be asked to watch too.
+    fn begin_wait(&self, direction: Direction) -> bool;
+
+    /// Ensures that the host watches for the end, after a wait for it has left its waker in the slot.
+    fn begin_watch(&self);
 
     /// Watches a descriptor in both directions, because its owner does not do so any more. Once.
     fn take_over(&self, _: &SocketFd) -> io::Result<()> {
         Ok(())
     }
+}
+
+impl dyn Ready {
+    /// Runs the system call if the descriptor may be ready, and waits if it is not. For a descriptor that the
+    /// host watches without its owner.
+    #[cfg(unix)]
+    pub(crate) fn poll_io(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        call: impl FnMut() -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
+        let progress = self.slot().poll_io(cx, direction, call);
+        if progress.is_pending() {
+            self.begin_wait(direction);
+        }
+        progress
+    }
 
     /// Makes all waits try their calls again, because something has changed that the kernel does not
     /// report. They are woken once the caller holds no lock.
-    fn wake(&self, after: &mut WakeList);
+    pub(crate) fn wake(&self, after: &mut WakeList) {
+        let mut woken = Vec::new();
+        self.slot().take_all(&mut woken);
+        for waker in woken {
+            after.wake(waker);
+        }
+    }
 }
 
 /// Something that can watch descriptors.
@@ -76,9 +106,9 @@ pub(crate) type Registered = (Option<SocketFd>, io::Result<Arc<dyn Ready>>);
 /// Lets a closing selector wake waits that another host watches.
 impl<T: Ready> WakeUp for T {
     fn wake_up(&self) {
-        let mut after = WakeList::new();
-        self.wake(&mut after);
-        after.run();
+        let mut woken = Vec::new();
+        self.slot().take_all(&mut woken);
+        woken.into_iter().for_each(Waker::wake);
     }
 }
 

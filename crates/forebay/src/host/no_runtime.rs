@@ -2,7 +2,8 @@
 //! a runtime watches a worker's poll instead.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fd::{AsFd, BorrowedFd};
 
 use super::{Direction, Progress, Wait};
 

@@ -1,9 +1,9 @@
 //! A second host, for tests: a plain thread that polls.
 //!
-//! It differs from a worker in everything: it has no turns, no edge-triggered events and no ticks. Every
-//! wait tries its call; a wait that got `EAGAIN` leaves a waker, and the thread polls for it,
-//! level-triggered (`poll(2)`). A level that is there already is reported at once, so no event is lost
-//! between the call and the wait.
+//! It differs from a worker in everything but the slot: it has no turns and no edge-triggered events, and
+//! watches nothing until a wait has begun. Then the thread polls for it, level-triggered (`poll(2)`), until
+//! it has reported one event. A level that is there already is reported at once, so no event is lost between
+//! the call and the wait.
 
 #![cfg(any(target_os = "linux", target_os = "android"))]
 
@@ -11,15 +11,15 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::thread::{self, JoinHandle};
 
-use forebay_io::seam::WakeList;
 use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, poll};
 use slab::Slab;
 
-use super::{Direction, Hangup, Host, Progress, Ready, Registered, SocketFd};
+use super::slot::{ERROR, READ_CLOSED, READABLE, Slot, WRITABLE};
+use super::{Direction, Host, Ready, Registered, SocketFd};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
 
@@ -33,7 +33,7 @@ impl Plain {
     pub(super) fn start() -> io::Result<Self> {
         let (ear, bell) = io::pipe()?;
         let watch = Arc::new(Watch {
-            slots: Mutex::default(),
+            watched: Mutex::default(),
             bell,
             rung: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -47,21 +47,21 @@ impl Plain {
     }
 
     fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn Ready>> {
-        let slot = Arc::new(Slot {
+        let sides = Arc::new(Sides {
+            slot: Arc::new(Slot::new()),
             reader: PlainSide::new(fd, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?,
             writer: PlainSide::new(fd, epoll::EventFlags::OUT)?,
             // Edge-triggered, unlike the others: the end of one direction stays reported while the other's
             // end is awaited.
             watcher: PlainSide::new(fd, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)?,
-            ended: Mutex::default(),
         });
-        let key = lock(&self.watch.slots).insert(Arc::clone(&slot));
-        Ok(Arc::new(PlainReady { slot, key, watch: Arc::clone(&self.watch) }))
+        let key = lock(&self.watch.watched).insert(Arc::clone(&sides));
+        Ok(Arc::new(PlainReady { sides, key, watch: Arc::clone(&self.watch) }))
     }
 
     /// Returns the number of watched descriptors.
     pub(super) fn watched(&self) -> usize {
-        lock(&self.watch.slots).len()
+        lock(&self.watch.watched).len()
     }
 
     /// Returns the number of waits that the polling thread has ended.
@@ -88,7 +88,7 @@ impl Host for Plain {
 }
 
 struct Watch {
-    slots: Mutex<Slab<Arc<Slot>>>,
+    watched: Mutex<Slab<Arc<Sides>>>,
     /// A byte in this pipe ends the thread's poll.
     bell: PipeWriter,
     /// A byte has been written, so no second one is needed. Cleared before the slots are examined.
@@ -111,14 +111,14 @@ impl Watch {
             polled.extend(
                 waiting
                     .iter()
-                    .map(|(slot, awaited)| PollFd::new(slot.side(*awaited), PollFlags::IN)),
+                    .map(|(sides, awaited)| PollFd::new(sides.of(*awaited), PollFlags::IN)),
             );
             uninterrupted(|| Ok(poll(&mut polled, None)?)).expect("descriptors of our own");
             let rung = !polled[0].revents().is_empty();
             let mut woken = Vec::new();
-            for (fd, (slot, awaited)) in polled[1..].iter().zip(&waiting) {
+            for (fd, (sides, awaited)) in polled[1..].iter().zip(&waiting) {
                 if !fd.revents().is_empty() {
-                    woken.extend(slot.side(*awaited).take());
+                    sides.note(*awaited, &mut woken);
                 }
             }
             if rung {
@@ -130,14 +130,14 @@ impl Watch {
         }
     }
 
-    /// Returns the sides that a task waits for.
-    fn waiting(&self) -> Vec<(Arc<Slot>, Awaited)> {
-        let slots = lock(&self.slots);
-        let sides = slots.iter().flat_map(|(_, slot)| {
+    /// Returns the sides that a wait has begun for.
+    fn waiting(&self) -> Vec<(Arc<Sides>, Awaited)> {
+        let watched = lock(&self.watched);
+        let sides = watched.iter().flat_map(|(_, sides)| {
             [Awaited::Reading, Awaited::Writing, Awaited::TheEnd]
-                .map(|awaited| (Arc::clone(slot), awaited))
+                .map(|awaited| (Arc::clone(sides), awaited))
         });
-        sides.filter(|(slot, awaited)| slot.side(*awaited).is_waited_for()).collect()
+        sides.filter(|(sides, awaited)| sides.of(*awaited).is_awaited()).collect()
     }
 }
 
@@ -158,20 +158,36 @@ impl From<Direction> for Awaited {
     }
 }
 
-struct Slot {
+struct Sides {
+    slot: Arc<Slot>,
     reader: PlainSide,
     writer: PlainSide,
     watcher: PlainSide,
-    ended: Mutex<Hangup>,
 }
 
-impl Slot {
-    fn side(&self, awaited: Awaited) -> &PlainSide {
+impl Sides {
+    fn of(&self, awaited: Awaited) -> &PlainSide {
         match awaited {
             Awaited::Reading => &self.reader,
             Awaited::Writing => &self.writer,
             Awaited::TheEnd => &self.watcher,
         }
+    }
+
+    fn begin(&self, awaited: Awaited) {
+        self.of(awaited).awaited.store(true, Ordering::SeqCst);
+    }
+
+    /// Applies an event, behind which the side is polled for no more until another wait begins.
+    fn note(&self, awaited: Awaited, woken: &mut Vec<Waker>) {
+        let side = self.of(awaited);
+        side.awaited.store(false, Ordering::SeqCst);
+        let flags = match awaited {
+            Awaited::Reading => READABLE,
+            Awaited::Writing => WRITABLE,
+            Awaited::TheEnd => side.take_ends(),
+        };
+        self.slot.note(flags, woken);
     }
 }
 
@@ -182,30 +198,37 @@ impl Slot {
 /// which forgets it on close (`epoll(7)`), and that instance is polled.
 struct PlainSide {
     level: OwnedFd,
-    waiter: Mutex<Option<Waker>>,
+    /// A wait has begun that no event has answered yet.
+    awaited: AtomicBool,
 }
 
 impl PlainSide {
     fn new(fd: BorrowedFd<'_>, flags: epoll::EventFlags) -> io::Result<Self> {
         let level = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&level, fd, epoll::EventData::new_u64(0), flags)?;
-        Ok(Self { level, waiter: Mutex::default() })
+        Ok(Self { level, awaited: AtomicBool::new(false) })
     }
 
-    fn is_waited_for(&self) -> bool {
-        lock(&self.waiter).is_some()
+    fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::SeqCst)
     }
 
-    fn take(&self) -> Option<Waker> {
-        lock(&self.waiter).take()
-    }
-
-    /// Keeps the waker. It is cloned before the lock is taken, and the replaced one dropped after it is
-    /// released.
-    fn keep(&self, waker: &Waker) {
-        let clone = waker.clone();
-        let replaced = lock(&self.waiter).replace(clone);
-        drop(replaced);
+    /// Takes the ends that are reported, as flags of a slot.
+    fn take_ends(&self) -> usize {
+        let mut events = Vec::with_capacity(1);
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let told = uninterrupted(|| {
+            events.clear();
+            let buffer = rustix::buffer::spare_capacity(&mut events);
+            Ok(epoll::wait(&self.level, buffer, Some(&at_once))?)
+        });
+        told.expect("an epoll instance of our own");
+        events.iter().fold(0, |ends, event| {
+            let flags = event.flags;
+            let closed = flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::HUP);
+            let failed = flags.contains(epoll::EventFlags::ERR);
+            ends | if closed { READ_CLOSED } else { 0 } | if failed { ERROR } else { 0 }
+        })
     }
 }
 
@@ -217,64 +240,31 @@ impl AsFd for PlainSide {
 
 /// A descriptor watched by the polling thread.
 struct PlainReady {
-    slot: Arc<Slot>,
+    sides: Arc<Sides>,
     key: usize,
     watch: Arc<Watch>,
 }
 
 impl Ready for PlainReady {
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>> {
-        match uninterrupted(&mut *call) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            done => return Poll::Ready(done),
-        }
-        self.slot.side(direction.into()).keep(cx.waker());
-        self.watch.ring();
-        // A `wake` between the call and keeping the waker is not a level, and has found no waker.
-        match uninterrupted(call) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            done => Poll::Ready(done),
-        }
+    fn slot(&self) -> &Arc<Slot> {
+        &self.sides.slot
     }
 
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        self.slot.watcher.keep(cx.waker());
+    fn begin_wait(&self, direction: Direction) -> bool {
+        self.sides.begin(direction.into());
         self.watch.ring();
-        let mut events = Vec::with_capacity(1);
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        let told = uninterrupted(|| {
-            events.clear();
-            let buffer = rustix::buffer::spare_capacity(&mut events);
-            Ok(epoll::wait(&self.slot.watcher, buffer, Some(&at_once))?)
-        });
-        told.expect("an epoll instance of our own");
-        let mut ended = lock(&self.slot.ended);
-        for event in &events {
-            let flags = event.flags;
-            let closed = epoll::EventFlags::RDHUP | epoll::EventFlags::HUP;
-            ended.read_closed |= flags.intersects(closed);
-            ended.error |= flags.contains(epoll::EventFlags::ERR);
-        }
-        if *ended == known { Poll::Pending } else { Poll::Ready(*ended) }
+        false
     }
 
-    fn wake(&self, after: &mut WakeList) {
-        for side in [&self.slot.reader, &self.slot.writer, &self.slot.watcher] {
-            if let Some(waker) = side.take() {
-                after.wake(waker);
-            }
-        }
+    fn begin_watch(&self) {
+        self.sides.begin(Awaited::TheEnd);
+        self.watch.ring();
     }
 }
 
 impl Drop for PlainReady {
     fn drop(&mut self) {
-        let removed = lock(&self.watch.slots).try_remove(self.key);
+        let removed = lock(&self.watch.watched).try_remove(self.key);
         drop(removed);
     }
 }

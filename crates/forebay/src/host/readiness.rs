@@ -31,7 +31,7 @@ pub(crate) struct Hangup {
 /// The outcome of waiting for readiness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
-    not(any(feature = "tokio", feature = "smol")),
+    any(not(any(feature = "tokio", feature = "smol")), windows),
     expect(dead_code, reason = "no runtime ends")
 )]
 pub(crate) enum Wait {

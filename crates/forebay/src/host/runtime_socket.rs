@@ -242,9 +242,23 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut woken = Vec::new();
+        let mut woken = OneWaker(None);
         self.slot.note(self.flag, &mut woken);
-        woken.into_iter().for_each(Waker::wake);
+        if let OneWaker(Some(waker)) = woken {
+            waker.wake();
+        }
+    }
+}
+
+/// The waker of the only wait that an event of one direction concerns: without the memory of a list.
+struct OneWaker(Option<Waker>);
+
+impl Extend<Waker> for OneWaker {
+    fn extend<I: IntoIterator<Item = Waker>>(&mut self, wakers: I) {
+        for waker in wakers {
+            debug_assert!(self.0.is_none(), "one direction has one wait");
+            self.0 = Some(waker);
+        }
     }
 }
 

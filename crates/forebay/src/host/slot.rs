@@ -48,19 +48,22 @@ impl Direction {
 }
 
 /// The readiness of one descriptor, and the wakers that wait for it.
+///
+/// In this order in memory: what an event that wakes a reader needs stands together.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Slot {
     /// The flags, and above them the tick. Written with release after an event was received, and read with
     /// acquire before the system call that relies on it.
     state: AtomicUsize,
     reader: Mutex<Option<Waker>>,
-    writer: Mutex<Option<Waker>>,
-    /// A wait for the end, without reading or writing.
-    watcher: Mutex<Option<Waker>>,
     /// A wait to write may have begun. It is set before the tick is read again, and read after the tick was
     /// incremented; all four are sequentially consistent, so at least one of the two threads sees the
     /// other's step.
     writer_waits: AtomicBool,
+    writer: Mutex<Option<Waker>>,
+    /// A wait for the end, without reading or writing.
+    watcher: Mutex<Option<Waker>>,
 }
 
 impl Slot {
@@ -75,12 +78,12 @@ impl Slot {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        mut call: impl FnMut() -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let mut seen = self.state.load(Ordering::Acquire);
         loop {
             if seen & direction.ready_mask() != 0
-                && let Some(done) = self.attempt(direction, seen, call)
+                && let Some(done) = self.attempt(direction, seen, &mut call)
             {
                 return Poll::Ready(done);
             }
@@ -114,7 +117,7 @@ impl Slot {
     }
 
     /// Sets the flags of an event, and takes the wakers of the waits that they concern.
-    pub(crate) fn note(&self, flags: usize, woken: &mut Vec<Waker>) {
+    pub(crate) fn note(&self, flags: usize, woken: &mut impl Extend<Waker>) {
         let mut state = self.state.load(Ordering::Relaxed);
         while let Err(now) = self.state.compare_exchange_weak(
             state,
@@ -139,7 +142,7 @@ impl Slot {
         &self,
         direction: Direction,
         seen: usize,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        call: impl FnMut() -> io::Result<Progress>,
     ) -> Option<io::Result<Progress>> {
         match uninterrupted(call) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -169,7 +172,7 @@ impl Slot {
         }
     }
 
-    fn take(&self, direction: Direction, woken: &mut Vec<Waker>) {
+    fn take(&self, direction: Direction, woken: &mut impl Extend<Waker>) {
         let mut kept = lock(self.waiter(direction));
         if direction == Direction::Write {
             self.writer_waits.store(false, Ordering::SeqCst);

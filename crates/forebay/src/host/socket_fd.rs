@@ -1,23 +1,25 @@
 //! The owner of a descriptor, which depends on what watches it.
 //!
 //! A worker watches a descriptor that it does not own. A foreign runtime only watches what it owns, so at
-//! the first wait there the descriptor moves into a socket of the runtime.
+//! the first wait there the descriptor moves into a socket of the runtime. On Windows a worker, too, watches
+//! only what it owns.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::{Direction, Progress, RuntimeSocket, Wait};
 
 /// An open descriptor, and what owns it.
 #[derive(Debug)]
 #[cfg_attr(
-    not(any(feature = "tokio", feature = "smol")),
+    not(any(feature = "tokio", feature = "smol", windows)),
     expect(dead_code, reason = "no runtime owns one")
 )]
 pub(crate) enum SocketFd {
     /// No runtime watches it.
     Own(OwnedFd),
-    /// A runtime watches it for reading and writing. Boxed, so that other sockets are not larger for it.
+    /// A runtime watches it for reading and writing, or on Windows a worker. Boxed, so that other sockets are not larger for it.
     Runtime(Box<RuntimeSocket>),
 }
 
@@ -27,11 +29,11 @@ impl SocketFd {
     pub(crate) fn attempt(
         &self,
         direction: Direction,
-        call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> io::Result<Progress> {
         match self {
             Self::Own(fd) => call(fd.as_fd()),
-            Self::Runtime(socket) => socket.attempt(direction, call),
+            Self::Runtime(socket) => socket.attempt(direction, &mut call),
         }
     }
 

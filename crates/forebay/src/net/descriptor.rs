@@ -1,14 +1,15 @@
 //! The owner of a socket's descriptor.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use forebay_io::seam::WakeList;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::registration::Registration;
+use crate::host::slot::Slot;
 use crate::host::{self, Direction, Hangup, Progress, Ready, SocketFd, Wait};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
@@ -21,10 +22,23 @@ use crate::time::{WakeUp, is_last_poll};
 /// alive.
 pub(crate) struct Descriptor {
     /// Made at the first wait, with the host of the waiting thread.
-    registration: Registration<SocketFd, dyn Ready>,
+    registration: Registration<SocketFd, WatchedFd>,
     /// True if the last receive before the first wait took everything that was there.
     drained: AtomicBool,
     selector: Arc<Shared>,
+}
+
+/// A descriptor that is watched. The slot stands beside the host, so that a call on a ready descriptor does not
+/// touch the host's memory.
+struct WatchedFd {
+    slot: Arc<Slot>,
+    host: Arc<dyn Ready>,
+}
+
+impl WatchedFd {
+    fn new(host: Arc<dyn Ready>) -> Self {
+        Self { slot: Arc::clone(host.slot()), host }
+    }
 }
 
 impl Descriptor {
@@ -61,9 +75,9 @@ impl Descriptor {
                 done => return Poll::Ready(done),
             },
         };
-        let progress = ready.poll_io(cx, direction, &mut call);
+        let progress = ready.slot.poll_io(cx, direction, &mut call);
         if progress.is_pending() {
-            if let Err(error) = self.wait_in_owner(ready, direction) {
+            if let Err(error) = self.begin_wait(&*ready.host, direction) {
                 return Poll::Ready(Err(error));
             }
             // Checked after the waker is stored: a selector that closed before the descriptor was
@@ -90,7 +104,7 @@ impl Descriptor {
     fn attempt_unwatched(
         &self,
         direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
+        call: impl FnMut() -> io::Result<Progress>,
     ) -> io::Result<Progress> {
         // Relaxed: a hint. A stale value costs one receive that finds nothing.
         if direction == Direction::Read && self.drained.load(Ordering::Relaxed) {
@@ -112,7 +126,11 @@ impl Descriptor {
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
-        ready.poll_hangup(cx, known)
+        let hangup = ready.slot.poll_hangup(cx, known);
+        if hangup.is_pending() {
+            ready.host.begin_watch();
+        }
+        hangup
     }
 
     /// Runs a system call, unless the descriptor was released.
@@ -128,18 +146,21 @@ impl Descriptor {
         self.registration.let_calls_end();
     }
 
-    /// Begins the wait in the descriptor's owner too, if that is a runtime. The worker takes over from a
+    /// Begins the wait in the host and, if that is a runtime, in the descriptor's owner. The worker takes over from a
     /// runtime that has ended.
     #[inline]
-    fn wait_in_owner(&self, ready: &dyn Ready, direction: Direction) -> io::Result<()> {
+    fn begin_wait(&self, host: &dyn Ready, direction: Direction) -> io::Result<()> {
+        if !host.begin_wait(direction) {
+            return Ok(());
+        }
         let waits = self.registration.call(|fd| match fd.wait(direction) {
             Wait::Begun => Ok(()),
-            Wait::Ended => ready.take_over(fd),
+            Wait::Ended => host.take_over(fd),
         });
         waits.unwrap_or(Ok(()))
     }
 
-    fn register(&self) -> io::Result<&dyn Ready> {
+    fn register(&self) -> io::Result<&WatchedFd> {
         let registered = self.registration.register(|place| {
             let fd = place.take()?;
             let (fd, registered) = match host::current() {
@@ -157,7 +178,7 @@ impl Descriptor {
             if place.is_none() {
                 self.selector.sockets().counters.sockets.remove_one();
             }
-            Some(registered)
+            Some(registered.map(WatchedFd::new))
         });
         registered.unwrap_or_else(|| Err(released()))
     }
@@ -185,7 +206,7 @@ impl Descriptor {
     /// Makes every wait try its call again.
     pub(crate) fn wake(&self, after: &mut WakeList) {
         if let Some(ready) = self.registration.ready_after_registering() {
-            ready.wake(after);
+            ready.host.wake(after);
         }
     }
 }

@@ -3,6 +3,8 @@
 mod address;
 mod descriptor;
 mod duplex;
+#[cfg(not(unix))]
+mod no_unix;
 mod opening;
 mod options;
 mod protocol;
@@ -12,6 +14,7 @@ mod server;
 mod socket;
 mod system;
 mod tcp;
+#[cfg(unix)]
 mod unix;
 mod wait_list;
 
@@ -19,6 +22,14 @@ pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAd
 pub(crate) use self::duplex::duplex;
 pub use self::options::KeepAlive;
 pub use self::server::{Incoming, ServerSocket};
-pub use self::socket::{CloseReason, Connection, PeerCredentials, Socket};
+#[cfg(unix)]
+pub use self::socket::PeerCredentials;
+pub use self::socket::{CloseReason, Connection, Socket};
 pub use self::tcp::TcpBuilder;
+#[cfg(unix)]
 pub use self::unix::UnixBuilder;
+
+#[cfg(not(unix))]
+pub(in crate::net) use self::no_unix::NoPath as OwnPath;
+#[cfg(unix)]
+pub(in crate::net) use self::unix::OwnPath;

@@ -11,21 +11,19 @@
 //! from the second on would wait for an event of a descriptor that is gone. `models/tests/registration.rs`
 //! runs this source with every order of the threads.
 
-use std::sync::Arc;
-
 use crate::lock::{lock, read, write};
 use crate::sync::{Mutex, OnceLock, RwLock};
 
 /// A descriptor `F`, until its release, and its readiness `R`, from its registration on.
-pub(crate) struct Registration<F, R: ?Sized> {
+pub(crate) struct Registration<F, R> {
     /// Locked for reading during a call, and for writing to take the descriptor out.
     fd: RwLock<Option<F>>,
-    ready: OnceLock<Arc<R>>,
+    ready: OnceLock<R>,
     /// Locked from before the host is asked until the readiness is stored.
     registering: Mutex<()>,
 }
 
-impl<F, R: ?Sized> Registration<F, R> {
+impl<F, R> Registration<F, R> {
     pub(crate) fn new(fd: F) -> Self {
         Self { fd: RwLock::new(Some(fd)), ready: OnceLock::default(), registering: Mutex::new(()) }
     }
@@ -37,21 +35,21 @@ impl<F, R: ?Sized> Registration<F, R> {
 
     /// The readiness; `None` if the descriptor is not registered.
     pub(crate) fn ready(&self) -> Option<&R> {
-        self.ready.get().map(Arc::as_ref)
+        self.ready.get()
     }
 
     /// The readiness. Registers the descriptor first if needed; `None` if it was released. Registering may
     /// replace the descriptor, or take it out if it is lost.
     pub(crate) fn register<E>(
         &self,
-        register: impl FnOnce(&mut Option<F>) -> Option<Result<Arc<R>, E>>,
+        register: impl FnOnce(&mut Option<F>) -> Option<Result<R, E>>,
     ) -> Option<Result<&R, E>> {
         let _once = lock(&self.registering);
         if let Some(ready) = self.ready() {
             return Some(Ok(ready));
         }
         let registered = register(&mut write(&self.fd))?;
-        Some(registered.map(|ready| self.ready.get_or_init(|| ready).as_ref()))
+        Some(registered.map(|ready| self.ready.get_or_init(|| ready)))
     }
 
     /// The readiness, after any registration in progress has ended.

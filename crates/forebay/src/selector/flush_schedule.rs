@@ -29,7 +29,7 @@ impl FlushSchedule for SelectorSchedule {
         Shared::hurry(outbox);
     }
 
-    fn is_closing(&self) -> bool {
+    fn refuses_waiting(&self) -> bool {
         self.selector.is_closing()
     }
 
@@ -38,7 +38,7 @@ impl FlushSchedule for SelectorSchedule {
         true
     }
 
-    fn finish_in_background(&self, outbox: Arc<Outbox>) {
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
         let moved = |outbox: &Outbox, _| outbox.sent();
         self.selector.finish_in_background(&outbox, self.selector.drain(), moved, || false);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+#[cfg(unix)]
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +15,11 @@ use super::flush_schedule::SelectorSchedule;
 use super::group::TaskGroup;
 use super::settings::Settings;
 use super::shared::Shared;
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 use super::signals::{SignalKind, Signals};
 use super::stats::Stats;
 use super::users::Users;
+#[cfg(unix)]
 use crate::host::Interest;
 use crate::task::{self, JoinHandle};
 use crate::time::{self, Interval, Sleep};
@@ -326,6 +328,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
+    #[cfg(unix)]
     pub async fn ready(&self, fd: impl AsFd, interest: Interest) -> Result<Interest> {
         self.shared().ready(fd.as_fd(), interest).await
     }
@@ -441,7 +444,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub fn ctrl_c(&self) -> impl Future<Output = Result<()>> + Send + Sync + use<> {
         self.shared().ctrl_c()
     }
@@ -478,7 +481,7 @@ impl SelectorManager {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub fn signal(&self, kind: SignalKind) -> Result<Signals> {
         self.shared().signal(kind)
     }

@@ -8,11 +8,12 @@ mod flush_schedule;
 mod freed;
 mod group;
 mod manager;
+#[cfg(unix)]
 mod ready;
 mod remaining;
 mod settings;
 mod shared;
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 mod signals;
 mod sockets;
 mod stats;
@@ -29,6 +30,6 @@ pub use self::group::{TaskGroup, TaskPlace};
 pub use self::manager::SelectorManager;
 pub(crate) use self::remaining::Remains;
 pub(crate) use self::shared::Shared;
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 pub use self::signals::{SignalKind, Signals};
 pub use self::stats::Stats;

@@ -10,13 +10,13 @@ use forebay_io::{Error, Result};
 use super::closing::{Closing, closed};
 use super::remaining::Remaining;
 use super::settings::Settings;
-#[cfg(feature = "signal")]
+#[cfg(all(feature = "signal", unix))]
 use super::signals::{SignalKind, Signals, WatchedSignals};
 use super::sockets::Sockets;
-use super::stats::Stats;
+use super::stats::{Counter, Stats};
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Alarm, Limits, Sleep, Timers, system_now, within};
-use crate::worker::{self, Worker, WorkerParts, WorkerStats, Workers};
+use crate::worker::{self, Traffic, Worker, WorkerParts, WorkerStats, Workers};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     sockets: Sockets,
     closing: Arc<Closing>,
     remaining: Remaining,
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     signals: WatchedSignals,
     settings: Settings,
     /// The users, while there are any; of any type, because they hold this.
@@ -63,7 +63,7 @@ impl Shared {
             sockets: Sockets::new(&settings),
             closing: Arc::default(),
             remaining: Remaining::default(),
-            #[cfg(feature = "signal")]
+            #[cfg(all(feature = "signal", unix))]
             signals: WatchedSignals::default(),
             settings,
             users: OnceLock::new(),
@@ -207,13 +207,13 @@ impl Shared {
 
     /// Returns the signals of this kind from now on. The first worker watches them, because it is there for
     /// as long as the selector.
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub(crate) fn signal(&self, kind: SignalKind) -> Result<Signals> {
         self.signals.listen(kind, self.workers.made(0))
     }
 
     /// Waits for the next interrupt.
-    #[cfg(feature = "signal")]
+    #[cfg(all(feature = "signal", unix))]
     pub(crate) fn ctrl_c(&self) -> impl Future<Output = Result<()>> + Send + Sync + use<> {
         self.signals.interrupt(self.workers.made(0))
     }
@@ -341,7 +341,7 @@ impl Shared {
             self.workers.make_no_more();
             self.tasks.request_stop();
             self.wake_all_waits();
-            #[cfg(feature = "signal")]
+            #[cfg(all(feature = "signal", unix))]
             self.signals.close();
             // A listener that pauses does not wait for readiness.
             let mut after = WakeList::new();
@@ -410,9 +410,43 @@ impl Shared {
         self.workers.iter().map(|worker| worker.stats()).collect()
     }
 
+    /// Counts a system call that received bytes, or found the end.
+    #[inline]
+    pub(crate) fn count_receive(&self, bytes: u64) {
+        let by_worker = worker::count_for(self, |traffic| {
+            traffic.receives.add(1);
+            traffic.received_bytes.add(bytes);
+        });
+        if !by_worker {
+            let counters = &self.sockets.counters;
+            counters.receives.add(1);
+            counters.received_bytes.add(bytes);
+        }
+    }
+
+    /// Counts a system call that sent bytes.
+    #[inline]
+    pub(crate) fn count_send(&self, bytes: u64) {
+        let by_worker = worker::count_for(self, |traffic| {
+            traffic.sends.add(1);
+            traffic.sent_bytes.add(bytes);
+        });
+        if !by_worker {
+            let counters = &self.sockets.counters;
+            counters.sends.add(1);
+            counters.sent_bytes.add(bytes);
+        }
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let counters = &self.sockets.counters;
         let mut timers = 0;
+        // What threads that drive no worker of this selector have counted, and what each worker has.
+        let traffic = |of_others: &Counter, of_worker: fn(&Traffic) -> u64| {
+            self.workers
+                .iter()
+                .fold(of_others.get(), |sum, worker| sum + of_worker(worker.traffic()))
+        };
         self.workers.for_all(|worker| timers += worker.timers().len());
         Stats {
             tasks: self.tasks.len(),
@@ -422,10 +456,12 @@ impl Shared {
             background_closes: counters.background_closes.get(),
             accepted: counters.accepted.get(),
             connected: counters.connected.get(),
-            receives: counters.receives.get(),
-            received_bytes: counters.received_bytes.get(),
-            sends: counters.sends.get(),
-            sent_bytes: counters.sent_bytes.get(),
+            receives: traffic(&counters.receives, |traffic| traffic.receives.get()),
+            received_bytes: traffic(&counters.received_bytes, |traffic| {
+                traffic.received_bytes.get()
+            }),
+            sends: traffic(&counters.sends, |traffic| traffic.sends.get()),
+            sent_bytes: traffic(&counters.sent_bytes, |traffic| traffic.sent_bytes.get()),
             unacknowledged: counters.unacknowledged.get(),
             task_errors: self.reporter.count(),
         }

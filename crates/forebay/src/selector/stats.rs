@@ -43,6 +43,7 @@ pub(crate) struct Counters {
     pub(crate) sockets: Counter,
     pub(crate) accepted: Counter,
     pub(crate) connected: Counter,
+    // Of threads that drive no worker of the selector; each worker has counts of its own.
     pub(crate) receives: Counter,
     pub(crate) received_bytes: Counter,
     pub(crate) sends: Counter,

@@ -9,6 +9,7 @@ use async_task::FallibleTask;
 use forebay_io::seam::poll_answer;
 use forebay_io::{Error, Result};
 
+use super::Executor;
 use super::contain::{TaskResult, cancelled};
 use super::control::Control;
 use super::report::Reporter;
@@ -38,7 +39,7 @@ pub struct JoinHandle<T>(Inner<T>);
 
 enum Inner<T> {
     Task {
-        task: Option<FallibleTask<TaskResult<T>>>,
+        task: Option<FallibleTask<TaskResult<T>, Arc<dyn Executor>>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     },
@@ -51,7 +52,7 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(
-        task: FallibleTask<TaskResult<T>>,
+        task: FallibleTask<TaskResult<T>, Arc<dyn Executor>>,
         control: Arc<Control>,
         reporter: Arc<Reporter>,
     ) -> Self {

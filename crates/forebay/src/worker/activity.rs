@@ -4,14 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A counter that only the thread which drives the worker changes, so that no read-modify-write is needed.
 #[derive(Debug, Default)]
-pub(super) struct OwnCounter(AtomicU64);
+pub(crate) struct OwnCounter(AtomicU64);
 
 impl OwnCounter {
     pub(super) fn add_one(&self) {
-        self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+        self.add(1);
     }
 
-    pub(super) fn get(&self) -> u64 {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.store(self.0.load(Relaxed) + count, Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -23,4 +27,14 @@ pub(super) struct Activity {
     pub(super) sleeps: OwnCounter,
     pub(super) spins: OwnCounter,
     pub(super) spins_paid: OwnCounter,
+    pub(super) traffic: Traffic,
+}
+
+/// Counts of the system calls that a worker's thread has made for sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) receives: OwnCounter,
+    pub(crate) received_bytes: OwnCounter,
+    pub(crate) sends: OwnCounter,
+    pub(crate) sent_bytes: OwnCounter,
 }

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ptr;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use async_task::Runnable;
 use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
 
+use super::activity::Traffic;
 use super::{Owner, Worker};
+use crate::task::Scheduled;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
@@ -29,7 +31,7 @@ pub(super) struct Context {
     owner: Option<Arc<Owner>>,
     /// `true` if this thread drives the worker; `false` if it only runs a `block_on` beside it.
     drives: bool,
-    queue: RefCell<VecDeque<Runnable>>,
+    queue: RefCell<VecDeque<Scheduled>>,
     deferred: RefCell<Vec<Arc<Outbox>>>,
     /// The deferred outboxes that hold large blocks; flushed when the task's poll ends.
     hurried: RefCell<Vec<Arc<Outbox>>>,
@@ -47,11 +49,7 @@ impl Context {
         })
     }
 
-    pub(super) fn push(&self, runnable: Runnable) {
-        self.queue.borrow_mut().push_back(runnable);
-    }
-
-    pub(super) fn pop(&self) -> Option<Runnable> {
+    pub(super) fn pop(&self) -> Option<Scheduled> {
         let mut queue = self.queue.borrow_mut();
         let next = queue.pop_front();
         if next.is_none() && queue.capacity() > QUEUE_KEPT {
@@ -60,7 +58,7 @@ impl Context {
         next
     }
 
-    pub(super) fn extend(&self, runnables: &mut Vec<Runnable>) {
+    pub(super) fn extend(&self, runnables: &mut Vec<Scheduled>) {
         self.queue.borrow_mut().extend(runnables.drain(..));
     }
 
@@ -117,7 +115,7 @@ fn current() -> Option<Rc<Context>> {
 }
 
 /// Returns `true` on a thread that has a context, and while the thread's values are being dropped.
-#[cfg(any(feature = "tokio", feature = "smol"))]
+#[cfg(all(any(feature = "tokio", feature = "smol"), unix))]
 pub(super) fn is_inside() -> bool {
     CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(true)
 }
@@ -126,7 +124,7 @@ pub(super) fn is_inside() -> bool {
 pub(crate) fn index_for<T>(owner: &T) -> Option<u16> {
     let index = |context: &Rc<Context>| {
         let works_for = context.owner.as_ref()?;
-        std::ptr::addr_eq(Arc::as_ptr(works_for), owner).then(|| context.worker.index())
+        ptr::addr_eq(Arc::as_ptr(works_for), owner).then(|| context.worker.index())
     };
     CURRENT.try_with(|current| current.borrow().as_ref().and_then(index)).ok().flatten()
 }
@@ -136,37 +134,52 @@ pub(crate) fn owner() -> Option<Arc<Owner>> {
     current()?.owner.clone()
 }
 
-/// Pushes a task to the current thread's queue if this thread drives that worker.
-pub(super) fn push_here(worker: &Arc<Worker>, runnable: Runnable) -> Result<(), Runnable> {
-    match current() {
-        Some(context) if context.drives && Arc::ptr_eq(&context.worker, worker) => {
-            context.push(runnable);
-            Ok(())
+/// Calls with the context of a thread that drives a worker; `None` on any other thread. The call must run no
+/// code of a user's, because the context is borrowed.
+#[inline]
+fn with_driving<T>(call: impl FnOnce(&Context) -> T) -> Option<T> {
+    let with = |current: &RefCell<Option<Rc<Context>>>| {
+        current.borrow().as_ref().filter(|context| context.drives).map(|context| call(context))
+    };
+    CURRENT.try_with(with).ok().flatten()
+}
+
+/// Pushes a task to the current thread's queue if this thread drives the task's worker, and returns it
+/// otherwise.
+#[inline]
+pub(super) fn push_here(task: Scheduled) -> Option<Scheduled> {
+    let mut task = Some(task);
+    with_driving(|context| {
+        let executor = task.as_ref().map(|task| Arc::as_ptr(task.metadata()));
+        if executor.is_some_and(|executor| ptr::addr_eq(executor, Arc::as_ptr(&context.worker))) {
+            context.queue.borrow_mut().extend(task.take());
         }
-        _ => Err(runnable),
-    }
+    });
+    task
 }
 
 /// Schedules flushing the outbox at the end of this turn. Returns `false` on a thread without turns.
 pub(crate) fn defer(outbox: &Arc<Outbox>) -> bool {
-    match current() {
-        Some(context) if context.drives => {
-            context.deferred.borrow_mut().push(Arc::clone(outbox));
-            true
-        }
-        _ => false,
-    }
+    with_driving(|context| context.deferred.borrow_mut().push(Arc::clone(outbox))).is_some()
 }
 
 /// Schedules flushing a deferred outbox when this poll ends. Returns `false` on a thread without turns.
 pub(crate) fn hurry(outbox: &Arc<Outbox>) -> bool {
-    match current() {
-        Some(context) if context.drives => {
-            context.hurried.borrow_mut().push(Arc::clone(outbox));
-            true
+    with_driving(|context| context.hurried.borrow_mut().push(Arc::clone(outbox))).is_some()
+}
+
+/// Counts traffic at this thread's worker. Returns `false` on a thread that drives no worker of this owner.
+#[inline]
+pub(crate) fn count_for<T>(owner: &T, count: impl FnOnce(&Traffic)) -> bool {
+    let counted = with_driving(|context| {
+        let works_for = context.owner.as_ref().map(Arc::as_ptr);
+        let is_ours = works_for.is_some_and(|works_for| ptr::addr_eq(works_for, owner));
+        if is_ours {
+            count(&context.worker.activity.traffic);
         }
-        _ => false,
-    }
+        is_ours
+    });
+    counted.unwrap_or(false)
 }
 
 /// Checks that this thread has no context, before anything is taken that a panic would lose.

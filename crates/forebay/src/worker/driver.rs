@@ -20,14 +20,13 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use async_task::Runnable;
 use forebay_io::seam::{ThreadTurns, WorkerPool, WorkerStage};
 
 use super::current::{self, Context, QUEUE_KEPT};
 use super::poller::{EVENTS_COUNT, Poller};
 use super::{Worker, parked};
 use crate::lock::lock;
-use crate::task::Pulse;
+use crate::task::{Pulse, Scheduled};
 use crate::time::system_now;
 
 /// The number of task polls in a turn.
@@ -37,14 +36,6 @@ const POLLS_FOR: Duration = Duration::from_micros(200);
 /// The clock is read once per this many polls.
 const POLLS_PER_LOOK: u32 = 16;
 impl Worker {
-    /// Schedules a task: on this thread if it drives the worker, and otherwise on the thread that does.
-    pub(super) fn schedule(self: &Arc<Self>, runnable: Runnable) {
-        if let Err(runnable) = current::push_here(self, runnable) {
-            self.inject(runnable);
-            self.notify();
-        }
-    }
-
     /// Wakes the driver for something that it may not know of; starts one if there is none.
     pub(crate) fn notify(self: &Arc<Self>) {
         if self.seat.is_driven() {
@@ -110,7 +101,7 @@ struct Driver {
     engine: Option<Poller>,
     context: Rc<Context>,
     /// Reused between turns.
-    injected: Vec<Runnable>,
+    injected: Vec<Scheduled>,
     woken: Vec<Waker>,
     _current: current::EnteredWorker,
     _stage: WorkerStage,

@@ -13,13 +13,15 @@
 mod activity;
 mod current;
 mod driver;
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 mod guest;
+#[cfg(unix)]
 mod nested;
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(all(feature = "tokio", unix)))]
 mod no_guest;
 mod parked;
 mod poller;
+mod registering;
 mod seat;
 mod slots;
 pub(crate) mod spin;
@@ -29,33 +31,35 @@ mod workers;
 
 use std::any::Any;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use async_task::Runnable;
 use forebay_io::Result;
-use forebay_io::seam::{BlockLedger, WakeList};
+use forebay_io::seam::BlockLedger;
+#[cfg(unix)]
+use rustix::fd::AsFd;
 
 use self::activity::Activity;
-pub(crate) use self::current::{defer, hurry, index_for, owner};
-#[cfg(feature = "tokio")]
+pub(crate) use self::activity::Traffic;
+pub(crate) use self::current::{count_for, defer, hurry, index_for, owner};
+#[cfg(all(feature = "tokio", unix))]
 use self::guest::Guest;
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(all(feature = "tokio", unix)))]
 use self::no_guest::NoGuest as Guest;
 use self::poller::Poller;
 use self::seat::Seat;
-use self::slots::{Slots, WorkerReady, both_directions};
+use self::slots::{Slots, WorkerReady};
 use self::spin::{Spin, SpinLimit};
 pub use self::stats::WorkerStats;
 use self::watch::PollWatch;
 pub(crate) use self::workers::Workers;
-use crate::host::{Direction, Hangup, Progress, Ready, Registered, SocketFd};
+use crate::host::slot::Slot;
+use crate::host::{Direction, Ready, Registered, SocketFd};
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::task::{self, JoinHandle, Listing, Pulse, Reporter, Tasks};
+use crate::task::{self, Executor, JoinHandle, Listing, Pulse, Reporter, Scheduled, Tasks};
 use crate::time::{Clock, Timers, WakeUp, system_now};
 
 /// The token of the worker's own wake-ups. No descriptor has this generation.
@@ -96,7 +100,7 @@ pub(crate) struct Worker {
     registry: mio::Registry,
     waker: mio::Waker,
     slots: Arc<Slots>,
-    injected: Mutex<Vec<Runnable>>,
+    injected: Mutex<Vec<Scheduled>>,
     seat: Seat<Poller>,
     /// No descriptor is watched here any more. Remaining tasks and timers may still finish.
     stopped: AtomicBool,
@@ -214,6 +218,11 @@ impl Worker {
         }
     }
 
+    /// Returns the system calls that the thread which drives this worker has made for sockets.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.activity.traffic
+    }
+
     /// Returns how long a task has held up the others here.
     fn delay(&self, now: Instant) -> Delay {
         let began = self.turn_began.load(Ordering::Relaxed);
@@ -241,57 +250,16 @@ impl Worker {
     /// a guest becomes the descriptor's owner.
     pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
         let Some(guest) = &self.guest else {
-            #[cfg(feature = "smol")]
-            if !current::is_inside() {
-                return self.register_in_async_io(fd);
-            }
-            let watched = self.watch_borrowed(fd.as_fd());
-            return (Some(fd), watched);
+            return self.register_here(fd);
         };
         let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
-        (fd, registered.map(|ready| Arc::new(self.watched(ready, true)) as Arc<dyn Ready>))
+        let owner = if matches!(fd, Some(SocketFd::Runtime(_))) { BY_OWNER } else { 0 };
+        let watched = |ready| Arc::new(self.watched(ready, BY_WORKER | owner)) as Arc<dyn Ready>;
+        (fd, registered.map(watched))
     }
 
-    /// Watches a descriptor here like a socket, and borrows it.
-    pub(crate) fn watch_borrowed(
-        self: &Arc<Self>,
-        fd: BorrowedFd<'_>,
-    ) -> io::Result<Arc<dyn Ready>> {
-        Ok(Arc::new(self.watch(fd, both_directions())?))
-    }
-
-    fn watch(self: &Arc<Self>, fd: BorrowedFd<'_>, interest: mio::Interest) -> io::Result<Watched> {
-        let ready = self.slots.register(&self.registry, fd, interest)?;
-        Ok(self.watched(ready, true))
-    }
-
-    fn watched(self: &Arc<Self>, ready: WorkerReady, by_worker: bool) -> Watched {
-        Watched { ready, worker: Arc::clone(self), by_worker: AtomicBool::new(by_worker) }
-    }
-
-    /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
-    #[cfg(feature = "smol")]
-    fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered {
-        use crate::host::{RuntimeSocket, async_io_has_begun};
-
-        let fd = match fd {
-            SocketFd::Own(fd) if async_io_has_begun(fd.as_fd()) => fd,
-            fd => {
-                let watched = self.watch_borrowed(fd.as_fd());
-                return (Some(fd), watched);
-            }
-        };
-        let ready = match self.slots.register_ends(&self.registry, fd.as_fd()) {
-            Ok(ready) => ready,
-            Err(error) => return (Some(fd.into()), Err(error)),
-        };
-        match RuntimeSocket::in_async_io(fd, ready.slot()) {
-            Ok(socket) => {
-                let watched = self.watched(ready, false);
-                (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
-            }
-            Err(error) => (None, Err(error)),
-        }
+    fn watched(self: &Arc<Self>, ready: WorkerReady, by: u8) -> Watched {
+        Watched { ready, worker: Arc::clone(self), by: AtomicU8::new(by) }
     }
 
     /// Starts a task that was listed for this worker.
@@ -303,9 +271,9 @@ impl Worker {
         future: F,
         into_result: impl Fn(F::Output) -> Result<T> + Send + 'static,
     ) -> JoinHandle<T> {
-        let worker = Arc::clone(self);
-        let schedule = move |runnable| worker.schedule(runnable);
-        task::start(listing, &self.reporter, report, future, into_result, schedule)
+        let executor = Arc::clone(self) as Arc<dyn Executor>;
+        let here = current::push_here;
+        task::start(listing, &self.reporter, report, future, into_result, executor, here)
     }
 
     /// Makes every wait on a descriptor try its call again.
@@ -351,7 +319,7 @@ impl Worker {
     }
 
     /// Adds a task that was pushed from another thread.
-    fn inject(&self, runnable: Runnable) {
+    fn inject(&self, runnable: Scheduled) {
         lock(&self.injected).push(runnable);
     }
 
@@ -381,6 +349,14 @@ impl Worker {
     }
 }
 
+impl Executor for Worker {
+    /// Queues a task for the thread that drives this worker, which is another one.
+    fn schedule(self: Arc<Self>, task: Scheduled) {
+        self.inject(task);
+        self.notify();
+    }
+}
+
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(IDLE - 1)
 }
@@ -389,44 +365,44 @@ fn nanos(duration: Duration) -> u64 {
 struct Watched {
     ready: WorkerReady,
     worker: Arc<Worker>,
-    /// The waits to read and write need the worker. It orders nothing.
-    by_worker: AtomicBool,
+    /// The parties that watch the descriptor for waits to read and write: [`BY_WORKER`], [`BY_OWNER`], or both. It
+    /// orders nothing.
+    by: AtomicU8,
 }
 
+/// The worker watches.
+const BY_WORKER: u8 = 1;
+/// The runtime that owns the descriptor watches.
+const BY_OWNER: u8 = 1 << 1;
+
 impl Ready for Watched {
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>> {
-        let progress = self.ready.poll_io(cx, direction, call);
-        if progress.is_pending() && self.by_worker.load(Ordering::Relaxed) {
-            self.worker.ensure_driven();
-        }
-        progress
+    #[inline]
+    fn slot(&self) -> &Arc<Slot> {
+        self.ready.slot()
     }
 
+    #[inline]
+    fn begin_wait(&self, _: Direction) -> bool {
+        let by = self.by.load(Ordering::Relaxed);
+        if by & BY_WORKER != 0 {
+            self.worker.ensure_driven();
+        }
+        by & BY_OWNER != 0
+    }
+
+    fn begin_watch(&self) {
+        self.worker.ensure_driven();
+    }
+
+    #[cfg(unix)]
     fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
         if let SocketFd::Runtime(socket) = fd {
             socket.leave();
-            self.by_worker.store(true, Ordering::Relaxed);
+            self.by.store(BY_WORKER, Ordering::Relaxed);
             self.ready.watch_all(&self.worker.registry, fd.as_fd())?;
             self.worker.ensure_driven();
         }
         Ok(())
-    }
-
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        let hangup = self.ready.poll_hangup(cx, known);
-        if hangup.is_pending() {
-            self.worker.ensure_driven();
-        }
-        hangup
-    }
-
-    fn wake(&self, after: &mut WakeList) {
-        self.ready.wake(after);
     }
 }
 

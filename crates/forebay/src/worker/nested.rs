@@ -42,7 +42,7 @@ impl NestedPoll {
     ) -> Poll<io::Result<T>> {
         let Self { watched, poll, events } = self;
         let mut found = None;
-        let done = ready!(watched.poll_io(cx, Direction::Read, &mut || {
+        let done = ready!((watched as &dyn Ready).poll_io(cx, Direction::Read, || {
             uninterrupted(|| poll.poll(events, Some(Duration::ZERO)))?;
             found = look()?;
             match found {

@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use forebay_io::seam::Outbox;
 
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
 use super::guest::Guests;
-#[cfg(not(feature = "tokio"))]
+#[cfg(not(all(feature = "tokio", unix)))]
 use super::no_guest::NoGuests as Guests;
 use super::{Delay, Owner, Worker, WorkerParts, driver};
 use crate::lock::lock;

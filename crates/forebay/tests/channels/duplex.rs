@@ -264,6 +264,8 @@ fn a_close_in_memory_waits_for_what_is_queued() {
         near.output.write_all(&pattern(KIB)).await?;
         let closing = selector.spawn(async move { near.socket.close().await });
         until(|| selector.stats().background_closes == 1).await;
+        // The close has looked at its clock.
+        settle().await;
         clock.advance(Duration::from_secs(10));
         assert!(closing.await.is_err_and(|error| error.is_timeout()));
         let end = loop {

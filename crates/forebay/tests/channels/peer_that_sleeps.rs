@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use forebay::{ByteWriteChannel, Result, SelectorManager};
 use forebay_testing::{
-    Child, KIB, Known, MIB, PATIENCE, dial, listener, memory_of, report, role, run, say, seed,
-    size, watched_for,
+    Child, Host, KIB, Known, MIB, PATIENCE, dial, listener, memory_of, report, role, run, say,
+    seed, size, watched_for,
 };
 
 const NAME: &str = "a_writer_waits_for_a_peer_that_sleeps";
@@ -19,8 +19,11 @@ const PIECE: usize = 100 * KIB;
 const MARK: usize = 64 * KIB;
 /// The limit on one write.
 const DEADLINE: Duration = Duration::from_millis(100);
-/// The limit on the child's growth, in KiB.
-const GROWTH_KIB_MAX: usize = KIB;
+/// Returns the limit on the child's growth, in KiB. Where several threads have a part in carrying the bytes, each of them
+/// keeps blocks for its next use, a few dozen, however much is carried.
+fn growth_kib_max() -> usize {
+    if Host::of_environment() == Host::Own { KIB } else { 10 * KIB }
+}
 
 #[test]
 fn a_writer_waits_for_a_peer_that_sleeps() {
@@ -53,7 +56,7 @@ fn a_writer_waits_for_a_peer_that_sleeps() {
             "{NAME}: {accepted} bytes accepted while the peer slept, {received} received; \
              VmRSS {before} KiB before, {after} KiB behind them, VmHWM {peak} KiB"
         ));
-        assert!(after <= before + GROWTH_KIB_MAX);
+        assert!(after <= before + growth_kib_max());
         writer.end();
     });
 }
@@ -73,7 +76,7 @@ fn see_it_wait(writer: &mut Child, before: usize) -> usize {
         report(&format!(
             "{NAME}: a deadline: {accepted} bytes accepted, {queued} queued, VmRSS {memory} KiB"
         ));
-        assert!(memory <= before + GROWTH_KIB_MAX);
+        assert!(memory <= before + growth_kib_max());
         assert!((MARK..MARK + PIECE).contains(&queued));
     }
     accepted

@@ -2,7 +2,8 @@
 //! counts before the limit does. The worker looks at its sockets first.
 //!
 //! The clock is the test's, and the stall is one poll of a task: another thread plays the peer, and
-//! the time passes, before the worker can look at anything.
+//! the time passes, before the worker can look at anything. So a worker polls these tests in any case: in another host a
+//! test would hold up that host's thread, and the worker would look.
 
 #![cfg(target_os = "linux")]
 
@@ -17,8 +18,8 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{ByteWriteChannel, CloseReason, Connection, Result, SelectorManager};
 use forebay_testing::{
-    KIB, MIB, Transport, just_before, on_every_transport_with_clock, pair, pattern, settle, until,
-    with_clock,
+    KIB, MIB, Transport, just_before, on_every_transport_with_clock_on_a_worker, pair, pattern,
+    settle, until, with_clock_on_a_worker,
 };
 use futures_lite::future::{block_on, or, poll_once};
 
@@ -89,7 +90,7 @@ fn count_lines(selector: &SelectorManager, it: Connection) -> (Arc<AtomicUsize>,
 
 #[test]
 fn a_peer_that_sent_during_a_stall_is_not_idle() {
-    on_every_transport_with_clock(async |selector, clock, transport| {
+    on_every_transport_with_clock_on_a_worker(async |selector, clock, transport| {
         let (it, mut peer) = transport.pair(&selector).await?;
         it.socket.set_idle_timeout(LIMIT);
         let (lines, it) = count_lines(&selector, it);
@@ -112,7 +113,7 @@ fn a_peer_that_sent_during_a_stall_is_not_idle() {
 /// It sent once, and its byte keeps the connection for one more limit, but not forever.
 #[test]
 fn what_was_sent_once_and_is_not_read_counts_once() {
-    on_every_transport_with_clock(async |selector, clock, transport| {
+    on_every_transport_with_clock_on_a_worker(async |selector, clock, transport| {
         let (it, mut peer) = transport.pair(&selector).await?;
         it.socket.set_idle_timeout(LIMIT);
         settle().await;
@@ -137,7 +138,7 @@ fn what_was_sent_once_and_is_not_read_counts_once() {
 
 #[test]
 fn a_peer_that_took_something_during_a_stall_is_not_idle() {
-    with_clock(async |selector, clock| {
+    with_clock_on_a_worker(async |selector, clock| {
         let (mut it, mut peer) = pair_with_plain_peer(&selector).await?;
         it.socket.set_idle_timeout(LIMIT);
         for round in 1..=ROUNDS {
@@ -155,7 +156,7 @@ fn a_peer_that_took_something_during_a_stall_is_not_idle() {
 
 #[test]
 fn what_arrived_during_a_stall_is_read_although_the_limit_on_reading_has_passed() {
-    on_every_transport_with_clock(async |selector, clock, transport| {
+    on_every_transport_with_clock_on_a_worker(async |selector, clock, transport| {
         let (mut it, mut peer) = transport.pair(&selector).await?;
         it.socket.set_read_timeout(LIMIT);
         for round in 1..=ROUNDS {
@@ -178,7 +179,7 @@ fn what_arrived_during_a_stall_is_read_although_the_limit_on_reading_has_passed(
 
 #[test]
 fn what_the_peer_took_during_a_stall_counts_although_the_limit_on_writing_has_passed() {
-    with_clock(async |selector, clock| {
+    with_clock_on_a_worker(async |selector, clock| {
         let (mut it, mut peer) = pair_with_plain_peer(&selector).await?;
         it.socket.set_write_timeout(LIMIT);
         for round in 1..=ROUNDS {
@@ -201,7 +202,7 @@ fn what_the_peer_took_during_a_stall_counts_although_the_limit_on_writing_has_pa
 
 #[test]
 fn what_arrived_during_a_stall_is_read_although_the_users_limit_has_passed() {
-    on_every_transport_with_clock(async |selector, clock, transport| {
+    on_every_transport_with_clock_on_a_worker(async |selector, clock, transport| {
         let (mut it, mut peer) = transport.pair(&selector).await?;
         for round in 1..=ROUNDS {
             let mut reading = pin!(selector.timeout(LIMIT, it.input.read_line()));
@@ -235,7 +236,7 @@ fn what_arrived_during_a_stall_is_read_although_the_users_limit_has_passed() {
 #[test]
 fn all_that_arrived_during_a_stall_is_read_from_very_many_connections() {
     const CONNECTIONS: usize = 300;
-    with_clock(async |selector, clock| {
+    with_clock_on_a_worker(async |selector, clock| {
         let mut peers = Vec::new();
         let mut reading = Vec::new();
         for _ in 0..CONNECTIONS {
@@ -264,7 +265,7 @@ fn all_that_arrived_during_a_stall_is_read_from_very_many_connections() {
 /// The worker is held up by the very task that asks whether the time is up.
 #[test]
 fn a_task_that_never_gives_way_sees_the_end_of_its_sleep() {
-    with_clock(async |selector, clock| {
+    with_clock_on_a_worker(async |selector, clock| {
         let mut sleep = pin!(selector.sleep(LIMIT));
         assert!(poll_once(sleep.as_mut()).await.is_none());
         clock.advance(just_before(LIMIT));
@@ -282,7 +283,7 @@ fn a_task_that_never_gives_way_sees_the_end_of_its_sleep() {
 #[test]
 fn what_arrived_during_a_stall_is_read_by_another_thread_in_time() {
     const STALLS: usize = 200;
-    with_clock(async |selector, clock| {
+    with_clock_on_a_worker(async |selector, clock| {
         let (mut it, mut peer) = Transport::Tcp.pair(&selector).await?;
         let mut late = 0;
         for _ in 0..STALLS {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use forebay::{Result, yield_now};
-use forebay_testing::{pair, run, run_on_one_worker, with_clock};
+use forebay_testing::{pair, run, run_on_one_worker, with_clock_on_a_worker};
 use futures_lite::future::block_on;
 
 #[test]
@@ -55,7 +55,8 @@ fn each_of_the_other_tasks_is_polled_once_in_between() {
 
 #[test]
 fn a_timer_that_is_due_fires_in_between() {
-    with_clock(async |selector, clock| {
+    // Between two polls by a worker.
+    with_clock_on_a_worker(async |selector, clock| {
         let sleeping = selector.spawn(async {
             forebay::sleep(Duration::from_secs(1)).await;
             Ok(())

@@ -98,7 +98,10 @@ impl Scene {
         let accepting = async {
             let socket = listener.accept().await?;
             let mut output = socket.open_write_channel()?;
-            output.write_str(LINE).await?;
+            // Another thread may have made the handshake by now, which has failed.
+            if let Err(error) = output.write_str(LINE).await {
+                show_error(&self.selector, what, &error);
+            }
             let error = self.uses(&socket).await.unwrap_err();
             show(what, &(&listener, &socket, &output, socket.tls_info()));
             let told = output.write_str(LINE).await.unwrap_err();

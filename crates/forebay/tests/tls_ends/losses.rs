@@ -299,6 +299,8 @@ async fn ended_by_peer(
 enum Order {
     /// It is reset, and then it is closed.
     ResetClose,
+    /// A call of `closed` has seen the reset before it is closed.
+    WatchResetClose,
     ReadResetClose,
     /// Our end mark is out when it is reset.
     FinishResetClose,
@@ -316,6 +318,7 @@ fn a_reset_behind_the_peers_end_is_no_error_when_nothing_was_lost() {
         use Order::*;
         for order in [
             ResetClose,
+            WatchResetClose,
             ReadResetClose,
             FinishResetClose,
             ReadFinishResetClose,
@@ -330,15 +333,17 @@ fn a_reset_behind_the_peers_end_is_no_error_when_nothing_was_lost() {
             if matches!(order, ReadResetClose | ReadFinishResetClose) {
                 assert_eq!(it.input.read_line().await?, None, "{order:?}");
             }
-            let socket = it.socket.clone();
-            let watching = selector.spawn_value(async move { socket.closed().await });
-            if order == WatchFinishReset {
+            if matches!(order, WatchResetClose | WatchFinishReset) {
+                let socket = it.socket.clone();
+                let watching = selector.spawn_value(async move { socket.closed().await });
                 settle().await;
-                it.output.finish().await?;
+                if order == WatchFinishReset {
+                    it.output.finish().await?;
+                }
                 relay.reset();
-                assert_eq!(watching.await?, CloseReason::Ended, "{order:?}");
-            } else {
-                drop(watching);
+                let is_ended = order == WatchFinishReset;
+                let expected = if is_ended { CloseReason::Ended } else { CloseReason::Reset };
+                assert_eq!(watching.await?, expected, "{order:?}");
             }
             if matches!(order, FinishResetClose | ReadFinishResetClose) {
                 it.output.finish().await?;

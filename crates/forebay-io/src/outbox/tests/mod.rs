@@ -102,11 +102,11 @@ impl FlushSchedule for TestSchedule {
         }
     }
 
-    fn finish_in_background(&self, _: Arc<Outbox>) {
+    fn finish_in_background(self: Arc<Self>, _: Arc<Outbox>) {
         self.lingers.fetch_add(1, SeqCst);
     }
 
-    fn is_closing(&self) -> bool {
+    fn refuses_waiting(&self) -> bool {
         self.is_closing.load(SeqCst)
     }
 }

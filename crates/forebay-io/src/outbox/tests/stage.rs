@@ -136,7 +136,7 @@ fn what_was_staged_for_an_aborted_outbox_is_dropped() {
 
 #[test]
 fn a_writer_that_moves_between_threads_keeps_its_order() {
-    const ITEMS: usize = 20_000;
+    const ITEMS: usize = if cfg!(miri) { 200 } else { 20_000 };
     let bench = Bench::new(usize::MAX, TestSchedule::default());
     let next = Mutex::new(0_usize);
     let writer = || {

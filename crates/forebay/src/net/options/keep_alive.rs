@@ -30,11 +30,20 @@ pub(super) fn set(socket: &SockRef<'_>, keep_alive: Option<KeepAlive>) -> io::Re
     let Some(KeepAlive { idle, interval, count }) = keep_alive else {
         return socket.set_keepalive(false);
     };
-    let probes = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(count);
-    socket.set_tcp_keepalive(&probes)
+    let probes = TcpKeepalive::new().with_time(idle).with_interval(interval);
+    match socket.set_tcp_keepalive(&probes.clone().with_retries(count)) {
+        // Before Windows 10 1703 the number cannot be set; it is ten.
+        Err(error) if cfg!(windows) && is_unknown(&error) => socket.set_tcp_keepalive(&probes),
+        set => set,
+    }
+}
+
+fn is_unknown(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NOPROTOOPT.raw_os_error())
 }
 
 /// Reads the probes of a socket. The system keeps their times while probing is off.
+#[cfg(unix)]
 pub(super) fn read(socket: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
     if !socket.keepalive()? {
         return Ok(None);
@@ -44,4 +53,10 @@ pub(super) fn read(socket: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
         interval: socket.tcp_keepalive_interval()?,
         count: socket.tcp_keepalive_retries()?,
     }))
+}
+
+/// Not known on this system: an accepted socket counts as one that has inherited nothing.
+#[cfg(not(unix))]
+pub(super) fn read(_: &SockRef<'_>) -> io::Result<Option<KeepAlive>> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -3,16 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use forebay_io::seam::{WaiterKey, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
-use rustix::io::Errno;
+use rustix::fd::OwnedFd;
 
 use super::listener::Listener;
 use crate::net::socket::{PendingTls, Socket};
+use crate::net::system;
 use crate::time::Sleep;
 
 /// A call of `accept`, or a stream of its results.
@@ -132,8 +132,7 @@ fn is_of_one_peer(error: &Error) -> bool {
     let raw = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<io::Error>())
         .and_then(io::Error::raw_os_error);
-    let of_one_peer = [Errno::PROTO, Errno::HOSTDOWN];
     error.is_reset()
         || error.kind() == ErrorKind::Unreachable
-        || of_one_peer.iter().any(|errno| raw == Some(errno.raw_os_error()))
+        || system::OF_ONE_PEER.iter().any(|errno| raw == Some(errno.raw_os_error()))
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -10,19 +9,19 @@ use std::time::Duration;
 
 use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use socket2::SockRef;
 
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
-use crate::net::SocketAddress;
 use crate::net::descriptor::Descriptor;
 use crate::net::options::{OptionValues, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::net::system;
-use crate::net::unix::OwnPath;
 use crate::net::wait_list::WaitList;
+use crate::net::{OwnPath, SocketAddress};
 use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
 

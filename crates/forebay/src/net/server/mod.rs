@@ -15,12 +15,11 @@ use forebay_io::seam::giving_way;
 use self::accepting::Accepting;
 pub use self::incoming::Incoming;
 use self::listener::Listener;
-use super::SocketAddress;
 use super::descriptor::Descriptor;
 use super::options::OptionValues;
 use super::protocol::Protocol;
 use super::socket::{PendingTls, Socket};
-use super::unix::OwnPath;
+use super::{OwnPath, SocketAddress};
 
 /// A listening socket.
 ///

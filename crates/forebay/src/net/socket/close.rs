@@ -62,8 +62,11 @@ pub(super) async fn close(
     let was_cut = core.outbox().is_some_and(|outbox| outbox.was_cut());
     match core.first_cause() {
         // `Closed` comes from a call on this side, an abort for instance. It is an error here only if
-        // it has cut a message.
-        Some(cause) if was_cut || !cause.is_closed() => Err(cause.clone()),
+        // it has cut a message. So is the loss of a link that was noticed before the close, if nothing was lost:
+        // the answer of a close must not depend on whether a call that waited beside it was quicker.
+        Some(cause) if was_cut || !(cause.is_closed() || core.loses_nothing()) => {
+            Err(cause.clone())
+        }
         _ => Ok(()),
     }
 }

@@ -15,13 +15,31 @@ use super::note::Note;
 pub(super) struct CoreNote<'a> {
     core: &'a Core,
     operation: &'static str,
-    /// Decides whether a call may not begin any more.
-    is_refused: fn(State) -> bool,
+    gate: Gate,
+}
+
+/// The calls that may not begin once a connection is being closed.
+#[derive(Clone, Copy)]
+enum Gate {
+    Nothing,
+    Reads,
+    ReadsOfLayer,
+}
+
+impl Gate {
+    #[inline]
+    fn refuses(self, state: State) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Reads => state.refuses_reads(),
+            Self::ReadsOfLayer => state.refuses_reads_of_layer(),
+        }
+    }
 }
 
 impl Note for CoreNote<'_> {
     fn check(&self) -> Result<()> {
-        if (self.is_refused)(self.core.life().state()) {
+        if self.gate.refuses(self.core.life().state()) {
             return Err(self.core.refusal(self.operation));
         }
         Ok(())
@@ -39,15 +57,14 @@ impl Note for CoreNote<'_> {
 impl Core {
     /// The note of a call that may always begin.
     pub(super) fn noting(&self, operation: &'static str) -> CoreNote<'_> {
-        CoreNote { core: self, operation, is_refused: |_| false }
+        CoreNote { core: self, operation, gate: Gate::Nothing }
     }
 
     /// The note of a reader: once the connection is being closed, only the close receives. A layer on top
     /// of the connection may read until its handshake is complete.
     pub(super) fn reading(&self, is_layer: bool) -> CoreNote<'_> {
-        let is_refused =
-            if is_layer { State::refuses_reads_of_layer } else { State::refuses_reads };
-        CoreNote { core: self, operation: "read", is_refused }
+        let gate = if is_layer { Gate::ReadsOfLayer } else { Gate::Reads };
+        CoreNote { core: self, operation: "read", gate }
     }
 
     /// Adds the address to the error, and stores it if it is the connection's first. Called while the

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use forebay_io::seam::{Outbox, Source, unwinding};
+use forebay_io::seam::{FlushSchedule, Outbox, Source, unwinding};
 use forebay_io::{Error, ErrorKind};
 #[cfg(feature = "tls")]
 use forebay_tls::TlsConfig;
@@ -10,7 +10,6 @@ use forebay_tls::TlsConfig;
 use super::close;
 use super::core::Core;
 use super::drain::SocketDrain;
-use super::schedule::SocketSchedule;
 use super::source::SocketSource;
 #[cfg(feature = "tls")]
 use super::tls_stream::{self, TlsStream};
@@ -90,7 +89,7 @@ impl Handle {
     /// The write side of the connection itself, which is opened if necessary.
     pub(super) fn open_outbox(&self) -> &Arc<Outbox> {
         self.outbox.get_or_init(|| {
-            let turns = Arc::new(SocketSchedule::new(Arc::clone(&self.core)));
+            let turns = Arc::clone(&self.core) as Arc<dyn FlushSchedule>;
             let drain = Box::new(SocketDrain::new(Arc::clone(&self.core)));
             let outbox = Outbox::new(drain, self.core.cause().clone(), turns);
             self.core.set_outbox(&outbox);

@@ -3,6 +3,7 @@
 #[cfg(feature = "tls")]
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "tls")]
 use std::sync::{Arc, Weak};
 
@@ -22,12 +23,21 @@ pub(super) struct Layer {
     /// It holds the core, so the core must not hold it.
     #[cfg(feature = "tls")]
     session: OnceLock<Weak<Session>>,
+    /// True if the cause is the loss of a link by which nothing was lost.
+    loses_nothing: AtomicBool,
 }
 
 impl Core {
     /// The cause of the layer on top of the link.
     pub(super) fn cause_above(&self) -> Option<&Cause> {
         self.layer().cause.get()
+    }
+
+    /// Returns `true` if the connection has failed when the peer of its layer had ended, and had acknowledged
+    /// everything. Read after the cause.
+    pub(super) fn loses_nothing(&self) -> bool {
+        // Pairs with the store below, which comes before the cause.
+        self.layer().loses_nothing.load(Ordering::Acquire)
     }
 
     pub(super) fn is_handshaking(&self) -> bool {
@@ -64,6 +74,10 @@ impl Core {
         let mut after = WakeList::new();
         self.announce(self.life().layer_is_ready(), &mut after);
         after.run();
+    }
+
+    pub(super) fn set_loses_nothing(&self) {
+        self.layer().loses_nothing.store(true, Ordering::Release);
     }
 
     pub(super) fn session(&self) -> Option<Arc<Session>> {

@@ -4,15 +4,15 @@
 //! TCP, on Unix sockets and in memory, because they are the same code.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Inlet, SendQueue, WakeList};
 #[cfg(feature = "tls")]
 use forebay_tls::seam::Acknowledged;
+use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, Shutdown, recv, send, sendmsg, shutdown};
+use rustix::net::{RecvFlags, Shutdown, recv, send, shutdown};
 use socket2::SockRef;
 
 use super::memory::MemoryEnd;
@@ -250,10 +250,8 @@ impl Stream {
     }
 
     fn received(&self, count: usize, inlet: &mut Inlet<'_>) -> usize {
-        let counters = &self.selector().sockets().counters;
-        counters.receives.add(1);
+        self.selector().count_receive(count as u64);
         if count > 0 {
-            counters.received_bytes.add(count as u64);
             inlet.fill(count);
         }
         count
@@ -272,15 +270,12 @@ impl Stream {
                 send(fd, queue.first(), flags)
             } else {
                 let (slices, count) = queue.slices();
-                let mut control = SendAncillaryBuffer::default();
-                sendmsg(fd, &slices[..count], &mut control, flags)
+                system::send_slices(fd, &slices[..count], flags)
             };
             Ok(Progress { count: noted(note, sent)?, drained: false })
         });
         sent.map_ok(|progress| {
-            let counters = &self.selector().sockets().counters;
-            counters.sends.add(1);
-            counters.sent_bytes.add(progress.count as u64);
+            self.selector().count_send(progress.count as u64);
             queue.sent(progress.count, after);
         })
     }

@@ -4,6 +4,7 @@ mod close;
 mod close_reason;
 mod connection;
 mod core;
+#[cfg(unix)]
 mod credentials;
 mod discard;
 mod drain;
@@ -41,6 +42,7 @@ pub use self::close_reason::CloseReason;
 pub use self::connection::Connection;
 use self::core::Core;
 pub(super) use self::core::CoreParts;
+#[cfg(unix)]
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
 pub(super) use self::handle::PendingTls;

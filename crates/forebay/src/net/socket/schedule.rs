@@ -1,4 +1,6 @@
-//! The turns of a worker, for the write side of a connection.
+//! The turns of a worker, for the write side of a connection: those of the selector, except for two things. A
+//! dropped writer has the limits of its connection, and once the connection is being closed, the close decides
+//! how long it may take.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -8,41 +10,29 @@ use forebay_io::seam::{FlushSchedule, Outbox};
 use super::core::Core;
 use crate::selector::Shared;
 
-/// The turns of the selector, except for two things: a dropped writer has the limits of its connection, and
-/// once the connection is being closed, the close decides how long it may take.
-pub(super) struct SocketSchedule {
-    core: Arc<Core>,
-}
-
-impl SocketSchedule {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core }
-    }
-}
-
-impl FlushSchedule for SocketSchedule {
+// For the core itself and not a type of its own, whose memory every write would touch.
+impl FlushSchedule for Core {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        self.core.selector().defer(outbox);
+        self.selector().defer(outbox);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {
         Shared::hurry(outbox);
     }
 
-    fn is_closing(&self) -> bool {
-        self.core.selector().is_closing()
+    fn refuses_waiting(&self) -> bool {
+        self.selector().is_closing()
     }
 
     fn wake_in_turn(&self, waker: &Waker) -> bool {
-        self.core.selector().here().wake_in_turn(waker.clone());
+        self.selector().here().wake_in_turn(waker.clone());
         true
     }
 
-    fn finish_in_background(&self, outbox: Arc<Outbox>) {
-        let core = Arc::clone(&self.core);
-        let selector = Arc::clone(core.selector());
-        let peer = Arc::clone(&core);
+    fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
+        let (selector, drain) = (Arc::clone(self.selector()), self.drain());
+        let peer = Arc::clone(&self);
         let moved = move |outbox: &Outbox, look| peer.moved(outbox, look);
-        selector.finish_in_background(&outbox, core.drain(), moved, move || core.is_closing());
+        selector.finish_in_background(&outbox, drain, moved, move || self.is_closing());
     }
 }

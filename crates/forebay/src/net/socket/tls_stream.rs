@@ -82,6 +82,10 @@ impl Peer for Core {
         Core::is_closing(self) && !self.is_handshaking()
     }
 
+    fn loses_nothing(&self) {
+        self.set_loses_nothing();
+    }
+
     fn loss_told(&self, is_harmless: bool, after: &mut WakeList) {
         if is_harmless {
             self.announce(self.life().we_ended(), after);

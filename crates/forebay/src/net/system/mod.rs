@@ -2,14 +2,23 @@
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod tcp_info;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::net::SendFlags;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustix::fd::BorrowedFd;
+use socket2::{Domain, Protocol, SockRef, Socket};
 
+pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
+use self::platform::{OUT_OF_DESCRIPTORS, stream};
+#[cfg(unix)]
+use self::unix as platform;
+#[cfg(windows)]
+use self::windows as platform;
 use crate::selector::Shared;
 
 /// Makes a TCP socket.
@@ -18,23 +27,9 @@ pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
 }
 
 /// Makes a Unix stream socket.
+#[cfg(unix)]
 pub(super) fn unix_stream_socket() -> io::Result<Socket> {
     stream(Domain::UNIX, None)
-}
-
-/// Makes a stream socket, non-blocking and close-on-exec from the start.
-#[cfg(not(target_vendor = "apple"))]
-fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
-}
-
-/// Makes a stream socket. Apple's systems need the flags set afterwards, and an option against `SIGPIPE`.
-#[cfg(target_vendor = "apple")]
-fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
-    socket.set_nosigpipe(true)?;
-    Ok(socket)
 }
 
 /// Makes a descriptor. If the process has none left, ends one connection that may be ended (see `end_one`)
@@ -52,44 +47,7 @@ pub(super) fn or_after_ending_one<T>(
 /// True for `EMFILE` and `ENFILE`.
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let raw = error.raw_os_error();
-    [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
-        .iter()
-        .any(|errno| raw == Some(errno.raw_os_error()))
-}
-
-/// Sending to a peer that is gone must be an error, never a signal (`send(2)`).
-#[cfg(not(target_vendor = "apple"))]
-pub(super) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
-
-/// Apple's systems have a socket option instead.
-#[cfg(target_vendor = "apple")]
-pub(super) const SEND_FLAGS: SendFlags = SendFlags::empty();
-
-/// The flags for bytes that the end mark follows at once: both leave in one segment (`send(2)`, since Linux
-/// 2.4.4).
-#[cfg(target_os = "linux")]
-pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS.union(SendFlags::MORE);
-
-/// On other systems the end mark is a segment of its own.
-#[cfg(not(target_os = "linux"))]
-pub(super) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS;
-
-/// Accepts a connection, non-blocking and close-on-exec from the start (`accept4(2)`).
-#[cfg(not(target_vendor = "apple"))]
-pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
-    use rustix::net::{SocketFlags, acceptfrom_with};
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let (fd, peer) = acceptfrom_with(listener, flags)?;
-    Ok((fd, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
-}
-
-/// Accepts a connection. Apple's systems have no `accept4`.
-#[cfg(target_vendor = "apple")]
-pub(super) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
-    let (socket, peer) = SockRef::from(&listener).accept()?;
-    socket.set_nonblocking(true)?;
-    socket.set_nosigpipe(true)?;
-    Ok((socket.into(), peer.as_socket()))
+    OUT_OF_DESCRIPTORS.iter().any(|errno| raw == Some(errno.raw_os_error()))
 }
 
 /// True if no connection waits to be accepted. This costs a tenth of an `accept` that finds none, for which

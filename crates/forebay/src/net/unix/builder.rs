@@ -58,6 +58,10 @@ pub struct UnixBuilder {
 
 impl SelectorManager {
     /// Returns a builder of Unix sockets.
+    ///
+    /// # Platform
+    ///
+    /// Unix.
     #[doc(alias = "aSocket")]
     pub fn unix(&self) -> UnixBuilder {
         UnixBuilder { selector: self.clone(), options: OptionValues::default() }

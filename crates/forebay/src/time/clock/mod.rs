@@ -23,7 +23,7 @@ enum Origin {
     System,
     Manual(Arc<ManualTime>),
     /// The clock of the runtime that the current thread is inside: the system's, unless a test has paused it.
-    #[cfg(feature = "tokio")]
+    #[cfg(all(feature = "tokio", unix))]
     Runtime,
 }
 
@@ -35,7 +35,7 @@ impl Clock {
 
     /// Returns the clock of a worker that a runtime drives: the runtime's, unless this one was given by the
     /// user.
-    #[cfg(feature = "tokio")]
+    #[cfg(all(feature = "tokio", unix))]
     pub(crate) fn of_runtime(&self) -> Self {
         match &self.0 {
             Origin::Manual(_) => self.clone(),
@@ -48,7 +48,7 @@ impl Clock {
         match &self.0 {
             Origin::System => system_now(),
             Origin::Manual(time) => time.now(),
-            #[cfg(feature = "tokio")]
+            #[cfg(all(feature = "tokio", unix))]
             Origin::Runtime => tokio::time::Instant::now().into_std(),
         }
     }
@@ -63,7 +63,7 @@ impl Clock {
         match &self.0 {
             Origin::Manual(_) => left.is_zero().then_some(left),
             Origin::System => Some(left),
-            #[cfg(feature = "tokio")]
+            #[cfg(all(feature = "tokio", unix))]
             Origin::Runtime => Some(left),
         }
     }

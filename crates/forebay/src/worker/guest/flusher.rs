@@ -68,20 +68,32 @@ struct Queue {
     has_ended: bool,
 }
 
+/// The place of an outbox in a queue. The task must be woken for the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    First,
+    BehindOthers,
+}
+
 impl Flusher {
     /// Flushes the outbox soon. Returns `false` if the task has ended.
     pub(super) fn defer(&self, outbox: &Arc<Outbox>) -> bool {
-        let mut queue = lock(&self.queue);
-        if queue.has_ended {
-            return false;
-        }
-        let is_first = queue.deferred.is_empty();
-        queue.deferred.push(Arc::clone(outbox));
-        drop(queue);
-        if is_first {
+        let pushed = self.push(outbox);
+        if pushed == Some(Pushed::First) {
             self.bell.ring();
         }
-        true
+        pushed.is_some()
+    }
+
+    /// Adds the outbox to the queue; `None` if the task has ended.
+    fn push(&self, outbox: &Arc<Outbox>) -> Option<Pushed> {
+        let mut queue = lock(&self.queue);
+        if queue.has_ended {
+            return None;
+        }
+        let pushed = if queue.deferred.is_empty() { Pushed::First } else { Pushed::BehindOthers };
+        queue.deferred.push(Arc::clone(outbox));
+        Some(pushed)
     }
 
     fn has_ended(&self) -> bool {
@@ -141,15 +153,23 @@ struct Last {
     flusher: Arc<Flusher>,
 }
 
-/// Returns the flusher that this thread used last, if it is for this runtime and these guests.
-pub(super) fn last(runtime: RuntimeId, guests: usize) -> Option<Arc<Flusher>> {
-    let of = |last: &Last| {
-        (last.runtime == runtime && last.guests == guests).then(|| Arc::clone(&last.flusher))
+/// Defers the outbox to the flusher that this thread used last, if it is for this runtime and these guests.
+/// Returns `false` if it is not, or has ended.
+pub(super) fn defer_to_last(runtime: RuntimeId, guests: usize, outbox: &Arc<Outbox>) -> bool {
+    let push = |last: &Last| {
+        let is_for_us = last.runtime == runtime && last.guests == guests;
+        let pushed = if is_for_us { last.flusher.push(outbox) } else { None }?;
+        // A waker is foreign code, so it is woken outside the borrow of the thread-local.
+        Some((pushed == Pushed::First).then(|| Arc::clone(&last.flusher)))
     };
-    LAST.try_with(|last| last.borrow().as_ref().and_then(of)).ok().flatten()
+    let pushed = LAST.try_with(|last| last.borrow().as_ref().and_then(push)).ok().flatten();
+    if let Some(Some(to_wake)) = &pushed {
+        to_wake.bell.ring();
+    }
+    pushed.is_some()
 }
 
-/// Chooses a flusher for this thread, to be found by [`last`].
+/// Chooses a flusher for this thread, to be found by [`defer_to_last`].
 pub(super) fn choose(flushers: &Flushers, runtime: RuntimeId, guests: usize) -> Arc<Flusher> {
     raise_pool();
     let flusher = Arc::clone(flushers.of_this_thread());

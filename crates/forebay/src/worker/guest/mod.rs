@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use forebay_io::seam::Outbox;
 
 use self::driver::GuestDriver;
-use self::flusher::{choose, last};
+use self::flusher::{choose, defer_to_last};
 pub(super) use self::part::Guest;
 use super::spin::Spin;
 use super::{Owner, Worker, WorkerParts, current};
@@ -99,9 +99,7 @@ impl Guests {
     ) -> bool {
         let Some(runtime) = runtime_here() else { return false };
         let (id, guests) = (runtime.id(), std::ptr::from_ref(self).addr());
-        if let Some(flusher) = last(id, guests)
-            && flusher.defer(outbox)
-        {
+        if defer_to_last(id, guests, outbox) {
             return true;
         }
         let worker = self.of(&runtime, (parts, owner));

@@ -2,21 +2,23 @@
 
 #[cfg(test)]
 mod tests;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
-use forebay_io::seam::WakeList;
+use mio::Token;
 use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 use slab::Slab;
 
 use crate::host::slot::{ERROR, READ_CLOSED, READABLE, Slot, URGENT, WRITABLE, WRITE_CLOSED};
-use crate::host::{Direction, Hangup, Progress, Ready};
 use crate::lock::lock;
+
+#[cfg(unix)]
+pub(super) use self::unix::both_directions;
 
 /// The half of a token that identifies the entry; the other half is its generation.
 const INDEX_BITS: u32 = usize::BITS / 2;
@@ -35,46 +37,6 @@ struct Table {
 }
 
 impl Slots {
-    /// Watches a descriptor. The first event tells what it is ready for.
-    pub(crate) fn register(
-        self: &Arc<Self>,
-        registry: &Registry,
-        fd: BorrowedFd<'_>,
-        interest: Interest,
-    ) -> io::Result<WorkerReady> {
-        let ready = self.add();
-        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest)?;
-        Ok(ready)
-    }
-
-    /// Watches a descriptor only for what a foreign runtime does not report: the peer's end mark without a
-    /// read, and urgent data.
-    #[cfg(any(feature = "tokio", feature = "smol"))]
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) fn register_ends(
-        self: &Arc<Self>,
-        registry: &Registry,
-        fd: BorrowedFd<'_>,
-    ) -> io::Result<WorkerReady> {
-        use rustix::event::epoll::{EventData, EventFlags, add};
-
-        let ready = self.add();
-        let data = EventData::new_u64(ready.token.0 as u64);
-        add(registry, fd, data, EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET)?;
-        Ok(ready)
-    }
-
-    /// Watches a descriptor also for what a foreign runtime reports, which does no harm.
-    #[cfg(any(feature = "tokio", feature = "smol"))]
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(crate) fn register_ends(
-        self: &Arc<Self>,
-        registry: &Registry,
-        fd: BorrowedFd<'_>,
-    ) -> io::Result<WorkerReady> {
-        self.register(registry, fd, both_directions())
-    }
-
     fn add(self: &Arc<Self>) -> WorkerReady {
         let slot = Arc::new(Slot::new());
         let token = lock(&self.table).insert(Arc::clone(&slot));
@@ -126,16 +88,6 @@ impl Table {
     }
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn both_directions() -> Interest {
-    Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) fn both_directions() -> Interest {
-    Interest::READABLE | Interest::WRITABLE
-}
-
 fn flags(event: &Event) -> usize {
     let flag = |set: bool, flag: usize| if set { flag } else { 0 };
     let named = flag(event.is_readable(), READABLE)
@@ -163,37 +115,8 @@ impl WorkerReady {
         drop(removed);
     }
 
-    #[cfg(any(feature = "tokio", feature = "smol"))]
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
-    }
-
-    /// Watches the descriptor in both directions from now on.
-    pub(crate) fn watch_all(&self, registry: &Registry, fd: BorrowedFd<'_>) -> io::Result<()> {
-        registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, both_directions())
-    }
-}
-
-impl Ready for WorkerReady {
-    fn poll_io(
-        &self,
-        cx: &mut Context<'_>,
-        direction: Direction,
-        call: &mut dyn FnMut() -> io::Result<Progress>,
-    ) -> Poll<io::Result<Progress>> {
-        self.slot.poll_io(cx, direction, call)
-    }
-
-    fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
-        self.slot.poll_hangup(cx, known)
-    }
-
-    fn wake(&self, after: &mut WakeList) {
-        let mut woken = Vec::new();
-        self.slot.take_all(&mut woken);
-        for waker in woken {
-            after.wake(waker);
-        }
     }
 }
 

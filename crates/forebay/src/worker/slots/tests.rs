@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 use std::time::Duration;
 
+use std::task::{Context, Poll};
+
 use super::*;
+use crate::host::{Direction, Hangup, Progress};
 
 /// A poll and the descriptors that it watches.
 struct Bench {
@@ -69,7 +72,7 @@ fn poll_with(
 ) -> (usize, Poll<io::Result<Progress>>) {
     let waker = Waker::from(Arc::clone(woken));
     let mut calls = 0;
-    let outcome = ready.poll_io(&mut Context::from_waker(&waker), direction, &mut || {
+    let outcome = ready.slot().poll_io(&mut Context::from_waker(&waker), direction, || {
         calls += 1;
         call()
     });
@@ -237,7 +240,7 @@ fn behind_the_end_an_empty_kernel_does_not_clear() {
     client.shutdown(Shutdown::Write).expect("connected");
     // Data and end may come in two events; what counts is that the end has been seen.
     let mut cx = Context::from_waker(Waker::noop());
-    while ready.poll_hangup(&mut cx, Hangup::default()).is_pending() {
+    while ready.slot().poll_hangup(&mut cx, Hangup::default()).is_pending() {
         bench.turn();
     }
     let (calls, outcome) = poll_with(&ready, Direction::Read, &Arc::default(), || Ok(EMPTIED));
@@ -255,10 +258,10 @@ fn a_wake_has_both_directions_try_again() {
     let (reader, writer): (Arc<Wakes>, Arc<Wakes>) = Default::default();
     assert!(poll_with(&ready, Direction::Read, &reader, would_block).1.is_pending());
     assert!(poll_with(&ready, Direction::Write, &writer, would_block).1.is_pending());
-    let mut after = WakeList::new();
-    ready.wake(&mut after);
+    let mut woken = Vec::new();
+    ready.slot().take_all(&mut woken);
     assert_eq!((reader.take(), writer.take()), (0, 0), "woken under the caller's lock");
-    after.run();
+    woken.into_iter().for_each(Waker::wake);
     assert_eq!((reader.take(), writer.take()), (1, 1));
     assert_eq!(tries(&ready, Direction::Read), 1);
     assert_eq!(tries(&ready, Direction::Write), 1);

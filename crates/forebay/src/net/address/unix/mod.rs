@@ -1,21 +1,21 @@
 //! Addresses of Unix sockets: a path, an abstract name, or none.
 
-#[cfg(test)]
+#[cfg(not(unix))]
+mod no_system;
+#[cfg(unix)]
+mod system;
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use forebay_io::{Error, ErrorKind, Result};
-use socket2::SockAddr;
 
+#[cfg(not(unix))]
+use self::no_system as system;
 use super::SocketAddress;
-
-/// The longest path or abstract name in bytes that fits the system's address (`unix(7)`).
-const NAME_BYTES_MAX: usize =
-    if cfg!(any(target_os = "linux", target_os = "android")) { 107 } else { 103 };
 
 /// The prefix of a Unix address in text.
 pub(super) const PREFIX: &str = "unix:";
@@ -59,71 +59,6 @@ impl UnixAddress {
         }
     }
 
-    /// Returns the address that keeps its meaning when the process changes its directory: with an absolute
-    /// path. A path whose absolute form is too long for the system's address stays relative, because such
-    /// an address could not be connected to.
-    pub(in crate::net) fn independent_of_directory(self) -> Self {
-        match self {
-            Self::Path(path) if path.is_relative() => match std::path::absolute(&path) {
-                Ok(absolute) if absolute.as_os_str().len() <= NAME_BYTES_MAX => {
-                    Self::Path(absolute)
-                }
-                // There is no directory any more, or no room.
-                _ => Self::Path(path),
-            },
-            other => other,
-        }
-    }
-
-    /// Converts to the system's form, after checking what the system would refuse or cut.
-    pub(in crate::net) fn to_system(&self) -> Result<SockAddr> {
-        let name = match self {
-            Self::Path(path) => path.as_os_str().as_bytes(),
-            Self::Abstract(name) if is_abstract_known() => name,
-            Self::Abstract(_) => {
-                let error = Error::new(ErrorKind::Unsupported, "address");
-                let detail = "abstract names exist on Linux and Android; take a path";
-                return Err(error.with_address(self).with_detail(detail));
-            }
-            Self::Unnamed => b"",
-        };
-        self.check(name)?;
-        let text = match self {
-            Self::Abstract(name) => [b"\0", name.as_slice()].concat(),
-            _ => name.to_vec(),
-        };
-        SockAddr::unix(OsString::from_vec(text))
-            .map_err(|error| Error::from_io("address", error).with_address(self))
-    }
-
-    fn check(&self, name: &[u8]) -> Result<()> {
-        let is_path = matches!(self, Self::Path(_));
-        let detail = if name.is_empty() {
-            "a Unix socket needs a path or a name, and this is empty".to_owned()
-        } else if is_path && name.contains(&0) {
-            "a path holds no NUL".to_owned()
-        } else if name.len() > NAME_BYTES_MAX {
-            format!("{} bytes; the system's address holds {NAME_BYTES_MAX}", name.len())
-        } else {
-            return Ok(());
-        };
-        let error = Error::new(ErrorKind::InvalidInput, "address").with_address(self);
-        Err(error.with_detail(detail))
-    }
-
-    pub(in crate::net) fn from_system(address: &SockAddr) -> Option<Self> {
-        if !address.is_unix() {
-            return None;
-        }
-        Some(if let Some(path) = address.as_pathname() {
-            Self::Path(path.to_owned())
-        } else if let Some(name) = address.as_abstract_namespace() {
-            Self::Abstract(name.to_vec())
-        } else {
-            Self::Unnamed
-        })
-    }
-
     /// Parses the text behind the prefix.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let (name, is_abstract) = match text.strip_prefix('@') {
@@ -138,13 +73,13 @@ impl UnixAddress {
         Ok(match (is_abstract, name.is_empty()) {
             (true, _) => Self::Abstract(name),
             (false, true) => Self::Unnamed,
-            (false, false) => Self::Path(OsString::from_vec(name).into()),
+            (false, false) => Self::Path(system::path(name).ok_or_else(|| {
+                Error::new(ErrorKind::InvalidInput, "address")
+                    .with_address(format_args!("{PREFIX}{text}"))
+                    .with_detail("a path is Unicode on this system")
+            })?),
         })
     }
-}
-
-const fn is_abstract_known() -> bool {
-    cfg!(any(target_os = "linux", target_os = "android"))
 }
 
 impl fmt::Display for UnixAddress {
@@ -152,7 +87,7 @@ impl fmt::Display for UnixAddress {
         f.write_str(PREFIX)?;
         match self {
             Self::Path(path) => {
-                let bytes = path.as_os_str().as_bytes();
+                let bytes = path.as_os_str().as_encoded_bytes();
                 match bytes.strip_prefix(b"@") {
                     Some(rest) => {
                         f.write_str("\\x40")?;

@@ -1,7 +1,10 @@
+use std::os::unix::ffi::OsStrExt;
+
 use forebay_io::ErrorKind;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::system::NAME_BYTES_MAX;
 use super::*;
 
 fn path(bytes: &[u8]) -> UnixAddress {

@@ -6,11 +6,11 @@ mod tests;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_io::{Error, ErrorKind, Result};
+use rustix::fd::BorrowedFd;
 use socket2::{SockAddr, SockRef};
 
 use super::advice;

@@ -1,0 +1,69 @@
+//! A descriptor in a worker's poll on Unix: watched by its number, and left where it is.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry};
+
+use super::{Slots, WorkerReady};
+
+impl Slots {
+    /// Watches a descriptor. The first event tells what it is ready for.
+    pub(crate) fn register(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+    ) -> io::Result<WorkerReady> {
+        let ready = self.add();
+        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest)?;
+        Ok(ready)
+    }
+
+    /// Watches a descriptor only for what a foreign runtime does not report: the peer's end mark without a
+    /// read, and urgent data.
+    #[cfg(any(feature = "tokio", feature = "smol"))]
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn register_ends(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<WorkerReady> {
+        use rustix::event::epoll::{EventData, EventFlags, add};
+
+        let ready = self.add();
+        let data = EventData::new_u64(ready.token.0 as u64);
+        add(registry, fd, data, EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET)?;
+        Ok(ready)
+    }
+
+    /// Watches a descriptor also for what a foreign runtime reports, which does no harm.
+    #[cfg(any(feature = "tokio", feature = "smol"))]
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn register_ends(
+        self: &Arc<Self>,
+        registry: &Registry,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<WorkerReady> {
+        self.register(registry, fd, both_directions())
+    }
+}
+
+impl WorkerReady {
+    /// Watches the descriptor in both directions from now on.
+    pub(crate) fn watch_all(&self, registry: &Registry, fd: BorrowedFd<'_>) -> io::Result<()> {
+        registry.reregister(&mut SourceFd(&fd.as_raw_fd()), self.token, both_directions())
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::worker) fn both_directions() -> Interest {
+    Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::worker) fn both_directions() -> Interest {
+    Interest::READABLE | Interest::WRITABLE
+}
