@@ -181,8 +181,13 @@ fn a_writer_makes_no_other_workers_tasks_wait() {
         until_that("it writes on", || selector.stats().sent_bytes > before + 64 * KIB as u64).await;
         // This one has two tasks, the other ones have one or none.
         let held = selector.spawn_here(pending());
-        let other = selector.spawn_value(async { thread::current().id() });
-        assert_ne!(other.await?, home);
+        // Unless the machine has just taken the processor from the others.
+        let mut elsewhere = 0;
+        for _ in 0..20 {
+            let other = selector.spawn_value(async { thread::current().id() });
+            elsewhere += usize::from(other.await? != home);
+        }
+        assert!(elsewhere > 0, "every spawn went to the worker with the most tasks");
         stopper.abort();
         writing.await?.unwrap_err();
         draining.join().unwrap();

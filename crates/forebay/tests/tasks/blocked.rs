@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use forebay::{Error, ErrorKind, Fault, Result, SelectorManager, yield_now};
 use forebay_testing::{
-    Child, PATIENCE, await_that, child, counted_alone, role, say, threads, watched,
+    Child, PATIENCE, await_that, child, counted_alone, role, say, threads, until, watched,
 };
 
 /// Short, for these tests, and long enough for a busy machine.
@@ -286,6 +286,42 @@ fn the_error_of_a_task_is_reported_with_the_place_of_its_spawn() {
     let Some(ended) = ended else { return };
     let expected = format!("a task ended in an error (spawned at {}:{line}:", file!());
     assert!(ended.stderr.contains(&expected), "{expected} in: {}", ended.stderr);
+}
+
+/// By whichever function, and on whichever worker.
+#[test]
+fn the_place_of_a_spawn_is_that_of_the_call_on_several_workers() {
+    let test = "the_place_of_a_spawn_is_that_of_the_call_on_several_workers";
+    let first = here().line() + 12;
+    let fail = async || Err(Error::other("no"));
+    let ended = child(test, || {
+        for (workers, way) in (0..12).map(|number| ([2, 4][number / 6], number % 6)) {
+            // A selector of its own: each prints a line, and holds more back.
+            let selector = SelectorManager::builder().workers(workers).build().unwrap();
+            selector.block_on(async {
+                let group = selector.group();
+                let place = group.place().await;
+                let held = selector.spawn_here(futures_lite::future::pending());
+                // One a line, which the test counts from the first of them on.
+                let task = match way {
+                    0 => group.spawn(fail()),
+                    1 => place.spawn(fail()),
+                    2 => selector.spawn_here(fail()),
+                    3 => selector.spawn(fail()),
+                    4 => forebay::spawn_here(fail()),
+                    _ => forebay::spawn(fail()),
+                };
+                task.detach();
+                until(|| selector.stats().task_errors == 1).await;
+                held.abort();
+            });
+        }
+    });
+    let Some(ended) = ended else { return };
+    for line in first..first + 6 {
+        let expected = format!("a task ended in an error (spawned at {}:{line}:", file!());
+        assert!(ended.stderr.contains(&expected), "{expected} in: {}", ended.stderr);
+    }
 }
 
 /// With the limit that is the default, and without a handler.

@@ -51,9 +51,11 @@ async fn connect(selector: &SelectorManager, directory: PathBuf) -> Result<Socke
     accepted.map(|_| client)
 }
 
-/// The child: says the day it is for it, what becomes of a handshake, and how long a sleep takes.
-fn live(directory: String) {
-    let selector = SelectorManager::new();
+/// The child: says the day it is for it, what becomes of a handshake, and how long a sleep takes on each worker.
+fn live(role: &str) {
+    let (workers, directory) = role.split_once(' ').unwrap();
+    let workers = workers.parse().unwrap();
+    let selector = SelectorManager::builder().workers(workers).build().unwrap();
     let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     say(&(today.as_secs() / DAY.as_secs()).to_string());
     match selector.block_on(connect(&selector, directory.into())) {
@@ -61,7 +63,15 @@ fn live(directory: String) {
         Err(error) => say(&format!("{:?}: {error}", error.tls_fault().unwrap())),
     }
     let since = Instant::now();
-    selector.block_on(selector.sleep(SLEEP));
+    selector.block_on(async {
+        let sleeps = (0..workers).map(|_| {
+            let inner = selector.clone();
+            selector.spawn_value(async move { inner.sleep(SLEEP).await })
+        });
+        for sleep in sleeps.collect::<Vec<_>>() {
+            sleep.await.unwrap();
+        }
+    });
     let took = since.elapsed();
     assert!((SLEEP..SLEEP_MAX).contains(&took), "slept for {took:?}");
     say(&took.as_micros().to_string());
@@ -70,40 +80,43 @@ fn live(directory: String) {
 #[test]
 fn a_wall_clock_that_is_wrong_ends_certificates_and_no_sleep() {
     if let Some(role) = role() {
-        return live(role);
+        return live(&role);
     }
     if !Child::can_trace(&["faketime", "-f", "+1d"]) {
         return skip(NAME, "faketime cannot run anything here");
     }
-    watched(|| {
-        let directory = place();
-        let role = directory.path().to_str().unwrap();
-        let fault = |fault: TlsFault| format!("{fault:?}: ");
-        let mut today: u64 = 0;
-        for (days, expected) in [
-            (0, "accepted".to_owned()),
-            (400, fault(TlsFault::Expired)),
-            (-400, fault(TlsFault::NotYetValid)),
-        ] {
-            let shift = format!("{days:+}d");
-            let faketime =
-                ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-m", "-f", &shift];
-            let wrapper = if days == 0 { &[][..] } else { &faketime };
-            let mut child = Child::start_under(wrapper, NAME, role);
-            let day: u64 = child.hear_number();
-            if days == 0 {
-                today = day;
-            }
-            // Of the two days that midnight may lie between, either.
-            let shifted = today.checked_add_signed(days).unwrap();
-            assert!([shifted, shifted + 1].contains(&day), "{day} on {today}: no wrong clock");
-            let told = child.hear().expect("the child has failed");
-            assert!(told.starts_with(&expected), "{days} days: {told}");
-            let slept = Duration::from_micros(child.hear_number());
-            child.end();
-            report(&format!(
-                "{NAME}: {days:+} days: {told}; a sleep of {SLEEP:?} took {slept:.1?}"
-            ));
+    for workers in [1, 2, 4] {
+        watched(move || on(workers));
+    }
+}
+
+fn on(workers: u16) {
+    let directory = place();
+    let role = format!("{workers} {}", directory.path().to_str().unwrap());
+    let fault = |fault: TlsFault| format!("{fault:?}: ");
+    let mut today: u64 = 0;
+    for (days, expected) in [
+        (0, "accepted".to_owned()),
+        (400, fault(TlsFault::Expired)),
+        (-400, fault(TlsFault::NotYetValid)),
+    ] {
+        let shift = format!("{days:+}d");
+        let faketime = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-m", "-f", &shift];
+        let wrapper = if days == 0 { &[][..] } else { &faketime };
+        let mut child = Child::start_under(wrapper, NAME, &role);
+        let day: u64 = child.hear_number();
+        if days == 0 {
+            today = day;
         }
-    });
+        // Of the two days that midnight may lie between, either.
+        let shifted = today.checked_add_signed(days).unwrap();
+        assert!([shifted, shifted + 1].contains(&day), "{day} on {today}: no wrong clock");
+        let told = child.hear().expect("the child has failed");
+        assert!(told.starts_with(&expected), "{days} days: {told}");
+        let slept = Duration::from_micros(child.hear_number());
+        child.end();
+        report(&format!(
+            "{NAME}: {workers} workers, {days:+} days: {told}; a sleep of {SLEEP:?} took {slept:.1?}"
+        ));
+    }
 }

@@ -1,8 +1,12 @@
+use std::fs::File;
+use std::iter;
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use forebay::{Error, ErrorKind, Result, SelectorManager};
 use forebay_testing::{child, until_that};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::recorder::{events, record_all};
 
@@ -87,4 +91,46 @@ fn without_a_subscriber_a_report_is_printed() {
     assert!(child.status.success(), "{child:?}");
     let lines = child.stderr.lines().filter(|line| line.starts_with("forebay:")).count();
     assert_eq!(lines, 2, "{}", child.stderr);
+}
+
+/// Each pause of a listener is an event, on its own or a task's worker; the listener goes on.
+#[test]
+fn a_pause_of_accepting_is_an_event() {
+    let name = "a_pause_of_accepting_is_an_event";
+    let body = || {
+        record_all();
+        for workers in [1, 2] {
+            let before = events().len();
+            let builder = SelectorManager::builder().workers(workers);
+            builder.run(async |selector: SelectorManager| pause(&selector).await).unwrap();
+            let told = &events()[before..];
+            assert!(!told.is_empty());
+            for event in told {
+                assert_eq!(event["message"], "accepting pauses");
+                assert_eq!([&event["level"], &event["kind"]], ["ERROR", "Exhausted"]);
+                assert_eq!(event["operation"], "accept");
+                assert!(event["address"].starts_with("127.0.0.1:"), "{event:?}");
+                assert!(event["error"].contains("trying again in "), "{event:?}");
+            }
+        }
+    };
+    let Some(child) = child(name, body) else {
+        return;
+    };
+    assert!(child.status.success(), "{child:?}");
+    assert!(!child.stderr.contains("forebay:"), "{}", child.stderr);
+}
+
+/// Accepts while no descriptor is left, until that was reported, and then once more.
+async fn pause(selector: &SelectorManager) -> Result<()> {
+    let server = selector.tcp().bind("127.0.0.1:0").await?;
+    let _peer = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let before = events().len();
+    let limit = Rlimit { current: Some(128), maximum: Some(128) };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let all: Vec<_> = iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    let accepting = selector.spawn_value(async move { server.accept().await.map(drop) });
+    until_that("a pause", || events().len() > before).await;
+    drop(all);
+    accepting.await?
 }
