@@ -50,6 +50,7 @@ impl Wake for Flag {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn in_every_order_of_steps_everything_arrives_and_nobody_sleeps_for_ever() {
     let input = (
         prop_oneof![Just(1), Just(100), 1..100_usize, Just(64 * KIB)],

@@ -73,6 +73,7 @@ fn a_line_break_beside_every_boundary_of_the_buffers() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn any_text_at_any_split() {
     let text = proptest::string::string_regex("([a-zé\n\r]|\r\n|\n\n){0,60}").expect("a regex");
     let input = (text, vec(1..9_usize, 1..10));

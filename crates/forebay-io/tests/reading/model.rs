@@ -379,6 +379,7 @@ impl Model<'_> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn reads_answer_as_the_oracle_does() {
     let input = (parts(), splits(), vec(0..8_u8, 1..6), calls());
     property("read model", 300, &input, |(parts, splits, between, calls)| {

@@ -26,6 +26,7 @@ fn a_closed_output_takes_nothing_from_the_source() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn dropped_at_any_poll_no_byte_is_between_the_two() {
     let input = (splits(), splits(), 1..300 * KIB);
     property("copy_to", 100, &input, |(splits, grants, size)| {

@@ -212,11 +212,13 @@ fn check(calls: &[Call], by_worker: bool) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn an_item_is_written_whole_or_not_at_all() {
     property("write model", 250, &calls(), |calls| ledgered(|_| check(&calls, false)));
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn a_worker_that_stages_bursts_keeps_every_item_whole_and_in_order() {
     property("write model, staged", 250, &calls(), |calls| ledgered(|_| check(&calls, true)));
 }

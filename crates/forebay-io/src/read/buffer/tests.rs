@@ -90,6 +90,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn the_window_shows_what_arrived_and_was_not_taken() {
     property("buffer model", 400, &ops(), |ops| {
         let mut buffer = Buffer::default();
@@ -147,6 +148,7 @@ fn the_window_shows_what_arrived_and_was_not_taken() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
 fn a_byte_that_arrives_moves_a_few_bytes_at_most() {
     property("moved bytes", 200, &vec(sizes(), 1..200), |pieces| {
         let (mut buffer, mut arrived, mut moved) = (Buffer::default(), 0, 0);
@@ -169,7 +171,7 @@ fn a_byte_that_arrives_moves_a_few_bytes_at_most() {
 #[test]
 fn a_drip_of_single_bytes_moves_a_few_bytes_for_each() {
     let (mut buffer, mut moved) = (Buffer::default(), 0);
-    let arrivals = 200 * 1024;
+    let arrivals = if cfg!(miri) { 1024 } else { 200 * 1024 };
     for at in 0..arrivals {
         let byte = [u8::try_from(at % 251).expect("a byte")];
         moved += moved_by(&mut buffer, |buffer| {
