@@ -2,7 +2,7 @@
 //! watchdog, where one of them is broken.
 //!
 //! The selector's worker is this thread. While a test blocks it, what peers send piles up in the
-//! kernel, and comes out in one event. Where that is awaited, by `wait_for_unread`, a worker polls the test in any case.
+//! kernel, and comes out in one event. Where that is awaited, by `wait_for_unread`, the one worker polls the test.
 
 #![cfg(target_os = "linux")]
 
@@ -18,7 +18,7 @@ use std::thread;
 use forebay::{ByteReadChannel, JoinHandle, Result, SelectorManager, ServerSocket, Socket};
 use forebay_testing::{
     Child, KIB, dial, end_and_arrive, is_gone, listener, other_end, pair, pattern, read_to_end,
-    report, reset, role, run, run_on_a_worker, say, settle, size, skip, until, wait_for, watched,
+    report, reset, role, run, run_on_one_worker, say, settle, size, skip, until, wait_for, watched,
     watched_for,
 };
 use futures_lite::future::yield_now;
@@ -102,7 +102,7 @@ fn an_end_mark_behind_a_short_receive_is_seen_later() {
 
 #[test]
 fn a_reset_behind_a_short_receive_is_seen() {
-    run_on_a_worker(async |selector| {
+    run_on_one_worker(async |selector| {
         for length in [1, 100, 40 * KIB] {
             let (socket, mut peer) = pair(&selector).await?;
             let (task, _) = reading(&selector, socket.open_read_channel()?).await;
@@ -123,7 +123,7 @@ fn a_reset_behind_a_short_receive_is_seen() {
 /// A receive stops short at the urgent mark, and behind the mark there is more.
 #[test]
 fn data_behind_the_urgent_mark_is_delivered() {
-    run_on_a_worker(async |selector| {
+    run_on_one_worker(async |selector| {
         let mut expected = 0;
         for (before, behind) in [(2, 2), (0, 5), (5, 0), (1000, 40_000), (30_000, 1)] {
             let (socket, mut peer) = pair(&selector).await?;
@@ -148,7 +148,7 @@ fn data_behind_the_urgent_mark_is_delivered() {
 #[test]
 fn urgent_data_never_spins() {
     const TURNS: usize = 1000;
-    run_on_a_worker(async |selector| {
+    run_on_one_worker(async |selector| {
         let (socket, mut peer) = pair(&selector).await?;
         let (task, polls) = reading(&selector, socket.open_read_channel()?).await;
         let mut sent = Vec::new();

@@ -13,8 +13,8 @@ use forebay::{
     CloseReason, Error, ErrorKind, Result, SelectorManager, ServerSocket, TlsConfig, Trust,
 };
 use forebay_testing::{
-    DRAIN_TIMEOUT, MOMENT, connection_between, counted_alone, descriptors, dial, just_before,
-    just_before_silence, other_end, past_silence, read_to_end, settle,
+    DRAIN_TIMEOUT, MOMENT, await_no_worker, connection_between, counted_alone, descriptors, dial,
+    just_before, just_before_silence, other_end, past_silence, read_to_end, settle,
     tls::{Configs, secure_pair},
     until, until_at_rest, wait_for, watched, with_clock, with_clock_on_a_worker,
 };
@@ -259,16 +259,21 @@ fn a_selector_closes_in_the_middle_of_handshakes_and_of_transfers() {
             drop(peers);
             Result::Ok(ends)
         });
+        let has_several = selector.worker_stats().len() > 1;
         for end in ends.unwrap() {
             // Aborted with its selector, or told.
             let told = futures_lite::future::block_on(end);
             let error = told.ok().map(|told| told.expect("nothing has come to its end"));
-            assert!(error.as_ref().is_none_or(Error::is_closed), "{error:?}");
+            // With several workers the other end, which the selector closes as well, may be the first to go.
+            let is_expected =
+                |error: &Error| error.is_closed() || (has_several && error.is_reset());
+            assert!(error.as_ref().is_none_or(is_expected), "{error:?}");
         }
         let stats = selector.stats();
         assert_eq!((stats.sockets, stats.tasks, stats.timers, stats.blocks), (0, 0, 0, 0));
         drop(selector);
-        assert!(descriptors().len() <= before);
+        // A worker's thread may need a moment more than the close.
+        await_no_worker(before);
     });
 }
 
