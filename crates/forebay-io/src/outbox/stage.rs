@@ -36,16 +36,28 @@ const STAGED_ITEM_BYTES_MAX: usize = 1024;
 /// The largest number of bytes that a stage can hold.
 pub(super) const BYTES_MAX: usize = STAGE_BYTES_MAX + STAGED_ITEM_BYTES_MAX;
 
+// Two thread-locals, and not one with all fields: every write and every flush reads the first one, and a
+// thread-local without a destructor is reached without a check whether the destructor is registered.
 thread_local! {
-    static STAGE: Stage = const { Stage::new() };
+    static MARKS: Marks = const { Marks::new() };
+}
+thread_local! {
+    static STAGE: RefCell<StagedBytes> = const { RefCell::new(StagedBytes::new()) };
 }
 
-struct Stage {
+struct Marks {
     /// This thread belongs to a worker, which settles the stage.
     enabled: Cell<bool>,
+    /// The stage belongs to an outbox.
+    in_use: Cell<bool>,
     /// The address of the outbox that accepted the last item in this poll. It is only compared.
     last: Cell<usize>,
-    staged: RefCell<StagedBytes>,
+}
+
+impl Marks {
+    const fn new() -> Self {
+        Self { enabled: Cell::new(false), in_use: Cell::new(false), last: Cell::new(0) }
+    }
 }
 
 struct StagedBytes {
@@ -53,22 +65,27 @@ struct StagedBytes {
     bytes: Vec<u8>,
 }
 
-impl Stage {
+impl StagedBytes {
     const fn new() -> Self {
-        let staged = StagedBytes { owner: None, bytes: Vec::new() };
-        Self { enabled: Cell::new(false), last: Cell::new(0), staged: RefCell::new(staged) }
+        Self { owner: None, bytes: Vec::new() }
     }
+}
+
+/// Returns `true` if this thread's stage belongs to an outbox.
+#[inline]
+fn is_in_use() -> bool {
+    // While the thread ends, its thread-locals are gone and there is no stage.
+    MARKS.try_with(|marks| marks.in_use.get()).unwrap_or(false)
 }
 
 /// Puts an item on the stage, if the stage belongs to this outbox and has room.
 #[inline]
 pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
-    if item.len() > STAGED_ITEM_BYTES_MAX {
+    if !is_in_use() || item.len() > STAGED_ITEM_BYTES_MAX {
         return false;
     }
-    // While the thread ends, its thread-locals are gone and there is no stage.
     let pushed = STAGE.try_with(|stage| {
-        let mut staged = stage.staged.borrow_mut();
+        let mut staged = stage.borrow_mut();
         let ours = staged.owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, outbox));
         let fits = ours && staged.bytes.len() < STAGE_BYTES_MAX;
         if fits {
@@ -81,10 +98,11 @@ pub(super) fn push(outbox: &Arc<Outbox>, item: impl Item) -> bool {
 
 /// Notes that the outbox accepts an item. Returns `true` if the previous item of this poll went to the same
 /// outbox: that is a burst, for which a stage pays off.
+#[inline]
 pub(super) fn note_item(outbox: &Outbox) -> bool {
-    let is_second = STAGE.try_with(|stage| {
+    let is_second = MARKS.try_with(|marks| {
         let address = std::ptr::from_ref(outbox).addr();
-        stage.enabled.get() && stage.last.replace(address) == address
+        marks.enabled.get() && marks.last.replace(address) == address
     });
     is_second.unwrap_or(false)
 }
@@ -92,15 +110,24 @@ pub(super) fn note_item(outbox: &Outbox) -> bool {
 /// Gives this thread's stage to the outbox. The caller has settled before, and sets `staged` under the
 /// outbox's lock.
 pub(super) fn begin(outbox: &Arc<Outbox>) {
-    STAGE.with(|stage| stage.staged.borrow_mut().owner = Some(Arc::clone(outbox)));
+    STAGE.with(|stage| stage.borrow_mut().owner = Some(Arc::clone(outbox)));
+    MARKS.with(|marks| marks.in_use.set(true));
 }
 
 /// Settles this thread's stage, whichever outbox it belongs to.
 #[inline]
 pub(super) fn settle() {
+    if is_in_use() {
+        settle_here();
+    }
+}
+
+#[inline(never)]
+fn settle_here() {
+    MARKS.with(|marks| marks.in_use.set(false));
     // A destructor that runs after the thread-locals are gone has nothing staged.
     let taken = STAGE.try_with(|stage| {
-        let mut staged = stage.staged.borrow_mut();
+        let mut staged = stage.borrow_mut();
         let owner = staged.owner.take()?;
         Some((owner, std::mem::take(&mut staged.bytes)))
     });
@@ -109,13 +136,12 @@ pub(super) fn settle() {
     }
 }
 
-#[inline(never)]
 fn settle_taken(owner: &Arc<Outbox>, mut bytes: Vec<u8>) {
     owner.settle(&bytes);
     bytes.clear();
     // Settling runs wakers. If one of them has written, the memory of its stage is not overwritten.
     STAGE.with(|stage| {
-        let mut staged = stage.staged.borrow_mut();
+        let mut staged = stage.borrow_mut();
         if staged.bytes.capacity() == 0 {
             staged.bytes = bytes;
         }
@@ -126,7 +152,7 @@ fn settle_taken(owner: &Arc<Outbox>, mut bytes: Vec<u8>) {
 #[inline]
 pub fn end_poll() {
     settle();
-    STAGE.with(|stage| stage.last.set(0));
+    MARKS.with(|marks| marks.last.set(0));
     turn::end_poll();
 }
 
@@ -138,7 +164,7 @@ pub struct WorkerStage(());
 impl WorkerStage {
     /// Enables the stage of this thread.
     pub fn enter() -> Self {
-        STAGE.with(|stage| stage.enabled.set(true));
+        MARKS.with(|marks| marks.enabled.set(true));
         Self(())
     }
 }
@@ -146,6 +172,6 @@ impl WorkerStage {
 impl Drop for WorkerStage {
     fn drop(&mut self) {
         end_poll();
-        STAGE.with(|stage| stage.enabled.set(false));
+        MARKS.with(|marks| marks.enabled.set(false));
     }
 }
