@@ -171,13 +171,14 @@ impl Session {
         if let Some(peer) = &self.peer {
             peer.loss_told(told.is_none(), &mut after);
         }
-        after.run();
         match (told, upper) {
             (Some(cause), _) => self.tell_upper(&cause),
             // Its end mark counts as sent.
             (None, Some(upper)) => upper.advance(),
             (None, None) => {}
         }
+        // Last, as in `fail`: a call that is woken, on another thread for instance, must not write any more.
+        after.run();
     }
 
     /// Returns the reported cause, which replaces a clean end behind everything that was read.
