@@ -173,7 +173,8 @@ fn a_cable_that_was_pulled_for_a_while_is_no_error() {
     }
     let seed = seed(NAME);
     on_a_cable(NAME, WATCH, move |cable| {
-        let bytes = size("FOREBAY_T10_MIB", 20, 100) * MIB;
+        // So much that it is not over before the cable is out: that takes a program.
+        let bytes = size("FOREBAY_T10_MIB", 100, 400) * MIB;
         let pulled = Duration::from_secs(from_environment("FOREBAY_T10_SECONDS", 2));
         let talk = Talk { end: End::Left, seed, bytes, piece: 64 * KIB, host: [10, 77, 0, 1] };
         let before = End::BOTH.map(|end| cable.retransmitted(end));

@@ -35,7 +35,7 @@ impl Flushers {
 
     pub(super) fn start(&self, runtime: &Runtime) {
         for flusher in &self.each {
-            runtime.spawn(Flushing(Arc::clone(flusher)));
+            runtime.spawn(Flushing { flusher: Arc::clone(flusher), batch: Vec::new() });
         }
     }
 
@@ -121,22 +121,26 @@ impl Flusher {
 }
 
 /// The task of a flusher. If the runtime ends first, what was written is flushed when the task is dropped.
-struct Flushing(Arc<Flusher>);
+struct Flushing {
+    flusher: Arc<Flusher>,
+    /// Empty between two polls; its memory is used again.
+    batch: Vec<Arc<Outbox>>,
+}
 
 impl Future for Flushing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let flusher = &self.0;
+        let Self { flusher, batch } = self.get_mut();
         flusher.bell.keep(cx.waker());
-        flusher.flush(&mut Vec::new());
+        flusher.flush(batch);
         if flusher.has_ended() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Flushing {
     fn drop(&mut self) {
-        self.0.end();
+        self.flusher.end();
     }
 }
 
