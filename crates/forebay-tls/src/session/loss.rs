@@ -98,7 +98,8 @@ impl Session {
             }
             let Some(arrival) = self.poll_ahead() else { continue };
             if self.enter().is_ok_and(|state| state.is_closing()) {
-                return;
+                // A reader that has found this thread in its way asks for itself, and is refused.
+                return self.wake_reader();
             }
             if !matches!(arrival, Poll::Ready(Ok(Filled::More))) {
                 // Another thread may have received the rest meanwhile, and reports the loss when it comes
