@@ -13,5 +13,5 @@ pub use self::puppet::{Conn, Puppet, led, provider};
 pub use self::records::{ALERT, DATA, HANDSHAKE, alert, plain_record, records};
 pub use self::sides::{
     BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, opened,
-    opened_over, pair, server, server_of, side, side_and_raw, side_and_raw_over,
+    opened_over, over, pair, server, server_of, side, side_and_raw, side_and_raw_over,
 };

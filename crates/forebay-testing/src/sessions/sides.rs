@@ -68,7 +68,8 @@ pub fn side(arrives: PipeSource, below: Arc<Outbox>) -> Side {
     over(Inbox::new(Box::new(arrives)), below)
 }
 
-fn over(inbox: Inbox, below: Arc<Outbox>) -> Side {
+/// Makes a side over an inbox of one's own.
+pub fn over(inbox: Inbox, below: Arc<Outbox>) -> Side {
     let session = Session::new(inbox, below);
     let input = ByteReadChannel::from_source(session.make_source(Arc::new(())));
     let output = ByteWriteChannel::new(session.make_outbox(), None);

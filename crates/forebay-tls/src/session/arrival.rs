@@ -14,7 +14,7 @@ use super::state::{ARRIVED_BYTES_MAX, State, TransportEnd};
 /// Asking a transport may wake any task and may end the writer of this very session: a socket reports a
 /// reset to it, and a pipe lets a task that waited for room go on at once. So the transport is not asked
 /// under the session's lock. Meanwhile nothing can be decrypted or encrypted, because the message that
-/// rustls has begun lies in the inbox. A writer waits until the inbox is back.
+/// rustls has begun lies in the inbox. A task that needs it waits until it is back.
 struct Out<'a> {
     session: &'a Session,
     inbox: Option<Inbox>,
@@ -26,8 +26,12 @@ impl Drop for Out<'_> {
         let mut after = WakeList::new();
         let mut state = self.session.locked();
         state.inbox = Some(inbox);
-        if std::mem::take(&mut state.is_awaited) {
+        let awaited = std::mem::take(&mut state.awaited);
+        if awaited.by_writer {
             self.session.wakes().opening(&mut after);
+        }
+        if awaited.by_reader {
+            self.session.wakes().input(&mut after);
         }
         drop(state);
         after.run();
@@ -35,24 +39,32 @@ impl Drop for Out<'_> {
 }
 
 impl Session {
-    /// Waits for more ciphertext, with the session's own waker. Must not be called under the session's
-    /// lock.
+    /// Waits for more ciphertext, with the session's own waker. One thread asks at a time: while another
+    /// one does, this waits until that has its answer. Must not be called under the session's lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
-        // One thread asks at a time. The thread that asks now wakes this one if there is something for it.
-        self.poll_with(Inbox::poll_more).unwrap_or(Poll::Pending)
+        let taken = self.enter().and_then(|mut state| state.take_inbox_for_reader());
+        self.poll_with(taken, Inbox::poll_more).unwrap_or(Poll::Pending)
     }
 
     /// Asks ahead of the reader: `Pending` means that nothing has arrived. Returns `None` while another
     /// thread asks the transport.
     pub(super) fn poll_ahead(&self) -> Option<Poll<Result<Filled>>> {
-        self.poll_with(Inbox::poll_ahead)
+        let taken = self.enter().and_then(|mut state| state.take_inbox());
+        self.poll_with(taken, Inbox::poll_ahead)
+    }
+
+    /// As [`poll_ahead`](Self::poll_ahead), for the reader: while another thread asks, this waits until
+    /// that has its answer.
+    pub(super) fn poll_ahead_for_reader(&self) -> Option<Poll<Result<Filled>>> {
+        let taken = self.enter().and_then(|mut state| state.take_inbox_for_reader());
+        self.poll_with(taken, Inbox::poll_ahead)
     }
 
     fn poll_with(
         &self,
+        taken: Result<Option<Inbox>>,
         poll: impl FnOnce(&mut Inbox, &mut Context<'_>, usize) -> Poll<Result<Filled>>,
     ) -> Option<Poll<Result<Filled>>> {
-        let taken = self.enter().and_then(|mut state| state.take_inbox());
         let mut out = match taken {
             Ok(inbox) => Out { session: self, inbox },
             Err(error) => return Some(Poll::Ready(Err(error))),
@@ -65,6 +77,14 @@ impl Session {
 }
 
 impl State {
+    /// Takes the inbox. If another thread has it, the reader, or the driver of the handshake, is woken when
+    /// it is back: its waker must be stored.
+    fn take_inbox_for_reader(&mut self) -> Result<Option<Inbox>> {
+        let inbox = self.take_inbox()?;
+        self.awaited.by_reader |= inbox.is_none();
+        Ok(inbox)
+    }
+
     fn take_inbox(&mut self) -> Result<Option<Inbox>> {
         let arrived = self.inbox.as_ref().map_or(0, Inbox::len);
         if arrived >= ARRIVED_BYTES_MAX {

@@ -70,7 +70,7 @@ impl TlsDrain {
                 Poll::Ready(Ok(()))
             }
             (SessionPhase::Open | SessionPhase::Handshaking, ..) => {
-                state.is_awaited |= state.phase == SessionPhase::Open;
+                state.awaited.by_writer |= state.phase == SessionPhase::Open;
                 // The waker is the upper outbox's own and no foreign code, so it may be cloned and dropped
                 // under a lock.
                 self.session.wakes().set_opening(&mut self.key, cx.waker().clone());

@@ -174,9 +174,9 @@ impl Session {
     /// Handles a transport that is lost and has nothing to deliver for now: the handshake fails, unless
     /// something has arrived after all.
     fn poll_rest(&self, error: Error) -> Poll<Result<()>> {
-        match self.poll_ahead() {
-            // The driver is woken for its next turn, and finds the input. During a handshake no other task
-            // asks.
+        match self.poll_ahead_for_reader() {
+            // The driver is woken for its next turn, and finds the input; or another thread asks, and what
+            // it finds comes first.
             Some(Poll::Ready(Ok(Filled::More))) | None => Poll::Pending,
             Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),

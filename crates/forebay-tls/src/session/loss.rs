@@ -98,8 +98,7 @@ impl Session {
             }
             let Some(arrival) = self.poll_ahead() else { continue };
             if self.enter().is_ok_and(|state| state.is_closing()) {
-                // A reader that has found this thread in its way asks for itself, and is refused.
-                return self.wake_reader();
+                return;
             }
             if !matches!(arrival, Poll::Ready(Ok(Filled::More))) {
                 // Another thread may have received the rest meanwhile, and reports the loss when it comes

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::{Filled, Inlet, Source, WakeList};
+use forebay_io::seam::{Filled, Inlet, Source};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::Session;
@@ -167,18 +167,12 @@ impl Session {
         let (Loss::Met(error) | Loss::Told(error)) = self.enter()?.loss.clone() else {
             return Poll::Pending;
         };
-        match self.poll_ahead() {
-            // The reader is woken for its next turn, and finds the input.
-            Some(Poll::Ready(Ok(Filled::More))) => Poll::Pending,
+        match self.poll_ahead_for_reader() {
+            // The reader is woken for its next turn, and finds the input; or another thread asks, and what
+            // it finds comes first.
+            Some(Poll::Ready(Ok(Filled::More))) | None => Poll::Pending,
             Some(Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
             Some(Poll::Ready(Ok(Filled::End)) | Poll::Pending) => Poll::Ready(Err(error)),
-            None => {
-                // Another thread has the inbox, and what it finds comes first.
-                let mut after = WakeList::new();
-                self.wakes().input(&mut after);
-                after.run();
-                Poll::Pending
-            }
         }
     }
 

@@ -20,8 +20,8 @@ pub(super) struct State {
     pub(super) peer: Option<Arc<dyn Peer>>,
     /// `None` while the transport fills it.
     pub(super) inbox: Option<Inbox>,
-    /// A writer waits until the inbox is back.
-    pub(super) is_awaited: bool,
+    /// Those that have found the inbox missing, and wait until it is back.
+    pub(super) awaited: InboxWaits,
     pub(super) kept: Leftover,
     pub(super) phase: SessionPhase,
     /// The handshake was complete once, whether or not the session has failed since.
@@ -44,6 +44,14 @@ pub(super) struct State {
     pub(super) counted_from: (Acknowledged, u64),
     /// The way in which the transport is left when the session fails.
     pub(super) leave: TransportEnd,
+}
+
+/// Those that wait until the thread that asks the transport puts the inbox back.
+#[derive(Debug, Default)]
+pub(super) struct InboxWaits {
+    pub(super) by_writer: bool,
+    /// The reader, or the driver of the handshake.
+    pub(super) by_reader: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +95,7 @@ impl State {
         Self {
             peer,
             inbox: Some(inbox),
-            is_awaited: false,
+            awaited: InboxWaits::default(),
             kept: Leftover::default(),
             phase: SessionPhase::Handshaking,
             was_open: false,

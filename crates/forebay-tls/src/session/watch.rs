@@ -75,22 +75,10 @@ impl Session {
                 self.enter().ok()?.ended_without_notify();
                 Some(Seen::End)
             }
-            // The error has reached the session or will reach it, or it is the refusal of a call beside a close.
-            // In each case a reader that has found this thread in its way asks for itself.
-            Some(Poll::Ready(Err(_))) => {
-                self.wake_reader();
-                Some(Seen::Nothing)
-            }
-            // The next arrival wakes the task that looks.
-            Some(Poll::Pending) => Some(Seen::Nothing),
+            // An error has reached the session or will reach it, or is the refusal of a call beside a close;
+            // else the next arrival wakes the task that looks.
+            Some(Poll::Ready(Err(_)) | Poll::Pending) => Some(Seen::Nothing),
         }
-    }
-
-    /// Wakes the reader, which asks the transport for itself.
-    pub(super) fn wake_reader(&self) {
-        let mut after = WakeList::new();
-        self.wakes().input(&mut after);
-        after.run();
     }
 
     /// Wakes a reader that came meanwhile, found nothing and waits.
@@ -98,7 +86,9 @@ impl Session {
         let has_answer =
             self.enter().is_ok_and(|state| !state.kept.is_empty() || state.end.is_some());
         if has_answer {
-            self.wake_reader();
+            let mut after = WakeList::new();
+            self.wakes().input(&mut after);
+            after.run();
         }
     }
 

@@ -1,19 +1,16 @@
 //! Input that arrives while a connection is being closed is discarded, but its information about the peer
 //! counts.
 
-use std::sync::{Arc, Mutex, OnceLock, Weak};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 
-use forebay_io::seam::{Filled, Inbox, Inlet, PipeSource, Source, pipe_ends};
-use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, Result, TlsFault};
+use forebay_io::TlsFault;
 use forebay_testing::{
-    sessions::{
-        ALERT, BOTH, Conn, DATA, HANDSHAKE, Puppet, Raw, Side, client, fault, handshake, led,
-    },
+    sessions::{ALERT, BOTH, DATA, HANDSHAKE, fault, led},
     watched_future,
 };
-use forebay_tls::seam::Session;
-use futures_lite::future::{poll_once, zip};
+use futures_lite::future::poll_once;
+
+use super::raced::led_and_raced;
 
 /// The description of `bad_certificate` (RFC 8446, section 6).
 const BAD_CERTIFICATE: u8 = 42;
@@ -105,57 +102,16 @@ fn a_ticket_is_no_data_however_it_is_cut() {
     });
 }
 
-/// Discards the bytes received last, as a close on another thread would, while a reader is about to
-/// receive.
-struct Raced {
-    pipe: PipeSource,
-    session: Arc<OnceLock<Weak<Session>>>,
-    meanwhile: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Source for Raced {
-    fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
-        let arrived = std::mem::take(&mut *self.meanwhile.lock().expect("no panic"));
-        if !arrived.is_empty() {
-            let session = self.session.get().and_then(Weak::upgrade).expect("it is there");
-            assert!(session.discard(&arrived), "nobody has looked at it");
-        }
-        self.pipe.poll_fill(cx, inlet)
-    }
-
-    fn abort(&mut self, cause: &Error) {
-        self.pipe.abort(cause);
-    }
-
-    fn cause(&self) -> Option<Error> {
-        self.pipe.cause()
-    }
-}
-
 #[test]
 fn what_is_thrown_away_beside_a_reader_harms_no_writer() {
     watched_future(|| async {
         for version in BOTH {
-            let ((there, forth), (here, back)) = (pipe_ends(1 << 20), pipe_ends(1 << 20));
-            let (known, meanwhile) = (Arc::new(OnceLock::new()), Arc::default());
-            let raced = Raced {
-                pipe: here,
-                session: Arc::clone(&known),
-                meanwhile: Arc::clone(&meanwhile),
-            };
-            let session = Session::new(Inbox::new(Box::new(raced)), forth);
-            known.get_or_init(|| Arc::downgrade(&session));
-            let input = ByteReadChannel::from_source(session.make_source(Arc::new(())));
-            let output = ByteWriteChannel::new(session.make_outbox(), None);
-            let mut side = Side { session, input, output };
-            let input = ByteReadChannel::from_source(Box::new(there));
-            let mut raw = Raw { input, output: ByteWriteChannel::new(back, None) };
-            let client = client(version);
-            let (mut puppet, made) =
-                zip(Puppet::over(&mut raw, Conn::server(version)), handshake(&side, &client)).await;
-            made.expect("a handshake");
-
-            *meanwhile.lock().expect("no panic") = puppet.seal(DATA, b"thrown away");
+            let (mut side, mut raw, mut puppet, next) = led_and_raced(version).await;
+            let (session, arrived) = (Arc::clone(&side.session), puppet.seal(DATA, b"thrown away"));
+            next.is(move || {
+                assert!(session.discard(&arrived), "nobody has looked at it");
+                None
+            });
             let read = poll_once(side.input.read_u8()).await.expect("no more comes");
             let error = read.expect_err("nothing else had come");
             assert!(error.is_closed(), "{version}: {error}");

@@ -5,4 +5,6 @@ mod discarded;
 mod dropped;
 mod garbage;
 mod half_close;
+mod in_the_way;
+mod raced;
 mod refused;

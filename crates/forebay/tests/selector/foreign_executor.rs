@@ -96,9 +96,18 @@ fn a_closing_selector_ends_a_read_and_the_waits_for_the_end() {
             let closed = waiting(async move { socket.closed().await });
             let finished = waiting(async move { other.peer_finished().await });
             block_on(selector.close());
-            assert_closed("read", reading.join().unwrap());
-            assert_closed("peer_finished", finished.join().unwrap());
-            assert_eq!(closed.join().unwrap(), CloseReason::Local, "over {transport}");
+            // The far side is closed too. If it had not read everything, it resets, and this side may meet
+            // that before its own close.
+            let may_be_reset = transport.ends_with_data();
+            let read = reading.join().unwrap().expect_err("read");
+            let finished = finished.join().unwrap().expect_err("peer_finished");
+            for error in [read, finished] {
+                let is_reset = may_be_reset && error.is_reset();
+                assert!(error.is_closed() || is_reset, "over {transport}: {error}");
+            }
+            let reason = closed.join().unwrap();
+            let is_reset = may_be_reset && reason == CloseReason::Reset;
+            assert!(reason == CloseReason::Local || is_reset, "over {transport}: {reason:?}");
             drop(far);
         }
     });
