@@ -197,8 +197,9 @@ pub use forebay_tls::{
 #[cfg(unix)]
 pub use crate::host::Interest;
 pub use crate::net::{
-    Address, CloseReason, Connection, Incoming, KeepAlive, ServerSocket, Socket, SocketAddress,
-    TcpBuilder, ToAddress, ToUnixAddress, UnixAddress,
+    Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram, Ecn,
+    Incoming, IncomingDatagrams, KeepAlive, ServerSocket, Socket, SocketAddress, TcpBuilder,
+    ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

@@ -38,6 +38,7 @@ pub(super) fn kind_of(error: &io::Error) -> ErrorKind {
         io::ErrorKind::OutOfMemory => ErrorKind::Exhausted,
         _ => match error.raw_os_error() {
             Some(EMFILE | ENFILE | ENOBUFS) => ErrorKind::Exhausted,
+            Some(EMSGSIZE) => ErrorKind::MessageTooLarge,
             _ => ErrorKind::System,
         },
     }
@@ -50,6 +51,13 @@ const EMFILE: i32 = 24;
 const ENOBUFS: i32 = 105;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const ENOBUFS: i32 = 55;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EMSGSIZE: i32 = 90;
+#[cfg(windows)]
+const EMSGSIZE: i32 = 10_040;
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+const EMSGSIZE: i32 = 40;
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
@@ -116,7 +124,9 @@ impl From<Error> for io::Error {
             | ErrorKind::LineTooLong { .. }
             | ErrorKind::LimitExceeded { .. }
             | ErrorKind::Tls(_) => io::ErrorKind::InvalidData,
-            ErrorKind::InvalidInput | ErrorKind::AlreadyOpened => io::ErrorKind::InvalidInput,
+            ErrorKind::InvalidInput | ErrorKind::AlreadyOpened | ErrorKind::MessageTooLarge => {
+                io::ErrorKind::InvalidInput
+            }
             ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::AddressInUse => io::ErrorKind::AddrInUse,
             ErrorKind::AddressNotAvailable => io::ErrorKind::AddrNotAvailable,

@@ -78,6 +78,8 @@ pub enum ErrorKind {
         /// The limit: in bytes for an item, a count for TLS handshakes.
         limit: u64,
     },
+    /// A datagram is larger than the protocol or the system can send (`EMSGSIZE`). Nothing was sent.
+    MessageTooLarge,
     /// The local address is in use (`EADDRINUSE`).
     AddressInUse,
     /// The local address does not exist here, or no ephemeral port is left (`EADDRNOTAVAIL`).
@@ -128,6 +130,7 @@ impl ErrorKind {
             | Self::AlreadyOpened
             | Self::Incomplete { .. }
             | Self::Unsupported
+            | Self::MessageTooLarge
             | Self::Panicked
             | Self::Other => Fault::Caller,
             Self::AddressInUse
@@ -166,6 +169,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "the line is longer than {limit} bytes (LineOptions::limit sets this)")
             }
             Self::LimitExceeded { limit } => write!(f, "above the limit of {limit}"),
+            Self::MessageTooLarge => f.write_str("the datagram is too large"),
             Self::AddressInUse => f.write_str("the address is in use"),
             Self::AddressNotAvailable => f.write_str("the address is not available"),
             Self::PermissionDenied => f.write_str("permission denied"),

@@ -1,6 +1,7 @@
 //! Sockets: addresses, options, listening, connecting, and the connection itself.
 
 mod address;
+mod attempts;
 mod descriptor;
 mod duplex;
 #[cfg(not(unix))]
@@ -14,6 +15,7 @@ mod server;
 mod socket;
 mod system;
 mod tcp;
+mod udp;
 #[cfg(unix)]
 mod unix;
 mod wait_list;
@@ -26,6 +28,9 @@ pub use self::server::{Incoming, ServerSocket};
 pub use self::socket::PeerCredentials;
 pub use self::socket::{CloseReason, Connection, Socket};
 pub use self::tcp::TcpBuilder;
+pub use self::udp::{
+    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, Ecn, IncomingDatagrams, UdpBuilder,
+};
 #[cfg(unix)]
 pub use self::unix::UnixBuilder;
 

@@ -1,9 +1,11 @@
-//! The protocols of streams.
+//! The protocols of sockets.
 
-/// The protocol of a stream.
+/// The protocol of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Tcp,
+    /// Datagrams, and no stream.
+    Udp,
     Unix,
 }
 
@@ -12,6 +14,7 @@ impl Protocol {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Udp => "udp",
             Self::Unix => "unix",
         }
     }

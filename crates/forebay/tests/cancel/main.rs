@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod copies;
+mod datagrams;
 mod descriptors;
 mod ends;
 mod exact;
@@ -47,6 +48,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("groups of tasks", groups::rows()),
         ("signals", signals::rows()),
         ("sockets", sockets::rows()),
+        ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),

@@ -108,3 +108,17 @@ fn a_wrong_address_is_one_line_and_an_exit_code() {
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&done.stderr).contains("no-port"), "{done:?}");
 }
+
+#[test]
+fn udp_echo_answers_each_datagram_with_itself() {
+    let server = Server::start("udp_echo", &[]);
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(forebay_testing::PATIENCE)).unwrap();
+    client.connect(&server.address).unwrap();
+    for question in [&b"hello"[..], b"", &[7; 9_000]] {
+        client.send(question).unwrap();
+        let mut answer = [0; 10_000];
+        let count = client.recv(&mut answer).unwrap();
+        assert!(answer[..count] == *question);
+    }
+}

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult,
-    Connection, Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, Interest,
+    Address, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
+    CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, Ecn, Either,
+    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams, Interest,
     Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
     PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
     Signals, Sleep, Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
     TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
-    ToUnixAddress, Trust, UnixAddress, UnixBuilder, WorkerStats,
+    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -27,12 +28,16 @@ fn takes_the_public_traits<S: ComposeResult, A: ToAddress, U: ToUnixAddress, P: 
 #[test]
 fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Address>();
+    is_send_and_sync::<BoundDatagramSocket>();
     is_send_and_sync::<ByteReadChannel>();
     is_send_and_sync::<ByteWriteChannel>();
     is_send_and_sync::<ClientAuth>();
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();
+    is_send_and_sync::<ConnectedDatagramSocket>();
     is_send_and_sync::<Connection>();
+    is_send_and_sync::<Datagram>();
+    is_send_and_sync::<Ecn>();
     is_send_and_sync::<Either<u8, String>>();
     is_send_and_sync::<EndWithoutNotify>();
     is_send_and_sync::<Error>();
@@ -40,6 +45,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Fault>();
     is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
+    is_send_and_sync::<IncomingDatagrams>();
     is_send_and_sync::<Interest>();
     is_send_and_sync::<Interval>();
     is_send_and_sync::<JoinHandle<()>>();
@@ -77,6 +83,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<TlsServerBuilder>();
     is_send_and_sync::<TlsVersion>();
     is_send_and_sync::<Trust>();
+    is_send_and_sync::<UdpBuilder>();
     is_send_and_sync::<UnixAddress>();
     is_send_and_sync::<UnixBuilder>();
 }
@@ -87,6 +94,11 @@ fn every_public_future_is_send(
     selector: &SelectorManager,
     tcp: TcpBuilder,
     unix: UnixBuilder,
+    udp: UdpBuilder,
+    bound: &BoundDatagramSocket,
+    connected: &ConnectedDatagramSocket,
+    datagrams: &mut IncomingDatagrams,
+    datagram: &Datagram,
     server: &ServerSocket,
     place: TaskPlace,
     signals: &mut Signals,
@@ -121,6 +133,16 @@ fn every_public_future_is_send(
     is_send(group.spawn(async { Ok(()) }));
     is_send(group.stop_requested());
     is_send(signals.next());
+    is_send(udp.clone().bind("127.0.0.1:0"));
+    is_send(udp.connect("127.0.0.1:0"));
+    is_send(bound.closed());
+    is_send(bound.receive());
+    is_send(bound.reply(datagram, ""));
+    is_send(bound.send("", datagram.address));
+    is_send(connected.closed());
+    is_send(connected.receive());
+    is_send(connected.send(""));
+    is_send(datagrams.next());
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.accept_tls(tls));
@@ -272,6 +294,12 @@ fn no_public_future_is_missing_here() {
             "UnixBuilder" => {
                 format!("unix.{}{name}(", if name == "bind" { "clone()." } else { "" })
             }
+            "UdpBuilder" => {
+                format!("udp.{}{name}(", if name == "bind" { "clone()." } else { "" })
+            }
+            "BoundDatagramSocket" => format!("bound.{name}("),
+            "ConnectedDatagramSocket" => format!("connected.{name}("),
+            "IncomingDatagrams" => format!("datagrams.{name}("),
             "TaskGroup" => format!("group.{name}("),
             "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),

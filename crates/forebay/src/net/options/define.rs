@@ -136,6 +136,7 @@ pub(super) use define_options;
 /// two words of its caller, so a new protocol needs a line here.
 macro_rules! if_among {
     (Tcp in [Tcp $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
+    (Udp in [Udp $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
     (Unix in [Unix $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
     ($of:ident in [$other:ident $($rest:ident)*] $then:tt else $otherwise:tt) => {
         $crate::net::options::if_among! { $of in [$($rest)*] $then else $otherwise }
@@ -146,6 +147,9 @@ pub(in crate::net) use if_among;
 
 /// A role, as documentation names it.
 macro_rules! role_text {
+    (Bound) => {
+        "bound"
+    };
     (Listening) => {
         "listening"
     };

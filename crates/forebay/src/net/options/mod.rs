@@ -1,7 +1,9 @@
 //! Options: one table, and what is made of it.
 
+mod buffer_size;
 mod define;
 mod keep_alive;
+mod packets;
 mod reuse_port;
 mod silence;
 mod table;

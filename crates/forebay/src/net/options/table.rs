@@ -21,8 +21,8 @@ use socket2::SockRef;
 
 use super::define::define_options;
 use super::keep_alive::{self, KeepAlive};
-use super::reuse_port;
 use super::silence::Silence;
+use super::{buffer_size, packets, reuse_port};
 use crate::net::protocol::Protocol;
 
 define_options! {
@@ -32,6 +32,20 @@ define_options! {
         default: 511 => "511",
         sockets: [Tcp Unix],
         on: [Listening],
+    }
+
+    /// Sets whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`, `socket(7)`). Without it such a
+    /// send fails with [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+    pub fn broadcast(broadcast: bool) {
+        value: bool = broadcast,
+        default: false => "off",
+        sockets: [Udp],
+        on: [Bound Connected],
+        system: "`SO_BROADCAST`" {
+            wanted: |broadcast, _| broadcast.then_some(true),
+            set: |socket, broadcast| socket.set_broadcast(broadcast),
+            read: |socket| socket.broadcast(),
+        },
     }
 
     /// Sets the limit on connecting as a whole.
@@ -106,6 +120,15 @@ define_options! {
         },
     }
 
+    /// Sets the largest datagram that is received whole, in bytes. What a longer one has behind that is
+    /// discarded, and the datagram is marked as [`truncated`](crate::Datagram::truncated).
+    pub fn max_datagram(bytes: u16) {
+        value: u16 = bytes,
+        default: u16::MAX => "65,535, which is more than any has",
+        sockets: [Udp],
+        on: [Bound Connected],
+    }
+
     /// Sets the permissions of the path, whatever the umask of the process. Connecting needs the permission
     /// to write (`unix(7)`). At no moment can a process connect that the mode excludes.
     pub fn mode(mode: u32) {
@@ -150,6 +173,21 @@ define_options! {
         },
     }
 
+    /// Sets how many bytes the system may keep for this process before they are received (`SO_RCVBUF`,
+    /// `socket(7)`). Linux takes twice this number, because it counts its own structures too, and no more than
+    /// `net.core.rmem_max`. A datagram that does not fit is dropped by the system.
+    pub fn receive_buffer_size(bytes: u32) {
+        value: Option<u32> = Some(bytes),
+        default: None => "the system's",
+        sockets: [Tcp Udp Unix],
+        on: [Bound Connected Accepted],
+        system: "`SO_RCVBUF`" {
+            wanted: |bytes, _| *bytes,
+            set: |socket, bytes| socket.set_recv_buffer_size(buffer_size::given(bytes)),
+            read: |socket| socket.recv_buffer_size().map(buffer_size::asked),
+        },
+    }
+
     /// Makes [`bind`](Self::bind) replace a path that a dead server has left behind. Only a socket is
     /// removed that belongs to this user and at which no process listens. Servers that ask for this and
     /// start at the same moment do not replace each other: they lock the directory (`flock(2)`), and wait
@@ -167,8 +205,8 @@ define_options! {
     pub fn reuse_address(reuse: bool) {
         value: Option<bool> = Some(reuse),
         default: None => "on for listeners on Unix",
-        sockets: [Tcp],
-        on: [Listening Connected],
+        sockets: [Tcp Udp],
+        on: [Listening Bound Connected],
         system: "`SO_REUSEADDR`" {
             wanted: |reuse, role| {
                 // A server that is started again must not have to wait for its old connections.
@@ -179,7 +217,7 @@ define_options! {
         },
     }
 
-    /// Sets whether several listening sockets may have the same address, if all of them set this and belong to
+    /// Sets whether several listening or datagram sockets may have the same address, if all of them set this and belong to
     /// the same user (`SO_REUSEPORT`, `socket(7)`; `SO_REUSEPORT_LB` on FreeBSD). The system distributes new
     /// connections among them: among several processes, for instance, or an old and a new one during an update.
     ///
@@ -188,12 +226,58 @@ define_options! {
     pub fn reuse_port(reuse: bool) {
         value: Option<bool> = Some(reuse),
         default: None => "off",
-        sockets: [Tcp],
-        on: [Listening Connected],
+        sockets: [Tcp Udp],
+        on: [Listening Bound Connected],
         system: "`SO_REUSEPORT`" {
             wanted: |reuse, _| *reuse,
             set: |socket, reuse| reuse_port::set(socket, reuse),
             read: |socket| reuse_port::read(socket),
+        },
+    }
+
+    /// Sets how many bytes the system may keep that are not sent, or not acknowledged yet (`SO_SNDBUF`,
+    /// `socket(7)`). Linux takes twice this number, because it counts its own structures too, and no more than
+    /// `net.core.wmem_max`.
+    pub fn send_buffer_size(bytes: u32) {
+        value: Option<u32> = Some(bytes),
+        default: None => "the system's",
+        sockets: [Tcp Udp Unix],
+        on: [Bound Connected Accepted],
+        system: "`SO_SNDBUF`" {
+            wanted: |bytes, _| *bytes,
+            set: |socket, bytes| socket.set_send_buffer_size(buffer_size::given(bytes)),
+            read: |socket| socket.send_buffer_size().map(buffer_size::asked),
+        },
+    }
+
+    /// Sets the number of routers that a packet may pass (`IP_TTL`, `ip(7)`; `IPV6_UNICAST_HOPS`, `ipv6(7)`):
+    /// at least 1. Packets to groups have a limit of their own, which is 1 by default.
+    #[doc(alias = "hop_limit")]
+    pub fn ttl(routers: u8) {
+        value: Option<u8> = Some(routers),
+        default: None => "the system's, mostly 64",
+        sockets: [Tcp Udp],
+        on: [Bound Connected Accepted],
+        system: "`IP_TTL`, `IPV6_UNICAST_HOPS`" {
+            wanted: |routers, _| *routers,
+            set: |socket, routers| packets::set_ttl(socket, routers),
+            read: |socket| packets::ttl(socket),
+        },
+    }
+
+    /// Sets the class of service of packets, the byte that RFC 2474 calls DS field (`IP_TOS`, `ip(7)`;
+    /// `IPV6_TCLASS`, `ipv6(7)`). Its last two bits are for ECN (RFC 3168), and the system keeps them for
+    /// itself on TCP.
+    #[doc(alias = "traffic_class")]
+    pub fn type_of_service(class: u8) {
+        value: Option<u8> = Some(class),
+        default: None => "0",
+        sockets: [Tcp Udp],
+        on: [Bound Connected Accepted],
+        system: "`IP_TOS`, `IPV6_TCLASS`" {
+            wanted: |class, _| *class,
+            set: |socket, class| packets::set_class(socket, class),
+            read: |socket| packets::class(socket),
         },
     }
 
@@ -218,6 +302,8 @@ define_options! {
 /// The role of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum SocketRole {
+    /// A datagram socket without a peer.
+    Bound,
     Listening,
     Connected,
     Accepted,
@@ -227,6 +313,7 @@ impl SocketRole {
     /// The word for it in a span.
     pub(in crate::net) const fn text(self) -> &'static str {
         match self {
+            Self::Bound => "bound",
             Self::Listening => "listening",
             Self::Connected => "connected",
             Self::Accepted => "accepted",

@@ -12,8 +12,8 @@ use socket2::SockRef;
 
 use super::table::ROWS;
 use super::{KeepAlive, OptionValues, Row, SocketRole, option_table, rows_of};
-use crate::net::TcpBuilder;
 use crate::net::protocol::Protocol;
+use crate::net::{TcpBuilder, UdpBuilder};
 use crate::{Result, SelectorManager};
 
 const ROLES: [SocketRole; 3] = [SocketRole::Listening, SocketRole::Connected, SocketRole::Accepted];
@@ -36,7 +36,7 @@ const PROBES: KeepAlive =
     KeepAlive { idle: Duration::from_secs(71), interval: Duration::from_secs(17), count: 5 };
 
 /// One for each row with a `system`, in the same order.
-const CASES: [Case; 4] = [
+const CASES: [Case; 8] = [
     Case {
         name: "keep_alive",
         set: |builder| builder.keep_alive(PROBES),
@@ -58,6 +58,14 @@ const CASES: [Case; 4] = [
         default: ["true"; 3],
     },
     Case {
+        name: "receive_buffer_size",
+        set: |builder| builder.receive_buffer_size(BUFFER_BYTES),
+        change: |options| options.receive_buffer_size = Some(BUFFER_BYTES),
+        read: |fd| sockopt::socket_recv_buffer_size(fd).map(is_buffer_set),
+        changed: ["true"; 3],
+        default: ["false"; 3],
+    },
+    Case {
         name: "reuse_address",
         set: |builder| builder.reuse_address(false),
         change: |options| options.reuse_address = Some(false),
@@ -73,6 +81,99 @@ const CASES: [Case; 4] = [
         changed: ["true"; 3],
         default: ["false"; 3],
     },
+    Case {
+        name: "send_buffer_size",
+        set: |builder| builder.send_buffer_size(BUFFER_BYTES),
+        change: |options| options.send_buffer_size = Some(BUFFER_BYTES),
+        read: |fd| sockopt::socket_send_buffer_size(fd).map(is_buffer_set),
+        changed: ["true"; 3],
+        default: ["false"; 3],
+    },
+    Case {
+        name: "ttl",
+        set: |builder| builder.ttl(33),
+        change: |options| options.ttl = Some(33),
+        read: |fd| sockopt::ip_ttl(fd).map(|ttl| ttl.to_string()),
+        changed: ["33"; 3],
+        default: ["64"; 3],
+    },
+    Case {
+        name: "type_of_service",
+        set: |builder| builder.type_of_service(0x48),
+        change: |options| options.type_of_service = Some(0x48),
+        read: |fd| sockopt::ip_tos(fd).map(|class| class.to_string()),
+        changed: ["72"; 3],
+        default: ["0"; 3],
+    },
+];
+
+/// Less than any system's limit, and no system's default.
+const BUFFER_BYTES: u32 = 50_000;
+
+/// Linux reports twice what was asked for.
+fn is_buffer_set(bytes: usize) -> String {
+    (bytes == 2 * BUFFER_BYTES as usize).to_string()
+}
+
+/// As [`Case`], on a bound and a connected socket for datagrams.
+struct DatagramCase {
+    name: &'static str,
+    set: fn(UdpBuilder) -> UdpBuilder,
+    read: fn(&OwnedFd) -> SystemResult<String>,
+    changed: &'static str,
+    default: &'static str,
+}
+
+const DATAGRAM_CASES: [DatagramCase; 7] = [
+    DatagramCase {
+        name: "broadcast",
+        set: |builder| builder.broadcast(true),
+        read: |fd| sockopt::socket_broadcast(fd).map(|on| on.to_string()),
+        changed: "true",
+        default: "false",
+    },
+    DatagramCase {
+        name: "receive_buffer_size",
+        set: |builder| builder.receive_buffer_size(BUFFER_BYTES),
+        read: |fd| sockopt::socket_recv_buffer_size(fd).map(is_buffer_set),
+        changed: "true",
+        default: "false",
+    },
+    DatagramCase {
+        name: "reuse_address",
+        set: |builder| builder.reuse_address(true),
+        read: |fd| sockopt::socket_reuseaddr(fd).map(|on| on.to_string()),
+        changed: "true",
+        default: "false",
+    },
+    DatagramCase {
+        name: "reuse_port",
+        set: |builder| builder.reuse_port(true),
+        read: |fd| sockopt::socket_reuseport(fd).map(|on| on.to_string()),
+        changed: "true",
+        default: "false",
+    },
+    DatagramCase {
+        name: "send_buffer_size",
+        set: |builder| builder.send_buffer_size(BUFFER_BYTES),
+        read: |fd| sockopt::socket_send_buffer_size(fd).map(is_buffer_set),
+        changed: "true",
+        default: "false",
+    },
+    DatagramCase {
+        name: "ttl",
+        set: |builder| builder.ttl(33),
+        read: |fd| sockopt::ip_ttl(fd).map(|ttl| ttl.to_string()),
+        changed: "33",
+        default: "64",
+    },
+    DatagramCase {
+        name: "type_of_service",
+        set: |builder| builder.type_of_service(0x48),
+        read: |fd| sockopt::ip_tos(fd).map(|class| class.to_string()),
+        changed: "72",
+        default: "0",
+    },
 ];
 
 fn row(name: &str) -> &'static Row {
@@ -83,11 +184,11 @@ fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()>) {
     crate::run(test).expect("the test succeeds");
 }
 
-/// Other handles of a listening, a connected and an accepted socket.
-async fn sockets(builder: TcpBuilder) -> Result<[OwnedFd; 3]> {
+/// Returns at each call another handle of the one socket that was made since the last.
+fn newest() -> impl FnMut() -> OwnedFd {
     // By inode, because each other handle is a descriptor too.
     let mut known: HashSet<_> = socket_descriptors().into_iter().map(|(_, inode)| inode).collect();
-    let mut newest = || {
+    move || {
         let mut new = socket_descriptors();
         new.retain(|(_, inode)| !known.contains(inode));
         let [(number, inode)] = new.try_into().expect("one new socket");
@@ -95,7 +196,21 @@ async fn sockets(builder: TcpBuilder) -> Result<[OwnedFd; 3]> {
         let this = pidfd_open(getpid(), PidfdFlags::empty()).expect("this process");
         let number = number.parse().expect("a number");
         pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).expect("another handle")
-    };
+    }
+}
+
+/// Other handles of a bound and a connected socket for datagrams.
+async fn datagram_sockets(builder: UdpBuilder) -> Result<[OwnedFd; 2]> {
+    let mut newest = newest();
+    let server = builder.clone().bind("127.0.0.1:0").await?;
+    let bound = newest();
+    let _client = builder.connect(server.local_address()).await?;
+    Ok([bound, newest()])
+}
+
+/// Other handles of a listening, a connected and an accepted socket.
+async fn sockets(builder: TcpBuilder) -> Result<[OwnedFd; 3]> {
+    let mut newest = newest();
     let server = builder.clone().bind("127.0.0.1:0").await?;
     let listening = newest();
     let _client = builder.connect(server.local_address()).await?;
@@ -107,8 +222,10 @@ async fn sockets(builder: TcpBuilder) -> Result<[OwnedFd; 3]> {
 #[test]
 fn rows_are_sorted_by_name_and_each_option_of_the_system_has_a_case() {
     assert!(ROWS.is_sorted_by_key(|row| row.name));
-    let of_the_system = ROWS.iter().filter(|row| row.system.is_some()).map(|row| row.name);
-    assert!(of_the_system.eq(CASES.iter().map(|case| case.name)));
+    let of_the_system =
+        |protocol| rows_of(protocol).filter(|row| row.system.is_some()).map(|row| row.name);
+    assert!(of_the_system(Protocol::Tcp).eq(CASES.iter().map(|case| case.name)));
+    assert!(of_the_system(Protocol::Udp).eq(DATAGRAM_CASES.iter().map(|case| case.name)));
 }
 
 #[test]
@@ -121,6 +238,24 @@ fn the_kernel_has_each_option_as_it_was_set() {
                 {
                     let read = sockets(builder).await?.map(|fd| (case.read)(&fd).expect("a value"));
                     assert_eq!(read, expected, "{}", case.name);
+                }
+            }
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn the_kernel_has_each_option_of_a_datagram_socket() {
+    alone("the_kernel_has_each_option_of_a_datagram_socket", || {
+        run(async |selector| {
+            for case in DATAGRAM_CASES {
+                for (builder, expected) in
+                    [(selector.udp(), case.default), ((case.set)(selector.udp()), case.changed)]
+                {
+                    let sockets = datagram_sockets(builder).await?;
+                    let read = sockets.map(|fd| (case.read)(&fd).expect("a value"));
+                    assert_eq!(read, [expected; 2], "{}", case.name);
                 }
             }
             Ok(())
@@ -195,9 +330,13 @@ fn the_error_of_an_option_names_it() {
 fn builders_print_and_document_their_options() {
     run(async |selector| {
         let (tcp, unix) = (format!("{:#?}", selector.tcp()), format!("{:#?}", selector.unix()));
-        for (protocol, printed, documented) in
-            [(Protocol::Tcp, tcp, option_table!(Tcp)), (Protocol::Unix, unix, option_table!(Unix))]
-        {
+        let udp = format!("{:#?}", selector.udp().local_address(([127, 0, 0, 1], 9).into()));
+        let udp = udp.replace("    local_address: Some(\n        127.0.0.1:9,\n    ),\n", "");
+        for (protocol, printed, documented) in [
+            (Protocol::Tcp, tcp, option_table!(Tcp)),
+            (Protocol::Udp, udp, option_table!(Udp)),
+            (Protocol::Unix, unix, option_table!(Unix)),
+        ] {
             let names: Vec<_> = rows_of(protocol).map(|row| row.name).collect();
             let fields = printed.lines().filter_map(|line| line.strip_prefix("    "));
             let fields = fields.filter_map(|field| field.split_once(": "));

@@ -1,5 +1,6 @@
 //! System calls that differ between platforms.
 
+mod fragments;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod tcp_info;
 #[cfg(unix)]
@@ -11,10 +12,11 @@ use std::io;
 use std::net::SocketAddr;
 
 use rustix::fd::BorrowedFd;
-use socket2::{Domain, Protocol, SockRef, Socket};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+pub(super) use self::fragments::allow_fragments;
 pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
-use self::platform::{OUT_OF_DESCRIPTORS, stream};
+use self::platform::{OUT_OF_DESCRIPTORS, socket};
 #[cfg(unix)]
 use self::unix as platform;
 #[cfg(windows)]
@@ -23,13 +25,18 @@ use crate::selector::Shared;
 
 /// Makes a TCP socket.
 pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
-    stream(Domain::for_address(address), Some(Protocol::TCP))
+    socket(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+/// Makes a UDP socket.
+pub(super) fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+    socket(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))
 }
 
 /// Makes a Unix stream socket.
 #[cfg(unix)]
 pub(super) fn unix_stream_socket() -> io::Result<Socket> {
-    stream(Domain::UNIX, None)
+    socket(Domain::UNIX, Type::STREAM, None)
 }
 
 /// Makes a descriptor. If the process has none left, ends one connection that may be ended (see `end_one`)

@@ -16,16 +16,24 @@ pub(super) const OUT_OF_DESCRIPTORS: &[Errno] = &[Errno::MFILE, Errno::NFILE];
 /// Errors of `accept` that are of one peer, or its network (`accept(2)`), besides those that have a kind.
 pub(in crate::net) const OF_ONE_PEER: &[Errno] = &[Errno::PROTO, Errno::HOSTDOWN];
 
-/// Makes a stream socket, non-blocking and close-on-exec from the start.
+/// Makes a socket, non-blocking and close-on-exec from the start.
 #[cfg(not(target_vendor = "apple"))]
-pub(in crate::net) fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+pub(in crate::net) fn socket(
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+) -> io::Result<Socket> {
+    Socket::new(domain, kind.nonblocking(), protocol)
 }
 
-/// Makes a stream socket. Apple's systems need the flags set afterwards, and an option against `SIGPIPE`.
+/// Makes a socket. Apple's systems need the flags set afterwards, and an option against `SIGPIPE`.
 #[cfg(target_vendor = "apple")]
-pub(in crate::net) fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+pub(in crate::net) fn socket(
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, protocol)?;
     socket.set_nonblocking(true)?;
     socket.set_nosigpipe(true)?;
     Ok(socket)

@@ -14,9 +14,13 @@ pub(super) const OUT_OF_DESCRIPTORS: &[Errno] = &[Errno::MFILE];
 /// Errors of `accept` that are of one peer, or its network, besides those that have a kind.
 pub(in crate::net) const OF_ONE_PEER: &[Errno] = &[Errno::HOSTDOWN];
 
-/// Makes a stream socket, which no child process inherits.
-pub(in crate::net) fn stream(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+/// Makes a socket, which no child process inherits.
+pub(in crate::net) fn socket(
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+) -> io::Result<Socket> {
+    let socket = Socket::new(domain, kind, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
-use super::attempts::Attempts;
 use super::{advice, connect};
 use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
+use crate::net::attempts::Attempts;
 use crate::net::descriptor::Descriptor;
 use crate::net::opening::begin;
 use crate::net::options::{KeepAlive, OptionValues, SocketRole, builder_setters, option_table};

@@ -1,7 +1,6 @@
 //! TCP: listening and connecting.
 
 mod advice;
-mod attempts;
 mod builder;
 mod connect;
 

@@ -14,10 +14,10 @@ use rustix::fd::BorrowedFd;
 use socket2::{SockAddr, SockRef};
 
 use super::advice;
-use super::attempts::Attempts;
 use crate::host::{Direction, Progress};
 use crate::net::SocketAddress;
 use crate::net::address::Address;
+use crate::net::attempts::Attempts;
 use crate::net::descriptor::Descriptor;
 use crate::net::options::{OptionValues, SocketRole};
 use crate::net::protocol::Protocol;

@@ -1,0 +1,223 @@
+//! The state that all handles of a datagram socket share.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use forebay_io::seam::WakeList;
+use forebay_io::{Error, ErrorKind, Result};
+use quinn_udp::{UdpSockRef, UdpSocketState};
+use rustix::fd::BorrowedFd;
+
+use super::datagram::Datagram;
+use super::drops::drops;
+use crate::host::{Direction, Progress};
+use crate::lock::lock;
+use crate::net::descriptor::Descriptor;
+use crate::net::system;
+use crate::net::wait_list::WaitList;
+use crate::selector::{Shared, Waits};
+use crate::time::WakeUp;
+
+pub(super) struct DatagramCore {
+    io: Descriptor,
+    /// The extensions for datagrams that the system was found to have when the socket was made.
+    pub(super) system: UdpSocketState,
+    local: SocketAddr,
+    /// The peer of a connected socket.
+    remote: Option<SocketAddr>,
+    pub(super) datagram_bytes_max: usize,
+    /// Datagrams that came together with one that was received.
+    surplus: Mutex<VecDeque<Datagram>>,
+    /// Read without the lock; set and cleared under it.
+    has_surplus: AtomicBool,
+    pub(super) readers: Arc<WaitList>,
+    /// Wakes all of `readers`; the only waker that the descriptor has for reading.
+    reader_waker: Waker,
+    pub(super) writers: Arc<WaitList>,
+    /// Wakes all of `writers`, likewise.
+    writer_waker: Waker,
+    /// The calls that wait for the close.
+    pub(super) closers: WaitList,
+    closed: AtomicBool,
+    /// Reports of the network that a datagram did not arrive.
+    unreachable: AtomicU64,
+    /// The last report that a send has met. The next receive of a connected socket tells it.
+    report: Mutex<Option<io::Error>>,
+}
+
+/// A socket closes with its selector.
+impl WakeUp for DatagramCore {
+    fn wake_up(&self) {
+        if self.io.selector().is_closing() {
+            self.close();
+        }
+    }
+}
+
+impl DatagramCore {
+    /// Takes a socket that is bound, and connected if it has a peer.
+    pub(super) fn new(
+        selector: &Arc<Shared>,
+        socket: socket2::Socket,
+        ends: (SocketAddr, Option<SocketAddr>),
+        datagram_bytes_max: usize,
+    ) -> io::Result<Arc<Self>> {
+        let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Else a datagram above the path's size would be refused, and not fragmented as on a plain socket.
+        system::allow_fragments(&socket)?;
+        let (readers, writers) = (Arc::<WaitList>::default(), Arc::<WaitList>::default());
+        let core = Arc::new(Self {
+            io: Descriptor::new(socket.into(), Arc::clone(selector)),
+            system,
+            local: ends.0,
+            remote: ends.1,
+            datagram_bytes_max,
+            surplus: Mutex::default(),
+            has_surplus: AtomicBool::new(false),
+            reader_waker: Waker::from(Arc::clone(&readers)),
+            readers,
+            writer_waker: Waker::from(Arc::clone(&writers)),
+            writers,
+            closers: WaitList::default(),
+            closed: AtomicBool::new(false),
+            unreachable: AtomicU64::new(0),
+            report: Mutex::default(),
+        });
+        let closes = Arc::clone(&core) as Arc<dyn WakeUp>;
+        selector.closing().on_change(Arc::downgrade(&closes));
+        // A close of the selector that came before the registration has not woken it.
+        closes.wake_up();
+        Ok(core)
+    }
+
+    pub(super) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    pub(super) fn selector(&self) -> &Arc<Shared> {
+        self.io.selector()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close(&self) {
+        // Before the waits are woken, so that each of them sees it.
+        self.closed.store(true, Ordering::Release);
+        let mut after = WakeList::new();
+        self.io.release(|_| {}, &mut after);
+        for waits in [&*self.readers, &*self.writers, &self.closers] {
+            waits.release(&mut after);
+        }
+        after.run();
+        // Nothing that is not received yet is kept.
+        let left = std::mem::take(&mut *lock(&self.surplus));
+        self.has_surplus.store(false, Ordering::Relaxed);
+        drop(left);
+    }
+
+    /// Runs a system call now, or as soon as the socket is ready for it. All calls of the direction are woken
+    /// then.
+    pub(super) fn poll_io(
+        &self,
+        direction: Direction,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let waker = match direction {
+            Direction::Read => &self.reader_waker,
+            Direction::Write => &self.writer_waker,
+        };
+        let mut cx = Context::from_waker(waker);
+        // A short receive proves nothing: only `EAGAIN` says that there is no more.
+        let call = |fd: BorrowedFd<'_>| Ok(Progress { count: call(fd)?, drained: false });
+        let done = self.io.poll_io(&mut cx, direction, Waits::User, call);
+        done.map_ok(|progress| progress.count)
+    }
+
+    /// Runs a system call, and does not wait.
+    pub(super) fn call<T>(
+        &self,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        self.io.call(call)
+    }
+
+    /// Takes a datagram that came with an earlier one.
+    pub(super) fn take_surplus(&self) -> Option<Datagram> {
+        // Relaxed: a hint. A thread that misses it asks the system, and is woken by the one that sets it.
+        if !self.has_surplus.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut surplus = lock(&self.surplus);
+        let first = surplus.pop_front();
+        self.has_surplus.store(!surplus.is_empty(), Ordering::Relaxed);
+        first
+    }
+
+    /// Keeps what came with a datagram, for the next calls.
+    pub(super) fn keep_surplus(&self, rest: impl Iterator<Item = Datagram>) {
+        let mut rest = rest.peekable();
+        if rest.peek().is_none() {
+            return;
+        }
+        let mut surplus = lock(&self.surplus);
+        surplus.extend(rest);
+        self.has_surplus.store(true, Ordering::Relaxed);
+        drop(surplus);
+        let mut after = WakeList::new();
+        self.readers.release(&mut after);
+        after.run();
+    }
+
+    /// The error of a call on a closed socket.
+    pub(super) fn closed(&self, operation: &'static str) -> Error {
+        Error::new(ErrorKind::Closed, operation).with_address(self.local)
+    }
+
+    /// Counts a report of the network about an earlier datagram.
+    pub(super) fn count_unreachable(&self) {
+        self.unreachable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn unreachable(&self) -> u64 {
+        self.unreachable.load(Ordering::Relaxed)
+    }
+
+    /// Counts a report that a send has met. On a connected socket it is kept for the next receive.
+    pub(super) fn met_report(&self, report: io::Error) {
+        self.count_unreachable();
+        if self.remote.is_none() {
+            return;
+        }
+        let replaced = lock(&self.report).replace(report);
+        drop(replaced);
+        let mut after = WakeList::new();
+        self.readers.release(&mut after);
+        after.run();
+    }
+
+    pub(super) fn take_report(&self) -> Option<io::Error> {
+        // A socket without a peer has none.
+        self.remote.and_then(|_| lock(&self.report).take())
+    }
+
+    /// The number of datagrams that the system has dropped.
+    pub(super) fn dropped_datagrams(&self) -> Result<u64> {
+        let dropped = self.call(drops);
+        let named = |error| Error::from_io("dropped_datagrams", error).with_address(self.local);
+        dropped.map(u64::from).map_err(named)
+    }
+
+    pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {
+        if self.is_closed() { Err(self.closed(operation)) } else { Ok(()) }
+    }
+}

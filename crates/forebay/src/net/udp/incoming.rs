@@ -1,0 +1,62 @@
+//! The datagrams of a socket as a stream.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_io::Result;
+use futures_core::Stream;
+
+use super::core::DatagramCore;
+use super::datagram::Datagram;
+use super::receiving::Receiving;
+
+/// The datagrams of a socket, one after the other; see
+/// [`BoundDatagramSocket::incoming`](super::BoundDatagramSocket::incoming).
+///
+/// It is a handle of the socket, like a clone. An error is one item, and more items may follow. The stream ends
+/// when the socket or its selector is closed, and stays ended. It is `Unpin`.
+#[must_use = "streams do nothing unless polled"]
+pub struct IncomingDatagrams(Receiving<Arc<DatagramCore>>);
+
+impl IncomingDatagrams {
+    pub(super) fn new(core: &Arc<DatagramCore>) -> Self {
+        Self(Receiving::new(Arc::clone(core)))
+    }
+
+    /// Returns the next datagram; `None` once the socket is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a datagram is returned, or stays with the socket.
+    pub async fn next(&mut self) -> Option<Result<Datagram>> {
+        // With a place of its own among the waits, which a dropped call leaves.
+        let mut receiving = Receiving::new(&*self.0.core);
+        unless_closed(poll_fn(|cx| receiving.poll(cx)).await)
+    }
+}
+
+impl Stream for IncomingDatagrams {
+    type Item = Result<Datagram>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll(cx).map(unless_closed)
+    }
+}
+
+fn unless_closed(received: Result<Datagram>) -> Option<Result<Datagram>> {
+    match received {
+        Err(error) if error.is_closed() => None,
+        received => Some(received),
+    }
+}
+
+impl fmt::Debug for IncomingDatagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingDatagrams")
+            .field("local_address", &self.0.core.local())
+            .finish_non_exhaustive()
+    }
+}

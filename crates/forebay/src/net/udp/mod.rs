@@ -1,0 +1,30 @@
+//! UDP: datagrams, each for itself.
+//!
+//! ```text
+//!   receive ──► surplus of an earlier call ──► the system: one datagram, or several of one peer that the
+//!               (at most 64 KiB)               kernel has joined (GRO), of which the rest is surplus
+//!   send ─────► the system, which takes a datagram whole or not at all
+//! ```
+//!
+//! All handles of a socket share a [`DatagramCore`](core::DatagramCore). Any number of tasks may receive and
+//! send at once: they wait in two lists, and all of a list are woken.
+
+mod bound;
+mod builder;
+mod connected;
+mod core;
+mod datagram;
+mod drops;
+mod incoming;
+mod receiving;
+mod reply;
+mod sending;
+mod share;
+#[cfg(test)]
+mod tests;
+
+pub use self::bound::BoundDatagramSocket;
+pub use self::builder::UdpBuilder;
+pub use self::connected::ConnectedDatagramSocket;
+pub use self::datagram::{Datagram, Ecn};
+pub use self::incoming::IncomingDatagrams;

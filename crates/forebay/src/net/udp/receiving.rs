@@ -1,0 +1,168 @@
+//! One call of `receive`: its attempts, and its place among the waits.
+
+use std::cell::RefCell;
+use std::io::{self, IoSliceMut};
+use std::ops::Deref;
+use std::task::{Context, Poll, ready};
+
+use forebay_io::seam::{WaiterKey, poll_answer};
+use forebay_io::{Error, ErrorKind, Result};
+use quinn_udp::{RecvMeta, UdpSockRef};
+use rustix::fd::BorrowedFd;
+
+use super::core::DatagramCore;
+use super::datagram::{Datagram, split};
+use super::share;
+use crate::host::Direction;
+
+/// More than the longest datagram has, and as much as the kernel joins at most.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// The memory in which the system puts what arrives. Its content is copied before the next call.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A call of `receive`, or a stream of its results.
+pub(super) struct Receiving<C: Deref<Target = DatagramCore>> {
+    pub(super) core: C,
+    key: Option<WaiterKey>,
+}
+
+impl<C: Deref<Target = DatagramCore>> Receiving<C> {
+    pub(super) fn new(core: C) -> Self {
+        Self { core, key: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Datagram>> {
+        if self.core.is_closed() {
+            ready!(poll_answer(cx));
+            return Poll::Ready(Err(self.core.closed("receive")));
+        }
+        ready!(share::poll(cx));
+        let received = ready!(self.poll_once(cx));
+        share::spend(received.as_ref().map_or(0, |datagram| datagram.payload.len()));
+        self.leave();
+        Poll::Ready(received.map_err(|error| self.core.receive_error(error)))
+    }
+
+    /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
+    /// no arrival between the two is missed.
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Datagram>> {
+        let first = self.core.poll_receive();
+        if first.is_ready() {
+            return first;
+        }
+        self.core.readers.join(&mut self.key, cx.waker());
+        self.core.poll_receive()
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.core.readers.leave(&mut self.key);
+    }
+}
+
+impl<C: Deref<Target = DatagramCore>> Drop for Receiving<C> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl DatagramCore {
+    /// Receives a datagram, or stores the waker of all waits.
+    fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
+        if let Some(datagram) = self.take_surplus() {
+            return Poll::Ready(Ok(datagram));
+        }
+        if let Some(report) = self.take_report() {
+            return Poll::Ready(Err(report));
+        }
+        with_buffer(|buffer| {
+            let mut about = RecvMeta::default();
+            let received = self.poll_io(Direction::Read, |fd| self.receive(fd, buffer, &mut about));
+            received.map(|received| self.first_of(&buffer[..received?], about))
+        })
+    }
+
+    /// Receives a datagram that is here already.
+    pub(super) fn try_receive(&self) -> Result<Option<Datagram>> {
+        self.check_open("receive")?;
+        if let Some(datagram) = self.take_surplus() {
+            return Ok(Some(datagram));
+        }
+        if let Some(report) = self.take_report() {
+            return Err(self.receive_error(report));
+        }
+        let received = with_buffer(|buffer| {
+            let mut about = RecvMeta::default();
+            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
+            self.first_of(&buffer[..count], about)
+        });
+        match received {
+            Ok(datagram) => Ok(Some(datagram)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(self.receive_error(error)),
+        }
+    }
+
+    fn receive(
+        &self,
+        fd: BorrowedFd<'_>,
+        buffer: &mut [u8],
+        about: &mut RecvMeta,
+    ) -> io::Result<usize> {
+        loop {
+            let into = &mut [IoSliceMut::new(buffer)];
+            let received =
+                self.system.recv(UdpSockRef::from(&fd), into, std::slice::from_mut(about));
+            match received {
+                Ok(_) => return Ok(about.len),
+                // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
+                // does not say which one, and the next receive is another matter.
+                Err(error) if self.remote().is_none() && is_about_an_earlier_one(&error) => {
+                    self.count_unreachable();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the first datagram of a receive, and keeps the others.
+    fn first_of(&self, received: &[u8], about: RecvMeta) -> io::Result<Datagram> {
+        self.selector().count_receive(received.len() as u64);
+        let mut datagrams = split(received, about, self.datagram_bytes_max);
+        // There is at least one.
+        let first = datagrams.next().ok_or(io::ErrorKind::InvalidData)?;
+        self.keep_surplus(datagrams);
+        Ok(first)
+    }
+
+    pub(super) fn receive_error(&self, error: io::Error) -> Error {
+        let error = Error::from_io("receive", error);
+        match (error.kind(), self.remote()) {
+            (ErrorKind::Closed, _) => self.closed("receive"),
+            (_, Some(remote)) => error.with_address(remote),
+            (_, None) => error.with_address(self.local()),
+        }
+    }
+}
+
+/// True for the reports of ICMP: the port or the host cannot be reached (`udp(7)`, `ip(7)`).
+pub(super) fn is_about_an_earlier_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+    )
+}
+
+fn with_buffer<T>(receive: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
+    buffer.resize(BUFFER_BYTES, 0);
+    let received = receive(&mut buffer);
+    // While the thread ends, the memory is freed instead.
+    BUFFER.try_with(|kept| kept.replace(buffer)).ok();
+    received
+}

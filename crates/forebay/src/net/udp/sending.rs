@@ -1,0 +1,175 @@
+//! One call of `send`: its attempts, and its place among the waits.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::task::{Context, Poll, ready};
+
+use forebay_io::seam::{WaiterKey, poll_answer};
+use forebay_io::{Error, ErrorKind, Result};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send, sendto};
+
+use super::core::DatagramCore;
+use super::receiving::is_about_an_earlier_one;
+use super::{reply, share};
+use crate::host::Direction;
+
+/// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
+const ATTEMPTS_MAX: usize = 3;
+
+/// A datagram to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outgoing<'a> {
+    pub(super) payload: &'a [u8],
+    /// `None` for the peer of a connected socket.
+    pub(super) to: Option<SocketAddr>,
+    /// The address of this machine that it is sent from, and its interface; `None` leaves them to the system.
+    pub(super) from: Option<(IpAddr, u32)>,
+}
+
+/// A call of `send`.
+pub(super) struct Sending<'a> {
+    core: &'a DatagramCore,
+    outgoing: Outgoing<'a>,
+    key: Option<WaiterKey>,
+}
+
+impl<'a> Sending<'a> {
+    pub(super) fn new(core: &'a DatagramCore, outgoing: Outgoing<'a>) -> Self {
+        Self { core, outgoing, key: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.core.is_closed() {
+            ready!(poll_answer(cx));
+            return Poll::Ready(Err(self.core.closed("send")));
+        }
+        ready!(share::poll(cx));
+        let sent = ready!(self.poll_once(cx));
+        share::spend(self.outgoing.payload.len());
+        self.leave();
+        Poll::Ready(sent.map_err(|error| self.core.send_error(error, self.outgoing)))
+    }
+
+    /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
+    /// no room that comes between the two is missed.
+    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let first = self.core.poll_send(self.outgoing);
+        if first.is_ready() {
+            return first;
+        }
+        self.core.writers.join(&mut self.key, cx.waker());
+        self.core.poll_send(self.outgoing)
+    }
+
+    fn leave(&mut self) {
+        self.core.writers.leave(&mut self.key);
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl DatagramCore {
+    fn poll_send(&self, outgoing: Outgoing<'_>) -> Poll<io::Result<()>> {
+        let sent = self.poll_io(Direction::Write, |fd| self.send(fd, outgoing));
+        sent.map_ok(|count| self.selector().count_send(count as u64))
+    }
+
+    /// Sends, unless the system has no room for it now.
+    pub(super) fn try_send(&self, outgoing: Outgoing<'_>) -> Result<bool> {
+        self.check_open("send")?;
+        match self.call(|fd| self.send(fd, outgoing)) {
+            Ok(count) => {
+                self.selector().count_send(count as u64);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(self.send_error(error, outgoing)),
+        }
+    }
+
+    /// Sends the datagram. Of a report about an earlier one the system makes the error of the next call, which
+    /// must not keep this datagram from its peer.
+    fn send(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
+        let mut report = None;
+        for _ in 0..ATTEMPTS_MAX {
+            match self.send_now(fd, outgoing) {
+                Err(error) if is_about_an_earlier_one(&error) => report = Some(error),
+                sent => {
+                    if let Some(report) = report {
+                        self.met_report(report);
+                    }
+                    return sent;
+                }
+            }
+        }
+        // It is about this one: there is no route, for instance.
+        Err(report.unwrap_or_else(|| io::ErrorKind::Other.into()))
+    }
+
+    fn send_now(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
+        let Outgoing { payload, to, from } = outgoing;
+        match (to.map(|to| self.for_this_family(to)), from) {
+            (None, _) => Ok(send(fd, payload, SendFlags::empty())?),
+            (Some(to), Some((ip, interface))) => {
+                let from = self.ip_for_this_family(ip);
+                match reply::send_from(fd, payload, to, from, interface) {
+                    // Not an address of this machine, or not any more: of broadcast, for instance.
+                    Err(error) if !is_of_the_datagram(&error) => {
+                        Ok(sendto(fd, payload, SendFlags::empty(), &to)?)
+                    }
+                    sent => sent,
+                }
+            }
+            (Some(to), None) => Ok(sendto(fd, payload, SendFlags::empty(), &to)?),
+        }
+    }
+
+    /// The address as this socket takes it: a socket of IPv6 sends to IPv4 by a mapped address (RFC 4291,
+    /// section 2.5.5.2).
+    fn for_this_family(&self, to: SocketAddr) -> SocketAddr {
+        match (self.local(), to) {
+            (SocketAddr::V6(_), SocketAddr::V4(v4)) => {
+                SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+            }
+            _ => to,
+        }
+    }
+
+    fn ip_for_this_family(&self, ip: IpAddr) -> IpAddr {
+        match (self.local(), ip) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => v4.to_ipv6_mapped().into(),
+            _ => ip,
+        }
+    }
+
+    fn send_error(&self, error: io::Error, outgoing: Outgoing<'_>) -> Error {
+        let error = Error::from_io("send", error);
+        if error.kind() == ErrorKind::Closed {
+            return self.closed("send");
+        }
+        let to = outgoing.to.or(self.remote()).unwrap_or(self.local());
+        let error = error.with_address(to);
+        match error.kind() {
+            ErrorKind::MessageTooLarge => error.with_detail(format!(
+                "it has {} bytes; UDP carries at most 65,507 over IPv4 and 65,527 over IPv6",
+                outgoing.payload.len()
+            )),
+            ErrorKind::PermissionDenied => {
+                error.or_detail("to a broadcast address only with UdpBuilder::broadcast")
+            }
+            _ => error,
+        }
+    }
+}
+
+/// True if the datagram would not be sent from another address either.
+fn is_of_the_datagram(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+        || error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
+}

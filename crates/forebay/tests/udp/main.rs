@@ -1,0 +1,11 @@
+//! UDP: datagrams, and what the network reports about them.
+
+#![allow(clippy::unwrap_used)]
+
+mod closing;
+mod datagrams;
+mod fairness;
+mod fragments;
+mod replies;
+mod reports;
+mod trains;

@@ -1,0 +1,90 @@
+//! The reports of the network about a datagram that did not arrive (ICMP).
+
+use std::net::UdpSocket;
+
+use forebay::ErrorKind;
+use forebay_testing::run;
+use futures_lite::future::poll_once;
+
+/// An address at which nothing listens.
+fn nobody() -> std::net::SocketAddr {
+    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// The original's receive ends for good.
+#[test]
+fn a_connected_socket_is_told_once_and_goes_on() {
+    run(async |selector| {
+        let at = nobody();
+        let socket = selector.udp().connect(at).await?;
+        socket.send("to nobody").await?;
+        let error = socket.receive().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert!(error.to_string().contains(&at.to_string()), "{error}");
+        assert!(poll_once(socket.receive()).await.is_none(), "told once");
+
+        let peer = selector.udp().bind(at).await?;
+        socket.send("hello").await?;
+        let hello = peer.receive().await?;
+        assert_eq!(hello.payload, "hello");
+        peer.reply(&hello, "back").await?;
+        assert_eq!(socket.receive().await?.payload, "back");
+        Ok(())
+    });
+}
+
+/// The report about the first datagram is the error of the second's system call.
+#[test]
+fn a_stale_report_keeps_no_datagram_from_a_peer_that_is_back() {
+    run(async |selector| {
+        let at = nobody();
+        let socket = selector.udp().connect(at).await?;
+        socket.send("to nobody").await?;
+        let peer = selector.udp().bind(at).await?;
+        socket.send("to the peer").await?;
+        assert_eq!(peer.receive().await?.payload, "to the peer");
+        assert!(socket.try_send("and again")?);
+        assert_eq!(peer.receive().await?.payload, "and again");
+        // It is told all the same, by the call that is not about another datagram.
+        let error = socket.try_receive().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+        assert_eq!(socket.try_receive()?, None);
+        assert_eq!(socket.unreachable_reports(), 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_waiting_receive_is_told_what_a_send_has_met() {
+    run(async |selector| {
+        let socket = selector.udp().connect(nobody()).await?;
+        socket.send("first").await?;
+        socket.receive().await.unwrap_err();
+        let receiving = selector.spawn_value({
+            let socket = socket.clone();
+            async move { socket.receive().await }
+        });
+        forebay::yield_now().await;
+        socket.send("second").await?;
+        socket.send("third").await?;
+        assert_eq!(receiving.await?.unwrap_err().kind(), ErrorKind::Refused);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_bound_socket_is_not_concerned() {
+    run(async |selector| {
+        let socket = selector.udp().bind("127.0.0.1:0").await?;
+        let healthy = selector.udp().bind("127.0.0.1:0").await?;
+        for _ in 0..100 {
+            socket.send("to nobody", nobody()).await?;
+            socket.send("to the healthy", healthy.local_address()).await?;
+            let datagram = healthy.receive().await?;
+            assert_eq!(datagram.payload, "to the healthy");
+            healthy.reply(&datagram, "thanks").await?;
+            assert_eq!(socket.receive().await?.payload, "thanks");
+        }
+        Ok(())
+    });
+}

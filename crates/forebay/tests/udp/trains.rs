@@ -1,0 +1,65 @@
+//! Several datagrams that the kernel hands over in one piece.
+
+#![cfg(target_os = "linux")]
+
+use std::io::IoSlice;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+
+use forebay::BoundDatagramSocket;
+use forebay_testing::{Random, run, scrambled, seed};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
+
+/// Sends all of it in one call, as datagrams of this length (`UDP_SEGMENT`, `udp(7)`).
+fn send_train(from: &UdpSocket, to: &BoundDatagramSocket, payload: &[u8], length: u16) {
+    let to = SockaddrStorage::from(to.local_address());
+    let segments = [ControlMessage::UdpGsoSegments(&length)];
+    let parts = [IoSlice::new(payload)];
+    let sent = sendmsg(from.as_raw_fd(), &parts, &segments, MsgFlags::empty(), Some(&to));
+    assert_eq!(sent.unwrap(), payload.len());
+}
+
+#[test]
+fn a_train_comes_out_as_it_was_sent() {
+    run(async |selector| {
+        let socket = selector.udp().receive_buffer_size(1 << 20).bind("127.0.0.1:0").await?;
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut random = Random::new(seed("a_train_comes_out_as_it_was_sent"), 0);
+        for count in (2..=64).chain([2, 64]) {
+            let length = random.below(900) + 1;
+            // The last one is as long, or shorter.
+            let last = random.below(length) + 1;
+            let payload = scrambled((count - 1) * length + last, 1);
+            send_train(&peer, &socket, &payload, length.try_into().unwrap());
+            peer.send_to(b"", socket.local_address()).unwrap();
+            for expected in payload.chunks(length).chain([&[][..]]) {
+                let datagram = socket.receive().await?;
+                assert!(datagram.payload == expected, "{count} of {length} and {last}");
+                assert_eq!(datagram.address, peer.local_addr().unwrap());
+            }
+        }
+        assert_eq!(socket.try_receive()?, None);
+        Ok(())
+    });
+}
+
+/// One event for all of them.
+#[test]
+fn a_train_reaches_every_task_that_waits() {
+    run(async |selector| {
+        let socket = selector.udp().bind("127.0.0.1:0").await?;
+        let waiting: Vec<_> = (0..10)
+            .map(|_| {
+                let socket = socket.clone();
+                selector.spawn_value(async move { socket.receive().await })
+            })
+            .collect();
+        forebay::yield_now().await;
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        send_train(&peer, &socket, &scrambled(1_000, 1), 100);
+        for waiting in waiting {
+            assert_eq!(waiting.await??.payload.len(), 100);
+        }
+        Ok(())
+    });
+}
