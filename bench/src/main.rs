@@ -1,7 +1,7 @@
 //! The server that is measured: one mode per workload, written as a user would write it.
 //!
 //! ```text
-//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard [--buf N]
+//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard|udp [--buf N]
 //!               [--cert FILE --key FILE] [--workers N] [--host own|tokio] [--rt current|multi]
 //! ```
 //!
@@ -55,6 +55,12 @@ fn serve_in_tokio(builder: SelectorBuilder, options: Options) -> forebay::Result
 }
 
 async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<()> {
+    if let Mode::Udp = options.mode {
+        let server =
+            selector.udp().receive_buffer_size(4 << 20).bind(("127.0.0.1", options.port)).await?;
+        println!("Server is listening at {}", server.local_address());
+        return modes::udp(server).await;
+    }
     let server = selector.tcp().backlog(4096).bind(("127.0.0.1", options.port)).await?;
     let server = if options.mode.is_secure() { secure(&server, &options)? } else { server };
     println!("Server is listening at {}", server.local_address());
@@ -67,6 +73,8 @@ async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<(
             Mode::Line => spawn(host, &selector, modes::line(socket)),
             Mode::LineRef => spawn(host, &selector, modes::line_ref(socket)),
             Mode::LineStrs => spawn(host, &selector, modes::line_strs(socket)),
+            // Served above: there is nothing to accept.
+            Mode::Udp => return Ok(()),
         }
     }
 }
@@ -110,6 +118,7 @@ enum Mode {
     LineStrs,
     Tls,
     TlsDiscard,
+    Udp,
 }
 
 struct Options {
@@ -182,6 +191,7 @@ impl Mode {
             "line-strs" => Self::LineStrs,
             "tls" => Self::Tls,
             "tls-discard" => Self::TlsDiscard,
+            "udp" => Self::Udp,
             _ => return Err(format!("unknown mode {name}")),
         })
     }

@@ -1,6 +1,6 @@
 //! The modes of the measured server, each for one connection.
 
-use forebay::{Result, Socket};
+use forebay::{BoundDatagramSocket, Result, Socket};
 
 /// Sends back what it receives.
 pub async fn echo(socket: Socket) -> Result<()> {
@@ -47,4 +47,12 @@ pub async fn line_strs(socket: Socket) -> Result<()> {
         output.write_strs(&["Hello, ", name, "!\n"]).await?;
     }
     socket.close().await
+}
+
+/// Sends each datagram back.
+pub async fn udp(server: BoundDatagramSocket) -> Result<()> {
+    loop {
+        let datagram = server.receive().await?;
+        server.reply(&datagram, &datagram.payload).await?;
+    }
 }

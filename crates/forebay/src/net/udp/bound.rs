@@ -94,7 +94,8 @@ impl BoundDatagramSocket {
     ///
     /// On other systems than Linux, Android and those of Apple, the system chooses the address.
     pub async fn reply(&self, to: &Datagram, payload: impl AsRef<[u8]>) -> Result<()> {
-        let from = source_of(to);
+        // A socket that is bound to one address sends from no other.
+        let from = if self.local_address().ip().is_unspecified() { source_of(to) } else { None };
         let outgoing = Outgoing { payload: payload.as_ref(), to: Some(to.address), from };
         let mut sending = Sending::new(&self.core, outgoing);
         poll_fn(|cx| sending.poll(cx)).await
