@@ -198,8 +198,8 @@ pub use forebay_tls::{
 pub use crate::host::Interest;
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram, Ecn,
-    Incoming, IncomingDatagrams, KeepAlive, ServerSocket, Socket, SocketAddress, TcpBuilder,
-    ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
+    Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket, Socket,
+    SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

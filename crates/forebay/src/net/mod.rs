@@ -29,7 +29,8 @@ pub use self::socket::PeerCredentials;
 pub use self::socket::{CloseReason, Connection, Socket};
 pub use self::tcp::TcpBuilder;
 pub use self::udp::{
-    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, Ecn, IncomingDatagrams, UdpBuilder,
+    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, Ecn, IncomingDatagrams,
+    MulticastInterface, UdpBuilder,
 };
 #[cfg(unix)]
 pub use self::unix::UnixBuilder;

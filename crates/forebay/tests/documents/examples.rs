@@ -122,3 +122,34 @@ fn udp_echo_answers_each_datagram_with_itself() {
         assert!(answer[..count] == *question);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn multicast_hears_itself_and_the_others() {
+    // A port that is free now: with port 0 each would take another.
+    let port = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let group = format!("239.255.70.71:{port}");
+    let start = || {
+        example("multicast")
+            .args([group.as_str(), "127.0.0.1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let mut programs = [start(), start()];
+    let mut heard = programs.each_mut().map(|program| {
+        let mut lines = std::io::BufReader::new(program.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), format!("Joined {group}"));
+        lines
+    });
+    writeln!(programs[0].stdin.as_mut().unwrap(), "to all").unwrap();
+    for lines in &mut heard {
+        let line = lines.next().unwrap().unwrap();
+        assert!(line.starts_with("127.0.0.1:") && line.ends_with(": to all"), "{line}");
+    }
+    for mut program in programs {
+        drop(program.stdin.take());
+        assert!(program.wait().unwrap().success());
+    }
+}

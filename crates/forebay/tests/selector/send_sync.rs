@@ -10,11 +10,12 @@ use forebay::{
     Address, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
     CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, Ecn, Either,
     EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams, Interest,
-    Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Packet, PeerCertificate, PeerChain,
-    PeerCredentials, ReadExact, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
-    Signals, Sleep, Socket, SocketAddress, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder,
-    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
-    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
+    PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
+    SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
+    StopRequested, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault,
+    TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder,
+    UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -53,6 +54,7 @@ fn every_public_type_is_send_and_sync() {
     // The handle never lends its value, so it need not be `Sync` for the handle to be.
     is_send_and_sync::<JoinHandle<std::cell::Cell<u8>>>();
     is_send_and_sync::<KeepAlive>();
+    is_send_and_sync::<MulticastInterface>();
     is_send_and_sync::<LineOptions>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();

@@ -6,6 +6,7 @@ mod closing;
 mod datagrams;
 mod fairness;
 mod fragments;
+mod multicast;
 mod replies;
 mod reports;
 mod trains;

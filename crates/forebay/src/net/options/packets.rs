@@ -7,6 +7,8 @@ use std::io;
 
 use socket2::{Domain, SockRef};
 
+use crate::net::udp::{MulticastInterface, address_of, index_of};
+
 fn is_ipv6(socket: &SockRef<'_>) -> io::Result<bool> {
     Ok(socket.local_addr()?.domain() == Domain::IPV6)
 }
@@ -43,6 +45,50 @@ pub(super) fn set_class(socket: &SockRef<'_>, class: u8) -> io::Result<()> {
 pub(super) fn class(socket: &SockRef<'_>) -> io::Result<u8> {
     let class = if is_ipv6(socket)? { socket.tclass_v6() } else { socket.tos_v4() };
     class.and_then(as_byte)
+}
+
+pub(super) fn set_multicast_ttl(socket: &SockRef<'_>, routers: u8) -> io::Result<()> {
+    if !is_ipv6(socket)? {
+        return socket.set_multicast_ttl_v4(routers.into());
+    }
+    socket.set_multicast_hops_v6(routers.into())
+}
+
+pub(super) fn multicast_ttl(socket: &SockRef<'_>) -> io::Result<u8> {
+    let is_ipv6 = is_ipv6(socket)?;
+    let routers = if is_ipv6 { socket.multicast_hops_v6() } else { socket.multicast_ttl_v4() };
+    routers.and_then(as_byte)
+}
+
+pub(super) fn set_multicast_loop(socket: &SockRef<'_>, reach: bool) -> io::Result<()> {
+    if is_ipv6(socket)? {
+        socket.set_multicast_loop_v6(reach)
+    } else {
+        socket.set_multicast_loop_v4(reach)
+    }
+}
+
+pub(super) fn multicast_loop(socket: &SockRef<'_>) -> io::Result<bool> {
+    if is_ipv6(socket)? { socket.multicast_loop_v6() } else { socket.multicast_loop_v4() }
+}
+
+pub(super) fn set_multicast_interface(
+    socket: &SockRef<'_>,
+    interface: MulticastInterface,
+) -> io::Result<()> {
+    if is_ipv6(socket)? {
+        socket.set_multicast_if_v6(index_of(interface)?)
+    } else {
+        socket.set_multicast_if_v4(&address_of(interface)?)
+    }
+}
+
+pub(super) fn multicast_interface(socket: &SockRef<'_>) -> io::Result<MulticastInterface> {
+    if is_ipv6(socket)? {
+        socket.multicast_if_v6().map(MulticastInterface::Index)
+    } else {
+        socket.multicast_if_v4().map(MulticastInterface::Address)
+    }
 }
 
 /// The system has the option and ignores it.

@@ -24,6 +24,7 @@ use super::keep_alive::{self, KeepAlive};
 use super::silence::Silence;
 use super::{buffer_size, packets, reuse_port};
 use crate::net::protocol::Protocol;
+use crate::net::udp::MulticastInterface;
 
 define_options! {
     /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
@@ -136,6 +137,48 @@ define_options! {
         default: None => "0777 without the process's umask",
         sockets: [Unix],
         on: [Listening],
+    }
+
+    /// Sets the interface at which datagrams to groups leave (`IP_MULTICAST_IF`, `ip(7)`; `IPV6_MULTICAST_IF`,
+    /// `ipv6(7)`).
+    pub fn multicast_interface(interface: MulticastInterface) {
+        value: Option<MulticastInterface> = Some(interface),
+        default: None => "by the routes",
+        sockets: [Udp],
+        on: [Bound Connected],
+        system: "`IP_MULTICAST_IF`, `IPV6_MULTICAST_IF`" {
+            wanted: |interface, _| *interface,
+            set: |socket, interface| packets::set_multicast_interface(socket, interface),
+            read: |socket| packets::multicast_interface(socket),
+        },
+    }
+
+    /// Sets whether datagrams to groups also reach the sockets of this machine that have joined
+    /// (`IP_MULTICAST_LOOP`, `ip(7)`; `IPV6_MULTICAST_LOOP`, `ipv6(7)`).
+    pub fn multicast_loop(reach: bool) {
+        value: Option<bool> = Some(reach),
+        default: None => "on",
+        sockets: [Udp],
+        on: [Bound Connected],
+        system: "`IP_MULTICAST_LOOP`, `IPV6_MULTICAST_LOOP`" {
+            wanted: |reach, _| *reach,
+            set: |socket, reach| packets::set_multicast_loop(socket, reach),
+            read: |socket| packets::multicast_loop(socket),
+        },
+    }
+
+    /// Sets the number of routers that a datagram to a group may pass, plus one (`IP_MULTICAST_TTL`, `ip(7)`;
+    /// `IPV6_MULTICAST_HOPS`, `ipv6(7)`). With 0 it stays on this machine.
+    pub fn multicast_ttl(routers: u8) {
+        value: Option<u8> = Some(routers),
+        default: None => "1: it stays in this network",
+        sockets: [Udp],
+        on: [Bound Connected],
+        system: "`IP_MULTICAST_TTL`, `IPV6_MULTICAST_HOPS`" {
+            wanted: |routers, _| *routers,
+            set: |socket, routers| packets::set_multicast_ttl(socket, routers),
+            read: |socket| packets::multicast_ttl(socket),
+        },
     }
 
     /// Sets whether small segments are sent at once (`TCP_NODELAY`, `tcp(7)`). The bytes written in one

@@ -1,6 +1,7 @@
 //! The table, row by row.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -124,13 +125,34 @@ struct DatagramCase {
     default: &'static str,
 }
 
-const DATAGRAM_CASES: [DatagramCase; 7] = [
+const DATAGRAM_CASES: [DatagramCase; 10] = [
     DatagramCase {
         name: "broadcast",
         set: |builder| builder.broadcast(true),
         read: |fd| sockopt::socket_broadcast(fd).map(|on| on.to_string()),
         changed: "true",
         default: "false",
+    },
+    DatagramCase {
+        name: "multicast_interface",
+        set: |builder| builder.multicast_interface(Ipv4Addr::LOCALHOST.into()),
+        read: |fd| Ok(SockRef::from(fd).multicast_if_v4().expect("a value").to_string()),
+        changed: "127.0.0.1",
+        default: "0.0.0.0",
+    },
+    DatagramCase {
+        name: "multicast_loop",
+        set: |builder| builder.multicast_loop(false),
+        read: |fd| sockopt::ip_multicast_loop(fd).map(|on| on.to_string()),
+        changed: "false",
+        default: "true",
+    },
+    DatagramCase {
+        name: "multicast_ttl",
+        set: |builder| builder.multicast_ttl(7),
+        read: |fd| sockopt::ip_multicast_ttl(fd).map(|ttl| ttl.to_string()),
+        changed: "7",
+        default: "1",
     },
     DatagramCase {
         name: "receive_buffer_size",

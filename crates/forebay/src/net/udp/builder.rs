@@ -18,6 +18,7 @@ use crate::net::options::{OptionValues, SocketRole, builder_setters, option_tabl
 use crate::net::protocol::Protocol;
 use crate::net::resolve::resolve;
 use crate::net::system;
+use crate::net::udp::MulticastInterface;
 use crate::selector::{SelectorManager, Shared};
 
 /// Makes UDP sockets (`udp(7)`): [`bind`](Self::bind) makes one for any peer, [`connect`](Self::connect) one for
@@ -137,6 +138,7 @@ impl UdpBuilder {
         let open = || system::datagram_socket(local);
         let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        system::only_joined_groups(&socket);
         self.options.apply(Protocol::Udp, role, &(&socket).into())?;
         socket.bind(&SockAddr::from(local)).map_err(failed)?;
         if let Some(remote) = remote {
