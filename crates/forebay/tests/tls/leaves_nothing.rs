@@ -259,14 +259,12 @@ fn a_selector_closes_in_the_middle_of_handshakes_and_of_transfers() {
             drop(peers);
             Result::Ok(ends)
         });
-        let has_several = selector.worker_stats().len() > 1;
         for end in ends.unwrap() {
             // Aborted with its selector, or told.
             let told = futures_lite::future::block_on(end);
             let error = told.ok().map(|told| told.expect("nothing has come to its end"));
-            // With several workers the other end, which the selector closes as well, may be the first to go.
-            let is_expected =
-                |error: &Error| error.is_closed() || (has_several && error.is_reset());
+            // The other end, which the selector closes as well, may be the first to go.
+            let is_expected = |error: &Error| error.is_closed() || error.is_reset();
             assert!(error.as_ref().is_none_or(is_expected), "{error:?}");
         }
         let stats = selector.stats();
