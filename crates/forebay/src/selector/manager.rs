@@ -204,6 +204,12 @@ impl SelectorManager {
     /// Runs a blocking function on a thread of its own until it returns. The handle returns its value; a
     /// panic in it is an error with `is_panicked()`.
     ///
+    /// It begins at once, whatever the workers do: this call gives it to its thread, which is started if no
+    /// idle one is left. Its value is brought by a task: on the worker of the calling thread or, on a thread
+    /// that is no worker of this selector, on the least busy one. While another task blocks that worker, the
+    /// handle waits. A function that does nothing costs about 20 microseconds, for two wake-ups from thread
+    /// to thread.
+    ///
     /// Aborting the handle, or closing the selector, does not interrupt a function that has begun: it
     /// continues, and its value is dropped. Its thread never keeps the process alive.
     ///

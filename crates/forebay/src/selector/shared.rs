@@ -268,17 +268,23 @@ impl Shared {
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
-    /// Runs a user's function on a thread, unless the selector is being closed.
+    /// Runs a user's function on a thread, unless the selector is being closed. The call gives it to the thread;
+    /// a task only brings its value, to the worker of the caller. That one is free when it awaits the value there:
+    /// the least busy one may be blocked, and would be woken in vain.
     #[track_caller]
     pub(crate) fn spawn_blocking<T: Send + 'static>(
         self: &Arc<Self>,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         const CALL: &str = "spawn_blocking";
-        match self.check_open(CALL) {
-            Ok(()) => self.spawn(false, task::run_blocking(&self.user_calls, CALL, function)),
-            Err(error) => task::refused(error),
+        if let Err(error) = self.check_open(CALL) {
+            return task::refused(error);
         }
+        let value = task::run_blocking(&self.user_calls, CALL, function);
+        let of_caller = worker::index_for(&**self).map(|index| self.workers.made(index));
+        let worker = of_caller.unwrap_or_else(|| self.least_busy());
+        self.start(TaskKind::Users, worker, false, value, |result| result)
+            .unwrap_or_else(|| task::refused(closed(CALL)))
     }
 
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
