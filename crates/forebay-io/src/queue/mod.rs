@@ -146,7 +146,7 @@ impl SendQueue {
 
     /// Returns `true` if everything that waits is one piece.
     pub fn is_one_piece(&self) -> bool {
-        self.rest.is_empty() || self.first().len() == self.len()
+        self.first().len() == self.len()
     }
 
     /// Returns the first pieces and their number, for a vectored send.
@@ -182,7 +182,10 @@ impl SendQueue {
                 return front.advance(count);
             }
             count -= length;
-            if let Some(Segment::Shared(bytes)) = self.pop() {
+            // The usual send empties the queue, and then nothing touches the memory of `rest`.
+            let is_last = count == 0 && self.len == 0;
+            let sent = if is_last { self.front.take() } else { self.pop() };
+            if let Some(Segment::Shared(bytes)) = sent {
                 after.drop_later(bytes);
             }
         }
@@ -251,17 +254,20 @@ impl SendQueue {
     /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room. A
     /// queue begins with a small block and continues with large ones.
     fn open_block(&mut self, wanted: usize) -> (&mut Block, &mut usize) {
-        let last = self.rest.back().or(self.front.as_ref());
+        // The usual queue is empty, and then nothing touches the memory of `rest`.
+        let is_first = self.front.is_none();
+        let last = if is_first { None } else { self.rest.back().or(self.front.as_ref()) };
         let full = match last {
             Some(Segment::Block { block, end, .. }) => *end == block.as_slice().len(),
             _ => true,
         };
         if full {
-            let small = last.is_none() && wanted <= SMALL_BLOCK_BYTES;
+            let small = is_first && wanted <= SMALL_BLOCK_BYTES;
             let size = if small { Size::Small } else { Size::Large };
             self.push(Segment::Block { block: Block::take(size), start: 0, end: 0 });
         }
-        match self.rest.back_mut().or(self.front.as_mut()) {
+        let last = if is_first { None } else { self.rest.back_mut() };
+        match last.or(self.front.as_mut()) {
             Some(Segment::Block { block, end, .. }) => (block, end),
             _ => unreachable!("a block was just pushed"),
         }

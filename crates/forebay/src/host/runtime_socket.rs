@@ -1,7 +1,7 @@
 //! A descriptor in the hands of a runtime, which watches it for reading and writing.
 //!
 //! ```text
-//!   event ──► the runtime's readiness ──► SlotWaker ──► Slot: the flag, and the waker of the wait
+//!   event ──► the runtime's readiness ──► its waker ──► Slot: the flag, and the waker of the wait
 //!   call  ──► nothing left: clears both
 //!   wait  ──► in the slot, then in the runtime: an event between the two wakes the wait
 //! ```
@@ -78,14 +78,11 @@ impl RuntimeSocket {
     }
 
     fn new(owner: RuntimeOwner, slot: &Arc<Slot>) -> Self {
-        let side = |direction| SocketSide {
-            waker: Waker::from(Arc::new(SlotWaker::new(slot, direction))),
-            wrong: AtomicU8::new(0),
-        };
+        let side = |waker| SocketSide { waker, wrong: AtomicU8::new(0) };
         Self {
             owner,
-            reader: side(Direction::Read),
-            writer: side(Direction::Write),
+            reader: side(Waker::from(Arc::clone(slot))),
+            writer: side(Waker::from(Arc::new(WriteWaker(Arc::clone(slot))))),
             is_left: AtomicBool::new(false),
         }
     }
@@ -219,34 +216,37 @@ pub(crate) fn async_io_has_begun(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
-/// Reports to a slot that a direction may be ready: the waker that the runtime is given.
-#[derive(Debug)]
-struct SlotWaker {
-    slot: Arc<Slot>,
-    flag: usize,
-}
-
-impl SlotWaker {
-    fn new(slot: &Arc<Slot>, direction: Direction) -> Self {
-        let flag = match direction {
-            Direction::Read => READABLE,
-            Direction::Write => WRITABLE,
-        };
-        Self { slot: Arc::clone(slot), flag }
-    }
-}
-
-impl Wake for SlotWaker {
+/// The waker that the runtime is given for reading: the slot itself, which a wait to read touches anyway.
+impl Wake for Slot {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut woken = OneWaker(None);
-        self.slot.note(self.flag, &mut woken);
-        if let OneWaker(Some(waker)) = woken {
-            waker.wake();
-        }
+        report(self, READABLE);
+    }
+}
+
+/// The waker that the runtime is given for writing.
+#[derive(Debug)]
+struct WriteWaker(Arc<Slot>);
+
+impl Wake for WriteWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        report(&self.0, WRITABLE);
+    }
+}
+
+/// Reports to a slot that a direction may be ready.
+fn report(slot: &Slot, flag: usize) {
+    let mut woken = OneWaker(None);
+    slot.note(flag, &mut woken);
+    if let OneWaker(Some(waker)) = woken {
+        waker.wake();
     }
 }
 
