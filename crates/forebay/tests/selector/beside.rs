@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{Connection, JoinHandle, Result, SelectorManager, Socket};
-use forebay_testing::{KIB, MIB, Random, Signal, lock, pair, seed, until, until_that, watched};
+use forebay_testing::{
+    KIB, MIB, Random, Signal, drain, lock, pair, seed, until, until_that, watched,
+};
 use futures_lite::future::{block_on, pending, poll_fn, poll_once, yield_now};
 
 const WORKERS: [u16; 2] = [2, 4];
@@ -175,11 +177,8 @@ fn a_writer_makes_no_other_workers_tasks_wait() {
     on_each(async |selector, _| {
         let here = selector.spawn_here(pending());
         let home = thread::current().id();
-        let (socket, mut peer) = pair(&selector).await?;
-        let draining = thread::spawn(move || {
-            let mut piece = vec![0; MIB];
-            while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
-        });
+        let (socket, peer) = pair(&selector).await?;
+        let draining = drain(peer);
         let stopper = socket.clone();
         let writing = selector.spawn_value(async move {
             assert_ne!(thread::current().id(), home);
