@@ -21,7 +21,8 @@ fn main() -> Result<()> {
         TlsConfig::client().trust(trust.clone()).identity(authority.client("Ada")?.identity()?);
     let (known, unknown) = (known.build()?, TlsConfig::client().trust(trust).build()?);
 
-    forebay::run(async |selector: SelectorManager| {
+    // Both sides print. On one worker they take turns, so that their lines come in the same order every time.
+    SelectorManager::builder().workers(1).run(async |selector: SelectorManager| {
         let server = selector.tcp().bind("127.0.0.1:0").await?.tls(&server)?;
         let address = server.local_address();
         writeln!(stdout(), "Server asks for certificates at {address}")?;

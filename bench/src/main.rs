@@ -7,7 +7,8 @@
 //!
 //! `tls` and `tls-discard` are `echo` and `discard` over TLS, with the certificate and the key in
 //! these files. They keep no sessions and send no tickets, so that every handshake is a whole one.
-//! `--buf` is accepted and ignored: the channel owns its memory. With `--host tokio` the same code runs in
+//! `--buf` is accepted and ignored: the channel owns its memory. There is one worker unless `--workers` sets another
+//! number, so that the figures of two machines can be compared. With `--host tokio` the same code runs in
 //! tasks of tokio, on one thread or, with `--rt multi`, on as many as the machine has processors.
 
 #![forbid(unsafe_code)]
@@ -27,10 +28,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut builder = SelectorManager::builder();
-    if let Some(workers) = options.workers {
-        builder = builder.workers(workers);
-    }
+    let builder = SelectorManager::builder().workers(options.workers);
     let served = match options.host {
         Host::Own => builder.run(async |selector| serve(selector, options).await),
         Host::Tokio => serve_in_tokio(builder, options),
@@ -126,7 +124,7 @@ struct Options {
     mode: Mode,
     cert: PathBuf,
     key: PathBuf,
-    workers: Option<u16>,
+    workers: u16,
     host: Host,
     runtime: Runtime,
 }
@@ -138,7 +136,7 @@ impl Options {
             mode: Mode::Echo,
             cert: "tls/cert.pem".into(),
             key: "tls/key.pem".into(),
-            workers: None,
+            workers: 1,
             host: Host::Own,
             runtime: Runtime::Current,
         };
@@ -153,7 +151,7 @@ impl Options {
                 "--key" => options.key = value.into(),
                 "--workers" => {
                     options.workers =
-                        Some(value.parse().map_err(|_| format!("no number of workers: {value}"))?);
+                        value.parse().map_err(|_| format!("no number of workers: {value}"))?;
                 }
                 "--host" => {
                     options.host = match value.as_str() {

@@ -104,7 +104,7 @@ fn allow_descriptors() -> Result<()> {
 fn serve(mode: Mode) -> Result<()> {
     let authority = Authority::new("idle")?;
     let config = TlsConfig::server(authority.server(["127.0.0.1"])?.identity()?).build()?;
-    forebay::run(async |selector: SelectorManager| {
+    SelectorManager::builder().workers(1).run(async |selector: SelectorManager| {
         let server = selector.tcp().backlog(4096).bind("127.0.0.1:0").await?;
         let server = if mode == Mode::Tls { server.tls(&config)? } else { server };
         println!("{}{LISTENING}{}", authority.pem(), server.local_address());
@@ -155,7 +155,7 @@ fn measure(mode: Mode, count: usize) -> Result<()> {
     }
     let config = TlsConfig::client().trust(Trust::roots_pem(authority)?).build()?;
     let pid = server.0.id();
-    forebay::run(async |selector: SelectorManager| {
+    SelectorManager::builder().workers(1).run(async |selector: SelectorManager| {
         // Memory that the first connection needs once is not part of the price of one more.
         drop(connect_all(&selector, &address, mode, &config, AT_ONCE).await?);
         let before = (memory(pid)?, memory(std::process::id())?);

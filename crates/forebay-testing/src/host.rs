@@ -3,11 +3,12 @@
 
 use std::cell::RefCell;
 use std::env;
+use std::thread::available_parallelism;
 
 use forebay::{Result, SelectorBuilder, SelectorManager};
 use futures_lite::future::{self, yield_now};
 
-use crate::Signal;
+use crate::{Signal, from_environment};
 
 const VARIABLE: &str = "FOREBAY_HOST";
 
@@ -51,7 +52,10 @@ impl Host {
         test: impl AsyncFnOnce(SelectorManager) -> Result<T>,
     ) -> Result<T> {
         match self {
-            Self::Own => selector.run(test),
+            Self::Own => selector.run(async |selector: SelectorManager| {
+                let _polled = PolledHere::enter(&selector);
+                test(selector).await
+            }),
             Self::Tokio | Self::TokioMulti => in_tokio(self, run_closing(selector, test)),
             Self::Thread => future::block_on(run_closing(selector, test)),
             Self::Smol => in_smol(run_closing(selector, test)),
@@ -64,30 +68,30 @@ async fn run_closing<T>(
     test: impl AsyncFnOnce(SelectorManager) -> Result<T>,
 ) -> Result<T> {
     let selector = selector.build()?;
-    let _guest = Guest::enter(&selector);
+    let _polled = PolledHere::enter(&selector);
     let outcome = test(selector.clone()).await;
     selector.close().await;
     outcome
 }
 
 thread_local! {
-    /// The selector of the test that this thread polls outside of its workers.
-    static GUEST_OF: RefCell<Option<SelectorManager>> = const { RefCell::new(None) };
+    /// The selector of the test that this thread polls.
+    static SELECTOR: RefCell<Option<SelectorManager>> = const { RefCell::new(None) };
 }
 
 /// A test whose future this thread polls. All hosts poll it on the thread that calls [`Host::run`].
-struct Guest;
+struct PolledHere;
 
-impl Guest {
+impl PolledHere {
     fn enter(selector: &SelectorManager) -> Self {
-        GUEST_OF.set(Some(selector.clone()));
+        SELECTOR.set(Some(selector.clone()));
         Self
     }
 }
 
-impl Drop for Guest {
+impl Drop for PolledHere {
     fn drop(&mut self) {
-        GUEST_OF.take();
+        SELECTOR.take();
     }
 }
 
@@ -95,12 +99,13 @@ impl Drop for Guest {
 /// turns, and so does the runtime that polls the test.
 pub async fn settle() {
     give_way().await;
-    let Some(selector) = GUEST_OF.with_borrow(Clone::clone) else { return };
-    // A task starts on the worker that has the fewest: with so many, all of which are there at once, each worker
-    // has one of them.
-    let tasks = selector.stats().tasks + selector.worker_stats().len() + 1;
+    let Some(selector) = SELECTOR.with_borrow(Clone::clone) else { return };
+    let tasks: Vec<_> = selector.worker_stats().iter().map(|worker| worker.tasks).collect();
+    if Host::of_environment() == Host::Own && tasks.len() == 1 {
+        return;
+    }
     let all_there = Signal::new();
-    let passing: Vec<_> = (0..tasks)
+    let passing: Vec<_> = (0..tasks_to_reach_each(&tasks))
         .map(|_| {
             let all_there = all_there.clone();
             selector.spawn(async move {
@@ -117,6 +122,15 @@ pub async fn settle() {
     }
     in_runtime(give_way()).await;
     give_way().await;
+}
+
+/// Returns how many tasks reach each worker if they are there at once, where the workers have so many tasks: a task starts
+/// on the worker that has the fewest, which may be one that is not made yet, and present tasks may end meanwhile.
+fn tasks_to_reach_each(tasks: &[usize]) -> usize {
+    let parallelism = available_parallelism().map_or(1, usize::from);
+    let workers = from_environment("FOREBAY_WORKERS", parallelism).max(tasks.len());
+    let level = tasks.iter().max().unwrap_or(&0) + 1;
+    workers * level
 }
 
 async fn give_way() {

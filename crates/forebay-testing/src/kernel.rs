@@ -65,22 +65,19 @@ pub fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
 
 /// Returns the end of a connection that has this address and is connected to that one.
 pub fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<TcpRow> {
-    let (local, remote) = (address(local), address(remote));
+    // Searched as one text: it may have tens of thousands of rows, of connections that have ended.
+    let ends = format!(" {} {} ", address(local), address(remote));
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        (fields[1] == local && fields[2] == remote).then(|| {
-            let (unacknowledged, unread) = fields[4].split_once(':').unwrap();
-            TcpRow {
-                state: match fields[3] {
-                    "01" => TcpState::Established,
-                    "05" => TcpState::FinWait2,
-                    _ => TcpState::Other,
-                },
-                unacknowledged: usize::from_str_radix(unacknowledged, 16).unwrap(),
-                unread: usize::from_str_radix(unread, 16).unwrap(),
-            }
-        })
+    let fields: Vec<_> = table[table.find(&ends)?..].split_whitespace().take(4).collect();
+    let (unacknowledged, unread) = fields[3].split_once(':').unwrap();
+    Some(TcpRow {
+        state: match fields[2] {
+            "01" => TcpState::Established,
+            "05" => TcpState::FinWait2,
+            _ => TcpState::Other,
+        },
+        unacknowledged: usize::from_str_radix(unacknowledged, 16).unwrap(),
+        unread: usize::from_str_radix(unread, 16).unwrap(),
     })
 }
 

@@ -75,6 +75,8 @@ pub mod witness;
 
 #[cfg(all(feature = "sockets", target_os = "linux"))]
 pub use self::netns::{Cable, End, PLUG, on_a_cable};
+#[cfg(all(feature = "sockets", target_os = "linux"))]
+pub use self::process::{other_handle, other_handles_of_new_sockets};
 #[cfg(feature = "sockets")]
 pub use self::{
     alone::{Ended, alone, child, counted_alone},
@@ -88,8 +90,9 @@ pub use self::{
     known::Known,
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
-        connect_to_std, connected, dial, end_and_arrive, in_host, listener, pair, read_to_end,
-        reset, run, run_on_a_worker, run_on_one_worker, until_at_rest,
+        connect_to_std, connected, connection_and_peer, dial, drain, end_and_arrive, flood,
+        in_host, listener, pair, read_lines_beside_urgent_bytes, read_to_end, reset, run,
+        run_on_a_worker, run_on_one_worker, send_lines_with_urgent_bytes, until_at_rest,
     },
     transports::{
         DRAIN_TIMEOUT, MOMENT, Transport, assert_reset, just_before, just_before_silence, on_each,

@@ -1,6 +1,11 @@
 //! The descriptors and threads of this process, as `/proc/self` lists them.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
+
+#[cfg(target_os = "linux")]
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::wait::await_that;
 
@@ -26,6 +31,21 @@ pub fn socket_descriptors() -> Vec<(String, String)> {
     let mut found = descriptors();
     found.retain(|(_, target)| target.starts_with("socket:"));
     found
+}
+
+/// Returns another handle of the descriptor that [`descriptors`] lists by this number; `None` if it is closed by now.
+#[cfg(target_os = "linux")]
+pub fn other_handle(number: &str) -> Option<OwnedFd> {
+    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    pidfd_getfd(&this, number.parse().unwrap(), PidfdGetfdFlags::empty()).ok()
+}
+
+/// Returns other handles of the sockets of this process that are not among `before`.
+#[cfg(target_os = "linux")]
+pub fn other_handles_of_new_sockets(before: &[(String, String)]) -> Vec<OwnedFd> {
+    let now = socket_descriptors();
+    let new = now.iter().filter(|it| !before.contains(it));
+    new.map(|(number, _)| other_handle(number).unwrap()).collect()
 }
 
 /// Returns the names of this process's threads.

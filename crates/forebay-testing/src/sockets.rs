@@ -1,15 +1,16 @@
 //! Selectors, and peers made of the standard library's sockets.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use forebay::{Connection, Result, SelectorManager, ServerSocket, Socket};
+use forebay::{ByteReadChannel, Connection, Result, SelectorManager, ServerSocket, Socket};
 use futures_lite::future::zip;
 use socket2::SockRef;
 
 use crate::kernel::{TcpState, connection};
-use crate::{Host, until, wait_for, watched};
+use crate::{Host, KIB, Random, until, wait_for, watched};
 
 /// Runs a test on a selector of its own, watched, in the host that `FOREBAY_HOST` names ([`Host`]).
 #[track_caller]
@@ -69,6 +70,12 @@ pub async fn pair(selector: &SelectorManager) -> Result<(Socket, TcpStream)> {
     Ok((server.accept().await?, peer))
 }
 
+/// Returns an accepted connection with both of its channels, and the peer's end of it.
+pub async fn connection_and_peer(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
+    let (socket, peer) = pair(selector).await?;
+    Ok((socket.connection()?, peer))
+}
+
 /// Connects as a peer. It does not need the listener to accept.
 pub fn dial(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).unwrap()
@@ -91,8 +98,56 @@ pub fn end_and_arrive(peer: &TcpStream) {
 /// cleanly.
 pub fn read_to_end(peer: &mut TcpStream) -> (Vec<u8>, Option<io::Error>) {
     let mut bytes = Vec::new();
-    let error = io::Read::read_to_end(peer, &mut bytes).err();
+    let error = peer.read_to_end(&mut bytes).err();
     (bytes, error)
+}
+
+/// Starts a thread that sends until the connection ends.
+pub fn flood(mut peer: TcpStream) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let piece = vec![7; 256 * KIB];
+        while peer.write_all(&piece).is_ok() {}
+    })
+}
+
+/// Starts a thread that receives until the connection ends.
+pub fn drain(mut peer: TcpStream) -> JoinHandle<()> {
+    thread::spawn(move || {
+        let mut piece = vec![0; 256 * KIB];
+        while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
+    })
+}
+
+/// Sends so many numbered lines and then the end, with urgent bytes at any place of the stream, in bursts.
+pub fn send_lines_with_urgent_bytes(peer: &mut TcpStream, count: usize) {
+    let mut random = Random::new(11, 0);
+    for number in 0..count {
+        let line = format!("line {number}\n");
+        let (head, tail) = line.split_at(random.below(line.len() + 1));
+        peer.write_all(head.as_bytes()).unwrap();
+        if random.below(3) == 0 {
+            SockRef::from(&*peer).send_out_of_band(b"!").unwrap();
+        }
+        peer.write_all(tail.as_bytes()).unwrap();
+        if random.below(20) == 0 {
+            thread::yield_now();
+        }
+    }
+    peer.shutdown(Shutdown::Write).unwrap();
+}
+
+/// Reads the lines of [`send_lines_with_urgent_bytes`], and the end.
+pub async fn read_lines_beside_urgent_bytes(
+    input: &mut ByteReadChannel,
+    count: usize,
+) -> Result<()> {
+    for number in 0..count {
+        // An urgent byte that another one follows too soon is an ordinary one (`tcp(7)`).
+        let line = input.read_line().await?.map(|line| line.replace('!', ""));
+        assert_eq!(line, Some(format!("line {number}")));
+    }
+    assert_eq!(input.read_line().await?, None);
+    Ok(())
 }
 
 /// Returns a connected pair, client first, and the listener it came from.

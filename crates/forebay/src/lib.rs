@@ -155,6 +155,9 @@
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
 //! | one poll of a task, before it is reported as blocking | 1 s | [`blocked_after`](SelectorBuilder::blocked_after) |
 //! | calls that may block forever, at once | 512, one more is refused | [`blocking_max`](SelectorBuilder::blocking_max) |
+//! | workers of a selector | as many as the machine runs threads at once, up to 64 | [`workers`](SelectorBuilder::workers) |
+//! | a datagram | 65,535 bytes, a longer one is cut and marked | [`max_datagram`](UdpBuilder::max_datagram) |
+//! | datagrams that the system hands over together, until they are received | 64 KiB per socket | – |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
 //! A dash in the last column: it cannot be set.

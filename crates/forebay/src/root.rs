@@ -20,8 +20,8 @@ use crate::selector::{SignalKind, Signals};
 use crate::task::{JoinHandle, StopRequested, current_lists};
 use crate::time::{self, Interval, Sleep};
 
-/// Runs `main` on a new selector, with this thread as its worker, and closes the selector before it returns
-/// ([`SelectorManager::close`]): the waits of tasks that still run return `Closed`, the tasks have the
+/// Runs `main` on a new selector, with this thread as its first worker, and closes the selector before it
+/// returns ([`SelectorManager::close`]): the waits of tasks that still run return `Closed`, the tasks have the
 /// drain timeout of ten seconds to end, and are cancelled after that; what connections have accepted is
 /// sent. So `main` awaits the handles of the tasks whose results matter.
 ///
@@ -236,9 +236,9 @@ pub fn sleep(duration: Duration) -> Sleep {
     Shared::current("sleep").sleep(duration)
 }
 
-/// Lets everything else that is ready run first: waits for the next turn of the worker. Before that, the
-/// other tasks are polled, what they and this task have written is sent, and sockets and timers are looked
-/// at. A task that computes for long calls this in between, so that it does not hold up the others.
+/// Lets everything else that is ready on this task's worker run first: waits for the worker's next turn.
+/// Before that, its other tasks are polled, what they and this task have written is sent, and its sockets and
+/// timers are looked at. What other workers do meanwhile is not waited for. A task that computes for long calls this in between, so that it does not hold up the others.
 ///
 /// It may be called on any thread. Where no worker runs the task, it is woken at once, and its executor
 /// decides what runs next.

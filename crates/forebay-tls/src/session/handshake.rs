@@ -238,8 +238,13 @@ impl Session {
         self.why()
     }
 
+    /// Returns the session's first error. The driver of a handshake that has failed may not have recorded it yet.
     fn why(&self) -> Error {
-        self.cause.get().cloned().unwrap_or_else(ended)
+        match (self.cause.get(), self.known_error()) {
+            (Some(cause), _) => cause.clone(),
+            (None, Some(error)) => self.cause.record(error),
+            (None, None) => ended(),
+        }
     }
 }
 

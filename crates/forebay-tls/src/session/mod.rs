@@ -205,15 +205,16 @@ impl Session {
         let own = state.engine.as_mut().map(Engine::take_own).unwrap_or_default();
         if !own.is_empty() {
             state.push(&Below::new(Arc::clone(&self.below)), &own);
-            self.unsent.store(true, Ordering::Relaxed);
+            self.unsent.store(true, Ordering::Release);
         }
     }
 
     /// Schedules sending rustls' own messages for the end of the turn. Must not be called under the
     /// session's lock: on a thread without turns they are sent at once, and waiters are woken.
     fn send_own(&self) {
-        if self.unsent.load(Ordering::Relaxed) {
-            self.unsent.store(false, Ordering::Relaxed);
+        // The load saves the exchange when there is nothing. The exchange acquires what another thread has queued
+        // before it set this: if that thread finds this reset, it relies on this call.
+        if self.unsent.load(Ordering::Relaxed) && self.unsent.swap(false, Ordering::AcqRel) {
             Below::new(Arc::clone(&self.below)).send_later();
         }
     }

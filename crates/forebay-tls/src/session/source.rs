@@ -137,7 +137,7 @@ impl Session {
     }
 
     /// Returns an error that another call has found in front of what this call has found.
-    fn known_error(&self) -> Option<Error> {
+    pub(super) fn known_error(&self) -> Option<Error> {
         match &self.enter().ok()?.end {
             Some(End::Failed(error)) => Some(error.clone()),
             _ => self.cause.get().cloned(),

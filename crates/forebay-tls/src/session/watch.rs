@@ -8,7 +8,7 @@ use forebay_io::seam::{Filled, WakeList};
 
 use super::Session;
 use super::loss::AHEAD_BYTES_MAX;
-use super::state::{End, SessionPhase};
+use super::state::{End, Loss, SessionPhase};
 
 /// The result of looking for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,7 @@ impl Session {
         if self.has_met_loss() {
             self.look_into_loss();
         }
+        self.tell_upper_of_failure();
         if seen != Seen::Obstructed {
             // Another thread may have looked meanwhile, and found this one in its way.
             self.after_reading(seen == Seen::End);
@@ -79,6 +80,19 @@ impl Session {
             // else the next arrival wakes the task that looks.
             Some(Poll::Ready(Err(_)) | Poll::Pending) => Some(Seen::Nothing),
         }
+    }
+
+    /// Makes the writer report a failure that was found ahead of the reader. There may be no reader that would
+    /// come to it, and a writer that waits for room would wait for a peer that reads nothing any more.
+    fn tell_upper_of_failure(&self) {
+        let Ok(state) = self.enter() else { return };
+        let failed = match (&state.end, state.phase, &state.loss) {
+            (Some(End::Failed(error)), SessionPhase::Failed, Loss::None) => error.clone(),
+            // A loss is reported by the call that looks into it.
+            _ => return,
+        };
+        drop(state);
+        self.tell_upper(&self.cause.record(failed));
     }
 
     /// Wakes a reader that came meanwhile, found nothing and waits.

@@ -1,6 +1,7 @@
 //! The ends of sessions: in order, by errors, and before they have begun.
 
 mod aborted;
+mod ahead;
 mod discarded;
 mod dropped;
 mod garbage;

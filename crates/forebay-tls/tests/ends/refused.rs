@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use forebay_io::{ByteReadChannel, Error, ErrorKind, Result, TlsFault};
 use forebay_testing::{
     sessions::{
-        BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, server_of,
-        with_middle,
+        BOTH, Raw, Side, Version, client, client_of, fault, handshake, identity_pem, server,
+        server_of, side_and_raw, with_middle,
     },
     watched_future,
 };
-use forebay_tls::seam::Store;
+use forebay_tls::seam::{Session, Store};
 use forebay_tls::{ClientAuth, Trust};
 use futures_lite::future::poll_once;
 
@@ -152,6 +152,39 @@ fn a_silent_refusal_behind_a_request_for_a_certificate_says_so() {
             assert_eq!(error.kind(), kind, "{error}");
             let says_why = error.to_string().contains("this client has none: set `identity`");
             assert_eq!(says_why, asks, "{error}");
+        }
+    });
+}
+
+/// A wait for the handshake on another thread, as far as the session can tell: it looks when the alert is on its way.
+struct Looker {
+    session: Arc<Session>,
+    found: Mutex<Option<Poll<Result<()>>>>,
+}
+
+impl Wake for Looker {
+    fn wake(self: Arc<Self>) {
+        let looked = pin!(self.session.opened()).poll(&mut Context::from_waker(Waker::noop()));
+        *self.found.lock().expect("no panic") = Some(looked);
+    }
+}
+
+/// The handshake has failed by then, but its driver has not reported that yet.
+#[test]
+fn a_wait_for_a_handshake_that_is_failing_gets_its_error() {
+    watched_future(|| async {
+        for version in BOTH {
+            let (side, mut raw) = side_and_raw();
+            raw.output.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("room");
+            let looker =
+                Arc::new(Looker { session: Arc::clone(&side.session), found: Mutex::default() });
+            let waker = Waker::from(Arc::clone(&looker));
+            let mut reading = pin!(raw.input.read_u8());
+            assert!(reading.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            handshake(&side, &server(version)).await.expect_err("it is no TLS");
+            let found = looker.found.lock().expect("no panic").take();
+            let Some(Poll::Ready(Err(error))) = found else { panic!("{version}: {found:?}") };
+            assert_eq!(fault(&error), TlsFault::NotTls, "{version}: {error}");
         }
     });
 }

@@ -52,13 +52,36 @@ impl SelectorBuilder {
     }
 
     /// Sets how many workers the selector has: threads that each run tasks and watch sockets. Values below 1
-    /// count as 1. Default: 1, or the environment variable `FOREBAY_WORKERS` if it holds a number above 0.
+    /// count as 1. Default: the number in the environment variable `FOREBAY_WORKERS`, if it holds one from 1
+    /// to 65,535; otherwise as many as the machine runs threads at once
+    /// ([`available_parallelism`](std::thread::available_parallelism), which knows the processors to which
+    /// the process is pinned, and a quota of its control group), but at most 64, and 1 if that is unknown.
     ///
-    /// A worker starts when it is given its first task, and one that never gets one costs nothing. A task
-    /// starts on the worker with the fewest tasks, passing over one that a task has held up for more than 5
-    /// ms, and stays there; so do the sockets on which it is the first to wait.
+    /// A worker starts when it is given its first task, and one that never gets one costs nothing: a client
+    /// with one task has one thread. A task starts on the worker with the fewest tasks, passing over one that
+    /// a task has held up for more than 5 ms, and stays there; so do the sockets on which it is the first to
+    /// wait.
+    ///
+    /// With one worker, tasks never run at the same time, and the order in which they run depends on what
+    /// arrives and not on the machine. That is of use to a test with a
+    /// [`TestClock`](crate::testing::TestClock), and in a process that shall leave the other processors to
+    /// others. It also takes less memory: each worker that is used has two threads and three descriptors, and
+    /// keeps up to 4 MiB of blocks for its connections. The futures of tasks are `Send` in any case.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let selector = forebay::SelectorManager::builder().workers(1).build()?;
+    /// selector.block_on(async {
+    ///     let here = std::thread::current().id();
+    ///     let there = selector.spawn_value(async { std::thread::current().id() });
+    ///     assert_eq!(there.await?, here);
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     pub fn workers(mut self, workers: u16) -> Self {
-        self.settings.workers = workers.max(1);
+        self.settings.workers = Some(workers.max(1));
         self
     }
 

@@ -22,6 +22,8 @@ use crate::worker::{self, Traffic, Worker, WorkerParts, WorkerStats, Workers};
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
 pub(crate) struct Shared {
     workers: Workers,
+    /// Those that are not made yet included.
+    worker_count: u16,
     tasks: Arc<Tasks>,
     reporter: Arc<Reporter>,
     own_calls: BlockingPool,
@@ -38,24 +40,26 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(super) fn new(settings: Settings) -> Result<Arc<Self>> {
-        let tasks = Arc::new(Tasks::for_workers(settings.workers));
+        let worker_count = settings.worker_count();
+        let tasks = Arc::new(Tasks::for_workers(worker_count));
         let clock = settings.clock.clone();
         let handler = settings.on_task_error.clone();
         let reporter = Arc::new(Reporter::new(handler, move || clock.now()));
         let parts = WorkerParts {
             clock: settings.clock.clone(),
             spin: settings.spin,
-            spin_limit: (settings.workers > 1).then(Arc::default),
+            spin_limit: (worker_count > 1).then(Arc::default),
             tasks: Arc::clone(&tasks),
             reporter: Arc::clone(&reporter),
             blocked_after: settings.blocked_after,
         };
-        let workers = Workers::new(settings.workers, parts)
+        let workers = Workers::new(worker_count, parts)
             .map_err(|error| Error::from_io("start a selector", error))?;
         let timers = Arc::clone(workers.made(0).timers());
         reporter.set_timer(move |at, waker| Alarm::set(Arc::clone(&timers), at, waker));
         let shared = Arc::new(Self {
             workers,
+            worker_count,
             tasks,
             reporter,
             own_calls: BlockingPool::for_own_calls(),
@@ -116,7 +120,7 @@ impl Shared {
     }
 
     fn index_here(&self) -> u16 {
-        match self.settings.workers {
+        match self.worker_count {
             1 => 0,
             _ => worker::index_for(self).unwrap_or(0),
         }
@@ -264,17 +268,23 @@ impl Shared {
             .unwrap_or_else(|| task::refused(closed("spawn_value")))
     }
 
-    /// Runs a user's function on a thread, unless the selector is being closed.
+    /// Runs a user's function on a thread, unless the selector is being closed. The call gives it to the thread;
+    /// a task only brings its value, to the worker of the caller. That one is free when it awaits the value there:
+    /// the least busy one may be blocked, and would be woken in vain.
     #[track_caller]
     pub(crate) fn spawn_blocking<T: Send + 'static>(
         self: &Arc<Self>,
         function: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
         const CALL: &str = "spawn_blocking";
-        match self.check_open(CALL) {
-            Ok(()) => self.spawn(false, task::run_blocking(&self.user_calls, CALL, function)),
-            Err(error) => task::refused(error),
+        if let Err(error) = self.check_open(CALL) {
+            return task::refused(error);
         }
+        let value = task::run_blocking(&self.user_calls, CALL, function);
+        let of_caller = worker::index_for(&**self).map(|index| self.workers.made(index));
+        let worker = of_caller.unwrap_or_else(|| self.least_busy());
+        self.start(TaskKind::Users, worker, false, value, |result| result)
+            .unwrap_or_else(|| task::refused(closed(CALL)))
     }
 
     /// Starts a task of the selector's own, which ends by itself within a limit; also while the selector
@@ -307,7 +317,7 @@ impl Shared {
     /// blocked; among those, one with the fewest tasks; among those, this thread's.
     fn least_busy(&self) -> &Arc<Worker> {
         let here = self.index_here();
-        let count = self.settings.workers;
+        let count = self.worker_count;
         if count == 1 {
             return self.workers.made(here);
         }

@@ -25,6 +25,28 @@ use crate::time::{Clock, ManualTime};
 /// time.advance(Duration::from_secs(3600));
 /// assert_eq!(clock.now() - start, Duration::from_secs(3600));
 /// ```
+///
+/// A task must wait before the time advances. With one worker it does so once the test has given way; with
+/// several, a task may be on another one, which is a thread of its own:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use forebay::SelectorManager;
+/// # use forebay::testing::TestClock;
+/// let time = TestClock::new();
+/// let selector = SelectorManager::builder().clock(time.clone()).workers(1);
+/// selector.run(async |selector: SelectorManager| {
+///     let tasks = selector.clone();
+///     let waiting = selector.spawn_value(async move {
+///         tasks.within(Duration::from_secs(3600), std::future::pending::<()>()).await
+///     });
+///     forebay::yield_now().await;
+///     time.advance(Duration::from_secs(3600));
+///     assert_eq!(waiting.await?, None);
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct TestClock(Arc<ManualTime>);
 
@@ -36,7 +58,7 @@ impl TestClock {
 
     /// Advances the time and wakes every worker that sleeps by this clock.
     ///
-    /// The workers then fire the timers that are due, in the order of their deadlines. This call does not
+    /// Each worker then fires its timers that are due, in the order of their deadlines. This call does not
     /// wait for them: await the task that waits for the timer.
     ///
     /// # Panics

@@ -13,29 +13,17 @@ use std::time::Duration;
 
 use forebay::{Error, ErrorKind, Result, SelectorManager, ServerSocket};
 use forebay_testing::{
-    alone, descriptors, in_host, lock, settle, tls::Configs, unix::Directory, until_that, watched,
+    alone, descriptors, in_host, lock, other_handles_of_new_sockets, settle, tls::Configs,
+    unix::Directory, until_that, watched,
 };
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{
-    PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, pidfd_getfd, pidfd_open, setrlimit,
-};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()> + Send + 'static) {
     watched(|| in_host(test)).unwrap();
 }
 
 // ---- shut down ----------------------------------------------------------------------------------
-
-/// Other handles of the sockets that came to be since.
-fn other_handles(before: &[(String, String)]) -> Vec<OwnedFd> {
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-    let is_new = |it: &(String, String)| it.1.starts_with("socket:") && !before.contains(it);
-    let new = descriptors().into_iter().filter(is_new);
-    new.map(|(number, _)| {
-        pidfd_getfd(&this, number.parse().unwrap(), PidfdGetfdFlags::empty()).unwrap()
-    })
-    .collect()
-}
 
 /// Returns the errors of an `accept` that waits when its listener is shut down, and of the next one.
 async fn shut_down_under_accept(
@@ -65,7 +53,7 @@ fn a_tcp_listener_that_was_shut_down_says_so() {
         run(async |selector| {
             let before = descriptors();
             let server = selector.tcp().bind("127.0.0.1:0").await?;
-            let also = other_handles(&before);
+            let also = other_handles_of_new_sockets(&before);
             let errors = shut_down_under_accept(&selector, &server, &also[0], Shutdown::Read);
             assert_says_it(errors.await?);
             assert!(!server.is_closed());
@@ -82,7 +70,7 @@ fn a_unix_listener_that_was_shut_down_says_so() {
                 let directory = Directory::new();
                 let before = descriptors();
                 let server = selector.unix().bind(directory.join("server")).await?;
-                let also = other_handles(&before);
+                let also = other_handles_of_new_sockets(&before);
                 let errors = shut_down_under_accept(&selector, &server, &also[0], how);
                 assert_says_it(errors.await?);
                 assert!(!server.is_closed());
@@ -102,7 +90,7 @@ fn connections_from_before_the_shutdown_are_accepted() {
             let path: &Path = &directory.join("server");
             let before = descriptors();
             let server = selector.unix().bind(path).await?;
-            let also = other_handles(&before);
+            let also = other_handles_of_new_sockets(&before);
             let waiting = server.clone();
             let accepting = selector.spawn_value(async move {
                 let mut accepted = 0;

@@ -13,7 +13,8 @@ use std::thread;
 use async_io::block_on;
 use forebay::{CloseReason, Connection, Result, SelectorManager};
 use forebay_testing::{
-    KIB, alone, counted_alone, descriptors, read_to_end, reset, watched, worker_threads,
+    KIB, alone, connection_and_peer, counted_alone, descriptors, read_to_end, reset, watched,
+    worker_threads,
 };
 use futures_lite::future::{or, yield_now, zip};
 use socket2::SockRef;
@@ -27,13 +28,6 @@ fn in_smol(test: impl AsyncFnOnce(&SelectorManager) -> Result<()> + Send + 'stat
             assert_eq!(selector.stats().sockets, 0);
         });
     });
-}
-
-/// A connection to a peer that is no socket of ours. Only the end that is ours waits.
-async fn to_std(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
-    let server = selector.tcp().bind("127.0.0.1:0").await?;
-    let peer = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
-    Ok((server.accept().await?.connection()?, peer))
 }
 
 async fn pair(selector: &SelectorManager) -> Result<(Connection, Connection)> {
@@ -107,7 +101,7 @@ fn a_bulk_transfer_waits_in_both_directions() {
 #[test]
 fn a_reset_ends_every_wait() {
     in_smol(async |selector| {
-        let (near, peer) = to_std(selector).await?;
+        let (near, peer) = connection_and_peer(selector).await?;
         let Connection { mut input, mut output, socket, .. } = near;
         let writing = async {
             loop {
@@ -133,7 +127,7 @@ fn a_reset_ends_every_wait() {
 fn a_close_and_an_abort_from_another_thread_end_a_read() {
     for aborts in [false, true] {
         in_smol(async move |selector| {
-            let (mut near, peer) = to_std(selector).await?;
+            let (mut near, peer) = connection_and_peer(selector).await?;
             let socket = near.socket.clone();
             let ending = thread::spawn(move || {
                 if aborts { socket.abort() } else { block_on(socket.close()).unwrap_or(()) }
@@ -151,7 +145,7 @@ fn a_close_and_an_abort_from_another_thread_end_a_read() {
 fn a_closing_selector_ends_every_wait() {
     watched(|| {
         let selector = SelectorManager::new();
-        let (mut near, peer) = block_on(to_std(&selector)).unwrap();
+        let (mut near, peer) = block_on(connection_and_peer(&selector)).unwrap();
         let server = block_on(selector.tcp().bind("127.0.0.1:0")).unwrap();
         let other = selector.clone();
         let closing = thread::spawn(move || block_on(other.close()));
@@ -169,7 +163,7 @@ fn a_closing_selector_ends_every_wait() {
 #[test]
 fn bytes_behind_an_urgent_one_arrive() {
     in_smol(async |selector| {
-        let (mut near, mut peer) = to_std(selector).await?;
+        let (mut near, mut peer) = connection_and_peer(selector).await?;
         for round in 0..300 {
             write!(peer, "before {round}").unwrap();
             SockRef::from(&peer).send_out_of_band(b"!").unwrap();
@@ -243,7 +237,7 @@ fn descriptors_are_counted() {
 #[test]
 fn a_dropped_connection_sends_what_was_written() {
     in_smol(async |selector| {
-        let (mut near, mut peer) = to_std(selector).await?;
+        let (mut near, mut peer) = connection_and_peer(selector).await?;
         near.output.write_bytes(vec![7; 5000 * KIB].into()).await?;
         drop(near);
         let (received, error) = read_to_end(&mut peer);

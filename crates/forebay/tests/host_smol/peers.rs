@@ -1,7 +1,6 @@
 //! Peers that do what is rare, and many threads, selectors and hosts.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -11,15 +10,14 @@ use std::time::Duration;
 use async_io::block_on;
 use forebay::{Connection, Result, SelectorManager};
 use forebay_testing::{
-    KIB, MIB, Random, alone, await_no_worker, counted_alone, descriptors, pattern, reset,
-    unix::abstract_name, wait_for, watched,
+    KIB, MIB, Random, alone, await_no_worker, connection_and_peer, counted_alone, descriptors,
+    drain, flood, other_handles_of_new_sockets, pattern, read_lines_beside_urgent_bytes, reset,
+    send_lines_with_urgent_bytes, socket_descriptors, unix::abstract_name, wait_for, watched,
 };
 use futures_lite::future::{self, or, poll_once, yield_now, zip};
 use rustix::net::shutdown;
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
 
-use crate::{in_smol, pair, to_std, used_pair};
+use crate::{in_smol, pair, used_pair};
 
 /// Lets async-io open what it keeps, so that descriptors can be counted.
 fn warmed_up() {
@@ -30,7 +28,7 @@ fn warmed_up() {
 fn a_reset_behind_a_short_receive_is_noticed() {
     in_smol(async |selector| {
         for round in 0..200 {
-            let (it, mut peer) = to_std(selector).await?;
+            let (it, mut peer) = connection_and_peer(selector).await?;
             let mut input = it.input;
             let reading = thread::spawn(move || {
                 block_on(async { (input.read_u8().await, input.read_u8().await) })
@@ -52,34 +50,13 @@ fn a_reset_behind_a_short_receive_is_noticed() {
 fn urgent_bytes_anywhere_lose_nothing() {
     in_smol(async |selector| {
         const LINES: usize = 2000;
-        let (it, mut peer) = to_std(selector).await?;
+        let (it, mut peer) = connection_and_peer(selector).await?;
         let mut input = it.input;
         let reading = thread::spawn(move || {
-            future::block_on(async {
-                for number in 0..LINES {
-                    // An urgent byte that another one follows too soon is an ordinary one (`tcp(7)`).
-                    let line = input.read_line().await?.map(|line| line.replace('!', ""));
-                    assert_eq!(line, Some(format!("line {number}")));
-                }
-                input.read_line().await
-            })
+            future::block_on(read_lines_beside_urgent_bytes(&mut input, LINES))
         });
-        let mut random = Random::new(11, 0);
-        for number in 0..LINES {
-            let line = format!("line {number}\n");
-            let (head, tail) = line.split_at(random.below(line.len() + 1));
-            peer.write_all(head.as_bytes()).unwrap();
-            if random.below(3) == 0 {
-                SockRef::from(&peer).send_out_of_band(b"!").unwrap();
-            }
-            peer.write_all(tail.as_bytes()).unwrap();
-            if random.below(20) == 0 {
-                thread::yield_now();
-            }
-        }
-        peer.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(reading.join().unwrap()?, None);
-        Ok(())
+        send_lines_with_urgent_bytes(&mut peer, LINES);
+        reading.join().unwrap()
     });
 }
 
@@ -88,17 +65,14 @@ fn a_listener_that_is_shut_down_elsewhere_ends_its_accepts() {
     alone("a_listener_that_is_shut_down_elsewhere_ends_its_accepts", || {
         in_smol(async |selector| {
             for round in 0..20 {
-                let before = descriptors();
+                let before = socket_descriptors();
                 let server = if round % 4 < 2 {
                     selector.unix().bind(abstract_name(&format!("host-smol-{round}"))).await?
                 } else {
                     selector.tcp().bind("127.0.0.1:0").await?
                 };
-                let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-                let is_new =
-                    |it: &&(String, String)| it.1.starts_with("socket:") && !before.contains(it);
-                let number = descriptors().iter().find(is_new).unwrap().0.parse().unwrap();
-                let also = pidfd_getfd(&this, number, PidfdGetfdFlags::empty()).unwrap();
+                let also = other_handles_of_new_sockets(&before);
+                assert_eq!(also.len(), 1);
                 let accepting: Vec<_> = (0..3)
                     .map(|_| {
                         let server = server.clone();
@@ -108,7 +82,7 @@ fn a_listener_that_is_shut_down_elsewhere_ends_its_accepts() {
                 if round % 2 == 0 {
                     thread::yield_now();
                 }
-                shutdown(&also, rustix::net::Shutdown::Read).unwrap();
+                shutdown(&also[0], rustix::net::Shutdown::Read).unwrap();
                 for accepting in accepting {
                     let error = accepting.join().unwrap().unwrap_err();
                     assert!(error.to_string().contains("shut down"), "{error}");
@@ -125,16 +99,9 @@ fn a_listener_that_is_shut_down_elsewhere_ends_its_accepts() {
 fn a_read_or_write_that_never_waits_starves_nothing() {
     in_smol(async |selector| {
         for writes in [false, true] {
-            let (it, mut peer) = to_std(selector).await?;
+            let (it, peer) = connection_and_peer(selector).await?;
             let Connection { mut input, mut output, socket, .. } = it;
-            let moving = thread::spawn(move || {
-                let mut piece = vec![7; 256 * KIB];
-                if writes {
-                    while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
-                } else {
-                    while peer.write_all(&piece).is_ok() {}
-                }
-            });
+            let moving = if writes { drain(peer) } else { flood(peer) };
             let piece = vec![7; 8 * KIB];
             let busy = async {
                 loop {
@@ -222,7 +189,7 @@ fn waits_end_beside_closes_aborts_and_drops() {
         let before = descriptors().len();
         for round in 0..100 {
             in_smol(async move |selector| {
-                let (it, peer) = to_std(selector).await?;
+                let (it, peer) = connection_and_peer(selector).await?;
                 let Connection { mut input, mut output, socket, .. } = it;
                 let is_aborted = round % 3 == 0;
                 let reading = thread::spawn(move || block_on(async { input.read_u8().await }));
@@ -231,11 +198,7 @@ fn waits_end_beside_closes_aborts_and_drops() {
                         while output.write_all(&vec![0; 100 * KIB]).await.is_ok() {}
                     });
                 });
-                let drained = thread::spawn(move || {
-                    let mut peer = peer;
-                    let mut piece = vec![0; 64 * KIB];
-                    while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
-                });
+                let drained = drain(peer);
                 if is_aborted {
                     socket.abort();
                 } else {
@@ -274,7 +237,7 @@ fn a_child_gets_no_descriptor() {
 fn what_is_queued_arrives_without_an_executor() {
     watched(|| {
         let selector = SelectorManager::new();
-        let (mut it, mut peer) = block_on(to_std(&selector)).unwrap();
+        let (mut it, mut peer) = block_on(connection_and_peer(&selector)).unwrap();
         let sent = pattern(16 * MIB);
         block_on(it.output.write_bytes(sent.clone().into())).unwrap();
         let mut received = vec![0; sent.len()];

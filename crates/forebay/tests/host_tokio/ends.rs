@@ -1,22 +1,13 @@
 //! The ends of a connection.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 
-use forebay::{CloseReason, Connection, Result, SelectorManager, Socket};
-use forebay_testing::{KIB, read_to_end, reset};
+use forebay::{CloseReason, Connection};
+use forebay_testing::{KIB, connection_and_peer, read_to_end, reset};
 use socket2::SockRef;
 
 use crate::support::{in_each, pair};
-
-/// A connection to a peer that is no socket of ours.
-async fn to_std(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
-    let server = selector.tcp().bind("127.0.0.1:0").await?;
-    let port = server.local_address().port().unwrap();
-    let peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let socket: Socket = server.accept().await?;
-    Ok((socket.connection()?, peer))
-}
 
 #[test]
 fn a_half_closed_connection_still_answers() {
@@ -38,7 +29,7 @@ fn a_half_closed_connection_still_answers() {
 #[test]
 fn a_reset_ends_every_wait() {
     in_each("a_reset_ends_every_wait", async |selector| {
-        let (near, peer) = to_std(selector).await?;
+        let (near, peer) = connection_and_peer(selector).await?;
         let Connection { mut input, mut output, socket, .. } = near;
         let reading = tokio::spawn(async move { input.read_line().await });
         let writing = tokio::spawn(async move {
@@ -63,7 +54,7 @@ fn a_reset_ends_every_wait() {
 #[test]
 fn an_end_is_noticed_without_a_reader() {
     in_each("an_end_is_noticed_without_a_reader", async |selector| {
-        let (near, peer) = to_std(selector).await?;
+        let (near, peer) = connection_and_peer(selector).await?;
         let socket = near.socket.clone();
         let waiting = tokio::spawn(async move { socket.peer_finished().await });
         tokio::task::yield_now().await;
@@ -78,7 +69,7 @@ fn an_end_is_noticed_without_a_reader() {
 fn a_close_and_an_abort_end_the_waits_of_others() {
     in_each("a_close_and_an_abort_end_the_waits_of_others", async |selector| {
         for aborts in [false, true] {
-            let (near, mut peer) = to_std(selector).await?;
+            let (near, mut peer) = connection_and_peer(selector).await?;
             let Connection { mut input, mut output, socket, .. } = near;
             output.write_str("the last word").await?;
             let reading = tokio::spawn(async move { (input.read_line().await, input) });
@@ -106,7 +97,7 @@ fn a_close_and_an_abort_end_the_waits_of_others() {
 #[test]
 fn a_dropped_connection_sends_what_was_written() {
     in_each("a_dropped_connection_sends_what_was_written", async |selector| {
-        let (mut near, mut peer) = to_std(selector).await?;
+        let (mut near, mut peer) = connection_and_peer(selector).await?;
         near.output.write_bytes(vec![7; 5000 * KIB].into()).await?;
         drop(near);
         let reading = tokio::task::spawn_blocking(move || read_to_end(&mut peer));
@@ -120,7 +111,7 @@ fn a_dropped_connection_sends_what_was_written() {
 #[test]
 fn bytes_behind_an_urgent_one_arrive() {
     in_each("bytes_behind_an_urgent_one_arrive", async |selector| {
-        let (mut near, mut peer) = to_std(selector).await?;
+        let (mut near, mut peer) = connection_and_peer(selector).await?;
         for round in 0..300 {
             write!(peer, "before {round}").unwrap();
             SockRef::from(&peer).send_out_of_band(b"!").unwrap();

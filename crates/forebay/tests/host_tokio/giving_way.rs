@@ -1,23 +1,14 @@
 //! A task that never waits beside one that must run, with tokio's budget and without it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::thread;
 use std::time::Duration;
 
 use forebay::{Connection, Result, SelectorManager};
-use forebay_testing::{KIB, dial};
+use forebay_testing::{KIB, connection_and_peer, drain, flood};
 use tokio::task::{JoinHandle, unconstrained};
 
 use crate::support::{echo, in_each, pair};
-
-async fn to_std(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
-    let server = selector.tcp().bind("127.0.0.1:0").await?;
-    let peer = dial(server.port());
-    Ok((server.accept().await?.connection()?, peer))
-}
 
 /// Counts its own polls, and what it asks an echo, which also takes the guest.
 fn beside(
@@ -66,11 +57,8 @@ async fn not_starved<F: Future<Output = Result<()>> + Send + 'static>(
 fn a_read_that_never_waits_starves_no_task() {
     in_each("a_read_that_never_waits_starves_no_task", async |selector| {
         for with_budget in [true, false] {
-            let (it, mut peer) = to_std(selector).await?;
-            let flooding = thread::spawn(move || {
-                let piece = vec![7; 256 * KIB];
-                while peer.write_all(&piece).is_ok() {}
-            });
+            let (it, peer) = connection_and_peer(selector).await?;
+            let flooding = flood(peer);
             not_starved(selector, with_budget, |stop| async move {
                 let Connection { mut input, socket, .. } = it;
                 while !stop.load(SeqCst) {
@@ -90,11 +78,8 @@ fn a_read_that_never_waits_starves_no_task() {
 fn a_write_that_never_waits_starves_no_task() {
     in_each("a_write_that_never_waits_starves_no_task", async |selector| {
         for with_budget in [true, false] {
-            let (it, mut peer) = to_std(selector).await?;
-            let draining = thread::spawn(move || {
-                let mut piece = vec![7; 256 * KIB];
-                while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
-            });
+            let (it, peer) = connection_and_peer(selector).await?;
+            let draining = drain(peer);
             not_starved(selector, with_budget, |stop| async move {
                 let Connection { mut output, socket, .. } = it;
                 let piece = vec![7; 8 * KIB];
@@ -115,11 +100,8 @@ fn a_write_that_never_waits_starves_no_task() {
 #[test]
 fn a_large_queue_starves_no_task() {
     in_each("a_large_queue_starves_no_task", async |selector| {
-        let (it, mut peer) = to_std(selector).await?;
-        let draining = thread::spawn(move || {
-            let mut piece = vec![7; 256 * KIB];
-            while peer.read(&mut piece).is_ok_and(|count| count > 0) {}
-        });
+        let (it, peer) = connection_and_peer(selector).await?;
+        let draining = drain(peer);
         not_starved(selector, false, |stop| async move {
             let Connection { mut output, socket, .. } = it;
             let piece = bytes::Bytes::from(vec![7; 64 * 1024 * KIB]);
@@ -164,11 +146,8 @@ fn a_transfer_in_memory_starves_no_task() {
 #[test]
 fn a_busy_branch_leaves_a_sleep_its_turn() {
     in_each("a_busy_branch_leaves_a_sleep_its_turn", async |selector| {
-        let (mut it, mut peer) = to_std(selector).await?;
-        let flooding = thread::spawn(move || {
-            let piece = vec![7; 256 * KIB];
-            while peer.write_all(&piece).is_ok() {}
-        });
+        let (mut it, peer) = connection_and_peer(selector).await?;
+        let flooding = flood(peer);
         for with_budget in [true, false] {
             let read = async {
                 tokio::select! {

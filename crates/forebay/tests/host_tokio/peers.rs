@@ -1,31 +1,24 @@
 //! Peers that do what is rare, while the reader is on another thread.
 
 use std::io::Write;
-use std::net::TcpStream;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use forebay::{Connection, Result, SelectorManager};
-use forebay_testing::{Random, descriptors, dial, reset, unix::abstract_name};
+use forebay::{Connection, Result};
+use forebay_testing::{
+    Random, connection_and_peer, other_handles_of_new_sockets, read_lines_beside_urgent_bytes,
+    reset, send_lines_with_urgent_bytes, socket_descriptors, unix::abstract_name,
+};
 use rustix::net::{Shutdown, shutdown};
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use socket2::SockRef;
 use tokio::task::spawn_blocking;
 
 use crate::support::{in_each, pair};
-
-async fn to_std(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
-    let server = selector.tcp().bind("127.0.0.1:0").await?;
-    let peer = dial(server.port());
-    Ok((server.accept().await?.connection()?, peer))
-}
 
 /// The short receive clears the readiness; what is behind it must be noticed all the same.
 #[test]
 fn a_reset_behind_a_short_receive_is_noticed() {
     in_each("a_reset_behind_a_short_receive_is_noticed", async |selector| {
         for round in 0..200 {
-            let (it, mut peer) = to_std(selector).await?;
+            let (it, mut peer) = connection_and_peer(selector).await?;
             let mut input = it.input;
             let reading = tokio::spawn(async move {
                 let first = input.read_u8().await;
@@ -59,46 +52,17 @@ fn a_reset_behind_a_short_receive_is_noticed() {
 fn urgent_bytes_anywhere_lose_nothing() {
     in_each("urgent_bytes_anywhere_lose_nothing", async |selector| {
         const LINES: usize = 2000;
-        let (it, mut peer) = to_std(selector).await?;
+        let (it, mut peer) = connection_and_peer(selector).await?;
         let mut input = it.input;
-        let reading = tokio::spawn(async move {
-            for number in 0..LINES {
-                // An urgent byte that another one follows too soon is an ordinary one (`tcp(7)`).
-                let line = input.read_line().await?.map(|line| line.replace('!', ""));
-                assert_eq!(line, Some(format!("line {number}")));
-            }
-            assert_eq!(input.read_line().await?, None);
-            Result::Ok(())
-        });
-        let writing = spawn_blocking(move || {
-            let mut random = Random::new(11, 0);
-            for number in 0..LINES {
-                let line = format!("line {number}\n");
-                let (head, tail) = line.split_at(random.below(line.len() + 1));
-                peer.write_all(head.as_bytes()).unwrap();
-                if random.below(3) == 0 {
-                    SockRef::from(&peer).send_out_of_band(b"!").unwrap();
-                }
-                peer.write_all(tail.as_bytes()).unwrap();
-                if random.below(20) == 0 {
-                    std::thread::yield_now();
-                }
-            }
+        let reading =
+            tokio::spawn(async move { read_lines_beside_urgent_bytes(&mut input, LINES).await });
+        let sending = spawn_blocking(move || {
+            send_lines_with_urgent_bytes(&mut peer, LINES);
             peer
         });
-        let peer = writing.await.unwrap();
-        peer.shutdown(std::net::Shutdown::Write).unwrap();
+        let _peer = sending.await.unwrap();
         reading.await.unwrap()
     });
-}
-
-/// Another handle of the socket that came to be since.
-fn other_handle(before: &[(String, String)]) -> OwnedFd {
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-    let is_new = |it: &&(String, String)| it.1.starts_with("socket:") && !before.contains(it);
-    let now = descriptors();
-    let (number, _) = now.iter().find(is_new).unwrap();
-    pidfd_getfd(&this, number.parse().unwrap(), PidfdGetfdFlags::empty()).unwrap()
 }
 
 /// On a Unix socket `accept` finds nothing forever behind it, and one event alone tells.
@@ -106,13 +70,13 @@ fn other_handle(before: &[(String, String)]) -> OwnedFd {
 fn a_listener_that_is_shut_down_elsewhere_ends_its_accepts() {
     in_each("a_listener_that_is_shut_down_elsewhere_ends_its_accepts", async |selector| {
         for round in 0..20 {
-            let before = descriptors();
+            let before = socket_descriptors();
             let server = if round % 4 < 2 {
                 selector.unix().bind(abstract_name(&format!("host-tokio-{round}"))).await?
             } else {
                 selector.tcp().bind("127.0.0.1:0").await?
             };
-            let also = other_handle(&before);
+            let also = other_handles_of_new_sockets(&before);
             let accepting: Vec<_> = (0..3)
                 .map(|_| {
                     let server = server.clone();
@@ -122,7 +86,8 @@ fn a_listener_that_is_shut_down_elsewhere_ends_its_accepts() {
             if round % 2 == 0 {
                 tokio::task::yield_now().await;
             }
-            shutdown(&also, Shutdown::Read).unwrap();
+            assert_eq!(also.len(), 1);
+            shutdown(&also[0], Shutdown::Read).unwrap();
             for accepting in accepting {
                 let error = accepting.await.unwrap().unwrap_err();
                 assert!(error.to_string().contains("shut down"), "{error}");

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use forebay::{Connection, JoinHandle, Result, SelectorManager, Socket, TlsConfig, Trust};
 use forebay_testing::{
-    Child, KIB, PATIENCE, memory_of, report, role, say, size, sleeps, socket_descriptors,
-    tls::Configs, wait_for, watched_for,
+    Child, KIB, PATIENCE, memory_of, other_handle, report, role, say, size, sleeps,
+    socket_descriptors, tls::Configs, wait_for, watched_for,
 };
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
 /// The limit on the cost of one of them, in KiB: a plain one may cost 192, and this one has its records
@@ -63,11 +62,9 @@ fn serve(role: &str) {
 
 /// Makes the kernel's buffers of this process's sockets small: they are not what is measured.
 fn shrink_buffers() {
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
     for (number, _) in socket_descriptors() {
-        let also = pidfd_getfd(&this, number.parse().unwrap(), PidfdGetfdFlags::empty());
         // One that was closed meanwhile is none of a peer's.
-        let Ok(also) = also else { continue };
+        let Some(also) = other_handle(&number) else { continue };
         let socket = SockRef::from(&also);
         socket.set_recv_buffer_size(4 * KIB).unwrap();
         socket.set_send_buffer_size(64 * KIB).unwrap();

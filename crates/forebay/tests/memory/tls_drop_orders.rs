@@ -12,10 +12,9 @@ use forebay_testing::{
         Arrival, ENDS_WITHIN, Peer, Peers, all_end_soon_and_leave_nothing,
         no_peer_that_never_reads_holds_a_socket_for_ever,
     },
-    socket_descriptors,
+    other_handle, socket_descriptors,
     tls::{Configs, handle_next, listen_plainly},
 };
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
 /// The handshake's role of the side whose parts are dropped.
@@ -50,8 +49,7 @@ fn make_segments_small(others: &[(String, String)]) {
     let mut sockets = socket_descriptors();
     sockets.retain(|it| !others.contains(it));
     let [(number, _)] = &sockets[..] else { panic!("not one listener: {sockets:?}") };
-    let this = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
-    let also = pidfd_getfd(&this, number.parse().unwrap(), PidfdGetfdFlags::empty()).unwrap();
+    let also = other_handle(number).unwrap();
     SockRef::from(&also).set_tcp_mss(1400).unwrap();
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use forebay::testing::TestClock;
-use forebay::{ErrorKind, SelectorManager};
+use forebay::{Error, ErrorKind, SelectorManager};
 use forebay_testing::{
     Signal, await_that, connected, counted_alone, descriptors, panic_text, watched, worker_threads,
 };
@@ -132,13 +132,18 @@ fn a_closed_selector_leaves_no_thread_and_no_descriptor() {
         await_that("descriptors are released", || descriptors() == before);
 
         for _ in 0..20 {
-            forebay::run(async |selector: SelectorManager| {
+            let workers = forebay::run(async |selector: SelectorManager| {
                 let (client, mut server, _listener) = connected(&selector).await?;
                 let mut input = client.input;
                 selector.spawn(async move { input.read_line().await.map(drop) }).detach();
-                server.output.write_str("ping").await
+                server.output.write_str("ping").await?;
+                Ok::<_, Error>(selector.worker_stats().len())
             })
             .unwrap();
+            if workers > 1 {
+                // The others end on threads of their own.
+                await_that("they end", || worker_threads() == 0 && descriptors() == before);
+            }
             assert_eq!(worker_threads(), 0);
             assert_eq!(descriptors(), before);
         }

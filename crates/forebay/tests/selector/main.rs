@@ -6,6 +6,7 @@ mod beside;
 mod busy_handler;
 mod close_on_exec;
 mod closes;
+mod default_workers;
 mod drops;
 mod foreign_executor;
 mod lives;

@@ -1,9 +1,11 @@
 //! The threads that block: bounded, and never in the way of an end.
 
 use std::fs::File;
+use std::future::pending;
 use std::io::{self, PipeReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
@@ -310,4 +312,54 @@ fn closing_abandons_what_blocks() {
         }
         blocked.gate.open(16);
     });
+}
+
+/// The call that starts a function gives it to its thread. No worker has to be free for that.
+#[test]
+fn a_function_begins_while_every_worker_is_blocked() {
+    watched(|| {
+        let builder = SelectorManager::builder().workers(1).blocked_after(None);
+        let selector = builder.build().unwrap();
+        let (is_blocked, release, blocking) = blocking(&selector);
+        is_blocked.recv().unwrap();
+        let (begun, has_begun) = channel();
+        let calling = selector.spawn_blocking(move || begun.send(()).unwrap());
+        has_begun.recv().unwrap();
+        release.send(()).unwrap();
+        future::block_on(blocking).unwrap();
+        future::block_on(calling).unwrap();
+    });
+}
+
+/// The value of a function comes to the worker of its caller, also if another worker has fewer tasks: that one may be
+/// blocked.
+#[test]
+fn a_value_comes_while_the_least_busy_worker_is_blocked() {
+    watched(|| {
+        let builder = SelectorManager::builder().workers(2).blocked_after(None);
+        let ran = builder.run(async |selector: SelectorManager| {
+            let tasks = [selector.spawn_here(pending()), selector.spawn_here(pending())];
+            let (is_blocked, release, blocking) = blocking(&selector);
+            // This worker is held up only for a moment, in which the other one has just begun to be.
+            is_blocked.recv().unwrap();
+            assert_eq!(selector.spawn_blocking(|| 42).await?, 42);
+            assert!(!blocking.is_finished());
+            release.send(()).unwrap();
+            tasks.iter().for_each(JoinHandle::abort);
+            blocking.await
+        });
+        ran.unwrap();
+    });
+}
+
+/// Starts a task that blocks its worker until it is released, and tells when it does.
+fn blocking(selector: &SelectorManager) -> (Receiver<()>, Sender<()>, JoinHandle<()>) {
+    let (blocked, is_blocked) = channel();
+    let (release, is_released) = channel();
+    let task = selector.spawn(async move {
+        blocked.send(()).unwrap();
+        is_released.recv().unwrap();
+        Ok(())
+    });
+    (is_blocked, release, task)
 }

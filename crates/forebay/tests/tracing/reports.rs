@@ -44,11 +44,14 @@ fn a_report_is_an_event_and_is_not_printed() {
             .unwrap();
         assert_eq!(handled.load(Ordering::Relaxed), 3, "the handler gets all of them");
         assert_eq!(events().len(), 3);
-        forebay::run(async |selector: SelectorManager| {
-            fail(&selector, errors()).await;
-            Result::Ok(())
-        })
-        .unwrap();
+        // The tasks of one worker fail in the order in which they were spawned.
+        let in_order = SelectorManager::builder().workers(1);
+        in_order
+            .run(async |selector: SelectorManager| {
+                fail(&selector, errors()).await;
+                Result::Ok(())
+            })
+            .unwrap();
         let told: Vec<_> = events()[3..]
             .iter()
             .map(|event| {

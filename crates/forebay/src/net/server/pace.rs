@@ -13,7 +13,7 @@ use crate::time::Backoff;
 
 /// Connections accepted in one turn before an accepting task gives way.
 const ACCEPTS_MAX: u16 = 64;
-/// The number of threads whose shares are kept: more than there are workers on most machines.
+/// The number of threads whose shares are kept: as many as a selector has workers by default, at most.
 const SHARES_MAX: usize = 64;
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

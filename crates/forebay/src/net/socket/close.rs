@@ -21,7 +21,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -342,16 +342,19 @@ impl SocketClose {
 
     /// Goes on until the descriptor can be released, or until a limit is reached.
     async fn run(mut self) {
-        let selector = Arc::clone(self.core.selector());
-        let _counted = selector.sockets().counters.background_closes.hold();
-        self.over = self.until_over().await;
+        let core = Arc::clone(&self.core);
+        let _counted = core.selector().sockets().counters.background_closes.hold();
+        // Released by another call: an abort, an idle timeout, or a full list of closes without an owner.
+        self.over = self.until_over(pin!(core.released())).await;
         if self.may_release() {
             self.core.release_closed(self.outbox.as_ref());
         }
         // Otherwise a limit was reached, and dropping `self` gives up.
     }
 
-    async fn until_over(&self) -> Option<Over> {
+    /// Waits until the descriptor can be released, or until `released`, or a limit, ends the wait. `released` is
+    /// also woken by the end of a handshake.
+    async fn until_over(&self, mut released: Pin<&mut impl Future<Output = ()>>) -> Option<Over> {
         let mut patience = Patience::new(&self.core.selector().timers(), self.limits);
         let mut settled = pin!(async {
             if let Some(outbox) = &self.outbox {
@@ -359,13 +362,14 @@ impl SocketClose {
                 outbox.wait(Until::Finished).await.ok();
             }
         });
-        // Released by another call: an abort, an idle timeout, or a full list of closes without an owner.
-        let mut released = pin!(self.core.released());
         let mut is_settled = false;
         poll_fn(|cx| {
             is_settled = is_settled || settled.as_mut().poll(cx).is_ready();
+            // Before the input: a handshake that ends in between wakes this, and one that has ended leaves the
+            // input to the close, which waits for it itself.
+            let is_released = released.as_mut().poll(cx).is_ready();
             self.poll_input(cx);
-            if released.as_mut().poll(cx).is_ready() || self.may_release() {
+            if is_released || self.may_release() {
                 return Poll::Ready(None);
             }
             patience.poll(cx, self.limits_now(), |look| self.moved(look)).map(Some)
@@ -405,5 +409,49 @@ impl Drop for SocketClose {
             self.core.leave_early(self.outbox.clone(), &self.why());
         }
         self.core.set_ticket(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use forebay_testing::counted_waker;
+
+    use super::*;
+    use crate::selector::SelectorManager;
+    use crate::testing::TestClock;
+
+    /// The clock stands still, so the close hears of what arrives from the link alone.
+    #[test]
+    fn a_close_that_begins_to_wait_while_a_handshake_ends_hears_its_peer() {
+        let selector = SelectorManager::builder().clock(TestClock::new()).build().unwrap();
+        let (near, mut far) = selector.duplex(64);
+        let core = Arc::clone(near.socket.0.core());
+        let mut after = WakeList::new();
+        core.announce(core.life().lay_on_top(), &mut after);
+        core.announce(core.life().begin_closing(), &mut after);
+        after.run();
+        let closing = SocketClose {
+            core: Arc::clone(&core),
+            outbox: core.outbox(),
+            limits: core.drain(),
+            given: None,
+            over: None,
+            receives_alone: AtomicBool::default(),
+        };
+        // Another thread ends the handshake just before the close is among those that this wakes.
+        let mut released = pin!(core.released());
+        let released = pin!(poll_fn(|cx| {
+            core.end_handshake();
+            released.as_mut().poll(cx)
+        }));
+        let (waker, woken) = counted_waker();
+        let mut over = pin!(closing.until_over(released));
+        assert!(over.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let before = woken.count();
+        let written = pin!(far.output.write_u8(0));
+        assert!(written.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(woken.count() > before, "input is discarded when it arrives");
     }
 }

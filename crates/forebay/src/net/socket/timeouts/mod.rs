@@ -192,15 +192,20 @@ impl Timeouts {
     /// Handles the alarm. A wait that has lasted for too long is woken, and its own call reports the error.
     /// An idle connection, for which no call may wait, is ended here.
     fn ring(self: &Arc<Self>) {
+        self.ring_at(self.now());
+    }
+
+    fn ring_at(self: &Arc<Self>, now: u64) {
         let Some(core) = self.core.upgrade() else { return };
         if core.is_released() {
             return;
         }
-        if self.is_idle_for_too_long() && !self.has_stirred(&*core) {
+        if self.is_idle_for_too_long(now) && !self.has_stirred(&*core) {
             // Possibly no call waits, so the connection is ended here.
             return core.expire(self.error(Silence::Idling));
         }
-        let passed = self.passed(self.now());
+        // At the same moment: a deadline that has passed since then is in neither, and would have no alarm.
+        let passed = self.passed(now);
         let [reading, writing, _] = passed.map(|deadline| deadline.is_some());
         if reading || writing {
             let mut after = WakeList::new();
@@ -212,8 +217,8 @@ impl Timeouts {
 }
 
 impl Timeouts {
-    fn is_idle_for_too_long(&self) -> bool {
-        self.deadline(Silence::Idling).is_some_and(|deadline| deadline <= self.now())
+    fn is_idle_for_too_long(&self, now: u64) -> bool {
+        self.deadline(Silence::Idling).is_some_and(|deadline| deadline <= now)
     }
 
     /// True if a connection that looks idle is not: because the peer takes queued bytes, or because bytes
@@ -227,7 +232,7 @@ impl Timeouts {
             core.wake(&mut after);
             after.run();
             outbox.advance();
-            if !self.is_idle_for_too_long() {
+            if !self.is_idle_for_too_long(self.now()) {
                 return true;
             }
         }

@@ -65,3 +65,19 @@ fn a_silence_that_is_noted_late_has_its_alarm() {
     timeouts.set_alarm(told);
     assert_eq!(selector.shared().timers().added(), 1, "nobody would end the writer's silence");
 }
+
+/// An alarm rings early if a byte has moved since it was set. The connection may become idle for too long while it rings.
+#[test]
+fn a_silence_that_becomes_too_long_while_the_alarm_rings_has_its_alarm() {
+    let clock = TestClock::new();
+    let selector = SelectorManager::builder().clock(clock.clone()).build().unwrap();
+    let (near, _far) = selector.duplex(64);
+    let timeouts = near.socket.0.core().make_timeouts();
+    let idling = Silence::Idling as usize;
+    let now = timeouts.now();
+    timeouts.limits[idling].store(super::nanos(SECOND), Ordering::Relaxed);
+    timeouts.since[idling].store(now, Ordering::Relaxed);
+    clock.advance(SECOND * 2);
+    timeouts.ring_at(now);
+    assert_eq!(selector.shared().timers().added(), 1, "nothing would end the connection");
+}
