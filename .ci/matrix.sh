@@ -33,7 +33,7 @@ programs_of() {
         echo --tests
     else
         printf -- '--test %s ' cancel channels closing connecting faults memory selector \
-            signals tasks tls tls_ends unix
+            signals tasks tls tls_ends udp unix
     fi
 }
 
