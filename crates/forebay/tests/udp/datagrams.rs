@@ -206,3 +206,45 @@ fn what_is_dropped_is_counted() {
         Ok(())
     });
 }
+
+/// By every call that sends: a library below could write another one into each datagram.
+#[cfg(target_os = "linux")]
+#[test]
+fn each_datagram_has_the_class_of_service_of_its_socket() {
+    use std::os::fd::AsRawFd;
+
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg};
+
+    const VOICE: u8 = 0xb8;
+
+    fn class_of_next(receiver: &UdpSocket) -> u8 {
+        let (mut bytes, mut about) = ([0; 16], nix::cmsg_space!(u8, i32));
+        let into = &mut [std::io::IoSliceMut::new(&mut bytes)];
+        let fd = receiver.as_raw_fd();
+        let message = recvmsg::<SockaddrIn>(fd, into, Some(&mut about), MsgFlags::empty());
+        let message = message.unwrap();
+        let mut classes = message.cmsgs().unwrap().filter_map(|about| match about {
+            ControlMessageOwned::Ipv4Tos(class) => Some(class),
+            _ => None,
+        });
+        classes.next().unwrap()
+    }
+
+    run(async |selector| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&peer).set_recv_tos_v4(true).unwrap();
+        let to = peer.local_addr().unwrap();
+        let builder = selector.udp().type_of_service(VOICE);
+        let bound = builder.clone().bind("0.0.0.0:0").await?;
+        let connected = builder.connect(to).await?;
+        bound.send("one", to).await?;
+        assert_eq!(class_of_next(&peer), VOICE);
+        connected.send("two").await?;
+        assert_eq!(class_of_next(&peer), VOICE);
+        peer.send_to(b"who?", ("127.0.0.2", bound.local_address().port())).unwrap();
+        let question = bound.receive().await?;
+        bound.reply(&question, "three").await?;
+        assert_eq!(class_of_next(&peer), VOICE);
+        Ok(())
+    });
+}
