@@ -280,11 +280,16 @@ fn by_default_the_ends_and_the_silence_of_peers_and_our_own_close_are_only_count
     assert_eq!(printed(&child), Vec::<&str>::new());
 }
 
-/// Lets a task fail with `error`, and waits until that is counted.
+/// Lets a task fail with `error`, and waits until that is reported.
 async fn fail(selector: &SelectorManager, error: Error) {
-    let before = selector.stats().task_errors;
+    let before = selector.stats();
     selector.spawn(async move { Err(error) }).detach();
-    until_that("it is counted", || selector.stats().task_errors == before + 1).await;
+    until_that("it is reported", || {
+        // It is counted before it is printed, and listed until it is.
+        let now = selector.stats();
+        now.task_errors == before.task_errors + 1 && now.tasks == before.tasks
+    })
+    .await;
 }
 
 #[test]
