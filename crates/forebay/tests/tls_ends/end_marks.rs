@@ -14,7 +14,7 @@ use forebay_testing::{
     tls::{Configs, secure_pair},
     watched,
 };
-use futures_lite::future::{block_on, poll_once, zip};
+use futures_lite::future::{block_on, poll_once, yield_now, zip};
 
 /// More than is decrypted ahead of a reader.
 const MUCH: usize = 300 * KIB;
@@ -55,15 +55,25 @@ async fn through_hands(
         }
         carry(&mut left, &mut right).await?;
         carry(&mut right, &mut left).await?;
-        futures_lite::future::yield_now().await;
+        yield_now().await;
     }
 }
 
-/// Carries what is there.
-async fn carry(from: &mut Connection, to: &mut Connection) -> Result<()> {
+/// Carries what is there. Returns the number of bytes.
+async fn carry(from: &mut Connection, to: &mut Connection) -> Result<usize> {
+    let mut count = 0;
     while let Some(Ok(Some(chunk))) = poll_once(from.input.read_chunk()).await {
         to.output.write_all(&chunk).await?;
         to.output.flush().await?;
+        count += chunk.len();
+    }
+    Ok(count)
+}
+
+/// Carries what is on the way. The thread that notices it may be another one, which the machine holds up.
+async fn carry_on(from: &mut Connection, to: &mut Connection) -> Result<()> {
+    while carry(from, to).await? == 0 {
+        yield_now().await;
     }
     Ok(())
 }
@@ -97,13 +107,18 @@ fn a_look_sees_a_close_notify_although_the_connection_goes_on() {
             assert!(!it.socket.has_peer_finished(), "over {carrier:?}");
             far.output.write_str("one\n").await?;
             settle().await;
-            carry(&mut right, &mut left).await?;
+            carry_on(&mut right, &mut left).await?;
             assert!(!it.socket.has_peer_finished(), "over {carrier:?}: bytes are no end");
             far.output.finish().await?;
             settle().await;
             assert!(!it.socket.has_peer_finished(), "over {carrier:?}: it is on the way");
-            let carried = poll_once(carry(&mut right, &mut left)).await;
-            carried.expect("the worker looks nowhere in between")?;
+            loop {
+                let carried = poll_once(carry(&mut right, &mut left)).await;
+                if carried.expect("the worker looks nowhere in between")? > 0 {
+                    break;
+                }
+                yield_now().await;
+            }
             assert!(it.socket.has_peer_finished(), "over {carrier:?}");
             assert_eq!(it.input.read_line().await?.as_deref(), Some("one"));
             assert_eq!(it.input.read_line().await?, None);
@@ -134,8 +149,13 @@ fn a_close_notify_is_the_end_although_the_connection_goes_on() {
                 far.output.write_str("one\ntwo\nhalf").await?;
                 far.output.finish().await?;
                 settle().await;
-                carry(&mut right, &mut left).await?;
+                carry_on(&mut right, &mut left).await?;
                 let finished = early.unwrap_or_else(|| waits(&it.socket));
+                // What was written and the `close_notify` may come one by one.
+                while !finished.is_finished() {
+                    carry(&mut right, &mut left).await?;
+                    yield_now().await;
+                }
                 finished.await??;
                 it.socket.peer_finished().await?;
                 assert!(poll_once(it.socket.closed()).await.is_none(), "one direction is open");
@@ -147,7 +167,7 @@ fn a_close_notify_is_the_end_although_the_connection_goes_on() {
                 }
                 assert_eq!(it.input.read_line().await?, None);
                 settle().await;
-                carry(&mut left, &mut right).await?;
+                carry_on(&mut left, &mut right).await?;
                 assert_eq!(far.input.read_line().await?.as_deref(), Some("answer"));
             }
         }
@@ -166,7 +186,7 @@ fn an_end_without_close_notify_is_no_clean_end() {
                 far.output.write_str("one\nhalf").await?;
                 far.output.flush().await?;
                 settle().await;
-                carry(&mut right, &mut left).await?;
+                carry_on(&mut right, &mut left).await?;
                 let socket = it.socket.clone();
                 let finished = selector.spawn_value(async move { socket.peer_finished().await });
                 settle().await;
@@ -241,7 +261,7 @@ fn an_end_far_behind_is_seen_when_the_reader_comes_near() {
 }
 
 async fn settle_a_little() {
-    futures_lite::future::yield_now().await;
+    yield_now().await;
 }
 
 /// The bytes of what is read beside a task that waits for the end are those that were sent.
