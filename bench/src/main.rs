@@ -1,7 +1,7 @@
 //! The server that is measured: one mode per workload, written as a user would write it.
 //!
 //! ```text
-//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard|udp [--buf N]
+//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard|udp|udp-batched [--buf N]
 //!               [--cert FILE --key FILE] [--workers N] [--host own|tokio] [--rt current|multi]
 //! ```
 //!
@@ -53,11 +53,14 @@ fn serve_in_tokio(builder: SelectorBuilder, options: Options) -> forebay::Result
 }
 
 async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<()> {
-    if let Mode::Udp = options.mode {
+    if let Mode::Udp | Mode::UdpBatched = options.mode {
         let server =
             selector.udp().receive_buffer_size(4 << 20).bind(("127.0.0.1", options.port)).await?;
         println!("Server is listening at {}", server.local_address());
-        return modes::udp(server).await;
+        return match options.mode {
+            Mode::Udp => modes::udp(server).await,
+            _ => modes::udp_batched(server).await,
+        };
     }
     let server = selector.tcp().backlog(4096).bind(("127.0.0.1", options.port)).await?;
     let server = if options.mode.is_secure() { secure(&server, &options)? } else { server };
@@ -72,7 +75,7 @@ async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<(
             Mode::LineRef => spawn(host, &selector, modes::line_ref(socket)),
             Mode::LineStrs => spawn(host, &selector, modes::line_strs(socket)),
             // Served above: there is nothing to accept.
-            Mode::Udp => return Ok(()),
+            Mode::Udp | Mode::UdpBatched => return Ok(()),
         }
     }
 }
@@ -117,6 +120,7 @@ enum Mode {
     Tls,
     TlsDiscard,
     Udp,
+    UdpBatched,
 }
 
 struct Options {
@@ -190,6 +194,7 @@ impl Mode {
             "tls" => Self::Tls,
             "tls-discard" => Self::TlsDiscard,
             "udp" => Self::Udp,
+            "udp-batched" => Self::UdpBatched,
             _ => return Err(format!("unknown mode {name}")),
         })
     }

@@ -1,6 +1,6 @@
 //! The modes of the measured server, each for one connection.
 
-use forebay::{BoundDatagramSocket, Result, Socket};
+use forebay::{BoundDatagramSocket, DatagramBatch, Result, Socket};
 
 /// Sends back what it receives.
 pub async fn echo(socket: Socket) -> Result<()> {
@@ -54,5 +54,17 @@ pub async fn udp(server: BoundDatagramSocket) -> Result<()> {
     loop {
         let datagram = server.receive().await?;
         server.reply(&datagram, &datagram.payload).await?;
+    }
+}
+
+/// Sends each datagram back, those that have arrived together.
+pub async fn udp_batched(server: BoundDatagramSocket) -> Result<()> {
+    let (mut received, mut batch) = (Vec::new(), DatagramBatch::new());
+    loop {
+        server.receive_batch(&mut received, 64).await?;
+        for datagram in received.drain(..) {
+            batch.push_reply(&datagram, &datagram.payload);
+        }
+        server.send_batch(&mut batch).await?;
     }
 }

@@ -91,7 +91,7 @@ pub use self::{
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
     sockets::{
         connect_to_std, connected, connection_and_peer, dial, drain, end_and_arrive, flood,
-        in_host, listener, pair, read_lines_beside_urgent_bytes, read_to_end, reset, run,
+        in_host, listener, pair, read_lines_beside_urgent_bytes, read_to_end, refusing, reset, run,
         run_on_a_worker, run_on_one_worker, send_lines_with_urgent_bytes, until_at_rest,
     },
     transports::{

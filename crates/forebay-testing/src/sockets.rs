@@ -1,7 +1,7 @@
 //! Selectors, and peers made of the standard library's sockets.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -74,6 +74,15 @@ pub async fn pair(selector: &SelectorManager) -> Result<(Socket, TcpStream)> {
 pub async fn connection_and_peer(selector: &SelectorManager) -> Result<(Connection, TcpStream)> {
     let (socket, peer) = pair(selector).await?;
     Ok((socket.connection()?, peer))
+}
+
+/// Returns a socket that has a port and does not listen, and its address: no other socket can have it meanwhile, and
+/// connecting to it is refused.
+pub fn refusing() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }
 
 /// Connects as a peer. It does not need the listener to accept.

@@ -157,7 +157,7 @@
 //! | calls that may block forever, at once | 512, one more is refused | [`blocking_max`](SelectorBuilder::blocking_max) |
 //! | workers of a selector | as many as the machine runs threads at once, up to 64 | [`workers`](SelectorBuilder::workers) |
 //! | a datagram | 65,535 bytes, a longer one is cut and marked | [`max_datagram`](UdpBuilder::max_datagram) |
-//! | datagrams that the system hands over together, until they are received | 64 KiB per socket | – |
+//! | datagrams that the system hands over together, until they are received | 64 KiB per socket, 1 MiB for `receive_batch` | – |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
 //! A dash in the last column: it cannot be set.
@@ -200,9 +200,9 @@ pub use forebay_tls::{
 #[cfg(unix)]
 pub use crate::host::Interest;
 pub use crate::net::{
-    Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram, Ecn,
-    Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket, Socket,
-    SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
+    Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
+    DatagramBatch, Ecn, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket,
+    Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

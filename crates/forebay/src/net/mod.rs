@@ -29,7 +29,7 @@ pub use self::socket::PeerCredentials;
 pub use self::socket::{CloseReason, Connection, Socket};
 pub use self::tcp::TcpBuilder;
 pub use self::udp::{
-    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, Ecn, IncomingDatagrams,
+    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, DatagramBatch, Ecn, IncomingDatagrams,
     MulticastInterface, UdpBuilder,
 };
 #[cfg(unix)]

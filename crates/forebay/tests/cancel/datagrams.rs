@@ -3,10 +3,11 @@
 use std::net::UdpSocket;
 
 use forebay::{
-    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, IncomingDatagrams, Result,
-    SelectorManager,
+    BoundDatagramSocket, ConnectedDatagramSocket, Datagram, DatagramBatch, IncomingDatagrams,
+    Result, SelectorManager,
 };
 use futures_lite::future::poll_once;
+use socket2::SockRef;
 
 use crate::ledger::Ledger;
 use crate::support::{Driven, Event, Operation, Still, Trial};
@@ -16,14 +17,23 @@ type Attempt = fn(&Trial);
 
 pub(crate) fn rows() -> Vec<Row> {
     // A send on a loopback never waits, and an address need not be looked up.
-    let rows: [(_, _, _, Attempt); 10] = [
+    let rows: [(_, _, _, Attempt); 14] = [
         ("forebay::BoundDatagramSocket::closed", Word::Releases, 2, bound_closed),
         ("forebay::BoundDatagramSocket::receive", Word::Lossless, 2, bound_receive),
+        ("forebay::BoundDatagramSocket::receive_batch", Word::Lossless, 2, bound_receive_batch),
         ("forebay::BoundDatagramSocket::reply", Word::Lossless, 0, reply),
         ("forebay::BoundDatagramSocket::send", Word::Lossless, 0, bound_send),
+        ("forebay::BoundDatagramSocket::send_batch", Word::Resumes, 0, bound_send_batch),
         ("forebay::ConnectedDatagramSocket::closed", Word::Releases, 2, connected_closed),
         ("forebay::ConnectedDatagramSocket::receive", Word::Lossless, 2, connected_receive),
+        (
+            "forebay::ConnectedDatagramSocket::receive_batch",
+            Word::Lossless,
+            2,
+            connected_receive_batch,
+        ),
         ("forebay::ConnectedDatagramSocket::send", Word::Lossless, 0, connected_send),
+        ("forebay::ConnectedDatagramSocket::send_batch", Word::Resumes, 0, connected_send_batch),
         ("forebay::IncomingDatagrams::next", Word::Lossless, 2, next),
         ("forebay::UdpBuilder::bind", Word::Releases, 0, binding),
         ("forebay::UdpBuilder::connect", Word::Releases, 0, connecting),
@@ -31,6 +41,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let row = |(path, word, waits_min, attempt)| {
         let words: &'static [Word] = match word {
             Word::Releases => &[Word::Releases],
+            Word::Resumes => &[Word::Resumes],
             _ => &[Word::Lossless],
         };
         Row { path, words, scenes: vec![Scene::new("on the loopback", waits_min, attempt)] }
@@ -43,16 +54,19 @@ struct Ends {
     bound: BoundDatagramSocket,
     connected: ConnectedDatagramSocket,
     incoming: IncomingDatagrams,
+    /// The datagrams of a batch so far, which a call that is cut must not have touched.
+    received: Vec<Datagram>,
     peer: UdpSocket,
 }
 
 impl Ends {
     async fn open(selector: &SelectorManager) -> Self {
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        SockRef::from(&peer).set_recv_buffer_size(1 << 20).unwrap();
         peer.set_nonblocking(true).unwrap();
         let bound = selector.udp().bind("127.0.0.1:0").await.unwrap();
         let connected = selector.udp().connect(peer.local_addr().unwrap()).await.unwrap();
-        Self { incoming: bound.incoming(), bound, connected, peer }
+        Self { incoming: bound.incoming(), bound, connected, received: Vec::new(), peer }
     }
 
     fn arrived_at_peer(&self) -> usize {
@@ -81,6 +95,7 @@ fn receiving(trial: &Trial, is_bound: bool, receive: Receive) {
                 if !trial.forgets() {
                     trial.assert_no_waker_is_kept();
                 }
+                assert_eq!(ends.received, []);
                 trial.complete(receive(&mut ends), &mut world).await
             }
         };
@@ -99,6 +114,30 @@ fn connected_receive(trial: &Trial) {
 
 fn next(trial: &Trial) {
     receiving(trial, true, |ends| Box::pin(async { ends.incoming.next().await.expect("open") }));
+}
+
+/// Takes the one datagram out again.
+fn only(ends: &mut Ends, count: usize) -> Datagram {
+    assert_eq!(count, 1);
+    ends.received.pop().expect("it was appended")
+}
+
+fn bound_receive_batch(trial: &Trial) {
+    receiving(trial, true, |ends| {
+        Box::pin(async {
+            let count = ends.bound.receive_batch(&mut ends.received, 10).await?;
+            Ok(only(ends, count))
+        })
+    });
+}
+
+fn connected_receive_batch(trial: &Trial) {
+    receiving(trial, false, |ends| {
+        Box::pin(async {
+            let count = ends.connected.receive_batch(&mut ends.received, 10).await?;
+            Ok(only(ends, count))
+        })
+    });
 }
 
 type Send = for<'a> fn(&'a Ends) -> Operation<'a, Result<()>>;
@@ -140,6 +179,45 @@ fn reply(trial: &Trial) {
             ends.bound.reply(&question, "one").await
         })
     });
+}
+
+/// More than a thread sends in a turn, so that the call gives way. What was sent has left the batch.
+fn sending_batch(trial: &Trial, send: SendBatch) {
+    const COUNT: usize = 600;
+    trial.on_a_selector(async |selector| {
+        let ends = Ends::open(&selector).await;
+        let to = ends.peer.local_addr().unwrap();
+        let mut batch = DatagramBatch::new();
+        // Of two lengths in turn, so that each leaves alone.
+        for number in 0..COUNT {
+            batch.push(vec![7; 1 + number % 2 * 3], to);
+        }
+        let mut arrived = 0;
+        let before = Ledger::of(&selector);
+        let outcome = match trial.drive(send(&ends, &mut batch), &mut Still).await {
+            Driven::Ready(outcome) => outcome,
+            Driven::Cut => {
+                // It gave way: its waker is among those of the next turn.
+                before.assert_unchanged(&selector);
+                arrived += ends.arrived_at_peer();
+                assert_eq!(arrived, COUNT - batch.len());
+                trial.complete(send(&ends, &mut batch), &mut Still).await
+            }
+        };
+        outcome.unwrap();
+        assert!(batch.is_empty());
+        assert!(arrived + ends.arrived_at_peer() <= COUNT, "none is sent twice");
+    });
+}
+
+type SendBatch = for<'a> fn(&'a Ends, &'a mut DatagramBatch) -> Operation<'a, Result<()>>;
+
+fn bound_send_batch(trial: &Trial) {
+    sending_batch(trial, |ends, batch| Box::pin(ends.bound.send_batch(batch)));
+}
+
+fn connected_send_batch(trial: &Trial) {
+    sending_batch(trial, |ends, batch| Box::pin(ends.connected.send_batch(batch)));
 }
 
 type Close = fn(&Ends);

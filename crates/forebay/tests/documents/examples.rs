@@ -153,3 +153,59 @@ fn multicast_hears_itself_and_the_others() {
         assert!(program.wait().unwrap().success());
     }
 }
+
+/// A resolver that drops the first question, answers the second with what is not for this client, and cuts what does
+/// not fit: that comes over TCP.
+#[test]
+fn dns_lookup_asks_again_and_over_tcp_if_the_answer_is_cut() {
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = udp.local_addr().unwrap();
+    let tcp = std::net::TcpListener::bind(server).unwrap();
+    let answer = |question: &[u8], addresses: &[&[u8]]| {
+        let mut answer = question.to_vec();
+        answer[2] |= 0x80;
+        answer[7] = addresses.len().try_into().unwrap();
+        for address in addresses {
+            let kind = if address.len() == 4 { 1 } else { 28 };
+            // The name of the question; type, class, time to live, length.
+            answer.extend_from_slice(&[0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60, 0]);
+            answer.push(address.len().try_into().unwrap());
+            answer.extend_from_slice(address);
+        }
+        answer
+    };
+    let resolver = std::thread::spawn(move || {
+        let mut question = [0; 512];
+        let mut next = || {
+            let (count, from) = udp.recv_from(&mut question).unwrap();
+            (question[..count].to_vec(), from)
+        };
+        next();
+        let (question, from) = next();
+        let mut of_another = answer(&question, &[&[192, 0, 2, 99]]);
+        of_another[0] ^= 1;
+        udp.send_to(&of_another, from).unwrap();
+        udp.send_to(&answer(&question, &[&[192, 0, 2, 1], &[192, 0, 2, 2]]), from).unwrap();
+
+        let (question, from) = next();
+        let mut cut = answer(&question, &[]);
+        cut[2] |= 2;
+        udp.send_to(&cut, from).unwrap();
+        let (mut peer, _) = tcp.accept().unwrap();
+        let mut length = [0; 2];
+        peer.read_exact(&mut length).unwrap();
+        let mut question = vec![0; u16::from_be_bytes(length).into()];
+        peer.read_exact(&mut question).unwrap();
+        let address = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let answer = answer(&question, &[&address]);
+        peer.write_all(&u16::try_from(answer.len()).unwrap().to_be_bytes()).unwrap();
+        peer.write_all(&answer).unwrap();
+    });
+    let done = example("dns_lookup").args(["example.com", &server.to_string()]).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    resolver.join().unwrap();
+    assert_eq!(
+        lines_of(&done.stdout),
+        ["example.com A 192.0.2.1", "example.com A 192.0.2.2", "example.com AAAA 2001:db8::1"]
+    );
+}

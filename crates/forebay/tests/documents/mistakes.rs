@@ -13,7 +13,7 @@ use forebay::{
     Connection, Error, ErrorKind, Interest, LineOptions, Result, SelectorManager, ServerSocket,
     Socket, SocketAddress, TlsConfig, Trust,
 };
-use forebay_testing::{MIB, panic_text, report, skip, watched};
+use forebay_testing::{MIB, panic_text, refusing, report, skip, watched};
 use futures_lite::future::{pending, zip};
 use socket2::{Domain, Type};
 
@@ -162,9 +162,7 @@ async fn no_such_host(selector: &SelectorManager) -> Option<Row> {
 }
 
 async fn refused(selector: &SelectorManager) -> Result<Row> {
-    let server = listener(selector).await?;
-    let address = server.local_address();
-    server.close();
+    let (_socket, address) = refusing();
     let met = Met::alone(selector.tcp().connect(address).await);
     let says = ["connect ", "127.0.0.1:", "refused the connection", "check the port"];
     Ok(Row::new("connection refused", "selector.tcp().connect(\"127.0.0.1:PORT\")", met, says))

@@ -8,9 +8,9 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
-    CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, Ecn, Either,
-    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams, Interest,
-    Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
+    CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, DatagramBatch, Ecn,
+    Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
+    Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
     PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
     SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
     StopRequested, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault,
@@ -38,6 +38,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<ConnectedDatagramSocket>();
     is_send_and_sync::<Connection>();
     is_send_and_sync::<Datagram>();
+    is_send_and_sync::<DatagramBatch>();
     is_send_and_sync::<Ecn>();
     is_send_and_sync::<Either<u8, String>>();
     is_send_and_sync::<EndWithoutNotify>();
@@ -101,6 +102,8 @@ fn every_public_future_is_send(
     connected: &ConnectedDatagramSocket,
     datagrams: &mut IncomingDatagrams,
     datagram: &Datagram,
+    batch: &mut DatagramBatch,
+    received: &mut Vec<Datagram>,
     server: &ServerSocket,
     place: TaskPlace,
     signals: &mut Signals,
@@ -139,10 +142,14 @@ fn every_public_future_is_send(
     is_send(udp.connect("127.0.0.1:0"));
     is_send(bound.closed());
     is_send(bound.receive());
+    is_send(bound.receive_batch(received, 1));
+    is_send(bound.send_batch(batch));
     is_send(bound.reply(datagram, ""));
     is_send(bound.send("", datagram.address));
     is_send(connected.closed());
     is_send(connected.receive());
+    is_send(connected.receive_batch(received, 1));
+    is_send(connected.send_batch(batch));
     is_send(connected.send(""));
     is_send(datagrams.next());
     is_send(server.accept());

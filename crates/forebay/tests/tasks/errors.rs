@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use forebay::testing::TestClock;
 use forebay::{Error, ErrorKind, JoinHandle, Result, SelectorManager, TlsFault};
-use forebay_testing::{await_that, child, in_host, lock, report, settle, until_that, watched};
+use forebay_testing::{
+    await_that, child, in_host, lock, refusing, report, settle, until_that, watched,
+};
 use futures_lite::future::{self, pending, yield_now};
 
 /// A selector's builder and the errors it was told of.
@@ -297,10 +299,11 @@ fn by_default_a_refused_connection_and_a_bad_line_are_printed() {
     let name = "by_default_a_refused_connection_and_a_bad_line_are_printed";
     let body = || {
         in_host(async |selector: SelectorManager| {
-            // The port was free a moment ago, and no process listens there.
-            let free = selector.tcp().bind("127.0.0.1:0").await?.local_address();
+            let (_socket, refusing) = refusing();
             let connecting = selector.clone();
-            selector.spawn(async move { connecting.tcp().connect(free).await.map(drop) }).detach();
+            selector
+                .spawn(async move { connecting.tcp().connect(refusing).await.map(drop) })
+                .detach();
 
             let (mut peer, mut end) = selector.duplex(1024);
             peer.output.write_all(b"\xff\n").await?;

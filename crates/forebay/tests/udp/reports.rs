@@ -1,14 +1,17 @@
 //! The reports of the network about a datagram that did not arrive (ICMP).
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use forebay::ErrorKind;
 use forebay_testing::run;
 use futures_lite::future::poll_once;
 
-/// An address at which nothing listens.
-fn nobody() -> std::net::SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address at which nothing listens, and no other test will: each call has an address of the loopback for itself.
+fn nobody() -> SocketAddr {
+    static CALLS: AtomicU8 = AtomicU8::new(1);
+    let ip = Ipv4Addr::new(127, 7, 7, CALLS.fetch_add(1, SeqCst));
+    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
 }
 
 /// The original's receive ends for good.
@@ -77,8 +80,9 @@ fn a_bound_socket_is_not_concerned() {
     run(async |selector| {
         let socket = selector.udp().bind("127.0.0.1:0").await?;
         let healthy = selector.udp().bind("127.0.0.1:0").await?;
+        let nobody = nobody();
         for _ in 0..100 {
-            socket.send("to nobody", nobody()).await?;
+            socket.send("to nobody", nobody).await?;
             socket.send("to the healthy", healthy.local_address()).await?;
             let datagram = healthy.receive().await?;
             assert_eq!(datagram.payload, "to the healthy");

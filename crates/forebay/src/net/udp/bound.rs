@@ -8,12 +8,14 @@ use std::sync::Arc;
 use forebay_io::Result;
 use forebay_io::seam::giving_way;
 
+use super::batch::DatagramBatch;
 use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
+use super::outgoing::Outgoing;
 use super::receiving::Receiving;
 use super::reply::source_of;
-use super::sending::{Outgoing, Sending};
+use super::sending::{Sending, SendingBatch};
 
 /// A UDP socket that receives from any peer and sends to any.
 ///
@@ -94,10 +96,26 @@ impl BoundDatagramSocket {
     ///
     /// On other systems than Linux, Android and those of Apple, the system chooses the address.
     pub async fn reply(&self, to: &Datagram, payload: impl AsRef<[u8]>) -> Result<()> {
-        // A socket that is bound to one address sends from no other.
-        let from = if self.local_address().ip().is_unspecified() { source_of(to) } else { None };
+        let from = source_of(to);
         let outgoing = Outgoing { payload: payload.as_ref(), to: Some(to.address), from };
         let mut sending = Sending::new(&self.core, outgoing);
+        poll_fn(|cx| sending.poll(cx)).await
+    }
+
+    /// Sends all datagrams of a batch, and removes them from it. Those of one length to one peer leave several at a
+    /// time where the system can do that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), of the first datagram that cannot be sent. It is removed from the batch; the
+    /// ones behind it are still there, to be sent by another call. One without an address is
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: what was sent has left the batch, and another call continues from there.
+    pub async fn send_batch(&self, batch: &mut DatagramBatch) -> Result<()> {
+        let mut sending = SendingBatch::new(&self.core, batch);
         poll_fn(|cx| sending.poll(cx)).await
     }
 
@@ -117,6 +135,28 @@ impl BoundDatagramSocket {
     pub async fn receive(&self) -> Result<Datagram> {
         let mut receiving = Receiving::new(&*self.core);
         poll_fn(|cx| receiving.poll(cx)).await
+    }
+
+    /// Waits for a datagram, and appends it to `datagrams`, with those that have arrived behind it, until there are
+    /// `most` in all. Returns how many it has appended; zero only if there were `most` before.
+    ///
+    /// They are received several at a time where the system can do that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`receive`](Self::receive); then nothing is appended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: nothing is appended unless the call returns.
+    pub async fn receive_batch(&self, datagrams: &mut Vec<Datagram>, most: usize) -> Result<usize> {
+        let before = datagrams.len();
+        if before >= most {
+            return Ok(0);
+        }
+        datagrams.push(self.receive().await?);
+        self.core.receive_more(datagrams, most);
+        Ok(datagrams.len() - before)
     }
 
     /// Returns a datagram that has arrived already; `None` if there is none.

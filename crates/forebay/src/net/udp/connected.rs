@@ -8,11 +8,13 @@ use std::sync::Arc;
 use forebay_io::Result;
 use forebay_io::seam::giving_way;
 
+use super::batch::DatagramBatch;
 use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
+use super::outgoing::Outgoing;
 use super::receiving::Receiving;
-use super::sending::{Outgoing, Sending};
+use super::sending::{Sending, SendingBatch};
 
 /// A UDP socket with one peer: it sends to it, and receives from it alone.
 ///
@@ -60,6 +62,22 @@ impl ConnectedDatagramSocket {
         self.core.try_send(outgoing)
     }
 
+    /// Sends all datagrams of a batch, and removes them from it. Those of one length to one peer leave several at a
+    /// time where the system can do that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send), of the first datagram that cannot be sent. It is removed from the batch; the
+    /// ones behind it are still there, to be sent by another call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Resumes: what was sent has left the batch, and another call continues from there.
+    pub async fn send_batch(&self, batch: &mut DatagramBatch) -> Result<()> {
+        let mut sending = SendingBatch::new(&self.core, batch);
+        poll_fn(|cx| sending.poll(cx)).await
+    }
+
     /// Returns the next datagram, however many tasks receive.
     ///
     /// Datagrams arrive in any order, more than once, or not at all; see
@@ -79,6 +97,28 @@ impl ConnectedDatagramSocket {
     pub async fn receive(&self) -> Result<Datagram> {
         let mut receiving = Receiving::new(&*self.core);
         poll_fn(|cx| receiving.poll(cx)).await
+    }
+
+    /// Waits for a datagram, and appends it to `datagrams`, with those that have arrived behind it, until there are
+    /// `most` in all. Returns how many it has appended; zero only if there were `most` before.
+    ///
+    /// They are received several at a time where the system can do that.
+    ///
+    /// # Errors
+    ///
+    /// As for [`receive`](Self::receive); then nothing is appended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: nothing is appended unless the call returns.
+    pub async fn receive_batch(&self, datagrams: &mut Vec<Datagram>, most: usize) -> Result<usize> {
+        let before = datagrams.len();
+        if before >= most {
+            return Ok(0);
+        }
+        datagrams.push(self.receive().await?);
+        self.core.receive_more(datagrams, most);
+        Ok(datagrams.len() - before)
     }
 
     /// Returns a datagram that has arrived already; `None` if there is none.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -14,6 +14,7 @@ use rustix::fd::BorrowedFd;
 
 use super::datagram::Datagram;
 use super::drops::drops;
+use super::trains;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
 use crate::net::descriptor::Descriptor;
@@ -21,6 +22,9 @@ use crate::net::system;
 use crate::net::wait_list::WaitList;
 use crate::selector::{Shared, Waits};
 use crate::time::WakeUp;
+
+/// The payload that a packet of any path has room for: 1,280 bytes without the headers of IPv6 and UDP.
+const PATH_BYTES_MIN: usize = 1_232;
 
 pub(super) struct DatagramCore {
     io: Descriptor,
@@ -43,6 +47,8 @@ pub(super) struct DatagramCore {
     /// The calls that wait for the close.
     pub(super) closers: WaitList,
     closed: AtomicBool,
+    /// The longest datagrams that are sent several at a time. Zero: the system refuses that.
+    train_length_max: AtomicUsize,
     /// Reports of the network that a datagram did not arrive.
     unreachable: AtomicU64,
     /// The last report that a send has met. The next receive of a connected socket tells it.
@@ -84,6 +90,7 @@ impl DatagramCore {
             writers,
             closers: WaitList::default(),
             closed: AtomicBool::new(false),
+            train_length_max: AtomicUsize::new(trains::LENGTH_MAX),
             unreachable: AtomicU64::new(0),
             report: Mutex::default(),
         });
@@ -186,6 +193,18 @@ impl DatagramCore {
     /// Counts a report of the network about an earlier datagram.
     pub(super) fn count_unreachable(&self) {
         self.unreachable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the longest datagrams that are sent several at a time.
+    pub(super) fn train_length_max(&self) -> usize {
+        self.train_length_max.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the system refuses several datagrams of this length at a time, although it sends one.
+    pub(super) fn refused_train_of(&self, length: usize) {
+        // Any path carries so much (RFC 8200, section 5), so there it is not the length.
+        let max = if length <= PATH_BYTES_MIN { 0 } else { length - 1 };
+        self.train_length_max.fetch_min(max, Ordering::Relaxed);
     }
 
     pub(super) fn unreachable(&self) -> u64 {

@@ -9,6 +9,7 @@
 //! All handles of a socket share a [`DatagramCore`](core::DatagramCore). Any number of tasks may receive and
 //! send at once: they wait in two lists, and all of a list are woken.
 
+mod batch;
 mod bound;
 mod builder;
 mod connected;
@@ -17,13 +18,16 @@ mod datagram;
 mod drops;
 mod incoming;
 mod multicast;
+mod outgoing;
 mod receiving;
 mod reply;
 mod sending;
 mod share;
 #[cfg(test)]
 mod tests;
+mod trains;
 
+pub use self::batch::DatagramBatch;
 pub use self::bound::BoundDatagramSocket;
 pub use self::builder::UdpBuilder;
 pub use self::connected::ConnectedDatagramSocket;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::ops::Deref;
 use std::task::{Context, Poll, ready};
+use std::thread::LocalKey;
 
 use forebay_io::seam::{WaiterKey, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
@@ -17,10 +18,14 @@ use crate::host::Direction;
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// The buffers of one call that receives several datagrams.
+const BUFFERS_COUNT: usize = 16;
 
 thread_local! {
     /// The memory in which the system puts what arrives. Its content is copied before the next call.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The same for several datagrams. Of its memory only the parts are used that something has arrived in.
+    static BUFFERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A call of `receive`, or a stream of its results.
@@ -81,6 +86,46 @@ impl DatagramCore {
             let mut about = RecvMeta::default();
             let received = self.poll_io(Direction::Read, |fd| self.receive(fd, buffer, &mut about));
             received.map(|received| self.first_of(&buffer[..received?], about))
+        })
+    }
+
+    /// Appends datagrams that are here already, until there are `most` or the share of the turn is used up.
+    pub(super) fn receive_more(&self, datagrams: &mut Vec<Datagram>, most: usize) {
+        while datagrams.len() < most && share::is_left() {
+            if let Some(datagram) = self.take_surplus() {
+                share::spend(datagram.payload.len());
+                datagrams.push(datagram);
+                continue;
+            }
+            match self.receive_several(datagrams, most) {
+                Ok(()) => {}
+                Err(error) if is_about_an_earlier_one(&error) => return self.met_report(error),
+                // The next call meets it again.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Appends what one system call returns, and keeps what is above `most`.
+    fn receive_several(&self, datagrams: &mut Vec<Datagram>, most: usize) -> io::Result<()> {
+        with_buffers(|buffers| {
+            let count_max = (most - datagrams.len()).min(BUFFERS_COUNT);
+            let mut about = [RecvMeta::default(); BUFFERS_COUNT];
+            let count = {
+                let pieces = buffers.chunks_exact_mut(BUFFER_BYTES).take(count_max);
+                let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
+                self.call(|fd| self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about))?
+            };
+            for (buffer, about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
+                self.selector().count_receive(about.len as u64);
+                let mut parts = split(&buffer[..about.len], about, self.datagram_bytes_max);
+                for datagram in parts.by_ref().take(most - datagrams.len()) {
+                    share::spend(datagram.payload.len());
+                    datagrams.push(datagram);
+                }
+                self.keep_surplus(parts);
+            }
+            Ok(())
         })
     }
 
@@ -159,10 +204,25 @@ pub(super) fn is_about_an_earlier_one(error: &io::Error) -> bool {
 }
 
 fn with_buffer<T>(receive: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut buffer = BUFFER.try_with(RefCell::take).unwrap_or_default();
-    buffer.resize(BUFFER_BYTES, 0);
-    let received = receive(&mut buffer);
+    with_memory(&BUFFER, BUFFER_BYTES, receive)
+}
+
+fn with_buffers<T>(receive: impl FnOnce(&mut [u8]) -> T) -> T {
+    with_memory(&BUFFERS, BUFFERS_COUNT * BUFFER_BYTES, receive)
+}
+
+fn with_memory<T>(
+    place: &'static LocalKey<RefCell<Vec<u8>>>,
+    bytes: usize,
+    receive: impl FnOnce(&mut [u8]) -> T,
+) -> T {
+    let mut memory = place.try_with(RefCell::take).unwrap_or_default();
+    if memory.is_empty() {
+        // Zeroed by the system, page by page, when something arrives there.
+        memory = vec![0; bytes];
+    }
+    let received = receive(&mut memory);
     // While the thread ends, the memory is freed instead.
-    BUFFER.try_with(|kept| kept.replace(buffer)).ok();
+    place.try_with(|kept| kept.replace(memory)).ok();
     received
 }

@@ -19,6 +19,9 @@ pub(super) fn source_of(datagram: &Datagram) -> Option<(IpAddr, u32)> {
 
 pub(super) use self::system::send_from;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) use self::system::PacketInfo;
+
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 mod system {
     use std::io::IoSlice;
@@ -29,7 +32,30 @@ mod system {
 
     use super::{BorrowedFd, IpAddr, SocketAddr, io};
 
-    /// Sends a datagram from this address (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, RFC 3542, section 6).
+    /// The address and the interface that a datagram is sent from (`IP_PKTINFO`, `ip(7)`; `IPV6_PKTINFO`, RFC
+    /// 3542, section 6).
+    pub(in crate::net::udp) enum PacketInfo {
+        V4(in_pktinfo),
+        V6(in6_pktinfo),
+    }
+
+    impl PacketInfo {
+        pub(in crate::net::udp) fn new(from: IpAddr, interface: u32) -> Self {
+            match from {
+                IpAddr::V4(ip) => Self::V4(in_pktinfo {
+                    ipi_ifindex: interface.try_into().unwrap_or(0),
+                    ipi_spec_dst: in_addr { s_addr: u32::from_ne_bytes(ip.octets()) },
+                    ipi_addr: in_addr { s_addr: 0 },
+                }),
+                IpAddr::V6(ip) => Self::V6(in6_pktinfo {
+                    ipi6_addr: in6_addr { s6_addr: ip.octets() },
+                    ipi6_ifindex: interface,
+                }),
+            }
+        }
+    }
+
+    /// Sends a datagram from this address.
     pub(in crate::net::udp) fn send_from(
         fd: BorrowedFd<'_>,
         payload: &[u8],
@@ -37,29 +63,13 @@ mod system {
         from: IpAddr,
         interface: u32,
     ) -> io::Result<usize> {
-        let parts = [IoSlice::new(payload)];
-        let to = SockaddrStorage::from(to);
-        let sent = match from {
-            IpAddr::V4(ip) => {
-                let address = in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
-                let source = in_pktinfo {
-                    ipi_ifindex: interface.try_into().unwrap_or(0),
-                    ipi_spec_dst: address,
-                    ipi_addr: in_addr { s_addr: 0 },
-                };
-                let source = [ControlMessage::Ipv4PacketInfo(&source)];
-                sendmsg(fd.as_raw_fd(), &parts, &source, MsgFlags::empty(), Some(&to))
-            }
-            IpAddr::V6(ip) => {
-                let source = in6_pktinfo {
-                    ipi6_addr: in6_addr { s6_addr: ip.octets() },
-                    ipi6_ifindex: interface,
-                };
-                let source = [ControlMessage::Ipv6PacketInfo(&source)];
-                sendmsg(fd.as_raw_fd(), &parts, &source, MsgFlags::empty(), Some(&to))
-            }
+        let info = PacketInfo::new(from, interface);
+        let source = match &info {
+            PacketInfo::V4(info) => ControlMessage::Ipv4PacketInfo(info),
+            PacketInfo::V6(info) => ControlMessage::Ipv6PacketInfo(info),
         };
-        Ok(sent?)
+        let (parts, to) = ([IoSlice::new(payload)], SockaddrStorage::from(to));
+        Ok(sendmsg(fd.as_raw_fd(), &parts, &[source], MsgFlags::empty(), Some(&to))?)
     }
 }
 

@@ -10,23 +10,15 @@ use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send, sendto};
 
+use super::batch::DatagramBatch;
 use super::core::DatagramCore;
+use super::outgoing::{Outgoing, Train};
 use super::receiving::is_about_an_earlier_one;
-use super::{reply, share};
+use super::{reply, share, trains};
 use crate::host::Direction;
 
 /// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
 const ATTEMPTS_MAX: usize = 3;
-
-/// A datagram to be sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Outgoing<'a> {
-    pub(super) payload: &'a [u8],
-    /// `None` for the peer of a connected socket.
-    pub(super) to: Option<SocketAddr>,
-    /// The address of this machine that it is sent from, and its interface; `None` leaves them to the system.
-    pub(super) from: Option<(IpAddr, u32)>,
-}
 
 /// A call of `send`.
 pub(super) struct Sending<'a> {
@@ -74,6 +66,70 @@ impl Drop for Sending<'_> {
     }
 }
 
+/// A call of `send_batch`.
+pub(super) struct SendingBatch<'a> {
+    core: &'a DatagramCore,
+    batch: &'a mut DatagramBatch,
+    key: Option<WaiterKey>,
+}
+
+impl<'a> SendingBatch<'a> {
+    pub(super) fn new(core: &'a DatagramCore, batch: &'a mut DatagramBatch) -> Self {
+        Self { core, batch, key: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            if self.core.is_closed() {
+                ready!(poll_answer(cx));
+                return Poll::Ready(Err(self.core.closed("send")));
+            }
+            ready!(share::poll(cx));
+            let Some(train) = self.batch.train(self.core.train_length_max()) else {
+                self.leave();
+                return Poll::Ready(Ok(()));
+            };
+            if let Err(error) = self.core.check_peer(train.to) {
+                self.batch.remove(1);
+                self.leave();
+                return Poll::Ready(Err(error));
+            }
+            // A connected socket takes no address, not even its peer's, on some systems.
+            let to = train.to.filter(|_| self.core.remote().is_none());
+            let train = Train { to, ..train };
+            share::spend(train.payload.len());
+            let first = self.core.poll_send_train(train);
+            let sent = if first.is_ready() {
+                first
+            } else {
+                self.core.writers.join(&mut self.key, cx.waker());
+                self.core.poll_send_train(train)
+            };
+            match ready!(sent) {
+                Ok(count) => self.batch.remove(count),
+                Err(error) => {
+                    let error = self.core.send_error(error, train.first());
+                    if !error.is_closed() {
+                        self.batch.remove(1);
+                    }
+                    self.leave();
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        self.core.writers.leave(&mut self.key);
+    }
+}
+
+impl Drop for SendingBatch<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 impl DatagramCore {
     fn poll_send(&self, outgoing: Outgoing<'_>) -> Poll<io::Result<()>> {
         let sent = self.poll_io(Direction::Write, |fd| self.send(fd, outgoing));
@@ -93,12 +149,64 @@ impl DatagramCore {
         }
     }
 
-    /// Sends the datagram. Of a report about an earlier one the system makes the error of the next call, which
-    /// must not keep this datagram from its peer.
+    /// Fails unless a datagram of a batch names a peer where there is none, and no other where there is one.
+    fn check_peer(&self, to: Option<SocketAddr>) -> Result<()> {
+        let detail = match (to, self.remote()) {
+            (None, None) => "a datagram of the batch has no address, and the socket no peer",
+            (Some(to), Some(remote)) if to != remote => "the socket is connected to another peer",
+            _ => return Ok(()),
+        };
+        let error = Error::new(ErrorKind::InvalidInput, "send").with_detail(detail);
+        Err(error.with_address(to.unwrap_or(self.local())))
+    }
+
+    /// Sends the first datagrams of a batch, and returns their number.
+    fn poll_send_train(&self, train: Train<'_>) -> Poll<io::Result<usize>> {
+        let mut count = 0;
+        let sent = self.poll_io(Direction::Write, |fd| {
+            let bytes;
+            (count, bytes) = self.send_train(fd, train)?;
+            Ok(bytes)
+        });
+        sent.map_ok(|bytes| {
+            self.selector().count_send(bytes as u64);
+            count
+        })
+    }
+
+    /// Sends all of a train in one call; or only the first datagram, if the system refuses the train. Returns how
+    /// many were sent, and their bytes.
+    fn send_train(&self, fd: BorrowedFd<'_>, train: Train<'_>) -> io::Result<(usize, usize)> {
+        let mut is_refused = false;
+        if train.count > 1 {
+            let to = train.to.map(|to| self.for_this_family(to));
+            let whole = Train { to, from: self.source(train.from), ..train };
+            match self.beside_reports(|| trains::send_train(fd, whole)) {
+                Ok(bytes) => return Ok((train.count, bytes)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                // The first one alone tells whether it is the peer's fault, or the network's.
+                Err(error) => is_refused = !is_about_an_earlier_one(&error),
+            }
+        }
+        let bytes = self.send(fd, train.first())?;
+        if is_refused {
+            // It was the train that the system has refused: above the size of the path's packets, or by a device
+            // that cannot take it apart.
+            self.refused_train_of(train.length);
+        }
+        Ok((1, bytes))
+    }
+
     fn send(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
+        self.beside_reports(|| self.send_now(fd, outgoing))
+    }
+
+    /// Makes the attempts of a send. Of a report about an earlier datagram the system makes the error of the next
+    /// call, which must not keep another datagram from its peer.
+    fn beside_reports(&self, attempt: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
         let mut report = None;
         for _ in 0..ATTEMPTS_MAX {
-            match self.send_now(fd, outgoing) {
+            match attempt() {
                 Err(error) if is_about_an_earlier_one(&error) => report = Some(error),
                 sent => {
                     if let Some(report) = report {
@@ -114,10 +222,9 @@ impl DatagramCore {
 
     fn send_now(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
         let Outgoing { payload, to, from } = outgoing;
-        match (to.map(|to| self.for_this_family(to)), from) {
+        match (to.map(|to| self.for_this_family(to)), self.source(from)) {
             (None, _) => Ok(send(fd, payload, SendFlags::empty())?),
-            (Some(to), Some((ip, interface))) => {
-                let from = self.ip_for_this_family(ip);
+            (Some(to), Some((from, interface))) => {
                 match reply::send_from(fd, payload, to, from, interface) {
                     // Not an address of this machine, or not any more: of broadcast, for instance.
                     Err(error) if !is_of_the_datagram(&error) => {
@@ -141,10 +248,12 @@ impl DatagramCore {
         }
     }
 
-    fn ip_for_this_family(&self, ip: IpAddr) -> IpAddr {
+    /// The source as this socket takes it. One that is bound to an address sends from no other.
+    fn source(&self, from: Option<(IpAddr, u32)>) -> Option<(IpAddr, u32)> {
+        let (ip, interface) = from.filter(|_| self.local().ip().is_unspecified())?;
         match (self.local(), ip) {
-            (SocketAddr::V6(_), IpAddr::V4(v4)) => v4.to_ipv6_mapped().into(),
-            _ => ip,
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => Some((v4.to_ipv6_mapped().into(), interface)),
+            _ => Some((ip, interface)),
         }
     }
 
