@@ -214,7 +214,9 @@ fn a_writer_into_a_pipe_takes_its_share_and_no_more() {
         writing.await??;
         let most = looking.await?;
         taking.join().unwrap();
-        assert!(most <= (SEND_BYTES_MAX + KIB) as u64, "{most} bytes in one go");
+        // Two shares: woken by the other thread, the writer's place in the turn changes, so that it may be polled behind
+        // the task that looks in one turn, and ahead of it in the next.
+        assert!(most <= 2 * (SEND_BYTES_MAX + KIB) as u64, "{most} bytes in one go");
         Ok(())
     });
 }
