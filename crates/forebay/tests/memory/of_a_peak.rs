@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use forebay::{JoinHandle, SelectorManager};
-use forebay_testing::{alone, report, until, watched, witness::live_bytes};
+use forebay_testing::{alone, report, until, until_that, watched, witness::live_bytes};
 use futures_lite::future::yield_now;
 
 const CLIENTS: usize = 2000;
@@ -45,9 +45,10 @@ fn the_tasks_of_a_peak_leave_no_memory() {
                     peak(&selector, 100, from_another_thread).await;
                     let before = live_bytes();
                     peak(&selector, TASKS, from_another_thread).await;
-                    let left = live_bytes() - before;
-                    report(&format!("{left} bytes are left of {TASKS} tasks"));
-                    assert!(left < ALLOWED_BYTES, "{left} bytes are left");
+                    let left = || live_bytes() - before;
+                    // Each worker returns the memory of its queue at the end of a turn of its own.
+                    until_that("little memory is left", || left() < ALLOWED_BYTES).await;
+                    report(&format!("{} bytes are left of {TASKS} tasks", left()));
                 }
             });
         });
