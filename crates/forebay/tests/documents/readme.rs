@@ -72,6 +72,16 @@ fn readmes_unix_sockets_are_those_of_the_docs() {
 }
 
 #[test]
+fn readmes_datagrams_are_those_of_the_docs() {
+    let (readme, page) = (text("README.md"), text("crates/forebay/src/net/udp/bound.rs"));
+    let docs = page.lines().filter_map(|line| line.trim().strip_prefix("///"));
+    let runs: String =
+        docs.filter(|line| !line.starts_with(" # ")).flat_map(|line| [line, "\n"]).collect();
+    let shown = block_with(&readme, "```rust\n", "selector.udp()");
+    assert_eq!(shown, block_with(&runs, "```\n", "server.reply"));
+}
+
+#[test]
 fn readmes_tls_is_that_of_the_docs() {
     let (readme, page) = (text("README.md"), text("crates/forebay/src/tls.md"));
     let shown = block_with(&readme, "```rust\n", "Authority::new");
