@@ -6,6 +6,7 @@ mod batches;
 mod closing;
 mod datagrams;
 mod fairness;
+mod foreign_peers;
 mod fragments;
 mod multicast;
 mod replies;
