@@ -126,8 +126,11 @@ fn udp_echo_answers_each_datagram_with_itself() {
 #[cfg(target_os = "linux")]
 #[test]
 fn multicast_hears_itself_and_the_others() {
-    // A port that is free now: with port 0 each would take another.
-    let port = std::net::UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    // With port 0 each would take another. This socket keeps the port from all that do not share it.
+    let keeper = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
+    keeper.set_reuse_address(true).unwrap();
+    keeper.bind(&std::net::SocketAddr::from(([0, 0, 0, 0], 0)).into()).unwrap();
+    let port = keeper.local_addr().unwrap().as_socket().unwrap().port();
     let group = format!("239.255.70.71:{port}");
     let start = || {
         example("multicast")
@@ -158,9 +161,15 @@ fn multicast_hears_itself_and_the_others() {
 /// not fit: that comes over TCP.
 #[test]
 fn dns_lookup_asks_again_and_over_tcp_if_the_answer_is_cut() {
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // A port that is free for both.
+    let (tcp, udp) = std::iter::repeat_with(|| {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = std::net::UdpSocket::bind(tcp.local_addr().unwrap());
+        udp.ok().map(|udp| (tcp, udp))
+    })
+    .find_map(|both| both)
+    .unwrap();
     let server = udp.local_addr().unwrap();
-    let tcp = std::net::TcpListener::bind(server).unwrap();
     let answer = |question: &[u8], addresses: &[&[u8]]| {
         let mut answer = question.to_vec();
         answer[2] |= 0x80;
