@@ -38,34 +38,40 @@ impl Drop for Out<'_> {
     }
 }
 
+/// The call that asks the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// That of the reader, or of the driver of the handshake, whose waker is stored.
+    Reader,
+    /// One that looks ahead of them.
+    Looker,
+}
+
 impl Session {
     /// Waits for more ciphertext, with the session's own waker. One thread asks at a time: while another
     /// one does, this waits until that has its answer. Must not be called under the session's lock.
     pub(super) fn poll_arrival(&self) -> Poll<Result<Filled>> {
-        let taken = self.enter().and_then(|mut state| state.take_inbox_for_reader());
-        self.poll_with(taken, Inbox::poll_more).unwrap_or(Poll::Pending)
+        self.poll_with(For::Reader, Inbox::poll_more).unwrap_or(Poll::Pending)
     }
 
     /// Asks ahead of the reader: `Pending` means that nothing has arrived. Returns `None` while another
     /// thread asks the transport.
     pub(super) fn poll_ahead(&self) -> Option<Poll<Result<Filled>>> {
-        let taken = self.enter().and_then(|mut state| state.take_inbox());
-        self.poll_with(taken, Inbox::poll_ahead)
+        self.poll_with(For::Looker, Inbox::poll_ahead)
     }
 
     /// As [`poll_ahead`](Self::poll_ahead), for the reader: while another thread asks, this waits until
     /// that has its answer.
     pub(super) fn poll_ahead_for_reader(&self) -> Option<Poll<Result<Filled>>> {
-        let taken = self.enter().and_then(|mut state| state.take_inbox_for_reader());
-        self.poll_with(taken, Inbox::poll_ahead)
+        self.poll_with(For::Reader, Inbox::poll_ahead)
     }
 
     fn poll_with(
         &self,
-        taken: Result<Option<Inbox>>,
+        who: For,
         poll: impl FnOnce(&mut Inbox, &mut Context<'_>, usize) -> Poll<Result<Filled>>,
     ) -> Option<Poll<Result<Filled>>> {
-        let mut out = match taken {
+        let mut out = match self.enter().and_then(|mut state| state.take_inbox(who)) {
             Ok(inbox) => Out { session: self, inbox },
             Err(error) => return Some(Poll::Ready(Err(error))),
         };
@@ -77,15 +83,8 @@ impl Session {
 }
 
 impl State {
-    /// Takes the inbox. If another thread has it, the reader, or the driver of the handshake, is woken when
-    /// it is back: its waker must be stored.
-    fn take_inbox_for_reader(&mut self) -> Result<Option<Inbox>> {
-        let inbox = self.take_inbox()?;
-        self.awaited.by_reader |= inbox.is_none();
-        Ok(inbox)
-    }
-
-    fn take_inbox(&mut self) -> Result<Option<Inbox>> {
+    /// Takes the inbox; `None` if another thread has it, which then wakes a reader when it is back.
+    fn take_inbox(&mut self, who: For) -> Result<Option<Inbox>> {
         let arrived = self.inbox.as_ref().map_or(0, Inbox::len);
         if arrived >= ARRIVED_BYTES_MAX {
             let error = Error::new(ErrorKind::Tls(TlsFault::Misbehaved), "tls").with_detail(format!(
@@ -96,6 +95,8 @@ impl State {
             self.fail(error.clone(), TransportEnd::InOrder);
             return Err(error);
         }
-        Ok(self.inbox.take())
+        let inbox = self.inbox.take();
+        self.awaited.by_reader |= inbox.is_none() && who == For::Reader;
+        Ok(inbox)
     }
 }

@@ -109,7 +109,7 @@ fn what_is_thrown_away_beside_a_reader_harms_no_writer() {
             let (mut side, mut raw, mut puppet, next) = led_and_raced(version).await;
             let (session, arrived) = (Arc::clone(&side.session), puppet.seal(DATA, b"thrown away"));
             next.is(move || {
-                assert!(session.discard(&arrived), "nobody has looked at it");
+                assert!(session.discard(&arrived), "it has not been looked at");
                 None
             });
             let read = poll_once(side.input.read_u8()).await.expect("no more comes");

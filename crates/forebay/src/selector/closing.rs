@@ -88,6 +88,14 @@ impl Closing {
         unwatched.push(waits);
     }
 
+    /// Wakes an object that closes with the selector: when that closes, or now, if it was closed before.
+    pub(crate) fn close_with<T: WakeUp + 'static>(&self, closes: &Arc<T>) {
+        let closes = Arc::clone(closes) as Arc<dyn WakeUp>;
+        self.on_change(Arc::downgrade(&closes));
+        // A close that came before the registration has not woken it.
+        closes.wake_up();
+    }
+
     /// Makes each wait check the phase, which has changed.
     pub(super) fn wake_all_waits(&self) {
         let unwatched: Vec<_> = lock(&self.unwatched).iter().filter_map(Weak::upgrade).collect();

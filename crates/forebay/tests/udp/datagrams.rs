@@ -168,17 +168,34 @@ fn the_mark_of_congestion_comes_with_each() {
 fn a_broadcast_wants_its_option() {
     run(async |selector| {
         let socket = selector.udp().bind("0.0.0.0:0").await?;
-        let everybody = "255.255.255.255:56700".parse().unwrap();
-        let error = socket.send("0123456789", everybody).await.unwrap_err();
+        let all = "255.255.255.255:56700".parse().unwrap();
+        let error = socket.send("0123456789", all).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
         assert!(error.to_string().contains("UdpBuilder::broadcast"), "{error}");
         socket.close();
         socket.closed().await;
         let socket = selector.udp().broadcast(true).bind("127.0.0.1:0").await?;
         // A machine without a network has no route.
-        if let Err(error) = socket.send("0123456789", everybody).await {
+        if let Err(error) = socket.send("0123456789", all).await {
             assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}");
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_connected_socket_sends_from_the_address_that_was_set() {
+    run(async |selector| {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let local = "127.0.0.1:0".parse().unwrap();
+        let builder = selector.udp().local_address(local);
+        let socket = builder.clone().connect(peer.local_addr().unwrap()).await?;
+        socket.send("hello").await?;
+        let (_, from) = peer.recv_from(&mut [0; 10]).unwrap();
+        assert_eq!(from, socket.local_address());
+        assert_eq!(from.ip(), local.ip());
+        let taken = selector.udp().local_address(from).connect(peer.local_addr().unwrap()).await;
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddressInUse);
         Ok(())
     });
 }

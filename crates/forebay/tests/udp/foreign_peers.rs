@@ -1,55 +1,30 @@
-//! Programs that are none of ours at the other end: `socat` and Python.
+//! Programs of other projects at the other end: `socat` and Python.
 
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use forebay::{MulticastInterface, Result};
-use forebay_testing::{End, PATIENCE, in_host, on_a_cable, role, run, skip};
-
-/// Starts a program; `None`, and a line that says so, where it is not installed.
-fn start(test: &str, command: &[&str]) -> Option<Program> {
-    let started = Command::new(command[0])
-        .args(&command[1..])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    match started {
-        Ok(process) => Some(Program(process)),
-        Err(error) => {
-            skip(test, &format!("{}: {error}", command[0]));
-            None
-        }
-    }
-}
-
-/// A program that is killed when the test is done with it, or has failed.
-struct Program(Child);
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
+use forebay::{ErrorKind, MulticastInterface, Result, SelectorManager};
+use forebay_testing::foreign::{Foreign, piped};
+use forebay_testing::{End, PATIENCE, in_host, on_a_cable, role, run};
 
 #[test]
 fn socat_is_answered() {
     run(async |selector| {
         let server = selector.udp().bind("127.0.0.1:0").await?;
         let to = format!("UDP:{}", server.local_address());
-        let Some(mut socat) = start("socat_is_answered", &["socat", "-t", "5", "-", &to]) else {
+        let mut command = Command::new("socat");
+        let Some(mut socat) =
+            Foreign::start("socat_is_answered", piped(command.args(["-t", "5", "-", &to])))
+        else {
             return Ok(());
         };
-        socat.0.stdin.as_mut().unwrap().write_all(b"hello").unwrap();
+        socat.say("hello");
         let question = server.receive().await?;
         assert_eq!(question.payload, "hello");
         server.reply(&question, "good day").await?;
-        let mut answer = [0; 8];
-        socat.0.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"good day");
+        socat.hear("good day");
         Ok(())
     });
 }
@@ -59,34 +34,35 @@ const PYTHON_ECHO: &str = "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('127.0.0.1', 0))
-print(s.getsockname()[1], flush=True)
+print('at port', s.getsockname()[1], flush=True)
 while True:
     data, peer = s.recvfrom(70000)
     s.sendto(data, peer)
-    print(len(data), flush=True)
+    print('heard', len(data), flush=True)
     if data == b'end': break
 ";
+
+fn python(test: &str, program: &str, argument: &str) -> Option<Foreign> {
+    Foreign::start(test, piped(Command::new("python3").args(["-c", program, argument])))
+}
 
 #[test]
 fn python_sends_back_what_it_was_sent() {
     run(async |selector| {
-        let command = ["python3", "-c", PYTHON_ECHO];
-        let Some(mut python) = start("python_sends_back_what_it_was_sent", &command) else {
+        let Some(mut python) = python("python_sends_back_what_it_was_sent", PYTHON_ECHO, "") else {
             return Ok(());
         };
-        let mut lines = BufReader::new(python.0.stdout.take().unwrap()).lines();
-        let mut line = || lines.next().unwrap().unwrap();
-        let port: u16 = line().parse().unwrap();
+        let port: u16 = python.hear_line("at port ").parse().unwrap();
         let socket = selector.udp().connect(("127.0.0.1", port)).await?;
         for payload in [&b"one"[..], b"", &[7; 9_000], b"end"] {
             socket.send(payload).await?;
-            assert_eq!(line(), payload.len().to_string());
+            assert_eq!(python.hear_line("heard "), payload.len().to_string());
             assert!(socket.receive().await?.payload == payload);
         }
-        assert!(python.0.wait().unwrap().success());
+        python.end_well();
         // Nothing listens there any more.
         socket.send("late").await?;
-        assert_eq!(socket.receive().await.unwrap_err().kind(), forebay::ErrorKind::Refused);
+        assert_eq!(socket.receive().await.unwrap_err().kind(), ErrorKind::Refused);
         Ok(())
     });
 }
@@ -115,14 +91,12 @@ fn a_group_is_shared_with_python() {
     on_a_cable(NAME, PATIENCE, |cable| cable.start(End::Left, NAME, "joins").end());
 }
 
-async fn with_python(selector: forebay::SelectorManager) -> Result<()> {
+async fn with_python(selector: SelectorManager) -> Result<()> {
     let own = End::Left.address();
-    let command = ["python3", "-c", PYTHON_MEMBER, own];
-    let Some(mut python) = start("a_group_is_shared_with_python", &command) else { return Ok(()) };
-    let mut line = String::new();
-    BufReader::new(python.0.stdout.as_mut().unwrap()).read_line(&mut line)?;
-    assert_eq!(line, "joined\n");
-
+    let Some(mut python) = python("a_group_is_shared_with_python", PYTHON_MEMBER, own) else {
+        return Ok(());
+    };
+    python.hear("joined");
     let group: SocketAddr = "239.1.2.3:5000".parse().unwrap();
     let interface = MulticastInterface::Address(own.parse().unwrap());
     let member = selector.udp().reuse_address(true).bind("0.0.0.0:5000").await?;
@@ -132,6 +106,6 @@ async fn with_python(selector: forebay::SelectorManager) -> Result<()> {
     assert_eq!(sender.receive().await?.payload, "heard hello");
     assert_eq!(member.receive().await?.payload, "hello");
     assert_eq!(member.receive().await?.payload, "from python");
-    assert!(python.0.wait().unwrap().success());
+    python.end_well();
     Ok(())
 }

@@ -26,6 +26,7 @@ fn groups_are_joined_and_left() {
         .unwrap();
     }
     on_a_cable(NAME, PATIENCE, |cable| {
+        cable.set(End::Left, "net/ipv4/igmp_max_memberships", "2");
         cable.run(End::Left, &["ip", "-6", "address", "add", "fd00::1/64", "dev", PLUG, "nodad"]);
         cable.start(End::Left, NAME, "joins").end();
     });
@@ -69,10 +70,12 @@ async fn of_ipv4(selector: &SelectorManager, interface: MulticastInterface) -> R
         assert!(!answer.address.ip().is_multicast());
     }
 
+    limits(&joined, interface);
+
     joined.leave(GROUP.into(), interface)?;
     let again = joined.leave(GROUP.into(), interface).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AddressNotAvailable, "{again}");
-    sender.send("to nobody", SocketAddr::from((GROUP, PORT))).await?;
+    sender.send("unheard", SocketAddr::from((GROUP, PORT))).await?;
     sender.send("to the other", SocketAddr::from((OTHER_GROUP, PORT))).await?;
     assert_eq!(other.receive().await?.payload, "to the other");
     assert_eq!(joined.try_receive()?, None);
@@ -88,6 +91,19 @@ async fn of_ipv4(selector: &SelectorManager, interface: MulticastInterface) -> R
     sender.send("here", SocketAddr::from((OTHER_GROUP, PORT))).await?;
     assert_eq!(other.receive().await?.payload, "here");
     Ok(())
+}
+
+/// The kernel allows two groups for each socket.
+fn limits(socket: &BoundDatagramSocket, interface: MulticastInterface) {
+    let third = Ipv4Addr::new(239, 1, 2, 5).into();
+    socket.join(OTHER_GROUP.into(), interface).unwrap();
+    let error = socket.join(third, interface).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+    socket.leave(OTHER_GROUP.into(), interface).unwrap();
+    for unknown in [MulticastInterface::Index(9_999), Ipv4Addr::new(192, 0, 2, 1).into()] {
+        let error = socket.join(third, unknown).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::System, "{unknown:?}: {error}");
+    }
 }
 
 async fn of_one_source(selector: &SelectorManager) -> Result<()> {

@@ -8,7 +8,7 @@ use forebay_testing::run;
 use futures_lite::future::poll_once;
 
 /// An address at which nothing listens, and no other test will: each call has an address of the loopback for itself.
-fn nobody() -> SocketAddr {
+fn closed_port() -> SocketAddr {
     static CALLS: AtomicU8 = AtomicU8::new(1);
     let ip = Ipv4Addr::new(127, 7, 7, CALLS.fetch_add(1, SeqCst));
     UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap()
@@ -18,13 +18,14 @@ fn nobody() -> SocketAddr {
 #[test]
 fn a_connected_socket_is_told_once_and_goes_on() {
     run(async |selector| {
-        let at = nobody();
+        let at = closed_port();
         let socket = selector.udp().connect(at).await?;
-        socket.send("to nobody").await?;
+        socket.send("unheard").await?;
         let error = socket.receive().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
         assert!(error.to_string().contains(&at.to_string()), "{error}");
         assert!(poll_once(socket.receive()).await.is_none(), "told once");
+        assert_eq!(socket.unreachable_reports(), 1);
 
         let peer = selector.udp().bind(at).await?;
         socket.send("hello").await?;
@@ -40,9 +41,9 @@ fn a_connected_socket_is_told_once_and_goes_on() {
 #[test]
 fn a_stale_report_keeps_no_datagram_from_a_peer_that_is_back() {
     run(async |selector| {
-        let at = nobody();
+        let at = closed_port();
         let socket = selector.udp().connect(at).await?;
-        socket.send("to nobody").await?;
+        socket.send("unheard").await?;
         let peer = selector.udp().bind(at).await?;
         socket.send("to the peer").await?;
         assert_eq!(peer.receive().await?.payload, "to the peer");
@@ -60,7 +61,7 @@ fn a_stale_report_keeps_no_datagram_from_a_peer_that_is_back() {
 #[test]
 fn a_waiting_receive_is_told_what_a_send_has_met() {
     run(async |selector| {
-        let socket = selector.udp().connect(nobody()).await?;
+        let socket = selector.udp().connect(closed_port()).await?;
         socket.send("first").await?;
         socket.receive().await.unwrap_err();
         let receiving = selector.spawn_value({
@@ -80,14 +81,17 @@ fn a_bound_socket_is_not_concerned() {
     run(async |selector| {
         let socket = selector.udp().bind("127.0.0.1:0").await?;
         let healthy = selector.udp().bind("127.0.0.1:0").await?;
-        let nobody = nobody();
+        let closed = closed_port();
         for _ in 0..100 {
-            socket.send("to nobody", nobody).await?;
+            socket.send("unheard", closed).await?;
             socket.send("to the healthy", healthy.local_address()).await?;
             let datagram = healthy.receive().await?;
             assert_eq!(datagram.payload, "to the healthy");
             healthy.reply(&datagram, "thanks").await?;
             assert_eq!(socket.receive().await?.payload, "thanks");
+        }
+        if cfg!(target_os = "linux") {
+            assert_eq!(socket.unreachable_reports(), 0);
         }
         Ok(())
     });

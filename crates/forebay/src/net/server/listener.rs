@@ -80,10 +80,7 @@ impl Listener {
             waits,
             pace: Pace::default(),
         });
-        let closes = Arc::clone(&listener) as Arc<dyn WakeUp>;
-        selector.closing().on_change(Arc::downgrade(&closes));
-        // A close of the selector that came before the registration has not woken it.
-        closes.wake_up();
+        selector.closing().close_with(&listener);
         listener
     }
 

@@ -1,7 +1,7 @@
 //! System calls that differ between platforms.
 
-mod fragments;
 mod groups;
+mod plain_datagrams;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod tcp_info;
 #[cfg(unix)]
@@ -15,8 +15,8 @@ use std::net::SocketAddr;
 use rustix::fd::BorrowedFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-pub(super) use self::fragments::allow_fragments;
 pub(super) use self::groups::only_joined_groups;
+pub(super) use self::plain_datagrams::as_a_plain_socket;
 pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
 #[cfg(unix)]

@@ -9,6 +9,7 @@ use forebay_io::Result;
 use forebay_io::seam::giving_way;
 
 use super::batch::DatagramBatch;
+use super::calls::common_calls;
 use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
@@ -102,137 +103,7 @@ impl BoundDatagramSocket {
         poll_fn(|cx| sending.poll(cx)).await
     }
 
-    /// Sends all datagrams of a batch, and removes them from it. Those of one length to one peer leave several at a
-    /// time where the system can do that.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`send`](Self::send), of the first datagram that cannot be sent. It is removed from the batch; the
-    /// ones behind it are still there, to be sent by another call. One without an address is
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
-    ///
-    /// # Cancel safety
-    ///
-    /// Resumes: what was sent has left the batch, and another call continues from there.
-    pub async fn send_batch(&self, batch: &mut DatagramBatch) -> Result<()> {
-        let mut sending = SendingBatch::new(&self.core, batch);
-        poll_fn(|cx| sending.poll(cx)).await
-    }
-
-    /// Returns the next datagram, however many tasks receive.
-    ///
-    /// Datagrams arrive in any order, more than once, or not at all; see
-    /// [`dropped_datagrams`](Self::dropped_datagrams) for those that this machine has dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed. That a datagram
-    /// did not arrive at its peer is none.
-    ///
-    /// # Cancel safety
-    ///
-    /// Lossless: a datagram is returned, or stays with the socket for the next call.
-    pub async fn receive(&self) -> Result<Datagram> {
-        let mut receiving = Receiving::new(&*self.core);
-        poll_fn(|cx| receiving.poll(cx)).await
-    }
-
-    /// Waits for a datagram, and appends it to `datagrams`, with those that have arrived behind it, until there are
-    /// `most` in all. Returns how many it has appended; zero only if there were `most` before.
-    ///
-    /// They are received several at a time where the system can do that.
-    ///
-    /// # Errors
-    ///
-    /// As for [`receive`](Self::receive); then nothing is appended.
-    ///
-    /// # Cancel safety
-    ///
-    /// Lossless: nothing is appended unless the call returns.
-    pub async fn receive_batch(&self, datagrams: &mut Vec<Datagram>, most: usize) -> Result<usize> {
-        let before = datagrams.len();
-        if before >= most {
-            return Ok(0);
-        }
-        datagrams.push(self.receive().await?);
-        self.core.receive_more(datagrams, most);
-        Ok(datagrams.len() - before)
-    }
-
-    /// Returns a datagram that has arrived already; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// As for [`receive`](Self::receive).
-    pub fn try_receive(&self) -> Result<Option<Datagram>> {
-        self.core.try_receive()
-    }
-
-    /// Returns the datagrams as a stream.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// forebay::run(async |selector| {
-    ///     let socket = selector.udp().bind("127.0.0.1:0").await?;
-    ///     socket.send("one", socket.local_address()).await?;
-    ///     let mut incoming = socket.incoming();
-    ///     while let Some(datagram) = incoming.next().await {
-    ///         assert_eq!(&datagram?.payload[..], b"one");
-    ///         socket.close();
-    ///     }
-    ///     forebay::Result::Ok(())
-    /// })?;
-    /// # forebay::Result::Ok(())
-    /// ```
-    pub fn incoming(&self) -> IncomingDatagrams {
-        IncomingDatagrams::new(&self.core)
-    }
-
-    /// Returns the address that the socket is bound to.
-    pub fn local_address(&self) -> SocketAddr {
-        self.core.local()
-    }
-
-    /// Returns the number of datagrams that the system has dropped since the socket was made, because they did
-    /// not fit into its buffer ([`receive_buffer_size`](crate::UdpBuilder::receive_buffer_size)).
-    ///
-    /// # Errors
-    ///
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) on other systems than Linux, which tells it from 4.12 on
-    /// (`SO_MEMINFO`); [`Closed`](crate::ErrorKind::Closed).
-    pub fn dropped_datagrams(&self) -> Result<u64> {
-        self.core.dropped_datagrams()
-    }
-
-    /// Returns how often the network has reported that a datagram could not be delivered (ICMP): to a port where
-    /// nothing listens, for instance.
-    ///
-    /// Linux does not report it to a socket without a peer, so there it stays zero.
-    pub fn unreachable_reports(&self) -> u64 {
-        self.core.unreachable()
-    }
-
-    /// Closes the socket: every call that waits fails with [`Closed`](crate::ErrorKind::Closed). What has
-    /// arrived and is not received is discarded.
-    pub fn close(&self) {
-        self.core.close();
-    }
-
-    /// Returns `true` once the socket is closed.
-    pub fn is_closed(&self) -> bool {
-        self.core.is_closed()
-    }
-
-    /// Waits until the socket is closed, by [`close`](Self::close) or with its selector.
-    ///
-    /// # Cancel safety
-    ///
-    /// Releases: nothing is left behind.
-    #[doc(alias = "awaitClosed")]
-    pub async fn closed(&self) {
-        giving_way(self.core.closers.until(|| self.is_closed())).await;
-    }
+    common_calls!();
 }
 
 impl fmt::Debug for BoundDatagramSocket {

@@ -73,8 +73,7 @@ impl DatagramCore {
         datagram_bytes_max: usize,
     ) -> io::Result<Arc<Self>> {
         let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        // Else a datagram above the path's size would be refused, and not fragmented as on a plain socket.
-        system::allow_fragments(&socket)?;
+        system::as_a_plain_socket(&socket)?;
         let (readers, writers) = (Arc::<WaitList>::default(), Arc::<WaitList>::default());
         let core = Arc::new(Self {
             io: Descriptor::new(socket.into(), Arc::clone(selector)),
@@ -94,10 +93,7 @@ impl DatagramCore {
             unreachable: AtomicU64::new(0),
             report: Mutex::default(),
         });
-        let closes = Arc::clone(&core) as Arc<dyn WakeUp>;
-        selector.closing().on_change(Arc::downgrade(&closes));
-        // A close of the selector that came before the registration has not woken it.
-        closes.wake_up();
+        selector.closing().close_with(&core);
         Ok(core)
     }
 
@@ -177,6 +173,10 @@ impl DatagramCore {
             return;
         }
         let mut surplus = lock(&self.surplus);
+        // A close that came first has emptied it already.
+        if self.is_closed() {
+            return;
+        }
         surplus.extend(rest);
         self.has_surplus.store(true, Ordering::Relaxed);
         drop(surplus);
@@ -211,9 +211,8 @@ impl DatagramCore {
         self.unreachable.load(Ordering::Relaxed)
     }
 
-    /// Counts a report that a send has met. On a connected socket it is kept for the next receive.
-    pub(super) fn met_report(&self, report: io::Error) {
-        self.count_unreachable();
+    /// Keeps a report that is not told yet for the next receive, if the socket has a peer.
+    pub(super) fn keep_report(&self, report: io::Error) {
         if self.remote.is_none() {
             return;
         }

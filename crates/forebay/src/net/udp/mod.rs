@@ -12,6 +12,7 @@
 mod batch;
 mod bound;
 mod builder;
+mod calls;
 mod connected;
 mod core;
 mod datagram;

@@ -47,23 +47,29 @@ impl BoundDatagramSocket {
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): the address is not of a group, or the interface has no
     ///   address of IPv4.
     /// - [`AddressInUse`](crate::ErrorKind::AddressInUse): the socket is a member already.
-    /// - [`NotFound`](crate::ErrorKind::NotFound), [`System`](crate::ErrorKind::System): there is no such
-    ///   interface, or none by the routes.
+    /// - [`System`](crate::ErrorKind::System): there is no such interface, or none by the routes.
     /// - [`Exhausted`](crate::ErrorKind::Exhausted): too many groups (`net.ipv4.igmp_max_memberships`).
     /// - [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed.
     ///
     /// # Examples
     ///
-    /// ```no_run
-    /// # use std::net::Ipv4Addr;
+    /// ```
+    /// use std::net::{IpAddr, Ipv4Addr};
+    ///
     /// use forebay::MulticastInterface;
     ///
     /// forebay::run(async |selector| {
-    ///     let group = Ipv4Addr::new(239, 1, 2, 3);
-    ///     let socket = selector.udp().reuse_address(true).bind("0.0.0.0:5000").await?;
-    ///     socket.join(group.into(), MulticastInterface::Any)?;
-    ///     let datagram = socket.receive().await?;
-    ///     println!("{} bytes from {}", datagram.payload.len(), datagram.address);
+    ///     let group: IpAddr = Ipv4Addr::new(239, 255, 70, 72).into();
+    ///     // On this machine alone; `Any` is the interface that the routes name.
+    ///     let interface = MulticastInterface::Address(Ipv4Addr::LOCALHOST);
+    ///     let member = selector.udp().bind("0.0.0.0:0").await?;
+    ///     member.join(group, interface)?;
+    ///
+    ///     let sender = selector.udp().multicast_interface(interface).bind("0.0.0.0:0").await?;
+    ///     sender.send("to all", (group, member.local_address().port()).into()).await?;
+    ///     let datagram = member.receive().await?;
+    ///     assert_eq!(datagram.payload, "to all");
+    ///     assert_eq!(datagram.local_address, Some(group));
     ///     forebay::Result::Ok(())
     /// })?;
     /// # forebay::Result::Ok(())

@@ -99,7 +99,7 @@ impl DatagramCore {
             }
             match self.receive_several(datagrams, most) {
                 Ok(()) => {}
-                Err(error) if is_about_an_earlier_one(&error) => return self.met_report(error),
+                Err(error) if is_about_an_earlier_one(&error) => return self.keep_report(error),
                 // The next call meets it again.
                 Err(_) => return,
             }
@@ -156,18 +156,28 @@ impl DatagramCore {
         buffer: &mut [u8],
         about: &mut RecvMeta,
     ) -> io::Result<usize> {
+        let into = &mut [IoSliceMut::new(buffer)];
+        self.receive_into(fd, into, std::slice::from_mut(about)).map(|_| about.len)
+    }
+
+    /// Makes the system call, and returns the number of buffers that it has filled.
+    fn receive_into(
+        &self,
+        fd: BorrowedFd<'_>,
+        into: &mut [IoSliceMut<'_>],
+        about: &mut [RecvMeta],
+    ) -> io::Result<usize> {
         loop {
-            let into = &mut [IoSliceMut::new(buffer)];
-            let received =
-                self.system.recv(UdpSockRef::from(&fd), into, std::slice::from_mut(about));
-            match received {
-                Ok(_) => return Ok(about.len),
-                // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
-                // does not say which one, and the next receive is another matter.
-                Err(error) if self.remote().is_none() && is_about_an_earlier_one(&error) => {
+            match self.system.recv(UdpSockRef::from(&fd), into, about) {
+                Err(error) if is_about_an_earlier_one(&error) => {
                     self.count_unreachable();
+                    // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
+                    // does not say which one, and the next receive is another matter.
+                    if self.remote().is_some() {
+                        return Err(error);
+                    }
                 }
-                Err(error) => return Err(error),
+                received => return received,
             }
         }
     }

@@ -210,7 +210,8 @@ impl DatagramCore {
                 Err(error) if is_about_an_earlier_one(&error) => report = Some(error),
                 sent => {
                     if let Some(report) = report {
-                        self.met_report(report);
+                        self.count_unreachable();
+                        self.keep_report(report);
                     }
                     return sent;
                 }

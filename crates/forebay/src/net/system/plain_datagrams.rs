@@ -1,9 +1,12 @@
-//! Datagrams that are larger than the path's packets.
+//! Options that `quinn-udp` sets for QUIC, and that other datagrams do without.
 
 use std::io;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
+use nix::sys::socket::{
+    setsockopt,
+    sockopt::{Ipv6DontFrag, ReceiveTimestampns},
+};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
@@ -12,10 +15,12 @@ use rustix::net::sockopt::{
 use socket2::Domain;
 use socket2::Socket;
 
-/// Lets the system send a datagram in fragments if it is above the path's size, as a socket does on which nothing
-/// was set (`IP_MTU_DISCOVER`, `ip(7)`; `IPV6_MTU_DISCOVER` and `IPV6_DONTFRAG`, `ipv6(7)`).
+/// Sets back what a socket has on which nothing was set: the system sends a datagram above the path's size in
+/// fragments (`IP_MTU_DISCOVER`, `ip(7)`; `IPV6_MTU_DISCOVER` and `IPV6_DONTFRAG`, `ipv6(7)`), and does not read the
+/// clock for each that arrives (`SO_TIMESTAMPNS`, `socket(7)`).
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(in crate::net) fn allow_fragments(socket: &Socket) -> io::Result<()> {
+pub(in crate::net) fn as_a_plain_socket(socket: &Socket) -> io::Result<()> {
+    setsockopt(socket, ReceiveTimestampns, &false)?;
     let is_ipv6 = socket.local_addr()?.domain() == Domain::IPV6;
     let ipv4 = set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT);
     if !is_ipv6 {
@@ -26,8 +31,8 @@ pub(in crate::net) fn allow_fragments(socket: &Socket) -> io::Result<()> {
     Ok(setsockopt(socket, Ipv6DontFrag, &false)?)
 }
 
-/// Elsewhere only IPv6 has an option that forbids it, which has no portable name.
+/// Elsewhere it sets one of these, that of fragments over IPv6, which has no portable name.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(in crate::net) fn allow_fragments(_: &Socket) -> io::Result<()> {
+pub(in crate::net) fn as_a_plain_socket(_: &Socket) -> io::Result<()> {
     Ok(())
 }
