@@ -10,6 +10,8 @@ use std::thread;
 
 use forebay::{Connection, Result, SelectorManager, UnixAddress};
 
+use crate::wait_for;
+
 /// The user `nobody`, which owns nothing.
 pub const NOBODY: u32 = 65_534;
 
@@ -63,6 +65,8 @@ pub fn abstract_name(test: &str) -> UnixAddress {
 /// up.
 pub fn leave_stale(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
+    // A process that another test starts at this moment has the listener too, until it becomes its program.
+    wait_for(|| UnixStream::connect(path).is_err());
 }
 
 /// Returns the identity of the file at a path.
