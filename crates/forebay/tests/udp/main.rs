@@ -11,4 +11,5 @@ mod fragments;
 mod multicast;
 mod replies;
 mod reports;
+mod room;
 mod trains;
