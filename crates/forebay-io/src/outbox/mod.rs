@@ -80,6 +80,12 @@ pub trait FlushSchedule: Send + Sync {
     /// Flushes the outbox at the end of this turn, or at once where there is no turn.
     fn defer(&self, outbox: &Arc<Outbox>);
 
+    /// Defers like [`defer`](Self::defer), for a writing call, which holds no lock: it may flush what others
+    /// have deferred, if that is much already.
+    fn defer_in_call(&self, outbox: &Arc<Outbox>) {
+        self.defer(outbox);
+    }
+
     /// Flushes a deferred outbox earlier, when the task's poll ends, because it holds more than a small
     /// block. Otherwise every connection of the turn could fill large blocks; this way one block is used
     /// again and again while it is in the cache. This is a hint: doing nothing is correct.
