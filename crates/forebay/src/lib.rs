@@ -186,7 +186,7 @@ mod worker;
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
     ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]

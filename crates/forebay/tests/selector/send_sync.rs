@@ -10,8 +10,8 @@ use forebay::{
     Address, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
     CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, DatagramBatch, Ecn,
     Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
-    Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
-    PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
+    Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Lines, MulticastInterface,
+    Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
     SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
     StopRequested, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault,
     TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder,
@@ -57,6 +57,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<KeepAlive>();
     is_send_and_sync::<MulticastInterface>();
     is_send_and_sync::<LineOptions>();
+    is_send_and_sync::<Lines<'_>>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();
     is_send_and_sync::<PeerChain>();
@@ -199,6 +200,7 @@ fn every_public_future_is_send(
     is_send(input.read_line());
     is_send(input.read_line_into(text));
     is_send(input.read_line_ref());
+    is_send(input.read_lines_ref());
     is_send(input.read_packet(1));
     is_send(input.read_remaining(1));
     is_send(input.read_u16());

@@ -1,5 +1,6 @@
 //! Reading lines with one resumable scan, which never examines a byte twice.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use memchr::memchr;
 
+pub use self::lines::Lines;
 use super::ByteReadChannel;
 use super::front::Front;
 use crate::seam::Source;
@@ -272,7 +274,7 @@ impl ByteReadChannel {
     /// Consumes the line and lends its content, if it is UTF-8.
     #[inline]
     fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
-        let (readable, cursor) = self.buffer.parts();
+        let (readable, mut cursor) = self.buffer.parts();
         match std::str::from_utf8(&readable[..found.content]) {
             Ok(content) => {
                 cursor.consume(found.consumed);
