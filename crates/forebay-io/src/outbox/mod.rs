@@ -63,13 +63,13 @@ pub struct Outbox {
     /// Set by a thread that wants to abort. A thread that is sending under the lock stops after its current
     /// call and accepts nothing more, so that the two do not compete for the lock.
     aborting: AtomicBool,
+    /// The outbox that the drain writes into, if it writes into one.
+    below: Option<Arc<Self>>,
     // In the middle: the part of it that each write needs stands beside the fields above.
     state: Mutex<State>,
     /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
     /// a clone of it.
     own_waker: Waker,
-    /// The outbox that the drain writes into, if it writes into one.
-    below: Option<Arc<Self>>,
     cause: Cause,
 }
 

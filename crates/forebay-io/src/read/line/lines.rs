@@ -7,7 +7,7 @@ use std::task::ready;
 
 use memchr::{memchr, memrchr};
 
-use super::Found;
+use super::{Found, content_before};
 use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
 use crate::{ErrorKind, Result};
@@ -31,7 +31,7 @@ impl<'a> Iterator for Lines<'a> {
     fn next(&mut self) -> Option<&'a str> {
         let bytes = self.rest.as_bytes();
         let (content, consumed) = match memchr(b'\n', bytes) {
-            Some(at) => (at - usize::from(at > 0 && bytes[at - 1] == b'\r'), at + 1),
+            Some(at) => (content_before(bytes, at), at + 1),
             // The last line of the input.
             None => (bytes.len(), bytes.len()),
         };
