@@ -195,6 +195,22 @@ define_options! {
         },
     }
 
+    /// Sets whether the system tells about each datagram to which address it was sent, by which interface it came, and
+    /// its congestion mark ([`interface`](crate::Datagram::interface), [`ecn`](crate::Datagram::ecn)). Telling it takes
+    /// a quarter of the time of a receive.
+    ///
+    /// A socket that is bound to one address knows the first without being told.
+    ///
+    /// # Platform
+    ///
+    /// On other systems than Linux and Android it is always told.
+    pub fn packet_info(told: bool) {
+        value: Option<bool> = Some(told),
+        default: None => "on if bound to all addresses or to a group, else off",
+        sockets: [Udp],
+        on: [Bound Connected],
+    }
+
     /// Sets how long a read may wait for a byte; see
     /// [`Socket::set_read_timeout`](crate::Socket::set_read_timeout). Default: no limit.
     #[doc(alias = "socketTimeout")]

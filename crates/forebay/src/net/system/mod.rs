@@ -16,7 +16,7 @@ use rustix::fd::BorrowedFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub(super) use self::groups::only_joined_groups;
-pub(super) use self::plain_datagrams::as_a_plain_socket;
+pub(super) use self::plain_datagrams::{as_a_plain_socket, join_datagrams, without_packet_info};
 pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
 #[cfg(unix)]

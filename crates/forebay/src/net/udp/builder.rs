@@ -145,8 +145,7 @@ impl UdpBuilder {
             socket.connect(&SockAddr::from(remote)).map_err(failed)?;
         }
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(local);
-        let bytes_max = self.options.max_datagram.into();
-        DatagramCore::new(selector, socket, (local, remote), bytes_max).map_err(failed)
+        DatagramCore::new(selector, socket, (local, remote), &self.options).map_err(failed)
     }
 }
 
