@@ -202,7 +202,8 @@ pub use crate::host::Interest;
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
     DatagramBatch, Ecn, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket,
-    Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
+    Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress, ToUnixAddress,
+    UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

@@ -12,10 +12,10 @@ use forebay::{
     Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
     Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Lines, MulticastInterface,
     Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
-    SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
-    StopRequested, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault,
-    TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder,
-    UnixAddress, UnixBuilder, WorkerStats,
+    SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress,
+    SocketOptions, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder, TcpInfo,
+    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
+    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -56,6 +56,8 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<JoinHandle<std::cell::Cell<u8>>>();
     is_send_and_sync::<KeepAlive>();
     is_send_and_sync::<MulticastInterface>();
+    is_send_and_sync::<SocketOptions>();
+    is_send_and_sync::<TcpInfo>();
     is_send_and_sync::<LineOptions>();
     is_send_and_sync::<Lines<'_>>();
     is_send_and_sync::<Packet>();

@@ -44,7 +44,7 @@ use crate::selector::{SelectorManager, Shared};
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UdpBuilder {
     selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
     local: Option<SocketAddr>,
 }
 
@@ -52,7 +52,7 @@ impl SelectorManager {
     /// Returns a builder of UDP sockets.
     #[doc(alias = "aSocket")]
     pub fn udp(&self) -> UdpBuilder {
-        UdpBuilder { selector: self.clone(), options: OptionValues::default(), local: None }
+        UdpBuilder { selector: self.clone(), options: Arc::default(), local: None }
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 
 use super::datagram::Datagram;
 use super::drops::drops;
@@ -18,7 +18,8 @@ use super::trains;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
 use crate::net::descriptor::Descriptor;
-use crate::net::options::OptionValues;
+use crate::net::options::{OptionValues, SocketOptions, SocketRole};
+use crate::net::protocol::Protocol;
 use crate::net::system;
 use crate::net::wait_list::WaitList;
 use crate::selector::{Shared, Waits};
@@ -42,6 +43,8 @@ pub(super) struct DatagramCore {
     /// The peer of a connected socket.
     remote: Option<SocketAddr>,
     pub(super) datagram_bytes_max: usize,
+    /// The system tells more about a datagram than its sender.
+    has_packet_info: bool,
     /// The system tells the sender of a datagram and no more, and joins none. Cleared once, by the first call that
     /// receives several.
     is_plain: AtomicBool,
@@ -94,6 +97,7 @@ impl DatagramCore {
             local: ends.0,
             remote: ends.1,
             datagram_bytes_max: options.max_datagram.into(),
+            has_packet_info: !is_plain,
             is_plain: AtomicBool::new(is_plain),
             surplus: Mutex::default(),
             has_surplus: AtomicBool::new(false),
@@ -269,6 +273,25 @@ impl DatagramCore {
         let dropped = self.call(drops);
         let named = |error| Error::from_io("dropped_datagrams", error).with_address(self.local);
         dropped.map(u64::from).map_err(named)
+    }
+
+    /// The options of this socket.
+    pub(super) fn told_options(&self) -> Result<SocketOptions> {
+        let role = if self.remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        let max_datagram = u16::try_from(self.datagram_bytes_max).unwrap_or(u16::MAX);
+        let packet_info = Some(self.has_packet_info);
+        let kept = OptionValues { max_datagram, packet_info, ..OptionValues::default() };
+        let told = |fd: BorrowedFd<'_>| {
+            Ok(kept.told(Protocol::Udp, role, Some(&socket2::SockRef::from(&fd))))
+        };
+        let named = |error| Error::from_io("options", error).with_address(self.local);
+        self.call(told).map_err(named)
+    }
+
+    /// Another descriptor of this socket.
+    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
+        let named = |error| Error::from_io("try_clone_fd", error).with_address(self.local);
+        self.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }
 
     pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {
