@@ -3,7 +3,13 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod accepted;
+mod configure;
+mod descriptors;
 mod fast_open;
+mod foreign_reader;
 mod multipath;
 mod namespace;
 mod read_back;
+mod refused;
+mod tcp_info;

@@ -26,6 +26,24 @@ impl Default for KeepAlive {
     }
 }
 
+/// The bounds of Linux. Not left to the kernel: one of multipath TCP takes any value before it is connected, reads it
+/// back, and probes by its defaults. Zero is some systems' word for their default.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SECONDS_MAX: Duration = Duration::from_secs(32_767);
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const COUNT_MAX: u32 = 127;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const OUT_OF_BOUNDS: &str =
+    "times are 1 to 32,767 seconds, the number 1 to 127; `None` turns it off";
+
+/// Other systems check the rest themselves.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SECONDS_MAX: Duration = Duration::MAX;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const COUNT_MAX: u32 = u32::MAX;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const OUT_OF_BOUNDS: &str = "times and number must not be zero; `None` turns it off";
+
 /// Rounds the times up to what the system counts in: `tcp(7)`.
 pub(super) fn whole_seconds(keep_alive: KeepAlive) -> KeepAlive {
     let up = |time: Duration| match (time.as_secs(), time.subsec_nanos()) {
@@ -40,12 +58,10 @@ pub(super) fn set(socket: &SockRef<'_>, keep_alive: Option<KeepAlive>) -> io::Re
     let Some(KeepAlive { idle, interval, count }) = keep_alive else {
         return socket.set_keepalive(false);
     };
-    // Some systems take zero for their default.
-    if idle.is_zero() || interval.is_zero() || count == 0 {
+    let times = Duration::from_secs(1)..=SECONDS_MAX;
+    if !times.contains(&idle) || !times.contains(&interval) || !(1..=COUNT_MAX).contains(&count) {
         let error = Error::new(ErrorKind::InvalidInput, "keep_alive");
-        return Err(error
-            .with_detail("times and number must not be zero: `None` turns it off")
-            .into());
+        return Err(error.with_detail(OUT_OF_BOUNDS).into());
     }
     let probes = TcpKeepalive::new().with_time(idle).with_interval(interval);
     match socket.set_tcp_keepalive(&probes.clone().with_retries(count)) {

@@ -15,7 +15,7 @@ use socket2::SockRef;
 
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, unanswered};
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::socket::{CoreParts, PendingTls, Socket};
@@ -194,7 +194,7 @@ impl Listener {
             }
             Ok(told)
         });
-        let named = |error| Error::from_io("options", error).with_address(&self.local);
+        let named = |error| unanswered("options", error).with_address(&self.local);
         let mut told = told.map_err(named)?;
         told.mode = self.path.as_ref().and_then(OwnPath::mode);
         let drain = self.selector().drain_of(self.options.drain_timeout, self.options.drain_max);
@@ -206,7 +206,7 @@ impl Listener {
 
     /// Another descriptor of this socket.
     pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
-        let named = |error| Error::from_io("try_clone_fd", error).with_address(&self.local);
+        let named = |error| unanswered("try_clone_fd", error).with_address(&self.local);
         self.io.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }
 

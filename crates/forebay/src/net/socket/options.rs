@@ -7,7 +7,7 @@ use socket2::SockRef;
 use super::Socket;
 use super::core::Core;
 use super::link::Link;
-use crate::net::descriptor;
+use crate::net::descriptor::{released, unanswered};
 use crate::net::options::{Silence, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 
@@ -26,10 +26,10 @@ impl Socket {
             Link::Kernel(stream) => {
                 stream.io.call(|fd| Ok(kept.told(stream.protocol, role, Some(&SockRef::from(&fd)))))
             }
-            Link::Memory(_) if core.link().is_released() => Err(descriptor::released()),
+            Link::Memory(_) if core.link().is_released() => Err(released()),
             Link::Memory(_) => Ok(kept.told(Protocol::Unix, role, None)),
         };
-        let named = |error| core.named(Error::from_io("options", error));
+        let named = |error| core.named(unanswered("options", error));
         Ok(in_force(told.map_err(named)?, core))
     }
 
@@ -81,7 +81,7 @@ impl Socket {
                 return Err(error.with_detail("a connection in memory has no descriptor"));
             }
         };
-        cloned.map_err(|error| core.named(Error::from_io("try_clone_fd", error)))
+        cloned.map_err(|error| core.named(unanswered("try_clone_fd", error)))
     }
 }
 

@@ -7,6 +7,7 @@ use forebay_io::{Error, ErrorKind, Result};
 
 use super::Socket;
 use super::link::Link;
+use crate::net::descriptor::unanswered;
 use crate::net::protocol::Protocol;
 use crate::net::system::{self, TCP_INFO_WORDS};
 
@@ -175,7 +176,7 @@ impl Socket {
                 return Err(core.named(error.with_detail("only a TCP connection has it")));
             }
         };
-        let named = |error| core.named(Error::from_io("tcp_info", error));
+        let named = |error| core.named(unanswered("tcp_info", error));
         asked.map(|(words, known)| TcpInfo { words, known }).map_err(named)
     }
 }

@@ -17,7 +17,7 @@ use super::drops::drops;
 use super::trains;
 use crate::host::{Direction, Progress};
 use crate::lock::lock;
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, unanswered};
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::system;
@@ -284,13 +284,13 @@ impl DatagramCore {
         let told = |fd: BorrowedFd<'_>| {
             Ok(kept.told(Protocol::Udp, role, Some(&socket2::SockRef::from(&fd))))
         };
-        let named = |error| Error::from_io("options", error).with_address(self.local);
+        let named = |error| unanswered("options", error).with_address(self.local);
         self.call(told).map_err(named)
     }
 
     /// Another descriptor of this socket.
     pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
-        let named = |error| Error::from_io("try_clone_fd", error).with_address(self.local);
+        let named = |error| unanswered("try_clone_fd", error).with_address(self.local);
         self.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }
 
