@@ -413,6 +413,7 @@ define_options! {
         default: None => "on if bound to all addresses or to a group, else off",
         sockets: [Udp],
         on: [Bound Connected],
+        told: bool = |options| options.packet_info,
     }
 
     /// Sets how long a read may wait for a byte; see
