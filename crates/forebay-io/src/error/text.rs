@@ -120,6 +120,7 @@ impl Error {
             .field("detail", &inner.detail)
             .field("context", &inner.context)
             .field("source", &inner.cause)
+            .field("attempts", &self.attempts())
             .finish()
     }
 }

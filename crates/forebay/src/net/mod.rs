@@ -23,6 +23,7 @@ mod wait_list;
 pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
 pub use self::options::{KeepAlive, SocketOptions};
+pub(crate) use self::resolve::resolve_on;
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]
 pub use self::socket::PeerCredentials;

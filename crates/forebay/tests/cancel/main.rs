@@ -19,6 +19,7 @@ mod groups;
 mod huge;
 mod incoming;
 mod ledger;
+mod names;
 mod outgoing;
 mod reads;
 mod signals;
@@ -47,6 +48,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("tasks", tasks::rows()),
         ("groups of tasks", groups::rows()),
         ("signals", signals::rows()),
+        ("names", names::rows()),
         ("sockets", sockets::rows()),
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),

@@ -14,6 +14,7 @@ mod names;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod ports_used_up;
+mod racing;
 mod reset_before_accept;
 mod reuse_port;
 mod routes;

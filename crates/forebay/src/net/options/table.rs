@@ -119,9 +119,8 @@ define_options! {
 
     /// Sets the limit on connecting as a whole.
     ///
-    /// Over TCP it covers the look-up of the name and every address that is tried. Each address gets an equal
-    /// share of the time that is left: of two addresses, a silent first one leaves half of the time to the
-    /// second. A Unix socket waits for a server with a full backlog, and for nothing else.
+    /// Over TCP it covers the look-up of the name and every address that is tried. A Unix socket waits for a
+    /// server with a full backlog, and for nothing else.
     pub fn connect_timeout(timeout: Duration) {
         value: Duration = timeout,
         default: Duration::from_secs(10) => "10 s",
