@@ -72,6 +72,17 @@ pub trait Resolver: Send + Sync + 'static {
     ) -> impl Future<Output = Result<()>> + Send;
 }
 
+/// The same resolver, for several selectors. Each of them has look-ups of its own.
+impl<R: Resolver> Resolver for Arc<R> {
+    fn resolve(
+        &self,
+        name: &str,
+        found: &FoundAddresses,
+    ) -> impl Future<Output = Result<()>> + Send {
+        (**self).resolve(name, found)
+    }
+}
+
 /// Takes the addresses that a [`Resolver`] finds.
 ///
 /// A clone belongs to the same look-up, for answers that arrive on other tasks or threads. What comes after the end of

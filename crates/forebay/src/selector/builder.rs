@@ -200,7 +200,7 @@ impl SelectorBuilder {
     /// [`resolve`](SelectorManager::resolve). Default: the system's resolver (`getaddrinfo(3)`: the hosts file, then
     /// DNS), which is asked once for both families, on a thread.
     ///
-    /// See [`Resolver`] for an example.
+    /// A resolver that holds a handle of this selector keeps it open. See [`Resolver`] for an example.
     pub fn resolver(mut self, resolver: impl Resolver) -> Self {
         self.settings.resolver = Some(Arc::new(resolver));
         self
