@@ -205,9 +205,9 @@ pub use crate::host::Interest;
 pub use crate::names::{FoundAddresses, Resolver};
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
-    DatagramBatch, Ecn, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket,
-    Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress, ToUnixAddress,
-    UdpBuilder, UnixAddress,
+    DatagramBatch, Ecn, HostPart, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface,
+    ServerSocket, Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress,
+    ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

@@ -3,6 +3,7 @@
 mod attempt;
 mod convert;
 mod kind;
+mod place;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -13,6 +14,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use self::place::TextFault;
 pub use attempt::Attempt;
 pub use kind::{ErrorKind, Fault};
 pub use tls::TlsFault;
@@ -61,6 +63,7 @@ struct Inner {
     context: Vec<Cow<'static, str>>,
     cause: Option<Underlying>,
     attempts: Option<Arc<[Attempt]>>,
+    place: Option<Box<TextFault>>,
 }
 
 impl Error {
@@ -74,6 +77,7 @@ impl Error {
             context: Vec::new(),
             cause: None,
             attempts: None,
+            place: None,
         }))
     }
 

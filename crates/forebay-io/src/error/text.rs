@@ -121,6 +121,7 @@ impl Error {
             .field("context", &inner.context)
             .field("source", &inner.cause)
             .field("attempts", &self.attempts())
+            .field("position", &self.position())
             .finish()
     }
 }

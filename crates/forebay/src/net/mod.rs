@@ -20,7 +20,7 @@ mod udp;
 mod unix;
 mod wait_list;
 
-pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
+pub use self::address::{Address, HostPart, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
 pub use self::options::{KeepAlive, SocketOptions};
 pub(crate) use self::resolve::resolve_on;

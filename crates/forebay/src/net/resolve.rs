@@ -143,7 +143,7 @@ pub(in crate::net) enum Begun<'a> {
 impl<'a> Resolving<'a> {
     pub(in crate::net) fn begin(selector: &Shared, address: &'a Address) -> Begun<'a> {
         match address.host() {
-            HostPart::Literal(inet) => Begun::Literal(inet),
+            HostPart::Inet(inet) => Begun::Literal(inet),
             HostPart::Name(name) => {
                 let looking_up = selector.look_ups().look_up(name);
                 Begun::LookUp(Self { address, looking_up, has_found: false })

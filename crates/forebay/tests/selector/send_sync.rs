@@ -9,13 +9,14 @@ use forebay::testing::TestClock;
 use forebay::{
     Address, Attempt, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
     CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, DatagramBatch, Ecn,
-    Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, Identity, Incoming,
-    IncomingDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, Lines,
-    MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Resolver,
-    Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket,
-    SocketAddress, SocketOptions, Stats, StopRequested, TaskGroup, TaskPlace, TcpBuilder, TcpInfo,
-    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
-    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
+    Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity,
+    Incoming, IncomingDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive,
+    LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials,
+    ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
+    Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested, TaskGroup,
+    TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
+    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress,
+    UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -54,6 +55,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<ErrorKind>();
     is_send_and_sync::<Fault>();
     is_send_and_sync::<FoundAddresses>();
+    is_send_and_sync::<HostPart<'_>>();
     is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
     is_send_and_sync::<IncomingDatagrams>();
