@@ -127,7 +127,8 @@ impl LookUp {
     fn poll_work(self: &Arc<Self>) {
         let work = {
             let mut state = lock(&self.state);
-            state.is_woken = false;
+            // A caller that finds the work taken out must not take back a wake-up that came meanwhile.
+            state.is_woken &= state.work.is_none();
             state.work.take()
         };
         let Some(mut work) = work else { return };

@@ -1,14 +1,15 @@
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use dns_lookup::LookupError;
 use forebay_io::{Error, ErrorKind, Result};
-use forebay_testing::{counted_waker, poll_once, wait_for};
+use forebay_testing::{Random, counted_waker, cut_after, poll_once, seed, size, wait_for, watched};
 use futures_lite::future::block_on;
 use nix::libc;
 
@@ -292,4 +293,149 @@ fn an_error_of_a_resolver_keeps_its_kind() {
     hand.end(Err(Error::new(ErrorKind::Refused, "query")));
     let error = block_on(caller).expect_err("it failed");
     assert!(error.is_refused());
+}
+
+/// Waits a few times for another thread.
+struct Steps {
+    left: usize,
+    slot: Arc<Mutex<Option<Waker>>>,
+    found: FoundAddresses,
+}
+
+impl Future for Steps {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.left == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.left -= 1;
+        self.found.add([[192, 0, 2, u8::try_from(self.left).expect("a few steps")]]);
+        *lock(&self.slot) = Some(cx.waker().clone());
+        // The other thread may wake it here, before this poll has ended.
+        if self.left.is_multiple_of(2) {
+            thread::yield_now();
+        }
+        Poll::Pending
+    }
+}
+
+const STEPS: usize = 4;
+
+struct InSteps(Arc<Mutex<Option<Waker>>>);
+
+impl Resolver for InSteps {
+    fn resolve(&self, _: &str, found: &FoundAddresses) -> impl Future<Output = Result<()>> + Send {
+        Steps { left: STEPS, slot: Arc::clone(&self.0), found: found.clone() }
+    }
+}
+
+/// Some of them poll once or twice and leave, perhaps with the wake-up that another one needs.
+#[test]
+fn callers_on_many_threads_lose_no_wake_up() {
+    const NAME: &str = "callers_on_many_threads_lose_no_wake_up";
+    let rounds = size("FOREBAY_LOOK_UP_ROUNDS", 2_000, 50_000);
+    let seed = seed(NAME);
+    watched(move || {
+        let slot = Arc::new(Mutex::new(None::<Waker>));
+        let look_ups = by(InSteps(Arc::clone(&slot)));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    let waker = lock(&slot).take();
+                    waker.into_iter().for_each(Waker::wake);
+                    thread::yield_now();
+                }
+            });
+            let mut random = Random::new(seed, 0);
+            for _ in 0..rounds {
+                let leaving = [(); 2].map(|()| (look_ups.look_up(NAME), random.below(4)));
+                let staying = look_ups.look_up(NAME);
+                thread::scope(|scope| {
+                    for (caller, polls) in leaving {
+                        scope.spawn(move || drop(cut_after(polls, all(caller))));
+                    }
+                    assert_eq!(block_on(all(staying)).expect("addresses").len(), STEPS);
+                });
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+    });
+}
+
+/// A future of the program's may panic when it is dropped, too.
+#[test]
+fn a_look_up_whose_drop_panics_hurts_no_caller() {
+    struct Bomb;
+
+    impl Future for Bomb {
+        type Output = Result<()>;
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("it was not to be dropped");
+        }
+    }
+
+    struct Bombs;
+
+    impl Resolver for Bombs {
+        fn resolve(&self, _: &str, _: &FoundAddresses) -> impl Future<Output = Result<()>> + Send {
+            Bomb
+        }
+    }
+
+    let look_ups = by(Bombs);
+    for _ in 0..2 {
+        let mut caller = look_ups.look_up("name.test");
+        assert!(caller.poll_part(&Context::from_waker(Waker::noop())).is_pending());
+    }
+}
+
+/// A wake-up that comes while the work is polled wakes also the callers that have found it taken out: the one that
+/// polled it may leave.
+#[test]
+fn a_wake_up_during_a_poll_is_passed_on() {
+    type Second = Arc<Mutex<Option<(LookingUp, Waker)>>>;
+
+    /// Work that is woken, and polled by another caller, in the middle of its poll.
+    struct Interrupted(Second);
+
+    impl Future for Interrupted {
+        type Output = Result<()>;
+
+        fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+            cx.waker().wake_by_ref();
+            let second = lock(&self.0).take();
+            if let Some((mut caller, waker)) = second {
+                assert!(caller.poll_part(&Context::from_waker(&waker)).is_pending());
+                *lock(&self.0) = Some((caller, waker));
+            }
+            Poll::Pending
+        }
+    }
+
+    struct Interrupting(Second);
+
+    impl Resolver for Interrupting {
+        fn resolve(&self, _: &str, _: &FoundAddresses) -> impl Future<Output = Result<()>> + Send {
+            Interrupted(Arc::clone(&self.0))
+        }
+    }
+
+    let second = Second::default();
+    let look_ups = by(Interrupting(Arc::clone(&second)));
+    let mut first = look_ups.look_up("name.test");
+    let (waker, count) = counted_waker();
+    *lock(&second) = Some((look_ups.look_up("name.test"), waker));
+    assert!(first.poll_part(&Context::from_waker(Waker::noop())).is_pending());
+    drop(first);
+    assert_eq!(count.count(), 1);
+    lock(&second).take();
 }

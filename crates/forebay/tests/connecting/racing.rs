@@ -13,8 +13,8 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{ErrorKind, Resolver, Result, SelectorManager, Socket};
 use forebay_testing::{
-    ByHand, Host, MOMENT, Names, Silent, await_that, just_before, on_one_port, report, settle,
-    skip, until, watched,
+    ByHand, Host, MOMENT, Names, Random, Silent, await_that, just_before, on_one_port, report,
+    seed, settle, size, skip, until, watched,
 };
 
 const STAGGER: Duration = Duration::from_millis(250);
@@ -453,4 +453,48 @@ fn take_all_descriptors() -> Vec<std::fs::File> {
     let limit = Rlimit { current: Some(64), maximum: Some(64) };
     setrlimit(Resource::Nofile, limit).unwrap();
     std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
+}
+
+/// The abort comes at any moment: before the look-up, during the attempts, or beside the success.
+#[test]
+fn a_connect_that_is_aborted_beside_its_success_leaves_nothing() {
+    const NAME: &str = "a_connect_that_is_aborted_beside_its_success_leaves_nothing";
+    let rounds = size("FOREBAY_ABORT_ROUNDS", 500, 20_000);
+    let mut random = Random::new(seed(NAME), 0);
+    watched(move || {
+        let resolver = names(["127.0.0.2", "127.0.0.1"]);
+        let builder = SelectorManager::builder().resolver(resolver);
+        let test = async |selector: SelectorManager| {
+            let server = selector.tcp().bind("127.0.0.1:0").await?;
+            let port = server.port();
+            let accepting = selector.spawn(async move {
+                loop {
+                    drop(server.accept().await?);
+                }
+            });
+            let mut connected = 0;
+            for _ in 0..rounds {
+                let connecting = selector.tcp().connect(("name.test", port));
+                let connecting = selector.spawn_value(connecting);
+                for _ in 0..random.below(12) {
+                    futures_lite::future::yield_now().await;
+                }
+                connecting.abort();
+                match connecting.await {
+                    Ok(socket) => {
+                        socket?.abort();
+                        connected += 1;
+                    }
+                    Err(error) => assert!(error.is_cancelled(), "{error}"),
+                }
+            }
+            report(&format!("{connected} of {rounds} were connected before the abort"));
+            until(|| selector.stats().sockets == 1).await;
+            assert_eq!(selector.stats().timers, 0);
+            accepting.abort();
+            Ok(())
+        };
+        Host::of_environment().run(builder, test)
+    })
+    .unwrap();
 }
