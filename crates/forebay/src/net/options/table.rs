@@ -281,7 +281,7 @@ define_options! {
         default: false => "off",
         sockets: [Tcp],
         on: [Listening Connected],
-        system: "`IPPROTO_MPTCP`" {
+        system: "`IPPROTO_MPTCP`, RFC 8684" {
             systems: "Linux",
             // It is chosen when the socket is made.
             wanted: |_, _| None,
