@@ -189,7 +189,7 @@ mod worker;
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
     Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]
@@ -206,8 +206,8 @@ pub use crate::names::{FoundAddresses, Resolver};
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
     DatagramBatch, Ecn, HostPart, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface,
-    ServerSocket, Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder,
-    UnixAddress,
+    ServerSocket, Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress,
+    ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{PeerCredentials, UnixBuilder};

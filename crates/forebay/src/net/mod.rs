@@ -22,12 +22,12 @@ mod wait_list;
 
 pub use self::address::{Address, HostPart, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
-pub use self::options::KeepAlive;
+pub use self::options::{KeepAlive, SocketOptions};
 pub(crate) use self::resolve::resolve_on;
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]
 pub use self::socket::PeerCredentials;
-pub use self::socket::{CloseReason, Connection, Socket};
+pub use self::socket::{CloseReason, Connection, Socket, TcpInfo};
 pub use self::tcp::TcpBuilder;
 pub use self::udp::{
     BoundDatagramSocket, ConnectedDatagramSocket, Datagram, DatagramBatch, Ecn, IncomingDatagrams,

@@ -53,7 +53,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_mi
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UnixBuilder {
     selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
 }
 
 impl SelectorManager {
@@ -64,7 +64,7 @@ impl SelectorManager {
     /// Unix.
     #[doc(alias = "aSocket")]
     pub fn unix(&self) -> UnixBuilder {
-        UnixBuilder { selector: self.clone(), options: OptionValues::default() }
+        UnixBuilder { selector: self.clone(), options: Arc::default() }
     }
 }
 
@@ -101,7 +101,7 @@ impl UnixBuilder {
             move |error| advice::on_bind(error, &address)
         };
         let listening =
-            Listening { address: address.clone(), system, options: self.options.clone() };
+            Listening { address: address.clone(), system, options: Arc::clone(&self.options) };
         let made = if self.options.replace_stale {
             listen_alone(selector, listening).await
         } else {
@@ -146,7 +146,7 @@ impl UnixBuilder {
         let parts = CoreParts {
             remote: address.independent_of_directory().into(),
             local: SocketAddress::Unix(UnixAddress::Unnamed),
-            options: Arc::new(self.options),
+            options: self.options,
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
@@ -214,7 +214,7 @@ async fn listen_alone(
 struct Listening {
     address: UnixAddress,
     system: SockAddr,
-    options: OptionValues,
+    options: Arc<OptionValues>,
 }
 
 impl Listening {
