@@ -205,7 +205,7 @@ pub use crate::net::{
     Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
-pub use crate::net::{PeerCredentials, UnixBuilder};
+pub use crate::net::{PeerCredentials, StreamBuilder, UnixBuilder};
 pub use either::Either;
 
 pub use crate::race::race;

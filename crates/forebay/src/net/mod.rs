@@ -4,6 +4,8 @@ mod address;
 mod attempts;
 mod descriptor;
 mod duplex;
+#[cfg(unix)]
+mod inherited;
 #[cfg(not(unix))]
 mod no_unix;
 mod opening;
@@ -22,6 +24,8 @@ mod wait_list;
 
 pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
+#[cfg(unix)]
+pub use self::inherited::StreamBuilder;
 pub use self::options::KeepAlive;
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]

@@ -8,6 +8,8 @@ mod descriptors_run_out;
 mod full_backlog;
 mod greeting;
 mod incoming;
+mod inherited;
+mod inherited_by_name;
 mod listeners;
 mod mapped;
 mod names;

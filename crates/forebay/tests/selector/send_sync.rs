@@ -13,9 +13,9 @@ use forebay::{
     Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
     PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
     SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
-    StopRequested, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig, TlsFault,
-    TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder,
-    UnixAddress, UnixBuilder, WorkerStats,
+    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig,
+    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
+    UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -24,7 +24,14 @@ fn is_send<T: Send>(_: T) {}
 
 /// Of the public traits those decide that implement them; these are the only ones.
 #[allow(dead_code)]
-fn takes_the_public_traits<S: ComposeResult, A: ToAddress, U: ToUnixAddress, P: ToPin>() {}
+fn takes_the_public_traits<
+    S: ComposeResult,
+    A: ToAddress,
+    U: ToUnixAddress,
+    P: ToPin,
+    B: StreamBuilder,
+>() {
+}
 
 #[test]
 fn every_public_type_is_send_and_sync() {

@@ -17,8 +17,13 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub(super) use self::groups::only_joined_groups;
 pub(super) use self::plain_datagrams::as_a_plain_socket;
-pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
+pub(super) use self::platform::{
+    OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, keep_from_blocking,
+    send_slices,
+};
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
+#[cfg(unix)]
+pub(super) use self::platform::{adopt, is_listening, is_multipath};
 #[cfg(unix)]
 use self::unix as platform;
 #[cfg(windows)]

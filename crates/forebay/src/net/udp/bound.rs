@@ -43,7 +43,7 @@ pub struct BoundDatagramSocket {
 }
 
 impl BoundDatagramSocket {
-    pub(super) fn new(core: Arc<DatagramCore>) -> Self {
+    pub(in crate::net) fn new(core: Arc<DatagramCore>) -> Self {
         Self { core }
     }
 

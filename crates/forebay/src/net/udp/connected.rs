@@ -27,7 +27,7 @@ pub struct ConnectedDatagramSocket {
 }
 
 impl ConnectedDatagramSocket {
-    pub(super) fn new(core: Arc<DatagramCore>) -> Self {
+    pub(in crate::net) fn new(core: Arc<DatagramCore>) -> Self {
         Self { core }
     }
 

@@ -26,8 +26,10 @@ use crate::time::WakeUp;
 /// The payload that a packet of any path has room for: 1,280 bytes without the headers of IPv6 and UDP.
 const PATH_BYTES_MIN: usize = 1_232;
 
-pub(super) struct DatagramCore {
+pub(in crate::net) struct DatagramCore {
     io: Descriptor,
+    /// Another program has the socket too, and may make it blocking.
+    is_shared: bool,
     /// The extensions for datagrams that the system was found to have when the socket was made.
     pub(super) system: UdpSocketState,
     local: SocketAddr,
@@ -72,11 +74,33 @@ impl DatagramCore {
         ends: (SocketAddr, Option<SocketAddr>),
         datagram_bytes_max: usize,
     ) -> io::Result<Arc<Self>> {
+        Self::make(selector, socket, ends, datagram_bytes_max, false)
+    }
+
+    /// Takes a socket that another program has too.
+    #[cfg(unix)]
+    pub(super) fn inherited(
+        selector: &Arc<Shared>,
+        socket: socket2::Socket,
+        ends: (SocketAddr, Option<SocketAddr>),
+        datagram_bytes_max: usize,
+    ) -> io::Result<Arc<Self>> {
+        Self::make(selector, socket, ends, datagram_bytes_max, true)
+    }
+
+    fn make(
+        selector: &Arc<Shared>,
+        socket: socket2::Socket,
+        ends: (SocketAddr, Option<SocketAddr>),
+        datagram_bytes_max: usize,
+        is_shared: bool,
+    ) -> io::Result<Arc<Self>> {
         let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
         system::as_a_plain_socket(&socket)?;
         let (readers, writers) = (Arc::<WaitList>::default(), Arc::<WaitList>::default());
         let core = Arc::new(Self {
             io: Descriptor::new(socket.into(), Arc::clone(selector)),
+            is_shared,
             system,
             local: ends.0,
             remote: ends.1,
@@ -141,7 +165,10 @@ impl DatagramCore {
         };
         let mut cx = Context::from_waker(waker);
         // A short receive proves nothing: only `EAGAIN` says that there is no more.
-        let call = |fd: BorrowedFd<'_>| Ok(Progress { count: call(fd)?, drained: false });
+        let call = |fd: BorrowedFd<'_>| {
+            self.keep_from_blocking(fd)?;
+            Ok(Progress { count: call(fd)?, drained: false })
+        };
         let done = self.io.poll_io(&mut cx, direction, Waits::User, call);
         done.map_ok(|progress| progress.count)
     }
@@ -149,9 +176,17 @@ impl DatagramCore {
     /// Runs a system call, and does not wait.
     pub(super) fn call<T>(
         &self,
-        call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.io.call(call)
+        self.io.call(|fd| {
+            self.keep_from_blocking(fd)?;
+            call(fd)
+        })
+    }
+
+    #[inline]
+    fn keep_from_blocking(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if self.is_shared { system::keep_from_blocking(fd) } else { Ok(()) }
     }
 
     /// Takes a datagram that came with an earlier one.

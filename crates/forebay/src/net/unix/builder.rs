@@ -13,6 +13,7 @@ use super::path::{self, OwnPath};
 use crate::net::SocketAddress;
 use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::descriptor::Descriptor;
+use crate::net::inherited::{BuilderParts, StreamBuilder, sealed};
 use crate::net::opening::begin;
 use crate::net::options::{OptionValues, SocketRole, builder_setters, option_table};
 use crate::net::protocol::Protocol;
@@ -151,6 +152,15 @@ impl UnixBuilder {
         };
         selector.sockets().counters.connected.add(1);
         Ok(Socket::over(io, Protocol::Unix, SocketRole::Connected, parts, PendingTls::default()))
+    }
+}
+
+impl StreamBuilder for UnixBuilder {}
+
+impl sealed::IntoParts for UnixBuilder {
+    fn into_parts(self) -> BuilderParts {
+        let Self { selector, options } = self;
+        BuilderParts { selector, options, protocol: Protocol::Unix }
     }
 }
 
