@@ -2,6 +2,7 @@
 
 mod address;
 mod attempts;
+mod datagram;
 mod descriptor;
 mod duplex;
 #[cfg(unix)]
