@@ -205,7 +205,10 @@ pub use crate::net::{
     Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
-pub use crate::net::{PeerCredentials, StreamBuilder, UnixBuilder};
+pub use crate::net::{
+    BoundUnixDatagramSocket, ConnectedUnixDatagramSocket, IncomingUnixDatagrams, PeerCredentials,
+    StreamBuilder, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
+};
 pub use either::Either;
 
 pub use crate::race::race;

@@ -38,7 +38,10 @@ pub use self::udp::{
     MulticastInterface, UdpBuilder,
 };
 #[cfg(unix)]
-pub use self::unix::UnixBuilder;
+pub use self::unix::{
+    BoundUnixDatagramSocket, ConnectedUnixDatagramSocket, IncomingUnixDatagrams, UnixBuilder,
+    UnixDatagram, UnixDatagramBuilder,
+};
 
 #[cfg(not(unix))]
 pub(in crate::net) use self::no_unix::NoPath as OwnPath;

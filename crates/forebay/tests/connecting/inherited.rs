@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use forebay::{
-    BoundDatagramSocket, ConnectedDatagramSocket, ErrorKind, KeepAlive, Result, SelectorManager,
-    ServerSocket, Socket,
+    BoundDatagramSocket, BoundUnixDatagramSocket, ConnectedDatagramSocket,
+    ConnectedUnixDatagramSocket, ErrorKind, KeepAlive, Result, SelectorManager, ServerSocket,
+    Socket, UnixAddress,
 };
 use forebay_testing::{
     alone, counted_alone, descriptors, in_host, other_handles_of_new_sockets, run,
@@ -125,7 +126,8 @@ fn kinds(directory: &Directory) -> Vec<(&'static str, OwnedFd)> {
         ("a listening Unix stream socket", unix.into()),
         ("a connected Unix stream socket", UnixStream::pair().unwrap().0.into()),
         ("a Unix stream socket that neither listens nor is connected", idle_unix.into()),
-        ("a Unix datagram socket", UnixDatagram::unbound().unwrap().into()),
+        ("a Unix datagram socket without a peer", UnixDatagram::unbound().unwrap().into()),
+        ("a Unix datagram socket with a peer", UnixDatagram::pair().unwrap().0.into()),
         ("a Unix socket of sequential packets", packets.into()),
         ("a pipe", pipe().unwrap().0.into()),
         ("a regular file", std::fs::File::create(directory.join("file")).unwrap().into()),
@@ -212,6 +214,66 @@ fn a_udp_socket_with_a_peer_is_no_other_kind() {
     let test = "a_udp_socket_with_a_peer_is_no_other_kind";
     takes_only(test, "a UDP socket with a peer", |selector, fd| {
         ConnectedDatagramSocket::from_fd(selector.udp(), fd)
+    });
+}
+
+#[test]
+fn a_unix_datagram_socket_is_no_other_kind() {
+    let test = "a_unix_datagram_socket_is_no_other_kind";
+    takes_only(test, "a Unix datagram socket without a peer", |selector, fd| {
+        BoundUnixDatagramSocket::from_fd(selector.unix().datagram(), fd)
+    });
+}
+
+#[test]
+fn a_unix_datagram_socket_with_a_peer_is_no_other_kind() {
+    let test = "a_unix_datagram_socket_with_a_peer_is_no_other_kind";
+    takes_only(test, "a Unix datagram socket with a peer", |selector, fd| {
+        ConnectedUnixDatagramSocket::from_fd(selector.unix().datagram(), fd)
+    });
+}
+
+#[test]
+fn unix_datagrams_go_on_when_another_program_makes_them_blocking() {
+    watched(|| {
+        run_on_one_worker(async |selector| {
+            let directory = Directory::new();
+            let path = directory.join("theirs");
+            let (bound, (one, two)) = (UnixDatagram::bind(&path)?, UnixDatagram::pair()?);
+            let theirs = [bound.try_clone()?, one.try_clone()?];
+            let builder = || selector.unix().datagram();
+            let bound = BoundUnixDatagramSocket::from_fd(builder(), bound.into())?;
+            let paired = ConnectedUnixDatagramSocket::from_fd(builder(), one.into())?;
+            assert_eq!(bound.local_address(), &UnixAddress::Path(path.clone()));
+            let peer = builder().connect(&path).await?;
+            for round in 0..3_u8 {
+                theirs.iter().for_each(make_blocking);
+                assert!(bound.try_receive()?.is_none() && paired.try_receive()?.is_none());
+                let mut receiving = std::pin::pin!(bound.receive());
+                assert!(futures_lite::future::poll_once(&mut receiving).await.is_none());
+                theirs.iter().for_each(make_blocking);
+                peer.send([round]).await?;
+                assert_eq!(receiving.await?.payload, [round][..]);
+                theirs.iter().for_each(make_blocking);
+                two.send(&[round])?;
+                assert_eq!(paired.receive().await?.payload, [round][..]);
+                // More than the peer's queue holds: the rest would wait.
+                while paired.try_send("full")? {}
+                make_blocking(&theirs[1]);
+                assert!(!paired.try_send("full")?);
+                two.set_nonblocking(true)?;
+                while two.recv(&mut [0; 10]).is_ok() {}
+            }
+            drop(bound);
+            assert_eq!(directory.names(), ["theirs"]);
+            // A peer without a name cannot be found again.
+            drop(two);
+            for _ in 0..2 {
+                let error = paired.send("to none").await.unwrap_err();
+                assert!(error.is_refused() || error.kind() == ErrorKind::System, "{error}");
+            }
+            Ok(())
+        });
     });
 }
 

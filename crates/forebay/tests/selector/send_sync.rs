@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
-    CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, DatagramBatch, Ecn,
-    Either, EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
-    Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions, MulticastInterface, Packet,
-    PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result, SelectorBuilder,
-    SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, Stats,
-    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TlsClientBuilder, TlsConfig,
-    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
-    UdpBuilder, UnixAddress, UnixBuilder, WorkerStats,
+    Address, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel, ByteWriteChannel,
+    ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
+    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
+    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
+    IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions,
+    MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result,
+    SelectorBuilder, SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket,
+    SocketAddress, Stats, StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder,
+    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
+    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
+    WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -95,6 +97,11 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Trust>();
     is_send_and_sync::<UdpBuilder>();
     is_send_and_sync::<UnixAddress>();
+    is_send_and_sync::<BoundUnixDatagramSocket>();
+    is_send_and_sync::<ConnectedUnixDatagramSocket>();
+    is_send_and_sync::<IncomingUnixDatagrams>();
+    is_send_and_sync::<UnixDatagram>();
+    is_send_and_sync::<UnixDatagramBuilder>();
     is_send_and_sync::<UnixBuilder>();
 }
 
@@ -111,6 +118,10 @@ fn every_public_future_is_send(
     datagram: &Datagram,
     batch: &mut DatagramBatch,
     received: &mut Vec<Datagram>,
+    of_paths: &BoundUnixDatagramSocket,
+    of_a_path: &ConnectedUnixDatagramSocket,
+    unix_datagrams: &mut IncomingUnixDatagrams,
+    unix_datagram: UnixDatagramBuilder,
     server: &ServerSocket,
     place: TaskPlace,
     signals: &mut Signals,
@@ -159,6 +170,15 @@ fn every_public_future_is_send(
     is_send(connected.send_batch(batch));
     is_send(connected.send(""));
     is_send(datagrams.next());
+    is_send(of_paths.closed());
+    is_send(of_paths.receive());
+    is_send(of_paths.send("", "path"));
+    is_send(of_a_path.closed());
+    is_send(of_a_path.receive());
+    is_send(of_a_path.send(""));
+    is_send(unix_datagrams.next());
+    is_send(unix_datagram.clone().bind("path"));
+    is_send(unix_datagram.connect("path"));
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.accept_tls(tls));
@@ -316,6 +336,12 @@ fn no_public_future_is_missing_here() {
             "BoundDatagramSocket" => format!("bound.{name}("),
             "ConnectedDatagramSocket" => format!("connected.{name}("),
             "IncomingDatagrams" => format!("datagrams.{name}("),
+            "BoundUnixDatagramSocket" => format!("of_paths.{name}("),
+            "ConnectedUnixDatagramSocket" => format!("of_a_path.{name}("),
+            "IncomingUnixDatagrams" => format!("unix_datagrams.{name}("),
+            "UnixDatagramBuilder" => {
+                format!("unix_datagram.{}{name}(", if name == "bind" { "clone()." } else { "" })
+            }
             "TaskGroup" => format!("group.{name}("),
             "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),

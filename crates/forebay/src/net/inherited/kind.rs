@@ -47,6 +47,8 @@ impl SocketKind {
             }
             (Protocol::Udp, SocketRole::Connected) => "a UDP socket with a peer",
             (Protocol::Udp, _) => "a UDP socket without a peer",
+            (Protocol::UnixDatagram, SocketRole::Connected) => "a Unix datagram socket with a peer",
+            (Protocol::UnixDatagram, _) => "a Unix datagram socket without a peer",
         }
     }
 }
@@ -76,13 +78,14 @@ impl DescriptorKind {
             (Some(false), Type::STREAM) => Protocol::Tcp,
             (Some(false), Type::DGRAM) => Protocol::Udp,
             (Some(true), Type::STREAM) => Protocol::Unix,
-            (Some(true), Type::DGRAM) => return Ok(Self::Other("a Unix datagram socket")),
+            (Some(true), Type::DGRAM) => Protocol::UnixDatagram,
             (Some(true), Type::SEQPACKET) => {
                 return Ok(Self::Other("a Unix socket of sequential packets"));
             }
             _ => return Ok(Self::Other("a socket of another family or type")),
         };
-        let role = if protocol != Protocol::Udp && system::is_listening(fd)? {
+        let is_stream = matches!(protocol, Protocol::Tcp | Protocol::Unix);
+        let role = if is_stream && system::is_listening(fd)? {
             SocketRole::Listening
         } else if socket.peer_addr().is_ok() {
             SocketRole::Connected

@@ -7,6 +7,7 @@
 //!
 //! [`system::keep_from_blocking`]: super::system::keep_from_blocking
 
+mod datagrams;
 mod environment;
 mod kind;
 
@@ -26,7 +27,6 @@ use super::protocol::Protocol;
 use super::server::ServerSocket;
 use super::socket::{CoreParts, PendingTls, Socket};
 use super::system;
-use super::udp::{BoundDatagramSocket, ConnectedDatagramSocket, UdpBuilder};
 use crate::selector::SelectorManager;
 
 /// A builder of stream sockets: [`TcpBuilder`](crate::TcpBuilder) or [`UnixBuilder`](crate::UnixBuilder).
@@ -75,6 +75,8 @@ macro_rules! ways_in {
         }
     };
 }
+
+use ways_in;
 
 impl ServerSocket {
     ways_in! {
@@ -223,80 +225,6 @@ impl Socket {
         };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::over(io, protocol, role, parts, PendingTls::default()))
-    }
-}
-
-impl BoundDatagramSocket {
-    ways_in! {
-        /// Takes over a UDP socket without a peer that another program has opened. It is made non-blocking and
-        /// close-on-exec, and given the options of the builder.
-        ///
-        /// Each datagram reaches one of the programs that receive from it. A change of `O_NONBLOCK` by another
-        /// one is set back before the next receive.
-        ///
-        /// # Errors
-        ///
-        /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): it is no UDP socket, or has a peer; the error tells
-        ///   what it is.
-        /// - [`Closed`](crate::ErrorKind::Closed): the selector is closed.
-        /// - The error that names the option which could not be set.
-        ///
-        /// # Platform
-        ///
-        /// Unix.
-        UdpBuilder =>
-        /// Takes over a UDP socket without a peer that the service manager has opened, by name as
-        /// [`ServerSocket::from_env`](crate::ServerSocket::from_env) does.
-        ///
-        /// # Errors
-        ///
-        /// Those of [`from_fd`](Self::from_fd), and [`NotFound`](crate::ErrorKind::NotFound).
-        ///
-        /// # Platform
-        ///
-        /// Linux. Elsewhere there is no such name.
-    }
-
-    fn expected(builder: UdpBuilder) -> (UdpBuilder, SocketKind) {
-        (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Bound })
-    }
-
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
-    }
-}
-
-impl ConnectedDatagramSocket {
-    ways_in! {
-        /// Takes over a UDP socket with a peer that another program has opened, as
-        /// [`BoundDatagramSocket::from_fd`](crate::BoundDatagramSocket::from_fd) does one without.
-        ///
-        /// # Errors
-        ///
-        /// Those of `BoundDatagramSocket::from_fd`, but for a socket that has no peer.
-        ///
-        /// # Platform
-        ///
-        /// Unix.
-        UdpBuilder =>
-        /// Takes over a UDP socket with a peer that the service manager has opened, by name as
-        /// [`ServerSocket::from_env`](crate::ServerSocket::from_env) does.
-        ///
-        /// # Errors
-        ///
-        /// Those of [`from_fd`](Self::from_fd), and [`NotFound`](crate::ErrorKind::NotFound).
-        ///
-        /// # Platform
-        ///
-        /// Linux. Elsewhere there is no such name.
-    }
-
-    fn expected(builder: UdpBuilder) -> (UdpBuilder, SocketKind) {
-        (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Connected })
-    }
-
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
     }
 }
 

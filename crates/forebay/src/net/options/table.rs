@@ -135,8 +135,8 @@ define_options! {
     pub fn mode(mode: u32) {
         value: Option<u32> = Some(mode),
         default: None => "0777 without the process's umask",
-        sockets: [Unix],
-        on: [Listening],
+        sockets: [Unix UnixDatagram],
+        on: [Listening Bound],
     }
 
     /// Sets the interface at which datagrams to groups leave (`IP_MULTICAST_IF`, `ip(7)`; `IPV6_MULTICAST_IF`,
@@ -222,7 +222,7 @@ define_options! {
     pub fn receive_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
-        sockets: [Tcp Udp Unix],
+        sockets: [Tcp Udp Unix UnixDatagram],
         on: [Bound Connected Accepted],
         system: "`SO_RCVBUF`" {
             wanted: |bytes, _| *bytes,
@@ -239,8 +239,8 @@ define_options! {
     pub fn replace_stale() {
         value: bool = true,
         default: false => "off",
-        sockets: [Unix],
-        on: [Listening],
+        sockets: [Unix UnixDatagram],
+        on: [Listening Bound],
     }
 
     /// Sets whether a local address may be bound while connections of an earlier socket are still in
@@ -284,7 +284,7 @@ define_options! {
     pub fn send_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
-        sockets: [Tcp Udp Unix],
+        sockets: [Tcp Udp Unix UnixDatagram],
         on: [Bound Connected Accepted],
         system: "`SO_SNDBUF`" {
             wanted: |bytes, _| *bytes,

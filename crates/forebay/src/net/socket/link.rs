@@ -295,21 +295,21 @@ impl Stream {
     fn unacknowledged(&self) -> Option<u32> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::unacknowledged(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 
     fn acknowledged_bytes(&self) -> Option<u64> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::acknowledged_bytes(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 
     fn unsent(&self) -> Option<u32> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::unsent(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 

@@ -46,6 +46,12 @@ pub(super) fn unix_stream_socket() -> io::Result<Socket> {
     socket(Domain::UNIX, Type::STREAM, None)
 }
 
+/// Makes a Unix datagram socket.
+#[cfg(unix)]
+pub(super) fn unix_datagram_socket() -> io::Result<Socket> {
+    socket(Domain::UNIX, Type::DGRAM, None)
+}
+
 /// Makes a descriptor. If the process has none left, ends one connection that may be ended (see `end_one`)
 /// and tries again, once.
 pub(super) fn or_after_ending_one<T>(
