@@ -1,7 +1,7 @@
 //! The server that is measured: one mode per workload, written as a user would write it.
 //!
 //! ```text
-//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|tls|tls-discard|udp|udp-batched [--buf N]
+//! forebay-bench --port P --mode echo|discard|line|line-ref|line-strs|lines|tls|tls-discard|udp|udp-batched [--buf N]
 //!               [--cert FILE --key FILE] [--workers N] [--host own|tokio] [--rt current|multi]
 //! ```
 //!
@@ -73,6 +73,7 @@ async fn serve(selector: SelectorManager, options: Options) -> forebay::Result<(
             Mode::Discard | Mode::TlsDiscard => spawn(host, &selector, modes::discard(socket)),
             Mode::Line => spawn(host, &selector, modes::line(socket)),
             Mode::LineRef => spawn(host, &selector, modes::line_ref(socket)),
+            Mode::Lines => spawn(host, &selector, modes::lines(socket)),
             Mode::LineStrs => spawn(host, &selector, modes::line_strs(socket)),
             // Served above: there is nothing to accept.
             Mode::Udp | Mode::UdpBatched => return Ok(()),
@@ -117,6 +118,7 @@ enum Mode {
     Line,
     LineRef,
     LineStrs,
+    Lines,
     Tls,
     TlsDiscard,
     Udp,
@@ -191,6 +193,7 @@ impl Mode {
             "line" => Self::Line,
             "line-ref" => Self::LineRef,
             "line-strs" => Self::LineStrs,
+            "lines" => Self::Lines,
             "tls" => Self::Tls,
             "tls-discard" => Self::TlsDiscard,
             "udp" => Self::Udp,

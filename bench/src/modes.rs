@@ -1,6 +1,6 @@
 //! The modes of the measured server, each for one connection.
 
-use forebay::{BoundDatagramSocket, DatagramBatch, Result, Socket};
+use forebay::{BoundDatagramSocket, DatagramBatch, ItemBuffer, Result, Socket};
 
 /// Sends back what it receives.
 pub async fn echo(socket: Socket) -> Result<()> {
@@ -45,6 +45,23 @@ pub async fn line_strs(socket: Socket) -> Result<()> {
     let mut output = socket.open_write_channel()?;
     while let Some(name) = input.read_line_ref().await? {
         output.write_strs(&["Hello, ", name, "!\n"]).await?;
+    }
+    socket.close().await
+}
+
+/// Greets the lines that have arrived, with one write for all of them.
+pub async fn lines(socket: Socket) -> Result<()> {
+    let mut input = socket.open_read_channel()?;
+    let mut output = socket.open_write_channel()?;
+    while let Some(names) = input.read_lines_ref().await? {
+        let greet = |out: &mut ItemBuffer| {
+            for name in names {
+                out.put_str("Hello, ");
+                out.put_str(name);
+                out.put_str("!\n");
+            }
+        };
+        output.write_with(greet).await?;
     }
     socket.close().await
 }

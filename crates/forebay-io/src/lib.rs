@@ -46,5 +46,5 @@ mod write;
 pub use crate::error::{Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
-pub use crate::read::{ByteReadChannel, LineOptions, PACKET_BYTES_MAX, ReadExact};
+pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};
 pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer};

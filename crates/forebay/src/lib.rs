@@ -186,7 +186,7 @@ mod worker;
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
     ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]
@@ -202,7 +202,8 @@ pub use crate::host::Interest;
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
     DatagramBatch, Ecn, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket,
-    Socket, SocketAddress, TcpBuilder, ToAddress, ToUnixAddress, UdpBuilder, UnixAddress,
+    Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress, ToUnixAddress,
+    UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{

@@ -177,7 +177,7 @@ impl Outbox {
             stage::begin(self);
         }
         if due {
-            self.schedule();
+            self.turns.defer_in_call(self);
         }
         if hurry {
             self.turns.hurry(self);

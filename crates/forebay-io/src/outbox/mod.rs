@@ -63,13 +63,13 @@ pub struct Outbox {
     /// Set by a thread that wants to abort. A thread that is sending under the lock stops after its current
     /// call and accepts nothing more, so that the two do not compete for the lock.
     aborting: AtomicBool,
+    /// The outbox that the drain writes into, if it writes into one.
+    below: Option<Arc<Self>>,
     // In the middle: the part of it that each write needs stands beside the fields above.
     state: Mutex<State>,
     /// Schedules `advance` when it is woken. Made once; it holds the outbox weakly, because the drain keeps
     /// a clone of it.
     own_waker: Waker,
-    /// The outbox that the drain writes into, if it writes into one.
-    below: Option<Arc<Self>>,
     cause: Cause,
 }
 
@@ -79,6 +79,12 @@ pub struct Outbox {
 pub trait FlushSchedule: Send + Sync {
     /// Flushes the outbox at the end of this turn, or at once where there is no turn.
     fn defer(&self, outbox: &Arc<Outbox>);
+
+    /// Defers like [`defer`](Self::defer), for a writing call, which holds no lock: it may flush what others
+    /// have deferred, if that is much already.
+    fn defer_in_call(&self, outbox: &Arc<Outbox>) {
+        self.defer(outbox);
+    }
 
     /// Flushes a deferred outbox earlier, when the task's poll ends, because it holds more than a small
     /// block. Otherwise every connection of the turn could fill large blocks; this way one block is used

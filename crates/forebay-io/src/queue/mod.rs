@@ -109,7 +109,22 @@ impl SendQueue {
 
     /// Appends a copy of these bytes.
     #[inline]
-    pub(crate) fn push_slice(&mut self, mut bytes: &[u8]) {
+    pub(crate) fn push_slice(&mut self, bytes: &[u8]) {
+        // The usual queue is one block with room, and then this is a copy and nothing else.
+        if let Some(Segment::Block { block, end, .. }) = &mut self.front
+            && self.rest.is_empty()
+            && let Some(room) = block.as_mut_slice().get_mut(*end..*end + bytes.len())
+        {
+            room.copy_from_slice(bytes);
+            *end += bytes.len();
+            self.len += bytes.len();
+            return;
+        }
+        self.push_in_blocks(bytes);
+    }
+
+    /// Appends a copy of these bytes, in as many blocks as they take.
+    fn push_in_blocks(&mut self, mut bytes: &[u8]) {
         self.len += bytes.len();
         while !bytes.is_empty() {
             let (block, end) = self.open_block(bytes.len());

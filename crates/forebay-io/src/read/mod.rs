@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
-pub use self::line::LineOptions;
+pub use self::line::{LineOptions, Lines};
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};
 

@@ -49,7 +49,7 @@ fn every_future_of_a_reader_is_send() {
     let (mut input, mut output) = pipe(1);
     let (mut line, mut slice) = (String::new(), [0; 4]);
     all_sent! { input:
-        read_line(); read_line_ref(); read_line_into(&mut line); skip_line();
+        read_line(); read_line_ref(); read_line_into(&mut line); read_lines_ref(); skip_line();
         read(&mut slice); read_exact(&mut slice); read_chunk(); read_packet(1); read_remaining(1);
         discard(1); copy_to(&mut output);
         read_u8(); read_i8();

@@ -8,5 +8,6 @@ mod line_end;
 mod line_limit;
 mod line_rows;
 mod line_text;
+mod lines_lent;
 mod model;
 mod packet;

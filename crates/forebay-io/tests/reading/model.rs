@@ -16,6 +16,8 @@ enum Op {
     Line,
     LineRef,
     LineInto,
+    /// Takes so many of the lines that are lent.
+    Lines(usize),
     SkipLine,
     Limit(usize),
     Read(usize),
@@ -89,6 +91,7 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         3 => Just(Op::Line),
         3 => Just(Op::LineRef),
         1 => Just(Op::LineInto),
+        3 => (0..5_usize).prop_map(Op::Lines),
         2 => Just(Op::SkipLine),
         1 => limit.prop_map(Op::Limit),
         2 => sizes().prop_map(|size| Op::Read(size - 1)),
@@ -262,6 +265,24 @@ impl Model<'_> {
                         assert_eq!(line, "before:", "a failed call appended");
                     }
                     (answer, expected) => panic!("{answer:?} for {expected:?}"),
+                }
+            }
+            Op::Lines(count) => {
+                let lines = match polls {
+                    Some(polls) => cut_after(*polls, channel.read_lines_ref()),
+                    None => Some(finish(channel.read_lines_ref())),
+                };
+                let Some(lines) = lines.filter(|answer| !passed_by(answer)) else { return };
+                match kinds(lines) {
+                    Ok(Some(lines)) => {
+                        let lines: Vec<_> = lines.take(count).collect();
+                        assert!(count == 0 || !lines.is_empty(), "no line was lent");
+                        for line in lines {
+                            assert_eq!(oracle.line(), Ok(Some(line.to_owned())));
+                        }
+                    }
+                    Ok(None) => assert_eq!(oracle.line(), Ok(None)),
+                    Err(kind) => assert_eq!(oracle.line(), Err(kind)),
                 }
             }
             Op::SkipLine => match answer!(*polls, channel.skip_line()) {

@@ -261,6 +261,16 @@ impl Drop for Descriptor {
     }
 }
 
+/// The error of a question to the system about a socket; one that was closed is named by the question, too.
+pub(super) fn unanswered(question: &'static str, error: io::Error) -> forebay_io::Error {
+    let error = forebay_io::Error::from_io(question, error);
+    if !error.is_closed() {
+        return error;
+    }
+    forebay_io::Error::new(forebay_io::ErrorKind::Closed, question)
+        .with_detail("the socket was closed on this side")
+}
+
 /// The error of a call on a socket that was closed on this side.
 pub(super) fn released() -> io::Error {
     forebay_io::Error::new(forebay_io::ErrorKind::Closed, "socket")

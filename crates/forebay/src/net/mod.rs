@@ -27,11 +27,11 @@ pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAd
 pub(crate) use self::duplex::duplex;
 #[cfg(unix)]
 pub use self::inherited::StreamBuilder;
-pub use self::options::KeepAlive;
+pub use self::options::{KeepAlive, SocketOptions};
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]
 pub use self::socket::PeerCredentials;
-pub use self::socket::{CloseReason, Connection, Socket};
+pub use self::socket::{CloseReason, Connection, Socket, TcpInfo};
 pub use self::tcp::TcpBuilder;
 pub use self::udp::{
     BoundDatagramSocket, ConnectedDatagramSocket, Datagram, DatagramBatch, Ecn, IncomingDatagrams,

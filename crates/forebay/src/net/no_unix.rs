@@ -8,4 +8,8 @@ impl NoPath {
     pub(super) fn remove(&self) {
         match *self {}
     }
+
+    pub(super) fn mode(&self) -> Option<u32> {
+        match *self {}
+    }
 }

@@ -20,11 +20,16 @@ impl WaitList {
     }
 
     /// Removes a call, if it is in the list.
+    #[inline]
     pub(super) fn leave(&self, key: &mut Option<WaiterKey>) {
         if let Some(key) = key.take() {
-            let removed = lock(&self.0).remove(key);
-            drop(removed);
+            self.remove(key);
         }
+    }
+
+    fn remove(&self, key: WaiterKey) {
+        let removed = lock(&self.0).remove(key);
+        drop(removed);
     }
 
     /// Moves the wakers of all calls into `after`.

@@ -12,6 +12,7 @@ use super::remaining::Remains;
 use super::shared::Shared;
 use crate::task::Reporter;
 use crate::time::{Limits, Look, Patience};
+use crate::worker::Locks;
 
 /// The turns of a selector's worker, for an outbox without a socket, such as one that feeds a file.
 pub(crate) struct SelectorSchedule {
@@ -22,7 +23,11 @@ pub(crate) struct SelectorSchedule {
 
 impl FlushSchedule for SelectorSchedule {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        self.selector.defer(outbox);
+        self.selector.defer(outbox, Locks::MayBeHeld);
+    }
+
+    fn defer_in_call(&self, outbox: &Arc<Outbox>) {
+        self.selector.defer(outbox, Locks::None);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {

@@ -16,7 +16,7 @@ use super::sockets::Sockets;
 use super::stats::{Counter, Stats};
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Alarm, Limits, Sleep, Timers, system_now, within};
-use crate::worker::{self, Traffic, Worker, WorkerParts, WorkerStats, Workers};
+use crate::worker::{self, Locks, Traffic, Worker, WorkerParts, WorkerStats, Workers};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
@@ -138,8 +138,8 @@ impl Shared {
 
     /// Flushes the outbox at the end of this thread's turn, soon inside a foreign runtime, and now on any
     /// other thread.
-    pub(crate) fn defer(&self, outbox: &Arc<Outbox>) {
-        if !worker::defer(outbox) && !self.workers.defer_to_guest(outbox) {
+    pub(crate) fn defer(&self, outbox: &Arc<Outbox>, locks: Locks) {
+        if !worker::defer(outbox) && !self.workers.defer_to_guest(outbox, locks) {
             outbox.advance();
         }
     }

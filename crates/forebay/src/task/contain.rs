@@ -105,7 +105,7 @@ impl<T> Drop for TaskResult<T> {
 }
 
 /// Runs the user's code, turning a panic into an error with its message.
-pub(super) fn caught<T>(run: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let error = panicked(payload.as_ref());
         drop_payload(payload);

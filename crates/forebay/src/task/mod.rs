@@ -22,6 +22,7 @@ use forebay_io::{Error, Result};
 pub(crate) use self::blocking::BlockingPool;
 pub(crate) use self::blocking::run as run_blocking;
 pub(crate) use self::blocking_io::{READER, blocking_drain, blocking_source};
+pub(crate) use self::contain::caught;
 pub(crate) use self::group::{Listing, Place, TaskKind, Tasks, current_lists};
 pub use self::join::JoinHandle;
 pub(crate) use self::pulse::{Beat, Pulse};

@@ -10,8 +10,9 @@ use std::task::Waker;
 use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
 
 use super::activity::Traffic;
+use super::flush::{BATCH_COUNT, flush_all};
 use super::{Owner, Worker};
-use crate::task::Scheduled;
+use crate::task::{Scheduled, caught};
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
@@ -69,15 +70,18 @@ impl Context {
             || ThreadTurns::is_next_due()
     }
 
-    /// Ends the poll of a task: what it staged joins its queue, and a large queue is sent.
+    /// Ends the poll of a task: what it staged joins its queue, a large queue is sent, and so are many queues.
     pub(super) fn end_poll(&self) {
         end_poll();
         loop {
             let next = self.hurried.borrow_mut().pop();
             match next {
-                Some(outbox) => outbox.advance(),
-                None => return,
+                Some(outbox) => drop(caught(|| outbox.advance())),
+                None => break,
             }
+        }
+        if self.deferred.borrow().len() >= BATCH_COUNT {
+            self.flush();
         }
     }
 
@@ -90,9 +94,7 @@ impl Context {
             if batch.is_empty() {
                 break;
             }
-            for outbox in batch.drain(..) {
-                outbox.advance();
-            }
+            flush_all(&mut batch);
         }
     }
 

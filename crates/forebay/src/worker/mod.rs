@@ -13,6 +13,7 @@
 mod activity;
 mod current;
 mod driver;
+mod flush;
 #[cfg(all(feature = "tokio", unix))]
 mod guest;
 #[cfg(unix)]
@@ -44,6 +45,7 @@ use rustix::fd::AsFd;
 use self::activity::Activity;
 pub(crate) use self::activity::Traffic;
 pub(crate) use self::current::{count_for, defer, hurry, index_for, owner};
+pub(crate) use self::flush::Locks;
 #[cfg(all(feature = "tokio", unix))]
 use self::guest::Guest;
 #[cfg(not(all(feature = "tokio", unix)))]

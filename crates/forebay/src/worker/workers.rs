@@ -11,7 +11,7 @@ use forebay_io::seam::Outbox;
 use super::guest::Guests;
 #[cfg(not(all(feature = "tokio", unix)))]
 use super::no_guest::NoGuests as Guests;
-use super::{Delay, Owner, Worker, WorkerParts, driver};
+use super::{Delay, Locks, Owner, Worker, WorkerParts, driver};
 use crate::lock::lock;
 
 /// The workers of a selector, and its guests: workers that foreign runtimes drive.
@@ -89,8 +89,8 @@ impl Workers {
 
     /// Flushes the outbox when this thread's runtime has polled the tasks that are ready. Returns `false` where
     /// there is no [guest](Self::guest_here).
-    pub(crate) fn defer_to_guest(&self, outbox: &Arc<Outbox>) -> bool {
-        self.guests.defer(outbox, &self.parts, &self.owner)
+    pub(crate) fn defer_to_guest(&self, outbox: &Arc<Outbox>, locks: Locks) -> bool {
+        self.guests.defer(outbox, locks, (&self.parts, &self.owner))
     }
 
     /// Returns the workers that are made, without the guests.

@@ -290,7 +290,7 @@ fn available() -> [Row; 5] {
 }
 
 /// Reads of lines: a CR and an LF apart, a letter of two bytes, a lone CR.
-fn lines() -> [Row; 4] {
+fn lines() -> [Row; 5] {
     const LINES: &[u8] = "café \r au lait\r\nthe rest\n".as_bytes();
     let mut rows = [
         row(
@@ -318,6 +318,16 @@ fn lines() -> [Row; 4] {
             }),
         ),
         row(
+            "forebay_io::ByteReadChannel::read_lines_ref",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, _| {
+                let line = input.read_lines_ref().await?.and_then(|mut lines| lines.next());
+                Ok(line.unwrap_or_default().into())
+            }),
+        ),
+        row(
             "forebay_io::ByteReadChannel::skip_line",
             &[Word::Resumes],
             17,
@@ -333,6 +343,9 @@ fn lines() -> [Row; 4] {
     }));
     rows[2].scenes.push(yields::equal_answers(|input| {
         Box::pin(async { input.read_line_into(&mut String::new()).await })
+    }));
+    rows[3].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { Ok(input.read_lines_ref().await?.is_some()) })
     }));
     rows
 }

@@ -355,10 +355,21 @@ macro_rules! assert_gives_way {
     }};
 }
 
-const CHANNEL_CALLS: [&str; 21] = [
+/// Lines are lent until they are taken, and here none is.
+#[test]
+fn a_loop_that_takes_no_lent_line_gives_way() {
+    run_on_one_worker(async |selector| {
+        let mut input = ByteReadChannel::from(LINE.repeat(3));
+        assert_gives_way!(selector, "read_lines_ref", drop(input.read_lines_ref().await));
+        Ok(())
+    });
+}
+
+const CHANNEL_CALLS: [&str; 22] = [
     "read_line",
     "read_line_ref",
     "read_line_into",
+    "read_lines_ref",
     "skip_line",
     "read",
     "read a large slice",
@@ -384,6 +395,7 @@ async fn call(name: &str, input: &mut ByteReadChannel, output: &mut ByteWriteCha
         "read_line" => drop(input.read_line().await),
         "read_line_ref" => drop(input.read_line_ref().await.map(|line| line.is_some())),
         "read_line_into" => drop(input.read_line_into(&mut String::new()).await),
+        "read_lines_ref" => drop(input.read_lines_ref().await.map(|lines| lines.is_some())),
         "skip_line" => drop(input.skip_line().await),
         "read" => drop(input.read(&mut [0]).await),
         "read a large slice" => drop(input.read(&mut vec![0; 64 * KIB]).await),

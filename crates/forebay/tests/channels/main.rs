@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod batches;
 mod channel_tasks;
 mod duplex;
 mod errors_name_the_peer;

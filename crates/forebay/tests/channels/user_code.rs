@@ -169,6 +169,28 @@ fn the_owner_of_written_bytes_may_touch_the_socket() {
     });
 }
 
+/// Both connections are flushed at the end of the same turn, the one with the panic first.
+#[test]
+fn a_panic_of_an_owner_of_bytes_costs_no_other_connection_its_flush() {
+    run(async |selector| {
+        let (first, mut first_peer) = pair(&selector).await?;
+        let (second, mut second_peer) = pair(&selector).await?;
+        let (mut first, mut second) = (first.connection()?, second.connection()?);
+        for _ in 0..3 {
+            let writing = selector.spawn_value(async move {
+                let owner = Owner(vec![b'x'; 40 * KIB], || panic!("an owner panics"));
+                first.output.write_bytes(Bytes::from_owner(owner)).await?;
+                second.output.write_str("whole").await?;
+                Result::Ok((first, second))
+            });
+            (first, second) = writing.await??;
+            first_peer.read_exact(&mut vec![0; 40 * KIB]).unwrap();
+            second_peer.read_exact(&mut [0; 5]).unwrap();
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn who_is_told_of_errors_may_use_the_selector_and_may_panic() {
     let selector = SelectorManager::builder()

@@ -35,6 +35,7 @@ async fn assert_reads_say_so(input: &mut ByteReadChannel) {
     assert_reset("read_line", input.read_line().await);
     assert_reset("read_line_ref", input.read_line_ref().await);
     assert_reset("read_line_into", input.read_line_into(&mut String::new()).await);
+    assert_reset("read_lines_ref", input.read_lines_ref().await);
     assert_reset("skip_line", input.skip_line().await);
     assert_reset("read", input.read(&mut [0; 8]).await);
     assert_reset("read, large", input.read(&mut vec![0; MIB]).await);

@@ -31,6 +31,36 @@ fn the_writes_of_a_poll_leave_in_one_call() {
     });
 }
 
+/// The writes to many connections do not wait for the end of the poll: they would be out of the caches by then.
+#[test]
+fn many_connections_are_flushed_in_batches() {
+    alone("many_connections_are_flushed_in_batches", || {
+        watched(|| {
+            let selector = SelectorManager::new();
+            current_thread().block_on(async {
+                let mut pairs = Vec::new();
+                for _ in 0..40 {
+                    let (mut near, mut far) = pair(&selector).await.unwrap();
+                    near.output.write_str("0\n").await.unwrap();
+                    assert_eq!(far.input.read_line().await.unwrap().as_deref(), Some("0"));
+                    pairs.push((near, far));
+                }
+                let before = selector.stats().sends;
+                for (near, _) in &mut pairs {
+                    // Written twice, so that a call in between would show.
+                    near.output.write_str("1").await.unwrap();
+                    near.output.write_str("2\n").await.unwrap();
+                }
+                assert_eq!(selector.stats().sends - before, 32);
+                for (_, far) in &mut pairs {
+                    assert_eq!(far.input.read_line().await.unwrap().as_deref(), Some("12"));
+                }
+                assert_eq!(selector.stats().sends - before, 40);
+            });
+        });
+    });
+}
+
 /// The tasks that are ready write before the flusher's next poll.
 #[test]
 fn two_tasks_share_a_call_on_one_thread() {

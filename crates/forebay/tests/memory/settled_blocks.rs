@@ -3,10 +3,11 @@
 use forebay::{ByteReadChannel, Result};
 use forebay_testing::{on_every_transport, report, until};
 
-const CALLS: [&str; 9] = [
+const CALLS: [&str; 10] = [
     "read_line",
     "read_line_ref",
     "read_line_into",
+    "read_lines_ref",
     "skip_line",
     "read",
     "read_u16",
@@ -22,6 +23,10 @@ async fn take_two(call: &str, input: &mut ByteReadChannel) -> Result<()> {
         "read_line" => assert_eq!(input.read_line().await?.as_deref(), Some("a")),
         "read_line_ref" => assert_eq!(input.read_line_ref().await?, Some("a")),
         "read_line_into" => assert!(input.read_line_into(&mut String::new()).await?),
+        "read_lines_ref" => {
+            let line = input.read_lines_ref().await?.and_then(|mut lines| lines.next());
+            assert_eq!(line, Some("a"));
+        }
         "skip_line" => assert!(input.skip_line().await?),
         "read" => assert_eq!(input.read(&mut [0; 2]).await?, 2),
         "read_u16" => assert_eq!(input.read_u16().await?, u16::from_be_bytes(*b"a\n")),

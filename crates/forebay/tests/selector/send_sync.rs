@@ -12,12 +12,12 @@ use forebay::{
     ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
     EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
     IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions,
-    MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Result,
-    SelectorBuilder, SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket,
-    SocketAddress, Stats, StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder,
-    TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin,
-    ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
-    WorkerStats,
+    Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact,
+    Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket,
+    SocketAddress, SocketOptions, Stats, StopRequested, StreamBuilder, TaskGroup, TaskPlace,
+    TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder,
+    TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder,
+    UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -65,7 +65,10 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<JoinHandle<std::cell::Cell<u8>>>();
     is_send_and_sync::<KeepAlive>();
     is_send_and_sync::<MulticastInterface>();
+    is_send_and_sync::<SocketOptions>();
+    is_send_and_sync::<TcpInfo>();
     is_send_and_sync::<LineOptions>();
+    is_send_and_sync::<Lines<'_>>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();
     is_send_and_sync::<PeerChain>();
@@ -226,6 +229,7 @@ fn every_public_future_is_send(
     is_send(input.read_line());
     is_send(input.read_line_into(text));
     is_send(input.read_line_ref());
+    is_send(input.read_lines_ref());
     is_send(input.read_packet(1));
     is_send(input.read_remaining(1));
     is_send(input.read_u16());

@@ -1,6 +1,6 @@
 //! Each datagram is received as it was sent, or refused, cut or dropped as the contract says.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use forebay::{Ecn, ErrorKind, Result};
 use forebay_testing::{KIB, run, scrambled};
@@ -141,7 +141,7 @@ fn a_socket_is_a_stream_of_its_datagrams() {
 fn the_mark_of_congestion_comes_with_each() {
     run(async |selector| {
         for (at, sender) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
-            let socket = selector.udp().bind(at).await?;
+            let socket = selector.udp().packet_info(true).bind(at).await?;
             let peer = UdpSocket::bind(sender).unwrap();
             for (mark, expected) in [
                 (0, None),
@@ -159,6 +159,46 @@ fn the_mark_of_congestion_comes_with_each() {
                 assert_eq!(socket.receive().await?.ecn, expected, "{at}");
             }
         }
+        Ok(())
+    });
+}
+
+/// The address that all of them were sent to is known without asking for each.
+#[test]
+fn a_socket_of_one_address_is_told_no_more_than_it_asks_for() {
+    run(async |selector| {
+        let loopback = Some("127.0.0.1".parse().unwrap());
+        for (at, info, interface) in [
+            ("127.0.0.1:0", None, None),
+            ("127.0.0.1:0", Some(false), None),
+            ("127.0.0.1:0", Some(true), Some(1)),
+            ("0.0.0.0:0", None, Some(1)),
+            ("0.0.0.0:0", Some(true), Some(1)),
+        ] {
+            let builder = selector.udp();
+            let builder = match info {
+                Some(told) => builder.packet_info(told),
+                None => builder,
+            };
+            let socket = builder.bind(at).await?;
+            let to = (Ipv4Addr::LOCALHOST, socket.local_address().port()).into();
+            for _ in 0..2 {
+                socket.send("hello", to).await?;
+                let mut received = vec![socket.receive().await?];
+                // From the second round on the system may join them.
+                socket.send("hello", to).await?;
+                socket.receive_batch(&mut received, 2).await?;
+                for datagram in received {
+                    assert_eq!(datagram.local_address, loopback, "{at}, {info:?}");
+                    assert_eq!(datagram.interface, interface, "{at}, {info:?}");
+                    assert_eq!(datagram.payload, "hello");
+                }
+            }
+        }
+        let socket = selector.udp().packet_info(false).bind("0.0.0.0:0").await?;
+        let to = (Ipv4Addr::LOCALHOST, socket.local_address().port()).into();
+        socket.send("hello", to).await?;
+        assert_eq!(socket.receive().await?.local_address, None);
         Ok(())
     });
 }

@@ -10,7 +10,11 @@ const NAME: &str = "a_send_without_room_waits_and_loses_nothing";
 const PORT: u16 = 4_001;
 /// Of each kind of send.
 const COUNT: usize = 40;
-const BYTES: usize = 1_000;
+
+/// Of two lengths in turn, so that none leaves together with the next.
+fn payload(number: usize) -> Vec<u8> {
+    scrambled(1_000 + number % 2, number)
+}
 
 /// Over a link of a megabit per second, whose queue holds everything: what waits there fills the socket's buffer.
 #[test]
@@ -36,7 +40,7 @@ async fn receives(selector: SelectorManager) -> Result<()> {
     say("ready");
     for number in 0..3 * COUNT {
         let datagram = socket.receive().await?;
-        assert!(datagram.payload == scrambled(BYTES, number), "{number}");
+        assert!(datagram.payload == payload(number), "{number}");
     }
     Ok(())
 }
@@ -47,7 +51,7 @@ async fn sends(selector: SelectorManager) -> Result<()> {
     let socket = builder.connect((End::Left.address().to_owned(), PORT)).await?;
     let mut waited = 0;
     for number in 0..COUNT {
-        let payload = scrambled(BYTES, number);
+        let payload = payload(number);
         if poll_once(socket.send(&payload)).await.transpose()?.is_none() {
             // A call that is dropped has sent nothing.
             waited += 1;
@@ -58,7 +62,7 @@ async fn sends(selector: SelectorManager) -> Result<()> {
 
     let mut refused = 0;
     for number in COUNT..2 * COUNT {
-        let payload = scrambled(BYTES, number);
+        let payload = payload(number);
         while !socket.try_send(&payload)? {
             refused += 1;
             forebay::yield_now().await;
@@ -68,7 +72,7 @@ async fn sends(selector: SelectorManager) -> Result<()> {
 
     let mut batch = DatagramBatch::new();
     for number in 2 * COUNT..3 * COUNT {
-        batch.push(scrambled(BYTES, number), None);
+        batch.push(payload(number), None);
     }
     // Dropped as often as it waits.
     let mut waits = 0;

@@ -505,3 +505,23 @@ fn a_waiting_receiver_and_a_waiting_sender_do_not_spin() {
         Ok(())
     });
 }
+
+#[test]
+fn the_options_are_told_and_the_descriptor_is_cloned() {
+    run(async |selector| {
+        let directory = Directory::new();
+        let builder = selector.unix().datagram().mode(0o640).send_buffer_size(50_000);
+        let server = builder.bind(directory.join("server")).await?;
+        let told = server.options()?;
+        assert_eq!((told.mode(), told.send_buffer_size()), (Some(0o640), Some(50_000)));
+        let client = connect(&selector, server.local_address()).await?;
+        assert_eq!(client.options()?.mode(), None);
+        let clone = StdDatagram::from(client.try_clone_fd()?);
+        clone.send(b"by the clone").unwrap();
+        assert_eq!(server.receive().await?.payload, "by the clone");
+        client.close();
+        assert!(client.options().unwrap_err().is_closed());
+        assert!(client.try_clone_fd().unwrap_err().is_closed());
+        Ok(())
+    });
+}

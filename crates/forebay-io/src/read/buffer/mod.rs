@@ -78,7 +78,7 @@ pub(crate) struct Buffer {
 }
 
 /// Consumes bytes of a buffer while the buffer's bytes are lent.
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     head: &'a mut usize,
     pub(super) front: &'a mut Front,
 }
@@ -86,7 +86,7 @@ pub(super) struct Cursor<'a> {
 impl Cursor<'_> {
     /// Consumes `count` bytes, at least one, of which the caller has seen that they are there.
     #[inline]
-    pub(super) fn consume(self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         *self.head += count;
         self.front.forget();
     }

@@ -1,5 +1,6 @@
 //! Reading lines with one resumable scan, which never examines a byte twice.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use memchr::memchr;
 
+pub use self::lines::Lines;
 use super::ByteReadChannel;
 use super::front::Front;
 use crate::seam::Source;
@@ -183,8 +185,14 @@ impl ByteReadChannel {
         if self.lent.taken != 0 || self.buffer.front.fault.is_some() {
             return None;
         }
-        let at = self.search()?;
-        let found = Found { content: self.content_before(at), consumed: at + 1 };
+        let (readable, cursor) = self.buffer.parts();
+        let scanned = cursor.front.scanned;
+        let Some(at) = memchr(b'\n', &readable[scanned..]) else {
+            cursor.front.scanned = readable.len();
+            return None;
+        };
+        let at = scanned + at;
+        let found = Found { content: content_before(readable, at), consumed: at + 1 };
         (found.content <= self.line_options.limit).then_some(found)
     }
 
@@ -198,7 +206,7 @@ impl ByteReadChannel {
         let most = limit.saturating_add(2);
         loop {
             if let Some(at) = self.search() {
-                let content = self.content_before(at);
+                let content = content_before(self.buffer.readable(), at);
                 return self.checked(Found { content, consumed: at + 1 });
             }
             if self.too_long_already() {
@@ -224,14 +232,6 @@ impl ByteReadChannel {
         };
         self.buffer.front.scanned += at;
         Some(self.buffer.front.scanned)
-    }
-
-    #[inline]
-    fn content_before(&self, lf: usize) -> usize {
-        match lf.checked_sub(1) {
-            Some(before) if self.buffer.readable()[before] == b'\r' => before,
-            _ => lf,
-        }
     }
 
     /// Returns `true` if the content exceeds the limit whatever comes; there is no LF yet. A CR just behind
@@ -272,7 +272,7 @@ impl ByteReadChannel {
     /// Consumes the line and lends its content, if it is UTF-8.
     #[inline]
     fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
-        let (readable, cursor) = self.buffer.parts();
+        let (readable, mut cursor) = self.buffer.parts();
         match std::str::from_utf8(&readable[..found.content]) {
             Ok(content) => {
                 cursor.consume(found.consumed);
@@ -284,6 +284,12 @@ impl ByteReadChannel {
             }
         }
     }
+}
+
+/// Returns the length of the content in front of an LF.
+#[inline]
+fn content_before(bytes: &[u8], lf: usize) -> usize {
+    if lf > 0 && bytes[lf - 1] == b'\r' { lf - 1 } else { lf }
 }
 
 impl Front {

@@ -97,6 +97,11 @@ impl DatagramWaits {
         })
     }
 
+    /// Returns when every call that was in progress has ended.
+    pub(in crate::net) fn let_calls_end(&self) {
+        self.io.let_calls_end();
+    }
+
     #[inline]
     fn keep_from_blocking(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         if self.is_shared { system::keep_from_blocking(fd) } else { Ok(()) }

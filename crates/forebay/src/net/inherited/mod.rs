@@ -47,7 +47,7 @@ pub(in crate::net) mod sealed {
 #[expect(missing_debug_implementations, reason = "it is never seen")]
 pub struct BuilderParts {
     pub(in crate::net) selector: SelectorManager,
-    pub(in crate::net) options: OptionValues,
+    pub(in crate::net) options: Arc<OptionValues>,
     pub(in crate::net) protocol: Protocol,
 }
 
@@ -146,7 +146,7 @@ impl ServerSocket {
         let selector = selector.shared();
         selector.check_open(operation)?;
         let socket = SockRef::from(&fd);
-        options.offer(protocol, &socket);
+        options.offer(protocol, &socket)?;
         let local = address_of(operation, socket.local_addr())?;
         let is_multipath = system::is_multipath(&socket);
         let io = Descriptor::new(fd, Arc::clone(selector));
@@ -220,7 +220,7 @@ impl Socket {
         let parts = CoreParts {
             remote: address_of(operation, socket.peer_addr())?,
             local: address_of(operation, socket.local_addr())?,
-            options: Arc::new(options),
+            options,
             host_name: None,
         };
         let io = Descriptor::new(fd, Arc::clone(selector));

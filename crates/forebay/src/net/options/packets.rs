@@ -9,7 +9,7 @@ use socket2::{Domain, SockRef};
 
 use crate::net::udp::{MulticastInterface, address_of, index_of};
 
-fn is_ipv6(socket: &SockRef<'_>) -> io::Result<bool> {
+pub(super) fn is_ipv6(socket: &SockRef<'_>) -> io::Result<bool> {
     Ok(socket.local_addr()?.domain() == Domain::IPV6)
 }
 

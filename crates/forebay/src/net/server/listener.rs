@@ -15,8 +15,8 @@ use socket2::SockRef;
 
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
-use crate::net::descriptor::Descriptor;
-use crate::net::options::{OptionValues, SocketRole};
+use crate::net::descriptor::{Descriptor, unanswered};
+use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::net::system;
@@ -78,7 +78,7 @@ impl Listener {
         io: Descriptor,
         local: SocketAddress,
         protocol: Protocol,
-        options: OptionValues,
+        options: Arc<OptionValues>,
         (path, opener): (Option<OwnPath>, Opener),
     ) -> Arc<Self> {
         let selector = Arc::clone(io.selector());
@@ -88,7 +88,7 @@ impl Listener {
             opener,
             local,
             protocol,
-            options: Arc::new(options),
+            options,
             inherited: AtomicU8::new(NOT_ASKED),
             path,
             closed: AtomicBool::new(false),
@@ -191,6 +191,8 @@ impl Listener {
         }
         // Relaxed: two threads may both ask, and get the same answer.
         let inherited = match self.inherited.load(Ordering::Relaxed) {
+            // A listener of multipath TCP accepts sockets of two kinds, which inherit different options.
+            _ if self.options.mptcp => self.options.hold_on(self.protocol, socket),
             NOT_ASKED => {
                 let inherited = self.options.hold_on(self.protocol, socket);
                 let answer = if inherited { INHERITED } else { NOT_INHERITED };
@@ -217,6 +219,32 @@ impl Listener {
             reporter
                 .report("an accepted connection lacks an option", &error.with_address(&self.local));
         });
+    }
+
+    /// The options of this socket.
+    pub(super) fn told_options(&self) -> Result<SocketOptions> {
+        let role = SocketRole::Listening;
+        let told = self.io.call(|fd| {
+            let mut told = self.options.told(self.protocol, role, Some(&SockRef::from(&fd)));
+            if self.protocol == Protocol::Tcp {
+                told.backlog = system::backlog(fd).or(told.backlog);
+            }
+            Ok(told)
+        });
+        let named = |error| unanswered("options", error).with_address(&self.local);
+        let mut told = told.map_err(named)?;
+        told.mode = self.path.as_ref().and_then(OwnPath::mode);
+        let drain = self.selector().drain_of(self.options.drain_timeout, self.options.drain_max);
+        told.drain_timeout = Some(drain.silence);
+        told.drain_max = Some(drain.total);
+        told.drain_limit = told.drain_limit.or_else(|| Some(self.selector().drain_limit()));
+        Ok(told)
+    }
+
+    /// Another descriptor of this socket.
+    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
+        let named = |error| unanswered("try_clone_fd", error).with_address(&self.local);
+        self.io.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }
 
     /// Begins a pause, or lets the call be tried again at once.

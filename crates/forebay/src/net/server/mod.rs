@@ -11,12 +11,13 @@ use std::sync::Arc;
 
 use forebay_io::Result;
 use forebay_io::seam::giving_way;
+use rustix::fd::OwnedFd;
 
 use self::accepting::Accepting;
 pub use self::incoming::Incoming;
 use self::listener::{Listener, Opener};
 use super::descriptor::Descriptor;
-use super::options::OptionValues;
+use super::options::{OptionValues, SocketOptions};
 use super::protocol::Protocol;
 use super::socket::{PendingTls, Socket};
 use super::{OwnPath, SocketAddress};
@@ -51,7 +52,7 @@ impl ServerSocket {
         io: Descriptor,
         local: SocketAddress,
         protocol: Protocol,
-        options: OptionValues,
+        options: Arc<OptionValues>,
         path: Option<OwnPath>,
     ) -> Self {
         let listener = Listener::new(io, local, protocol, options, (path, Opener::Here));
@@ -65,7 +66,7 @@ impl ServerSocket {
         io: Descriptor,
         local: SocketAddress,
         protocol: Protocol,
-        options: OptionValues,
+        options: Arc<OptionValues>,
         is_multipath: bool,
     ) -> Self {
         let opener = Opener::Elsewhere { is_multipath };
@@ -158,6 +159,31 @@ impl ServerSocket {
     /// Returns the port at which this socket listens; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
         self.listener.local().port().unwrap_or_default()
+    }
+
+    /// Returns the options that took effect: the system's as it reports them now, and those that this library keeps
+    /// for the connections to come.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](crate::ErrorKind::Closed): this socket or its selector is closed.
+    #[doc(alias = "getsockopt")]
+    pub fn options(&self) -> Result<SocketOptions> {
+        self.listener.told_options()
+    }
+
+    /// Returns another descriptor of the system's socket, for what this library does not have; see
+    /// [`Socket::try_clone_fd`]. While it is open, the system goes on accepting connections into the backlog, also
+    /// after [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`](crate::ErrorKind::Closed): this socket or its selector is closed;
+    /// [`Exhausted`](crate::ErrorKind::Exhausted): the process has no descriptor left.
+    #[doc(alias = "as_fd")]
+    #[doc(alias = "AsFd")]
+    pub fn try_clone_fd(&self) -> Result<OwnedFd> {
+        self.listener.try_clone_fd()
     }
 
     /// Stops listening: connections that were not accepted yet are refused or reset, and every waiting

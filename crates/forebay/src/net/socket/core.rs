@@ -116,7 +116,6 @@ impl Core {
         &self.layer
     }
 
-    #[cfg(feature = "tls")]
     pub(super) fn parts(&self) -> &CoreParts {
         &self.parts
     }

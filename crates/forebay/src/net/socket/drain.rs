@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use forebay_io::seam::{Drain, SendQueue, WakeList};
 use forebay_io::{Error, Result};
@@ -60,8 +60,11 @@ impl Drain for SocketDrain {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_end(&mut self, _: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
         if !self.core.life().state().ends_by_release() {
+            if let Err(error) = ready!(self.core.poll_handshake(cx)) {
+                return Poll::Ready(Err(self.core.record("finish", error, after)));
+            }
             match self.core.link().end(after) {
                 Ok(()) => {}
                 // Reset in the meantime; the system reports the error once, to the call that asks first.

@@ -9,11 +9,16 @@ use forebay_io::seam::{FlushSchedule, Outbox};
 
 use super::core::Core;
 use crate::selector::Shared;
+use crate::worker::Locks;
 
 // For the core itself and not a type of its own, whose memory every write would touch.
 impl FlushSchedule for Core {
     fn defer(&self, outbox: &Arc<Outbox>) {
-        self.selector().defer(outbox);
+        self.selector().defer(outbox, Locks::MayBeHeld);
+    }
+
+    fn defer_in_call(&self, outbox: &Arc<Outbox>) {
+        self.selector().defer(outbox, Locks::None);
     }
 
     fn hurry(&self, outbox: &Arc<Outbox>) {

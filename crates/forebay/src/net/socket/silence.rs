@@ -24,6 +24,11 @@ impl Core {
         self.link().wake(&mut after);
         after.run();
     }
+
+    /// The limit on a silence, as it is now.
+    pub(super) fn silence_limit(&self, silence: Silence) -> Option<Duration> {
+        self.timeouts().and_then(|timeouts| timeouts.limit_of(silence))
+    }
 }
 
 impl Limited for Core {

@@ -16,7 +16,7 @@ use rustix::fd::BorrowedFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub(super) use self::groups::only_joined_groups;
-pub(super) use self::plain_datagrams::as_a_plain_socket;
+pub(super) use self::plain_datagrams::{as_a_plain_socket, join_datagrams, without_packet_info};
 pub(super) use self::platform::{
     OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, keep_from_blocking,
     send_slices,
@@ -30,9 +30,29 @@ use self::unix as platform;
 use self::windows as platform;
 use crate::selector::Shared;
 
+/// The words of `TCP_INFO` that are read where the system has them: all up to the number of bytes that were sent
+/// again, which Linux has since 4.19.
+pub(super) const TCP_INFO_WORDS: usize = 54;
+
 /// Makes a TCP socket.
 pub(super) fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
     socket(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+}
+
+/// Makes a socket of multipath TCP, or of TCP where the kernel has no such sockets, or is set to refuse them
+/// (`net.mptcp.enabled`).
+#[cfg(target_os = "linux")]
+pub(super) fn multipath_socket(address: SocketAddr) -> io::Result<Socket> {
+    match socket(Domain::for_address(address), Type::STREAM, Some(Protocol::MPTCP)) {
+        Err(error) if !is_out_of_descriptors(&error) => stream_socket(address),
+        opened => opened,
+    }
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn multipath_socket(_: SocketAddr) -> io::Result<Socket> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Makes a UDP socket.
@@ -82,6 +102,54 @@ pub(super) fn is_backlog_empty(listener: BorrowedFd<'_>) -> bool {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(super) fn is_backlog_empty(_: BorrowedFd<'_>) -> bool {
     false
+}
+
+/// The number of connections that may wait to be accepted; `None` where the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn backlog(listener: BorrowedFd<'_>) -> Option<u32> {
+    // A kernel without this number answers with zero, which is no length that `listen` makes.
+    tcp_info::read(listener).map(|info| info.sacked).filter(|connections| *connections > 0)
+}
+
+/// Unknown on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn backlog(_: BorrowedFd<'_>) -> Option<u32> {
+    None
+}
+
+/// A number of 64 bits that stands in two words.
+pub(super) fn joined(words: [u32; 2]) -> u64 {
+    let [first, second] = words.map(u64::from);
+    if cfg!(target_endian = "little") { second << 32 | first } else { first << 32 | second }
+}
+
+/// The words of `TCP_INFO` that a connection's state is read from, and how many of them the system has.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<([u32; TCP_INFO_WORDS], usize)> {
+    tcp_info::read_words(socket)
+}
+
+/// Not known on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn tcp_info(_: BorrowedFd<'_>) -> io::Result<([u32; TCP_INFO_WORDS], usize)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// True if a connection has not begun its handshake; false if it has, and the other side has not answered yet.
+/// `None` if it is connected or over, or the system does not tell.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn waits_for_bytes(socket: BorrowedFd<'_>) -> Option<bool> {
+    /// The state in which a SYN is sent, or about to be.
+    const TCP_SYN_SENT: u8 = 2;
+    let (words, _) = tcp_info::read_words(socket).ok()?;
+    // The first byte is the state; the word is the number of segments that were sent.
+    (words[0].to_ne_bytes()[0] == TCP_SYN_SENT).then_some(words[34] == 0)
+}
+
+/// Unknown on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn waits_for_bytes(_: BorrowedFd<'_>) -> Option<bool> {
+    None
 }
 
 /// The number of bytes (the end mark counts as one) that were sent and that the peer has not acknowledged;

@@ -5,8 +5,12 @@ use std::io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use nix::sys::socket::{
     setsockopt,
-    sockopt::{Ipv6DontFrag, ReceiveTimestampns},
+    sockopt::{
+        IpRecvTos, Ipv4PacketInfo, Ipv6DontFrag, Ipv6RecvPacketInfo, Ipv6RecvTClass,
+        ReceiveTimestampns, UdpGroSegment,
+    },
 };
+use rustix::fd::BorrowedFd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
@@ -35,4 +39,38 @@ pub(in crate::net) fn as_a_plain_socket(socket: &Socket) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(in crate::net) fn as_a_plain_socket(_: &Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// Turns off that the system tells more about a datagram than its sender, and that it joins several (`IP_PKTINFO`,
+/// `IP_RECVTOS`, `ip(7)`; `IPV6_RECVPKTINFO`, `IPV6_RECVTCLASS`, `ipv6(7)`; `UDP_GRO`, `udp(7)`). Returns `false` if
+/// that is not possible.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::net) fn without_packet_info(socket: &Socket) -> bool {
+    let is_ipv6 = socket.local_addr().is_ok_and(|address| address.domain() == Domain::IPV6);
+    // The system may not know it at all.
+    setsockopt(socket, UdpGroSegment, &false).ok();
+    // A socket of IPv6 need not carry IPv4.
+    let ipv4 = setsockopt(socket, Ipv4PacketInfo, &false).is_ok()
+        && setsockopt(socket, IpRecvTos, &false).is_ok();
+    if !is_ipv6 {
+        return ipv4;
+    }
+    setsockopt(socket, Ipv6RecvPacketInfo, &false).is_ok()
+        && setsockopt(socket, Ipv6RecvTClass, &false).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::net) fn without_packet_info(_: &Socket) -> bool {
+    false
+}
+
+/// Lets the system join datagrams that arrive together. Returns `false` if it cannot.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::net) fn join_datagrams(fd: BorrowedFd<'_>) -> bool {
+    setsockopt(&fd, UdpGroSegment, &true).is_ok()
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::net) fn join_datagrams(_: BorrowedFd<'_>) -> bool {
+    false
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use forebay_io::{Error, Result};
 use socket2::SockAddr;
 
+use super::opening::open;
 use super::{advice, connect};
 use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
@@ -21,7 +22,6 @@ use crate::net::protocol::Protocol;
 use crate::net::resolve::resolve;
 use crate::net::server::ServerSocket;
 use crate::net::socket::Socket;
-use crate::net::system;
 use crate::selector::{SelectorManager, Shared};
 
 /// Makes TCP sockets: [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a connected
@@ -46,14 +46,14 @@ use crate::selector::{SelectorManager, Shared};
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct TcpBuilder {
     selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
 }
 
 impl SelectorManager {
     /// Returns a builder of TCP sockets.
     #[doc(alias = "aSocket")]
     pub fn tcp(&self) -> TcpBuilder {
-        TcpBuilder { selector: self.clone(), options: OptionValues::default() }
+        TcpBuilder { selector: self.clone(), options: Arc::default() }
     }
 }
 
@@ -97,14 +97,13 @@ impl TcpBuilder {
 
     fn listen(&self, selector: &Arc<Shared>, address: SocketAddr) -> Result<ServerSocket> {
         let failed = |error| Error::from_io("bind", error);
-        let socket = system::stream_socket(address).map_err(failed)?;
-        self.options.apply(Protocol::Tcp, SocketRole::Listening, &(&socket).into())?;
+        let socket = open(selector, "bind", SocketRole::Listening, address, &self.options)?;
         socket.bind(&SockAddr::from(address)).map_err(failed)?;
         socket.listen(self.options.backlog()).map_err(failed)?;
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
         let local = SocketAddress::shown(local);
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
-        Ok(ServerSocket::new(io, local, Protocol::Tcp, self.options.clone(), None))
+        Ok(ServerSocket::new(io, local, Protocol::Tcp, Arc::clone(&self.options), None))
     }
 
     /// Connects to an address. The addresses of a name are tried one after the other, in the order of the
@@ -126,7 +125,7 @@ impl TcpBuilder {
     /// Releases: a dropped call leaves no socket behind.
     pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
         let (address, selector) = begin(&self.selector, "connect", || address.to_address()).await?;
-        connect::connect(selector, &address, &Arc::new(self.options)).await
+        connect::connect(selector, &address, &self.options).await
     }
 }
 

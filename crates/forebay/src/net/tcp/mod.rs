@@ -3,5 +3,6 @@
 mod advice;
 mod builder;
 mod connect;
+mod opening;
 
 pub use self::builder::TcpBuilder;

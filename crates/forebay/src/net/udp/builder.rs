@@ -44,7 +44,7 @@ use crate::selector::{SelectorManager, Shared};
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UdpBuilder {
     selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
     local: Option<SocketAddr>,
 }
 
@@ -52,7 +52,7 @@ impl SelectorManager {
     /// Returns a builder of UDP sockets.
     #[doc(alias = "aSocket")]
     pub fn udp(&self) -> UdpBuilder {
-        UdpBuilder { selector: self.clone(), options: OptionValues::default(), local: None }
+        UdpBuilder { selector: self.clone(), options: Arc::default(), local: None }
     }
 }
 
@@ -145,8 +145,7 @@ impl UdpBuilder {
             socket.connect(&SockAddr::from(remote)).map_err(failed)?;
         }
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(local);
-        let bytes_max = self.options.max_datagram.into();
-        DatagramCore::new(selector, socket, (local, remote), bytes_max).map_err(failed)
+        DatagramCore::new(selector, socket, (local, remote), &self.options).map_err(failed)
     }
 
     /// Makes a socket of one that another program has opened.
@@ -164,8 +163,7 @@ impl UdpBuilder {
         let remote = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
         self.options.apply(Protocol::Udp, role, &(&socket).into())?;
-        let bytes_max = self.options.max_datagram.into();
-        DatagramCore::inherited(selector, socket, (local, remote), bytes_max).map_err(failed)
+        DatagramCore::inherited(selector, socket, (local, remote), &self.options).map_err(failed)
     }
 }
 

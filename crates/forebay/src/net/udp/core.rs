@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -10,7 +10,7 @@ use std::task::Poll;
 use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 
 use super::datagram::Datagram;
 use super::drops::drops;
@@ -18,13 +18,22 @@ use super::trains;
 use crate::host::Direction;
 use crate::lock::lock;
 use crate::net::datagram::DatagramWaits;
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, unanswered};
+use crate::net::options::{OptionValues, SocketOptions, SocketRole};
+use crate::net::protocol::Protocol;
 use crate::net::system;
 use crate::selector::Shared;
 use crate::time::WakeUp;
 
 /// The payload that a packet of any path has room for: 1,280 bytes without the headers of IPv6 and UDP.
 const PATH_BYTES_MIN: usize = 1_232;
+
+/// Returns `true` if a socket that is bound to this address receives datagrams that were sent to different ones, or
+/// to a group, from which nothing can be sent.
+fn may_be_sent_elsewhere(local: SocketAddr) -> bool {
+    let ip = local.ip().to_canonical();
+    ip.is_unspecified() || ip.is_multicast()
+}
 
 pub(in crate::net) struct DatagramCore {
     waits: DatagramWaits,
@@ -34,6 +43,11 @@ pub(in crate::net) struct DatagramCore {
     /// The peer of a connected socket.
     remote: Option<SocketAddr>,
     pub(super) datagram_bytes_max: usize,
+    /// The system tells more about a datagram than its sender.
+    has_packet_info: bool,
+    /// The system tells the sender of a datagram and no more, and joins none. Cleared once, by the first call that
+    /// receives several.
+    is_plain: AtomicBool,
     /// Datagrams that came together with one that was received.
     surplus: Mutex<VecDeque<Datagram>>,
     /// Read without the lock; set and cleared under it.
@@ -61,9 +75,9 @@ impl DatagramCore {
         selector: &Arc<Shared>,
         socket: socket2::Socket,
         ends: (SocketAddr, Option<SocketAddr>),
-        datagram_bytes_max: usize,
+        options: &OptionValues,
     ) -> io::Result<Arc<Self>> {
-        Self::make(selector, socket, ends, datagram_bytes_max, false)
+        Self::make(selector, socket, ends, options, false)
     }
 
     /// Takes a socket that another program has too.
@@ -72,27 +86,32 @@ impl DatagramCore {
         selector: &Arc<Shared>,
         socket: socket2::Socket,
         ends: (SocketAddr, Option<SocketAddr>),
-        datagram_bytes_max: usize,
+        options: &OptionValues,
     ) -> io::Result<Arc<Self>> {
-        Self::make(selector, socket, ends, datagram_bytes_max, true)
+        Self::make(selector, socket, ends, options, true)
     }
 
     fn make(
         selector: &Arc<Shared>,
         socket: socket2::Socket,
         ends: (SocketAddr, Option<SocketAddr>),
-        datagram_bytes_max: usize,
+        options: &OptionValues,
         is_shared: bool,
     ) -> io::Result<Arc<Self>> {
         let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
         system::as_a_plain_socket(&socket)?;
+        let needs_info = options.packet_info.unwrap_or_else(|| may_be_sent_elsewhere(ends.0));
+        // Another program may make the system join datagrams.
+        let is_plain = !is_shared && !needs_info && system::without_packet_info(&socket);
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let core = Arc::new(Self {
             waits: DatagramWaits::new(io, is_shared),
             system,
             local: ends.0,
             remote: ends.1,
-            datagram_bytes_max,
+            datagram_bytes_max: options.max_datagram.into(),
+            has_packet_info: !is_plain,
+            is_plain: AtomicBool::new(is_plain),
             surplus: Mutex::default(),
             has_surplus: AtomicBool::new(false),
             train_length_max: AtomicUsize::new(trains::LENGTH_MAX),
@@ -109,6 +128,28 @@ impl DatagramCore {
 
     pub(super) fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// Returns `true` if a receive brings one datagram, with its sender and no more. Asked while the descriptor is
+    /// held.
+    pub(super) fn is_plain(&self) -> bool {
+        // Relaxed: the descriptor's lock orders it with the step of `join_datagrams`.
+        self.is_plain.load(Ordering::Relaxed)
+    }
+
+    /// Lets the system join datagrams from now on, for calls that receive several.
+    pub(super) fn join_datagrams(&self) {
+        if self.is_plain.swap(false, Ordering::Relaxed) {
+            // A call that has seen it set would take joined datagrams for one.
+            self.waits.let_calls_end();
+            // Where the system cannot join them, they come one by one.
+            self.call(|fd| Ok(system::join_datagrams(fd))).ok();
+        }
+    }
+
+    /// The address that all datagrams are sent to, if there is only one.
+    pub(super) fn only_address(&self) -> Option<IpAddr> {
+        (!may_be_sent_elsewhere(self.local)).then(|| self.local.ip())
     }
 
     pub(in crate::net) fn waits(&self) -> &DatagramWaits {
@@ -227,6 +268,25 @@ impl DatagramCore {
         let dropped = self.call(drops);
         let named = |error| Error::from_io("dropped_datagrams", error).with_address(self.local);
         dropped.map(u64::from).map_err(named)
+    }
+
+    /// The options of this socket.
+    pub(super) fn told_options(&self) -> Result<SocketOptions> {
+        let role = if self.remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        let max_datagram = u16::try_from(self.datagram_bytes_max).unwrap_or(u16::MAX);
+        let packet_info = Some(self.has_packet_info);
+        let kept = OptionValues { max_datagram, packet_info, ..OptionValues::default() };
+        let told = |fd: BorrowedFd<'_>| {
+            Ok(kept.told(Protocol::Udp, role, Some(&socket2::SockRef::from(&fd))))
+        };
+        let named = |error| unanswered("options", error).with_address(self.local);
+        self.call(told).map_err(named)
+    }
+
+    /// Another descriptor of this socket.
+    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
+        let named = |error| unanswered("try_clone_fd", error).with_address(self.local);
+        self.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }
 
     pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {

@@ -30,9 +30,11 @@ pub struct Datagram {
     /// The address that it was sent to: of this machine, of a group, or of broadcast. `None` where the system
     /// does not tell.
     pub local_address: Option<IpAddr>,
-    /// The index of the network interface at which it arrived. `None` where the system does not tell.
+    /// The index of the network interface at which it arrived. `None` where the system does not tell, which it does
+    /// with [`packet_info`](crate::UdpBuilder::packet_info).
     pub interface: Option<u32>,
-    /// The mark of explicit congestion notification (RFC 3168); `None` if it has none.
+    /// The mark of explicit congestion notification (RFC 3168); `None` if it has none, or the system does not tell, which
+    /// it does with [`packet_info`](crate::UdpBuilder::packet_info).
     pub ecn: Option<Ecn>,
     /// The datagram was longer than [`max_datagram`](crate::UdpBuilder::max_datagram), and the rest of it is
     /// discarded.
@@ -61,32 +63,34 @@ impl Ecn {
     }
 }
 
+impl Datagram {
+    /// Makes a datagram of its bytes, of which it keeps `bytes_max`.
+    pub(super) fn new(whole: &[u8], about: &RecvMeta, bytes_max: usize) -> Self {
+        let inet = about.addr;
+        let address = SocketAddr::new(inet.ip().to_canonical(), inet.port());
+        Self {
+            payload: Bytes::copy_from_slice(&whole[..whole.len().min(bytes_max)]),
+            // With its scope, which a mapped address has not.
+            address: if address.ip() == inet.ip() { inet } else { address },
+            local_address: about.dst_ip.map(|ip| ip.to_canonical()),
+            interface: about.interface_index,
+            ecn: about.ecn.map(Ecn::of),
+            truncated: whole.len() > bytes_max,
+        }
+    }
+}
+
 /// The datagrams of one receive: of one sender, of the same length except for the last, which may be shorter.
 pub(super) fn split(
     received: &[u8],
     about: RecvMeta,
     bytes_max: usize,
 ) -> impl Iterator<Item = Datagram> + '_ {
-    let inet = about.addr;
-    let address = SocketAddr::new(inet.ip().to_canonical(), inet.port());
-    let first = Datagram {
-        payload: Bytes::new(),
-        // With its scope, which a mapped address has not.
-        address: if address.ip() == inet.ip() { inet } else { address },
-        local_address: about.dst_ip.map(|ip| ip.to_canonical()),
-        interface: about.interface_index,
-        ecn: about.ecn.map(Ecn::of),
-        truncated: false,
-    };
     // Zero for an empty datagram.
     let length = about.stride.max(1);
-    let is_empty = received.is_empty();
-    let empty = is_empty.then_some(&received[..0]);
-    received.chunks(length).chain(empty).map(move |whole| Datagram {
-        payload: Bytes::copy_from_slice(&whole[..whole.len().min(bytes_max)]),
-        truncated: whole.len() > bytes_max,
-        ..first.clone()
-    })
+    let empty = received.is_empty().then_some(&received[..0]);
+    let parts = received.chunks(length).chain(empty);
+    parts.map(move |whole| Datagram::new(whole, &about, bytes_max))
 }
 
 #[cfg(test)]

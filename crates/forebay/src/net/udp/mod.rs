@@ -19,6 +19,7 @@ mod drops;
 mod incoming;
 mod multicast;
 mod outgoing;
+mod plain;
 mod receiving;
 mod reply;
 mod sending;

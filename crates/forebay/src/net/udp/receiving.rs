@@ -11,6 +11,7 @@ use rustix::fd::BorrowedFd;
 
 use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
+use super::plain;
 use crate::host::Direction;
 use crate::net::datagram::{DatagramWaits, Receives, share};
 
@@ -68,6 +69,7 @@ impl Receives for DatagramCore {
 impl DatagramCore {
     /// Appends datagrams that are here already, until there are `most` or the share of the turn is used up.
     pub(super) fn receive_more(&self, datagrams: &mut Vec<Datagram>, most: usize) {
+        self.join_datagrams();
         while datagrams.len() < most && share::is_left() {
             if let Some(datagram) = self.take_surplus() {
                 share::spend(datagram.payload.len());
@@ -93,7 +95,8 @@ impl DatagramCore {
                 let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
                 self.call(|fd| self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about))?
             };
-            for (buffer, about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
+            for (buffer, mut about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
+                about.dst_ip = about.dst_ip.or(self.only_address());
                 self.selector().count_receive(about.len as u64);
                 let mut parts = split(&buffer[..about.len], about, self.datagram_bytes_max);
                 for datagram in parts.by_ref().take(most - datagrams.len()) {
@@ -145,7 +148,12 @@ impl DatagramCore {
         about: &mut [RecvMeta],
     ) -> io::Result<usize> {
         loop {
-            match self.system.recv(UdpSockRef::from(&fd), into, about) {
+            let received = if self.is_plain() {
+                plain::receive(fd, into, about, self.remote())
+            } else {
+                self.system.recv(UdpSockRef::from(&fd), into, about)
+            };
+            match received {
                 Err(error) if is_about_an_earlier_one(&error) => {
                     self.count_unreachable();
                     // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
@@ -160,8 +168,12 @@ impl DatagramCore {
     }
 
     /// Returns the first datagram of a receive, and keeps the others.
-    fn first_of(&self, received: &[u8], about: RecvMeta) -> io::Result<Datagram> {
+    fn first_of(&self, received: &[u8], mut about: RecvMeta) -> io::Result<Datagram> {
+        about.dst_ip = about.dst_ip.or(self.only_address());
         self.selector().count_receive(received.len() as u64);
+        if about.stride >= received.len() {
+            return Ok(Datagram::new(received, &about, self.datagram_bytes_max));
+        }
         let mut datagrams = split(received, about, self.datagram_bytes_max);
         // There is at least one.
         let first = datagrams.next().ok_or(io::ErrorKind::InvalidData)?;

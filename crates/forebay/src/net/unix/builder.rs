@@ -54,7 +54,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_mi
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UnixBuilder {
     pub(super) selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
 }
 
 impl SelectorManager {
@@ -65,7 +65,7 @@ impl SelectorManager {
     /// Unix.
     #[doc(alias = "aSocket")]
     pub fn unix(&self) -> UnixBuilder {
-        UnixBuilder { selector: self.clone(), options: OptionValues::default() }
+        UnixBuilder { selector: self.clone(), options: Arc::default() }
     }
 }
 
@@ -104,7 +104,7 @@ impl UnixBuilder {
         let binding = Binding {
             address: address.clone(),
             system,
-            options: self.options.clone(),
+            options: Arc::clone(&self.options),
             protocol: Protocol::Unix,
         };
         let (socket, path) = binding.bind_on(selector).await.map_err(failed)?;
@@ -146,7 +146,7 @@ impl UnixBuilder {
         let parts = CoreParts {
             remote: address.independent_of_directory().into(),
             local: SocketAddress::Unix(UnixAddress::Unnamed),
-            options: Arc::new(self.options),
+            options: self.options,
             host_name: None,
         };
         selector.sockets().counters.connected.add(1);
@@ -223,7 +223,7 @@ async fn bind_alone(
 pub(super) struct Binding {
     pub(super) address: UnixAddress,
     pub(super) system: SockAddr,
-    pub(super) options: OptionValues,
+    pub(super) options: Arc<OptionValues>,
     /// A socket of datagrams does not listen.
     pub(super) protocol: Protocol,
 }

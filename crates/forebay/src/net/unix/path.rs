@@ -44,6 +44,13 @@ impl OwnPath {
         Ok(Self { path: std::path::absolute(path)?, identity })
     }
 
+    /// The permissions of the path; `None` once it is removed, or replaced.
+    pub(in crate::net) fn mode(&self) -> Option<u32> {
+        let known = (*lock(&self.identity))?;
+        let metadata = fs::symlink_metadata(&self.path).ok()?;
+        (FileIdentity::of(&metadata) == known).then_some(metadata.mode() & 0o7777)
+    }
+
     /// Removes the path, once, and only if it is still the same file. A path that cannot be removed stays,
     /// as after a crash. Must be called while the socket is open: the open socket keeps the inode number
     /// from being given to another file.

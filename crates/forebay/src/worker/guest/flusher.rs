@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 
 use forebay_io::seam::{Outbox, raise_pool};
 
+use super::super::flush::{BATCH_COUNT, Locks, flush_all};
 use super::bell::Bell;
 use crate::host::runtime::{Runtime, RuntimeId};
 use crate::lock::lock;
@@ -35,7 +36,7 @@ impl Flushers {
 
     pub(super) fn start(&self, runtime: &Runtime) {
         for flusher in &self.each {
-            runtime.spawn(Flushing { flusher: Arc::clone(flusher), batch: Vec::new() });
+            runtime.spawn(Flushing(Arc::clone(flusher)));
         }
     }
 
@@ -64,6 +65,8 @@ pub(super) struct Flusher {
 #[derive(Debug, Default)]
 struct Queue {
     deferred: Vec<Arc<Outbox>>,
+    /// Empty memory for the next list.
+    spare: Vec<Arc<Outbox>>,
     /// No task flushes this queue any more.
     has_ended: bool,
 }
@@ -73,6 +76,8 @@ struct Queue {
 enum Pushed {
     First,
     BehindOthers,
+    /// Behind so many that they should not wait for the task.
+    BehindMany,
 }
 
 impl Flusher {
@@ -91,7 +96,11 @@ impl Flusher {
         if queue.has_ended {
             return None;
         }
-        let pushed = if queue.deferred.is_empty() { Pushed::First } else { Pushed::BehindOthers };
+        let pushed = match queue.deferred.len() {
+            0 => Pushed::First,
+            1..BATCH_COUNT => Pushed::BehindOthers,
+            _ => Pushed::BehindMany,
+        };
         queue.deferred.push(Arc::clone(outbox));
         Some(pushed)
     }
@@ -100,47 +109,50 @@ impl Flusher {
         lock(&self.queue).has_ended
     }
 
-    /// Flushes everything, including what flushing itself causes. `batch` is empty memory, before and after.
-    fn flush(&self, batch: &mut Vec<Arc<Outbox>>) {
-        loop {
-            mem::swap(batch, &mut lock(&self.queue).deferred);
-            if batch.is_empty() {
-                return;
-            }
-            for outbox in batch.drain(..) {
-                outbox.advance();
-            }
-        }
+    /// Flushes everything, including what flushing itself causes.
+    fn flush(&self) {
+        while self.flush_but(0) {}
+    }
+
+    /// Flushes all but the `kept` newest. Returns `false` if there were no others.
+    fn flush_but(&self, kept: usize) -> bool {
+        let mut queue = lock(&self.queue);
+        let count = queue.deferred.len().saturating_sub(kept);
+        let mut batch = mem::take(&mut queue.spare);
+        batch.extend(queue.deferred.drain(..count));
+        drop(queue);
+        flush_all(&mut batch);
+        let mut queue = lock(&self.queue);
+        let replaced = mem::replace(&mut queue.spare, batch);
+        drop(queue);
+        drop(replaced);
+        count > 0
     }
 
     /// Refuses what comes, and flushes what is there.
     fn end(&self) {
         lock(&self.queue).has_ended = true;
-        self.flush(&mut Vec::new());
+        self.flush();
     }
 }
 
 /// The task of a flusher. If the runtime ends first, what was written is flushed when the task is dropped.
-struct Flushing {
-    flusher: Arc<Flusher>,
-    /// Empty between two polls; its memory is used again.
-    batch: Vec<Arc<Outbox>>,
-}
+struct Flushing(Arc<Flusher>);
 
 impl Future for Flushing {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { flusher, batch } = self.get_mut();
+        let Self(flusher) = self.get_mut();
         flusher.bell.keep(cx.waker());
-        flusher.flush(batch);
+        flusher.flush();
         if flusher.has_ended() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Flushing {
     fn drop(&mut self) {
-        self.flusher.end();
+        self.0.end();
     }
 }
 
@@ -159,16 +171,26 @@ struct Last {
 
 /// Defers the outbox to the flusher that this thread used last, if it is for this runtime and these guests.
 /// Returns `false` if it is not, or has ended.
-pub(super) fn defer_to_last(runtime: RuntimeId, guests: usize, outbox: &Arc<Outbox>) -> bool {
+pub(super) fn defer_to_last(
+    runtime: RuntimeId,
+    guests: usize,
+    outbox: &Arc<Outbox>,
+    locks: Locks,
+) -> bool {
     let push = |last: &Last| {
         let is_for_us = last.runtime == runtime && last.guests == guests;
         let pushed = if is_for_us { last.flusher.push(outbox) } else { None }?;
-        // A waker is foreign code, so it is woken outside the borrow of the thread-local.
-        Some((pushed == Pushed::First).then(|| Arc::clone(&last.flusher)))
+        // Foreign code runs outside the borrow of the thread-local.
+        Some((pushed != Pushed::BehindOthers).then(|| (pushed, Arc::clone(&last.flusher))))
     };
     let pushed = LAST.try_with(|last| last.borrow().as_ref().and_then(push)).ok().flatten();
-    if let Some(Some(to_wake)) = &pushed {
-        to_wake.bell.ring();
+    match &pushed {
+        Some(Some((Pushed::First, flusher))) => flusher.bell.ring(),
+        Some(Some((Pushed::BehindMany, flusher))) if locks == Locks::None => {
+            // The newest is the caller's, which probably goes on writing.
+            flusher.flush_but(1);
+        }
+        _ => {}
     }
     pushed.is_some()
 }

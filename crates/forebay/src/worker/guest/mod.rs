@@ -19,6 +19,7 @@ use forebay_io::seam::Outbox;
 use self::driver::GuestDriver;
 use self::flusher::{choose, defer_to_last};
 pub(super) use self::part::Guest;
+use super::flush::Locks;
 use super::spin::Spin;
 use super::{Owner, Worker, WorkerParts, current};
 use crate::host::runtime::{NoWatch, Runtime, RuntimeId, RuntimeWatch};
@@ -91,18 +92,13 @@ impl Guests {
     }
 
     /// Flushes the outbox soon, in a task of this thread's runtime. Returns `false` if there is none.
-    pub(super) fn defer(
-        &self,
-        outbox: &Arc<Outbox>,
-        parts: &Mutex<Option<WorkerParts>>,
-        owner: &OnceLock<Weak<Owner>>,
-    ) -> bool {
+    pub(super) fn defer(&self, outbox: &Arc<Outbox>, locks: Locks, parts: Parts<'_>) -> bool {
         let Some(runtime) = runtime_here() else { return false };
         let (id, guests) = (runtime.id(), std::ptr::from_ref(self).addr());
-        if defer_to_last(id, guests, outbox) {
+        if defer_to_last(id, guests, outbox, locks) {
             return true;
         }
-        let worker = self.of(&runtime, (parts, owner));
+        let worker = self.of(&runtime, parts);
         let guest = worker.as_ref().and_then(|worker| worker.guest.as_ref());
         guest.is_some_and(|guest| choose(&guest.flushers, id, guests).defer(outbox))
     }

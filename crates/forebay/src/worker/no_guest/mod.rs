@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use forebay_io::seam::Outbox;
 
 pub(super) use self::part::NoGuest;
+use super::flush::Locks;
 use super::{Owner, Worker, WorkerParts};
 
 /// The guests of a selector; there is none.
@@ -30,8 +31,8 @@ impl NoGuests {
     pub(super) fn defer(
         &self,
         _: &Arc<Outbox>,
-        _: &Mutex<Option<WorkerParts>>,
-        _: &OnceLock<Weak<Owner>>,
+        _: Locks,
+        _: (&Mutex<Option<WorkerParts>>, &OnceLock<Weak<Owner>>),
     ) -> bool {
         false
     }

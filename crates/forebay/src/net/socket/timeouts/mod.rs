@@ -94,6 +94,14 @@ impl Timeouts {
         self.set_alarm([None; 3]);
     }
 
+    /// The limit of a silence, if it has one.
+    pub(super) fn limit_of(&self, silence: Silence) -> Option<Duration> {
+        match self.limits[silence as usize].load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Duration::from_nanos(nanos)),
+        }
+    }
+
     /// Notes that a wait of this kind goes on, or begins now.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use rustix::fd::BorrowedFd;
 use socket2::{SockAddr, SockRef};
 
 use super::advice;
+use super::opening::open;
 use crate::host::{Direction, Progress};
 use crate::net::SocketAddress;
 use crate::net::address::Address;
@@ -23,7 +24,6 @@ use crate::net::options::{OptionValues, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::resolve::resolve;
 use crate::net::socket::{CoreParts, PendingTls, Socket};
-use crate::net::system;
 use crate::selector::{Shared, Waits};
 use crate::time::{Timers, within};
 
@@ -106,11 +106,10 @@ async fn attempt(
 ) -> Result<Socket> {
     let failed = |error| Error::from_io("connect", error);
     let refused = |error| advice::connect_failed(error, address);
-    let open = || system::stream_socket(address);
-    let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
-    options.apply(Protocol::Tcp, SocketRole::Connected, &(&socket).into())?;
+    let socket = open(selector, "connect", SocketRole::Connected, address, options)?;
     let begun = socket.connect(&SockAddr::from(address));
     let io = Descriptor::new(socket.into(), Arc::clone(selector));
+    let may_wait_for_bytes = begun.is_ok() && options.fast_open.is_some();
     match begun {
         Ok(()) => {}
         Err(error) if is_in_progress(&error) => {
@@ -129,7 +128,12 @@ async fn attempt(
         host_name: host.host_name().map(Into::into),
     };
     selector.sockets().counters.connected.add(1);
-    Ok(Socket::over(io, Protocol::Tcp, SocketRole::Connected, parts, PendingTls::default()))
+    let socket =
+        Socket::over(io, Protocol::Tcp, SocketRole::Connected, parts, PendingTls::default());
+    if may_wait_for_bytes {
+        socket.begin_without_bytes();
+    }
+    Ok(socket)
 }
 
 /// True if connecting goes on in the background: after `EINPROGRESS`, and after a signal (`connect(2)`).

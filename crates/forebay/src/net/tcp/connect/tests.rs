@@ -6,6 +6,7 @@ use std::task::Poll;
 use super::*;
 use crate::SelectorManager;
 use crate::net::address::ToAddress;
+use crate::net::system;
 use crate::testing::TestClock;
 
 const LIMIT: Duration = Duration::from_secs(10);

@@ -31,7 +31,7 @@ const DATAGRAM_BYTES_MAX: u32 = 256 * 1024;
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UnixDatagramBuilder {
     selector: SelectorManager,
-    options: OptionValues,
+    options: Arc<OptionValues>,
     local: Option<Result<UnixAddress>>,
     datagram_bytes_max: u32,
 }
@@ -42,7 +42,7 @@ impl UnixBuilder {
     pub fn datagram(self) -> UnixDatagramBuilder {
         UnixDatagramBuilder {
             selector: self.selector,
-            options: OptionValues::default(),
+            options: Arc::default(),
             local: None,
             datagram_bytes_max: DATAGRAM_BYTES_MAX,
         }
@@ -129,7 +129,7 @@ impl UnixDatagramBuilder {
                 let address = address.clone();
                 move |error| advice::on_bind(error, &address)
             };
-            let (system, options) = (address.to_system()?, self.options);
+            let (system, options) = (address.to_system()?, Arc::clone(&self.options));
             let binding = Binding { address, system, options, protocol: Protocol::UnixDatagram };
             binding.bind_on(selector).await.map_err(failed)?
         } else {
@@ -148,6 +148,7 @@ impl UnixDatagramBuilder {
             local: shown,
             remote: remote.map(|remote| (remote, peer)),
             datagram_bytes_max: self.datagram_bytes_max as usize,
+            options: self.options,
         };
         Ok(UnixDatagramCore::new(selector, (socket.into(), path), ends, false))
     }
@@ -178,6 +179,7 @@ impl UnixDatagramBuilder {
             local: named(&local),
             remote,
             datagram_bytes_max: self.datagram_bytes_max as usize,
+            options: self.options,
         };
         Ok(UnixDatagramCore::new(selector, (socket.into(), None), ends, true))
     }

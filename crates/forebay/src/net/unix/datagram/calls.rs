@@ -37,6 +37,29 @@ macro_rules! common_calls {
             self.core.local()
         }
 
+        /// Returns the options that took effect, as the system reports them now.
+        ///
+        /// # Errors
+        ///
+        /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed.
+        #[doc(alias = "getsockopt")]
+        pub fn options(&self) -> Result<crate::SocketOptions> {
+            self.core.told_options()
+        }
+
+        /// Returns another descriptor of the system's socket, for what this library does not have; see
+        /// [`Socket::try_clone_fd`](crate::Socket::try_clone_fd). While it is open, the socket is.
+        ///
+        /// # Errors
+        ///
+        /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed;
+        /// [`Exhausted`](crate::ErrorKind::Exhausted): the process has no descriptor left.
+        #[doc(alias = "as_fd")]
+        #[doc(alias = "AsFd")]
+        pub fn try_clone_fd(&self) -> Result<rustix::fd::OwnedFd> {
+            self.core.try_clone_fd()
+        }
+
         end_calls!();
     };
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::OwnedFd;
-use socket2::SockAddr;
+use socket2::{SockAddr, SockRef};
 
 use crate::net::OwnPath;
 use crate::net::address::UnixAddress;
 use crate::net::datagram::DatagramWaits;
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, unanswered};
+use crate::net::options::{OptionValues, SocketOptions, SocketRole};
+use crate::net::protocol::Protocol;
 use crate::selector::Shared;
 use crate::time::WakeUp;
 
@@ -21,12 +23,13 @@ pub(in crate::net) struct UnixDatagramCore {
     ends: Ends,
 }
 
-/// The addresses of a socket, and its longest datagram.
+/// The addresses of a socket, and its options.
 pub(in crate::net) struct Ends {
     pub(in crate::net) local: UnixAddress,
     /// The peer of a connected socket; in the system's form `None` if it has no name to connect to again.
     pub(in crate::net) remote: Option<(UnixAddress, Option<SockAddr>)>,
     pub(in crate::net) datagram_bytes_max: usize,
+    pub(in crate::net) options: Arc<OptionValues>,
 }
 
 /// A socket closes with its selector.
@@ -80,6 +83,22 @@ impl UnixDatagramCore {
                 path.remove();
             }
         });
+    }
+
+    pub(super) fn told_options(&self) -> Result<SocketOptions> {
+        let role = if self.remote().is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        let told = self.waits.call(|fd| {
+            let socket = SockRef::from(&fd);
+            Ok(self.ends.options.told(Protocol::UnixDatagram, role, Some(&socket)))
+        });
+        let mut told = told.map_err(|error| self.named(unanswered("options", error)))?;
+        told.mode = self.path.as_ref().and_then(OwnPath::mode);
+        Ok(told)
+    }
+
+    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
+        let cloned = self.waits.call(|fd| fd.try_clone_to_owned());
+        cloned.map_err(|error| self.named(unanswered("try_clone_fd", error)))
     }
 
     /// The error of a call on a closed socket.

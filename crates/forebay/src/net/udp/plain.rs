@@ -1,0 +1,29 @@
+//! Receiving one datagram, and of what the system knows about it only the sender: the cheapest call (decision 063).
+
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+
+use quinn_udp::RecvMeta;
+use rustix::fd::BorrowedFd;
+use rustix::net::{RecvFlags, recv, recvfrom};
+
+/// Receives a datagram into the first buffer, which is longer than any, and returns the number of buffers filled.
+pub(super) fn receive(
+    fd: BorrowedFd<'_>,
+    into: &mut [IoSliceMut<'_>],
+    about: &mut [RecvMeta],
+    remote: Option<SocketAddr>,
+) -> io::Result<usize> {
+    let (Some(buffer), Some(about)) = (into.first_mut(), about.first_mut()) else { return Ok(0) };
+    let buffer: &mut [u8] = buffer;
+    let (count, sender) = if let Some(remote) = remote {
+        (recv(fd, buffer, RecvFlags::empty())?.0, remote)
+    } else {
+        let (count, _, sender) = recvfrom(fd, buffer, RecvFlags::empty())?;
+        let sender = sender.and_then(|sender| SocketAddr::try_from(sender).ok());
+        (count, sender.ok_or(io::ErrorKind::InvalidData)?)
+    };
+    *about = RecvMeta::default();
+    (about.addr, about.len, about.stride) = (sender, count, count);
+    Ok(1)
+}
