@@ -155,6 +155,20 @@ async fn echo_time(selector: &SelectorManager) -> Result<Duration> {
     Ok(quickest / 50)
 }
 
+/// Measures again, until an echo takes less than twice the time that it took before: a busy machine may hold up a try,
+/// and look-ups that hold up echoes hold up every one.
+async fn echo_ratio(selector: &SelectorManager, before: Duration) -> Result<f64> {
+    let mut ratio = f64::MAX;
+    for _ in 0..10 {
+        let beside = echo_time(selector).await?;
+        ratio = ratio.min(beside.as_secs_f64() / before.as_secs_f64());
+        if ratio < 2.0 {
+            break;
+        }
+    }
+    Ok(ratio)
+}
+
 #[test]
 fn look_ups_that_are_stuck_delay_no_echo_and_are_cancelled_at_once() {
     const NAME: &str = "look_ups_that_are_stuck_delay_no_echo_and_are_cancelled_at_once";
@@ -171,10 +185,9 @@ async fn beside_stuck_look_ups(selector: SelectorManager) -> Result<()> {
         })
         .collect();
     until(|| look_up_threads() == THREADS).await;
-    let beside = echo_time(&selector).await?;
-    let ratio = beside.as_secs_f64() / before.as_secs_f64();
+    let ratio = echo_ratio(&selector, before).await?;
     say(&format!(
-        "an echo took {before:.1?} alone and {beside:.1?} beside {STUCK} stuck look-ups on {THREADS} threads: {ratio:.2}"
+        "an echo took {before:.1?} alone, and {ratio:.2} of that beside {STUCK} stuck look-ups on {THREADS} threads"
     ));
     assert!(ratio < 2.0, "{ratio}");
     assert_eq!(look_up_threads(), THREADS, "bounded, and still stuck");
@@ -227,9 +240,8 @@ fn look_ups_of_a_stuck_resolver_delay_no_echo_and_are_dropped_at_once() {
                     })
                     .collect();
                 until(|| resolver.running() == STUCK).await;
-                let beside = echo_time(&selector).await?;
-                let ratio = beside.as_secs_f64() / before.as_secs_f64();
-                assert!(ratio < 2.0, "{before:?} alone, {beside:?} beside stuck look-ups");
+                let ratio = echo_ratio(&selector, before).await?;
+                assert!(ratio < 2.0, "{ratio}");
                 for task in stuck {
                     task.abort();
                     assert!(task.await.unwrap_err().is_cancelled());
