@@ -5,13 +5,15 @@
 use std::env::set_current_dir;
 use std::ffi::OsString;
 use std::fs::create_dir;
+use std::io::Read;
+
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::PathBuf;
 use std::process::Command;
 
-use forebay::{ErrorKind, SelectorManager, SocketAddress, UnixAddress};
+use forebay::{ErrorKind, Interest, SelectorManager, SocketAddress, UnixAddress};
 use forebay_testing::{
     Child, Transport, alone, in_host, on_every_transport, report, role, run, say, skip,
     unix::{Directory, NOBODY, abstract_name, as_nobody, is_root},
@@ -234,4 +236,61 @@ fn a_peer_outside_the_process_namespace_has_no_number() {
     let _peer = UnixStream::connect(&path).unwrap();
     assert_eq!(child.hear().as_deref(), Some("None"));
     child.end();
+}
+
+/// The child: connects, and lives until it is told to end.
+fn connect_and_stay(path: &str) {
+    let _peer = UnixStream::connect(path).unwrap();
+    say("connected");
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+}
+
+#[test]
+fn the_end_of_the_peers_process_is_seen_through_its_descriptor() {
+    if let Some(path) = role() {
+        return connect_and_stay(&path);
+    }
+    let test = "the_end_of_the_peers_process_is_seen_through_its_descriptor";
+    run(async move |selector| {
+        let directory = Directory::new();
+        let path = directory.join("server");
+        let server = selector.unix().bind(&path).await?;
+        let mut child = Child::start(test, path.to_str().unwrap());
+        assert_eq!(child.hear().as_deref(), Some("connected"));
+        let accepted = server.accept().await?;
+        let process = match accepted.peer_pidfd() {
+            Ok(process) => process,
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                skip(test, "needs SO_PEERPIDFD (Linux 6.5)");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let flags = rustix::io::fcntl_getfd(&process).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        let mut ended = std::pin::pin!(selector.ready(&process, Interest::READABLE));
+        assert!(futures_lite::future::poll_once(&mut ended).await.is_none());
+        child.end();
+        assert!(ended.await?.is_readable());
+        // The process is gone, with its parent's word for it.
+        match accepted.peer_pidfd() {
+            Ok(process) => drop(process),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{error}"),
+        }
+        accepted.close().await?;
+        assert!(accepted.peer_pidfd().unwrap_err().is_closed());
+        Ok(())
+    });
+}
+
+#[test]
+fn only_unix_sockets_have_a_descriptor_of_their_peers_process() {
+    on_every_transport(async |selector, transport| {
+        let (client, _server) = transport.pair(&selector).await?;
+        match client.socket.peer_pidfd() {
+            Ok(_) => assert_eq!(transport, Transport::Unix),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
+        }
+        Ok(())
+    });
 }
