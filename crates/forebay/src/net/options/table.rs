@@ -270,6 +270,9 @@ define_options! {
     /// [`SocketOptions::mptcp`](crate::SocketOptions::mptcp) tells what it became: of a connection, whether it is
     /// one of multipath TCP now; of a listener, whether it accepts them.
     ///
+    /// The addresses of the connection, [`TcpInfo`](crate::TcpInfo), and what a close takes for acknowledged, are those of
+    /// its first path.
+    ///
     /// # Platform
     ///
     /// Linux 5.6 or later; on other systems opening the socket fails with
