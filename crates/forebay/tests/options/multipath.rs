@@ -4,7 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use forebay::{CloseReason, ErrorKind, KeepAlive, Result, SelectorManager, Socket};
-use forebay_testing::{MIB, dial, in_host, pattern, reset, settle, skip, until_that};
+use forebay_testing::{
+    End, MIB, PATIENCE, PLUG, dial, in_host, on_a_cable, pattern, reset, role, say, settle, skip,
+    until_that,
+};
 
 use crate::namespace::{in_a_namespace, read_to_end};
 
@@ -214,4 +217,65 @@ fn a_close_over_multipath_tcp_loses_nothing() {
         Ok(())
     })
     .unwrap();
+}
+
+/// Over a second address of the client, which the kernel joins to the connection (`ip-mptcp(8)`).
+#[test]
+fn a_transfer_over_two_paths_is_whole_both_ways() {
+    const NAME: &str = "a_transfer_over_two_paths_is_whole_both_ways";
+    const BYTES: usize = 16 * MIB;
+    let answer = || -> Vec<u8> { pattern(BYTES).into_iter().rev().collect() };
+    match role().as_deref() {
+        Some("server") => in_host(async |selector| {
+            let server = selector.tcp().mptcp(true).bind((End::Right.address(), 7_072)).await?;
+            say("listening");
+            let accepted = server.accept().await?;
+            let (mut input, mut output) =
+                (accepted.open_read_channel()?, accepted.open_write_channel()?);
+            assert!(read_to_end(&mut input).await? == pattern(BYTES));
+            output.write_bytes(answer().into()).await?;
+            drop(output);
+            accepted.close().await
+        })
+        .unwrap(),
+        Some(_) => in_host(async |selector| {
+            let address = (End::Right.address(), 7_072);
+            let client = selector.tcp().mptcp(true).connect(address).await?.connection()?;
+            let (mut input, mut output) = (client.input, client.output);
+            output.write_bytes(pattern(BYTES).into()).await?;
+            output.flush().await?;
+            say(&format!("{:?}", client.socket.options()?.mptcp()));
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            output.finish().await?;
+            assert!(read_to_end(&mut input).await? == answer());
+            client.socket.close().await?;
+            say("whole");
+            Ok(())
+        })
+        .unwrap(),
+        None if !is_possible(NAME) => {}
+        None => on_a_cable(NAME, PATIENCE, |cable| {
+            let limits =
+                ["ip", "mptcp", "limits", "set", "subflows", "2", "add_addr_accepted", "2"];
+            for end in End::BOTH {
+                cable.run(end, &limits);
+            }
+            cable.run(End::Left, &["ip", "address", "add", "10.77.0.3/24", "dev", PLUG]);
+            cable.run(
+                End::Left,
+                &["ip", "mptcp", "endpoint", "add", "10.77.0.3", "dev", PLUG, "subflow"],
+            );
+            let mut server = cable.start(End::Right, NAME, "server");
+            assert_eq!(server.hear().as_deref(), Some("listening"));
+            let mut client = cable.start(End::Left, NAME, "client");
+            assert_eq!(client.hear().as_deref(), Some("Some(true)"));
+            let paths = cable.run(End::Left, &["cat", "/proc/net/tcp"]);
+            let established = paths.lines().filter(|line| line.contains(":1BA0 01 "));
+            assert_eq!(established.count(), 2, "{paths}");
+            client.tell("the rest");
+            assert_eq!(client.hear().as_deref(), Some("whole"));
+            client.end();
+            server.end();
+        }),
+    }
 }

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "tls")]
 
-use forebay::{Result, SelectorManager, TcpBuilder};
+use forebay::{Result, TcpBuilder};
 use forebay_testing::in_host;
 use forebay_testing::tls::Configs;
 use futures_lite::future::zip;
@@ -10,7 +10,7 @@ use futures_lite::future::zip;
 use crate::namespace::in_a_namespace;
 
 /// A line each way, and an end in order each way.
-async fn talk(selector: &SelectorManager, configs: &Configs, builder: TcpBuilder) -> Result<()> {
+async fn talk(configs: &Configs, builder: TcpBuilder) -> Result<()> {
     let listener = builder.clone().bind("127.0.0.1:0").await?.tls(&configs.server)?;
     // The second one knows the server's cookie, where there are cookies.
     for _ in 0..3 {
@@ -42,13 +42,12 @@ async fn talk(selector: &SelectorManager, configs: &Configs, builder: TcpBuilder
 fn tls_begins_in_the_syn() {
     in_a_namespace("tls_begins_in_the_syn", &[("ipv4/tcp_fastopen", "3")], || {
         let configs = Configs::new();
-        in_host(async |selector| talk(&selector, &configs, selector.tcp().fast_open(9)).await)
-            .unwrap();
+        in_host(async |selector| talk(&configs, selector.tcp().fast_open(9)).await).unwrap();
     });
 }
 
 #[test]
 fn tls_goes_over_multipath_tcp() {
     let configs = Configs::new();
-    in_host(async |selector| talk(&selector, &configs, selector.tcp().mptcp(true)).await).unwrap();
+    in_host(async |selector| talk(&configs, selector.tcp().mptcp(true)).await).unwrap();
 }
