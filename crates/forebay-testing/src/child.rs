@@ -66,6 +66,13 @@ impl Child {
         Self::start_under(&[], test, role)
     }
 
+    /// Returns the command of such a child, for another program to start it.
+    pub fn command(test: &str, role: &str) -> Command {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", &full_name(test), "--nocapture"]).env(ROLE, role);
+        command
+    }
+
     /// Starts a child like [`start`](Self::start), under a command that runs the command after its
     /// arguments.
     pub fn start_under(wrapper: &[&str], test: &str, role: &str) -> Self {

@@ -210,7 +210,10 @@ pub use crate::net::{
     ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
-pub use crate::net::{PeerCredentials, UnixBuilder};
+pub use crate::net::{
+    BoundUnixDatagramSocket, ConnectedUnixDatagramSocket, IncomingUnixDatagrams, PeerCredentials,
+    StreamBuilder, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
+};
 pub use either::Either;
 
 pub use crate::race::race;

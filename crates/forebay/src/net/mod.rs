@@ -2,8 +2,11 @@
 
 mod address;
 mod attempts;
+mod datagram;
 mod descriptor;
 mod duplex;
+#[cfg(unix)]
+mod inherited;
 #[cfg(not(unix))]
 mod no_unix;
 mod opening;
@@ -22,6 +25,8 @@ mod wait_list;
 
 pub use self::address::{Address, HostPart, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
+#[cfg(unix)]
+pub use self::inherited::StreamBuilder;
 pub use self::options::{KeepAlive, SocketOptions};
 pub(crate) use self::resolve::resolve_on;
 pub use self::server::{Incoming, ServerSocket};
@@ -34,7 +39,10 @@ pub use self::udp::{
     MulticastInterface, UdpBuilder,
 };
 #[cfg(unix)]
-pub use self::unix::UnixBuilder;
+pub use self::unix::{
+    BoundUnixDatagramSocket, ConnectedUnixDatagramSocket, IncomingUnixDatagrams, UnixBuilder,
+    UnixDatagram, UnixDatagramBuilder,
+};
 
 #[cfg(not(unix))]
 pub(in crate::net) use self::no_unix::NoPath as OwnPath;

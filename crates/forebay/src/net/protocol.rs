@@ -7,6 +7,9 @@ pub(super) enum Protocol {
     /// Datagrams, and no stream.
     Udp,
     Unix,
+    /// Datagrams, and no stream.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    UnixDatagram,
 }
 
 impl Protocol {
@@ -16,6 +19,7 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
             Self::Unix => "unix",
+            Self::UnixDatagram => "unix datagram",
         }
     }
 }

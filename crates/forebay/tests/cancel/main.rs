@@ -30,6 +30,7 @@ mod tasks;
 mod time;
 mod tls;
 mod unix;
+mod unix_datagrams;
 mod unix_sockets;
 mod writes;
 mod yields;
@@ -52,6 +53,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("sockets", sockets::rows()),
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),
+        ("Unix datagrams", unix_datagrams::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),
     ]

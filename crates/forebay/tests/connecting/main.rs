@@ -10,6 +10,8 @@ mod dns;
 mod full_backlog;
 mod greeting;
 mod incoming;
+mod inherited;
+mod inherited_by_name;
 mod listeners;
 mod mapped;
 mod names;

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, Attempt, BoundDatagramSocket, ByteReadChannel, ByteWriteChannel, ClientAuth, Clock,
-    CloseReason, ComposeResult, ConnectedDatagramSocket, Connection, Datagram, DatagramBatch, Ecn,
-    Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity,
-    Incoming, IncomingDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive,
-    LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials,
-    ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind,
-    Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested, TaskGroup,
-    TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
-    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress,
-    UnixBuilder, WorkerStats,
+    Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
+    ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
+    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
+    EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity, Incoming,
+    IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
+    KeepAlive, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
+    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
+    SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested,
+    StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig,
+    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
+    UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -31,6 +32,7 @@ fn takes_the_public_traits<
     U: ToUnixAddress,
     P: ToPin,
     R: Resolver,
+    B: StreamBuilder,
 >() {
 }
 
@@ -102,6 +104,11 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Trust>();
     is_send_and_sync::<UdpBuilder>();
     is_send_and_sync::<UnixAddress>();
+    is_send_and_sync::<BoundUnixDatagramSocket>();
+    is_send_and_sync::<ConnectedUnixDatagramSocket>();
+    is_send_and_sync::<IncomingUnixDatagrams>();
+    is_send_and_sync::<UnixDatagram>();
+    is_send_and_sync::<UnixDatagramBuilder>();
     is_send_and_sync::<UnixBuilder>();
 }
 
@@ -120,6 +127,10 @@ fn every_public_future_is_send(
     datagram: &Datagram,
     batch: &mut DatagramBatch,
     received: &mut Vec<Datagram>,
+    of_paths: &BoundUnixDatagramSocket,
+    of_a_path: &ConnectedUnixDatagramSocket,
+    unix_datagrams: &mut IncomingUnixDatagrams,
+    unix_datagram: UnixDatagramBuilder,
     server: &ServerSocket,
     place: TaskPlace,
     signals: &mut Signals,
@@ -173,6 +184,15 @@ fn every_public_future_is_send(
     is_send(connected.send_batch(batch));
     is_send(connected.send(""));
     is_send(datagrams.next());
+    is_send(of_paths.closed());
+    is_send(of_paths.receive());
+    is_send(of_paths.send("", "path"));
+    is_send(of_a_path.closed());
+    is_send(of_a_path.receive());
+    is_send(of_a_path.send(""));
+    is_send(unix_datagrams.next());
+    is_send(unix_datagram.clone().bind("path"));
+    is_send(unix_datagram.connect("path"));
     is_send(server.accept());
     is_send(server.closed());
     is_send(socket.accept_tls(tls));
@@ -331,6 +351,12 @@ fn no_public_future_is_missing_here() {
             "BoundDatagramSocket" => format!("bound.{name}("),
             "ConnectedDatagramSocket" => format!("connected.{name}("),
             "IncomingDatagrams" => format!("datagrams.{name}("),
+            "BoundUnixDatagramSocket" => format!("of_paths.{name}("),
+            "ConnectedUnixDatagramSocket" => format!("of_a_path.{name}("),
+            "IncomingUnixDatagrams" => format!("unix_datagrams.{name}("),
+            "UnixDatagramBuilder" => {
+                format!("unix_datagram.{}{name}(", if name == "bind" { "clone()." } else { "" })
+            }
             "TaskGroup" => format!("group.{name}("),
             "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),

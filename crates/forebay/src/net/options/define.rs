@@ -262,6 +262,7 @@ pub(super) use define_options;
 macro_rules! if_among {
     (Tcp in [Tcp $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
     (Udp in [Udp $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
+    (UnixDatagram in [UnixDatagram $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
     (Unix in [Unix $($rest:ident)*] { $($then:tt)* } else { $($otherwise:tt)* }) => { $($then)* };
     ($of:ident in [$other:ident $($rest:ident)*] $then:tt else $otherwise:tt) => {
         $crate::net::options::if_among! { $of in [$($rest)*] $then else $otherwise }

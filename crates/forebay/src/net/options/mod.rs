@@ -72,6 +72,30 @@ impl OptionValues {
         told
     }
 
+    /// Sets the options of a socket as far as it takes them; `refused` is told of the others.
+    pub(super) fn apply_each(
+        &self,
+        protocol: Protocol,
+        role: SocketRole,
+        socket: &SockRef<'_>,
+        refused: impl Fn(Error),
+    ) {
+        for row in rows_of(protocol).filter(|row| row.is_set_on(role)) {
+            if let Err(error) = row.set(self, role, socket) {
+                refused(error);
+            }
+        }
+    }
+
+    /// Sets on a listener of another program what its connections are to inherit. An option that the listener
+    /// refuses is set on each connection.
+    #[cfg(unix)]
+    pub(super) fn offer(&self, protocol: Protocol, listener: &SockRef<'_>) -> Result<()> {
+        self.apply_each(protocol, SocketRole::Accepted, listener, drop);
+        let run = self.configure.as_ref().map_or(Ok(()), |configure| configure.run(listener));
+        run.map_err(|error| named("configure", error))
+    }
+
     /// True if an accepted socket has all of its options already, because it has inherited them from its
     /// listener.
     pub(super) fn hold_on(&self, protocol: Protocol, accepted: &SockRef<'_>) -> bool {

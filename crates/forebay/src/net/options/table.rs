@@ -248,8 +248,8 @@ define_options! {
     pub fn mode(mode: u32) {
         value: Option<u32> = Some(mode),
         default: None => "0777 without the process's umask",
-        sockets: [Unix],
-        on: [Listening],
+        sockets: [Unix UnixDatagram],
+        on: [Listening Bound],
         told: u32 = |options| options.mode,
     }
 
@@ -433,7 +433,7 @@ define_options! {
     pub fn receive_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
-        sockets: [Tcp Udp Unix],
+        sockets: [Tcp Udp Unix UnixDatagram],
         on: [Bound Connected Accepted],
         system: "`SO_RCVBUF`, `socket(7)`" {
             wanted: |bytes, _| *bytes,
@@ -451,8 +451,8 @@ define_options! {
     pub fn replace_stale() {
         value: bool = true,
         default: false => "off",
-        sockets: [Unix],
-        on: [Listening],
+        sockets: [Unix UnixDatagram],
+        on: [Listening Bound],
         told: bool = |options| Some(options.replace_stale),
     }
 
@@ -503,7 +503,7 @@ define_options! {
     pub fn send_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
-        sockets: [Tcp Udp Unix],
+        sockets: [Tcp Udp Unix UnixDatagram],
         on: [Bound Connected Accepted],
         system: "`SO_SNDBUF`, `socket(7)`" {
             wanted: |bytes, _| *bytes,

@@ -30,6 +30,7 @@ pub(super) struct Listener {
     /// socket.
     path: Option<OwnPath>,
     io: Descriptor,
+    opener: Opener,
     local: SocketAddress,
     protocol: Protocol,
     /// The options of this socket, and of those that it accepts.
@@ -48,6 +49,20 @@ const NOT_ASKED: u8 = 0;
 const INHERITED: u8 = 1;
 const NOT_INHERITED: u8 = 2;
 
+/// The program that has opened a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opener {
+    /// This one.
+    Here,
+    /// Another one, which may have it still.
+    #[cfg_attr(not(unix), allow(dead_code))]
+    Elsewhere {
+        /// It speaks Multipath TCP (RFC 8684). So do some of its connections, and others fall back to TCP: each
+        /// inherits and refuses other options.
+        is_multipath: bool,
+    },
+}
+
 /// A listener closes with its selector: from then on connections are refused, and do not have to wait until
 /// a handle is dropped.
 impl WakeUp for Listener {
@@ -64,12 +79,13 @@ impl Listener {
         local: SocketAddress,
         protocol: Protocol,
         options: Arc<OptionValues>,
-        path: Option<OwnPath>,
+        (path, opener): (Option<OwnPath>, Opener),
     ) -> Arc<Self> {
         let selector = Arc::clone(io.selector());
         let waits = Arc::<WaitList>::default();
         let listener = Arc::new(Self {
             io,
+            opener,
             local,
             protocol,
             options,
@@ -135,6 +151,10 @@ impl Listener {
         let mut accepted = None;
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
+            if self.opener != Opener::Here {
+                // `accept` has no way to say for itself that it does not wait.
+                system::keep_from_blocking(fd)?;
+            }
             accepted = Some(system::accept(fd)?);
             let is_tcp = self.protocol == Protocol::Tcp;
             Ok(Progress { count: 0, drained: is_tcp && system::is_backlog_empty(fd) })
@@ -165,6 +185,10 @@ impl Listener {
 
     /// Sets the listener's options on an accepted socket, unless the socket has inherited them.
     fn give_options(&self, socket: &SockRef<'_>) -> Result<()> {
+        if self.opener == (Opener::Elsewhere { is_multipath: true }) {
+            self.give_each(socket);
+            return Ok(());
+        }
         // Relaxed: two threads may both ask, and get the same answer.
         let inherited = match self.inherited.load(Ordering::Relaxed) {
             // A listener of multipath TCP accepts sockets of two kinds, which inherit different options.
@@ -182,6 +206,19 @@ impl Listener {
         } else {
             self.options.apply(self.protocol, SocketRole::Accepted, socket)
         }
+    }
+
+    /// Sets the options that this connection lacks. It is the peer that decides for several paths, so an option that
+    /// these refuse is reported, and is not the end of the connection or of accepting.
+    fn give_each(&self, socket: &SockRef<'_>) {
+        if self.options.hold_on(self.protocol, socket) {
+            return;
+        }
+        self.options.apply_each(self.protocol, SocketRole::Accepted, socket, |error| {
+            let reporter = self.io.selector().reporter();
+            reporter
+                .report("an accepted connection lacks an option", &error.with_address(&self.local));
+        });
     }
 
     /// The options of this socket.

@@ -15,7 +15,7 @@ use rustix::fd::OwnedFd;
 
 use self::accepting::Accepting;
 pub use self::incoming::Incoming;
-use self::listener::Listener;
+use self::listener::{Listener, Opener};
 use super::descriptor::Descriptor;
 use super::options::{OptionValues, SocketOptions};
 use super::protocol::Protocol;
@@ -55,7 +55,22 @@ impl ServerSocket {
         options: Arc<OptionValues>,
         path: Option<OwnPath>,
     ) -> Self {
-        let listener = Listener::new(io, local, protocol, options, path);
+        let listener = Listener::new(io, local, protocol, options, (path, Opener::Here));
+        Self { listener, pending_tls: PendingTls::default() }
+    }
+
+    /// Makes a handle of a listener that another program has opened. `is_multipath`: its connections differ in what
+    /// they inherit.
+    #[cfg(unix)]
+    pub(super) fn inherited(
+        io: Descriptor,
+        local: SocketAddress,
+        protocol: Protocol,
+        options: Arc<OptionValues>,
+        is_multipath: bool,
+    ) -> Self {
+        let opener = Opener::Elsewhere { is_multipath };
+        let listener = Listener::new(io, local, protocol, options, (None, opener));
         Self { listener, pending_tls: PendingTls::default() }
     }
 

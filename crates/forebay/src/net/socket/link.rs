@@ -12,7 +12,7 @@ use forebay_io::seam::{Inlet, SendQueue, WakeList};
 use forebay_tls::seam::Acknowledged;
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, ioctl_fionread};
-use rustix::net::{RecvFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{Shutdown, recv, send, shutdown};
 use socket2::SockRef;
 
 use super::memory::MemoryEnd;
@@ -23,7 +23,7 @@ use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
 use crate::net::descriptor::Descriptor;
 use crate::net::protocol::Protocol;
-use crate::net::system::{self, InStore, SEND_FLAGS, SEND_LAST_FLAGS};
+use crate::net::system::{self, InStore, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS};
 use crate::selector::{Shared, Waits};
 
 /// The carrier of a connection's bytes.
@@ -230,7 +230,7 @@ impl Stream {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
             note.check()?;
             let space = inlet.space();
-            let (count, _) = noted(note, recv(fd, &mut *space, RecvFlags::empty()))?;
+            let (count, _) = noted(note, recv(fd, &mut *space, RECEIVE_FLAGS))?;
             // On a Unix socket a message with descriptors ends a receive early (`unix(7)`), so a short one
             // proves nothing.
             let drained = self.protocol == Protocol::Tcp && count < space.len();
@@ -243,7 +243,7 @@ impl Stream {
         let (count, _) = uninterrupted(|| {
             self.io.call(|fd| {
                 note.check()?;
-                noted(note, recv(fd, inlet.space(), RecvFlags::empty()))
+                noted(note, recv(fd, inlet.space(), RECEIVE_FLAGS))
             })
         })?;
         Ok(self.received(count, inlet))
@@ -295,21 +295,21 @@ impl Stream {
     fn unacknowledged(&self) -> Option<u32> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::unacknowledged(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 
     fn acknowledged_bytes(&self) -> Option<u64> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::acknowledged_bytes(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 
     fn unsent(&self) -> Option<u32> {
         match self.protocol {
             Protocol::Tcp => self.io.call(|fd| Ok(system::unsent(fd))).ok().flatten(),
-            Protocol::Udp | Protocol::Unix => None,
+            Protocol::Udp | Protocol::Unix | Protocol::UnixDatagram => None,
         }
     }
 

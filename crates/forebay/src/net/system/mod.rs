@@ -17,8 +17,13 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub(super) use self::groups::only_joined_groups;
 pub(super) use self::plain_datagrams::{as_a_plain_socket, join_datagrams, without_packet_info};
-pub(super) use self::platform::{OF_ONE_PEER, SEND_FLAGS, SEND_LAST_FLAGS, accept, send_slices};
+pub(super) use self::platform::{
+    OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, keep_from_blocking,
+    send_slices,
+};
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
+#[cfg(unix)]
+pub(super) use self::platform::{adopt, is_listening, is_multipath};
 #[cfg(unix)]
 use self::unix as platform;
 #[cfg(windows)]
@@ -59,6 +64,12 @@ pub(super) fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
 #[cfg(unix)]
 pub(super) fn unix_stream_socket() -> io::Result<Socket> {
     socket(Domain::UNIX, Type::STREAM, None)
+}
+
+/// Makes a Unix datagram socket.
+#[cfg(unix)]
+pub(super) fn unix_datagram_socket() -> io::Result<Socket> {
+    socket(Domain::UNIX, Type::DGRAM, None)
 }
 
 /// Makes a descriptor. If the process has none left, ends one connection that may be ended (see `end_one`)

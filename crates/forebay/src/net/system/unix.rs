@@ -5,10 +5,8 @@ use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-#[cfg(target_vendor = "apple")]
-use socket2::SockRef;
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// No descriptor is left, in the process or the system.
 pub(super) const OUT_OF_DESCRIPTORS: &[Errno] = &[Errno::MFILE, Errno::NFILE];
@@ -39,13 +37,17 @@ pub(in crate::net) fn socket(
     Ok(socket)
 }
 
-/// Sending to a peer that is gone must be an error, never a signal (`send(2)`).
+/// Sending to a peer that is gone must be an error, never a signal (`send(2)`). And no send waits, also if another
+/// program that has the socket too has made it blocking.
 #[cfg(not(target_vendor = "apple"))]
-pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
+pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL.union(SendFlags::DONTWAIT);
 
-/// Apple's systems have a socket option instead.
+/// Apple's systems have a socket option against the signal instead.
 #[cfg(target_vendor = "apple")]
-pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::empty();
+pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT;
+
+/// No receive waits, likewise.
+pub(in crate::net) const RECEIVE_FLAGS: RecvFlags = RecvFlags::DONTWAIT;
 
 /// The flags for bytes that the end mark follows at once: both leave in one segment (`send(2)`, since Linux
 /// 2.4.4).
@@ -76,6 +78,53 @@ pub(in crate::net) fn accept(
     socket.set_nonblocking(true)?;
     socket.set_nosigpipe(true)?;
     Ok((socket.into(), peer.as_socket()))
+}
+
+/// Makes a socket of another program non-blocking and close-on-exec.
+pub(in crate::net) fn adopt(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let socket = SockRef::from(&socket);
+    socket.set_nonblocking(true)?;
+    socket.set_cloexec(true)?;
+    #[cfg(target_vendor = "apple")]
+    socket.set_nosigpipe(true)?;
+    Ok(())
+}
+
+/// Makes a socket non-blocking again, if another program that has it too has changed that.
+pub(in crate::net) fn keep_from_blocking(socket: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+    let flags = fcntl_getfl(socket)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        fcntl_setfl(socket, flags | OFlags::NONBLOCK)?;
+    }
+    Ok(())
+}
+
+/// True for a socket that listens.
+#[cfg(not(target_vendor = "apple"))]
+pub(in crate::net) fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+/// True for a socket that listens. Apple's systems do not tell: it is bound, and has no peer.
+#[cfg(target_vendor = "apple")]
+pub(in crate::net) fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let socket = SockRef::from(&socket);
+    let is_bound = socket.local_addr()?.as_socket().is_none_or(|local| local.port() != 0);
+    Ok(is_bound && socket.peer_addr().is_err())
+}
+
+/// True for a socket of Multipath TCP (RFC 8684).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::net) fn is_multipath(socket: &SockRef<'_>) -> bool {
+    socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::MPTCP))
+}
+
+/// Other systems have none.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(in crate::net) fn is_multipath(_: &SockRef<'_>) -> bool {
+    false
 }
 
 /// Sends several pieces in one call.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// No handle of a socket is left (`WSAEMFILE`).
@@ -27,6 +27,15 @@ pub(in crate::net) fn socket(
 
 /// There are no signals.
 pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::empty();
+
+/// No socket here blocks.
+pub(in crate::net) const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
+
+/// No other program makes a socket blocking.
+#[allow(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
+pub(in crate::net) fn keep_from_blocking(_: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
 
 /// The end mark is a segment of its own.
 pub(in crate::net) const SEND_LAST_FLAGS: SendFlags = SEND_FLAGS;

@@ -14,6 +14,8 @@ use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
 use crate::net::attempts::Attempts;
 use crate::net::descriptor::Descriptor;
+#[cfg(unix)]
+use crate::net::inherited::{BuilderParts, StreamBuilder, sealed};
 use crate::net::opening::begin;
 use crate::net::options::{KeepAlive, OptionValues, SocketRole, builder_setters, option_table};
 use crate::net::protocol::Protocol;
@@ -146,6 +148,17 @@ impl TcpBuilder {
     pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
         let (address, selector) = begin(&self.selector, "connect", || address.to_address()).await?;
         connect::connect(selector, &address, &self.options).await
+    }
+}
+
+#[cfg(unix)]
+impl StreamBuilder for TcpBuilder {}
+
+#[cfg(unix)]
+impl sealed::IntoParts for TcpBuilder {
+    fn into_parts(self) -> BuilderParts {
+        let Self { selector, options } = self;
+        BuilderParts { selector, options, protocol: Protocol::Tcp }
     }
 }
 

@@ -14,9 +14,9 @@ use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
 use super::outgoing::Outgoing;
-use super::receiving::Receiving;
 use super::reply::source_of;
 use super::sending::{Sending, SendingBatch};
+use crate::net::datagram::{Receiving, end_calls};
 
 /// A UDP socket that receives from any peer and sends to any.
 ///
@@ -43,7 +43,7 @@ pub struct BoundDatagramSocket {
 }
 
 impl BoundDatagramSocket {
-    pub(super) fn new(core: Arc<DatagramCore>) -> Self {
+    pub(in crate::net) fn new(core: Arc<DatagramCore>) -> Self {
         Self { core }
     }
 

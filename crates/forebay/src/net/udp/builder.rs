@@ -146,6 +146,24 @@ impl UdpBuilder {
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(local);
         DatagramCore::new(selector, socket, (local, remote), &self.options).map_err(failed)
     }
+
+    /// Makes a socket of one that another program has opened.
+    #[cfg(unix)]
+    pub(in crate::net) fn inherit(
+        self,
+        operation: &'static str,
+        socket: socket2::Socket,
+    ) -> Result<Arc<DatagramCore>> {
+        let selector = self.selector.shared();
+        selector.check_open(operation)?;
+        let failed = |error: io::Error| Error::from_io(operation, error);
+        let local = socket.local_addr().map_err(failed)?.as_socket();
+        let local = local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
+        let remote = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        self.options.apply(Protocol::Udp, role, &(&socket).into())?;
+        DatagramCore::inherited(selector, socket, (local, remote), &self.options).map_err(failed)
+    }
 }
 
 impl fmt::Debug for UdpBuilder {

@@ -146,26 +146,7 @@ macro_rules! common_calls {
             self.core.unreachable()
         }
 
-        /// Closes the socket: every call that waits fails with [`Closed`](crate::ErrorKind::Closed). What has
-        /// arrived and is not received is discarded.
-        pub fn close(&self) {
-            self.core.close();
-        }
-
-        /// Returns `true` once the socket is closed.
-        pub fn is_closed(&self) -> bool {
-            self.core.is_closed()
-        }
-
-        /// Waits until the socket is closed, by [`close`](Self::close) or with its selector.
-        ///
-        /// # Cancel safety
-        ///
-        /// Releases: nothing is left behind.
-        #[doc(alias = "awaitClosed")]
-        pub async fn closed(&self) {
-            giving_way(self.core.closers.until(|| self.is_closed())).await;
-        }
+        end_calls!();
     };
 }
 pub(super) use common_calls;

@@ -14,8 +14,8 @@ use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
 use super::outgoing::Outgoing;
-use super::receiving::Receiving;
 use super::sending::{Sending, SendingBatch};
+use crate::net::datagram::{Receiving, end_calls};
 
 /// A UDP socket with one peer: it sends to it, and receives from it alone.
 ///
@@ -27,7 +27,7 @@ pub struct ConnectedDatagramSocket {
 }
 
 impl ConnectedDatagramSocket {
-    pub(super) fn new(core: Arc<DatagramCore>) -> Self {
+    pub(in crate::net) fn new(core: Arc<DatagramCore>) -> Self {
         Self { core }
     }
 

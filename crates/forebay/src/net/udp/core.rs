@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
 use forebay_io::seam::WakeList;
 use forebay_io::{Error, ErrorKind, Result};
@@ -15,14 +15,14 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use super::datagram::Datagram;
 use super::drops::drops;
 use super::trains;
-use crate::host::{Direction, Progress};
+use crate::host::Direction;
 use crate::lock::lock;
+use crate::net::datagram::DatagramWaits;
 use crate::net::descriptor::{Descriptor, unanswered};
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::net::system;
-use crate::net::wait_list::WaitList;
-use crate::selector::{Shared, Waits};
+use crate::selector::Shared;
 use crate::time::WakeUp;
 
 /// The payload that a packet of any path has room for: 1,280 bytes without the headers of IPv6 and UDP.
@@ -35,8 +35,8 @@ fn may_be_sent_elsewhere(local: SocketAddr) -> bool {
     ip.is_unspecified() || ip.is_multicast()
 }
 
-pub(super) struct DatagramCore {
-    io: Descriptor,
+pub(in crate::net) struct DatagramCore {
+    waits: DatagramWaits,
     /// The extensions for datagrams that the system was found to have when the socket was made.
     pub(super) system: UdpSocketState,
     local: SocketAddr,
@@ -52,15 +52,6 @@ pub(super) struct DatagramCore {
     surplus: Mutex<VecDeque<Datagram>>,
     /// Read without the lock; set and cleared under it.
     has_surplus: AtomicBool,
-    pub(super) readers: Arc<WaitList>,
-    /// Wakes all of `readers`; the only waker that the descriptor has for reading.
-    reader_waker: Waker,
-    pub(super) writers: Arc<WaitList>,
-    /// Wakes all of `writers`, likewise.
-    writer_waker: Waker,
-    /// The calls that wait for the close.
-    pub(super) closers: WaitList,
-    closed: AtomicBool,
     /// The longest datagrams that are sent several at a time. Zero: the system refuses that.
     train_length_max: AtomicUsize,
     /// Reports of the network that a datagram did not arrive.
@@ -72,7 +63,7 @@ pub(super) struct DatagramCore {
 /// A socket closes with its selector.
 impl WakeUp for DatagramCore {
     fn wake_up(&self) {
-        if self.io.selector().is_closing() {
+        if self.waits.selector().is_closing() {
             self.close();
         }
     }
@@ -86,13 +77,35 @@ impl DatagramCore {
         ends: (SocketAddr, Option<SocketAddr>),
         options: &OptionValues,
     ) -> io::Result<Arc<Self>> {
+        Self::make(selector, socket, ends, options, false)
+    }
+
+    /// Takes a socket that another program has too.
+    #[cfg(unix)]
+    pub(super) fn inherited(
+        selector: &Arc<Shared>,
+        socket: socket2::Socket,
+        ends: (SocketAddr, Option<SocketAddr>),
+        options: &OptionValues,
+    ) -> io::Result<Arc<Self>> {
+        Self::make(selector, socket, ends, options, true)
+    }
+
+    fn make(
+        selector: &Arc<Shared>,
+        socket: socket2::Socket,
+        ends: (SocketAddr, Option<SocketAddr>),
+        options: &OptionValues,
+        is_shared: bool,
+    ) -> io::Result<Arc<Self>> {
         let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
         system::as_a_plain_socket(&socket)?;
         let needs_info = options.packet_info.unwrap_or_else(|| may_be_sent_elsewhere(ends.0));
-        let is_plain = !needs_info && system::without_packet_info(&socket);
-        let (readers, writers) = (Arc::<WaitList>::default(), Arc::<WaitList>::default());
+        // Another program may make the system join datagrams.
+        let is_plain = !is_shared && !needs_info && system::without_packet_info(&socket);
+        let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let core = Arc::new(Self {
-            io: Descriptor::new(socket.into(), Arc::clone(selector)),
+            waits: DatagramWaits::new(io, is_shared),
             system,
             local: ends.0,
             remote: ends.1,
@@ -101,12 +114,6 @@ impl DatagramCore {
             is_plain: AtomicBool::new(is_plain),
             surplus: Mutex::default(),
             has_surplus: AtomicBool::new(false),
-            reader_waker: Waker::from(Arc::clone(&readers)),
-            readers,
-            writer_waker: Waker::from(Arc::clone(&writers)),
-            writers,
-            closers: WaitList::default(),
-            closed: AtomicBool::new(false),
             train_length_max: AtomicUsize::new(trains::LENGTH_MAX),
             unreachable: AtomicU64::new(0),
             report: Mutex::default(),
@@ -134,7 +141,7 @@ impl DatagramCore {
     pub(super) fn join_datagrams(&self) {
         if self.is_plain.swap(false, Ordering::Relaxed) {
             // A call that has seen it set would take joined datagrams for one.
-            self.io.let_calls_end();
+            self.waits.let_calls_end();
             // Where the system cannot join them, they come one by one.
             self.call(|fd| Ok(system::join_datagrams(fd))).ok();
         }
@@ -145,45 +152,33 @@ impl DatagramCore {
         (!may_be_sent_elsewhere(self.local)).then(|| self.local.ip())
     }
 
+    pub(in crate::net) fn waits(&self) -> &DatagramWaits {
+        &self.waits
+    }
+
     pub(super) fn selector(&self) -> &Arc<Shared> {
-        self.io.selector()
+        self.waits.selector()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        self.waits.is_closed()
     }
 
     pub(super) fn close(&self) {
-        // Before the waits are woken, so that each of them sees it.
-        self.closed.store(true, Ordering::Release);
-        let mut after = WakeList::new();
-        self.io.release(|_| {}, &mut after);
-        for waits in [&*self.readers, &*self.writers, &self.closers] {
-            waits.release(&mut after);
-        }
-        after.run();
+        self.waits.close(|_| {});
         // Nothing that is not received yet is kept.
         let left = std::mem::take(&mut *lock(&self.surplus));
         self.has_surplus.store(false, Ordering::Relaxed);
         drop(left);
     }
 
-    /// Runs a system call now, or as soon as the socket is ready for it. All calls of the direction are woken
-    /// then.
+    /// Runs a system call now, or as soon as the socket is ready for it.
     pub(super) fn poll_io(
         &self,
         direction: Direction,
-        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let waker = match direction {
-            Direction::Read => &self.reader_waker,
-            Direction::Write => &self.writer_waker,
-        };
-        let mut cx = Context::from_waker(waker);
-        // A short receive proves nothing: only `EAGAIN` says that there is no more.
-        let call = |fd: BorrowedFd<'_>| Ok(Progress { count: call(fd)?, drained: false });
-        let done = self.io.poll_io(&mut cx, direction, Waits::User, call);
-        done.map_ok(|progress| progress.count)
+        self.waits.poll_io(direction, call)
     }
 
     /// Runs a system call, and does not wait.
@@ -191,7 +186,7 @@ impl DatagramCore {
         &self,
         call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.io.call(call)
+        self.waits.call(call)
     }
 
     /// Takes a datagram that came with an earlier one.
@@ -221,7 +216,7 @@ impl DatagramCore {
         self.has_surplus.store(true, Ordering::Relaxed);
         drop(surplus);
         let mut after = WakeList::new();
-        self.readers.release(&mut after);
+        self.waits.readers.release(&mut after);
         after.run();
     }
 
@@ -259,7 +254,7 @@ impl DatagramCore {
         let replaced = lock(&self.report).replace(report);
         drop(replaced);
         let mut after = WakeList::new();
-        self.readers.release(&mut after);
+        self.waits.readers.release(&mut after);
         after.run();
     }
 

@@ -11,7 +11,7 @@ use futures_core::Stream;
 
 use super::core::DatagramCore;
 use super::datagram::Datagram;
-use super::receiving::Receiving;
+use crate::net::datagram::{Receiving, unless_closed};
 
 /// The datagrams of a socket, one after the other; see
 /// [`BoundDatagramSocket::incoming`](super::BoundDatagramSocket::incoming).
@@ -43,13 +43,6 @@ impl Stream for IncomingDatagrams {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll(cx).map(unless_closed)
-    }
-}
-
-fn unless_closed(received: Result<Datagram>) -> Option<Result<Datagram>> {
-    match received {
-        Err(error) if error.is_closed() => None,
-        received => Some(received),
     }
 }
 

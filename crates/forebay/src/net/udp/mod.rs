@@ -6,8 +6,7 @@
 //!   send ─────► the system, which takes a datagram whole or not at all
 //! ```
 //!
-//! All handles of a socket share a [`DatagramCore`](core::DatagramCore). Any number of tasks may receive and
-//! send at once: they wait in two lists, and all of a list are woken.
+//! All handles of a socket share a [`DatagramCore`](core::DatagramCore).
 
 mod batch;
 mod bound;
@@ -24,7 +23,6 @@ mod plain;
 mod receiving;
 mod reply;
 mod sending;
-mod share;
 #[cfg(test)]
 mod tests;
 mod trains;

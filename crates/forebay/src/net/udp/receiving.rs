@@ -1,20 +1,19 @@
-//! One call of `receive`: its attempts, and its place among the waits.
+//! Receiving: one datagram, or several at a time.
 
 use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
-use std::ops::Deref;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::thread::LocalKey;
 
-use forebay_io::seam::{WaiterKey, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, UdpSockRef};
 use rustix::fd::BorrowedFd;
 
 use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
-use super::{plain, share};
+use super::plain;
 use crate::host::Direction;
+use crate::net::datagram::{DatagramWaits, Receives, share};
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -28,53 +27,13 @@ thread_local! {
     static BUFFERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A call of `receive`, or a stream of its results.
-pub(super) struct Receiving<C: Deref<Target = DatagramCore>> {
-    pub(super) core: C,
-    key: Option<WaiterKey>,
-}
+impl Receives for DatagramCore {
+    type Datagram = Datagram;
 
-impl<C: Deref<Target = DatagramCore>> Receiving<C> {
-    pub(super) fn new(core: C) -> Self {
-        Self { core, key: None }
+    fn waits(&self) -> &DatagramWaits {
+        self.waits()
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Datagram>> {
-        if self.core.is_closed() {
-            ready!(poll_answer(cx));
-            return Poll::Ready(Err(self.core.closed("receive")));
-        }
-        ready!(share::poll(cx));
-        let received = ready!(self.poll_once(cx));
-        share::spend(received.as_ref().map_or(0, |datagram| datagram.payload.len()));
-        self.leave();
-        Poll::Ready(received.map_err(|error| self.core.receive_error(error)))
-    }
-
-    /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
-    /// no arrival between the two is missed.
-    fn poll_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Datagram>> {
-        let first = self.core.poll_receive();
-        if first.is_ready() {
-            return first;
-        }
-        self.core.readers.join(&mut self.key, cx.waker());
-        self.core.poll_receive()
-    }
-
-    pub(super) fn leave(&mut self) {
-        self.core.readers.leave(&mut self.key);
-    }
-}
-
-impl<C: Deref<Target = DatagramCore>> Drop for Receiving<C> {
-    fn drop(&mut self) {
-        self.leave();
-    }
-}
-
-impl DatagramCore {
-    /// Receives a datagram, or stores the waker of all waits.
     fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
         if let Some(datagram) = self.take_surplus() {
             return Poll::Ready(Ok(datagram));
@@ -89,6 +48,25 @@ impl DatagramCore {
         })
     }
 
+    fn length(datagram: &Datagram) -> usize {
+        datagram.payload.len()
+    }
+
+    fn receive_error(&self, error: io::Error) -> Error {
+        let error = Error::from_io("receive", error);
+        match (error.kind(), self.remote()) {
+            (ErrorKind::Closed, _) => self.closed("receive"),
+            (_, Some(remote)) => error.with_address(remote),
+            (_, None) => error.with_address(self.local()),
+        }
+    }
+
+    fn closed(&self, operation: &'static str) -> Error {
+        self.closed(operation)
+    }
+}
+
+impl DatagramCore {
     /// Appends datagrams that are here already, until there are `most` or the share of the turn is used up.
     pub(super) fn receive_more(&self, datagrams: &mut Vec<Datagram>, most: usize) {
         self.join_datagrams();
@@ -201,15 +179,6 @@ impl DatagramCore {
         let first = datagrams.next().ok_or(io::ErrorKind::InvalidData)?;
         self.keep_surplus(datagrams);
         Ok(first)
-    }
-
-    pub(super) fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        match (error.kind(), self.remote()) {
-            (ErrorKind::Closed, _) => self.closed("receive"),
-            (_, Some(remote)) => error.with_address(remote),
-            (_, None) => error.with_address(self.local()),
-        }
     }
 }
 

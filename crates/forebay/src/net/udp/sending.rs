@@ -14,8 +14,9 @@ use super::batch::DatagramBatch;
 use super::core::DatagramCore;
 use super::outgoing::{Outgoing, Train};
 use super::receiving::is_about_an_earlier_one;
-use super::{reply, share, trains};
+use super::{reply, trains};
 use crate::host::Direction;
+use crate::net::datagram::share;
 
 /// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
 const ATTEMPTS_MAX: usize = 3;
@@ -51,12 +52,12 @@ impl<'a> Sending<'a> {
         if first.is_ready() {
             return first;
         }
-        self.core.writers.join(&mut self.key, cx.waker());
+        self.core.waits().writers.join(&mut self.key, cx.waker());
         self.core.poll_send(self.outgoing)
     }
 
     fn leave(&mut self) {
-        self.core.writers.leave(&mut self.key);
+        self.core.waits().writers.leave(&mut self.key);
     }
 }
 
@@ -102,7 +103,7 @@ impl<'a> SendingBatch<'a> {
             let sent = if first.is_ready() {
                 first
             } else {
-                self.core.writers.join(&mut self.key, cx.waker());
+                self.core.waits().writers.join(&mut self.key, cx.waker());
                 self.core.poll_send_train(train)
             };
             match ready!(sent) {
@@ -120,7 +121,7 @@ impl<'a> SendingBatch<'a> {
     }
 
     fn leave(&mut self) {
-        self.core.writers.leave(&mut self.key);
+        self.core.waits().writers.leave(&mut self.key);
     }
 }
 

@@ -14,14 +14,14 @@ fn a_receiver_that_came_too_early_is_woken_by_the_rest() {
         let core = &socket.core;
         let (waker, woken) = counted_waker();
         let mut key = None;
-        core.readers.join(&mut key, &waker);
+        core.waits().readers.join(&mut key, &waker);
         core.keep_surplus(std::iter::empty());
         assert_eq!(woken.count(), 0);
         let mut about = RecvMeta::default();
         about.stride = 3;
         core.keep_surplus(split(b"onetwo", about, 10));
         assert_eq!(woken.count(), 1);
-        core.readers.leave(&mut key);
+        core.waits().readers.leave(&mut key);
         assert_eq!(socket.receive().await?.payload, "one");
         assert_eq!(socket.try_receive()?.expect("it is kept").payload, "two");
         assert_eq!(core.take_surplus(), None);

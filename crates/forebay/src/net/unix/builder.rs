@@ -13,6 +13,7 @@ use super::path::{self, OwnPath};
 use crate::net::SocketAddress;
 use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::descriptor::Descriptor;
+use crate::net::inherited::{BuilderParts, StreamBuilder, sealed};
 use crate::net::opening::begin;
 use crate::net::options::{OptionValues, SocketRole, builder_setters, option_table};
 use crate::net::protocol::Protocol;
@@ -27,7 +28,7 @@ use crate::time::Backoff;
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(50));
 
 /// Makes Unix sockets (`unix(7)`): [`bind`](Self::bind) makes a listening one, [`connect`](Self::connect) a
-/// connected one.
+/// connected one, and [`datagram`](Self::datagram) a builder of those that carry datagrams.
 ///
 #[doc = option_table!(Unix)]
 ///
@@ -52,7 +53,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_mi
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `bind` or `connect`"]
 pub struct UnixBuilder {
-    selector: SelectorManager,
+    pub(super) selector: SelectorManager,
     options: Arc<OptionValues>,
 }
 
@@ -100,14 +101,13 @@ impl UnixBuilder {
             let address = address.clone();
             move |error| advice::on_bind(error, &address)
         };
-        let listening =
-            Listening { address: address.clone(), system, options: Arc::clone(&self.options) };
-        let made = if self.options.replace_stale {
-            listen_alone(selector, listening).await
-        } else {
-            listening.listen()
+        let binding = Binding {
+            address: address.clone(),
+            system,
+            options: Arc::clone(&self.options),
+            protocol: Protocol::Unix,
         };
-        let (socket, path) = made.map_err(failed)?;
+        let (socket, path) = binding.bind_on(selector).await.map_err(failed)?;
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let local = address.independent_of_directory().into();
         Ok(ServerSocket::new(io, local, Protocol::Unix, self.options, path))
@@ -154,6 +154,15 @@ impl UnixBuilder {
     }
 }
 
+impl StreamBuilder for UnixBuilder {}
+
+impl sealed::IntoParts for UnixBuilder {
+    fn into_parts(self) -> BuilderParts {
+        let Self { selector, options } = self;
+        BuilderParts { selector, options, protocol: Protocol::Unix }
+    }
+}
+
 impl fmt::Debug for UnixBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut fields = f.debug_struct("UnixBuilder");
@@ -189,18 +198,18 @@ async fn attempts(
     }
 }
 
-/// Listens while no other server of forebay does so in this directory. Another program may hold the lock
+/// Binds while no other server of forebay does so in this directory. Another program may hold the lock
 /// for as long as it likes, so the lock is tried repeatedly: to wait for it would occupy a thread that
 /// other calls need.
-async fn listen_alone(
+async fn bind_alone(
     selector: &Arc<Shared>,
-    listening: Listening,
+    binding: Binding,
 ) -> Result<(SystemSocket, Option<OwnPath>)> {
-    let listening = Arc::new(listening);
+    let binding = Arc::new(binding);
     let mut pauses = PAUSES;
     loop {
-        let listening = Arc::clone(&listening);
-        let attempt = move || listening.listen_if_alone();
+        let binding = Arc::clone(&binding);
+        let attempt = move || binding.bind_if_alone();
         let attempt = task::run_blocking(selector.own_calls(), "bind", attempt);
         if let Some(made) = selector.closing().until_begun("bind", attempt).await?? {
             return Ok(made);
@@ -210,62 +219,94 @@ async fn listen_alone(
     }
 }
 
-/// The address to listen at, and the settings.
-struct Listening {
-    address: UnixAddress,
-    system: SockAddr,
-    options: Arc<OptionValues>,
+/// The address to bind to, and the settings.
+pub(super) struct Binding {
+    pub(super) address: UnixAddress,
+    pub(super) system: SockAddr,
+    pub(super) options: Arc<OptionValues>,
+    /// A socket of datagrams does not listen.
+    pub(super) protocol: Protocol,
 }
 
-impl Listening {
-    /// Listens while the directory is locked by this call; `None` if another one has locked it.
-    fn listen_if_alone(&self) -> Result<Option<(SystemSocket, Option<OwnPath>)>> {
+impl Binding {
+    /// Binds, and listens if that is what the socket is for.
+    pub(super) async fn bind_on(
+        self,
+        selector: &Arc<Shared>,
+    ) -> Result<(SystemSocket, Option<OwnPath>)> {
+        if self.options.replace_stale { bind_alone(selector, self).await } else { self.bind() }
+    }
+
+    /// Binds while the directory is locked by this call; `None` if another one has locked it.
+    fn bind_if_alone(&self) -> Result<Option<(SystemSocket, Option<OwnPath>)>> {
         let Some(path) = self.address.as_path() else {
-            return self.listen_by_name().map(Some);
+            return self.bind_to_name().map(Some);
         };
         match path::lock_directory(path)? {
-            Some(_lock) => self.listen().map(Some),
+            Some(_lock) => self.bind().map(Some),
             None => Ok(None),
         }
     }
 
-    fn listen(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
+    fn bind(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
         let Some(path) = self.address.as_path() else {
-            return self.listen_by_name();
+            return self.bind_to_name();
         };
         let socket = self.open()?;
         match socket.bind(&self.system) {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse && self.options.replace_stale =>
             {
-                path::remove_stale(path, &self.system)?;
+                path::remove_stale(path, &self.system, || self.make())?;
                 socket.bind(&self.system).map_err(bind_failed)?;
             }
             bound => bound.map_err(bind_failed)?,
         }
         let own = OwnPath::of(path).map_err(bind_failed)?;
         if let Some(mode) = self.options.mode {
-            // No process can connect before `listen`, so the earlier mode admits none.
+            // No process can connect before `listen`, so the earlier mode admits none. To a socket of datagrams
+            // one can, but on Linux the earlier mode is this one without the umask, and admits no more.
             path::set_mode(path, mode)?;
         }
-        socket.listen(self.options.backlog()).map_err(bind_failed)?;
+        self.listen(&socket)?;
         Ok((socket, Some(own)))
     }
 
-    fn listen_by_name(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
+    fn bind_to_name(&self) -> Result<(SystemSocket, Option<OwnPath>)> {
         if self.options.mode.is_some() {
             let detail = "an abstract name has no permissions; check peer_credentials instead";
             return Err(Error::new(ErrorKind::InvalidInput, "mode").with_detail(detail));
         }
         let socket = self.open()?;
         socket.bind(&self.system).map_err(bind_failed)?;
-        socket.listen(self.options.backlog()).map_err(bind_failed)?;
+        self.listen(&socket)?;
         Ok((socket, None))
     }
 
+    fn listen(&self, socket: &SystemSocket) -> Result<()> {
+        match self.protocol {
+            Protocol::UnixDatagram => Ok(()),
+            _ => socket.listen(self.options.backlog()).map_err(bind_failed),
+        }
+    }
+
+    fn make(&self) -> io::Result<SystemSocket> {
+        match self.protocol {
+            Protocol::UnixDatagram => system::unix_datagram_socket(),
+            _ => system::unix_stream_socket(),
+        }
+    }
+
+    fn role(&self) -> SocketRole {
+        match self.protocol {
+            Protocol::UnixDatagram => SocketRole::Bound,
+            _ => SocketRole::Listening,
+        }
+    }
+
     fn open(&self) -> Result<SystemSocket> {
-        let socket = system::unix_stream_socket().map_err(bind_failed)?;
-        self.options.apply(Protocol::Unix, SocketRole::Listening, &(&socket).into())?;
+        let socket = self.make().map_err(bind_failed)?;
+        self.options.apply(self.protocol, self.role(), &(&socket).into())?;
         if let Some(mode) = self.options.mode {
             path::set_mode_before(&socket, mode);
         }

@@ -8,11 +8,11 @@ use std::sync::Mutex;
 
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::io::Errno;
 use socket2::{SockAddr, Socket};
 
 use crate::interrupted::uninterrupted;
 use crate::lock::lock;
-use crate::net::system;
 
 /// A path that a listener has made, and that is removed with it.
 #[derive(Debug)]
@@ -110,7 +110,11 @@ pub(super) fn lock_directory(path: &Path) -> Result<Option<fs::File>> {
 
 /// Removes a socket of this user at which no process listens. Anything else stays, and is an error that
 /// tells what it is.
-pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
+pub(super) fn remove_stale(
+    path: &Path,
+    address: &SockAddr,
+    make: impl FnOnce() -> io::Result<Socket>,
+) -> Result<()> {
     let failed = |error| Error::from_io("replace_stale", error);
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -124,10 +128,16 @@ pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
     if found.uid() != nix::unistd::geteuid().as_raw() {
         return Err(in_use("the socket belongs to another user; nothing was replaced"));
     }
-    let probe = system::unix_stream_socket().map_err(failed)?;
+    let probe = make().map_err(failed)?;
     match uninterrupted(|| probe.connect(address)) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // A socket of the other type is open there, or one of datagrams that has a peer.
+        Err(error) if is_one_of(&error, &[Errno::PROTOTYPE, Errno::PERM]) => {
+            return Err(in_use(
+                "a socket of another kind is open there; replace_stale has replaced nothing",
+            ));
+        }
         Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(failed(error)),
         // `WouldBlock` means that a server with a full backlog listens.
         Ok(()) | Err(_) => return Err(in_use("a server listens there; nothing was replaced")),
@@ -135,6 +145,10 @@ pub(super) fn remove_stale(path: &Path, address: &SockAddr) -> Result<()> {
     let still = fs::symlink_metadata(path)
         .is_ok_and(|metadata| FileIdentity::of(&metadata) == FileIdentity::of(&found));
     if still { fs::remove_file(path).map_err(failed) } else { Ok(()) }
+}
+
+fn is_one_of(error: &io::Error, errnos: &[Errno]) -> bool {
+    errnos.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn in_use(detail: &'static str) -> Error {

@@ -18,7 +18,15 @@ impl Slots {
         interest: Interest,
     ) -> io::Result<WorkerReady> {
         let ready = self.add();
-        registry.register(&mut SourceFd(&fd.as_raw_fd()), ready.token, interest)?;
+        let (number, token) = (fd.as_raw_fd(), ready.token);
+        match registry.register(&mut SourceFd(&number), token, interest) {
+            // A closed descriptor is still watched as long as another program has it too (`epoll(7)`, "Questions and
+            // answers", 6). This is the same socket again, with the same number.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                registry.reregister(&mut SourceFd(&number), token, interest)?;
+            }
+            registered => registered?,
+        }
         Ok(ready)
     }
 

@@ -15,17 +15,17 @@ thread_local! {
 }
 
 /// Gives way to the next turn if this turn's share is used up.
-pub(super) fn poll(cx: &Context<'_>) -> Poll<()> {
+pub(in crate::net) fn poll(cx: &Context<'_>) -> Poll<()> {
     with_share(|share| share.poll_left(cx)).unwrap_or(Poll::Ready(()))
 }
 
 /// Returns `true` if something of this turn's share is left.
-pub(super) fn is_left() -> bool {
+pub(in crate::net) fn is_left() -> bool {
     with_share(|share| share.has_room(1)).unwrap_or(true)
 }
 
 /// Counts a datagram of this length.
-pub(super) fn spend(bytes: usize) {
+pub(in crate::net) fn spend(bytes: usize) {
     with_share(|share| share.spend(bytes));
 }
 

@@ -1,0 +1,55 @@
+//! The datagrams of a socket as a stream.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use forebay_io::Result;
+use futures_core::Stream;
+
+use super::core::UnixDatagramCore;
+use super::message::UnixDatagram;
+use crate::net::datagram::{Receiving, unless_closed};
+
+/// The datagrams of a socket, one after the other; see
+/// [`BoundUnixDatagramSocket::incoming`](crate::BoundUnixDatagramSocket::incoming).
+///
+/// It is a handle of the socket, like a clone. An error is one item, and more items may follow. The stream ends
+/// when the socket or its selector is closed, and stays ended. It is `Unpin`.
+#[must_use = "streams do nothing unless polled"]
+pub struct IncomingUnixDatagrams(Receiving<Arc<UnixDatagramCore>>);
+
+impl IncomingUnixDatagrams {
+    pub(super) fn new(core: &Arc<UnixDatagramCore>) -> Self {
+        Self(Receiving::new(Arc::clone(core)))
+    }
+
+    /// Returns the next datagram; `None` once the socket is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a datagram is returned, or stays with the socket.
+    pub async fn next(&mut self) -> Option<Result<UnixDatagram>> {
+        // With a place of its own among the waits, which a dropped call leaves.
+        let mut receiving = Receiving::new(&*self.0.core);
+        unless_closed(poll_fn(|cx| receiving.poll(cx)).await)
+    }
+}
+
+impl Stream for IncomingUnixDatagrams {
+    type Item = Result<UnixDatagram>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll(cx).map(unless_closed)
+    }
+}
+
+impl fmt::Debug for IncomingUnixDatagrams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingUnixDatagrams")
+            .field("local_address", &self.0.core.local())
+            .finish_non_exhaustive()
+    }
+}
