@@ -8,6 +8,7 @@ use forebay_testing::{
     End, MIB, PATIENCE, PLUG, dial, in_host, on_a_cable, pattern, reset, role, say, settle, skip,
     until_that,
 };
+use socket2::{Domain, SockAddr, Type};
 
 use crate::namespace::{in_a_namespace, read_to_end};
 
@@ -278,4 +279,39 @@ fn a_transfer_over_two_paths_is_whole_both_ways() {
             server.end();
         }),
     }
+}
+
+/// Whatever the kernel says of options on a socket whose peer is gone, it is no error of `accept`.
+#[test]
+fn a_peer_that_resets_before_it_is_accepted_does_not_end_accepting() {
+    if !is_possible("a_peer_that_resets_before_it_is_accepted_does_not_end_accepting") {
+        return;
+    }
+    in_host(async |selector| {
+        let builder = selector.tcp().mptcp(true).notsent_lowat(9_999).type_of_service(0x48);
+        let builder = builder.receive_buffer_size(9_999).send_buffer_size(9_999).bind_device("lo");
+        let server = builder.keep_alive(None).bind("127.0.0.1:0").await?;
+        let to = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], server.port())));
+        for protocol in [socket2::Protocol::MPTCP, socket2::Protocol::TCP] {
+            for sends_first in [false, true] {
+                let hasty =
+                    socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(protocol)).unwrap();
+                hasty.connect(&to).unwrap();
+                if sends_first {
+                    hasty.send(b"x").unwrap();
+                }
+                reset(hasty.into());
+                let patient = dial(server.port());
+                // The hasty one may be accepted, and is found to be gone then.
+                loop {
+                    let accepted = server.accept().await?;
+                    if accepted.remote_address().as_inet() == Some(patient.local_addr().unwrap()) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
 }
