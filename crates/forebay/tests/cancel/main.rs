@@ -20,6 +20,7 @@ mod huge;
 mod incoming;
 mod ledger;
 mod outgoing;
+mod passing;
 mod reads;
 mod signals;
 mod sockets;
@@ -51,6 +52,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("sockets", sockets::rows()),
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),
+        ("passing", passing::rows()),
         ("Unix datagrams", unix_datagrams::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),
