@@ -125,6 +125,17 @@ define_options! {
         on: [Connected],
     }
 
+    /// Sets how many descriptors may have arrived and not be taken by
+    /// [`receive_with_fds`](crate::Socket::receive_with_fds) yet: at most 253, as many as one message has. Without it
+    /// the system closes what a peer sends.
+    pub fn descriptors_max(count: u8) {
+        value: u8 = count,
+        default: 0 => "0: none is received",
+        sockets: [Unix],
+        on: [Connected Accepted],
+        told: u8 = |options| Some(options.descriptors_max),
+    }
+
     /// Sets how many bytes of input closing or dropping a connection discards. Default: the selector's,
     /// 64 KiB.
     pub fn drain_limit(limit_bytes: u64) {
