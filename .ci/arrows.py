@@ -50,6 +50,7 @@ PRIMITIVES_IN = (
     "crates/forebay-io/src/",
     "crates/forebay/src/host/slot.rs",
     "crates/forebay/src/lock.rs",
+    "crates/forebay/src/names/look_up.rs",
     "crates/forebay/src/net/registration.rs",
     "crates/forebay/src/net/socket/discard.rs",
     "crates/forebay/src/net/socket/life.rs",
@@ -62,10 +63,11 @@ PRIMITIVES_FROM = "crates/forebay-io/src/sync.rs"
 # Folders of crates/forebay/src, and the ones above them, of which they know nothing.
 FORBIDDEN_IN_FOLDER = {
     "selector": ["net"],
-    "worker": ["net", "selector"],
-    "host": ["net", "selector", "worker"],
-    "task": ["net", "selector", "worker", "host", "time"],
-    "time": ["net", "selector", "worker", "host", "task"],
+    "names": ["net", "selector", "worker", "host", "time"],
+    "worker": ["net", "selector", "names"],
+    "host": ["net", "selector", "names", "worker"],
+    "task": ["net", "selector", "names", "worker", "host", "time"],
+    "time": ["net", "selector", "names", "worker", "host", "task"],
 }
 
 

@@ -24,6 +24,29 @@ pub enum HostNameFault {
     EndsInNumber,
 }
 
+impl HostNameFault {
+    /// Returns the place of the fault in the text, in bytes.
+    pub fn position(self, text: &str) -> usize {
+        let name = text.strip_suffix('.').unwrap_or(text);
+        let mut labels = name.split('.').scan(0, |next, label| {
+            let at = *next;
+            *next += label.len() + 1;
+            Some((at, label))
+        });
+        let found = match self {
+            Self::NotAscii => text.find(|c: char| !c.is_ascii()),
+            Self::Character(wrong) => text.find(wrong),
+            Self::TooLong(_) => Some(HOST_NAME_MAX),
+            Self::EmptyLabel => labels.find(|(_, label)| label.is_empty()).map(|(at, _)| at),
+            Self::LongLabel(_) => {
+                labels.find(|(_, label)| label.len() > LABEL_MAX).map(|(at, _)| at + LABEL_MAX)
+            }
+            Self::EndsInNumber => labels.last().map(|(at, _)| at),
+        };
+        found.unwrap_or(text.len())
+    }
+}
+
 /// Returns the reason why the text is not the name of a host, if there is one. A dot at the end is allowed.
 pub fn host_name_fault(text: &str) -> Option<HostNameFault> {
     if !text.is_ascii() {
@@ -67,18 +90,19 @@ mod tests {
         }
         let (long, label) = ("a.".repeat(126) + "bc", "a".repeat(64));
         let faults = [
-            ("m\u{fc}ller.de", HostNameFault::NotAscii),
-            ("a b", HostNameFault::Character(' ')),
-            ("host:80", HostNameFault::Character(':')),
-            (&long, HostNameFault::TooLong(254)),
-            ("", HostNameFault::EmptyLabel),
-            ("a..b", HostNameFault::EmptyLabel),
-            (&label, HostNameFault::LongLabel(64)),
-            ("127.1", HostNameFault::EndsInNumber),
-            ("a.0x7F", HostNameFault::EndsInNumber),
+            ("m\u{fc}ller.de", HostNameFault::NotAscii, 1),
+            ("a b", HostNameFault::Character(' '), 1),
+            ("host:80", HostNameFault::Character(':'), 4),
+            (&long, HostNameFault::TooLong(254), 253),
+            ("", HostNameFault::EmptyLabel, 0),
+            ("a..b", HostNameFault::EmptyLabel, 2),
+            (&label, HostNameFault::LongLabel(64), 63),
+            ("127.1", HostNameFault::EndsInNumber, 4),
+            ("a.0x7F", HostNameFault::EndsInNumber, 2),
         ];
-        for (text, fault) in faults {
+        for (text, fault, position) in faults {
             assert_eq!(host_name_fault(text), Some(fault), "{text}");
+            assert_eq!(fault.position(text), position, "{text}");
         }
     }
 }

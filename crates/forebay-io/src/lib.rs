@@ -43,7 +43,7 @@ mod unwinding;
 mod waiters;
 mod write;
 
-pub use crate::error::{Error, ErrorKind, Fault, Result, TlsFault};
+pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
 pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};

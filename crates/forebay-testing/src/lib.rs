@@ -63,6 +63,10 @@ mod netns;
 #[cfg(feature = "sockets")]
 mod process;
 #[cfg(feature = "sockets")]
+mod resolvers;
+#[cfg(feature = "sockets")]
+mod silent;
+#[cfg(feature = "sockets")]
 mod sockets;
 #[cfg(feature = "sockets")]
 pub mod tls;
@@ -89,6 +93,8 @@ pub use self::{
     },
     known::Known,
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},
+    resolvers::{ByHand, Names},
+    silent::{Silent, on_one_port},
     sockets::{
         connect_to_std, connected, connection_and_peer, dial, drain, end_and_arrive, flood,
         in_host, listener, pair, read_lines_beside_urgent_bytes, read_to_end, refusing, reset, run,

@@ -129,7 +129,9 @@
 //!
 //! | what | at most | set by |
 //! |---|---|---|
-//! | connecting, in total; a name's addresses share it | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
+//! | connecting, in total: the look-up and all addresses of a name | 10 s | [`connect_timeout`](TcpBuilder::connect_timeout) |
+//! | an address of a name, before the next one is tried beside it | 250 ms | – |
+//! | addresses of a name, further ones are ignored | 4,096 | – |
 //! | closing, while the peer acknowledges nothing | 10 s | [`drain`](SelectorBuilder::drain), [`drain_timeout`](TcpBuilder::drain_timeout) |
 //! | closing, in total | 5 min | [`drain_max`](SelectorBuilder::drain_max), [`drain_max`](TcpBuilder::drain_max) |
 //! | input that closing discards | 64 KiB | [`drain`](SelectorBuilder::drain), [`drain_limit`](TcpBuilder::drain_limit) |
@@ -172,6 +174,7 @@
 mod host;
 mod interrupted;
 mod lock;
+mod names;
 mod net;
 mod race;
 mod root;
@@ -185,7 +188,7 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
+    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
     LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
@@ -199,11 +202,12 @@ pub use forebay_tls::{
 
 #[cfg(unix)]
 pub use crate::host::Interest;
+pub use crate::names::{FoundAddresses, Resolver};
 pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
-    DatagramBatch, Ecn, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface, ServerSocket,
-    Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress, ToUnixAddress,
-    UdpBuilder, UnixAddress,
+    DatagramBatch, Ecn, HostPart, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface,
+    ServerSocket, Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress,
+    ToUnixAddress, UdpBuilder, UnixAddress,
 };
 #[cfg(unix)]
 pub use crate::net::{
@@ -218,8 +222,8 @@ pub use crate::root::ready;
 #[cfg(all(feature = "signal", unix))]
 pub use crate::root::{ctrl_c, signal};
 pub use crate::root::{
-    duplex, group, interval, now, run, sleep, spawn, spawn_blocking, spawn_here, spawn_value,
-    stop_requested, timeout, within, yield_now,
+    duplex, group, interval, now, resolve, run, sleep, spawn, spawn_blocking, spawn_here,
+    spawn_value, stop_requested, timeout, within, yield_now,
 };
 pub use crate::selector::{SelectorBuilder, SelectorManager, Stats, TaskGroup, TaskPlace};
 #[cfg(all(feature = "signal", unix))]

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::mem;
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use forebay_io::{Error, Result};
 
 #[cfg(unix)]
 use crate::host::Interest;
-use crate::net::{self, Connection};
+use crate::net::{self, Connection, ToAddress};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
 #[cfg(all(feature = "signal", unix))]
 use crate::selector::{SignalKind, Signals};
@@ -209,6 +210,36 @@ pub fn stop_requested() -> StopRequested {
 #[cfg(unix)]
 pub async fn ready(fd: impl AsFd, interest: Interest) -> Result<Interest> {
     Shared::current("ready").ready(fd.as_fd(), interest).await
+}
+
+/// Returns the addresses of a host; see [`SelectorManager::resolve`].
+///
+/// # Errors
+///
+/// Those of [`SelectorManager::resolve`].
+///
+/// # Panics
+///
+/// Panics when it is first polled on a thread that does not belong to a selector.
+///
+/// # Cancel safety
+///
+/// As [`SelectorManager::resolve`].
+///
+/// # Examples
+///
+/// ```
+/// forebay::run(async |_| {
+///     for address in forebay::resolve("localhost:80").await? {
+///         println!("{address}");
+///     }
+///     forebay::Result::Ok(())
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+#[doc(alias = "resolveAddress")]
+pub async fn resolve(address: impl ToAddress) -> Result<Vec<SocketAddr>> {
+    net::resolve_on(&Shared::current("resolve"), address).await
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

@@ -1,7 +1,9 @@
 //! The one error type of all forebay crates.
 
+mod attempt;
 mod convert;
 mod kind;
+mod place;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -12,6 +14,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use self::place::TextFault;
+pub use attempt::Attempt;
 pub use kind::{ErrorKind, Fault};
 pub use tls::TlsFault;
 
@@ -58,6 +62,8 @@ struct Inner {
     detail: Option<Cow<'static, str>>,
     context: Vec<Cow<'static, str>>,
     cause: Option<Underlying>,
+    attempts: Option<Arc<[Attempt]>>,
+    place: Option<Box<TextFault>>,
 }
 
 impl Error {
@@ -70,6 +76,8 @@ impl Error {
             detail: None,
             context: Vec::new(),
             cause: None,
+            attempts: None,
+            place: None,
         }))
     }
 
@@ -118,6 +126,17 @@ impl Error {
     #[must_use]
     pub fn or_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
         if self.0.detail.is_some() { self } else { self.with_detail(detail) }
+    }
+
+    /// Adds to the detail.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn and_detail(self, more: &str) -> Self {
+        let detail = match &self.0.detail {
+            Some(detail) => format!("{detail}; {more}"),
+            None => more.to_owned(),
+        };
+        self.with_detail(detail)
     }
 
     /// Sets the underlying error, available as the [`source`](std::error::Error::source).

@@ -120,6 +120,8 @@ impl Error {
             .field("detail", &inner.detail)
             .field("context", &inner.context)
             .field("source", &inner.cause)
+            .field("attempts", &self.attempts())
+            .field("position", &self.position())
             .finish()
     }
 }

@@ -23,11 +23,12 @@ mod udp;
 mod unix;
 mod wait_list;
 
-pub use self::address::{Address, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
+pub use self::address::{Address, HostPart, SocketAddress, ToAddress, ToUnixAddress, UnixAddress};
 pub(crate) use self::duplex::duplex;
 #[cfg(unix)]
 pub use self::inherited::StreamBuilder;
 pub use self::options::{KeepAlive, SocketOptions};
+pub(crate) use self::resolve::resolve_on;
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]
 pub use self::socket::PeerCredentials;

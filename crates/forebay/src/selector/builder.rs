@@ -8,6 +8,7 @@ use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
 use super::settings::Settings;
+use crate::names::Resolver;
 use crate::time::Clock;
 
 /// Makes a [`SelectorManager`] with settings other than the defaults.
@@ -192,6 +193,16 @@ impl SelectorBuilder {
     #[doc(alias = "CoroutineExceptionHandler")]
     pub fn on_task_error(mut self, handler: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.settings.on_task_error = Some(Arc::new(handler));
+        self
+    }
+
+    /// Sets what finds the addresses of names, for `bind`, `connect` and
+    /// [`resolve`](SelectorManager::resolve). Default: the system's resolver (`getaddrinfo(3)`: the hosts file, then
+    /// DNS), which is asked once for both families, on a thread.
+    ///
+    /// A resolver that holds a handle of this selector keeps it open. See [`Resolver`] for an example.
+    pub fn resolver(mut self, resolver: impl Resolver) -> Self {
+        self.settings.resolver = Some(Arc::new(resolver));
         self
     }
 

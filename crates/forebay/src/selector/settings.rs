@@ -2,9 +2,11 @@
 
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::names::AnyResolver;
 use crate::task::Handler;
 use crate::time::{Clock, Limits};
 use crate::worker::spin;
@@ -25,6 +27,7 @@ pub(super) struct Settings {
     pub(super) blocking_max: usize,
     pub(super) blocked_after: Option<Duration>,
     pub(super) on_task_error: Option<Handler>,
+    pub(super) resolver: Option<Arc<dyn AnyResolver>>,
 }
 
 /// The variable that sets the number of workers where a program does not.
@@ -80,6 +83,7 @@ impl Default for Settings {
             blocking_max: 512,
             blocked_after: Some(Duration::from_secs(1)),
             on_task_error: None,
+            resolver: None,
         }
     }
 }

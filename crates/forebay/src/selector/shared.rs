@@ -14,6 +14,7 @@ use super::settings::Settings;
 use super::signals::{SignalKind, Signals, WatchedSignals};
 use super::sockets::Sockets;
 use super::stats::{Counter, Stats};
+use crate::names::LookUps;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Alarm, Limits, Sleep, Timers, system_now, within};
 use crate::worker::{self, Locks, Traffic, Worker, WorkerParts, WorkerStats, Workers};
@@ -26,8 +27,9 @@ pub(crate) struct Shared {
     worker_count: u16,
     tasks: Arc<Tasks>,
     reporter: Arc<Reporter>,
-    own_calls: BlockingPool,
+    own_calls: Arc<BlockingPool>,
     user_calls: Arc<BlockingPool>,
+    look_ups: LookUps,
     sockets: Sockets,
     closing: Arc<Closing>,
     remaining: Remaining,
@@ -57,13 +59,16 @@ impl Shared {
             .map_err(|error| Error::from_io("start a selector", error))?;
         let timers = Arc::clone(workers.made(0).timers());
         reporter.set_timer(move |at, waker| Alarm::set(Arc::clone(&timers), at, waker));
+        let own_calls = Arc::new(BlockingPool::for_own_calls());
+        let look_ups = LookUps::new(Arc::clone(&own_calls), settings.resolver.clone());
         let shared = Arc::new(Self {
             workers,
             worker_count,
             tasks,
             reporter,
-            own_calls: BlockingPool::for_own_calls(),
+            own_calls,
             user_calls: Arc::new(BlockingPool::for_user_calls(settings.blocking_max)),
+            look_ups,
             sockets: Sockets::new(&settings),
             closing: Arc::default(),
             remaining: Remaining::default(),
@@ -158,8 +163,14 @@ impl Shared {
 
     /// Returns the threads for the selector's own calls (look-ups, files and paths), which end by
     /// themselves.
+    #[cfg(any(unix, feature = "tls", test))]
     pub(crate) fn own_calls(&self) -> &BlockingPool {
         &self.own_calls
+    }
+
+    /// Returns the look-ups of names.
+    pub(crate) fn look_ups(&self) -> &LookUps {
+        &self.look_ups
     }
 
     /// Returns the threads for calls that users provide, which may block forever.

@@ -19,6 +19,7 @@ mod groups;
 mod huge;
 mod incoming;
 mod ledger;
+mod names;
 mod outgoing;
 mod passing;
 mod reads;
@@ -49,6 +50,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("tasks", tasks::rows()),
         ("groups of tasks", groups::rows()),
         ("signals", signals::rows()),
+        ("names", names::rows()),
         ("sockets", sockets::rows()),
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),

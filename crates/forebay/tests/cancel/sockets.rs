@@ -7,6 +7,7 @@ use forebay::testing::TestClock;
 use forebay::{CloseReason, Incoming, Result, SelectorManager, ServerSocket, Socket};
 
 use crate::ledger::Ledger;
+use crate::names;
 use crate::support::{Alarm, Driven, Event, Operation, Still, Trial, World, until};
 use crate::table::{Row, Scene, Word};
 use crate::yields;
@@ -31,6 +32,7 @@ pub(crate) fn rows() -> Vec<Row> {
         let scenes = vec![Scene::new(name, waits_min, attempt)];
         Row { path, words: &[Word::Releases], scenes }
     });
+    rows[1].scenes.push(names::connecting_to_parts());
     rows[2].scenes.push(yields::crowded());
     rows.into()
 }

@@ -296,7 +296,8 @@ impl Trial {
         self.run_on(builder, async |selector| body(selector, clock).await);
     }
 
-    fn run_on(&self, builder: SelectorBuilder, body: impl AsyncFnOnce(SelectorManager)) {
+    /// The same, on a selector that was built for it.
+    pub(crate) fn run_on(&self, builder: SelectorBuilder, body: impl AsyncFnOnce(SelectorManager)) {
         let before = Descriptors::open();
         let selector = builder.build().unwrap();
         selector.block_on(async {

@@ -4,7 +4,9 @@
 
 mod accept_attempts;
 mod accept_errors;
+mod bad_networks;
 mod descriptors_run_out;
+mod dns;
 mod full_backlog;
 mod greeting;
 mod incoming;
@@ -16,7 +18,9 @@ mod names;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod ports_used_up;
+mod racing;
 mod reset_before_accept;
+mod resolvers;
 mod reuse_port;
 mod routes;
 mod self_connect;

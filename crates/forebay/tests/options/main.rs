@@ -12,4 +12,7 @@ mod multipath;
 mod namespace;
 mod read_back;
 mod refused;
+mod silent_peers;
 mod tcp_info;
+mod tls;
+mod unsent;

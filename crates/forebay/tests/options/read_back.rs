@@ -149,6 +149,7 @@ fn options_of_udp_are_read_back() {
                 multicast_interface: Some(MulticastInterface::Address(Ipv4Addr::LOCALHOST)),
                 multicast_loop: Some(false),
                 multicast_ttl: Some(7),
+                packet_info: Some(false),
                 receive_buffer_size: Some(50_000),
                 reuse_address: Some(true),
                 reuse_port: Some(true),

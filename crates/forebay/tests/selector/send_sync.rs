@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use forebay::testing::TestClock;
 use forebay::{
-    Address, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel, ByteWriteChannel,
-    ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
+    Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
+    ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
     ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
-    EndWithoutNotify, Error, ErrorKind, Fault, Identity, Incoming, IncomingDatagrams,
-    IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LineOptions,
-    Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact,
-    Result, SelectorBuilder, SelectorManager, ServerSocket, SignalKind, Signals, Sleep, Socket,
-    SocketAddress, SocketOptions, Stats, StopRequested, StreamBuilder, TaskGroup, TaskPlace,
-    TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo, TlsServerBuilder,
-    TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress, UnixBuilder,
-    UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity, Incoming,
+    IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
+    KeepAlive, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
+    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
+    SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested,
+    StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig,
+    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
+    UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -31,6 +31,7 @@ fn takes_the_public_traits<
     A: ToAddress,
     U: ToUnixAddress,
     P: ToPin,
+    R: Resolver,
     B: StreamBuilder,
 >() {
 }
@@ -38,6 +39,7 @@ fn takes_the_public_traits<
 #[test]
 fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Address>();
+    is_send_and_sync::<Attempt>();
     is_send_and_sync::<BoundDatagramSocket>();
     is_send_and_sync::<ByteReadChannel>();
     is_send_and_sync::<ByteWriteChannel>();
@@ -54,6 +56,8 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Error>();
     is_send_and_sync::<ErrorKind>();
     is_send_and_sync::<Fault>();
+    is_send_and_sync::<FoundAddresses>();
+    is_send_and_sync::<HostPart<'_>>();
     is_send_and_sync::<Identity>();
     is_send_and_sync::<Incoming>();
     is_send_and_sync::<IncomingDatagrams>();
@@ -115,6 +119,8 @@ fn every_public_future_is_send(
     tcp: TcpBuilder,
     unix: UnixBuilder,
     udp: UdpBuilder,
+    resolver: &impl Resolver,
+    found: &FoundAddresses,
     bound: &BoundDatagramSocket,
     connected: &ConnectedDatagramSocket,
     datagrams: &mut IncomingDatagrams,
@@ -142,6 +148,11 @@ fn every_public_future_is_send(
     let text = &mut String::new();
 
     is_send(incoming.next());
+    is_send(found.ask_system());
+    is_send(resolver.resolve("", found));
+    is_send(selector.resolve(""));
+    is_send(SocketAddress::resolve(&(String::new(), 80)));
+    is_send(forebay::resolve(String::new()));
     is_send(interval.tick());
     is_send(selector.close());
     is_send(selector.ctrl_c());
@@ -352,6 +363,9 @@ fn no_public_future_is_missing_here() {
             "TaskPlace" => format!("place.{name}("),
             "Incoming" => format!("incoming.{name}("),
             "Signals" => format!("signals.{name}("),
+            "FoundAddresses" => format!("found.{name}("),
+            "Resolver" => format!("resolver.{name}("),
+            "SocketAddress" => format!("SocketAddress::{name}("),
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),

@@ -1,5 +1,6 @@
 //! Addresses: of sockets, and of the hosts that a program asks for.
 
+mod numbers;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,27 @@ impl SocketAddress {
         match self {
             Self::Unix(unix) => Some(unix),
             Self::Inet(_) => None,
+        }
+    }
+
+    /// Returns the address with an IPv4-mapped one, `::ffff:192.0.2.1` (RFC 4291, section 2.5.5.2), as the IPv4 address
+    /// that it stands for, and any other as it is. The addresses of sockets are canonical already; this is for one that
+    /// was written by hand, and is to be compared with theirs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use forebay::SocketAddress;
+    ///
+    /// let allowed: SocketAddress = "[::ffff:192.0.2.1]:80".parse()?;
+    /// assert_eq!(allowed.to_canonical(), SocketAddress::from(([192, 0, 2, 1], 80)));
+    /// # Ok::<(), forebay::Error>(())
+    /// ```
+    #[must_use]
+    pub fn to_canonical(&self) -> Self {
+        match self {
+            Self::Inet(inet) => Self::shown(*inet),
+            Self::Unix(_) => self.clone(),
         }
     }
 
@@ -171,12 +193,39 @@ enum Target {
 }
 
 /// The host of an [`Address`]: an IP address, or a name that is still to be resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HostPart<'a> {
-    /// An IP address, as a whole socket address: with port, scope and flow information.
-    Literal(SocketAddr),
+///
+/// `Display` writes it without the port and without brackets, as in `::1` or `fe80::1%2`. With a port it is an address
+/// again: `(host.to_string(), port)`.
+///
+/// # Examples
+///
+/// ```
+/// use forebay::{Address, HostPart};
+///
+/// let address: Address = "example.com:443".parse()?;
+/// assert_eq!(address.host(), HostPart::Name("example.com"));
+/// let address: Address = "[::1]:443".parse()?;
+/// assert_eq!(address.host().to_string(), "::1");
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostPart<'a> {
+    /// An IP address, as a whole socket address: with port, zone and flow information.
+    Inet(SocketAddr),
     /// A checked name, as it was written: case and trailing dot are kept.
     Name(&'a str),
+}
+
+impl fmt::Display for HostPart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Inet(SocketAddr::V6(inet)) if inet.scope_id() != 0 => {
+                write!(f, "{}%{}", inet.ip(), inet.scope_id())
+            }
+            Self::Inet(inet) => inet.ip().fmt(f),
+        }
+    }
 }
 
 impl Address {
@@ -196,10 +245,10 @@ impl Address {
         }
     }
 
-    /// The host, for the resolver.
-    pub(crate) fn host(&self) -> HostPart<'_> {
+    /// Returns the host.
+    pub fn host(&self) -> HostPart<'_> {
         match &self.0 {
-            Target::Literal(inet) => HostPart::Literal(*inet),
+            Target::Literal(inet) => HostPart::Inet(*inet),
             Target::Name(name, _) => HostPart::Name(name),
         }
     }
@@ -252,6 +301,8 @@ impl From<SocketAddr> for Address {
 /// assert_eq!("[::1]:80".to_address()?, ("::1", 80).to_address()?);
 /// let error = "::1:80".to_address().unwrap_err();
 /// assert!(error.to_string().ends_with("an IPv6 address stands in brackets, as in [::1]:80"));
+/// let error = "127.0.0.256:80".to_address().unwrap_err();
+/// assert_eq!(error.position(), Some("127.0.0.25".len()));
 /// # Ok::<(), forebay::Error>(())
 /// ```
 pub trait ToAddress: sealed::Sealed {
@@ -260,7 +311,9 @@ pub trait ToAddress: sealed::Sealed {
     /// # Errors
     ///
     /// - [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput): the text is not an address. The error
-    ///   quotes the text and tells what would be correct.
+    ///   quotes the text, and tells at which character it is wrong and what was expected there:
+    ///   [`Error::position`](crate::Error::position), [`Error::expected`](crate::Error::expected). Of a pair it is the
+    ///   place in the host.
     /// - [`ErrorKind::NotFound`](crate::ErrorKind::NotFound): there is no network interface with the name
     ///   after `%`.
     ///

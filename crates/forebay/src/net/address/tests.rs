@@ -45,69 +45,71 @@ fn accepted_texts() {
 #[test]
 fn refused_texts_say_what_would_be_right() {
     let cases = [
-        ("", "write host:port"),
-        ("example.com", "write host:port"),
-        ("example.com:", "write host:port"),
-        ("[::1]", "write host:port"),
-        ("[::1]:", "write host:port"),
-        ("[::1]80", "write host:port"),
-        (":80", "0.0.0.0 or [::]"),
-        (":", "port is missing"),
-        ("host:65536", "0 to 65535"),
-        ("host:99999999999999999999", "0 to 65535"),
-        ("host:+80", "0 to 65535"),
-        ("host:-1", "0 to 65535"),
-        ("host: 80", "0 to 65535"),
-        ("host:80 ", "0 to 65535"),
-        ("host:80\n", "0 to 65535"),
-        ("host:http", "0 to 65535"),
-        ("host:\u{0663}", "0 to 65535"),
-        ("::1:80", "[::1]:80"),
-        ("::1", "[::1]:80"),
-        ("fe80::1%lo:80", "[::1]:80"),
-        ("http://host:80", "one ':' stands"),
-        ("host:80:80", "one ':' stands"),
-        ("host/path:80", "not '/'"),
-        ("user@host:80", "not '@'"),
-        ("[::1:80", "not closed"),
-        ("[]:80", "no IPv6 address"),
-        ("[127.0.0.1]:80", "no IPv6 address"),
-        ("[localhost]:80", "no IPv6 address"),
-        ("[[::1]]:80", "port is missing"),
-        ("[::1 ]:80", "no IPv6 address"),
-        ("[:::1]:80", "no IPv6 address"),
-        ("[fe80::1%]:80", "zone after '%' is empty"),
-        ("[fe80::1%4294967296]:80", "above 4294967295"),
-        ("127.0.0.1%1:80", "not '%'"),
-        ("ho st:80", "not ' '"),
-        (" host:80", "not ' '"),
-        ("host\0:80", "not '\\0'"),
-        ("host\t:80", "not '\\t'"),
-        ("*.example.com:80", "not '*'"),
-        ("bücher.example:80", "punycode"),
-        ("例え.テスト:80", "punycode"),
-        ("１２７.0.0.1:80", "punycode"),
-        (".:80", "is empty"),
-        ("..:80", "is empty"),
-        (".host:80", "is empty"),
-        ("a..b:80", "is empty"),
-        ("host..:80", "is empty"),
-        ("1:80", "as in 127.0.0.1"),
-        ("2130706433:80", "as in 127.0.0.1"),
-        ("127.1:80", "as in 127.0.0.1"),
-        ("127.0.0.1.:80", "as in 127.0.0.1"),
-        ("127.0.0.256:80", "as in 127.0.0.1"),
-        ("127.0.0.0.1:80", "as in 127.0.0.1"),
-        ("0x7f.1:80", "as in 127.0.0.1"),
-        ("0x7f000001:80", "as in 127.0.0.1"),
-        ("0x7F.0X1:80", "as in 127.0.0.1"),
-        ("127.0.0.0x:80", "as in 127.0.0.1"),
-        ("0177.0.0.1:80", "as in 127.0.0.1"),
-        ("127.0.0.01:80", "as in 127.0.0.1"),
-        ("example.com.1:80", "as in 127.0.0.1"),
+        ("", "write host:port", 0),
+        ("example.com", "write host:port", 11),
+        ("example.com:", "write host:port", 12),
+        ("[::1]", "write host:port", 5),
+        ("[::1]:", "write host:port", 6),
+        ("[::1]80", "write host:port", 5),
+        (":80", "0.0.0.0 or [::]", 0),
+        (":", "port is missing", 1),
+        ("host:65536", "0 to 65535", 9),
+        ("host:99999999999999999999", "0 to 65535", 9),
+        ("host:+80", "0 to 65535", 5),
+        ("host:-1", "0 to 65535", 5),
+        ("host: 80", "0 to 65535", 5),
+        ("host:80 ", "0 to 65535", 7),
+        ("host:80\n", "0 to 65535", 7),
+        ("host:http", "0 to 65535", 5),
+        ("host:\u{0663}", "0 to 65535", 5),
+        ("::1:80", "[::1]:80", 0),
+        ("::1", "[::1]:80", 0),
+        ("fe80::1%lo:80", "[::1]:80", 0),
+        ("http://host:80", "one ':' stands", 5),
+        ("host:80:80", "one ':' stands", 7),
+        ("host/path:80", "letters, digits", 4),
+        ("user@host:80", "letters, digits", 4),
+        ("[::1:80", "not closed", 7),
+        ("[]:80", "no IPv6 address", 1),
+        ("[127.0.0.1]:80", "no IPv6 address", 4),
+        ("[localhost]:80", "no IPv6 address", 1),
+        ("[[::1]]:80", "port is missing", 6),
+        ("[::1 ]:80", "no IPv6 address", 4),
+        ("[:::1]:80", "no IPv6 address", 3),
+        ("[fe80::1%]:80", "zone after '%' is empty", 9),
+        ("[fe80::1%4294967296]:80", "above 4294967295", 9),
+        ("127.0.0.1%1:80", "letters, digits", 9),
+        ("ho st:80", "letters, digits", 2),
+        (" host:80", "letters, digits", 0),
+        ("host\0:80", "letters, digits", 4),
+        ("host\t:80", "letters, digits", 4),
+        ("*.example.com:80", "letters, digits", 0),
+        ("bücher.example:80", "punycode", 1),
+        ("例え.テスト:80", "punycode", 0),
+        ("１２７.0.0.1:80", "punycode", 0),
+        (".:80", "is empty", 0),
+        ("..:80", "is empty", 0),
+        (".host:80", "is empty", 0),
+        ("a..b:80", "is empty", 2),
+        ("host..:80", "is empty", 5),
+        ("1:80", "as in 127.0.0.1", 1),
+        ("2130706433:80", "as in 127.0.0.1", 3),
+        ("127.1:80", "as in 127.0.0.1", 5),
+        ("127.0.0.1.:80", "as in 127.0.0.1", 9),
+        ("127.0.0.256:80", "as in 127.0.0.1", 10),
+        ("127.0.0.0.1:80", "as in 127.0.0.1", 9),
+        ("0x7f.1:80", "as in 127.0.0.1", 5),
+        ("0x7f000001:80", "as in 127.0.0.1", 0),
+        ("0x7F.0X1:80", "as in 127.0.0.1", 5),
+        ("127.0.0.0x:80", "as in 127.0.0.1", 8),
+        ("0177.0.0.1:80", "as in 127.0.0.1", 1),
+        ("127.0.0.01:80", "as in 127.0.0.1", 9),
+        ("example.com.1:80", "as in 127.0.0.1", 12),
     ];
-    for (given, hint) in cases {
+    for (given, hint, position) in cases {
         let error = given.to_address().expect_err(given);
+        assert_eq!(error.position(), Some(position), "{given}: {error}");
+        assert!(error.expected().is_some_and(|expected| expected.contains(hint)), "{error}");
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{given}: {error}");
         assert_eq!(error.address(), Some(shown(given).as_str()));
         assert!(error.to_string().contains(hint), "{given}: {error}");
@@ -180,10 +182,45 @@ fn everything_that_says_host_and_port_is_an_address() {
     let address = SocketAddress::from(v6);
     assert_eq!(text(&&address), "[::1%3]:80");
     let address = address.to_address().expect("it is concrete");
-    assert_eq!(address.host(), HostPart::Literal(v6.into()), "the flow information is kept");
+    assert_eq!(address.host(), HostPart::Inet(v6.into()), "the flow information is kept");
     assert_eq!(address.to_address().as_ref().ok(), Some(&address));
     let name = "Host.:80".to_address().expect("a name");
     assert_eq!((name.host(), name.port()), (HostPart::Name("Host."), 80));
+}
+
+#[test]
+fn an_ipv6_address_has_its_shortest_form() {
+    for (given, expected) in [
+        ("2001:0db8:0:0:0:0:0:1", "2001:db8::1"),
+        ("0:0:0:0:0:0:0:1", "::1"),
+        ("0:0:0:0:0:0:0:0", "::"),
+        ("1:0:0:0:0:0:0:1", "1::1"),
+        ("1:0:1:0:1:0:1:0", "1:0:1:0:1:0:1:0"),
+        ("fe80:0:0:0:0:0:0:1%7", "fe80::1%7"),
+    ] {
+        let address = (given, 80).to_address().expect("an address");
+        assert_eq!(address.host().to_string(), expected);
+        assert_eq!(address.to_string(), format!("[{expected}]:80"));
+    }
+}
+
+#[test]
+fn a_mapped_address_has_a_canonical_form() {
+    let mapped: SocketAddress = "[::ffff:192.0.2.1]:80".parse().expect("an address");
+    assert_eq!(mapped.to_canonical(), SocketAddress::from(([192, 0, 2, 1], 80)));
+    for text in ["192.0.2.1:80", "[::192.0.2.1]:80", "[fe80::1%7]:80", "unix:@name", "unix:"] {
+        let address: SocketAddress = text.parse().expect("an address");
+        assert_eq!(address.to_canonical(), address);
+    }
+}
+
+#[test]
+fn an_escape_that_is_none_is_pointed_at() {
+    for (text, place) in [("unix:a\\n", 6), ("unix:@\\x4", 6), ("unix:\\x40\\xü", 9)] {
+        let error = text.parse::<SocketAddress>().expect_err(text);
+        assert_eq!(error.position(), Some(place), "{error}");
+        assert!(error.to_string().contains("two hexadecimal digits"), "{error}");
+    }
 }
 
 #[test]
@@ -208,7 +245,7 @@ const LOOPBACK_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 fn inet_socket_address_test_resolve_address() {
     for (host, expected) in [("127.0.0.1", &[127, 0, 0, 1][..]), ("::1", &LOOPBACK_V6)] {
         let address = (host, 8080).to_address().expect("a literal");
-        let HostPart::Literal(inet) = address.host() else { panic!("nothing is left to look up") };
+        let HostPart::Inet(inet) = address.host() else { panic!("nothing is left to look up") };
         assert_eq!(bytes(&SocketAddress::from(inet)), expected);
     }
 }
@@ -288,8 +325,18 @@ proptest! {
     ) {
         for read in [text.to_address(), (&text, port).to_address()] {
             match read {
-                Ok(address) => prop_assert_eq!(address.to_string().parse().ok(), Some(address)),
-                Err(error) => prop_assert!(error.address().is_some()),
+                Ok(address) => {
+                    let again = (address.host().to_string(), address.port()).to_address();
+                    prop_assert_eq!(again.ok(), Some(address.clone()));
+                    prop_assert_eq!(address.to_string().parse().ok(), Some(address));
+                }
+                Err(error) => {
+                    prop_assert!(error.address().is_some());
+                    if error.kind() == ErrorKind::InvalidInput {
+                        let place = error.position().expect("a place");
+                        prop_assert!(text.is_char_boundary(place), "{}", error);
+                    }
+                }
             }
         }
     }

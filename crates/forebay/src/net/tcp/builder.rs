@@ -85,8 +85,7 @@ impl TcpBuilder {
     pub async fn bind(self, address: impl ToAddress) -> Result<ServerSocket> {
         let (address, selector) = begin(&self.selector, "bind", || address.to_address()).await?;
         let mut attempts = Attempts::default();
-        let resolving = resolve(selector.own_calls(), &address);
-        for candidate in selector.closing().until_begun("bind", resolving).await? {
+        for candidate in resolve(selector, "bind", &address).await? {
             match self.listen(selector, candidate) {
                 Ok(server) => return Ok(server),
                 Err(error) => attempts.failed(error, candidate),
@@ -106,23 +105,46 @@ impl TcpBuilder {
         Ok(ServerSocket::new(io, local, Protocol::Tcp, Arc::clone(&self.options), None))
     }
 
-    /// Connects to an address. The addresses of a name are tried one after the other, in the order of the
-    /// system's preference (RFC 6724), and share [`connect_timeout`](Self::connect_timeout).
+    /// Connects to an address.
+    ///
+    /// An IP address is connected to as it is. A name is looked up once, for both families, and its addresses take part
+    /// in a race (RFC 8305): one of the family that the resolver prefers first, then one of the other, and so on. An
+    /// attempt has 250 ms to itself, and then the next one begins beside it; after an error the next one begins at
+    /// once. The first that succeeds is returned, and the others are closed. So an address that is silent costs a
+    /// quarter of a second, and broken IPv6 no more than that. A [`Resolver`](crate::Resolver) that answers in parts
+    /// begins the race with its first part, or 50 ms after it if that has IPv4 alone.
+    ///
+    /// [`connect_timeout`](Self::connect_timeout) limits everything together. Each attempt takes one descriptor. If there
+    /// is none left, the address waits until another attempt of the race has ended.
     ///
     /// # Errors
     ///
     /// - [`Refused`](crate::ErrorKind::Refused), [`Unreachable`](crate::ErrorKind::Unreachable), …: the
-    ///   error of the last address. Its message lists the attempts: their number, the first four and the
-    ///   last.
-    /// - [`TimedOut`](crate::ErrorKind::TimedOut): the look-up took all of
-    ///   [`connect_timeout`](Self::connect_timeout), or the last address all of its share.
+    ///   error of the last attempt, or of the last one that a peer has ended. Its message lists the attempts: their
+    ///   number, the first four and the last. [`Error::attempts`](crate::Error::attempts) has all of them, with their
+    ///   times. `Refused` also where the system would connect the socket to itself (RFC 9293, section 3.5).
+    /// - [`TimedOut`](crate::ErrorKind::TimedOut): [`connect_timeout`](Self::connect_timeout) is over. The message tells
+    ///   whether the look-up had an answer.
     /// - [`InvalidInput`](crate::ErrorKind::InvalidInput), [`NotFound`](crate::ErrorKind::NotFound),
     ///   [`LookUpFailed`](crate::ErrorKind::LookUpFailed), [`Closed`](crate::ErrorKind::Closed): as for
     ///   [`bind`](Self::bind).
     ///
     /// # Cancel safety
     ///
-    /// Releases: a dropped call leaves no socket behind.
+    /// Releases: a dropped call leaves no socket and no timer behind, and ends its look-up, unless another call shares
+    /// it. (A call of the system's resolver that has begun ends on its thread.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// forebay::run(async |selector| {
+    ///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+    ///     let socket = selector.tcp().connect(("localhost", server.port())).await?;
+    ///     assert_eq!(socket.remote_address().port(), Some(server.port()));
+    ///     socket.close().await
+    /// })?;
+    /// # forebay::Result::Ok(())
+    /// ```
     pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
         let (address, selector) = begin(&self.selector, "connect", || address.to_address()).await?;
         connect::connect(selector, &address, &self.options).await

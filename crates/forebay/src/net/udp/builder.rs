@@ -117,8 +117,7 @@ impl UdpBuilder {
     ) -> Result<Arc<DatagramCore>> {
         let (address, selector) = begin(&self.selector, operation, parse).await?;
         let mut attempts = Attempts::default();
-        let resolving = resolve(selector.own_calls(), &address);
-        for candidate in selector.closing().until_begun(operation, resolving).await? {
+        for candidate in resolve(selector, operation, &address).await? {
             match open(selector, candidate) {
                 Ok(core) => return Ok(core),
                 Err(error) => attempts.failed(error, candidate),

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use quinn_udp::RecvMeta;
 use rustix::fd::BorrowedFd;
-use rustix::net::{RecvFlags, recv, recvfrom};
+use rustix::net::{recv, recvfrom};
+
+use crate::net::system::RECEIVE_FLAGS;
 
 /// Receives a datagram into the first buffer, which is longer than any, and returns the number of buffers filled.
 pub(super) fn receive(
@@ -17,9 +19,9 @@ pub(super) fn receive(
     let (Some(buffer), Some(about)) = (into.first_mut(), about.first_mut()) else { return Ok(0) };
     let buffer: &mut [u8] = buffer;
     let (count, sender) = if let Some(remote) = remote {
-        (recv(fd, buffer, RecvFlags::empty())?.0, remote)
+        (recv(fd, buffer, RECEIVE_FLAGS)?.0, remote)
     } else {
-        let (count, _, sender) = recvfrom(fd, buffer, RecvFlags::empty())?;
+        let (count, _, sender) = recvfrom(fd, buffer, RECEIVE_FLAGS)?;
         let sender = sender.and_then(|sender| SocketAddr::try_from(sender).ok());
         (count, sender.ok_or(io::ErrorKind::InvalidData)?)
     };

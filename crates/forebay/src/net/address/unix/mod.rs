@@ -65,10 +65,14 @@ impl UnixAddress {
             Some(name) => (name, true),
             None => (text, false),
         };
-        let name = unescaped(name).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidInput, "address")
-                .with_address(format_args!("{PREFIX}{text}"))
-                .with_detail("behind a backslash stand x and two hexadecimal digits, as in \\x0a")
+        let before = PREFIX.len() + text.len() - name.len();
+        let name = unescaped(name).map_err(|place| {
+            let whole = format!("{PREFIX}{text}");
+            Error::new(ErrorKind::InvalidInput, "address").with_address(&whole).with_expected(
+                &whole,
+                before + place,
+                "behind a backslash stand x and two hexadecimal digits, as in \\x0a",
+            )
         })?;
         Ok(match (is_abstract, name.is_empty()) {
             (true, _) => Self::Abstract(name),
@@ -124,21 +128,26 @@ fn escape_bytes(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
-/// Decodes `\x` escapes; `None` when a backslash is followed by anything else than `x` and two hexadecimal
-/// digits.
-fn unescaped(text: &str) -> Option<Vec<u8>> {
-    let mut pieces = text.split('\\');
-    let mut bytes = pieces.next()?.as_bytes().to_vec();
-    for piece in pieces {
-        let code = piece.strip_prefix('x')?;
-        let (digits, rest) = code.split_at_checked(2)?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
+/// Decodes `\x` escapes. The error is the place of a backslash that is followed by anything else than `x` and two
+/// hexadecimal digits.
+fn unescaped(text: &str) -> std::result::Result<Vec<u8>, usize> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let (code, behind) = code(escape).ok_or(text.len() - escape.len() - 1)?;
+        bytes.push(code);
+        rest = behind;
     }
-    Some(bytes)
+    bytes.extend_from_slice(rest.as_bytes());
+    Ok(bytes)
+}
+
+/// Parses the byte at the beginning of the text behind a backslash, and returns what follows it.
+fn code(escape: &str) -> Option<(u8, &str)> {
+    let (digits, behind) = escape.strip_prefix('x')?.split_at_checked(2)?;
+    let is_code = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_code.then(|| Some((u8::from_str_radix(digits, 16).ok()?, behind)))?
 }
 
 /// A value that names a Unix socket: a path in any of its types, a [`UnixAddress`], or a [`SocketAddress`]

@@ -1,7 +1,7 @@
-//! Connects to the addresses of a host, one after the other.
+//! Connects to a host: to its one address, or to the first of several that answers.
 
-#[cfg(test)]
-mod tests;
+mod candidates;
+mod race;
 
 use std::future::poll_fn;
 use std::io;
@@ -13,6 +13,7 @@ use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
 use socket2::{SockAddr, SockRef};
 
+use self::race::AddressRace;
 use super::advice;
 use super::opening::open;
 use crate::host::{Direction, Progress};
@@ -22,55 +23,81 @@ use crate::net::attempts::Attempts;
 use crate::net::descriptor::Descriptor;
 use crate::net::options::{OptionValues, SocketRole};
 use crate::net::protocol::Protocol;
-use crate::net::resolve::resolve;
+use crate::net::resolve::{Begun, Resolving};
 use crate::net::socket::{CoreParts, PendingTls, Socket};
 use crate::selector::{Shared, Waits};
 use crate::time::{Timers, within};
 
-/// Looks the address up and tries the resulting addresses, one after the other, within `connect_timeout` in
-/// all.
+/// Looks the address up and connects to what that finds, within `connect_timeout` in all.
 pub(super) async fn connect(
     selector: &Arc<Shared>,
     address: &Address,
     options: &Arc<OptionValues>,
 ) -> Result<Socket> {
-    let limit = options.connect_timeout;
     let timers = selector.timers();
-    let deadline = Deadline { began: timers.now(), timers, limit };
-    let resolving = resolve(selector.own_calls(), address);
-    let resolving = selector.closing().until_begun("connect", resolving);
-    let Some(found) = deadline.within(limit, resolving).await else {
-        let late = deadline.passed("the name's look-up has no answer");
-        return Err(late.with_address(address));
-    };
-    connect_to_any(selector, address, &found?, options, &deadline).await
+    let deadline = Deadline { began: timers.now(), timers, limit: options.connect_timeout };
+    match Resolving::begin(selector, address) {
+        Begun::Literal(inet) => connect_to_one(selector, address, inet, options, &deadline).await,
+        Begun::LookUp(found) => connect_to_any(selector, address, found, options, &deadline).await,
+    }
 }
 
-/// Tries the candidates in order. Each gets an equal share of the time that is left, so unused time goes to
-/// the ones that follow.
-async fn connect_to_any(
+/// Connects to an IP address, without the means of a race.
+async fn connect_to_one(
     selector: &Arc<Shared>,
-    address: &Address,
-    candidates: &[SocketAddr],
+    host: &Address,
+    address: SocketAddr,
     options: &Arc<OptionValues>,
     deadline: &Deadline,
 ) -> Result<Socket> {
     let mut attempts = Attempts::default();
-    for (tried, &candidate) in candidates.iter().enumerate() {
-        let share = deadline.share(candidates.len() - tried);
-        let attempt = attempt(selector, address, candidate, options);
-        let error = match deadline.within(share, attempt).await {
-            Some(Ok(socket)) => return Ok(socket),
-            // The selector is closing, so the other addresses would fail too.
-            Some(Err(error)) if error.is_closed() => return Err(error),
-            Some(Err(error)) => error,
-            None if candidates.len() == 1 => deadline.passed("not connected"),
-            None => Error::new(ErrorKind::TimedOut, "connect")
-                .with_detail(format!("no answer within {share:.1?}, its share of connect_timeout")),
-        };
-        attempts.failed(error, candidate);
+    match deadline.within(attempt(selector, host, address, options)).await {
+        Some(Ok(socket)) => Ok(socket),
+        Some(Err(error)) if error.is_closed() => Err(error),
+        Some(Err(error)) => {
+            attempts.failed_after(error, address, Duration::ZERO, deadline.passed());
+            Err(attempts.into_error("connect", host, advice::on_connect))
+        }
+        None => {
+            let late = deadline.late("not connected");
+            let took = deadline.passed();
+            attempts.failed_after(late.clone(), address, Duration::ZERO, took);
+            Err(attempts.into_late_error(late, host))
+        }
     }
-    Err(attempts.into_error("connect", address, advice::on_connect))
+}
+
+/// Connects to the first address that answers.
+async fn connect_to_any(
+    selector: &Arc<Shared>,
+    host: &Address,
+    resolving: Resolving<'_>,
+    options: &Arc<OptionValues>,
+    deadline: &Deadline,
+) -> Result<Socket> {
+    let begin = |address| Box::pin(attempt(selector, host, address, options)) as _;
+    let timers = Arc::clone(&deadline.timers);
+    let mut race = AddressRace::new(timers, deadline.began, resolving, begin);
+    let racing = poll_fn(|cx| race.poll(cx));
+    let racing = selector.closing().until_begun("connect", racing);
+    match deadline.within(racing).await {
+        Some(Ok(Some(socket))) => Ok(socket),
+        Some(Ok(None)) => {
+            let (attempts, unresolved) = race.into_failed();
+            let error = attempts.into_error("connect", host, advice::on_connect);
+            Err(match unresolved {
+                Some(unresolved) => error.and_detail(&unresolved.to_string()),
+                None => error,
+            })
+        }
+        Some(Err(error)) => Err(error.or_address(|| Some(host.to_string()))),
+        None => {
+            let (has_no_address, attempts) = race.into_late();
+            let so_far = "the name's look-up has no answer";
+            let late = deadline.late(if has_no_address { so_far } else { "not connected" });
+            Err(attempts.into_late_error(late, host))
+        }
+    }
 }
 
 /// The time at which connecting began, and its limit.
@@ -81,18 +108,15 @@ struct Deadline {
 }
 
 impl Deadline {
-    /// One of `shares` equal parts of the time that is left.
-    fn share(&self, shares: usize) -> Duration {
-        let passed = self.timers.now().saturating_duration_since(self.began);
-        let left = self.limit.saturating_sub(passed);
-        u32::try_from(shares).ok().and_then(|shares| left.checked_div(shares)).unwrap_or_default()
+    async fn within<F: Future>(&self, future: F) -> Option<F::Output> {
+        within(Arc::clone(&self.timers), self.limit, future).await
     }
 
-    async fn within<F: Future>(&self, share: Duration, future: F) -> Option<F::Output> {
-        within(Arc::clone(&self.timers), share, future).await
+    fn passed(&self) -> Duration {
+        self.timers.now().saturating_duration_since(self.began)
     }
 
-    fn passed(&self, so_far: &str) -> Error {
+    fn late(&self, so_far: &str) -> Error {
         Error::new(ErrorKind::TimedOut, "connect")
             .with_detail(format!("{so_far} after {:?} (connect_timeout sets this)", self.limit))
     }
@@ -119,11 +143,13 @@ async fn attempt(
         }
         Err(error) => return Err(refused(error)),
     }
-    refuse_self(&io, address)?;
-    let local = io.call(|fd| SockRef::from(&fd).local_addr()).map_err(failed)?;
+    let [local, remote] = ends(&io).map_err(failed)?.map(|end| end.unwrap_or(address));
+    refuse_self(local, remote)?;
+    // The system connects to this machine then, and its word is truer than the request's.
+    let remote = if address.ip().is_unspecified() { remote } else { address };
     let parts = CoreParts {
-        remote: SocketAddress::shown(address),
-        local: SocketAddress::shown(local.as_socket().unwrap_or(address)),
+        remote: SocketAddress::shown(remote),
+        local: SocketAddress::shown(local),
         options: Arc::clone(options),
         host_name: host.host_name().map(Into::into),
     };
@@ -158,11 +184,23 @@ fn is_connected(fd: BorrowedFd<'_>) -> io::Result<Progress> {
     }
 }
 
+/// Returns the addresses of both ends, as the system knows them. A peer that has reset the connection by now has
+/// none; the next call tells of the reset.
+fn ends(io: &Descriptor) -> io::Result<[Option<SocketAddr>; 2]> {
+    io.call(|fd| {
+        let socket = SockRef::from(&fd);
+        let remote = socket.peer_addr().ok().and_then(|remote| remote.as_socket());
+        Ok([socket.local_addr()?.as_socket(), remote])
+    })
+}
+
 /// Refuses a connection of a socket to itself. The ephemeral port of a socket may equal the port that it
 /// connects to; TCP's simultaneous open (RFC 9293, section 3.5) then connects it to itself.
-fn refuse_self(io: &Descriptor, remote: SocketAddr) -> Result<()> {
-    let local = io.call(|fd| SockRef::from(&fd).local_addr());
-    if local.is_ok_and(|local| local.as_socket() == Some(remote)) {
+///
+/// `remote` is the system's address of the peer. The one that was asked for may be another one: 0.0.0.0 stands for
+/// this machine, and a zone for nothing if the address is valid everywhere.
+fn refuse_self(local: SocketAddr, remote: SocketAddr) -> Result<()> {
+    if (local.ip(), local.port()) == (remote.ip(), remote.port()) {
         return Err(Error::new(ErrorKind::Refused, "connect")
             .with_detail("no process listens there: the socket was connected to itself"));
     }
