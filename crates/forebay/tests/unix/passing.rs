@@ -120,6 +120,8 @@ fn of_twenty_descriptors_with_room_for_five_none_is_kept() {
     counted_alone("of_twenty_descriptors_with_room_for_five_none_is_kept", || {
         in_host(async |selector: SelectorManager| {
             let (mut near, mut far) = pair(&selector, 5).await?;
+            // From its first wait on the host has all the descriptors that it needs.
+            assert!(poll_once(far.input.read_u8()).await.is_none());
             let before = descriptors();
             for count in [20, 6, 253] {
                 let lost = send_pipes(&mut near, b"too many\n", count).await?;
@@ -145,6 +147,8 @@ fn descriptors_that_are_not_taken_are_as_many_as_there_is_room_for() {
     counted_alone("descriptors_that_are_not_taken_are_as_many_as_there_is_room_for", || {
         in_host(async |selector: SelectorManager| {
             let (mut near, mut far) = pair(&selector, 3).await?;
+            // From its first wait on the host has all the descriptors that it needs.
+            assert!(poll_once(far.input.read_u8()).await.is_none());
             let before = descriptors().len();
             let mut pipes = Vec::new();
             for number in 0..200_u8 {

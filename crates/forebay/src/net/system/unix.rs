@@ -123,6 +123,13 @@ pub(in crate::net) fn keep_from_blocking(socket: BorrowedFd<'_>) -> io::Result<(
     Ok(())
 }
 
+/// True if another program has made a socket blocking.
+pub(in crate::net) fn is_blocking(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    use rustix::fs::{OFlags, fcntl_getfl};
+
+    Ok(!fcntl_getfl(socket)?.contains(OFlags::NONBLOCK))
+}
+
 /// True for a socket that listens.
 #[cfg(not(target_vendor = "apple"))]
 pub(in crate::net) fn is_listening(socket: BorrowedFd<'_>) -> io::Result<bool> {
