@@ -6,8 +6,10 @@ use forebay_io::{ByteReadChannel, ErrorKind, LineOptions, Result};
 use forebay_testing::{
     KIB, at_once,
     channels::{Script, Step, hiccup},
-    finish, poll_once,
+    finish, poll_once, property, splits,
 };
+use proptest::collection::vec;
+use proptest::prelude::*;
 
 fn channel(steps: impl IntoIterator<Item = Step>) -> ByteReadChannel {
     Script::new(steps).1
@@ -121,4 +123,56 @@ fn a_whole_block_of_lines_is_lent() {
     }
     assert_eq!(lines, 10 * KIB);
     assert!(calls < 10, "{calls} calls");
+}
+
+/// Long ones, of letters of several bytes, with faults among them; some of each call are taken.
+#[test]
+#[cfg_attr(miri, ignore = "random values of many KiB take Miri minutes each")]
+fn the_lines_are_those_that_are_read_one_by_one() {
+    let piece = prop_oneof![
+        8 => (0..1_200_usize).prop_map(|count| "\u{fc}".repeat(count).into_bytes()),
+        8 => (0..40_usize).prop_map(|count| "a\u{1f600}".repeat(count).into_bytes()),
+        12 => Just(b"\n".to_vec()),
+        4 => Just(b"\r\n".to_vec()),
+        1 => Just(b"\xc3".to_vec()),
+        1 => Just(b"\r".to_vec()),
+    ];
+    let limit = prop_oneof![Just(usize::MAX), Just(64 * KIB), 0..3_000_usize];
+    let text = vec(piece, 0..60);
+    let values = (text, splits(), vec((limit, 0..30_usize), 1..8));
+    property("lent lines", 2_000, &values, |(text, splits, calls)| {
+        let text = text.concat();
+        let mut unsent = &text[..];
+        let pieces: Vec<_> = splits
+            .iter()
+            .cycle()
+            .map_while(|split| {
+                let (piece, rest) = unsent.split_at(unsent.len().min(*split));
+                unsent = rest;
+                (!piece.is_empty()).then_some(piece)
+            })
+            .collect();
+        let (mut lent, mut single) = (Script::pieces(&pieces), Script::pieces(&pieces));
+        for (limit, most) in calls.iter().cycle() {
+            let options = LineOptions::new().limit(*limit);
+            lent.set_line_options(options);
+            single.set_line_options(options);
+            let fault = match finish(lent.read_lines_ref()) {
+                Ok(Some(lines)) => {
+                    // One at least, so that the end is reached.
+                    for line in lines.take(most + 1) {
+                        assert_eq!(finish(single.read_line()).unwrap().as_deref(), Some(line));
+                    }
+                    continue;
+                }
+                Ok(None) => {
+                    assert_eq!(finish(single.read_line()).unwrap(), None);
+                    break;
+                }
+                Err(fault) => fault,
+            };
+            assert_eq!(finish(single.read_line()).unwrap_err().kind(), fault.kind());
+            assert!(finish(lent.skip_line()).unwrap() && finish(single.skip_line()).unwrap());
+        }
+    });
 }

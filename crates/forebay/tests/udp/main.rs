@@ -9,6 +9,7 @@ mod fairness;
 mod foreign_peers;
 mod fragments;
 mod multicast;
+mod openings;
 mod replies;
 mod reports;
 mod room;

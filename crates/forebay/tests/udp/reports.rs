@@ -76,6 +76,27 @@ fn a_waiting_receive_is_told_what_a_send_has_met() {
     });
 }
 
+/// Also one that a call meets which has datagrams to return.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_report_behind_datagrams_is_counted_and_told_by_the_next_call() {
+    run(async |selector| {
+        let peer = UdpSocket::bind((Ipv4Addr::new(127, 7, 7, 201), 0)).unwrap();
+        let socket = selector.udp().packet_info(true).connect(peer.local_addr().unwrap()).await?;
+        super::trains::send_train_to(&peer, socket.local_address(), &[7; 300], 100).unwrap();
+        // The system hands over all three, and two of them are kept.
+        socket.receive().await?;
+        drop(peer);
+        socket.send("unheard").await?;
+        let mut received = Vec::new();
+        assert_eq!(socket.receive_batch(&mut received, 10).await?, 2);
+        assert_eq!(socket.unreachable_reports(), 1);
+        assert_eq!(socket.receive().await.unwrap_err().kind(), ErrorKind::Refused);
+        assert_eq!(socket.unreachable_reports(), 1);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_bound_socket_is_not_concerned() {
     run(async |selector| {

@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::IoSlice;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::thread;
 
@@ -14,11 +14,20 @@ use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
 
 /// Sends all of it in one call, as datagrams of this length (`UDP_SEGMENT`, `udp(7)`).
 fn send_train(from: &UdpSocket, to: &BoundDatagramSocket, payload: &[u8], length: u16) {
-    let to = SockaddrStorage::from(to.local_address());
-    let segments = [ControlMessage::UdpGsoSegments(&length)];
-    let parts = [IoSlice::new(payload)];
-    let sent = sendmsg(from.as_raw_fd(), &parts, &segments, MsgFlags::empty(), Some(&to));
+    let sent = send_train_to(from, to.local_address(), payload, length);
     assert_eq!(sent.unwrap(), payload.len());
+}
+
+/// Returns the number of bytes that are sent.
+pub(super) fn send_train_to(
+    from: &UdpSocket,
+    to: SocketAddr,
+    payload: &[u8],
+    length: u16,
+) -> nix::Result<usize> {
+    let segments = [ControlMessage::UdpGsoSegments(&length)];
+    let to = SockaddrStorage::from(to);
+    sendmsg(from.as_raw_fd(), &[IoSlice::new(payload)], &segments, MsgFlags::empty(), Some(&to))
 }
 
 /// To a socket for which the system never joins datagrams, one for which it always does, and one for which it does

@@ -12,16 +12,34 @@ use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
 use crate::{ErrorKind, Result};
 
+/// The bytes that are checked for UTF-8 at once. A loop that takes one line of each call has no more than these checked
+/// again and again.
+const CHECKED_BYTES: usize = 1024;
+
 /// The whole lines that have arrived, lent by a channel: an iterator over `&str`, without their terminators.
 ///
 /// Made by [`read_lines_ref`](ByteReadChannel::read_lines_ref). Each call of [`next`](Iterator::next) takes one
 /// line out of the channel, so those that are left when this is dropped are the channel's next lines.
 pub struct Lines<'a> {
-    /// The lines that are left, with their terminators.
-    rest: &'a str,
+    /// The next lines, with their terminators.
+    checked: &'a str,
+    /// The bytes behind them.
+    unchecked: &'a [u8],
     /// The largest number of bytes of content; a longer line is the channel's to refuse.
     limit: usize,
     cursor: Cursor<'a>,
+}
+
+impl Lines<'_> {
+    /// Checks the next lines. Those that are whole and UTF-8 are lent; a fault is the next call's to meet.
+    fn check_more(&mut self) {
+        let bytes = std::mem::take(&mut self.unchecked);
+        let Some(whole) = whole_lines(bytes, self.limit) else { return };
+        match std::str::from_utf8(&bytes[..whole]) {
+            Ok(checked) => (self.checked, self.unchecked) = (checked, &bytes[whole..]),
+            Err(error) => self.checked = whole_before(bytes, error.valid_up_to()),
+        }
+    }
 }
 
 impl<'a> Iterator for Lines<'a> {
@@ -29,39 +47,60 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<&'a str> {
-        let bytes = self.rest.as_bytes();
+        if self.checked.is_empty() {
+            self.check_more();
+        }
+        let bytes = self.checked.as_bytes();
         let (content, consumed) = match memchr(b'\n', bytes) {
             Some(at) => (content_before(bytes, at), at + 1),
             // The last line of the input.
             None => (bytes.len(), bytes.len()),
         };
         if consumed == 0 || content > self.limit {
-            self.rest = "";
+            (self.checked, self.unchecked) = ("", &[]);
             return None;
         }
         // Both are beside an ASCII character or at an end, so they are boundaries of characters.
-        let line = &self.rest[..content];
-        self.rest = &self.rest[consumed..];
+        let line = &self.checked[..content];
+        self.checked = &self.checked[consumed..];
         self.cursor.consume(consumed);
         Some(line)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.rest.len()))
+        (0, Some(self.checked.len() + self.unchecked.len()))
     }
+}
+
+/// Returns the length of the first whole lines: those that are checked at once, or one that is longer. `None` if there
+/// is none of a length that may be lent.
+fn whole_lines(bytes: &[u8], limit: usize) -> Option<usize> {
+    let piece = &bytes[..bytes.len().min(CHECKED_BYTES)];
+    let last = memrchr(b'\n', piece).or_else(|| {
+        let longest = &bytes[..bytes.len().min(limit.saturating_add(2))];
+        let behind = longest.get(piece.len()..)?;
+        Some(piece.len() + memchr(b'\n', behind)?)
+    });
+    last.map(|at| at + 1)
+}
+
+/// Returns the whole lines among the first `valid` bytes, which are UTF-8.
+fn whole_before(bytes: &[u8], valid: usize) -> &str {
+    let whole = memrchr(b'\n', &bytes[..valid]).map_or(0, |at| at + 1);
+    std::str::from_utf8(&bytes[..whole]).unwrap_or_default()
 }
 
 impl FusedIterator for Lines<'_> {}
 
 impl fmt::Debug for Lines<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("rest", &self.rest).finish_non_exhaustive()
+        f.debug_struct("Lines").field("checked", &self.checked).finish_non_exhaustive()
     }
 }
 
 impl ByteReadChannel {
     /// Waits until a line has arrived, and lends it together with all whole lines behind it: nothing is copied,
-    /// they are checked for UTF-8 at once, and a program that answers them with one
+    /// they are checked for UTF-8 many at a time, and a program that answers them with one
     /// [`write_with`](crate::ByteWriteChannel::write_with) pays for one write. Returns `None` at the end.
     ///
     /// The lines are those that [`read_line`](Self::read_line) would return. A line is taken out of the channel
@@ -115,19 +154,43 @@ impl ByteReadChannel {
     fn lend_lines(&mut self, first: &Found) -> Result<Option<Lines<'_>>> {
         let limit = self.line_options.limit;
         let (readable, cursor) = self.buffer.parts();
-        let whole = memrchr(b'\n', readable).map_or(first.consumed, |at| at + 1);
-        let rest = match std::str::from_utf8(&readable[..whole]) {
-            Ok(rest) => rest,
+        // The last line of the input has no terminator.
+        let whole = whole_lines(readable, limit).unwrap_or(first.consumed).max(first.consumed);
+        let (checked, unchecked) = match std::str::from_utf8(&readable[..whole]) {
+            Ok(checked) => (checked, &readable[whole..]),
             Err(error) => {
                 let valid = error.valid_up_to();
                 if valid < first.content {
                     let kind = ErrorKind::InvalidUtf8 { offset: valid as u64 };
                     return Err(cursor.front.refuse_line(kind, readable, &*self.source));
                 }
-                let whole = memrchr(b'\n', &readable[..valid]).map_or(0, |at| at + 1);
-                std::str::from_utf8(&readable[..whole]).unwrap_or_default()
+                (whole_before(readable, valid), &[][..])
             }
         };
-        Ok(Some(Lines { rest, limit, cursor }))
+        Ok(Some(Lines { checked, unchecked, limit, cursor }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_testing::at_once;
+
+    use super::*;
+
+    /// A loop that takes one line of each call would have a whole block checked for each of them.
+    #[test]
+    fn a_call_checks_few_lines_before_they_are_taken() {
+        const COUNT: usize = 32 * 1024;
+        let mut input = ByteReadChannel::from("a\n".repeat(COUNT));
+        let mut count = 0;
+        while let Some(mut lines) = at_once(input.read_lines_ref()).unwrap() {
+            assert!(lines.checked.len() <= CHECKED_BYTES, "{} bytes", lines.checked.len());
+            assert_eq!(lines.next(), Some("a"));
+            count += 1;
+            if count % 1_000 == 0 {
+                count += lines.inspect(|line| assert_eq!(*line, "a")).count();
+            }
+        }
+        assert_eq!(count, COUNT);
     }
 }

@@ -16,6 +16,8 @@ use rustix::fd::BorrowedFd;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 pub(super) use self::groups::only_joined_groups;
+#[cfg(unix)]
+pub(super) use self::plain_datagrams::shared_reception;
 pub(super) use self::plain_datagrams::{as_a_plain_socket, join_datagrams, without_packet_info};
 pub(super) use self::platform::{
     OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, keep_from_blocking,

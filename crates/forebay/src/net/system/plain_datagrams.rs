@@ -10,14 +10,16 @@ use nix::sys::socket::{
         ReceiveTimestampns, UdpGroSegment,
     },
 };
+#[cfg(unix)]
+use quinn_udp::{UdpSockRef, UdpSocketState};
 use rustix::fd::BorrowedFd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use socket2::Domain;
 use socket2::Socket;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::{Domain, Type};
 
 /// Sets back what a socket has on which nothing was set: the system sends a datagram above the path's size in
 /// fragments (`IP_MTU_DISCOVER`, `ip(7)`; `IPV6_MTU_DISCOVER` and `IPV6_DONTFRAG`, `ipv6(7)`), and does not read the
@@ -41,22 +43,45 @@ pub(in crate::net) fn as_a_plain_socket(_: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Turns off that the system tells more about a datagram than its sender, and that it joins several (`IP_PKTINFO`,
-/// `IP_RECVTOS`, `ip(7)`; `IPV6_RECVPKTINFO`, `IPV6_RECVTCLASS`, `ipv6(7)`; `UDP_GRO`, `udp(7)`). Returns `false` if
-/// that is not possible.
+/// Turns off that the system tells more about a datagram than its sender, and that it joins several (`UDP_GRO`,
+/// `udp(7)`). Returns `false` if that is not possible.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(in crate::net) fn without_packet_info(socket: &Socket) -> bool {
-    let is_ipv6 = socket.local_addr().is_ok_and(|address| address.domain() == Domain::IPV6);
     // The system may not know it at all.
     setsockopt(socket, UdpGroSegment, &false).ok();
+    set_packet_info(socket, false)
+}
+
+/// Sets whether the system tells more about a datagram than its sender (`IP_PKTINFO`, `IP_RECVTOS`, `ip(7)`;
+/// `IPV6_RECVPKTINFO`, `IPV6_RECVTCLASS`, `ipv6(7)`). Returns `false` if it refuses.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_packet_info(socket: &Socket, is_told: bool) -> bool {
+    let is_ipv6 = socket.local_addr().is_ok_and(|address| address.domain() == Domain::IPV6);
     // A socket of IPv6 need not carry IPv4.
-    let ipv4 = setsockopt(socket, Ipv4PacketInfo, &false).is_ok()
-        && setsockopt(socket, IpRecvTos, &false).is_ok();
+    let ipv4 = setsockopt(socket, Ipv4PacketInfo, &is_told).is_ok()
+        && setsockopt(socket, IpRecvTos, &is_told).is_ok();
     if !is_ipv6 {
         return ipv4;
     }
-    setsockopt(socket, Ipv6RecvPacketInfo, &false).is_ok()
-        && setsockopt(socket, Ipv6RecvTClass, &false).is_ok()
+    setsockopt(socket, Ipv6RecvPacketInfo, &is_told).is_ok()
+        && setsockopt(socket, Ipv6RecvTClass, &is_told).is_ok()
+}
+
+/// Prepares a socket that another program has too. It is asked for ancillary data, which only this program sees; the
+/// other options that `quinn-udp` sets, if only for a moment, would be the other program's too, so another socket
+/// has them set.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(in crate::net) fn shared_reception(socket: &Socket) -> io::Result<UdpSocketState> {
+    let like_it = Socket::new(socket.local_addr()?.domain(), Type::DGRAM, None)?;
+    let system = UdpSocketState::new(UdpSockRef::from(&like_it))?;
+    // What is not told is `None`.
+    set_packet_info(socket, true);
+    Ok(system)
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+pub(in crate::net) fn shared_reception(socket: &Socket) -> io::Result<UdpSocketState> {
+    UdpSocketState::new(UdpSockRef::from(socket))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -10,7 +10,7 @@ use socket2::SockAddr;
 
 use super::bound::BoundDatagramSocket;
 use super::connected::ConnectedDatagramSocket;
-use super::core::DatagramCore;
+use super::core::{DatagramCore, Reception};
 use crate::net::address::{Address, ToAddress};
 use crate::net::attempts::Attempts;
 use crate::net::opening::begin;
@@ -85,7 +85,8 @@ impl UdpBuilder {
     }
 
     /// Makes a socket with one peer (`connect(2)` on a datagram socket). Nothing is sent: that there is no such
-    /// peer shows when something is.
+    /// peer shows when something is. Nothing is received from another address, not even what has arrived there before
+    /// the socket was connected.
     ///
     /// # Errors
     ///
@@ -138,13 +139,18 @@ impl UdpBuilder {
         let socket = system::or_after_ending_one(selector, open).map_err(failed)?;
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
         system::only_joined_groups(&socket);
+        let mut reception = Reception::begin(&socket).map_err(failed)?;
         self.options.apply(Protocol::Udp, role, &(&socket).into())?;
+        reception.choose(&socket, (local, remote), &self.options);
         socket.bind(&SockAddr::from(local)).map_err(failed)?;
         if let Some(remote) = remote {
             socket.connect(&SockAddr::from(remote)).map_err(failed)?;
         }
         let local = socket.local_addr().map_err(failed)?.as_socket().unwrap_or(local);
-        DatagramCore::new(selector, socket, (local, remote), &self.options).map_err(failed)
+        // As the system has it: connecting to `0.0.0.0` is connecting to this machine.
+        let peer = || socket.peer_addr().ok().and_then(|peer| peer.as_socket());
+        let remote = remote.map(|remote| peer().unwrap_or(remote));
+        Ok(DatagramCore::new(selector, socket, reception, (local, remote), &self.options))
     }
 
     /// Makes a socket of one that another program has opened.
@@ -162,7 +168,8 @@ impl UdpBuilder {
         let remote = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
         self.options.apply(Protocol::Udp, role, &(&socket).into())?;
-        DatagramCore::inherited(selector, socket, (local, remote), &self.options).map_err(failed)
+        let reception = Reception::of_shared(&socket).map_err(failed)?;
+        Ok(DatagramCore::new(selector, socket, reception, (local, remote), &self.options))
     }
 }
 

@@ -35,6 +35,44 @@ fn may_be_sent_elsewhere(local: SocketAddr) -> bool {
     ip.is_unspecified() || ip.is_multicast()
 }
 
+/// A way to receive, which a socket is prepared for before it has an address: from then on datagrams arrive.
+pub(super) struct Reception {
+    system: UdpSocketState,
+    is_plain: bool,
+    /// Another program has the socket too.
+    is_shared: bool,
+}
+
+impl Reception {
+    /// Prepares a socket without an address, before its options are set: the program has the last word.
+    pub(super) fn begin(socket: &socket2::Socket) -> io::Result<Self> {
+        let system = UdpSocketState::new(UdpSockRef::from(socket))?;
+        system::as_a_plain_socket(socket)?;
+        Ok(Self { system, is_plain: false, is_shared: false })
+    }
+
+    /// Chooses the way for the address that the socket is to have, after its options are set.
+    pub(super) fn choose(
+        &mut self,
+        socket: &socket2::Socket,
+        (local, remote): (SocketAddr, Option<SocketAddr>),
+        options: &OptionValues,
+    ) {
+        // Connecting chooses an address of this machine where there is none.
+        let is_chosen = remote.is_some() && local.ip().is_unspecified();
+        let needs_info =
+            options.packet_info.unwrap_or_else(|| !is_chosen && may_be_sent_elsewhere(local));
+        self.is_plain = !needs_info && system::without_packet_info(socket);
+    }
+
+    /// Prepares a socket that another program has too: of its options none is changed that the other one
+    /// would notice, and the other one may make the system join datagrams.
+    #[cfg(unix)]
+    pub(super) fn of_shared(socket: &socket2::Socket) -> io::Result<Self> {
+        Ok(Self { system: system::shared_reception(socket)?, is_plain: false, is_shared: true })
+    }
+}
+
 pub(in crate::net) struct DatagramCore {
     waits: DatagramWaits,
     /// The extensions for datagrams that the system was found to have when the socket was made.
@@ -45,8 +83,10 @@ pub(in crate::net) struct DatagramCore {
     pub(super) datagram_bytes_max: usize,
     /// The system tells more about a datagram than its sender.
     has_packet_info: bool,
+    /// A program may have another descriptor of this socket, and may set what it likes.
+    is_shared: AtomicBool,
     /// The system tells the sender of a datagram and no more, and joins none. Cleared once, by the first call that
-    /// receives several.
+    /// receives several or that makes another descriptor.
     is_plain: AtomicBool,
     /// Datagrams that came together with one that was received.
     surplus: Mutex<VecDeque<Datagram>>,
@@ -74,35 +114,11 @@ impl DatagramCore {
     pub(super) fn new(
         selector: &Arc<Shared>,
         socket: socket2::Socket,
+        reception: Reception,
         ends: (SocketAddr, Option<SocketAddr>),
         options: &OptionValues,
-    ) -> io::Result<Arc<Self>> {
-        Self::make(selector, socket, ends, options, false)
-    }
-
-    /// Takes a socket that another program has too.
-    #[cfg(unix)]
-    pub(super) fn inherited(
-        selector: &Arc<Shared>,
-        socket: socket2::Socket,
-        ends: (SocketAddr, Option<SocketAddr>),
-        options: &OptionValues,
-    ) -> io::Result<Arc<Self>> {
-        Self::make(selector, socket, ends, options, true)
-    }
-
-    fn make(
-        selector: &Arc<Shared>,
-        socket: socket2::Socket,
-        ends: (SocketAddr, Option<SocketAddr>),
-        options: &OptionValues,
-        is_shared: bool,
-    ) -> io::Result<Arc<Self>> {
-        let system = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        system::as_a_plain_socket(&socket)?;
-        let needs_info = options.packet_info.unwrap_or_else(|| may_be_sent_elsewhere(ends.0));
-        // Another program may make the system join datagrams.
-        let is_plain = !is_shared && !needs_info && system::without_packet_info(&socket);
+    ) -> Arc<Self> {
+        let Reception { system, is_plain, is_shared } = reception;
         let io = Descriptor::new(socket.into(), Arc::clone(selector));
         let core = Arc::new(Self {
             waits: DatagramWaits::new(io, is_shared),
@@ -111,6 +127,7 @@ impl DatagramCore {
             remote: ends.1,
             datagram_bytes_max: options.max_datagram.into(),
             has_packet_info: !is_plain,
+            is_shared: AtomicBool::new(is_shared),
             is_plain: AtomicBool::new(is_plain),
             surplus: Mutex::default(),
             has_surplus: AtomicBool::new(false),
@@ -119,7 +136,7 @@ impl DatagramCore {
             report: Mutex::default(),
         });
         selector.closing().close_with(&core);
-        Ok(core)
+        core
     }
 
     pub(super) fn local(&self) -> SocketAddr {
@@ -145,6 +162,15 @@ impl DatagramCore {
             // Where the system cannot join them, they come one by one.
             self.call(|fd| Ok(system::join_datagrams(fd))).ok();
         }
+    }
+
+    /// Returns `true` for a datagram that is not from the peer of a connected socket: it has arrived before the socket
+    /// was connected, and the system keeps it.
+    pub(super) fn is_from_a_stranger(&self, sender: SocketAddr) -> bool {
+        let Some(peer) = self.remote else { return false };
+        let is_peer = (sender.ip(), sender.port()) == (peer.ip(), peer.port());
+        // Relaxed: another descriptor, by which the peer can be changed, is made after it was set.
+        !is_peer && peer.port() != 0 && !self.is_shared.load(Ordering::Relaxed)
     }
 
     /// The address that all datagrams are sent to, if there is only one.
@@ -285,6 +311,10 @@ impl DatagramCore {
 
     /// Another descriptor of this socket.
     pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
+        self.is_shared.store(true, Ordering::Relaxed);
+        // By the descriptor the system may be made to join datagrams.
+        self.is_plain.store(false, Ordering::Relaxed);
+        self.waits.let_calls_end();
         let named = |error| unanswered("try_clone_fd", error).with_address(self.local);
         self.call(|fd| fd.try_clone_to_owned()).map_err(named)
     }

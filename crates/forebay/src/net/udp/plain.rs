@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use quinn_udp::RecvMeta;
 use rustix::fd::BorrowedFd;
-use rustix::net::{recv, recvfrom};
+use rustix::net::recvfrom;
 
 use crate::net::system::RECEIVE_FLAGS;
 
@@ -14,17 +14,12 @@ pub(super) fn receive(
     fd: BorrowedFd<'_>,
     into: &mut [IoSliceMut<'_>],
     about: &mut [RecvMeta],
-    remote: Option<SocketAddr>,
 ) -> io::Result<usize> {
     let (Some(buffer), Some(about)) = (into.first_mut(), about.first_mut()) else { return Ok(0) };
     let buffer: &mut [u8] = buffer;
-    let (count, sender) = if let Some(remote) = remote {
-        (recv(fd, buffer, RECEIVE_FLAGS)?.0, remote)
-    } else {
-        let (count, _, sender) = recvfrom(fd, buffer, RECEIVE_FLAGS)?;
-        let sender = sender.and_then(|sender| SocketAddr::try_from(sender).ok());
-        (count, sender.ok_or(io::ErrorKind::InvalidData)?)
-    };
+    let (count, _, sender) = recvfrom(fd, buffer, RECEIVE_FLAGS)?;
+    let sender = sender.and_then(|sender| SocketAddr::try_from(sender).ok());
+    let sender = sender.ok_or(io::ErrorKind::InvalidData)?;
     *about = RecvMeta::default();
     (about.addr, about.len, about.stride) = (sender, count, count);
     Ok(1)

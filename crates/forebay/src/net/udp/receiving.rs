@@ -78,7 +78,10 @@ impl DatagramCore {
             }
             match self.receive_several(datagrams, most) {
                 Ok(()) => {}
-                Err(error) if is_about_an_earlier_one(&error) => return self.keep_report(error),
+                Err(error) if is_about_an_earlier_one(&error) => {
+                    self.count_unreachable();
+                    return self.keep_report(error);
+                }
                 // The next call meets it again.
                 Err(_) => return,
             }
@@ -96,6 +99,9 @@ impl DatagramCore {
                 self.call(|fd| self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about))?
             };
             for (buffer, mut about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
+                if self.is_from_a_stranger(about.addr) {
+                    continue;
+                }
                 about.dst_ip = about.dst_ip.or(self.only_address());
                 self.selector().count_receive(about.len as u64);
                 let mut parts = split(&buffer[..about.len], about, self.datagram_bytes_max);
@@ -149,7 +155,7 @@ impl DatagramCore {
     ) -> io::Result<usize> {
         loop {
             let received = if self.is_plain() {
-                plain::receive(fd, into, about, self.remote())
+                plain::receive(fd, into, about)
             } else {
                 self.system.recv(UdpSockRef::from(&fd), into, about)
             };
@@ -162,6 +168,7 @@ impl DatagramCore {
                         return Err(error);
                     }
                 }
+                Ok(_) if about.first().is_some_and(|it| self.is_from_a_stranger(it.addr)) => {}
                 received => return received,
             }
         }
