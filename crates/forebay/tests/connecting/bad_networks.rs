@@ -208,12 +208,16 @@ fn tries_of_one_name_whose_server_is_silent_take_one_thread() {
     in_a_namespace(NAME, with_a_silent_name_server, || {
         in_host(async |selector: SelectorManager| {
             let names = UdpSocket::bind("127.0.0.1:53").unwrap();
+            // One that has begun, and whose caller has gone.
+            let connecting = selector.spawn_value(selector.tcp().connect("silent.test:80"));
+            names.set_nonblocking(true).unwrap();
+            until(|| names.peek_from(&mut [0; 512]).is_ok()).await;
+            connecting.abort();
+            assert!(connecting.await.unwrap_err().is_cancelled());
             for _ in 0..3 * THREADS {
                 let tcp = selector.tcp().connect_timeout(Duration::from_millis(5));
                 let error = tcp.connect("silent.test:80").await.unwrap_err();
                 assert!(error.is_timeout() && error.to_string().contains("look-up"), "{error}");
-                // Once it has begun, so that the next try finds it.
-                names.peek_from(&mut [0; 512]).unwrap();
             }
             assert_eq!(look_up_threads(), 1);
             // The others are free for names that the hosts file has.
