@@ -1,7 +1,13 @@
 //! The end of a turn: what tasks write leaves together.
 
-use forebay::{Result, SelectorManager};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use forebay::{ByteWriteChannel, Result, SelectorManager};
 use forebay_testing::{KIB, alone, pattern, watched};
+use tokio::sync::Mutex;
 
 use crate::support::{current_thread, in_each, multi_thread, pair};
 
@@ -129,5 +135,91 @@ fn nothing_accepted_is_lost_with_the_runtime() {
                 drop(near);
             }
         });
+    });
+}
+
+/// The value of a write, which writes to another connection when it is dropped: in a flush, of whichever task.
+struct Echoing {
+    bytes: Vec<u8>,
+    next: Arc<Mutex<ByteWriteChannel>>,
+}
+
+impl AsRef<[u8]> for Echoing {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Echoing {
+    fn drop(&mut self) {
+        // Not while the other connection's task holds it: it may be this one.
+        if let Ok(mut output) = self.next.try_lock() {
+            let mut writing = pin!(output.write_str("dropped\n"));
+            // Nothing is written where it would have to wait.
+            drop(writing.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        }
+    }
+}
+
+/// Threads flush what other threads have deferred, and what is dropped in a flush writes again.
+#[test]
+fn each_line_arrives_once_and_in_order_however_it_was_flushed() {
+    const CONNECTIONS: usize = 100;
+    const ROUNDS: usize = 20;
+    in_each("each_line_arrives_once_and_in_order_however_it_was_flushed", async |selector| {
+        let (mut outputs, mut inputs, mut sockets) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..CONNECTIONS {
+            let (near, far) = pair(selector).await?;
+            outputs.push(Arc::new(Mutex::new(near.output)));
+            inputs.push(far.input);
+            sockets.push((near.socket, far.socket, near.input, far.output));
+        }
+        let outputs = Arc::new(outputs);
+        let writing: Vec<_> = (0..3)
+            .map(|writer| {
+                let outputs = Arc::clone(&outputs);
+                tokio::spawn(async move {
+                    for round in 0..ROUNDS {
+                        for at in 0..CONNECTIONS {
+                            let at = (at * 37 + writer * 11) % CONNECTIONS;
+                            let line = format!("{writer} {round}\n");
+                            let mut output = outputs[at].lock().await;
+                            if !(at + round).is_multiple_of(10) {
+                                output.write_str(&line).await?;
+                                continue;
+                            }
+                            let mut bytes = line.into_bytes();
+                            bytes.resize(40 * KIB, b'x');
+                            bytes.push(b'\n');
+                            let next = Arc::clone(&outputs[(at + 1) % CONNECTIONS]);
+                            let value = Bytes::from_owner(Echoing { bytes, next });
+                            output.write_bytes(value).await?;
+                        }
+                    }
+                    Result::Ok(())
+                })
+            })
+            .collect();
+        let reading: Vec<_> = inputs
+            .into_iter()
+            .map(|mut input| {
+                tokio::spawn(async move {
+                    let mut next = [0; 3];
+                    while next.iter().any(|next| *next < ROUNDS) {
+                        let line = input.read_line_ref().await?.expect("no end yet");
+                        let Some((writer, round)) = line.split_once(' ') else { continue };
+                        let next: &mut usize = &mut next[writer.parse::<usize>().unwrap()];
+                        assert_eq!(round, next.to_string());
+                        *next += 1;
+                    }
+                    Result::Ok(())
+                })
+            })
+            .collect();
+        for task in writing.into_iter().chain(reading) {
+            task.await.unwrap()?;
+        }
+        drop((outputs, sockets));
+        Ok(())
     });
 }
