@@ -50,6 +50,7 @@ PRIMITIVES_IN = (
     "crates/forebay-io/src/",
     "crates/forebay/src/host/slot.rs",
     "crates/forebay/src/lock.rs",
+    "crates/forebay/src/names/look_up.rs",
     "crates/forebay/src/net/registration.rs",
     "crates/forebay/src/net/socket/discard.rs",
     "crates/forebay/src/net/socket/life.rs",

@@ -35,6 +35,13 @@
 //!   driver ──► Seat (shipped) ◄── a thread that pushes
 //! ```
 //!
+//! And for the look-up of a name, and the calls that share it: see [`look_ups`].
+//!
+//! ```text
+//!   caller ─┐                       ┌─► the work of a resolver: the scenario
+//!   caller ─┴─► LookUp (shipped) ───┴─► a thread of the system's: the scenario
+//! ```
+//!
 //! An outbox can be placed over another one, with a [`Layer`] between them that makes records, as TLS does.
 //!
 //! A wait that never ends is a deadlock, which both checkers report. So is a waker or a value that is
@@ -57,6 +64,8 @@ mod layer;
 #[cfg(any(loom, shuttle))]
 #[path = "../../crates/forebay/src/lock.rs"]
 mod lock;
+#[cfg(any(loom, shuttle))]
+pub mod look_ups;
 #[cfg(any(loom, shuttle))]
 pub mod readiness;
 #[cfg(any(loom, shuttle))]

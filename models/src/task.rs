@@ -39,6 +39,12 @@ pub fn poll_once<F: Future>(outbox: Option<&Arc<Outbox>>, future: Pin<&mut F>) -
     future.poll(&mut Context::from_waker(&Task::new(outbox).waker))
 }
 
+/// Stands for the function that contains a panic of the program's: in a model, a panic is a failure.
+#[allow(clippy::unnecessary_wraps, reason = "the function that it stands for has an error")]
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> forebay_io::Result<T> {
+    Ok(run())
+}
+
 struct Task {
     alarm: Arc<Alarm>,
     waker: Waker,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use super::{Buffer, ByteReadChannel};
+use super::{Buffer, ByteReadChannel, PACKET_BYTES_MAX};
 use crate::seam::{Filled, Inlet, Source};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A source and the contiguous memory that it fills.
 ///
@@ -111,6 +111,21 @@ impl ByteReadChannel {
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
         Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
+    }
+
+    /// Waits for bytes behind those that are buffered, and returns `false` at the end. Nothing is read.
+    ///
+    /// # Errors
+    ///
+    /// The source's error; `LimitExceeded` if as much is buffered as a packet may have.
+    #[doc(hidden)]
+    pub fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        if self.buffered() >= PACKET_BYTES_MAX {
+            let limit = PACKET_BYTES_MAX as u64;
+            let error = Error::new(ErrorKind::LimitExceeded { limit }, "read");
+            return Poll::Ready(Err(error.with_detail("read the bytes that have arrived before")));
+        }
+        self.poll_more(cx, PACKET_BYTES_MAX)
     }
 
     /// Makes another source fill this channel from now on. Its options stay.

@@ -270,6 +270,26 @@ impl ByteWriteChannel {
         self.outbox.flush().await
     }
 
+    /// Returns `true` if this channel writes into this outbox.
+    #[doc(hidden)]
+    pub fn writes_into(&self, outbox: &Arc<Outbox>) -> bool {
+        Arc::ptr_eq(&self.outbox, outbox)
+    }
+
+    /// Accepts bytes without waiting, behind those that a layer has sent by itself. `false` if there is no room for
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// The reason why nothing is accepted any more.
+    #[doc(hidden)]
+    pub fn accept_behind(&mut self, bytes: &[u8]) -> Result<bool> {
+        if bytes.is_empty() {
+            return Ok(true);
+        }
+        self.outbox.accept(self.auto_flush, bytes)
+    }
+
     /// Sends everything written and then the end mark; reading goes on. Idempotent.
     ///
     /// Not every server answers a client that has finished. Of HTTP servers, hyper, Node, uvicorn, aiohttp

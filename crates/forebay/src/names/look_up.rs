@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
 use forebay_io::seam::{WaiterKey, Waiters, WakeList};
 
 use crate::lock::lock;
+use crate::sync::Mutex;
 use crate::task::caught;
 
 /// A name has at most this many addresses; further ones are ignored. An answer of DNS, 64 KiB at most, holds no

@@ -21,6 +21,7 @@ mod incoming;
 mod ledger;
 mod names;
 mod outgoing;
+mod passing;
 mod reads;
 mod signals;
 mod sockets;
@@ -53,6 +54,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("sockets", sockets::rows()),
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),
+        ("passing", passing::rows()),
         ("Unix datagrams", unix_datagrams::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),

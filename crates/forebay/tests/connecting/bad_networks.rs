@@ -155,6 +155,20 @@ async fn echo_time(selector: &SelectorManager) -> Result<Duration> {
     Ok(quickest / 50)
 }
 
+/// Measures again, until an echo takes less than twice the time that it took before: a busy machine may hold up a try,
+/// and look-ups that hold up echoes hold up every one.
+async fn echo_ratio(selector: &SelectorManager, before: Duration) -> Result<f64> {
+    let mut ratio = f64::MAX;
+    for _ in 0..10 {
+        let beside = echo_time(selector).await?;
+        ratio = ratio.min(beside.as_secs_f64() / before.as_secs_f64());
+        if ratio < 2.0 {
+            break;
+        }
+    }
+    Ok(ratio)
+}
+
 #[test]
 fn look_ups_that_are_stuck_delay_no_echo_and_are_cancelled_at_once() {
     const NAME: &str = "look_ups_that_are_stuck_delay_no_echo_and_are_cancelled_at_once";
@@ -171,10 +185,9 @@ async fn beside_stuck_look_ups(selector: SelectorManager) -> Result<()> {
         })
         .collect();
     until(|| look_up_threads() == THREADS).await;
-    let beside = echo_time(&selector).await?;
-    let ratio = beside.as_secs_f64() / before.as_secs_f64();
+    let ratio = echo_ratio(&selector, before).await?;
     say(&format!(
-        "an echo took {before:.1?} alone and {beside:.1?} beside {STUCK} stuck look-ups on {THREADS} threads: {ratio:.2}"
+        "an echo took {before:.1?} alone, and {ratio:.2} of that beside {STUCK} stuck look-ups on {THREADS} threads"
     ));
     assert!(ratio < 2.0, "{ratio}");
     assert_eq!(look_up_threads(), THREADS, "bounded, and still stuck");
@@ -195,12 +208,16 @@ fn tries_of_one_name_whose_server_is_silent_take_one_thread() {
     in_a_namespace(NAME, with_a_silent_name_server, || {
         in_host(async |selector: SelectorManager| {
             let names = UdpSocket::bind("127.0.0.1:53").unwrap();
+            // One that has begun, and whose caller has gone.
+            let connecting = selector.spawn_value(selector.tcp().connect("silent.test:80"));
+            names.set_nonblocking(true).unwrap();
+            until(|| names.peek_from(&mut [0; 512]).is_ok()).await;
+            connecting.abort();
+            assert!(connecting.await.unwrap_err().is_cancelled());
             for _ in 0..3 * THREADS {
                 let tcp = selector.tcp().connect_timeout(Duration::from_millis(5));
                 let error = tcp.connect("silent.test:80").await.unwrap_err();
                 assert!(error.is_timeout() && error.to_string().contains("look-up"), "{error}");
-                // Once it has begun, so that the next try finds it.
-                names.peek_from(&mut [0; 512]).unwrap();
             }
             assert_eq!(look_up_threads(), 1);
             // The others are free for names that the hosts file has.
@@ -227,9 +244,8 @@ fn look_ups_of_a_stuck_resolver_delay_no_echo_and_are_dropped_at_once() {
                     })
                     .collect();
                 until(|| resolver.running() == STUCK).await;
-                let beside = echo_time(&selector).await?;
-                let ratio = beside.as_secs_f64() / before.as_secs_f64();
-                assert!(ratio < 2.0, "{before:?} alone, {beside:?} beside stuck look-ups");
+                let ratio = echo_ratio(&selector, before).await?;
+                assert!(ratio < 2.0, "{ratio}");
                 for task in stuck {
                     task.abort();
                     assert!(task.await.unwrap_err().is_cancelled());

@@ -4,10 +4,12 @@
 #![cfg(target_os = "linux")]
 
 use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::{fs, io, thread};
 
 use forebay::{ErrorKind, Result, SelectorManager};
-use forebay_testing::{in_host, say};
+use forebay_testing::{in_host, lock, poll_once, say};
 
 use super::namespace::{Namespace, in_a_namespace};
 
@@ -29,12 +31,23 @@ fn with_a_name_server(namespace: &Namespace) {
     fs::write(format!("{etc}/resolv.conf"), resolver).unwrap();
 }
 
+/// Held by a test that holds the server up.
+static ANSWERS: Mutex<()> = Mutex::new(());
+
+/// Questions that came, for IPv4 and for IPv6.
+static ASKED: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+fn asked() -> [usize; 2] {
+    ASKED.each_ref().map(|count| count.load(SeqCst))
+}
+
 fn serve_names() {
     let server = UdpSocket::bind("127.0.0.1:53").unwrap();
     thread::spawn(move || -> io::Result<()> {
         let mut query = [0; 512];
         loop {
             let (length, client) = server.recv_from(&mut query)?;
+            let _answers = lock(&ANSWERS);
             if let Some(answer) = answer(&query[..length]) {
                 server.send_to(&answer, client)?;
             }
@@ -51,6 +64,7 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let name_end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
     let question = &query[12..name_end + 4];
     let asks_for_v6 = query[name_end..name_end + 2] == [0, 28];
+    ASKED[usize::from(asks_for_v6)].fetch_add(1, SeqCst);
     let known = RECORDS.iter().find(|(name, _)| *name == label);
     let addresses = known.map_or(&[][..], |(_, addresses)| addresses).iter();
     let addresses: Vec<IpAddr> = addresses
@@ -101,6 +115,31 @@ fn a_name_with_one_family_has_its_addresses() {
 fn a_name_with_both_families_has_ipv6_first() {
     by_name_server("a_name_with_both_families_has_ipv6_first", async |selector| {
         assert_eq!(found(&selector, "dual.test").await?, ["2001:db8::1", "203.0.113.1"]);
+        Ok(())
+    });
+}
+
+/// Also where many ask at once: glibc sends one question for each family.
+#[test]
+fn the_system_is_asked_once_for_both_families() {
+    by_name_server("the_system_is_asked_once_for_both_families", async |selector| {
+        let listener = TcpListener::bind("127.0.0.9:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        selector.tcp().connect(("near.test", port)).await?;
+        assert_eq!(asked(), [1, 1]);
+        let mut connecting: Vec<_> =
+            (0..8).map(|_| Box::pin(selector.tcp().connect(("near.test", port)))).collect();
+        // All of them have joined before the name server may answer.
+        let names = lock(&ANSWERS);
+        for connect in &mut connecting {
+            // It may give way once before it begins.
+            (0..3).for_each(|_| assert!(poll_once(connect.as_mut()).is_pending()));
+        }
+        drop(names);
+        for connect in connecting {
+            assert_eq!(connect.await?.remote_address().port(), Some(port));
+        }
+        assert_eq!(asked(), [2, 2], "once more, for all of them");
         Ok(())
     });
 }

@@ -4,7 +4,7 @@
 
 use std::io::{Read, Write, pipe};
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::process::Command;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use forebay::{
     Socket, UnixAddress,
 };
 use forebay_testing::{
-    alone, counted_alone, descriptors, in_host, other_handles_of_new_sockets, run,
-    run_on_one_worker, socket_descriptors, unix::Directory, until, watched,
+    alone, counted_alone, descriptors, foreign::Foreign, foreign::piped, in_host,
+    other_handles_of_new_sockets, report, run, run_on_one_worker, size, socket_descriptors,
+    unix::Directory, until, watched,
 };
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_getfd};
@@ -89,7 +90,6 @@ fn what_is_taken_over_is_closed_on_exec() {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             // A number that a child would have.
             let number = {
-                use std::os::fd::AsRawFd;
                 rustix::io::fcntl_setfd(&listener, FdFlags::empty()).unwrap();
                 listener.as_raw_fd()
             };
@@ -150,7 +150,9 @@ fn takes_only<T>(
         in_host(async |selector: SelectorManager| {
             let directory = Directory::new();
             for (kind, fd) in kinds(&directory) {
-                let before = descriptors().len();
+                let number = fd.as_raw_fd().to_string();
+                let all = descriptors();
+                let this = all.iter().find(|(listed, _)| *listed == number).unwrap();
                 let taken = take(&selector, fd).map(drop);
                 if kind == expected {
                     taken?;
@@ -162,7 +164,7 @@ fn takes_only<T>(
                     assert_eq!(error.to_string(), told);
                 }
                 // A connection is closed in the background.
-                until(|| descriptors().len() < before).await;
+                until(|| !descriptors().contains(this)).await;
             }
             Result::Ok(())
         })
@@ -394,5 +396,71 @@ fn a_socket_is_taken_over_again_after_it_was_closed_here() {
             Result::Ok(())
         })
         .unwrap();
+    });
+}
+
+/// A program whose standard input is the listener: it changes whether it blocks, again and again, and takes connections too.
+const SIBLING: &str = "import fcntl, os, select, socket, threading\n\
+    it = socket.socket(fileno=os.dup(0))\n\
+    flags = fcntl.fcntl(0, fcntl.F_GETFL)\n\
+    def change():\n    \
+        while True:\n        \
+            fcntl.fcntl(0, fcntl.F_SETFL, flags & ~os.O_NONBLOCK)\n        \
+            fcntl.fcntl(0, fcntl.F_SETFL, flags | os.O_NONBLOCK)\n\
+    threading.Thread(target=change, daemon=True).start()\n\
+    print('ready', flush=True)\n\
+    while True:\n    \
+        select.select([it], [], [])\n    \
+        try:\n        \
+            taken, _ = it.accept()\n    \
+        except BlockingIOError:\n        \
+            continue\n    \
+        taken.setblocking(True)\n    \
+        taken.sendall(b'theirs\\n')\n    \
+        taken.close()\n";
+
+/// An accept that blocks, because the other program has taken the connection and changed the flag, would stop the one
+/// worker, with the client that makes the next connection.
+#[test]
+fn a_program_that_changes_the_flag_and_takes_connections_stops_no_worker() {
+    let test = "a_program_that_changes_the_flag_and_takes_connections_stops_no_worker";
+    let rounds = size("FOREBAY_FLAG_ROUNDS", 2_000, 20_000);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let theirs: OwnedFd = listener.try_clone().unwrap().into();
+    watched(move || {
+        run_on_one_worker(async move |selector| {
+            let address = listener.local_addr()?;
+            let server = ServerSocket::from_fd(selector.tcp(), listener.into())?;
+            // From here on a thread beside the worker accepts.
+            make_blocking(&theirs);
+            let _first = TcpStream::connect(address)?;
+            server.accept().await?;
+            let mut command = Command::new("python3");
+            command.args(["-c", SIBLING]);
+            let streams = piped(&mut command).stdin(theirs);
+            let Some(mut sibling) = Foreign::start(test, streams) else { return Ok(()) };
+            sibling.hear_line("ready");
+            let serving = server.clone();
+            let serving = selector.spawn(async move {
+                loop {
+                    let mut output = serving.accept().await?.open_write_channel()?;
+                    output.write_str("ours\n").await?;
+                }
+            });
+            let mut ours = 0;
+            for _ in 0..rounds {
+                let mut client = selector.tcp().connect(address).await?.connection()?;
+                let line = client.input.read_line().await?;
+                ours += usize::from(line.as_deref() == Some("ours"));
+            }
+            report(&format!("{test}: {ours} of {rounds} accepted here"));
+            assert!(ours > 0);
+            server.close();
+            assert!(serving.await.unwrap_err().is_closed());
+            // The thread's call ends with the next connection at the latest, if there is one.
+            drop(sibling);
+            drop(TcpStream::connect(address));
+            Ok(())
+        });
     });
 }

@@ -125,6 +125,54 @@ fn udp_echo_answers_each_datagram_with_itself() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn unix_chat_passes_each_line_to_all_others_and_removes_its_path() {
+    use std::io::BufReader;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let directory = forebay_testing::unix::Directory::new();
+    let path = directory.join("chat");
+    let mut server = example("unix_chat")
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let listening = format!("Server is listening at unix:{}", path.display());
+    assert_eq!(lines.next().unwrap().unwrap(), listening);
+    assert_eq!(forebay_testing::unix::mode(&path), 0o600);
+    let enter = |name: &str| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(forebay_testing::PATIENCE)).unwrap();
+        let mut heard = BufReader::new(stream.try_clone().unwrap()).lines();
+        assert_eq!(heard.next().unwrap().unwrap(), "Please enter your name");
+        writeln!(stream, "{name}").unwrap();
+        (stream, heard)
+    };
+    let (mut ada, mut ada_hears) = enter("Ada");
+    writeln!(ada, "nobody hears this").unwrap();
+    // Only a member hears of the next one.
+    let (mut grace, mut grace_hears) = enter("Grace");
+    let here = ada_hears.next().unwrap().unwrap();
+    let user = rustix::process::geteuid().as_raw();
+    assert_eq!(here, format!("Grace (user {user}, process {}) is here", std::process::id()));
+    writeln!(ada, "hello, Grace").unwrap();
+    assert_eq!(grace_hears.next().unwrap().unwrap(), "Ada: hello, Grace");
+    writeln!(grace, "hello, Ada").unwrap();
+    assert_eq!(ada_hears.next().unwrap().unwrap(), "Grace: hello, Ada");
+    drop((ada, ada_hears));
+    assert_eq!(grace_hears.next().unwrap().unwrap(), "Ada has left");
+    kill_process(Pid::from_child(&server), Signal::INT).unwrap();
+    assert!(server.wait().unwrap().success());
+    assert!(!path.exists());
+    grace.set_nonblocking(false).unwrap();
+    assert!(grace_hears.next().is_none_or(|line| line.is_err()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn multicast_hears_itself_and_the_others() {
     // With port 0 each would take another. This socket keeps the port from all that do not share it.
     let keeper = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();

@@ -10,8 +10,8 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{CloseReason, Connection, Error, Result, SelectorManager};
 use forebay_testing::{
-    KIB, MOMENT, Transport, just_before, on_each, on_every_transport_with_clock, pattern, settle,
-    until, with_clock,
+    KIB, MIB, MOMENT, Transport, just_before, on_each, on_every_transport_with_clock, pattern,
+    settle, until, with_clock,
 };
 use futures_lite::future::{block_on, poll_once, yield_now};
 
@@ -211,6 +211,32 @@ fn a_peer_that_takes_nothing_is_reset() {
         }
         assert_broken_off(transport, &mut peer).await;
         assert_eq!(selector.stats().timers, 0);
+        Ok(())
+    });
+}
+
+/// As a client of HTTP makes it: one call with the whole body, and a limit of its builder.
+#[test]
+fn an_upload_to_a_reader_that_has_stopped_ends_by_its_write_timeout() {
+    with_clock(async |selector, clock| {
+        let server = selector.tcp().receive_buffer_size(1 << 16).bind("127.0.0.1:0").await?;
+        for limit in [Duration::from_secs(1), Duration::from_millis(500)] {
+            let tcp = selector.tcp().write_timeout(limit).send_buffer_size(1 << 16);
+            let client = tcp.connect(server.local_address()).await?;
+            let reader = server.accept().await?.connection()?;
+            let mut output = client.open_write_channel()?;
+            let upload = selector.spawn_value(async move {
+                output.write_all(&pattern(4 * MIB)).await?;
+                output.flush().await
+            });
+            while !upload.is_finished() {
+                settle().await;
+                clock.advance(limit);
+            }
+            assert_told(upload.await?, "write_timeout", limit);
+            assert_eq!(client.closed().await, CloseReason::Failed);
+            reader.socket.abort();
+        }
         Ok(())
     });
 }

@@ -14,3 +14,5 @@ mod read_back;
 mod refused;
 mod silent_peers;
 mod tcp_info;
+mod tls;
+mod unsent;

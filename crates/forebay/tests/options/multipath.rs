@@ -4,7 +4,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use forebay::{CloseReason, ErrorKind, KeepAlive, Result, SelectorManager, Socket};
-use forebay_testing::{MIB, dial, in_host, pattern, reset, settle, skip, until_that};
+use forebay_testing::{
+    End, MIB, PATIENCE, PLUG, dial, in_host, on_a_cable, pattern, reset, role, say, settle, skip,
+    until_that,
+};
+use socket2::{Domain, SockAddr, Type};
 
 use crate::namespace::{in_a_namespace, read_to_end};
 
@@ -211,6 +215,102 @@ fn a_close_over_multipath_tcp_loses_nothing() {
         drop((accepted, input));
         until_that("both are closed", || selector.stats().sockets == 1).await;
         assert_eq!(selector.stats().unacknowledged, 0);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Over a second address of the client, which the kernel joins to the connection (`ip-mptcp(8)`).
+#[test]
+fn a_transfer_over_two_paths_is_whole_both_ways() {
+    const NAME: &str = "a_transfer_over_two_paths_is_whole_both_ways";
+    const BYTES: usize = 16 * MIB;
+    let answer = || -> Vec<u8> { pattern(BYTES).into_iter().rev().collect() };
+    match role().as_deref() {
+        Some("server") => in_host(async |selector| {
+            let server = selector.tcp().mptcp(true).bind((End::Right.address(), 7_072)).await?;
+            say("listening");
+            let accepted = server.accept().await?;
+            let (mut input, mut output) =
+                (accepted.open_read_channel()?, accepted.open_write_channel()?);
+            assert!(read_to_end(&mut input).await? == pattern(BYTES));
+            output.write_bytes(answer().into()).await?;
+            drop(output);
+            accepted.close().await
+        })
+        .unwrap(),
+        Some(_) => in_host(async |selector| {
+            let address = (End::Right.address(), 7_072);
+            let client = selector.tcp().mptcp(true).connect(address).await?.connection()?;
+            let (mut input, mut output) = (client.input, client.output);
+            output.write_bytes(pattern(BYTES).into()).await?;
+            output.flush().await?;
+            say(&format!("{:?}", client.socket.options()?.mptcp()));
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            output.finish().await?;
+            assert!(read_to_end(&mut input).await? == answer());
+            client.socket.close().await?;
+            say("whole");
+            Ok(())
+        })
+        .unwrap(),
+        None if !is_possible(NAME) => {}
+        None => on_a_cable(NAME, PATIENCE, |cable| {
+            let limits =
+                ["ip", "mptcp", "limits", "set", "subflows", "2", "add_addr_accepted", "2"];
+            for end in End::BOTH {
+                cable.run(end, &limits);
+            }
+            cable.run(End::Left, &["ip", "address", "add", "10.77.0.3/24", "dev", PLUG]);
+            cable.run(
+                End::Left,
+                &["ip", "mptcp", "endpoint", "add", "10.77.0.3", "dev", PLUG, "subflow"],
+            );
+            let mut server = cable.start(End::Right, NAME, "server");
+            assert_eq!(server.hear().as_deref(), Some("listening"));
+            let mut client = cable.start(End::Left, NAME, "client");
+            assert_eq!(client.hear().as_deref(), Some("Some(true)"));
+            let paths = cable.run(End::Left, &["cat", "/proc/net/tcp"]);
+            let established = paths.lines().filter(|line| line.contains(":1BA0 01 "));
+            assert_eq!(established.count(), 2, "{paths}");
+            client.tell("the rest");
+            assert_eq!(client.hear().as_deref(), Some("whole"));
+            client.end();
+            server.end();
+        }),
+    }
+}
+
+/// Whatever the kernel says of options on a socket whose peer is gone, it is no error of `accept`.
+#[test]
+fn a_peer_that_resets_before_it_is_accepted_does_not_end_accepting() {
+    if !is_possible("a_peer_that_resets_before_it_is_accepted_does_not_end_accepting") {
+        return;
+    }
+    in_host(async |selector| {
+        let builder = selector.tcp().mptcp(true).notsent_lowat(9_999).type_of_service(0x48);
+        let builder = builder.receive_buffer_size(9_999).send_buffer_size(9_999).bind_device("lo");
+        let server = builder.keep_alive(None).bind("127.0.0.1:0").await?;
+        let to = SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], server.port())));
+        for protocol in [socket2::Protocol::MPTCP, socket2::Protocol::TCP] {
+            for sends_first in [false, true] {
+                let hasty =
+                    socket2::Socket::new(Domain::IPV4, Type::STREAM, Some(protocol)).unwrap();
+                hasty.connect(&to).unwrap();
+                if sends_first {
+                    hasty.send(b"x").unwrap();
+                }
+                reset(hasty.into());
+                let patient = dial(server.port());
+                // The hasty one may be accepted, and is found to be gone then.
+                loop {
+                    let accepted = server.accept().await?;
+                    if accepted.remote_address().as_inet() == Some(patient.local_addr().unwrap()) {
+                        break;
+                    }
+                }
+            }
+        }
         Ok(())
     })
     .unwrap();

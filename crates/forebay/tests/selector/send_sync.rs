@@ -200,6 +200,8 @@ fn every_public_future_is_send(
     is_send(socket.close_within(SECOND));
     is_send(socket.closed());
     is_send(socket.handshake());
+    is_send(socket.receive_with_fds(input));
+    is_send(socket.send_with_fds(output, "", &[]));
     is_send(socket.peer_finished());
     is_send(socket.tls(tls));
     is_send(connection.accept_tls(tls));

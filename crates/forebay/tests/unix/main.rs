@@ -8,5 +8,6 @@ mod descriptors;
 mod foreign_peers;
 mod mode;
 mod names;
+mod passing;
 mod stale_path;
 mod unlink;

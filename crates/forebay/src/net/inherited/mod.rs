@@ -3,9 +3,8 @@
 //! The flag `O_NONBLOCK` belongs to what both programs share (`open(2)`, "Open file descriptions"). Taking the
 //! socket over sets it, and the other program may clear it at any moment, by handing the socket on once more for
 //! instance. So nothing here trusts it: receives and sends of a connection say for themselves that they do not
-//! wait, and a call that cannot say so looks at the flag first ([`system::keep_from_blocking`]).
-//!
-//! [`system::keep_from_blocking`]: super::system::keep_from_blocking
+//! wait; a receive of datagrams, which cannot, looks at the flag first; and accepting moves to a thread once the
+//! listener was found blocking (`server/beside.rs`).
 
 mod datagrams;
 mod environment;
@@ -86,9 +85,9 @@ impl ServerSocket {
         /// Go's do (Multipath TCP).
         ///
         /// The other program may go on with the socket: each connection is accepted by one of the two, and a
-        /// change of `O_NONBLOCK` by the other one is set back before the next accept. The path of a Unix socket
-        /// is the other program's, and stays. Closing this handle does not end the listening as long as the
-        /// other program has its own.
+        /// change of `O_NONBLOCK` by the other one stops no worker: a thread beside the workers accepts then. The path
+        /// of a Unix socket is the other program's, and stays. Closing this handle does not end the listening as
+        /// long as the other program has its own.
         ///
         /// # Errors
         ///

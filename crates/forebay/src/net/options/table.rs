@@ -33,8 +33,7 @@ use crate::net::udp::MulticastInterface;
 
 define_options! {
     /// Sets how many connections may wait to be accepted (`listen(2)`). The system may lower it.
-    #[doc(alias = "backlogSize")]
-    #[doc(alias = "listen")]
+    #[doc(alias("backlogSize", "listen"))]
     pub fn backlog(connections: u32) {
         value: u32 = connections,
         default: 511 => "511",
@@ -51,8 +50,7 @@ define_options! {
     /// Linux and Android, where it needs the capability `CAP_NET_RAW` before 5.7, and Apple's systems
     /// (`IP_BOUND_IF`); elsewhere opening the socket fails with [`Unsupported`](crate::ErrorKind::Unsupported). A
     /// name that no interface has is [`NotFound`](crate::ErrorKind::NotFound).
-    #[doc(alias = "SO_BINDTODEVICE")]
-    #[doc(alias = "set_device")]
+    #[doc(alias("SO_BINDTODEVICE", "set_device"))]
     pub fn bind_device(interface: impl Into<String>) {
         value: Option<String> = Some(interface.into()),
         default: None => "none",
@@ -69,8 +67,7 @@ define_options! {
 
     /// Sets whether datagrams may be sent to broadcast addresses (`SO_BROADCAST`, `socket(7)`). Without it such a
     /// send fails with [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
-    #[doc(alias = "set_broadcast")]
-    #[doc(alias = "SO_BROADCAST")]
+    #[doc(alias("set_broadcast", "SO_BROADCAST"))]
     pub fn broadcast(broadcast: bool) {
         value: bool = broadcast,
         default: false => "off",
@@ -128,6 +125,17 @@ define_options! {
         on: [Connected],
     }
 
+    /// Sets how many descriptors may have arrived and not be taken by
+    /// [`receive_with_fds`](crate::Socket::receive_with_fds) yet: at most 253, as many as one message has. Without it
+    /// the system closes what a peer sends.
+    pub fn descriptors_max(count: u8) {
+        value: u8 = count,
+        default: 0 => "0: none is received",
+        sockets: [Unix],
+        on: [Connected Accepted],
+        told: u8 = |options| Some(options.descriptors_max),
+    }
+
     /// Sets how many bytes of input closing or dropping a connection discards. Default: the selector's,
     /// 64 KiB.
     pub fn drain_limit(limit_bytes: u64) {
@@ -155,9 +163,7 @@ define_options! {
     /// There is no `SO_LINGER`, which Ktor calls `lingerSeconds`: it makes `close(2)` wait even on a socket that
     /// never waits otherwise, and so stops a worker. With a time of zero it is
     /// [`Socket::abort`](crate::Socket::abort).
-    #[doc(alias = "lingerSeconds")]
-    #[doc(alias = "set_linger")]
-    #[doc(alias = "SO_LINGER")]
+    #[doc(alias("lingerSeconds", "set_linger", "SO_LINGER"))]
     pub fn drain_timeout(timeout: Duration) {
         value: Option<Duration> = Some(timeout),
         default: None => "the selector's: 10 s",
@@ -224,9 +230,7 @@ define_options! {
     /// A connection with unacknowledged bytes is not probed, because they are sent again instead:
     /// [`user_timeout`](crate::TcpBuilder::user_timeout) and
     /// [`write_timeout`](crate::TcpBuilder::write_timeout) limit that.
-    #[doc(alias = "keepAlive")]
-    #[doc(alias = "set_keepalive")]
-    #[doc(alias = "SO_KEEPALIVE")]
+    #[doc(alias("keepAlive", "set_keepalive", "SO_KEEPALIVE"))]
     pub fn keep_alive(keep_alive: impl Into<Option<KeepAlive>>) {
         value: Option<KeepAlive> = keep_alive.into(),
         default: Some(KeepAlive::default()) => "60 s, 15 s, 8",
@@ -270,12 +274,13 @@ define_options! {
     /// [`SocketOptions::mptcp`](crate::SocketOptions::mptcp) tells what it became: of a connection, whether it is
     /// one of multipath TCP now; of a listener, whether it accepts them.
     ///
+    /// The addresses of the connection, [`TcpInfo`](crate::TcpInfo), and what a close takes for acknowledged, are those of
+    /// its first path.
+    ///
     /// # Platform
     ///
-    /// Linux 5.6 or later; on other systems opening the socket fails with
-    /// [`Unsupported`](crate::ErrorKind::Unsupported).
-    #[doc(alias = "multipath")]
-    #[doc(alias = "IPPROTO_MPTCP")]
+    /// Linux 5.6 or later; other systems are [`Unsupported`](crate::ErrorKind::Unsupported), naming it.
+    #[doc(alias("multipath", "IPPROTO_MPTCP"))]
     pub fn mptcp(multipath: bool) {
         value: bool = multipath,
         default: false => "off",
@@ -308,8 +313,7 @@ define_options! {
 
     /// Sets whether datagrams to groups also reach the sockets of this machine that have joined
     /// (`IP_MULTICAST_LOOP`, `ip(7)`; `IPV6_MULTICAST_LOOP`, `ipv6(7)`).
-    #[doc(alias = "set_multicast_loop_v4")]
-    #[doc(alias = "set_multicast_loop_v6")]
+    #[doc(alias("set_multicast_loop_v4", "set_multicast_loop_v6"))]
     pub fn multicast_loop(reach: bool) {
         value: Option<bool> = Some(reach),
         default: None => "on",
@@ -341,9 +345,7 @@ define_options! {
 
     /// Sets whether small segments are sent at once (`TCP_NODELAY`, `tcp(7)`). The bytes written in one
     /// turn leave as one segment in any case.
-    #[doc(alias = "noDelay")]
-    #[doc(alias = "set_nodelay")]
-    #[doc(alias = "TCP_NODELAY")]
+    #[doc(alias("noDelay", "set_nodelay", "TCP_NODELAY"))]
     pub fn no_delay(no_delay: bool) {
         value: bool = no_delay,
         default: true => "on",
@@ -364,8 +366,7 @@ define_options! {
     ///
     /// # Platform
     ///
-    /// Linux and Android; elsewhere opening the socket fails with
-    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// Linux and Android; elsewhere [`Unsupported`](crate::ErrorKind::Unsupported), naming it.
     #[doc(alias = "TCP_NOTSENT_LOWAT")]
     pub fn notsent_lowat(bytes: u32) {
         value: Option<u32> = Some(bytes),
@@ -383,8 +384,7 @@ define_options! {
 
     /// Sets whether a socket of IPv6 leaves IPv4 to others (`IPV6_V6ONLY`, `ipv6(7)`). Otherwise one on `[::]` also
     /// has the clients of IPv4, if the system lets it. At an address of IPv4 it is refused.
-    #[doc(alias = "IPV6_V6ONLY")]
-    #[doc(alias = "set_only_v6")]
+    #[doc(alias("IPV6_V6ONLY", "set_only_v6"))]
     pub fn only_v6(only: bool) {
         value: Option<bool> = Some(only),
         default: None => "the system's",
@@ -417,8 +417,7 @@ define_options! {
 
     /// Sets how long a read may wait for a byte; see
     /// [`Socket::set_read_timeout`](crate::Socket::set_read_timeout). Default: no limit.
-    #[doc(alias = "socketTimeout")]
-    #[doc(alias = "SO_RCVTIMEO")]
+    #[doc(alias("socketTimeout", "SO_RCVTIMEO"))]
     pub fn read_timeout(timeout: impl Into<Option<Duration>>) {
         value: Option<Duration> = timeout.into(),
         default: None => "none",
@@ -441,9 +440,7 @@ define_options! {
     /// Sets how many bytes the system may keep for this process before they are received (`SO_RCVBUF`,
     /// `socket(7)`). Linux takes twice this number, because it counts its own structures too, and no more than
     /// `net.core.rmem_max`. A datagram that does not fit is dropped by the system.
-    #[doc(alias = "receiveBufferSize")]
-    #[doc(alias = "set_recv_buffer_size")]
-    #[doc(alias = "SO_RCVBUF")]
+    #[doc(alias("receiveBufferSize", "set_recv_buffer_size", "SO_RCVBUF"))]
     pub fn receive_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
@@ -472,9 +469,7 @@ define_options! {
 
     /// Sets whether a local address may be bound while connections of an earlier socket are still in
     /// TIME-WAIT (`SO_REUSEADDR`, `socket(7)`).
-    #[doc(alias = "reuseAddress")]
-    #[doc(alias = "set_reuse_address")]
-    #[doc(alias = "SO_REUSEADDR")]
+    #[doc(alias("reuseAddress", "set_reuse_address", "SO_REUSEADDR"))]
     pub fn reuse_address(reuse: bool) {
         value: Option<bool> = Some(reuse),
         default: None => "on for listeners on Unix",
@@ -497,9 +492,7 @@ define_options! {
     ///
     /// For several workers it is not needed, because they share one listening socket. Closing one of several
     /// resets the connections in its own backlog, though another one could have taken them.
-    #[doc(alias = "reusePort")]
-    #[doc(alias = "set_reuse_port")]
-    #[doc(alias = "SO_REUSEPORT")]
+    #[doc(alias("reusePort", "set_reuse_port", "SO_REUSEPORT"))]
     pub fn reuse_port(reuse: bool) {
         value: Option<bool> = Some(reuse),
         default: None => "off",
@@ -517,9 +510,7 @@ define_options! {
     /// Sets how many bytes the system may keep that are not sent, or not acknowledged yet (`SO_SNDBUF`,
     /// `socket(7)`). Linux takes twice this number, because it counts its own structures too, and no more than
     /// `net.core.wmem_max`.
-    #[doc(alias = "sendBufferSize")]
-    #[doc(alias = "set_send_buffer_size")]
-    #[doc(alias = "SO_SNDBUF")]
+    #[doc(alias("sendBufferSize", "set_send_buffer_size", "SO_SNDBUF"))]
     pub fn send_buffer_size(bytes: u32) {
         value: Option<u32> = Some(bytes),
         default: None => "the system's",
@@ -535,9 +526,7 @@ define_options! {
 
     /// Sets the number of routers that a packet may pass (`IP_TTL`, `ip(7)`; `IPV6_UNICAST_HOPS`, `ipv6(7)`):
     /// at least 1. Packets to groups have a limit of their own, which is 1 by default.
-    #[doc(alias = "hop_limit")]
-    #[doc(alias = "set_ttl")]
-    #[doc(alias = "IP_TTL")]
+    #[doc(alias("hop_limit", "set_ttl", "IP_TTL"))]
     pub fn ttl(routers: u8) {
         value: Option<u8> = Some(routers),
         default: None => "the system's, mostly 64",
@@ -554,10 +543,7 @@ define_options! {
     /// Sets the class of service of packets, the byte that RFC 2474 calls DS field (`IP_TOS`, `ip(7)`;
     /// `IPV6_TCLASS`, `ipv6(7)`). Its last two bits are for ECN (RFC 3168), and the system keeps them for
     /// itself on TCP.
-    #[doc(alias = "traffic_class")]
-    #[doc(alias = "typeOfService")]
-    #[doc(alias = "set_tos")]
-    #[doc(alias = "IP_TOS")]
+    #[doc(alias("traffic_class", "typeOfService", "set_tos", "IP_TOS"))]
     pub fn type_of_service(class: u8) {
         value: Option<u8> = Some(class),
         default: None => "0",
@@ -583,8 +569,7 @@ define_options! {
     ///
     /// # Platform
     ///
-    /// Linux and Android; elsewhere opening the socket fails with
-    /// [`Unsupported`](crate::ErrorKind::Unsupported).
+    /// Linux and Android; elsewhere [`Unsupported`](crate::ErrorKind::Unsupported), naming it.
     #[doc(alias = "TCP_USER_TIMEOUT")]
     pub fn user_timeout(timeout: impl Into<Option<Duration>>) {
         value: Option<Duration> = timeout.into(),
@@ -602,8 +587,7 @@ define_options! {
 
     /// Sets how long the peer may take none of the queued bytes; see
     /// [`Socket::set_write_timeout`](crate::Socket::set_write_timeout). Default: no limit.
-    #[doc(alias = "socketTimeout")]
-    #[doc(alias = "SO_SNDTIMEO")]
+    #[doc(alias("socketTimeout", "SO_SNDTIMEO"))]
     pub fn write_timeout(timeout: impl Into<Option<Duration>>) {
         value: Option<Duration> = timeout.into(),
         default: None => "none",

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use socket2::SockRef;
 
+#[cfg(unix)]
+use super::beside::Beside;
 use super::pace::Pace;
 use crate::host::{Direction, Hangup, Progress};
 use crate::net::descriptor::{Descriptor, unanswered};
@@ -43,6 +47,9 @@ pub(super) struct Listener {
     /// Wakes all of them; the only waker that the descriptor has.
     waker: Waker,
     pub(super) pace: Pace,
+    /// Accepts in place of this thread, once another program has been seen to make the listener blocking.
+    #[cfg(unix)]
+    beside: OnceLock<Beside>,
 }
 
 const NOT_ASKED: u8 = 0;
@@ -95,6 +102,8 @@ impl Listener {
             waker: Waker::from(Arc::clone(&waits)),
             waits,
             pace: Pace::default(),
+            #[cfg(unix)]
+            beside: OnceLock::new(),
         });
         selector.closing().close_with(&listener);
         listener
@@ -122,6 +131,10 @@ impl Listener {
         self.io.release(|_| {}, &mut after);
         self.waits.release(&mut after);
         after.run();
+        #[cfg(unix)]
+        if let Some(beside) = self.beside.get() {
+            beside.end();
+        }
     }
 
     /// Makes one attempt; stores the waker of all waits if there is no connection.
@@ -148,18 +161,50 @@ impl Listener {
     }
 
     fn poll_attempt(&self) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        #[cfg(unix)]
+        if let Some(beside) = self.beside.get() {
+            return self.poll_beside(beside);
+        }
         let mut accepted = None;
+        #[cfg(unix)]
+        let mut blocking = None;
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
-            if self.opener != Opener::Here {
-                // `accept` has no way to say for itself that it does not wait.
-                system::keep_from_blocking(fd)?;
+            #[cfg(unix)]
+            if self.opener != Opener::Here && system::is_blocking(fd)? {
+                blocking = Some(fd.try_clone_to_owned()?);
+                return Err(io::ErrorKind::WouldBlock.into());
             }
             accepted = Some(system::accept(fd)?);
             let is_tcp = self.protocol == Protocol::Tcp;
             Ok(Progress { count: 0, drained: is_tcp && system::is_backlog_empty(fd) })
         });
+        #[cfg(unix)]
+        if let Some(fd) = blocking {
+            let beside = match Beside::start(fd, Arc::clone(&self.waits)) {
+                Ok(beside) => self.beside.get_or_init(|| beside),
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            return self.poll_beside(beside);
+        }
         progress.map(|done| done.and_then(|_| accepted.ok_or_else(|| io::ErrorKind::Other.into())))
+    }
+
+    /// Takes what the thread beside has accepted. An event makes it try.
+    #[cfg(unix)]
+    fn poll_beside(&self, beside: &Beside) -> Poll<io::Result<(OwnedFd, Option<SocketAddr>)>> {
+        if let Some(outcome) = beside.take() {
+            return Poll::Ready(outcome);
+        }
+        let mut cx = Context::from_waker(&self.waker);
+        let asked = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |_| {
+            beside.ask();
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        match asked {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Pending,
+        }
     }
 
     pub(super) fn connection(

@@ -1,6 +1,8 @@
 //! Listening and accepting.
 
 mod accepting;
+#[cfg(unix)]
+mod beside;
 mod incoming;
 mod listener;
 mod pace;

@@ -6,7 +6,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::Socket;
-use super::link::Link;
 use crate::net::protocol::Protocol;
 
 /// The process on the other side of a Unix socket, as of the moment when it connected or began to listen
@@ -94,8 +93,8 @@ impl Socket {
         operation: &'static str,
         ask: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> Result<T> {
-        match self.0.core().link() {
-            Link::Kernel(stream) if stream.protocol == Protocol::Unix => {
+        match self.0.core().link().stream() {
+            Some(stream) if stream.protocol == Protocol::Unix => {
                 stream.io.call(ask).map_err(|error| Error::from_io(operation, error))
             }
             _ => Err(Error::new(ErrorKind::Unsupported, operation)

@@ -16,7 +16,7 @@ use rustix::net::send;
 
 use super::Socket;
 use super::core::Core;
-use super::link::Link;
+use super::link::{Link, Stream};
 use super::note::Note;
 use crate::host::{Direction, Progress};
 use crate::net::protocol::Protocol;
@@ -62,20 +62,31 @@ impl Core {
         drop(sent);
     }
 
+    /// True if the connection was handed out before its handshake was over, and still is so.
+    pub(super) fn is_handshake_pending(&self) -> bool {
+        self.handed_out_early().is_some_and(|stream| {
+            stream.io.call(|fd| Ok(system::waits_for_bytes(fd).is_some())).unwrap_or_default()
+        })
+    }
+
     /// Waits until the handshake is over, if the connection was handed out before.
     pub(super) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let may_last = self.parts().options.fast_open.is_some_and(|waiting| waiting > 0);
-        match self.link() {
-            Link::Kernel(stream) if may_last && stream.protocol == Protocol::Tcp => {
-                let waits = stream.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
-                    match system::waits_for_bytes(fd) {
-                        Some(_) => Err(io::ErrorKind::WouldBlock.into()),
-                        None => Ok(Progress { count: 0, drained: false }),
-                    }
-                });
-                waits.map_ok(|_| ())
+        let Some(stream) = self.handed_out_early() else { return Poll::Ready(Ok(())) };
+        let waits = stream.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
+            match system::waits_for_bytes(fd) {
+                Some(_) => Err(io::ErrorKind::WouldBlock.into()),
+                None => Ok(Progress { count: 0, drained: false }),
             }
-            _ => Poll::Ready(Ok(())),
+        });
+        waits.map_ok(|_| ())
+    }
+
+    /// The socket of a connection that may have been handed out before its handshake was over.
+    fn handed_out_early(&self) -> Option<&Stream> {
+        let may_be = self.parts().options.fast_open.is_some_and(|waiting| waiting > 0);
+        match self.link() {
+            Link::Kernel(stream) if may_be && stream.protocol == Protocol::Tcp => Some(stream),
+            _ => None,
         }
     }
 }

@@ -65,6 +65,10 @@ impl Handle {
         if let Some(secured) = self.secured() {
             return Some(Arc::clone(secured.outbox()));
         }
+        if self.outbox.get().is_none() && self.core.is_handshake_pending() {
+            // It ends the connection in order, which the system does not do before the handshake is complete.
+            return Some(Arc::clone(self.open_outbox()));
+        }
         self.outbox.get().cloned()
     }
 

@@ -18,6 +18,8 @@ use socket2::SockRef;
 use super::memory::MemoryEnd;
 use super::note::Note;
 use super::on_the_way::OnTheWay;
+#[cfg(unix)]
+use super::passing::Passing;
 use crate::host::{Direction, Hangup, Progress};
 use crate::interrupted::uninterrupted;
 use crate::net::SocketAddress;
@@ -30,6 +32,9 @@ use crate::selector::{Shared, Waits};
 pub(super) enum Link {
     /// A socket.
     Kernel(Stream),
+    /// A socket by which descriptors come too. In a box, so that it costs the others nothing.
+    #[cfg(unix)]
+    Passing(Box<PassingStream>),
     /// One end of a pair in memory.
     Memory(Arc<MemoryEnd>),
 }
@@ -38,6 +43,13 @@ pub(super) enum Link {
 pub(super) struct Stream {
     pub(super) io: Descriptor,
     pub(super) protocol: Protocol,
+}
+
+/// A stream socket by which descriptors come too.
+#[cfg(unix)]
+pub(super) struct PassingStream {
+    pub(super) stream: Stream,
+    pub(super) passing: Passing,
 }
 
 /// The way to leave the kernel, or the other end in memory.
@@ -54,12 +66,27 @@ macro_rules! either {
     ($this:expr, $link:ident => $call:expr) => {
         match $this {
             Link::Kernel($link) => $call,
+            #[cfg(unix)]
+            Link::Passing(passing) => {
+                let $link = &passing.stream;
+                $call
+            }
             Link::Memory($link) => $call,
         }
     };
 }
 
 impl Link {
+    /// The socket of the kernel, if it is one.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        match self {
+            Self::Kernel(stream) => Some(stream),
+            #[cfg(unix)]
+            Self::Passing(passing) => Some(&passing.stream),
+            Self::Memory(_) => None,
+        }
+    }
+
     pub(super) fn selector(&self) -> &Arc<Shared> {
         either!(self, link => link.selector())
     }
@@ -68,6 +95,8 @@ impl Link {
     pub(super) fn transport(&self) -> &'static str {
         match self {
             Self::Kernel(stream) => stream.protocol.text(),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.protocol.text(),
             Self::Memory(_) => "memory",
         }
     }
@@ -82,6 +111,8 @@ impl Link {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Kernel(stream) => stream.poll_receive(cx, waits, inlet, note),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.poll_receive(cx, waits, inlet, note),
             Self::Memory(end) => end.poll_receive(cx, waits, inlet, note),
         }
     }
@@ -90,6 +121,8 @@ impl Link {
     pub(super) fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
         match self {
             Self::Kernel(stream) => stream.receive_now(inlet, note),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.receive_now(inlet, note),
             Self::Memory(end) => end.receive_now(inlet, note),
         }
     }
@@ -104,6 +137,8 @@ impl Link {
     ) -> Poll<io::Result<()>> {
         match self {
             Self::Kernel(stream) => stream.poll_send(cx, queue, after, note),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.poll_send(cx, queue, after, note),
             Self::Memory(end) => end.poll_send(cx, queue, after),
         }
     }
@@ -117,6 +152,8 @@ impl Link {
     pub(super) fn take_error(&self, note: impl Note) -> Option<io::Error> {
         match self {
             Self::Kernel(stream) => stream.take_error(note),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.take_error(note),
             Self::Memory(end) => end.take_error(),
         }
     }
@@ -125,6 +162,8 @@ impl Link {
     pub(super) fn let_calls_end(&self) {
         match self {
             Self::Kernel(stream) => stream.io.let_calls_end(),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.io.let_calls_end(),
             // A lane reports its error to every call.
             Self::Memory(_) => {}
         }
@@ -133,28 +172,22 @@ impl Link {
     /// The number of bytes that were sent and that the peer has not acknowledged; `None` where this is not
     /// known, and where bytes that were handed over cannot be lost.
     pub(super) fn unacknowledged(&self) -> Option<u32> {
-        match self {
-            Self::Kernel(stream) => stream.unacknowledged(),
-            Self::Memory(_) => None,
-        }
+        self.stream().and_then(Stream::unacknowledged)
     }
 
     /// The number of bytes that the peer has acknowledged so far; `None` where this is not known.
     pub(super) fn acknowledged_bytes(&self) -> Option<u64> {
-        match self {
-            Self::Kernel(stream) => stream.acknowledged_bytes(),
-            Self::Memory(_) => None,
-        }
+        self.stream().and_then(Stream::acknowledged_bytes)
     }
 
     /// The bytes on their way, by asking the link itself: possibly no event has reported them.
     pub(super) fn on_the_way(&self) -> OnTheWay {
         match self {
-            Self::Kernel(stream) => OnTheWay {
+            Self::Memory(end) => end.on_the_way(),
+            _ => self.stream().map_or_else(OnTheWay::default, |stream| OnTheWay {
                 unread: stream.io.call(|fd| Ok(ioctl_fionread(fd)?)).unwrap_or_default(),
                 unsent: stream.unsent().map_or(0, u64::from),
-            },
-            Self::Memory(end) => end.on_the_way(),
+            }),
         }
     }
 
@@ -169,13 +202,13 @@ impl Link {
                     _ => Acknowledged::Unknown,
                 }
             }
-            Self::Kernel(_) | Self::Memory(_) => Acknowledged::WhatWasTaken,
+            _ => Acknowledged::WhatWasTaken,
         }
     }
 
     /// True if leaving while the peer still sends makes the peer lose bytes that it has not read.
     pub(super) fn is_hurt_by_input(&self) -> bool {
-        matches!(self, Self::Kernel(_))
+        self.stream().is_some()
     }
 
     pub(super) fn poll_hangup(&self, cx: &mut Context<'_>, known: Hangup) -> Poll<Hangup> {
@@ -186,15 +219,14 @@ impl Link {
     pub(super) fn in_store(&self, note: impl Note) -> InStore {
         match self {
             Self::Kernel(stream) => stream.in_store(note),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.in_store(note),
             Self::Memory(end) => end.in_store(),
         }
     }
 
     pub(super) fn local_address(&self) -> Option<SocketAddress> {
-        match self {
-            Self::Kernel(stream) => stream.local_address(),
-            Self::Memory(_) => None,
-        }
+        self.stream().and_then(Stream::local_address)
     }
 
     pub(super) fn is_released(&self) -> bool {
@@ -205,6 +237,8 @@ impl Link {
     pub(super) fn release(&self, leave: Leave, after: &mut WakeList) -> bool {
         match self {
             Self::Kernel(stream) => stream.release(leave, after),
+            #[cfg(unix)]
+            Self::Passing(passing) => passing.stream.release(leave, after),
             Self::Memory(end) => end.release(leave == Leave::Reset, after),
         }
     }
@@ -349,8 +383,37 @@ impl Stream {
     }
 }
 
+#[cfg(unix)]
+impl PassingStream {
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        waits: Waits,
+        inlet: &mut Inlet<'_>,
+        note: impl Note,
+    ) -> Poll<io::Result<usize>> {
+        let received = self.stream.io.poll_io(cx, Direction::Read, waits, |fd| {
+            note.check()?;
+            let count = noted(note, self.passing.receive(fd, inlet.space()))?;
+            // A message with descriptors ends a receive early, so a short one proves nothing.
+            Ok(Progress { count, drained: false })
+        });
+        received.map_ok(|progress| self.stream.received(progress.count, inlet))
+    }
+
+    fn receive_now(&self, inlet: &mut Inlet<'_>, note: impl Note) -> io::Result<usize> {
+        let count = uninterrupted(|| {
+            self.stream.io.call(|fd| {
+                note.check()?;
+                noted(note, self.passing.receive(fd, inlet.space()))
+            })
+        })?;
+        Ok(self.stream.received(count, inlet))
+    }
+}
+
 /// Notes the error of a call, unless it only means that the call must be tried again.
-fn noted<T>(note: impl Note, outcome: rustix::io::Result<T>) -> io::Result<T> {
+pub(super) fn noted<T>(note: impl Note, outcome: rustix::io::Result<T>) -> io::Result<T> {
     outcome.map_err(|errno| match errno {
         Errno::AGAIN | Errno::INTR => errno.into(),
         errno => note.error(errno.into()),

@@ -6,6 +6,8 @@ mod connection;
 mod core;
 #[cfg(unix)]
 mod credentials;
+#[cfg(unix)]
+mod descriptors;
 mod discard;
 mod drain;
 mod errors;
@@ -20,6 +22,8 @@ mod memory;
 mod note;
 mod on_the_way;
 mod options;
+#[cfg(unix)]
+mod passing;
 mod schedule;
 mod silence;
 mod source;
@@ -49,8 +53,12 @@ pub(super) use self::core::CoreParts;
 pub use self::credentials::PeerCredentials;
 use self::handle::Handle;
 pub(super) use self::handle::PendingTls;
+#[cfg(unix)]
+use self::link::PassingStream;
 use self::link::{Link, Stream};
 pub(super) use self::memory::MemoryEnd;
+#[cfg(unix)]
+use self::passing::Passing;
 pub use self::tcp_info::TcpInfo;
 use super::SocketAddress;
 use super::descriptor::Descriptor;
@@ -95,7 +103,14 @@ impl Socket {
         parts: CoreParts,
         pending_tls: PendingTls,
     ) -> Self {
-        Self::new(Link::Kernel(Stream { io, protocol }), role, parts, pending_tls)
+        let stream = Stream { io, protocol };
+        #[cfg(unix)]
+        if protocol == Protocol::Unix && parts.options.descriptors_max > 0 {
+            let passing = Passing::new(parts.options.descriptors_max);
+            let link = Link::Passing(Box::new(PassingStream { stream, passing }));
+            return Self::new(link, role, parts, pending_tls);
+        }
+        Self::new(Link::Kernel(stream), role, parts, pending_tls)
     }
 
     /// Makes a connection over one end in memory.

@@ -6,7 +6,6 @@ use socket2::SockRef;
 
 use super::Socket;
 use super::core::Core;
-use super::link::Link;
 use crate::net::descriptor::{released, unanswered};
 use crate::net::options::{Silence, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
@@ -22,12 +21,12 @@ impl Socket {
     pub fn options(&self) -> Result<SocketOptions> {
         let core = self.0.core();
         let (kept, role) = (&core.parts().options, SocketRole::Accepted);
-        let told = match core.link() {
-            Link::Kernel(stream) => {
+        let told = match core.link().stream() {
+            Some(stream) => {
                 stream.io.call(|fd| Ok(kept.told(stream.protocol, role, Some(&SockRef::from(&fd)))))
             }
-            Link::Memory(_) if core.link().is_released() => Err(released()),
-            Link::Memory(_) => Ok(kept.told(Protocol::Unix, role, None)),
+            None if core.link().is_released() => Err(released()),
+            None => Ok(kept.told(Protocol::Unix, role, None)),
         };
         let named = |error| core.named(unanswered("options", error));
         Ok(in_force(told.map_err(named)?, core))
@@ -74,13 +73,11 @@ impl Socket {
     #[doc(alias = "dup")]
     pub fn try_clone_fd(&self) -> Result<OwnedFd> {
         let core = self.0.core();
-        let cloned = match core.link() {
-            Link::Kernel(stream) => stream.io.call(|fd| fd.try_clone_to_owned()),
-            Link::Memory(_) => {
-                let error = Error::new(ErrorKind::Unsupported, "try_clone_fd");
-                return Err(error.with_detail("a connection in memory has no descriptor"));
-            }
+        let Some(stream) = core.link().stream() else {
+            let error = Error::new(ErrorKind::Unsupported, "try_clone_fd");
+            return Err(error.with_detail("a connection in memory has no descriptor"));
         };
+        let cloned = stream.io.call(|fd| fd.try_clone_to_owned());
         cloned.map_err(|error| core.named(unanswered("try_clone_fd", error)))
     }
 }

@@ -49,6 +49,28 @@ pub(in crate::net) const SEND_FLAGS: SendFlags = SendFlags::DONTWAIT;
 /// No receive waits, likewise.
 pub(in crate::net) const RECEIVE_FLAGS: RecvFlags = RecvFlags::DONTWAIT;
 
+/// Those of a receive that brings descriptors, which no program that this process starts may have.
+#[cfg(not(target_vendor = "apple"))]
+pub(in crate::net) const RECEIVE_FDS_FLAGS: RecvFlags =
+    RECEIVE_FLAGS.union(RecvFlags::CMSG_CLOEXEC);
+
+/// Apple's systems set that afterwards.
+#[cfg(target_vendor = "apple")]
+pub(in crate::net) const RECEIVE_FDS_FLAGS: RecvFlags = RECEIVE_FLAGS;
+
+/// The receive has set it.
+#[cfg(not(target_vendor = "apple"))]
+pub(in crate::net) fn close_on_exec(_: &OwnedFd) {}
+
+/// Sets it on a descriptor that was received.
+#[cfg(target_vendor = "apple")]
+pub(in crate::net) fn close_on_exec(fd: &OwnedFd) {
+    use rustix::io::{FdFlags, fcntl_setfd};
+
+    // It fails only for a descriptor that is not open.
+    fcntl_setfd(fd, FdFlags::CLOEXEC).ok();
+}
+
 /// The flags for bytes that the end mark follows at once: both leave in one segment (`send(2)`, since Linux
 /// 2.4.4).
 #[cfg(target_os = "linux")]
@@ -99,6 +121,13 @@ pub(in crate::net) fn keep_from_blocking(socket: BorrowedFd<'_>) -> io::Result<(
         fcntl_setfl(socket, flags | OFlags::NONBLOCK)?;
     }
     Ok(())
+}
+
+/// True if another program has made a socket blocking.
+pub(in crate::net) fn is_blocking(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    use rustix::fs::{OFlags, fcntl_getfl};
+
+    Ok(!fcntl_getfl(socket)?.contains(OFlags::NONBLOCK))
 }
 
 /// True for a socket that listens.

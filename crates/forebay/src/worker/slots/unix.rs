@@ -39,11 +39,17 @@ impl Slots {
         registry: &Registry,
         fd: BorrowedFd<'_>,
     ) -> io::Result<WorkerReady> {
-        use rustix::event::epoll::{EventData, EventFlags, add};
+        use rustix::event::epoll::{EventData, EventFlags, add, modify};
+        use rustix::io::Errno;
 
         let ready = self.add();
         let data = EventData::new_u64(ready.token.0 as u64);
-        add(registry, fd, data, EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET)?;
+        let flags = EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
+        match add(registry, fd, data, flags) {
+            // As in `register`.
+            Err(Errno::EXIST) => modify(registry, fd, data, flags)?,
+            added => added?,
+        }
         Ok(ready)
     }
 
