@@ -10,9 +10,9 @@ use std::task::Waker;
 use forebay_io::seam::{Outbox, ThreadTurns, end_poll};
 
 use super::activity::Traffic;
-use super::flush::{BATCH_COUNT, flush_all};
+use super::flush::{BATCH_COUNT, flush_all, flush_one};
 use super::{Owner, Worker};
-use crate::task::{Scheduled, caught};
+use crate::task::Scheduled;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Context>>> = const { RefCell::new(None) };
@@ -76,7 +76,7 @@ impl Context {
         loop {
             let next = self.hurried.borrow_mut().pop();
             match next {
-                Some(outbox) => drop(caught(|| outbox.advance())),
+                Some(outbox) => flush_one(outbox),
                 None => break,
             }
         }

@@ -21,11 +21,86 @@ pub(crate) enum Locks {
 
 /// Flushes the outboxes and empties the list.
 ///
-/// Sending may run a user's code: the owner of a value that was sent is dropped, and wakers of other runtimes
-/// are woken. A panic in there has been printed by the process's panic hook, and the other outboxes are flushed
-/// all the same.
+/// A panic of a user's code in there keeps no other outbox from being flushed.
 pub(super) fn flush_all(batch: &mut Vec<Arc<Outbox>>) {
-    for outbox in batch.drain(..) {
-        drop(caught(|| outbox.advance()));
+    batch.drain(..).for_each(flush_one);
+}
+
+/// Flushes an outbox.
+///
+/// Sending may run a user's code: the owner of a value that was sent is dropped, and wakers of other runtimes
+/// are woken. So may dropping the outbox, of which this may be the last handle. A panic in there has been printed by
+/// the process's panic hook.
+pub(super) fn flush_one(outbox: Arc<Outbox>) {
+    drop(caught(move || outbox.advance()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use forebay_io::seam::{Cause, Drain, FlushSchedule, SendQueue, WakeList};
+    use forebay_io::{ByteWriteChannel, Error, Result};
+    use forebay_testing::at_once;
+    use forebay_testing::channels::{Recorder, TestSchedule};
+
+    use super::*;
+
+    struct Blocked;
+
+    impl Drain for Blocked {
+        fn poll_send(
+            &mut self,
+            _: &mut Context<'_>,
+            _: &mut SendQueue,
+            _: &mut WakeList,
+        ) -> Poll<Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_end(&mut self, _: &mut Context<'_>, _: &mut WakeList) -> Poll<Result<()>> {
+            Poll::Pending
+        }
+
+        fn abort(&mut self, _: &Error, _: &mut WakeList) {}
+    }
+
+    /// Keeps nothing.
+    struct Forgetful;
+
+    impl FlushSchedule for Forgetful {
+        fn defer(&self, _: &Arc<Outbox>) {}
+        fn finish_in_background(self: Arc<Self>, _: Arc<Outbox>) {}
+    }
+
+    struct Panicking(Vec<u8>);
+
+    impl AsRef<[u8]> for Panicking {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Panicking {
+        fn drop(&mut self) {
+            panic!("a user's drop");
+        }
+    }
+
+    /// The list may hold the last handle of an outbox whose runtime has ended.
+    #[test]
+    fn what_an_outbox_drops_keeps_no_other_from_being_flushed() {
+        let blocked = Outbox::new(Box::new(Blocked), Cause::default(), Arc::new(Forgetful));
+        let mut writer = ByteWriteChannel::new(Arc::clone(&blocked), None);
+        let value = Bytes::from_owner(Panicking(vec![7; 40 * 1024]));
+        at_once(writer.write_bytes(value)).unwrap();
+        drop(writer);
+        let recorder = Recorder::new();
+        let other = recorder.outbox(&Arc::new(TestSchedule::default()));
+        let mut writer = ByteWriteChannel::new(Arc::clone(&other), None);
+        at_once(writer.write_str("flushed")).unwrap();
+        flush_all(&mut vec![blocked, other]);
+        assert_eq!(recorder.sent(), b"flushed");
     }
 }

@@ -154,3 +154,23 @@ fn a_batch_on_a_connected_socket_goes_to_its_peer() {
         Ok(())
     });
 }
+
+/// An IPv4 peer of a socket of IPv6 is shown as an IPv4 address.
+#[test]
+fn a_batch_may_name_the_peer_as_its_datagrams_do() {
+    run(async |selector| {
+        let peer = selector.udp().bind("[::ffff:127.0.0.1]:0").await?;
+        let socket = selector.udp().connect(peer.local_address()).await?;
+        peer.send("question", socket.local_address()).await?;
+        let question = socket.receive().await?;
+        assert!(question.address.is_ipv4());
+        let mut batch = DatagramBatch::new();
+        batch.push("answer", question.address);
+        batch.push("answer", socket.remote_address());
+        socket.send_batch(&mut batch).await?;
+        for _ in 0..2 {
+            assert_eq!(peer.receive().await?.payload, "answer");
+        }
+        Ok(())
+    });
+}

@@ -25,6 +25,7 @@ impl BoundDatagramSocket {
         /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): it is no UDP socket, or has a peer; the error tells
         ///   what it is.
         /// - [`Closed`](crate::ErrorKind::Closed): the selector is closed.
+        /// - [`Exhausted`](crate::ErrorKind::Exhausted): the process has no descriptor left; one is needed for a moment.
         /// - The error that names the option which could not be set.
         ///
         /// # Platform

@@ -168,7 +168,8 @@ impl UdpBuilder {
         let remote = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
         self.options.apply(Protocol::Udp, role, &(&socket).into())?;
-        let reception = Reception::of_shared(&socket).map_err(failed)?;
+        let prepare = || Reception::of_shared(&socket);
+        let reception = system::or_after_ending_one(selector, prepare).map_err(failed)?;
         Ok(DatagramCore::new(selector, socket, reception, (local, remote), &self.options))
     }
 }

@@ -85,6 +85,9 @@ pub(in crate::net) struct DatagramCore {
     has_packet_info: bool,
     /// A program may have another descriptor of this socket, and may set what it likes.
     is_shared: AtomicBool,
+    /// Nothing has been left to receive once since the socket was made: what has arrived before it was connected is
+    /// gone.
+    was_empty: AtomicBool,
     /// The system tells the sender of a datagram and no more, and joins none. Cleared once, by the first call that
     /// receives several or that makes another descriptor.
     is_plain: AtomicBool,
@@ -128,6 +131,7 @@ impl DatagramCore {
             datagram_bytes_max: options.max_datagram.into(),
             has_packet_info: !is_plain,
             is_shared: AtomicBool::new(is_shared),
+            was_empty: AtomicBool::new(false),
             is_plain: AtomicBool::new(is_plain),
             surplus: Mutex::default(),
             has_surplus: AtomicBool::new(false),
@@ -171,6 +175,20 @@ impl DatagramCore {
         let is_peer = (sender.ip(), sender.port()) == (peer.ip(), peer.port());
         // Relaxed: another descriptor, by which the peer can be changed, is made after it was set.
         !is_peer && peer.port() != 0 && !self.is_shared.load(Ordering::Relaxed)
+    }
+
+    /// The sender of all datagrams to come, if there is only one.
+    pub(super) fn only_sender(&self) -> Option<SocketAddr> {
+        // Relaxed: a hint. A thread that misses it asks the system.
+        self.remote.filter(|_| self.was_empty.load(Ordering::Relaxed))
+    }
+
+    /// Notes that nothing is left to receive.
+    pub(super) fn note_empty(&self) {
+        // Stored once, so that the line of memory stays shared.
+        if self.remote.is_some() && !self.was_empty.load(Ordering::Relaxed) {
+            self.was_empty.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The address that all datagrams are sent to, if there is only one.

@@ -155,7 +155,7 @@ impl DatagramCore {
     ) -> io::Result<usize> {
         loop {
             let received = if self.is_plain() {
-                plain::receive(fd, into, about)
+                plain::receive(fd, into, about, self.only_sender())
             } else {
                 self.system.recv(UdpSockRef::from(&fd), into, about)
             };
@@ -167,6 +167,10 @@ impl DatagramCore {
                     if self.remote().is_some() {
                         return Err(error);
                     }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.note_empty();
+                    return Err(error);
                 }
                 Ok(_) if about.first().is_some_and(|it| self.is_from_a_stranger(it.addr)) => {}
                 received => return received,

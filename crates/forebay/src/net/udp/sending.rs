@@ -154,7 +154,9 @@ impl DatagramCore {
     fn check_peer(&self, to: Option<SocketAddr>) -> Result<()> {
         let detail = match (to, self.remote()) {
             (None, None) => "a datagram of the batch has no address, and the socket no peer",
-            (Some(to), Some(remote)) if to != remote => "the socket is connected to another peer",
+            (Some(to), Some(remote)) if !is_same(to, remote) => {
+                "the socket is connected to another peer"
+            }
             _ => return Ok(()),
         };
         let error = Error::new(ErrorKind::InvalidInput, "send").with_detail(detail);
@@ -277,6 +279,16 @@ impl DatagramCore {
             _ => error,
         }
     }
+}
+
+/// True for one address, however it is written: a mapped one is shown as the IPv4 address.
+fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+    let scope = |address| match address {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(address) => address.scope_id(),
+    };
+    let parts = |it: SocketAddr| (it.ip().to_canonical(), it.port(), scope(it));
+    parts(one) == parts(other)
 }
 
 /// True if the datagram would not be sent from another address either.
