@@ -14,6 +14,8 @@ mod remaining;
 mod settings;
 mod shared;
 #[cfg(all(feature = "signal", unix))]
+mod signal_calls;
+#[cfg(all(feature = "signal", unix))]
 mod signals;
 mod sockets;
 mod stats;
