@@ -32,7 +32,7 @@ programs_of() {
     if [ "$1" = own ]; then
         echo --tests
     else
-        printf -- '--test %s ' cancel channels closing connecting faults memory selector \
+        printf -- '--test %s ' cancel channels closing connecting faults memory options selector \
             signals tasks tls tls_ends udp unix
     fi
 }

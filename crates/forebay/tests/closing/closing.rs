@@ -14,7 +14,8 @@ use forebay_testing::{
 };
 use futures_lite::future::{block_on, poll_once};
 
-const HUGE_BYTES: usize = 5 * MIB;
+/// More than the buffers of a connection hold: on Linux 4 MiB to send, and as much again where they are received.
+const HUGE_BYTES: usize = 10 * MIB;
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Reads until the end or an error, and says how much came.
