@@ -100,7 +100,7 @@ impl Context {
 
     /// Ends the turn after its tasks were polled. Calls that gave way continue in the next turn, which
     /// begins before this turn's flush, so that no outbox sends more than its share between two polls of a
-    /// task.
+    /// task, or two shares if a batch was flushed in the middle of the turn.
     pub(super) fn end_turn(&self) {
         ThreadTurns::end_turn().into_iter().for_each(Waker::wake);
         self.flush();

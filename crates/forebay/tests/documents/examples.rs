@@ -152,7 +152,7 @@ fn unix_chat_passes_each_line_to_all_others_and_removes_its_path() {
         (stream, heard)
     };
     let (mut ada, mut ada_hears) = enter("Ada");
-    writeln!(ada, "nobody hears this").unwrap();
+    writeln!(ada, "to an empty room").unwrap();
     // Only a member hears of the next one.
     let (mut grace, mut grace_hears) = enter("Grace");
     let here = ada_hears.next().unwrap().unwrap();
