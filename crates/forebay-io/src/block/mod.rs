@@ -88,11 +88,11 @@ impl BlockLedger {
 /// A piece of initialised memory. It returns to the pool of the thread that drops it.
 ///
 /// It is `None` only while it is dropped.
-pub(crate) struct Block(Option<Memory>);
+pub(crate) struct Block(Option<BlockMemory>);
 
 /// The memory of a block. In a pool it keeps its reference to the ledger, so that taking and returning a block
 /// changes no reference count.
-struct Memory {
+struct BlockMemory {
     bytes: Box<[u8]>,
     ledger: Option<Arc<BlockLedger>>,
 }
@@ -115,7 +115,7 @@ impl Block {
         if let Some(ledger) = &ledger {
             ledger.allocated.fetch_add(1, Relaxed);
         }
-        Self(Some(Memory { bytes: vec![0; size.bytes()].into(), ledger }))
+        Self(Some(BlockMemory { bytes: vec![0; size.bytes()].into(), ledger }))
     }
 
     #[inline]
@@ -148,7 +148,7 @@ impl Drop for Block {
     #[inline]
     fn drop(&mut self) {
         let is_kept = POOL.try_with(|pool| pool.borrow_mut().put(&mut self.0));
-        if is_kept != Ok(true) {
+        if !matches!(is_kept, Ok(true)) {
             self.free();
         }
     }
@@ -158,7 +158,7 @@ impl Block {
     /// Frees the memory, outside the pool's borrow.
     #[cold]
     fn free(&mut self) {
-        if let Some(Memory { ledger: Some(ledger), .. }) = self.0.take() {
+        if let Some(BlockMemory { ledger: Some(ledger), .. }) = self.0.take() {
             ledger.allocated.fetch_sub(1, Relaxed);
         }
     }
@@ -172,7 +172,7 @@ impl fmt::Debug for Block {
 
 /// The idle blocks of one size, and the number that is kept at most.
 struct Shelf {
-    blocks: Vec<Memory>,
+    blocks: Vec<BlockMemory>,
     kept_count: usize,
 }
 
@@ -201,7 +201,7 @@ impl Pool {
     }
 
     #[inline]
-    fn pop(&mut self, size: Size) -> Option<Memory> {
+    fn pop(&mut self, size: Size) -> Option<BlockMemory> {
         let idle = match size {
             Size::Small => &mut self.small,
             Size::Large => &mut self.large,
@@ -213,7 +213,7 @@ impl Pool {
 
     /// Takes the block, unless the pool is full. Returns `true` if it did.
     #[inline]
-    fn put(&mut self, block: &mut Option<Memory>) -> bool {
+    fn put(&mut self, block: &mut Option<BlockMemory>) -> bool {
         let Some(memory) = block else { return true };
         if self.ledger.as_ref().map(Arc::as_ptr) != memory.ledger.as_ref().map(Arc::as_ptr) {
             return self.put_foreign(block);
@@ -232,7 +232,7 @@ impl Pool {
 
     /// Takes a block that another pool allocated, which this pool's ledger counts from now on.
     #[cold]
-    fn put_foreign(&mut self, block: &mut Option<Memory>) -> bool {
+    fn put_foreign(&mut self, block: &mut Option<BlockMemory>) -> bool {
         let Some(memory) = block else { return true };
         if let Some(ours) = &self.ledger {
             ours.allocated.fetch_add(1, Relaxed);
