@@ -46,5 +46,7 @@ mod write;
 pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
-pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};
+pub use crate::read::{
+    ByteReadChannel, LineEnding, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact, TooLong,
+};
 pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer};

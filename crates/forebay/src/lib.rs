@@ -189,7 +189,8 @@ mod worker;
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
     Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    LineEnding, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, TooLong, pipe, write_fmt,
+    write_line,
 };
 
 #[cfg(feature = "certificates")]

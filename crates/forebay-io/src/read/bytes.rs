@@ -170,6 +170,11 @@ impl ByteReadChannel {
         cx: &mut Context<'_>,
         slice: &mut [u8],
     ) -> Poll<Result<usize>> {
+        if self.buffer.front.behind_cr {
+            // The first byte may have to be discarded.
+            let has_more = ready!(self.poll_more(cx, 1))?;
+            return Poll::Ready(Ok(if has_more { self.copy_buffered(slice) } else { 0 }));
+        }
         if ready!(self.poll_over(cx))? {
             return Poll::Ready(Ok(0));
         }
@@ -180,6 +185,7 @@ impl ByteReadChannel {
         let filled = self.source.poll_fill(cx, &mut inlet);
         let count = inlet.filled();
         self.record_answer(&filled);
+        self.buffer.passed_by(count);
         filled.map_ok(|_| count)
     }
 

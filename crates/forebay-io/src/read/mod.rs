@@ -22,7 +22,8 @@ use std::task::{Context, Poll, ready};
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
-pub use self::line::{LineOptions, Lines};
+use self::line::LINE_BYTES_MAX;
+pub use self::line::{LineEnding, LineOptions, Lines, TooLong};
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};
 
@@ -64,6 +65,8 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
+    /// The limit of a line, from those options or from the selector.
+    line_limit: usize,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -94,6 +97,7 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
+            line_limit: LINE_BYTES_MAX,
             has_failed: false,
             lent: LentBytes::default(),
         }
@@ -149,6 +153,12 @@ impl ByteReadChannel {
             self.buffer.trim();
         }
         self.record_answer(&filled);
+        if self.buffer.front.behind_cr
+            && matches!(filled, Poll::Ready(Ok(Filled::More)))
+            && self.buffer.end_terminator()
+        {
+            return self.poll_more(cx, most);
+        }
         filled.map_ok(|filled| filled == Filled::More)
     }
 

@@ -5,7 +5,9 @@
 mod exact;
 mod line_breaks;
 mod line_end;
+mod line_endings;
 mod line_limit;
+mod line_policies;
 mod line_rows;
 mod line_text;
 mod lines_lent;

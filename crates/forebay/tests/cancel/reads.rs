@@ -168,6 +168,7 @@ async fn assert_incomplete(input: &mut ByteReadChannel) {
     let answers = [
         ("read_u8", input.read_u8().await.map(drop)),
         ("read_line", input.read_line().await.map(drop)),
+        ("read_line_bytes_ref", input.read_line_bytes_ref().await.map(drop)),
         ("read", input.read(&mut [0]).await.map(drop)),
         ("read_exact", input.read_exact(&mut [0]).await),
         ("read_chunk", input.read_chunk().await.map(drop)),
@@ -290,7 +291,7 @@ fn available() -> [Row; 5] {
 }
 
 /// Reads of lines: a CR and an LF apart, a letter of two bytes, a lone CR.
-fn lines() -> [Row; 5] {
+fn lines() -> [Row; 6] {
     const LINES: &[u8] = "café \r au lait\r\nthe rest\n".as_bytes();
     let mut rows = [
         row(
@@ -328,6 +329,13 @@ fn lines() -> [Row; 5] {
             }),
         ),
         row(
+            "forebay_io::ByteReadChannel::read_line_bytes_ref",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, _| Ok(input.read_line_bytes_ref().await?.unwrap_or_default().into())),
+        ),
+        row(
             "forebay_io::ByteReadChannel::skip_line",
             &[Word::Resumes],
             17,
@@ -346,6 +354,9 @@ fn lines() -> [Row; 5] {
     }));
     rows[3].scenes.push(yields::equal_answers(|input| {
         Box::pin(async { Ok(input.read_lines_ref().await?.is_some()) })
+    }));
+    rows[4].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { Ok(input.read_line_bytes_ref().await?.is_some()) })
     }));
     rows
 }

@@ -12,12 +12,13 @@ use forebay::{
     ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
     EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity, Incoming,
     IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
-    KeepAlive, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
-    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
-    SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested,
-    StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig,
-    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
-    UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    KeepAlive, LineEnding, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate,
+    PeerChain, PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager,
+    ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
+    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
+    TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
+    TooLong, Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
+    WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -71,7 +72,9 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<MulticastInterface>();
     is_send_and_sync::<SocketOptions>();
     is_send_and_sync::<TcpInfo>();
+    is_send_and_sync::<LineEnding>();
     is_send_and_sync::<LineOptions>();
+    is_send_and_sync::<TooLong>();
     is_send_and_sync::<Lines<'_>>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();

@@ -75,6 +75,8 @@ pub(crate) struct Buffer {
     head: usize,
     tail: usize,
     pub(super) front: Front,
+    /// The text that stands for a line which is not UTF-8, while it is lent.
+    replaced: Option<Box<str>>,
 }
 
 /// Consumes bytes of a buffer while the buffer's bytes are lent.
@@ -84,7 +86,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Consumes `count` bytes, at least one, of which the caller has seen that they are there.
+    /// Consumes `count` bytes, of which the caller has seen that they are there.
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         *self.head += count;
@@ -149,11 +151,17 @@ impl Buffer {
     }
 
     /// Returns the readable bytes and the cursor that consumes them, so that a caller can examine and lend
-    /// bytes and consume them only if they are valid.
+    /// bytes and consume them only if they are valid; and the place for a text to lend instead of them.
     #[inline]
-    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>) {
-        let Self { storage, head, tail, front, .. } = self;
-        (&storage.as_slice()[*head..*tail], Cursor { head, front })
+    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>, &mut Option<Box<str>>) {
+        let Self { storage, head, tail, front, replaced, .. } = self;
+        (&storage.as_slice()[*head..*tail], Cursor { head, front }, replaced)
+    }
+
+    /// Returns `true` while a text is kept that stands for a line.
+    #[cfg(test)]
+    pub(super) fn has_replaced(&self) -> bool {
+        self.replaced.is_some()
     }
 
     #[inline]
@@ -209,6 +217,24 @@ impl Buffer {
         self.tail += count;
     }
 
+    /// Notes that `count` bytes were received into a caller's memory, and not into this buffer.
+    pub(super) fn passed_by(&mut self, count: usize) {
+        if count > 0 {
+            self.front.standing = None;
+        }
+    }
+
+    /// Discards an LF at the front, if it is the second half of a terminator whose CR was consumed before. Returns
+    /// `true` if no other byte has arrived.
+    #[cold]
+    pub(super) fn end_terminator(&mut self) -> bool {
+        self.front.behind_cr = false;
+        if self.readable().first() == Some(&b'\n') {
+            self.consume(1);
+        }
+        self.is_empty()
+    }
+
     /// Joins the kept remainder and the bytes that arrived behind it, copying the smaller of the two.
     fn join(&mut self, mut block: Block, count: usize) {
         let left = self.len();
@@ -229,6 +255,7 @@ impl Buffer {
     /// Returns the memory that is not needed, before the task sleeps on the channel.
     pub(crate) fn trim(&mut self) {
         self.arriving = None;
+        self.replaced = None;
         if self.is_empty() {
             return self.release();
         }
