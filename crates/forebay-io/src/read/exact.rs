@@ -8,7 +8,6 @@ use super::front::Standing;
 use super::{ByteReadChannel, LentBytes};
 use crate::Result;
 use crate::turn::Answers;
-use crate::write::ITEM_BYTES_MAX;
 
 impl ByteReadChannel {
     /// Fills the whole slice.
@@ -19,8 +18,8 @@ impl ByteReadChannel {
     ///
     /// - [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) if the input ends first; the bytes before the
     ///   end stay readable.
-    /// - [`Incomplete`](crate::ErrorKind::Incomplete) if an earlier call with a slice above 1 MiB was
-    ///   dropped before it was complete.
+    /// - [`Incomplete`](crate::ErrorKind::Incomplete) if an earlier call with a slice above 1 MiB (the
+    ///   `give_back_limit` of the selector) was dropped before it was complete.
     /// - The connection's error; what was taken before it stays readable.
     ///
     /// # Cancel safety
@@ -119,7 +118,7 @@ impl Drop for ReadExact<'_> {
         if self.done || self.filled == 0 {
             return;
         }
-        if self.slice.len() > ITEM_BYTES_MAX {
+        if self.slice.len() > self.channel.limits.give_back {
             // `lent` stays set: the next call returns `Incomplete`.
             return;
         }

@@ -137,9 +137,10 @@ impl ByteReadChannel {
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let (options, limit) = (self.line_options, self.line_limit);
+        let (options, limits) = (self.line_options, self.limits);
         *self = Self::from_source(source);
-        (self.line_options, self.line_limit) = (options, limit);
+        self.line_options = options;
+        self.set_limits(limits);
     }
 }
 

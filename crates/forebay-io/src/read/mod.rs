@@ -1,19 +1,23 @@
 //! The reading half of a connection or pipe.
 
+mod ahead;
 mod buffer;
 mod bytes;
 mod copy;
 mod exact;
 mod front;
 mod inbox;
+mod limits;
 mod line;
 mod memory;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod polled;
 mod remainder;
+mod some;
 #[cfg(test)]
 mod tests;
+mod until;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -22,12 +26,13 @@ use std::task::{Context, Poll, ready};
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
-use self::line::LINE_BYTES_MAX;
+pub use self::limits::ReadLimits;
 pub use self::line::{LineEnding, LineOptions, Lines, TooLong};
+pub use self::until::Delimiter;
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};
 
-/// The largest number of bytes that a packet or a peek may have: 1 MiB.
+/// The largest number of bytes that a packet or a peek may have, unless the selector sets another limit: 1 MiB.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 
 /// A channel to read bytes from: lines, numbers, packets, or whatever has arrived.
@@ -65,8 +70,9 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
-    /// The limit of a line, from those options or from the selector.
+    /// The limit of a line, from those options or from the limits.
     line_limit: usize,
+    limits: ReadLimits,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -97,7 +103,8 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
-            line_limit: LINE_BYTES_MAX,
+            line_limit: ReadLimits::default().line,
+            limits: ReadLimits::default(),
             has_failed: false,
             lent: LentBytes::default(),
         }
@@ -131,6 +138,13 @@ impl ByteReadChannel {
     #[doc(alias = "availableForRead")]
     pub fn buffered(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// Returns the number of bytes that have been read or discarded, terminators and delimiters too. An upgrade to TLS
+    /// starts it anew.
+    #[doc(alias = "totalBytesRead")]
+    pub fn counted(&self) -> u64 {
+        self.buffer.position()
     }
 
     /// Returns `true` if nothing is left to read and nothing will come: at the end, after

@@ -2,7 +2,9 @@
 
 #![allow(clippy::cast_possible_truncation)]
 
+mod ahead;
 mod exact;
+mod generated;
 mod line_breaks;
 mod line_end;
 mod line_endings;
@@ -13,3 +15,4 @@ mod line_text;
 mod lines_lent;
 mod model;
 mod packet;
+mod until;

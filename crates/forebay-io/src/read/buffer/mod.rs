@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use super::front::Front;
 use super::remainder::Remainder;
+use super::until::Sought;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
 /// The channel of a sleeping task keeps a block only for this many bytes or more.
@@ -77,6 +78,10 @@ pub(crate) struct Buffer {
     pub(super) front: Front,
     /// The text that stands for a line which is not UTF-8, while it is lent.
     replaced: Option<Box<str>>,
+    /// The search for a delimiter that has not been found yet.
+    sought: Option<Box<Sought>>,
+    /// The number of bytes that have arrived, in all.
+    arrived: u64,
 }
 
 /// Consumes bytes of a buffer while the buffer's bytes are lent.
@@ -114,6 +119,19 @@ impl Buffer {
     pub(crate) fn readable_mut(&mut self) -> &mut [u8] {
         let Self { storage, head, tail, .. } = self;
         &mut storage.as_mut_slice()[*head..*tail]
+    }
+
+    /// Returns the position of the first readable byte: the number of bytes that were consumed.
+    #[inline]
+    pub(super) fn position(&self) -> u64 {
+        // No more is given back than has arrived, so this does not wrap, except in tests of this type alone.
+        self.arrived.wrapping_sub(self.len() as u64)
+    }
+
+    /// Returns the readable bytes, and the place for a search in them.
+    pub(super) fn readable_and_sought(&mut self) -> (&[u8], &mut Option<Box<Sought>>) {
+        let Self { storage, head, tail, sought, .. } = self;
+        (&storage.as_slice()[*head..*tail], sought)
     }
 
     /// Ends a reading call, after which the task may not come back for a long time: an empty buffer returns
@@ -207,6 +225,7 @@ impl Buffer {
 
     /// Marks the first `count` bytes of the space as filled.
     pub(crate) fn fill(&mut self, count: usize) {
+        self.arrived = self.arrived.wrapping_add(count as u64);
         if let Some(block) = self.arriving.take() {
             return self.join(block, count);
         }
@@ -219,6 +238,7 @@ impl Buffer {
 
     /// Notes that `count` bytes were received into a caller's memory, and not into this buffer.
     pub(super) fn passed_by(&mut self, count: usize) {
+        self.arrived = self.arrived.wrapping_add(count as u64);
         if count > 0 {
             self.front.standing = None;
         }
@@ -256,6 +276,10 @@ impl Buffer {
     pub(crate) fn trim(&mut self) {
         self.arriving = None;
         self.replaced = None;
+        let position = self.position();
+        if self.sought.as_ref().is_some_and(|sought| !sought.began_at(position)) {
+            self.sought = None;
+        }
         if self.is_empty() {
             return self.release();
         }
@@ -337,9 +361,11 @@ impl Buffer {
         self.front.forget();
     }
 
-    /// Drops everything.
+    /// Drops everything. The bytes count as if they had not arrived.
     pub(crate) fn clear(&mut self) {
+        self.arrived = self.position();
         self.arriving = None;
+        self.sought = None;
         self.front.forget();
         self.release();
     }
