@@ -108,7 +108,7 @@ impl ByteReadChannel {
     #[doc(alias = "skipIfFound")]
     #[doc(alias = "skipDelimiter")]
     pub async fn skip_if_found(&mut self, bytes: &[u8]) -> Result<bool> {
-        if bytes.is_empty() || bytes.len() > self.limits.packet {
+        if bytes.is_empty() || bytes.len() > self.limits().packet {
             self.answer().await;
         }
         self.check_packet("skip_if_found", bytes.len())?;
@@ -147,7 +147,7 @@ impl ByteReadChannel {
 
     /// Waits until `count` bytes are buffered. Nothing is consumed, so a loop that only looks gives way to other tasks.
     async fn look_ahead(&mut self, operation: &'static str, count: usize) -> Result<bool> {
-        if count <= self.buffer.len() || count > self.limits.packet {
+        if count <= self.buffer.len() || count > self.limits().packet {
             self.answer().await;
         }
         self.check_packet(operation, count)?;

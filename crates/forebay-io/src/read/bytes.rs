@@ -76,7 +76,7 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
-        if count == 0 || count > self.limits.packet {
+        if count == 0 || count > self.limits().packet {
             self.answer().await;
         }
         self.check_packet("read_packet", count)?;

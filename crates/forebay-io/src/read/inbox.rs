@@ -137,10 +137,9 @@ impl ByteReadChannel {
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let (options, limits) = (self.line_options, self.limits);
-        *self = Self::from_source(source);
-        self.line_options = options;
-        self.set_limits(limits);
+        let (options, limits) = (self.line_options, self.limits());
+        *self = Self::from_source(source).with_limits(limits);
+        self.set_line_options(options);
     }
 }
 

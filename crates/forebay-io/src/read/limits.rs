@@ -26,7 +26,7 @@ impl ByteReadChannel {
     /// Sets the limits of all reads from now on.
     #[doc(hidden)]
     pub fn set_limits(&mut self, limits: ReadLimits) {
-        self.limits = limits;
+        self.limits = (limits != ReadLimits::default()).then(|| Box::new(limits));
         self.set_line_options(self.line_options);
     }
 
@@ -38,9 +38,13 @@ impl ByteReadChannel {
         self
     }
 
+    pub(super) fn limits(&self) -> ReadLimits {
+        self.limits.as_deref().copied().unwrap_or_default()
+    }
+
     /// Checks a number of bytes that a call is to collect in the channel.
     pub(super) fn check_packet(&self, operation: &'static str, count: usize) -> Result<()> {
-        let limit = self.limits.packet;
+        let limit = self.limits().packet;
         if count <= limit {
             return Ok(());
         }

@@ -72,7 +72,8 @@ pub struct ByteReadChannel {
     line_options: LineOptions,
     /// The limit of a line, from those options or from the limits.
     line_limit: usize,
-    limits: ReadLimits,
+    /// `None`: the defaults, of which an idle channel keeps no copy.
+    limits: Option<Box<ReadLimits>>,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -104,7 +105,7 @@ impl ByteReadChannel {
             state: State::Open,
             line_options: LineOptions::new(),
             line_limit: ReadLimits::default().line,
-            limits: ReadLimits::default(),
+            limits: None,
             has_failed: false,
             lent: LentBytes::default(),
         }

@@ -34,7 +34,7 @@ impl ByteReadChannel {
     /// ```
     #[doc(alias = "readBuffer")]
     pub async fn read_up_to(&mut self, count: usize) -> Result<Packet> {
-        if count == 0 || count > self.limits.packet {
+        if count == 0 || count > self.limits().packet {
             self.answer().await;
         }
         self.check_packet("read_up_to", count)?;

@@ -41,7 +41,7 @@ impl ByteReadChannel {
         if matches!(front.standing, Some(Standing::Refused(_))) {
             front.forget_line();
         }
-        self.line_limit = options.limit_or(self.limits.line);
+        self.line_limit = options.limit_or(self.limits().line);
         self.line_options = options;
     }
 

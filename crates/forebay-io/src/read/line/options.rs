@@ -1,5 +1,7 @@
 //! The rules by which lines are read.
 
+use std::num::NonZero;
+
 use super::LineEnding;
 
 /// The limit of a line's content, unless the selector or [`LineOptions::limit`] sets another: 64 KiB.
@@ -25,8 +27,8 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 * 1024;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineOptions {
-    /// `None`: as much as the channel allows by itself.
-    limit: Option<usize>,
+    /// The limit and one, because zero is a limit. `None`: as much as the channel allows by itself.
+    above_limit: Option<NonZero<usize>>,
     pub(super) ending: LineEnding,
     pub(super) too_long: TooLong,
     pub(super) strict: bool,
@@ -54,7 +56,7 @@ impl LineOptions {
     /// unless it was told otherwise), and are valid UTF-8; the last one needs no terminator.
     pub const fn new() -> Self {
         Self {
-            limit: None,
+            above_limit: None,
             ending: LineEnding::Default,
             too_long: TooLong::Fail,
             strict: false,
@@ -65,7 +67,7 @@ impl LineOptions {
     /// Sets the largest number of bytes of content that a line may have, without its terminator.
     #[must_use]
     pub const fn limit(mut self, bytes: usize) -> Self {
-        self.limit = Some(bytes);
+        self.above_limit = NonZero::new(bytes.saturating_add(1));
         self
     }
 
@@ -105,7 +107,7 @@ impl LineOptions {
 
     /// Returns the limit, which is this one unless another was set.
     pub(super) fn limit_or(&self, default: usize) -> usize {
-        self.limit.unwrap_or(default)
+        self.above_limit.map_or(default, |above| above.get() - 1)
     }
 }
 
