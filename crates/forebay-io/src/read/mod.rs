@@ -5,6 +5,8 @@ mod buffer;
 mod bytes;
 mod copy;
 mod exact;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod foreign;
 mod front;
 mod inbox;
 mod limits;

@@ -28,7 +28,7 @@ fn run(test: impl AsyncFnOnce(SelectorManager) -> Result<()> + Send + 'static) {
     .unwrap();
 }
 
-/// What is sent to a channel to find its limits: a line beyond its limit, a packet, and half a slice.
+/// A line beyond its limit, a packet, and less than a slice.
 fn bytes() -> Vec<u8> {
     let mut bytes = b"123456\n1234567".to_vec();
     bytes.extend(vec![0; GIVE_BACK - 1]);
