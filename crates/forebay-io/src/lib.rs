@@ -12,7 +12,7 @@
 //! | what | at most |
 //! |---|---|
 //! | a line ([`LineOptions::limit`]) | 64 KiB of content |
-//! | a packet | 1 MiB |
+//! | a packet, a peek | 1 MiB |
 //! | queued before a writer waits | 64 KiB, and one item on top |
 //! | an item that is composed (`write_strs`, `write_with`, the macros) | 1 MiB |
 //!
@@ -46,5 +46,8 @@ mod write;
 pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
-pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};
+pub use crate::read::{
+    ByteReadChannel, Delimiter, LineEnding, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact,
+    TooLong,
+};
 pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer};

@@ -25,6 +25,7 @@ mod output;
 mod poll;
 mod property;
 mod random;
+pub mod reading;
 #[cfg(feature = "tls")]
 pub mod sessions;
 mod sync;

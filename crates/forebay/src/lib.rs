@@ -148,8 +148,10 @@
     feature = "tls",
     doc = "| TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |"
 )]
-//! | a line | 64 KiB of content | [`LineOptions::limit`] |
-//! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | – |
+//! | a line | 64 KiB of content | [`line_limit`](SelectorBuilder::line_limit), [`LineOptions::limit`] |
+//! | a packet, a peek, and whatever else a channel collects | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | [`packet_limit`](SelectorBuilder::packet_limit) |
+//! | a slice that a dropped `read_exact` gives back | 1 MiB; a longer one makes the channel `Incomplete` | [`give_back_limit`](SelectorBuilder::give_back_limit) |
+//! | an item in front of a delimiter ([`read_until`](ByteReadChannel::read_until)), what is left ([`read_remaining`](ByteReadChannel::read_remaining)) | none without a limit | their argument |
 //! | queued before a writer waits | 64 KiB, and one item on top | – |
 //! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | – |
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
@@ -188,8 +190,9 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Delimiter, Error, ErrorKind, Fault,
+    ItemBuffer, LineEnding, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, TooLong, pipe,
+    write_fmt, write_line,
 };
 
 #[cfg(feature = "certificates")]

@@ -1,19 +1,25 @@
 //! The reading half of a connection or pipe.
 
+mod ahead;
 mod buffer;
 mod bytes;
 mod copy;
 mod exact;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod foreign;
 mod front;
 mod inbox;
+mod limits;
 mod line;
 mod memory;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod polled;
 mod remainder;
+mod some;
 #[cfg(test)]
 mod tests;
+mod until;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -22,11 +28,13 @@ use std::task::{Context, Poll, ready};
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
-pub use self::line::{LineOptions, Lines};
+pub use self::limits::ReadLimits;
+pub use self::line::{LineEnding, LineOptions, Lines, TooLong};
+pub use self::until::Delimiter;
 use crate::seam::{Filled, Inlet, Source};
 use crate::{Error, ErrorKind, Result};
 
-/// The largest number of bytes that a packet or a peek may have: 1 MiB.
+/// The largest number of bytes that a packet or a peek may have, unless the selector sets another limit: 1 MiB.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 
 /// A channel to read bytes from: lines, numbers, packets, or whatever has arrived.
@@ -64,6 +72,10 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
+    /// The limit of a line, from those options or from the limits.
+    line_limit: usize,
+    /// `None`: the defaults, of which an idle channel keeps no copy.
+    limits: Option<Box<ReadLimits>>,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -94,6 +106,8 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
+            line_limit: ReadLimits::default().line,
+            limits: None,
             has_failed: false,
             lent: LentBytes::default(),
         }
@@ -129,6 +143,13 @@ impl ByteReadChannel {
         self.buffer.len()
     }
 
+    /// Returns the number of bytes that have been read or discarded, terminators and delimiters too. An upgrade to TLS
+    /// starts it anew.
+    #[doc(alias = "totalBytesRead")]
+    pub fn counted(&self) -> u64 {
+        self.buffer.position()
+    }
+
     /// Returns `true` if nothing is left to read and nothing will come: at the end, after
     /// [`abort_with`](Self::abort_with), and once a read has returned a lasting error of the connection.
     #[doc(alias = "isClosedForRead")]
@@ -149,6 +170,12 @@ impl ByteReadChannel {
             self.buffer.trim();
         }
         self.record_answer(&filled);
+        if self.buffer.front.behind_cr
+            && matches!(filled, Poll::Ready(Ok(Filled::More)))
+            && self.buffer.end_terminator()
+        {
+            return self.poll_more(cx, most);
+        }
         filled.map_ok(|filled| filled == Filled::More)
     }
 

@@ -21,7 +21,7 @@ pub use crate::lock::{lock, unpoisoned};
 pub use crate::outbox::{Below, FlushSchedule, Outbox, Parcel, Until, WorkerStage, end_poll};
 pub use crate::pipe::{PipeEnding, PipeSource, ends as pipe_ends};
 pub use crate::queue::SendQueue;
-pub use crate::read::Inbox;
+pub use crate::read::{Inbox, ReadLimits};
 pub use crate::text::printable;
 pub use crate::turn::{Answers, Share, ThreadTurns, giving_way, poll_answer, turn, wake_next_turn};
 pub use crate::unwinding::{torn_down, unwinding};

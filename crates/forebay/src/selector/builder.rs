@@ -119,6 +119,31 @@ impl SelectorBuilder {
         self
     }
 
+    /// Sets the largest number of bytes of content that a line may have, in every channel of this selector whose
+    /// [`LineOptions`](crate::LineOptions) set no limit of their own. Default: 64 KiB.
+    pub fn line_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.line = bytes;
+        self
+    }
+
+    /// Sets how many bytes [`read_packet`](crate::ByteReadChannel::read_packet),
+    /// [`read_up_to`](crate::ByteReadChannel::read_up_to), [`peek`](crate::ByteReadChannel::peek),
+    /// [`await_content`](crate::ByteReadChannel::await_content) and
+    /// [`skip_if_found`](crate::ByteReadChannel::skip_if_found) may be asked for: the channel collects them in its own
+    /// memory. Default: 1 MiB.
+    pub fn packet_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.packet = bytes;
+        self
+    }
+
+    /// Sets the length up to which a slice of [`read_exact`](crate::ByteReadChannel::read_exact) gives back what it
+    /// took, when the call is dropped before it is full. Dropping one with a longer slice makes the channel
+    /// [`Incomplete`](crate::ErrorKind::Incomplete). Default: 1 MiB.
+    pub fn give_back_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.give_back = bytes;
+        self
+    }
+
     /// Sets how many calls that may block forever may run at once: functions of
     /// [`spawn_blocking`](SelectorManager::spawn_blocking), reads of
     /// [`blocking_reader`](SelectorManager::blocking_reader), writes of

@@ -50,6 +50,7 @@ impl SelectorManager {
         let end = WriterEnd { ending: source.ending(), outbox, ended: false };
         self.shared().spawn(true, to_its_end(running, end, WriterEnd::settle)).detach();
         ByteReadChannel::from_source(Box::new(source))
+            .with_limits(self.shared().sockets().read_limits)
     }
 
     /// Runs a block as a task that reads, and returns the channel through which its input is written. Up to
@@ -82,7 +83,8 @@ impl SelectorManager {
         let (source, outbox) = pipe_ends(CAPACITY);
         let given_back = Arc::default();
         let lent = LentSource { source: Some(source), given_back: Arc::clone(&given_back) };
-        let running = block(ByteReadChannel::from_source(Box::new(lent)));
+        let input = ByteReadChannel::from_source(Box::new(lent));
+        let running = block(input.with_limits(self.shared().sockets().read_limits));
         let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
         self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
         ByteWriteChannel::new(outbox, None)

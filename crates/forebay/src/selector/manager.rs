@@ -260,6 +260,7 @@ impl SelectorManager {
         let source = task::blocking_source(self.shared().user_calls(), reader);
         let source = UntilClosing::new(self.shared().closing(), task::READER, source);
         ByteReadChannel::from_source(Box::new(source))
+            .with_limits(self.shared().sockets().read_limits)
     }
 
     /// Makes a channel that writes to `writer`, such as a file or standard output, on a thread, and flushes

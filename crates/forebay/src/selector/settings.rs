@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use forebay_io::seam::ReadLimits;
+
 use crate::names::AnyResolver;
 use crate::task::Handler;
 use crate::time::{Clock, Limits};
@@ -22,6 +24,7 @@ pub(super) struct Settings {
     pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
     pub(super) background_closes_max: usize,
+    pub(super) read_limits: ReadLimits,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
@@ -78,6 +81,7 @@ impl Default for Settings {
             drain_max: None,
             drain_limit: 64 * 1024,
             background_closes_max: 1024,
+            read_limits: ReadLimits::default(),
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,

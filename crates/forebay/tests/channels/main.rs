@@ -15,5 +15,6 @@ mod no_call_in_vain;
 mod one_send_per_turn;
 mod peer_end_in_sight;
 mod peer_that_sleeps;
+mod read_limits;
 mod user_code;
 mod wakers;

@@ -139,7 +139,8 @@ impl Socket {
     }
 
     fn read_channel(&self) -> ByteReadChannel {
-        ByteReadChannel::from_source(self.0.source())
+        let limits = self.0.core().selector().sockets().read_limits;
+        ByteReadChannel::from_source(self.0.source()).with_limits(limits)
     }
 
     /// Opens the writing half. This works once. Written bytes are sent at the end of the turn
