@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::WakeList;
+use forebay_io::seam::{WakeList, giving_way};
 use rustix::fd::BorrowedFd;
 
 use crate::host::{Direction, Progress};
@@ -26,7 +26,7 @@ pub(in crate::net) struct DatagramWaits {
     /// Wakes all of `writers`, likewise.
     writer_waker: Waker,
     /// The calls that wait for the close.
-    pub(in crate::net) closers: WaitList,
+    closers: WaitList,
     closed: AtomicBool,
 }
 
@@ -63,6 +63,11 @@ impl DatagramWaits {
             waits.release(&mut after);
         }
         after.run();
+    }
+
+    /// Waits for the close.
+    pub(in crate::net) async fn until_closed(&self) {
+        giving_way(self.closers.until(|| self.is_closed())).await;
     }
 
     /// Runs a system call now, or as soon as the socket is ready for it. All calls of the direction are woken

@@ -5,7 +5,6 @@ use std::io::{self, IoSliceMut};
 use std::task::Poll;
 use std::thread::LocalKey;
 
-use forebay_io::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, UdpSockRef};
 use rustix::fd::BorrowedFd;
 
@@ -13,7 +12,7 @@ use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
 use super::plain;
 use crate::host::Direction;
-use crate::net::datagram::{DatagramWaits, Receives, share};
+use crate::net::datagram::{Receives, share};
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -30,10 +29,6 @@ thread_local! {
 impl Receives for DatagramCore {
     type Datagram = Datagram;
 
-    fn waits(&self) -> &DatagramWaits {
-        self.waits()
-    }
-
     fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
         if let Some(datagram) = self.take_surplus() {
             return Poll::Ready(Ok(datagram));
@@ -48,21 +43,22 @@ impl Receives for DatagramCore {
         })
     }
 
+    fn receive_now(&self) -> io::Result<Datagram> {
+        if let Some(datagram) = self.take_surplus() {
+            return Ok(datagram);
+        }
+        if let Some(report) = self.take_report() {
+            return Err(report);
+        }
+        with_buffer(|buffer| {
+            let mut about = RecvMeta::default();
+            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
+            self.first_of(&buffer[..count], about)
+        })
+    }
+
     fn length(datagram: &Datagram) -> usize {
         datagram.payload.len()
-    }
-
-    fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        match (error.kind(), self.remote()) {
-            (ErrorKind::Closed, _) => self.closed("receive"),
-            (_, Some(remote)) => error.with_address(remote),
-            (_, None) => error.with_address(self.local()),
-        }
-    }
-
-    fn closed(&self, operation: &'static str) -> Error {
-        self.closed(operation)
     }
 }
 
@@ -113,27 +109,6 @@ impl DatagramCore {
             }
             Ok(())
         })
-    }
-
-    /// Receives a datagram that is here already.
-    pub(super) fn try_receive(&self) -> Result<Option<Datagram>> {
-        self.check_open("receive")?;
-        if let Some(datagram) = self.take_surplus() {
-            return Ok(Some(datagram));
-        }
-        if let Some(report) = self.take_report() {
-            return Err(self.receive_error(report));
-        }
-        let received = with_buffer(|buffer| {
-            let mut about = RecvMeta::default();
-            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
-            self.first_of(&buffer[..count], about)
-        });
-        match received {
-            Ok(datagram) => Ok(Some(datagram)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(self.receive_error(error)),
-        }
     }
 
     fn receive(

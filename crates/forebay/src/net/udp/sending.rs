@@ -16,7 +16,7 @@ use super::outgoing::{Outgoing, Train};
 use super::receiving::is_about_an_earlier_one;
 use super::{reply, trains};
 use crate::host::Direction;
-use crate::net::datagram::share;
+use crate::net::datagram::{DatagramSocket, share};
 
 /// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
 const ATTEMPTS_MAX: usize = 3;

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use forebay_io::Result;
-use forebay_io::seam::giving_way;
 
 use super::calls::common_calls;
 use super::core::UnixDatagramCore;
@@ -13,7 +12,7 @@ use super::incoming::IncomingUnixDatagrams;
 use super::message::UnixDatagram;
 use super::sending::{UnixOutgoing, UnixSending};
 use crate::net::address::UnixAddress;
-use crate::net::datagram::{Receiving, end_calls};
+use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
 /// A Unix datagram socket with one peer: it sends to it, and receives from it alone.
 ///

@@ -7,16 +7,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::task::Poll;
 
 use bytes::Bytes;
-use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
 use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SocketAddrAny, SocketAddrUnix, recvmsg};
 
 use super::core::UnixDatagramCore;
 use super::message::UnixDatagram;
 use crate::host::Direction;
-use crate::interrupted::uninterrupted;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::{DatagramWaits, Receives};
+use crate::net::datagram::{DatagramSocket, Receives};
 use crate::net::system::RECEIVE_FLAGS;
 
 thread_local! {
@@ -26,10 +24,6 @@ thread_local! {
 
 impl Receives for UnixDatagramCore {
     type Datagram = UnixDatagram;
-
-    fn waits(&self) -> &DatagramWaits {
-        self.waits()
-    }
 
     fn poll_receive(&self) -> Poll<io::Result<UnixDatagram>> {
         let mut received = None;
@@ -45,34 +39,18 @@ impl Receives for UnixDatagramCore {
         })
     }
 
+    fn receive_now(&self) -> io::Result<UnixDatagram> {
+        let datagram = self.waits().call(|fd| self.receive(fd))?;
+        self.waits().selector().count_receive(datagram.payload.len() as u64);
+        Ok(datagram)
+    }
+
     fn length(datagram: &UnixDatagram) -> usize {
         datagram.payload.len()
-    }
-
-    fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        if error.kind() == ErrorKind::Closed { self.closed("receive") } else { self.named(error) }
-    }
-
-    fn closed(&self, operation: &'static str) -> Error {
-        self.closed(operation)
     }
 }
 
 impl UnixDatagramCore {
-    /// Receives a datagram that is here already.
-    pub(super) fn try_receive(&self) -> Result<Option<UnixDatagram>> {
-        self.check_open("receive")?;
-        match uninterrupted(|| self.waits().call(|fd| self.receive(fd))) {
-            Ok(datagram) => {
-                self.waits().selector().count_receive(datagram.payload.len() as u64);
-                Ok(Some(datagram))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(self.receive_error(error)),
-        }
-    }
-
     fn receive(&self, fd: BorrowedFd<'_>) -> io::Result<UnixDatagram> {
         with_buffer(self.datagram_bytes_max(), |buffer| {
             let control = &mut RecvAncillaryBuffer::default();

@@ -16,7 +16,7 @@ use super::core::UnixDatagramCore;
 use crate::host::Direction;
 use crate::interrupted::uninterrupted;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::share;
+use crate::net::datagram::{DatagramSocket, share};
 use crate::net::system::SEND_FLAGS;
 use crate::time::{Backoff, Sleep};
 
