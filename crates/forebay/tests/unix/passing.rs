@@ -21,6 +21,7 @@ use forebay_testing::{
 };
 use futures_lite::future::{poll_once, zip};
 use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::net::sockopt::set_socket_passcred;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Two connected ends, each with room for so many descriptors.
@@ -40,22 +41,27 @@ async fn receive(to: &mut Connection) -> Result<Vec<OwnedFd>> {
     to.socket.receive_with_fds(&mut to.input).await
 }
 
+/// Makes pipes.
+pub(super) fn pipes(count: usize) -> (Vec<PipeReader>, Vec<PipeWriter>) {
+    (0..count).map(|_| pipe().unwrap()).unzip()
+}
+
 /// Sends the writing ends of new pipes.
 async fn send_pipes(from: &mut Connection, bytes: &[u8], count: usize) -> Result<Vec<PipeReader>> {
-    let (readers, writers): (Vec<_>, Vec<PipeWriter>) = (0..count).map(|_| pipe().unwrap()).unzip();
+    let (readers, writers) = pipes(count);
     send(from, bytes, &writers.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
     Ok(readers)
 }
 
 /// Asserts that no process has the other end of any of these, and no message either.
-fn assert_all_ended(pipes: Vec<PipeReader>) {
+pub(super) fn assert_all_ended(pipes: Vec<PipeReader>) {
     for mut pipe in pipes {
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0);
     }
 }
 
 /// Asserts that these are the other ends of those pipes, in order.
-fn assert_joined(fds: Vec<OwnedFd>, pipes: Vec<PipeReader>) {
+pub(super) fn assert_joined(fds: Vec<OwnedFd>, pipes: Vec<PipeReader>) {
     assert_eq!(fds.len(), pipes.len());
     for (number, (fd, mut pipe)) in fds.into_iter().zip(pipes).enumerate() {
         assert!(fcntl_getfd(&fd).unwrap().contains(FdFlags::CLOEXEC));
@@ -178,6 +184,35 @@ fn descriptors_that_are_not_taken_are_as_many_as_there_is_room_for() {
     });
 }
 
+/// This process has no descriptors left, until this is dropped.
+pub(super) struct NoNumbers {
+    limits: Rlimit,
+    files: Vec<File>,
+}
+
+impl NoNumbers {
+    /// Leaves so many, below the highest that is in use.
+    pub(super) fn but(left: usize) -> Self {
+        let limits = getrlimit(Resource::Nofile);
+        let highest = descriptors().iter().map(|(number, _)| number.parse::<u64>().unwrap()).max();
+        let current = highest.map(|number| number + 1);
+        let mut files: Vec<File> = (0..left).map(|_| File::open("/dev/null").unwrap()).collect();
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: limits.maximum }).unwrap();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        files.drain(..left);
+        Self { limits, files }
+    }
+}
+
+impl Drop for NoNumbers {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.limits).unwrap();
+        self.files.clear();
+    }
+}
+
 #[test]
 fn a_process_without_room_for_a_descriptor_loses_it_and_is_told() {
     let test = "a_process_without_room_for_a_descriptor_loses_it_and_is_told";
@@ -188,20 +223,10 @@ fn a_process_without_room_for_a_descriptor_loses_it_and_is_told() {
             assert!(poll_once(far.input.read_u8()).await.is_none());
             assert!(poll_once(near.input.read_u8()).await.is_none());
             let pipes = send_pipes(&mut near, b"x\n", 5).await?;
-            let limits = getrlimit(Resource::Nofile);
-            let highest =
-                descriptors().iter().map(|(number, _)| number.parse::<u64>().unwrap()).max();
-            let current = highest.map(|number| number + 1);
-            let mut fill = Vec::new();
-            setrlimit(Resource::Nofile, Rlimit { current, maximum: limits.maximum }).unwrap();
-            while let Ok(file) = File::open("/dev/null") {
-                fill.push(file);
-            }
             // Room for two of five.
-            fill.truncate(fill.len().saturating_sub(2));
+            let full = NoNumbers::but(2);
             let error = receive(&mut far).await.unwrap_err();
-            setrlimit(Resource::Nofile, limits).unwrap();
-            drop(fill);
+            drop(full);
             assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             assert_all_ended(pipes);
             assert_eq!(far.input.read_line().await?.as_deref(), Some("x"));
@@ -452,6 +477,30 @@ fn descriptors_are_passed_to_and_from_go() {
         let mut go = Command::new("go");
         go.arg("run").arg(source);
         go
+    });
+}
+
+/// The credentials take no room of theirs.
+#[test]
+fn descriptors_come_beside_credentials() {
+    run(async |selector| {
+        let directory = Directory::new();
+        let path = directory.join("pair");
+        let asking = |fd: BorrowedFd<'_>| Ok(set_socket_passcred(fd, true)?);
+        let builder = || selector.unix().descriptors_max(3);
+        let server = builder().configure(asking).bind(&path).await?;
+        let mut client = builder().configure(asking).connect(&path).await?.connection()?;
+        let mut accepted = server.accept().await?.connection()?;
+        for count in [1, 2, 3] {
+            let pipes = send_pipes(&mut client, b"x", count).await?;
+            assert_joined(receive(&mut accepted).await?, pipes);
+            let pipes = send_pipes(&mut accepted, b"x", count).await?;
+            assert_joined(receive(&mut client).await?, pipes);
+        }
+        let lost = send_pipes(&mut client, b"x", 4).await?;
+        assert!(receive(&mut accepted).await.unwrap_err().is_limit());
+        assert_all_ended(lost);
+        Ok(())
     });
 }
 

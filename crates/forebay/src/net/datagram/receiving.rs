@@ -12,9 +12,15 @@ use forebay_io::{Error, ErrorKind, Result};
 use super::{DatagramSocket, share};
 use crate::interrupted::uninterrupted;
 
-/// A socket that receives datagrams.
-pub(in crate::net) trait Receives: DatagramSocket {
+/// A socket that receives datagrams, or a way to receive them.
+pub(in crate::net) trait Receives {
     type Datagram;
+    type Socket: DatagramSocket;
+
+    /// The name of the call in errors.
+    const OPERATION: &'static str = "receive";
+
+    fn socket(&self) -> &Self::Socket;
 
     /// Receives a datagram, or stores the waker of all waits.
     fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>>;
@@ -26,7 +32,7 @@ pub(in crate::net) trait Receives: DatagramSocket {
     fn length(datagram: &Self::Datagram) -> usize;
 
     fn try_receive(&self) -> Result<Option<Self::Datagram>> {
-        self.check_open("receive")?;
+        self.socket().check_open(Self::OPERATION)?;
         match uninterrupted(|| self.receive_now()) {
             Ok(datagram) => Ok(Some(datagram)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -35,8 +41,12 @@ pub(in crate::net) trait Receives: DatagramSocket {
     }
 
     fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        if error.kind() == ErrorKind::Closed { self.closed("receive") } else { self.named(error) }
+        let error = Error::from_io(Self::OPERATION, error);
+        if error.kind() == ErrorKind::Closed {
+            self.socket().closed(Self::OPERATION)
+        } else {
+            self.socket().named(error)
+        }
     }
 }
 
@@ -51,8 +61,8 @@ impl<C: Deref<Target: Receives>> Receiving<C> {
         Self { core, key: None }
     }
 
-    pub(in crate::net) fn socket(&self) -> &C::Target {
-        &self.core
+    pub(in crate::net) fn socket(&self) -> &<C::Target as Receives>::Socket {
+        self.core.socket()
     }
 
     /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
@@ -65,12 +75,12 @@ impl<C: Deref<Target: Receives>> Receiving<C> {
         if first.is_ready() {
             return first;
         }
-        self.core.waits().readers.join(&mut self.key, cx.waker());
+        self.core.socket().waits().readers.join(&mut self.key, cx.waker());
         self.core.poll_receive()
     }
 
     fn leave(&mut self) {
-        self.core.waits().readers.leave(&mut self.key);
+        self.core.socket().waits().readers.leave(&mut self.key);
     }
 }
 
@@ -78,9 +88,9 @@ impl<C: Deref<Target: Receives> + Unpin> Future for Receiving<C> {
     type Output = Result<<C::Target as Receives>::Datagram>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.core.waits().is_closed() {
+        if self.socket().waits().is_closed() {
             ready!(poll_answer(cx));
-            return Poll::Ready(Err(self.core.closed("receive")));
+            return Poll::Ready(Err(self.socket().closed(C::Target::OPERATION)));
         }
         ready!(share::poll(cx));
         let received = ready!(self.poll_once(cx));

@@ -28,6 +28,11 @@ thread_local! {
 
 impl Receives for DatagramCore {
     type Datagram = Datagram;
+    type Socket = Self;
+
+    fn socket(&self) -> &Self {
+        self
+    }
 
     fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
         if let Some(datagram) = self.take_surplus() {

@@ -1,5 +1,6 @@
 //! Unix datagrams. A send to a full queue waits.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 
@@ -21,6 +22,27 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         row("forebay::BoundUnixDatagramSocket::send", LOSSLESS, 1, |trial| {
             sending(trial, |ends: &UnixEnds| Box::pin(ends.bound.send("one", &ends.peer_address)));
+        }),
+        row("forebay::BoundUnixDatagramSocket::receive_with_fds", LOSSLESS, 2, |trial| {
+            receiving(trial, Socket::Bound, |ends: &mut UnixEnds| {
+                Box::pin(async { ends.bound.receive_with_fds().await.map(without) })
+            });
+        }),
+        row("forebay::BoundUnixDatagramSocket::send_with_fds", LOSSLESS, 1, |trial| {
+            sending(trial, |ends: &UnixEnds| {
+                let (fds, to) = ([ends.peer.as_fd()], &ends.peer_address);
+                Box::pin(async move { ends.bound.send_with_fds("one", &fds, to).await })
+            });
+        }),
+        row("forebay::ConnectedUnixDatagramSocket::receive_with_fds", LOSSLESS, 2, |trial| {
+            receiving(trial, Socket::Connected, |ends: &mut UnixEnds| {
+                Box::pin(async { ends.connected.receive_with_fds().await.map(without) })
+            });
+        }),
+        row("forebay::ConnectedUnixDatagramSocket::send_with_fds", LOSSLESS, 2, |trial| {
+            sending(trial, |ends: &UnixEnds| {
+                Box::pin(async { ends.connected.send_with_fds("one", &[ends.peer.as_fd()]).await })
+            });
         }),
         row("forebay::ConnectedUnixDatagramSocket::closed", RELEASES, 2, connected_closed),
         row("forebay::ConnectedUnixDatagramSocket::receive", LOSSLESS, 2, |trial| {
@@ -62,7 +84,7 @@ impl Ends for UnixEnds {
         let peer_address = address();
         let peer = StdDatagram::bind_addr(&of_std(&peer_address)).unwrap();
         peer.set_nonblocking(true).unwrap();
-        let builder = || selector.unix().datagram();
+        let builder = || selector.unix().datagram().descriptors_max(1);
         let bound = builder().bind(address()).await.unwrap();
         let connected = builder().local_address(address()).connect(&peer_address).await.unwrap();
         Self { incoming: bound.incoming(), bound, connected, peer, peer_address }
@@ -96,6 +118,12 @@ impl Ends for UnixEnds {
         }
         counts
     }
+}
+
+/// The datagram, without the descriptors that it does not have.
+fn without((datagram, fds): (UnixDatagram, Vec<OwnedFd>)) -> UnixDatagram {
+    assert_eq!(fds.len(), 0);
+    datagram
 }
 
 fn next(trial: &Trial) {

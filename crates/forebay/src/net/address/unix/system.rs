@@ -5,6 +5,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use forebay_io::{Error, ErrorKind, Result};
+use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
 use socket2::SockAddr;
 
 use super::UnixAddress;
@@ -55,6 +57,17 @@ impl UnixAddress {
         };
         SockAddr::unix(OsString::from_vec(text))
             .map_err(|error| Error::from_io("address", error).with_address(self))
+    }
+
+    /// Converts to the form that a message with descriptors takes. The address is one that
+    /// [`to_system`](Self::to_system) has accepted.
+    pub(in crate::net) fn to_message_address(&self) -> rustix::io::Result<SocketAddrUnix> {
+        match self {
+            Self::Path(path) => SocketAddrUnix::new(path),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name),
+            _ => Err(Errno::INVAL),
+        }
     }
 
     fn check(&self, name: &[u8]) -> Result<()> {

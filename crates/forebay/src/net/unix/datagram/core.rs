@@ -94,6 +94,10 @@ impl UnixDatagramCore {
         self.ends.remote.as_ref().and_then(|(_, system)| system.as_ref())
     }
 
+    pub(super) fn descriptors_max(&self) -> u8 {
+        self.ends.options.descriptors_max
+    }
+
     pub(super) fn datagram_bytes_max(&self) -> usize {
         self.ends.datagram_bytes_max
     }

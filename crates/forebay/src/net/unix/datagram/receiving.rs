@@ -3,10 +3,12 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::task::Poll;
 
 use bytes::Bytes;
+use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
 use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SocketAddrAny, SocketAddrUnix, recvmsg};
 
@@ -15,6 +17,7 @@ use super::message::UnixDatagram;
 use crate::host::Direction;
 use crate::net::address::UnixAddress;
 use crate::net::datagram::{DatagramSocket, Receives};
+use crate::net::rights;
 use crate::net::system::RECEIVE_FLAGS;
 
 thread_local! {
@@ -24,25 +27,18 @@ thread_local! {
 
 impl Receives for UnixDatagramCore {
     type Datagram = UnixDatagram;
+    type Socket = Self;
+
+    fn socket(&self) -> &Self {
+        self
+    }
 
     fn poll_receive(&self) -> Poll<io::Result<UnixDatagram>> {
-        let mut received = None;
-        let progress = self.waits().poll_io(Direction::Read, |fd| {
-            let datagram = self.receive(fd)?;
-            let length = datagram.payload.len();
-            received = Some(datagram);
-            Ok(length)
-        });
-        progress.map(|done| {
-            self.waits().selector().count_receive(done? as u64);
-            received.ok_or_else(|| io::ErrorKind::Other.into())
-        })
+        self.poll_received(|fd| self.receive(fd))
     }
 
     fn receive_now(&self) -> io::Result<UnixDatagram> {
-        let datagram = self.waits().call(|fd| self.receive(fd))?;
-        self.waits().selector().count_receive(datagram.payload.len() as u64);
-        Ok(datagram)
+        self.waits().call(|fd| self.receive(fd))
     }
 
     fn length(datagram: &UnixDatagram) -> usize {
@@ -50,17 +46,91 @@ impl Receives for UnixDatagramCore {
     }
 }
 
+/// Receiving datagrams with their descriptors.
+pub(super) struct WithDescriptors<'a>(pub(super) &'a UnixDatagramCore);
+
+impl Receives for WithDescriptors<'_> {
+    type Datagram = (UnixDatagram, Vec<OwnedFd>);
+    type Socket = UnixDatagramCore;
+
+    const OPERATION: &'static str = "receive_with_fds";
+
+    fn socket(&self) -> &UnixDatagramCore {
+        self.0
+    }
+
+    fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>> {
+        self.0.poll_received(|fd| self.0.receive_with_fds(fd))
+    }
+
+    fn receive_now(&self) -> io::Result<Self::Datagram> {
+        self.0.waits().call(|fd| self.0.receive_with_fds(fd))
+    }
+
+    fn length((datagram, _): &Self::Datagram) -> usize {
+        datagram.payload.len()
+    }
+}
+
 impl UnixDatagramCore {
+    /// Fails unless the socket receives descriptors.
+    pub(super) fn check_receives_descriptors(&self) -> Result<()> {
+        if self.descriptors_max() > 0 {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Unsupported, WithDescriptors::OPERATION);
+        let detail = "only a socket with UnixDatagramBuilder::descriptors_max receives descriptors";
+        Err(self.named(error.with_detail(detail)))
+    }
+
+    /// Makes a receive now, or as soon as something has arrived.
+    fn poll_received<T>(
+        &self,
+        mut receive: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let mut received = None;
+        let progress = self.waits().poll_io(Direction::Read, |fd| {
+            received = Some(receive(fd)?);
+            Ok(0)
+        });
+        progress.map(|done| {
+            done?;
+            received.ok_or_else(|| io::ErrorKind::Other.into())
+        })
+    }
+
     fn receive(&self, fd: BorrowedFd<'_>) -> io::Result<UnixDatagram> {
         with_buffer(self.datagram_bytes_max(), |buffer| {
             let control = &mut RecvAncillaryBuffer::default();
             let into = &mut [IoSliceMut::new(buffer)];
             let received = recvmsg(fd, into, control, RECEIVE_FLAGS)?;
+            self.waits().selector().count_receive(received.bytes as u64);
             Ok(UnixDatagram {
                 payload: Bytes::copy_from_slice(&buffer[..received.bytes]),
                 address: received.address.map_or(UnixAddress::Unnamed, shown),
                 truncated: received.flags.contains(ReturnFlags::TRUNC),
             })
+        })
+    }
+
+    /// Receives a datagram with its descriptors. If these are lost, so is the datagram.
+    fn receive_with_fds(&self, fd: BorrowedFd<'_>) -> io::Result<(UnixDatagram, Vec<OwnedFd>)> {
+        let most = self.descriptors_max();
+        with_buffer(self.datagram_bytes_max(), |buffer| {
+            let received = rights::receive(fd, buffer, most)?;
+            self.waits().selector().count_receive(received.bytes as u64);
+            let loss = rights::loss(&received, most.into(), most);
+            let address = received.address.map_or(UnixAddress::Unnamed, shown);
+            if let Some(loss) = loss {
+                let sender = format!("the datagram of {address} is discarded");
+                return Err(rights::loss_error(loss).and_detail(&sender).into());
+            }
+            let datagram = UnixDatagram {
+                payload: Bytes::copy_from_slice(&buffer[..received.bytes]),
+                address,
+                truncated: received.is_truncated,
+            };
+            Ok((datagram, received.fds))
         })
     }
 }
