@@ -72,8 +72,8 @@ fn descriptors_come_with_their_datagrams_both_ways() {
             // From its first wait on the host has all the descriptors that it needs.
             assert!(poll_once(server.receive()).await.is_none());
             let before = descriptors();
-            for (payload, count) in [(&b"one"[..], 1), (b"", 2), (&[7; 100_000], 100), (b"x", 253)]
-            {
+            let large = vec![7; 100_000];
+            for (payload, count) in [(&b"one"[..], 1), (b"", 2), (&large, 100), (b"x", 253)] {
                 let sent = send_pipes(&client, payload, count).await?;
                 client.send("none").await?;
                 let (datagram, fds) = server.receive_with_fds().await?;
