@@ -16,12 +16,12 @@ use forebay::{
 use forebay_testing::foreign::{Foreign, piped};
 use forebay_testing::unix::{Directory, abstract_name};
 use forebay_testing::{
-    alone, counted_alone, descriptors, in_host, run, run_on_one_worker, watched,
+    NoDescriptors, alone, counted_alone, descriptors, in_host, run, run_on_one_worker, watched,
 };
 use futures_lite::future::poll_once;
 use rustix::net::sockopt::set_socket_passcred;
 
-use super::passing::{NoNumbers, assert_all_ended, assert_joined, pipes};
+use super::passing::{assert_all_ended, assert_joined, pipes};
 
 /// A builder of sockets that receive so many descriptors with each datagram.
 fn builder(selector: &SelectorManager, most: u8) -> UnixDatagramBuilder {
@@ -153,7 +153,7 @@ fn a_process_without_numbers_loses_a_datagrams_descriptors_and_is_told() {
             assert!(poll_once(server.receive()).await.is_none());
             let lost = send_pipes(&client, b"x", 5).await?;
             for left in [2, 0] {
-                let full = NoNumbers::but(left);
+                let full = NoDescriptors::but(left);
                 let received = server.receive_with_fds().await;
                 drop(full);
                 let error = received.unwrap_err();

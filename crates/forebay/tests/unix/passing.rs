@@ -11,7 +11,7 @@ use std::process::Command;
 
 use forebay::{Connection, ErrorKind, Result, SelectorManager, Socket};
 use forebay_testing::{
-    Transport, alone, counted_alone, descriptors,
+    NoDescriptors, Transport, alone, counted_alone, descriptors,
     foreign::Foreign,
     foreign::piped,
     in_host, on_every_transport, run, run_on_one_worker, skip,
@@ -22,7 +22,6 @@ use forebay_testing::{
 use futures_lite::future::{poll_once, zip};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::net::sockopt::set_socket_passcred;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Two connected ends, each with room for so many descriptors.
 async fn pair(selector: &SelectorManager, most: u8) -> Result<(Connection, Connection)> {
@@ -184,35 +183,6 @@ fn descriptors_that_are_not_taken_are_as_many_as_there_is_room_for() {
     });
 }
 
-/// This process has no descriptors left, until this is dropped.
-pub(super) struct NoNumbers {
-    limits: Rlimit,
-    files: Vec<File>,
-}
-
-impl NoNumbers {
-    /// Leaves so many, below the highest that is in use.
-    pub(super) fn but(left: usize) -> Self {
-        let limits = getrlimit(Resource::Nofile);
-        let highest = descriptors().iter().map(|(number, _)| number.parse::<u64>().unwrap()).max();
-        let current = highest.map(|number| number + 1);
-        let mut files: Vec<File> = (0..left).map(|_| File::open("/dev/null").unwrap()).collect();
-        setrlimit(Resource::Nofile, Rlimit { current, maximum: limits.maximum }).unwrap();
-        while let Ok(file) = File::open("/dev/null") {
-            files.push(file);
-        }
-        files.drain(..left);
-        Self { limits, files }
-    }
-}
-
-impl Drop for NoNumbers {
-    fn drop(&mut self) {
-        setrlimit(Resource::Nofile, self.limits).unwrap();
-        self.files.clear();
-    }
-}
-
 #[test]
 fn a_process_without_room_for_a_descriptor_loses_it_and_is_told() {
     let test = "a_process_without_room_for_a_descriptor_loses_it_and_is_told";
@@ -224,7 +194,7 @@ fn a_process_without_room_for_a_descriptor_loses_it_and_is_told() {
             assert!(poll_once(near.input.read_u8()).await.is_none());
             let pipes = send_pipes(&mut near, b"x\n", 5).await?;
             // Room for two of five.
-            let full = NoNumbers::but(2);
+            let full = NoDescriptors::but(2);
             let error = receive(&mut far).await.unwrap_err();
             drop(full);
             assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");

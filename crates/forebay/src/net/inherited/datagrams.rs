@@ -6,7 +6,7 @@ use forebay_io::Result;
 use forebay_io::seam::printable;
 
 use super::kind::SocketKind;
-use super::{environment, ways_in};
+use super::{NotTaken, environment, ways_in};
 use crate::net::options::SocketRole;
 use crate::net::protocol::Protocol;
 use crate::net::udp::{BoundDatagramSocket, ConnectedDatagramSocket, UdpBuilder};
@@ -48,8 +48,12 @@ impl BoundDatagramSocket {
         (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Bound })
     }
 
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    fn take_over(
+        builder: UdpBuilder,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -82,8 +86,12 @@ impl ConnectedDatagramSocket {
         (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Connected })
     }
 
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    fn take_over(
+        builder: UdpBuilder,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -117,8 +125,8 @@ impl BoundUnixDatagramSocket {
         builder: UnixDatagramBuilder,
         fd: OwnedFd,
         operation: &'static str,
-    ) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -152,7 +160,7 @@ impl ConnectedUnixDatagramSocket {
         builder: UnixDatagramBuilder,
         fd: OwnedFd,
         operation: &'static str,
-    ) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }

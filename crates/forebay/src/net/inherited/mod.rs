@@ -50,6 +50,13 @@ pub struct BuilderParts {
     pub(in crate::net) protocol: Protocol,
 }
 
+/// A descriptor that could not be taken over, and why.
+#[derive(Debug)]
+pub(in crate::net) struct NotTaken {
+    pub(in crate::net) fd: OwnedFd,
+    pub(in crate::net) error: Error,
+}
+
 /// The two ways to take a socket over, for a type that has the functions `expected` and `take_over`.
 macro_rules! ways_in {
     (
@@ -61,14 +68,16 @@ macro_rules! ways_in {
         pub fn from_fd(builder: $builder, fd: OwnedFd) -> Result<Self> {
             let (builder, kind) = Self::expected(builder);
             kind.prepare("from_fd", fd.as_fd())?;
-            Self::take_over(builder, fd, "from_fd")
+            Self::take_over(builder, fd, "from_fd").map_err(|not_taken| not_taken.error)
         }
 
         $(#[$env])*
         pub fn from_env(builder: $builder, name: &str) -> Result<Self> {
             let (builder, kind) = Self::expected(builder);
-            let taken = environment::take(name, kind);
-            taken.and_then(|fd| Self::take_over(builder, fd, "from_env")).map_err(|error| {
+            let taken = environment::take_over(name, kind, |fd| {
+                Self::take_over(builder, fd, "from_env")
+            });
+            taken.map_err(|error| {
                 error.or_address(|| Some(printable(name, environment::SHOWN_MAX)))
             })
         }
@@ -140,14 +149,23 @@ impl ServerSocket {
         (parts, kind)
     }
 
-    fn take_over(parts: BuilderParts, fd: OwnedFd, operation: &'static str) -> Result<Self> {
+    fn take_over(
+        parts: BuilderParts,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
         let BuilderParts { selector, options, protocol } = parts;
         let selector = selector.shared();
-        selector.check_open(operation)?;
-        let socket = SockRef::from(&fd);
-        options.offer(protocol, &socket)?;
-        let local = address_of(operation, socket.local_addr())?;
-        let is_multipath = system::is_multipath(&socket);
+        let prepare = |socket: &SockRef<'_>| {
+            selector.check_open(operation)?;
+            options.offer(protocol, socket)?;
+            Ok((address_of(operation, socket.local_addr())?, system::is_multipath(socket)))
+        };
+        let prepared = prepare(&SockRef::from(&fd));
+        let (local, is_multipath) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(NotTaken { fd, error }),
+        };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::inherited(io, local, protocol, options, is_multipath))
     }
@@ -209,19 +227,26 @@ impl Socket {
         (parts, kind)
     }
 
-    fn take_over(parts: BuilderParts, fd: OwnedFd, operation: &'static str) -> Result<Self> {
+    fn take_over(
+        parts: BuilderParts,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
         let BuilderParts { selector, options, protocol } = parts;
         let selector = selector.shared();
-        selector.check_open(operation)?;
         let role = SocketRole::Connected;
-        let socket = SockRef::from(&fd);
-        options.apply(protocol, role, &socket)?;
-        let parts = CoreParts {
-            remote: address_of(operation, socket.peer_addr())?,
-            local: address_of(operation, socket.local_addr())?,
-            options,
-            host_name: None,
+        let prepare = |socket: &SockRef<'_>| {
+            selector.check_open(operation)?;
+            options.apply(protocol, role, socket)?;
+            let remote = address_of(operation, socket.peer_addr())?;
+            Ok((remote, address_of(operation, socket.local_addr())?))
         };
+        let prepared = prepare(&SockRef::from(&fd));
+        let (remote, local) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(NotTaken { fd, error }),
+        };
+        let parts = CoreParts { remote, local, options, host_name: None };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::over(io, protocol, role, parts, PendingTls::default()))
     }
