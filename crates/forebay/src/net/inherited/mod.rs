@@ -93,10 +93,16 @@ impl ServerSocket {
         /// builder hold for the connections that are accepted, also where the listener itself refuses them, as
         /// Go's do (Multipath TCP).
         ///
-        /// The other program may go on with the socket: each connection is accepted by one of the two, and a
-        /// change of `O_NONBLOCK` by the other one stops no worker: a thread beside the workers accepts then. The path
-        /// of a Unix socket is the other program's, and stays. Closing this handle does not end the listening as
-        /// long as the other program has its own.
+        /// The other program may go on with the socket: each connection is accepted by one of the two. It may
+        /// make the socket blocking (`O_NONBLOCK`), which both share; once that is seen, a thread beside the workers
+        /// accepts. The path of a Unix socket is the other program's, and stays. Closing this handle does not end the
+        /// listening as long as the other program has its own.
+        ///
+        /// One case is left, because no `accept` can say for itself that it does not wait: the very first time that
+        /// the other program makes the socket blocking, it does so between this library's look at the flag and
+        /// its `accept`, which follows within a fraction of a microsecond, and in that time also takes the only
+        /// connection that waits. Then a worker waits in this call until the next connection comes, and its tasks with
+        /// it. A program that only hands the socket on, and has ceased to accept, cannot cause it.
         ///
         /// # Errors
         ///

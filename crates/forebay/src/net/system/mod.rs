@@ -26,7 +26,7 @@ pub(super) use self::platform::{
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
 #[cfg(unix)]
 pub(super) use self::platform::{
-    RECEIVE_FDS_FLAGS, adopt, close_on_exec, is_blocking, is_listening, is_multipath,
+    RECEIVE_FDS_FLAGS, adopt, close_on_exec, has_arrived, is_blocking, is_listening, is_multipath,
 };
 #[cfg(unix)]
 use self::unix as platform;
