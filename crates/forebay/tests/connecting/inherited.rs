@@ -469,8 +469,8 @@ fn a_program_that_changes_the_flag_and_takes_connections_stops_no_worker() {
     });
 }
 
-/// The child: accepts from listeners of another program, one connection after the other.
-fn accept_some() {
+/// The child: takes from sockets of another program, one connection or datagram after the other.
+fn take_some() {
     const EACH: usize = 5;
     run_on_one_worker(async |selector| {
         let directory = Directory::new();
@@ -479,6 +479,11 @@ fn accept_some() {
         let unix = UnixListener::bind(&path).unwrap();
         let tcp = ServerSocket::from_fd(selector.tcp(), tcp.into())?;
         let unix = ServerSocket::from_fd(selector.unix(), unix.into())?;
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let udp = BoundDatagramSocket::from_fd(selector.udp(), udp.into())?;
+        let datagram = UnixDatagram::bind(directory.join("datagram")).unwrap();
+        let datagram =
+            BoundUnixDatagramSocket::from_fd(selector.unix().datagram(), datagram.into())?;
         for number in 0..EACH {
             // With a connection that waits, and with one that is waited for.
             let connect = async {
@@ -488,6 +493,14 @@ fn accept_some() {
                 (TcpStream::connect(at).unwrap(), UnixStream::connect(&path).unwrap())
             };
             let accept = async { Result::Ok((tcp.accept().await?, unix.accept().await?)) };
+            let (received, sent) = zip(udp.receive(), async {
+                forebay::yield_now().await;
+                datagram.send("", datagram.local_address()).await?;
+                udp.send("", udp.local_address()).await
+            })
+            .await;
+            sent?;
+            received?;
             let (accepted, _clients) = zip(accept, connect).await;
             let (one, other) = accepted?;
             one.abort();
@@ -498,15 +511,15 @@ fn accept_some() {
     });
 }
 
-/// One that another program may make blocking would wait.
+/// One that another program may make blocking would wait, unless it says for itself that it does not.
 #[test]
-fn no_call_to_accept_is_made_in_vain() {
+fn nothing_is_asked_in_vain_of_a_socket_that_another_program_has() {
     if role().is_some() {
-        return accept_some();
+        return take_some();
     }
-    let test = "no_call_to_accept_is_made_in_vain";
+    let test = "nothing_is_asked_in_vain_of_a_socket_that_another_program_has";
     let log = Log::new(test);
-    let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=accept4,accept"];
+    let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=accept4,accept,recvmmsg,sendto"];
     if !Child::can_trace(&strace) {
         return skip(test, "strace is missing, or may not trace");
     }
@@ -516,7 +529,12 @@ fn no_call_to_accept_is_made_in_vain() {
         assert_eq!(child.hear().as_deref(), Some("done"));
         child.end();
     });
-    let calls: Vec<_> = log.lines().into_iter().filter(|line| line.contains("accept")).collect();
-    assert_eq!(calls.len(), 10, "{calls:?}");
-    assert!(calls.iter().all(|call| !call.contains("EAGAIN")), "{calls:?}");
+    let calls = log.lines();
+    let (sends, takes): (Vec<_>, Vec<_>) = calls
+        .iter()
+        .filter(|line| line.contains(") = "))
+        .partition(|line| line.contains("sendto("));
+    assert_eq!((sends.len(), takes.len()), (10, 15), "{calls:?}");
+    assert!(sends.iter().all(|call| call.contains("MSG_DONTWAIT")), "{sends:?}");
+    assert!(takes.iter().all(|call| !call.contains("EAGAIN")), "{takes:?}");
 }

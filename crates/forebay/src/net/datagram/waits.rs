@@ -83,10 +83,7 @@ impl DatagramWaits {
         };
         let mut cx = Context::from_waker(waker);
         // A short receive proves nothing: only `EAGAIN` says that there is no more.
-        let call = |fd: BorrowedFd<'_>| {
-            self.keep_from_blocking(fd)?;
-            Ok(Progress { count: call(fd)?, drained: false })
-        };
+        let call = |fd: BorrowedFd<'_>| Ok(Progress { count: call(fd)?, drained: false });
         let done = self.io.poll_io(&mut cx, direction, Waits::User, call);
         done.map_ok(|progress| progress.count)
     }
@@ -94,12 +91,9 @@ impl DatagramWaits {
     /// Runs a system call, and does not wait.
     pub(in crate::net) fn call<T>(
         &self,
-        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.io.call(|fd| {
-            self.keep_from_blocking(fd)?;
-            call(fd)
-        })
+        self.io.call(call)
     }
 
     /// Returns when every call that was in progress has ended.
@@ -107,8 +101,15 @@ impl DatagramWaits {
         self.io.let_calls_end();
     }
 
+    /// Fails with `WouldBlock` if a receive would have to wait, before one that cannot say for itself that it does not.
     #[inline]
-    fn keep_from_blocking(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        if self.is_shared { system::keep_from_blocking(fd) } else { Ok(()) }
+    pub(in crate::net) fn keep_from_waiting(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        if !system::has_arrived(fd)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        system::keep_from_blocking(fd)
     }
 }

@@ -3,7 +3,7 @@
 //! The flag `O_NONBLOCK` belongs to what both programs share (`open(2)`, "Open file descriptions"). Taking the
 //! socket over sets it, and the other program may clear it at any moment, by handing the socket on once more for
 //! instance. So nothing here trusts it: receives and sends of a connection say for themselves that they do not
-//! wait; a receive of datagrams, which cannot, looks at the flag first; and accepting moves to a thread once the
+//! wait; a receive of UDP datagrams, which cannot, looks first for one and at the flag; and accepting moves to a thread once the
 //! listener was found blocking (`server/beside.rs`).
 
 mod datagrams;

@@ -12,7 +12,7 @@ use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
 use super::plain;
 use crate::host::Direction;
-use crate::net::datagram::{Receives, share};
+use crate::net::datagram::{DatagramSocket, Receives, share};
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -97,7 +97,10 @@ impl DatagramCore {
             let count = {
                 let pieces = buffers.chunks_exact_mut(BUFFER_BYTES).take(count_max);
                 let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
-                self.call(|fd| self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about))?
+                self.call(|fd| {
+                    self.waits().keep_from_waiting(fd)?;
+                    self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about)
+                })?
             };
             for (buffer, mut about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
                 if self.is_from_a_stranger(about.addr) {
@@ -137,7 +140,8 @@ impl DatagramCore {
             let received = if self.is_plain() {
                 plain::receive(fd, into, about, self.only_sender())
             } else {
-                self.system.recv(UdpSockRef::from(&fd), into, about)
+                let arrived = self.waits().keep_from_waiting(fd);
+                arrived.and_then(|()| self.system.recv(UdpSockRef::from(&fd), into, about))
             };
             match received {
                 Err(error) if is_about_an_earlier_one(&error) => {

@@ -8,7 +8,7 @@ use forebay_io::seam::{WaiterKey, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send, sendto};
+use rustix::net::{send, sendto};
 
 use super::batch::DatagramBatch;
 use super::core::DatagramCore;
@@ -17,6 +17,7 @@ use super::receiving::is_about_an_earlier_one;
 use super::{reply, trains};
 use crate::host::Direction;
 use crate::net::datagram::{DatagramSocket, share};
+use crate::net::system::SEND_FLAGS;
 
 /// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
 const ATTEMPTS_MAX: usize = 3;
@@ -227,17 +228,17 @@ impl DatagramCore {
     fn send_now(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
         let Outgoing { payload, to, from } = outgoing;
         match (to.map(|to| self.for_this_family(to)), self.source(from)) {
-            (None, _) => Ok(send(fd, payload, SendFlags::empty())?),
+            (None, _) => Ok(send(fd, payload, SEND_FLAGS)?),
             (Some(to), Some((from, interface))) => {
                 match reply::send_from(fd, payload, to, from, interface) {
                     // Not an address of this machine, or not any more: of broadcast, for instance.
                     Err(error) if !is_of_the_datagram(&error) => {
-                        Ok(sendto(fd, payload, SendFlags::empty(), &to)?)
+                        Ok(sendto(fd, payload, SEND_FLAGS, &to)?)
                     }
                     sent => sent,
                 }
             }
-            (Some(to), None) => Ok(sendto(fd, payload, SendFlags::empty(), &to)?),
+            (Some(to), None) => Ok(sendto(fd, payload, SEND_FLAGS, &to)?),
         }
     }
 

@@ -33,14 +33,14 @@ mod system {
         let segments = ControlMessage::UdpGsoSegments(&length);
         let fd = fd.as_raw_fd();
         let sent = match train.from.map(|(ip, interface)| PacketInfo::new(ip, interface)) {
-            None => sendmsg(fd, &parts, &[segments], MsgFlags::empty(), to.as_ref()),
+            None => sendmsg(fd, &parts, &[segments], MsgFlags::MSG_DONTWAIT, to.as_ref()),
             Some(PacketInfo::V4(from)) => {
                 let about = [segments, ControlMessage::Ipv4PacketInfo(&from)];
-                sendmsg(fd, &parts, &about, MsgFlags::empty(), to.as_ref())
+                sendmsg(fd, &parts, &about, MsgFlags::MSG_DONTWAIT, to.as_ref())
             }
             Some(PacketInfo::V6(from)) => {
                 let about = [segments, ControlMessage::Ipv6PacketInfo(&from)];
-                sendmsg(fd, &parts, &about, MsgFlags::empty(), to.as_ref())
+                sendmsg(fd, &parts, &about, MsgFlags::MSG_DONTWAIT, to.as_ref())
             }
         };
         Ok(sent?)

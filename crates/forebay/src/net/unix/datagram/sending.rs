@@ -143,7 +143,8 @@ impl UnixDatagramCore {
     fn send(&self, fd: BorrowedFd<'_>, outgoing: UnixOutgoing<'_>) -> io::Result<usize> {
         if let Some((address, to)) = outgoing.to {
             if outgoing.fds.is_empty() {
-                return SockRef::from(&fd).send_to(outgoing.payload, to);
+                let flags = SEND_FLAGS.bits().cast_signed();
+                return SockRef::from(&fd).send_to_with_flags(outgoing.payload, to, flags);
             }
             let to = address.to_message_address()?;
             return Ok(rights::send(fd, outgoing.payload, outgoing.fds, Some(&to))?);
