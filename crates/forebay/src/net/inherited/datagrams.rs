@@ -18,7 +18,8 @@ impl BoundDatagramSocket {
         /// close-on-exec, and given the options of the builder.
         ///
         /// Each datagram reaches one of the programs that receive from it. A change of `O_NONBLOCK` by another
-        /// one is set back before the next receive.
+        /// one is set back before the next receive. What [`ServerSocket::from_fd`](crate::ServerSocket::from_fd) says of
+        /// such a change right before an `accept` is true of a receive here, and of each change.
         ///
         /// # Errors
         ///

@@ -142,7 +142,8 @@ impl ServerSocket {
         /// # Errors
         ///
         /// Those of [`from_fd`](Self::from_fd), and [`NotFound`](crate::ErrorKind::NotFound): there is no such
-        /// name, or each socket of this name was taken. The error lists those that are left.
+        /// name, or each socket of this name was taken. The error lists those that are left. With any error the socket
+        /// stays, for another call.
         ///
         /// # Platform
         ///
