@@ -269,6 +269,10 @@ impl DatagramCore {
         }
         let to = outgoing.to.or(self.remote()).unwrap_or(self.local());
         let error = error.with_address(to);
+        if self.local().is_ipv4() && to.is_ipv6() {
+            return error
+                .or_detail("the socket is of IPv4; one that is bound to [::] sends to both");
+        }
         match error.kind() {
             ErrorKind::MessageTooLarge => error.with_detail(format!(
                 "it has {} bytes; UDP carries at most 65,507 over IPv4 and 65,527 over IPv6",

@@ -72,7 +72,11 @@ impl UnixAddress {
 
     fn check(&self, name: &[u8]) -> Result<()> {
         let is_path = matches!(self, Self::Path(_));
-        let detail = if name.is_empty() {
+        let detail = if *self == Self::Unnamed {
+            "a Unix socket needs a path or a name, and this is empty; a peer that has none can be answered once it is \
+             bound, which its own side does"
+                .to_owned()
+        } else if name.is_empty() {
             "a Unix socket needs a path or a name, and this is empty".to_owned()
         } else if is_path && name.contains(&0) {
             "a path holds no NUL".to_owned()

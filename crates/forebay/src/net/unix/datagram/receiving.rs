@@ -122,8 +122,12 @@ impl UnixDatagramCore {
             let loss = rights::loss(&received, most.into(), most);
             let address = received.address.map_or(UnixAddress::Unnamed, shown);
             if let Some(loss) = loss {
-                let sender = format!("the datagram of {address} is discarded");
-                return Err(rights::loss_error(loss).and_detail(&sender).into());
+                let sender = match address {
+                    UnixAddress::Unnamed => "a sender without a name".to_owned(),
+                    named => named.to_string(),
+                };
+                let discarded = format!("the datagram of {sender} is discarded");
+                return Err(rights::loss_error(loss).and_detail(&discarded).into());
             }
             let datagram = UnixDatagram {
                 payload: Bytes::copy_from_slice(&buffer[..received.bytes]),

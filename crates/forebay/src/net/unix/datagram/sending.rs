@@ -19,6 +19,7 @@ use crate::net::address::UnixAddress;
 use crate::net::datagram::{DatagramSocket, share};
 use crate::net::rights;
 use crate::net::system::SEND_FLAGS;
+use crate::net::unix::advice;
 use crate::time::{Backoff, Sleep};
 
 /// The pauses while a receiver's queue is full and no event tells when it has room.
@@ -188,6 +189,7 @@ impl UnixDatagramCore {
                 outgoing.payload.len()
             )),
             ErrorKind::Refused => error.or_detail("no socket is open at this path or name"),
+            _ if advice::is_of_another_kind(&error) => error.or_detail(advice::ANOTHER_KIND),
             ErrorKind::PermissionDenied => error.or_detail(
                 "this process may not write to the socket, or the socket has another peer",
             ),
