@@ -189,7 +189,7 @@ impl DatagramCore {
                 Ok(bytes) => return Ok((train.count, bytes)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 // The first one alone tells whether it is the peer's fault, or the network's.
-                Err(error) => is_refused = is_about_the_train(&error),
+                Err(error) => is_refused = trains::is_refusal(&error),
             }
         }
         let bytes = self.send(fd, train.first())?;
@@ -296,19 +296,10 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
     parts(one) == parts(other)
 }
 
-/// True for what the system says of a train that it does not take: above the size of the path's packets, or over a
-/// device or a route that cannot take it apart. A shortage of memory passes, and is no reason never to send one again.
-fn is_about_the_train(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::INVAL | Errno::IO | Errno::MSGSIZE | Errno::OPNOTSUPP | Errno::NOPROTOOPT)
-    )
-}
-
 /// True if the datagram would not be sent from another address either.
 fn is_of_the_datagram(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::AGAIN | Errno::INTR | Errno::MSGSIZE | Errno::NOBUFS | Errno::NOMEM)
-    )
+    use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
+
+    matches!(error.kind(), WouldBlock | Interrupted | OutOfMemory)
+        || matches!(Errno::from_io_error(error), Some(Errno::MSGSIZE | Errno::NOBUFS))
 }
