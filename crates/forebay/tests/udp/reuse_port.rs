@@ -1,4 +1,5 @@
-//! Several UDP sockets at one port, by `reuse_port`.
+//! Several UDP sockets at one port, by `reuse_port`. In a process of their own: one that another test starts has the
+//! sockets of this one for a moment, also those that are closed here.
 
 #![cfg(target_os = "linux")]
 
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use forebay::{BoundDatagramSocket, ErrorKind, Result, SelectorManager};
-use forebay_testing::{run, until, watched};
+use forebay_testing::{alone, run, until};
 
 /// As many senders as never all reach the same socket by chance.
 const SENDERS: usize = 100;
@@ -31,36 +32,39 @@ fn arrived(socket: &BoundDatagramSocket) -> Result<usize> {
 
 #[test]
 fn each_datagram_reaches_one_of_them_and_all_reach_the_one_that_is_left() {
-    run(async |selector| {
-        let first = member(&selector, ([127, 0, 0, 1], 0).into()).await?;
-        let at = first.local_address();
-        let error = selector.udp().bind(at).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
-        let second = member(&selector, at).await?;
-        let senders: Vec<_> =
-            (0..SENDERS).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let send = || senders.iter().all(|it| it.send_to(b"one", at).unwrap() == 3);
-        assert!(send());
-        let counts = [arrived(&first)?, arrived(&second)?];
-        assert_eq!(counts[0] + counts[1], SENDERS, "{counts:?}");
-        assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    let test = "each_datagram_reaches_one_of_them_and_all_reach_the_one_that_is_left";
+    alone(test, || {
+        run(async |selector| {
+            let first = member(&selector, ([127, 0, 0, 1], 0).into()).await?;
+            let at = first.local_address();
+            let error = selector.udp().bind(at).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddressInUse, "{error}");
+            let second = member(&selector, at).await?;
+            let senders: Vec<_> =
+                (0..SENDERS).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+            let send = || senders.iter().all(|it| it.send_to(b"one", at).unwrap() == 3);
+            assert!(send());
+            let counts = [arrived(&first)?, arrived(&second)?];
+            assert_eq!(counts[0] + counts[1], SENDERS, "{counts:?}");
+            assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
 
-        // What had arrived at the one that is closed is lost with it, and nothing that comes later.
-        assert!(send());
-        first.close();
-        assert!(send());
-        assert_eq!(arrived(&second)?, counts[1] + SENDERS);
-        let third = member(&selector, at).await?;
-        assert!(send());
-        assert_eq!(arrived(&second)? + arrived(&third)?, SENDERS);
-        Ok(())
+            // What had arrived at the one that is closed is lost with it, and nothing that comes later.
+            assert!(send());
+            first.close();
+            assert!(send());
+            assert_eq!(arrived(&second)?, counts[1] + SENDERS);
+            let third = member(&selector, at).await?;
+            assert!(send());
+            assert_eq!(arrived(&second)? + arrived(&third)?, SENDERS);
+            Ok(())
+        });
     });
 }
 
 /// Sockets come and go under a stream of datagrams: one that stays receives on, and no call fails.
 #[test]
 fn a_socket_that_is_closed_while_datagrams_come_does_the_others_no_harm() {
-    watched(|| {
+    alone("a_socket_that_is_closed_while_datagrams_come_does_the_others_no_harm", || {
         run(async |selector| {
             let stays = member(&selector, ([127, 0, 0, 1], 0).into()).await?;
             let at = stays.local_address();

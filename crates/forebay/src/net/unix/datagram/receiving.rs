@@ -34,11 +34,11 @@ impl Receives for UnixDatagramCore {
     }
 
     fn poll_receive(&self) -> Poll<io::Result<UnixDatagram>> {
-        self.poll_received(|fd| self.receive(fd))
+        self.poll_received(|fd| self.receive(fd)).map_ok(|datagram| self.counted(datagram))
     }
 
     fn receive_now(&self) -> io::Result<UnixDatagram> {
-        self.waits().call(|fd| self.receive(fd))
+        self.waits().call(|fd| self.receive(fd)).map(|datagram| self.counted(datagram))
     }
 
     fn length(datagram: &UnixDatagram) -> usize {
@@ -60,11 +60,13 @@ impl Receives for WithDescriptors<'_> {
     }
 
     fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>> {
-        self.0.poll_received(|fd| self.0.receive_with_fds(fd))
+        let received = self.0.poll_received(|fd| self.0.receive_with_fds(fd));
+        received.map_ok(|(datagram, fds)| (self.0.counted(datagram), fds))
     }
 
     fn receive_now(&self) -> io::Result<Self::Datagram> {
-        self.0.waits().call(|fd| self.0.receive_with_fds(fd))
+        let received = self.0.waits().call(|fd| self.0.receive_with_fds(fd));
+        received.map(|(datagram, fds)| (self.0.counted(datagram), fds))
     }
 
     fn length((datagram, _): &Self::Datagram) -> usize {
@@ -99,12 +101,16 @@ impl UnixDatagramCore {
         })
     }
 
+    fn counted(&self, datagram: UnixDatagram) -> UnixDatagram {
+        self.waits().selector().count_receive(datagram.payload.len() as u64);
+        datagram
+    }
+
     fn receive(&self, fd: BorrowedFd<'_>) -> io::Result<UnixDatagram> {
         with_buffer(self.datagram_bytes_max(), |buffer| {
             let control = &mut RecvAncillaryBuffer::default();
             let into = &mut [IoSliceMut::new(buffer)];
             let received = recvmsg(fd, into, control, RECEIVE_FLAGS)?;
-            self.waits().selector().count_receive(received.bytes as u64);
             Ok(UnixDatagram {
                 payload: Bytes::copy_from_slice(&buffer[..received.bytes]),
                 address: received.address.map_or(UnixAddress::Unnamed, shown),
@@ -118,7 +124,6 @@ impl UnixDatagramCore {
         let most = self.descriptors_max();
         with_buffer(self.datagram_bytes_max(), |buffer| {
             let received = rights::receive(fd, buffer, most)?;
-            self.waits().selector().count_receive(received.bytes as u64);
             let loss = rights::loss(&received, most.into(), most);
             let address = received.address.map_or(UnixAddress::Unnamed, shown);
             if let Some(loss) = loss {
