@@ -310,20 +310,23 @@ fn what_cannot_be_passed_is_refused_and_nothing_is_sent() {
     });
 }
 
+/// In a process of its own: one that another test starts has the server for a moment.
 #[test]
 fn a_server_that_was_started_again_receives_descriptors() {
-    run(async |selector| {
-        let (server, client) = pair(&selector, 2).await?;
-        let address = server.local_address().clone();
-        drop(server);
-        let error = send_pipes(&client, b"to none", 1).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-        let server = builder(&selector, 2).bind(&address).await?;
-        let sent = send_pipes(&client, b"again", 2).await?;
-        let (datagram, fds) = server.receive_with_fds().await?;
-        assert_eq!(datagram.payload, "again");
-        assert_joined(fds, sent);
-        Ok(())
+    alone("a_server_that_was_started_again_receives_descriptors", || {
+        run(async |selector| {
+            let (server, client) = pair(&selector, 2).await?;
+            let address = server.local_address().clone();
+            drop(server);
+            let error = send_pipes(&client, b"to none", 1).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+            let server = builder(&selector, 2).bind(&address).await?;
+            let sent = send_pipes(&client, b"again", 2).await?;
+            let (datagram, fds) = server.receive_with_fds().await?;
+            assert_eq!(datagram.payload, "again");
+            assert_joined(fds, sent);
+            Ok(())
+        });
     });
 }
 
