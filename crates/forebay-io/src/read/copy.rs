@@ -66,7 +66,8 @@ impl ByteReadChannel {
         } else {
             let accepted = output.accept(&self.buffer.readable()[..count])?;
             if accepted {
-                self.discard_buffered(count);
+                // Its block stays until the next wait, which comes next.
+                self.buffer.consume(count);
             }
             accepted
         };

@@ -1,9 +1,10 @@
 //! Items that the caller's own code composes, outside every lock.
 
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
 
 use super::ByteWriteChannel;
+use super::item::{WholeWrite, Write, Written};
 use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
@@ -58,13 +59,12 @@ impl ItemBuffer {
 
     /// Writes the item once there is room. If this is dropped before, nothing is written.
     #[doc(hidden)]
-    pub async fn write_to(self, output: &mut ByteWriteChannel) -> Result<()> {
-        self.check().map_err(|error| output.outbox().named(error))?;
-        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-        while !output.accept(&self.bytes[..]).unwrap_or(false) {
-            output.wait_for_room().await?;
-        }
-        Ok(())
+    #[inline]
+    pub fn write_to(
+        self,
+        output: &mut ByteWriteChannel,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_> {
+        Write::new(output, self)
     }
 
     /// Appends bytes.
@@ -128,7 +128,7 @@ put_numbers! {
 /// Adapts a byte vector to `fmt::Write`.
 struct Text<'a>(&'a mut Vec<u8>);
 
-impl Write for Text<'_> {
+impl fmt::Write for Text<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
@@ -198,12 +198,7 @@ impl ByteWriteChannel {
         }
         let mut out = ItemBuffer::new();
         compose(&mut out).into_result()?;
-        out.check().map_err(|error| self.outbox().named(error))?;
-        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-        while !self.accept(&out.bytes[..]).unwrap_or(false) {
-            self.wait_for_room().await?;
-        }
-        Ok(())
+        out.write_to(self).await
     }
 
     /// Returns the channel itself. For the macros: a method borrows its receiver as it needs, whether that
@@ -226,13 +221,26 @@ impl Drop for ItemBuffer {
 }
 
 impl ItemBuffer {
-    #[inline]
     fn check(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));
         }
         ByteWriteChannel::check_item(self.bytes.len())
+    }
+}
+
+impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
+    #[inline]
+    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+        !self.failed && channel.accept_usual(&self.bytes[..])
+    }
+
+    fn write_whole(self, channel: &'a mut ByteWriteChannel) -> WholeWrite<'a> {
+        Box::pin(async move {
+            self.check().map_err(|error| channel.outbox().named(error))?;
+            channel.write_item(&self.bytes[..]).await
+        })
     }
 }
 

@@ -198,7 +198,17 @@ impl Buffer {
     }
 
     /// Returns free space behind the readable bytes, growing the storage up to `most` readable bytes.
+    #[inline]
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
+        if !matches!(self.storage, Storage::Empty) {
+            return self.space_behind(most);
+        }
+        self.storage = Storage::Block(Block::take(Size::Large));
+        self.storage.as_mut_slice()
+    }
+
+    /// Returns free space of a buffer that has memory.
+    fn space_behind(&mut self, most: usize) -> &mut [u8] {
         if self.is_empty() {
             self.restart();
         }
@@ -224,10 +234,11 @@ impl Buffer {
     }
 
     /// Marks the first `count` bytes of the space as filled.
+    #[inline]
     pub(crate) fn fill(&mut self, count: usize) {
         self.arrived = self.arrived.wrapping_add(count as u64);
-        if let Some(block) = self.arriving.take() {
-            return self.join(block, count);
+        if self.arriving.is_some() {
+            return self.join(count);
         }
         assert!(
             count <= self.storage.as_slice().len() - self.tail,
@@ -256,7 +267,8 @@ impl Buffer {
     }
 
     /// Joins the kept remainder and the bytes that arrived behind it, copying the smaller of the two.
-    fn join(&mut self, mut block: Block, count: usize) {
+    fn join(&mut self, count: usize) {
+        let Some(mut block) = self.arriving.take() else { return };
         let left = self.len();
         assert!(count <= BLOCK_BYTES - left, "a source filled more than it was offered");
         // Copying the smaller part keeps the cost per received byte constant, even if a peer sends single
@@ -273,7 +285,16 @@ impl Buffer {
     }
 
     /// Returns the memory that is not needed, before the task sleeps on the channel.
+    #[inline]
     pub(crate) fn trim(&mut self) {
+        // The usual wait finds nothing to return.
+        let has_memory = !matches!(self.storage, Storage::Empty) || self.arriving.is_some();
+        if has_memory || self.replaced.is_some() || self.sought.is_some() {
+            self.trim_memory();
+        }
+    }
+
+    fn trim_memory(&mut self) {
         self.arriving = None;
         self.replaced = None;
         let position = self.position();
