@@ -23,6 +23,7 @@ mod bytes;
 pub mod channels;
 mod output;
 mod poll;
+#[cfg(feature = "property")]
 mod property;
 mod random;
 pub mod reading;
@@ -35,6 +36,7 @@ mod watch;
 pub use self::bytes::{KIB, MIB, pattern, scrambled};
 pub use self::output::{report, skip};
 pub use self::poll::{Wakes, at_once, counted_waker, cut_after, finish, poll_once, poll_with};
+#[cfg(feature = "property")]
 pub use self::property::{property, sizes, splits};
 pub use self::random::{Random, from_environment, seed, size};
 pub use self::sync::{OnDrop, Signal, lock, panic_text};

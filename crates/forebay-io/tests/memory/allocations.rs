@@ -2,7 +2,7 @@
 //! nothing kept by a channel that has nothing.
 
 use allocation_counter::{AllocationInfo, measure};
-use forebay_io::{ByteReadChannel, LineOptions, pipe, write_line};
+use forebay_io::{ByteReadChannel, LineEnding, LineOptions, TooLong, pipe, write_line};
 use forebay_testing::{
     KIB, MIB, at_once,
     channels::{Recorder, Script, Step, ledgered},
@@ -25,6 +25,40 @@ fn a_line_written_and_read_allocates_nothing_in_the_steady_state() {
             at_once(output.flush()).expect("nothing to wait for");
         };
         // The pool's own list of blocks grows to two places first.
+        (0..3).for_each(|_| exchange());
+        let counted = measure(|| (0..1000).for_each(|_| exchange()));
+        assert_eq!(counted.count_total, 0, "{counted:?}");
+    });
+}
+
+/// Lines by every rule, items and looks at what is there already.
+#[test]
+fn whatever_has_arrived_is_read_without_allocating() {
+    ledgered(|_| {
+        let (mut input, mut output) = pipe(4 * KIB);
+        let mut out = Vec::with_capacity(KIB);
+        let rules = [
+            LineOptions::new().ending(LineEnding::Lenient).replace_invalid(true),
+            LineOptions::new().ending(LineEnding::CrlfOnly).strict(true),
+            LineOptions::new().ending(LineEnding::LfOnly).too_long(TooLong::Cut).limit(3),
+            LineOptions::new().too_long(TooLong::Skip).limit(3),
+        ];
+        let mut exchange = || {
+            for options in rules {
+                input.set_line_options(options);
+                at_once(output.write_str("abc\r\ndef\r\nlong one\r\nghi\r\nitem--GET "))
+                    .expect("room");
+                at_once(output.flush()).expect("nothing to wait for");
+                assert!(at_once(input.read_line_ref()).expect("a line").is_some());
+                assert!(at_once(input.read_line_bytes_ref()).expect("a line").is_some());
+                let lines = at_once(input.read_lines_ref()).expect("a line").expect("no end");
+                assert!(lines.count() > 0);
+                assert!(at_once(input.read_until_into("--", &mut out, 99)).expect("an item"));
+                out.clear();
+                assert_eq!(at_once(input.peek(4)).expect("bytes"), Some(&b"GET "[..]));
+                assert!(at_once(input.skip_if_found(b"GET ")).expect("bytes"));
+            }
+        };
         (0..3).for_each(|_| exchange());
         let counted = measure(|| (0..1000).for_each(|_| exchange()));
         assert_eq!(counted.count_total, 0, "{counted:?}");

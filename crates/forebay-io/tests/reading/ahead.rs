@@ -392,6 +392,18 @@ fn read_to_sink_all_and_partial() {
     assert_eq!((sizes, all), (vec![2, 2, 5, 1, 0], bytes));
 }
 
+/// `LookAheadSession`: look at four bytes, and take them.
+#[test]
+fn look_ahead_session_await() {
+    let (mut input, mut output) = pipe(64);
+    for number in 0..100_u32 {
+        at_once(output.write_u32(number)).expect("room");
+        let bytes = at_once(input.peek(4)).expect("four bytes").expect("no end");
+        assert_eq!(bytes, number.to_be_bytes());
+        at_once(input.discard_exact(4)).expect("four bytes");
+    }
+}
+
 #[test]
 fn await_content_of_a_channel_closed_with_data_in_its_buffer() {
     let (mut input, mut output) = pipe(64);

@@ -3,8 +3,10 @@
 //!
 //! `FOREBAY_CASES=1000000 cargo test --release -p forebay-io --test reading generated` takes minutes.
 
+use forebay_io::{ErrorKind, LineEnding, LineOptions, TooLong};
+use forebay_testing::channels::Script;
 use forebay_testing::reading::{delimiters, lines};
-use forebay_testing::{property, report};
+use forebay_testing::{Random, finish, property, size};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -36,7 +38,49 @@ fn lines_are_those_of_the_oracle() {
     property("lines", 10_000, &(head(15), text), |(head, text)| {
         lines(&[head, text].concat());
     });
-    report("lines: as many cases as were asked for");
+}
+
+/// Two thousand texts that are always the same, each cut at every place: what is read does not depend on the cut.
+#[test]
+#[cfg_attr(miri, ignore = "the number of cases takes Miri hours")]
+fn every_split_of_a_fixed_corpus_reads_the_same() {
+    let mut random = Random::new(17, 0);
+    for _ in 0..size("FOREBAY_TEXTS", 500, 2_000) {
+        let text: Vec<u8> = (0..random.below(8))
+            .flat_map(|_| PIECES[random.below(PIECES.len())].iter().copied())
+            .collect();
+        for ending in
+            [LineEnding::Default, LineEnding::Lenient, LineEnding::CrlfOnly, LineEnding::LfOnly]
+        {
+            for too_long in [TooLong::Fail, TooLong::Skip, TooLong::Cut] {
+                let rules = LineOptions::new().ending(ending).too_long(too_long).limit(3);
+                let expected = outcomes(rules, &[&text]);
+                for cut in 1..text.len() {
+                    let (first, second) = text.split_at(cut);
+                    let found = outcomes(rules, &[first, second]);
+                    assert_eq!(found, expected, "{text:?} at {cut}, {rules:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Every line, or the error for which it is skipped.
+fn outcomes(rules: LineOptions, pieces: &[&[u8]]) -> Vec<Result<Vec<u8>, ErrorKind>> {
+    let mut input = Script::pieces(pieces.iter().filter(|piece| !piece.is_empty()));
+    input.set_line_options(rules);
+    let mut outcomes = Vec::new();
+    loop {
+        let outcome = match finish(input.read_line_bytes_ref()) {
+            Ok(None) => return outcomes,
+            Ok(Some(line)) => Ok(line.to_vec()),
+            Err(error) => Err(error.kind()),
+        };
+        if outcome.is_err() {
+            assert!(finish(input.skip_line()).expect("it ends"));
+        }
+        outcomes.push(outcome);
+    }
 }
 
 #[test]

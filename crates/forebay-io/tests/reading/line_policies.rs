@@ -351,6 +351,21 @@ fn a_line_that_is_not_text_is_replaced_in_every_form() {
     assert_eq!(all, expected);
 }
 
+/// Ktor's `CharsetDecoderTest`: it ends, and keeps what is in front of the truncated letter.
+#[test]
+fn charset_decoder_test_a_truncated_last_letter_is_replaced() {
+    for (truncated, expected) in [
+        (&b"\xc2"[..], "\u{fffd}"),
+        (b"\xe0\xa0", "\u{fffd}"),
+        (b"\xf0\x90\x80", "\u{fffd}"),
+        (b"Hello\xc2", "Hello\u{fffd}"),
+    ] {
+        let mut input = channel(LineOptions::new().replace_invalid(true), &[truncated]);
+        assert_line(&mut input, expected);
+        assert_end(&mut input);
+    }
+}
+
 /// The text that stood for a line is not kept while the task sleeps.
 #[test]
 fn a_replaced_text_is_lent_until_the_next_call() {

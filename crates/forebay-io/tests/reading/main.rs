@@ -15,4 +15,5 @@ mod line_text;
 mod lines_lent;
 mod model;
 mod packet;
+mod seeds;
 mod until;

@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 
-use forebay::{Connection, ErrorKind, LineOptions, Result, SelectorManager, TlsServerBuilder};
-use forebay_testing::{Transport, in_host, on_transports, tls::Configs, watched};
+use forebay::{
+    Connection, ErrorKind, LineEnding, LineOptions, Result, SelectorManager, TlsServerBuilder,
+};
+use forebay_testing::{Transport, in_host, on_transports, settle, tls::Configs, watched};
 use futures_lite::future::zip;
 
 fn run(test: impl AsyncFnOnce(SelectorManager, Configs) -> Result<()> + Send + 'static) {
@@ -26,6 +28,36 @@ async fn agree(server: &mut Connection) -> Result<()> {
     let asked = server.input.read_line().await?;
     assert_eq!(asked.as_deref(), Some("STARTTLS"));
     server.output.write_str("go ahead\n").await
+}
+
+/// The LF of the line in front of the handshake comes after the line was answered, alone or with the handshake.
+#[test]
+fn a_late_lf_of_the_last_plain_line_is_no_part_of_the_handshake() {
+    for comes_alone in [true, false] {
+        run(async move |selector, configs| {
+            let (mut client, mut server) = Transport::Tcp.pair(&selector).await?;
+            server.input.set_line_options(LineOptions::new().ending(LineEnding::Lenient));
+            let upgrading = async {
+                client.output.write_str("STARTTLS\r").await?;
+                assert_eq!(client.input.read_line().await?.as_deref(), Some("go ahead"));
+                client.output.write_str("\n").await?;
+                if comes_alone {
+                    client.output.flush().await?;
+                    settle().await;
+                }
+                client.tls(&configs.client).await
+            };
+            let answering = async {
+                agree(&mut server).await?;
+                server.accept_tls(&configs.server).await
+            };
+            let (upgraded, answered) = zip(upgrading, answering).await;
+            upgraded.and(answered)?;
+            client.output.write_str("a secret\n").await?;
+            assert_eq!(server.input.read_line().await?.as_deref(), Some("a secret"));
+            Ok(())
+        });
+    }
 }
 
 #[test]

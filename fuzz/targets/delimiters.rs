@@ -1,0 +1,10 @@
+//! Items between delimiters, in pieces, with calls dropped and made again, beside an oracle that holds the whole input.
+//!
+//! The head of an input chooses the delimiter, the limits, the pieces and the calls; the rest is the text
+//! (`forebay-testing/src/reading/delimiters.rs`). `cargo +nightly fuzz run delimiters --sanitizer none`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| forebay_testing::reading::delimiters(input));
