@@ -47,4 +47,4 @@ pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
 pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};
-pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer};
+pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer, SharedWriteChannel};

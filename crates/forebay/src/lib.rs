@@ -192,6 +192,41 @@ pub use forebay_io::{
     LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
+/// Writes to one connection from many tasks. Each call writes one item.
+///
+/// A server that answers each request in a task of its own limits the tasks: otherwise a client that sends and
+/// does not read fills the server's memory with tasks that wait for room.
+///
+/// ```
+/// use forebay::{Result, SelectorManager, Socket, write_line};
+///
+/// async fn serve(selector: SelectorManager, socket: Socket) -> Result<()> {
+///     let mut input = socket.open_read_channel()?;
+///     let output = socket.open_write_channel()?.share();
+///     let requests = selector.group().limit(100);
+///     while let Some(request) = input.read_line().await? {
+///         let output = output.clone();
+///         // While a hundred of them have not been answered, no other one is read.
+///         let place = requests.place().await;
+///         place.spawn(async move { write_line!(output, "answer to {request}").await });
+///     }
+///     requests.join().await;
+///     output.finish().await
+/// }
+///
+/// forebay::run(async |selector| {
+///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+///     let mut client = selector.tcp().connect(server.local_address()).await?.connection()?;
+///     let serving = selector.spawn(serve(selector.clone(), server.accept().await?));
+///     client.output.write_str("one\n").await?;
+///     client.output.finish().await?;
+///     assert_eq!(client.input.read_line().await?.as_deref(), Some("answer to one"));
+///     serving.await
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+pub use forebay_io::SharedWriteChannel;
+
 #[cfg(feature = "certificates")]
 pub use forebay_tls::certificates;
 #[cfg(feature = "tls")]

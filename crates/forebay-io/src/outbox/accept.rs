@@ -63,7 +63,6 @@ impl Outbox {
     }
 
     /// Returns `true` if an item would be accepted now.
-    #[cfg(feature = "futures-sink")]
     pub(crate) fn would_accept(&self) -> bool {
         stage::settle();
         self.hindrance(&lock(&self.state)).is_none()

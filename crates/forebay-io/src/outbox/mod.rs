@@ -10,6 +10,7 @@ mod stage;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tries;
 mod until;
 mod wait;
 mod whole;

@@ -58,13 +58,20 @@ impl ItemBuffer {
 
     /// Writes the item once there is room. If this is dropped before, nothing is written.
     #[doc(hidden)]
-    pub async fn write_to(self, output: &mut ByteWriteChannel) -> Result<()> {
-        self.check().map_err(|error| output.outbox().named(error))?;
-        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-        while !output.accept(&self.bytes[..]).unwrap_or(false) {
-            output.wait_for_room().await?;
-        }
-        Ok(())
+    pub fn write_to(self, output: impl ItemTarget) -> impl Future<Output = Result<()>> + Send {
+        output.write(self)
+    }
+
+    /// Composes an item, unless `compose` calls it off.
+    pub(super) fn composed<T: ComposeResult>(compose: impl FnOnce(&mut Self) -> T) -> Result<Self> {
+        let mut item = Self::new();
+        compose(&mut item).into_result()?;
+        Ok(item)
+    }
+
+    /// Returns the bytes composed so far.
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Appends bytes.
@@ -154,8 +161,26 @@ impl<E: Into<Error>> ComposeResult for std::result::Result<(), E> {
     }
 }
 
-mod sealed {
+/// The channels that the macros write to.
+#[doc(hidden)]
+pub trait ItemTarget: sealed::Sealed {
+    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl ItemTarget for &mut ByteWriteChannel {
+    async fn write(self, item: ItemBuffer) -> Result<()> {
+        item.check().map_err(|error| self.outbox().named(error))?;
+        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
+        while !self.accept(&item.bytes[..]).unwrap_or(false) {
+            self.wait_for_room().await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) mod sealed {
     pub trait Sealed {}
+    impl Sealed for &mut crate::ByteWriteChannel {}
     impl Sealed for () {}
     impl<E> Sealed for std::result::Result<(), E> {}
 }
@@ -227,7 +252,7 @@ impl Drop for ItemBuffer {
 
 impl ItemBuffer {
     #[inline]
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));

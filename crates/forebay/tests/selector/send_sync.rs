@@ -14,10 +14,10 @@ use forebay::{
     IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
     KeepAlive, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
     PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
-    SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested,
-    StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig,
-    TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust,
-    UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    SharedWriteChannel, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
+    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
+    TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
+    Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -82,6 +82,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<SelectorBuilder>();
     is_send_and_sync::<SelectorManager>();
     is_send_and_sync::<ServerSocket>();
+    is_send_and_sync::<SharedWriteChannel>();
     is_send_and_sync::<SignalKind>();
     is_send_and_sync::<Signals>();
     is_send_and_sync::<Sleep>();
@@ -141,6 +142,7 @@ fn every_public_future_is_send(
     interval: &mut Interval,
     input: &mut ByteReadChannel,
     output: &mut ByteWriteChannel,
+    shared: &SharedWriteChannel,
     task: impl Future<Output = Result<()>> + Send + 'static,
     value: impl Future<Output = u8> + Send + 'static,
 ) {
@@ -223,7 +225,10 @@ fn every_public_future_is_send(
     is_send(forebay::race(async { 1 }, async { "" }));
     is_send(forebay::yield_now());
 
+    is_send(input.copy_and_close(output));
+    is_send(input.copy_exact_to(1, output));
     is_send(input.copy_to(output));
+    is_send(input.copy_to_writer(&mut Vec::new(), 1));
     is_send(input.discard(1));
     is_send(input.read(&mut [0]));
     is_send(input.read_chunk());
@@ -254,6 +259,17 @@ fn every_public_future_is_send(
     is_send(input.read_u8());
     is_send(input.skip_line());
 
+    is_send(shared.finish());
+    is_send(shared.flush());
+    is_send(shared.write_all(&[0]));
+    is_send(shared.write_bytes(bytes::Bytes::new()));
+    is_send(shared.write_packet(Packet::default()));
+    is_send(shared.write_str(""));
+    is_send(shared.write_strs(&[""]));
+    is_send(shared.write_with(|out| out.put_u8(0)));
+    is_send(forebay::write_fmt!(shared, ""));
+
+    is_send(output.await_free_space());
     is_send(output.finish());
     is_send(output.flush());
     is_send(output.write_all(&[0]));
@@ -369,6 +385,7 @@ fn no_public_future_is_missing_here() {
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),
+            "SharedWriteChannel" => format!("shared.{name}("),
             other => panic!("{other} returns futures as well; add it"),
         };
         seen += 1;
