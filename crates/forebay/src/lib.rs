@@ -149,6 +149,7 @@
     doc = "| TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |"
 )]
 //! | a line | 64 KiB of content | [`LineOptions::limit`] |
+//! | a frame | 1 MiB, a line as a frame 64 KiB | [`LengthFraming::limit`], [`DelimiterFraming::limit`], [`LineFraming::limit`] |
 //! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | – |
 //! | queued before a writer waits | 64 KiB, and one item on top | – |
 //! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | – |
@@ -188,8 +189,9 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Error, ErrorKind, Fault, ItemBuffer,
-    LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, DelimiterFraming, Error, ErrorKind,
+    Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming, LineFraming, LineOptions,
+    Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
 };
 
 /// Writes to one connection from many tasks. Each call writes one item.

@@ -1,6 +1,7 @@
 //! The findings of calls about the bytes at the front of a buffer.
 
 use crate::ErrorKind;
+use crate::frame::FramingKey;
 use crate::turn::Answers;
 
 /// The findings of earlier calls. The buffer keeps them true when bytes are consumed, taken or put back, so
@@ -13,6 +14,9 @@ pub(crate) struct Front {
     pub(super) scanned: usize,
     /// An error that every call that reads a line repeats until bytes are consumed.
     pub(super) fault: Option<ErrorKind>,
+    /// The number of bytes in which the framing of this key has found no frame.
+    seen: usize,
+    seen_by: Option<FramingKey>,
     /// The answers (that error, ends, other errors) since bytes were last consumed or arrived.
     pub(super) answers: Answers,
 }
@@ -23,7 +27,19 @@ impl Front {
     #[inline]
     pub(super) fn forget(&mut self) {
         self.scanned = 0;
+        self.seen = 0;
         self.forget_fault();
+    }
+
+    /// Returns the number of bytes that a framing with this key has seen without finding a frame.
+    pub(super) fn seen_by(&self, key: FramingKey) -> usize {
+        if self.seen_by == Some(key) { self.seen } else { 0 }
+    }
+
+    /// Notes that a framing with this key has seen so many bytes, and no frame.
+    pub(super) fn see(&mut self, key: FramingKey, bytes: usize) {
+        self.seen = bytes;
+        self.seen_by = Some(key);
     }
 
     /// Forgets the error and the answers that it has given.

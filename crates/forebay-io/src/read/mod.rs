@@ -4,6 +4,7 @@ mod buffer;
 mod bytes;
 mod copy;
 mod exact;
+mod frames;
 mod front;
 mod inbox;
 mod line;

@@ -3,12 +3,17 @@
 use std::cell::Cell;
 use std::fmt::{self, Write};
 
+use bytes::Bytes;
+
 use super::ByteWriteChannel;
 use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
 /// A scratch buffer up to this size is kept for the thread's next item; a larger one is freed.
 const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
+
+/// An item of this size or more is queued as it was composed, if its call allows that, and not copied again.
+pub(super) const LARGE_BYTES: usize = 32 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -69,8 +74,18 @@ impl ItemBuffer {
         Ok(item)
     }
 
+    /// Makes room for so many more bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// Returns the bytes as a value of their own.
+    pub(super) fn into_bytes(mut self) -> Bytes {
+        std::mem::take(&mut self.bytes).into()
+    }
+
     /// Returns the bytes composed so far.
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -251,13 +266,21 @@ impl Drop for ItemBuffer {
 }
 
 impl ItemBuffer {
+    /// Fails if the item is larger than one may be, or if a formatter failed.
     #[inline]
     pub(super) fn check(&self) -> Result<()> {
+        self.check_formats()?;
+        ByteWriteChannel::check_item(self.bytes.len())
+    }
+
+    /// Fails if a formatter failed.
+    #[inline]
+    pub(super) fn check_formats(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));
         }
-        ByteWriteChannel::check_item(self.bytes.len())
+        Ok(())
     }
 }
 

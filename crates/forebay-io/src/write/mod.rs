@@ -1,6 +1,7 @@
 //! The writing half of a connection or pipe.
 
 mod format;
+mod frames;
 mod gauge;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]

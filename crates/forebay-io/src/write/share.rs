@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::format::ItemTarget;
 use super::format::sealed::Sealed;
+use super::format::{ItemTarget, LARGE_BYTES};
 use super::tickets::{Ticket, Tickets};
 use super::{ByteWriteChannel, ComposeResult, ItemBuffer};
 use crate::item::Item;
@@ -183,16 +183,10 @@ impl SharedWriteChannel {
         &self,
         compose: impl FnOnce(&mut ItemBuffer) -> T,
     ) -> Result<()> {
-        let mut ticket = None;
-        if !self.0.outbox.has_room() || !self.0.tickets.is_empty() {
-            self.turn(ticket.insert(self.0.tickets.take())).await?;
-        }
+        let ticket = self.ticket_if_full().await?;
         let item = ItemBuffer::composed(compose)?;
         item.check().map_err(|error| self.named(error))?;
-        if item.is_empty() {
-            return self.answer().await;
-        }
-        self.in_turn(ticket, |outbox, flush| outbox.accept(flush, item.as_slice())).await
+        self.write_composed(ticket, item).await
     }
 
     /// Writes text, unless the call would have to wait. Returns `false` if it would: nothing is written then.
@@ -324,6 +318,34 @@ impl SharedWriteChannel {
             return self.answer().await;
         }
         self.in_turn(None, |outbox, flush| outbox.accept(flush, item)).await
+    }
+
+    /// Waits for this writer's turn and for room, unless it has both. Returns the ticket that it has taken for that.
+    pub(super) async fn ticket_if_full(&self) -> Result<Option<Ticket<'_>>> {
+        if self.0.outbox.has_room() && self.0.tickets.is_empty() {
+            return Ok(None);
+        }
+        let mut ticket = self.0.tickets.take();
+        self.turn(&mut ticket).await?;
+        Ok(Some(ticket))
+    }
+
+    /// Writes an item that was composed in this writer's turn.
+    pub(super) async fn write_composed(
+        &self,
+        ticket: Option<Ticket<'_>>,
+        item: ItemBuffer,
+    ) -> Result<()> {
+        if item.is_empty() {
+            return self.answer().await;
+        }
+        if item.len() >= LARGE_BYTES {
+            let mut bytes = item.into_bytes();
+            return self
+                .in_turn(ticket, |outbox, flush| outbox.accept_bytes(flush, &mut bytes))
+                .await;
+        }
+        self.in_turn(ticket, |outbox, flush| outbox.accept(flush, item.as_slice())).await
     }
 
     /// Calls `accept` until it has accepted. Usually that is at once, without a ticket.

@@ -1,7 +1,10 @@
 //! Operations on whole streams and items: copies, writes that do not wait, shared channels.
 
 mod copies;
+mod frame_model;
+mod frames;
 mod gauges;
+mod operation_model;
 mod shared;
 mod shared_threads;
 mod tries;

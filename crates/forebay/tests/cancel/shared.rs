@@ -1,7 +1,7 @@
 //! Calls on one clone of a shared writing channel, while others write, too.
 
 use bytes::Bytes;
-use forebay::{Packet, Result, SelectorManager, SharedWriteChannel};
+use forebay::{LengthFraming, Packet, Result, SelectorManager, SharedWriteChannel};
 
 use crate::outgoing::{End, Full, Sink};
 use crate::support::{Driven, Operation, Trial, assert_same, now, turn};
@@ -13,7 +13,7 @@ type Call = (&'static [u8], for<'a> fn(&'a SharedWriteChannel) -> Operation<'a, 
 const LARGE: &[u8] = &[b'L'; 40 * 1024];
 
 pub(crate) fn rows() -> Vec<Row> {
-    let writes: [(_, Call); 6] = [
+    let writes: [(_, Call); 7] = [
         (
             "forebay_io::SharedWriteChannel::write_all",
             (b"a slice", |output| Box::pin(output.write_all(b"a slice"))),
@@ -21,6 +21,12 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "forebay_io::SharedWriteChannel::write_bytes",
             (LARGE, |output| Box::pin(output.write_bytes(Bytes::from_static(LARGE)))),
+        ),
+        (
+            "forebay_io::SharedWriteChannel::write_frame",
+            (b"\x05frame", |output| {
+                Box::pin(async move { output.write_frame(&LengthFraming::u8(), &[b"frame"]).await })
+            }),
         ),
         (
             "forebay_io::SharedWriteChannel::write_packet",

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay::{ByteWriteChannel, Packet, Result, SelectorManager, write_fmt, write_line};
+use forebay::{
+    ByteWriteChannel, LengthFraming, Packet, Result, SelectorManager, write_fmt, write_line,
+};
 
 use crate::outgoing::{End, Full, Sink};
 use crate::support::{Driven, Operation, Trial, assert_same, turn};
@@ -193,9 +195,31 @@ fn free_space() -> Row {
 }
 
 /// Items that are there. Those above 1 MiB, which are written in pieces, have scenes of their own.
-fn items() -> [Row; 3] {
+fn items() -> [Row; 4] {
     const LARGE: &[u8] = &[b'L'; 40 * 1024];
+    /// The same in a frame: 40 KiB are 0xa000.
+    const FRAMED: &[u8] = &{
+        let mut framed = [b'L'; 2 + 40 * 1024];
+        (framed[0], framed[1]) = (0xa0, 0);
+        framed
+    };
     [
+        row(
+            "forebay_io::ByteWriteChannel::write_frame",
+            vec![
+                (
+                    b"\x05frame",
+                    call!(|output, _| {
+                        output.write_frame(&LengthFraming::u8(), &[b"fr", b"ame"]).await
+                    }),
+                ),
+                // Queued as it was composed.
+                (
+                    FRAMED,
+                    call!(|output, _| output.write_frame(&LengthFraming::u16(), &[LARGE]).await),
+                ),
+            ],
+        ),
         row(
             "forebay_io::ByteWriteChannel::write_strs",
             vec![(b"one, two", call!(|output, _| output.write_strs(&["one", ", ", "two"]).await))],

@@ -9,15 +9,16 @@ use forebay::testing::TestClock;
 use forebay::{
     Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
     ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
-    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Ecn, Either,
-    EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity, Incoming,
-    IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
-    KeepAlive, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
-    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
-    SharedWriteChannel, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
-    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
-    TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
-    Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, DelimiterFraming, Ecn,
+    Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, FrameStep, Framing,
+    FramingKey, HostPart, Identity, Incoming, IncomingDatagrams, IncomingUnixDatagrams, Interest,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming, LineFraming, LineOptions, Lines,
+    MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Resolver,
+    Result, SelectorBuilder, SelectorManager, ServerSocket, SharedWriteChannel, SignalKind,
+    Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested, StreamBuilder,
+    TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
+    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress,
+    UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -28,6 +29,7 @@ fn is_send<T: Send>(_: T) {}
 #[allow(dead_code)]
 fn takes_the_public_traits<
     S: ComposeResult,
+    F: Framing,
     A: ToAddress,
     U: ToUnixAddress,
     P: ToPin,
@@ -50,6 +52,11 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Connection>();
     is_send_and_sync::<Datagram>();
     is_send_and_sync::<DatagramBatch>();
+    is_send_and_sync::<DelimiterFraming>();
+    is_send_and_sync::<FrameStep>();
+    is_send_and_sync::<FramingKey>();
+    is_send_and_sync::<LengthFraming>();
+    is_send_and_sync::<LineFraming>();
     is_send_and_sync::<Ecn>();
     is_send_and_sync::<Either<u8, String>>();
     is_send_and_sync::<EndWithoutNotify>();
@@ -237,6 +244,7 @@ fn every_public_future_is_send(
     is_send(input.read_f32_le());
     is_send(input.read_f64());
     is_send(input.read_f64_le());
+    is_send(input.read_frame(&LengthFraming::u8()));
     is_send(input.read_i16());
     is_send(input.read_i16_le());
     is_send(input.read_i32());
@@ -263,6 +271,8 @@ fn every_public_future_is_send(
     is_send(shared.flush());
     is_send(shared.write_all(&[0]));
     is_send(shared.write_bytes(bytes::Bytes::new()));
+    is_send(shared.write_frame(&LengthFraming::u8(), &[]));
+    is_send(output.write_frame(&LengthFraming::u8(), &[]));
     is_send(shared.write_packet(Packet::default()));
     is_send(shared.write_str(""));
     is_send(shared.write_strs(&[""]));
