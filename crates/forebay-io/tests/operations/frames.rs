@@ -183,6 +183,9 @@ fn varints_are_written_short_and_read_in_any_length() {
     let kind = ErrorKind::LimitExceeded { limit: MIB as u64 };
     let endless = vec![0x80; 11];
     assert_eq!(refusal(&mut endless.into(), &framing), kind);
+    let mut zero_and_a_65th_bit = vec![0x80; 9];
+    zero_and_a_65th_bit.push(2);
+    assert_eq!(refusal(&mut zero_and_a_65th_bit.into(), &framing), kind);
     let mut all_bits = vec![0xff; 9];
     all_bits.push(1);
     assert_eq!(refusal(&mut all_bits.clone().into(), &framing), kind, "u64::MAX");

@@ -4,6 +4,7 @@ mod copies;
 mod frame_model;
 mod frames;
 mod gauges;
+mod names;
 mod operation_model;
 mod shared;
 mod shared_threads;
