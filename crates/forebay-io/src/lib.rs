@@ -13,9 +13,10 @@
 //! |---|---|
 //! | a line ([`LineOptions::limit`]) | 64 KiB of content |
 //! | a frame ([`LengthFraming::limit`], [`DelimiterFraming::limit`]) | 1 MiB of content |
-//! | a packet | 1 MiB |
-//! | queued before a writer waits | 64 KiB, and one item on top |
-//! | an item that is composed (`write_strs`, `write_with`, the macros) | 1 MiB |
+//! | a packet ([`ChannelLimits::packet_max`]) | 1 MiB |
+//! | queued before a writer waits ([`ChannelLimits::high_water`]) | 64 KiB, and one item on top |
+//! | an item that is composed (`write_strs`, `write_with`, the macros; [`ChannelLimits::item_max`]) | 1 MiB |
+//! | a slice of which a dropped `read_exact` gives back what it took ([`ChannelLimits::give_back_max`]) | 1 MiB |
 //!
 //! A channel whose task sleeps keeps only what has arrived and has not been read.
 
@@ -29,6 +30,7 @@ mod frame;
 mod host_name;
 mod item;
 mod lane;
+mod limits;
 mod lock;
 mod outbox;
 mod packet;
@@ -49,6 +51,7 @@ pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::frame::{
     DelimiterFraming, FrameStep, Framing, FramingKey, LengthFraming, LineFraming,
 };
+pub use crate::limits::ChannelLimits;
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
 pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};

@@ -150,9 +150,10 @@
 )]
 //! | a line | 64 KiB of content | [`LineOptions::limit`] |
 //! | a frame | 1 MiB, a line as a frame 64 KiB | [`LengthFraming::limit`], [`DelimiterFraming::limit`], [`LineFraming::limit`] |
-//! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | – |
-//! | queued before a writer waits | 64 KiB, and one item on top | – |
-//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | – |
+//! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | [`ChannelLimits::packet_max`] |
+//! | a slice that a dropped [`read_exact`](ByteReadChannel::read_exact) gives back | 1 MiB; dropping a larger one poisons the channel | [`ChannelLimits::give_back_max`] |
+//! | queued before a writer waits | 64 KiB, and one item on top | [`ChannelLimits::high_water`] |
+//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | [`ChannelLimits::item_max`] |
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
 //! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
@@ -163,7 +164,9 @@
 //! | datagrams that the system hands over together, until they are received | 64 KiB per socket, 1 MiB for `receive_batch` | – |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
-//! A dash in the last column: it cannot be set.
+//! A dash in the last column: it cannot be set. The [`ChannelLimits`] are those of a channel
+//! ([`set_limits`](ByteWriteChannel::set_limits)) or of all channels of a selector
+//! ([`channel_limits`](SelectorBuilder::channel_limits)).
 //!
 //! # Cancel safety
 //!
@@ -189,9 +192,10 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, DelimiterFraming, Error, ErrorKind,
-    Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming, LineFraming, LineOptions,
-    Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt, write_line,
+    Attempt, ByteReadChannel, ByteWriteChannel, ChannelLimits, ComposeResult, DelimiterFraming,
+    Error, ErrorKind, Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming,
+    LineFraming, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt,
+    write_line,
 };
 
 /// Writes to one connection from many tasks. Each call writes one item.

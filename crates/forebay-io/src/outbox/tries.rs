@@ -55,11 +55,11 @@ impl Outbox {
         let state = lock(&self.state);
         let queued = state.queue.len();
         let open = state.phase == OutboxPhase::Open && !state.whole.is_partial();
-        if !open || state.pauses || queued >= self.high_water {
+        if !open || state.pauses || queued >= self.high_water() {
             return 0;
         }
         // In front of a pipe the queue is empty until the pipe is full, so what is free is free in the pipe.
-        (self.high_water - queued).max(state.drain.free_space())
+        (self.high_water() - queued).max(state.drain.free_space())
     }
 
     /// Returns the error that writes return, if the end was not in order.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::{ByteReadChannel, PACKET_BYTES_MAX};
+use super::ByteReadChannel;
 use crate::seam::Inlet;
 use crate::{ErrorKind, Packet, Result};
 
@@ -75,13 +75,14 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
-        if count == 0 || count > PACKET_BYTES_MAX {
+        let limit = self.limits.packet;
+        if count == 0 || count > limit {
             self.answer().await;
         }
-        if count > PACKET_BYTES_MAX {
-            let kind = ErrorKind::LimitExceeded { limit: PACKET_BYTES_MAX as u64 };
+        if count > limit {
+            let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
             return Err(self.error(kind, "read_packet").with_detail(format!(
-                "asked for {count} bytes; a packet has at most 1 MiB, and read_exact takes more"
+                "asked for {count} bytes; ChannelLimits::packet_max sets this, and read_exact takes more"
             )));
         }
         self.need("read_packet", count).await?;

@@ -7,7 +7,6 @@ use super::bytes::STRAIGHT_BYTES;
 use super::{ByteReadChannel, LentBytes};
 use crate::Result;
 use crate::turn::Answers;
-use crate::write::ITEM_BYTES_MAX;
 
 impl ByteReadChannel {
     /// Fills the whole slice.
@@ -113,7 +112,7 @@ impl Drop for ReadExact<'_> {
         if self.done || self.filled == 0 {
             return;
         }
-        if self.slice.len() > ITEM_BYTES_MAX {
+        if self.slice.len() > self.channel.limits.give_back {
             // `lent` stays set: the next call returns `Incomplete`.
             return;
         }

@@ -25,7 +25,7 @@ pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
 pub use self::line::{LineOptions, Lines};
 use crate::seam::{Filled, Inlet, Source};
-use crate::{Error, ErrorKind, Result};
+use crate::{ChannelLimits, Error, ErrorKind, Result};
 
 /// The largest number of bytes that a packet or a peek may have: 1 MiB.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
@@ -65,6 +65,7 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
+    limits: ChannelLimits,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -95,9 +96,16 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
+            limits: ChannelLimits::new(),
             has_failed: false,
             lent: LentBytes::default(),
         }
+    }
+
+    /// Sets the limits of this channel: the size of a packet, and of a slice that is given back. The others are those
+    /// of writing, and that of a line is set with [`set_line_options`](Self::set_line_options).
+    pub fn set_limits(&mut self, limits: ChannelLimits) {
+        self.limits = limits;
     }
 
     /// Ends this channel with a cause of the caller's: what is buffered is discarded, and every later read

@@ -184,7 +184,7 @@ pub trait ItemTarget: sealed::Sealed {
 
 impl ItemTarget for &mut ByteWriteChannel {
     async fn write(self, item: ItemBuffer) -> Result<()> {
-        item.check().map_err(|error| self.outbox().named(error))?;
+        self.check_composed(&item)?;
         // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
         while !self.accept(&item.bytes[..]).unwrap_or(false) {
             self.wait_for_room().await?;
@@ -238,12 +238,19 @@ impl ByteWriteChannel {
         }
         let mut out = ItemBuffer::new();
         compose(&mut out).into_result()?;
-        out.check().map_err(|error| self.outbox().named(error))?;
+        self.check_composed(&out)?;
         // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
         while !self.accept(&out.bytes[..]).unwrap_or(false) {
             self.wait_for_room().await?;
         }
         Ok(())
+    }
+
+    /// Fails if the item is larger than one may be, or if a formatter failed.
+    #[inline]
+    pub(super) fn check_composed(&self, item: &ItemBuffer) -> Result<()> {
+        item.check_formats().map_err(|error| self.outbox().named(error))?;
+        self.check_item(item.len())
     }
 
     /// Returns the channel itself. For the macros: a method borrows its receiver as it needs, whether that
@@ -266,13 +273,6 @@ impl Drop for ItemBuffer {
 }
 
 impl ItemBuffer {
-    /// Fails if the item is larger than one may be, or if a formatter failed.
-    #[inline]
-    pub(super) fn check(&self) -> Result<()> {
-        self.check_formats()?;
-        ByteWriteChannel::check_item(self.bytes.len())
-    }
-
     /// Fails if a formatter failed.
     #[inline]
     pub(super) fn check_formats(&self) -> Result<()> {

@@ -31,10 +31,7 @@ use crate::block::BlockPart;
 use crate::item::Item;
 use crate::outbox::{Outbox, Piece, Until, WriterPace};
 use crate::seam::unwinding;
-use crate::{Error, ErrorKind, Packet, Result};
-
-/// The largest slice that is accepted in one step: 1 MiB.
-pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
+use crate::{ChannelLimits, Error, ErrorKind, Packet, Result};
 
 /// A channel to write bytes to: text, numbers, packets.
 ///
@@ -69,6 +66,8 @@ pub struct ByteWriteChannel {
     auto_flush: bool,
     on_drop: OnDrop,
     pace: WriterPace,
+    /// The largest slice that is accepted in one step.
+    item_max: usize,
     /// The bytes accepted by outboxes that were replaced.
     counted_before: u64,
     /// The wait of a polled call, kept until the call is repeated.
@@ -97,6 +96,7 @@ impl ByteWriteChannel {
             auto_flush: true,
             on_drop: OnDrop::Finish,
             pace: WriterPace::default(),
+            item_max: ChannelLimits::new().item,
             counted_before: 0,
             #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
             wait: None,
@@ -122,12 +122,19 @@ impl ByteWriteChannel {
     #[doc(hidden)]
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
         self.outbox.hand_over_to(&outbox);
+        outbox.set_high_water(self.outbox.high_water());
         self.counted_before = self.counted().saturating_sub(outbox.accepted());
         self.pace.counted = outbox.accepted();
         // A wait in the previous outbox says nothing about this one.
         #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
         drop(self.wait.take());
         self.outbox = outbox;
+    }
+
+    /// Sets the limits of this channel: its high-water mark and the size of an item. The others are those of reading.
+    pub fn set_limits(&mut self, limits: ChannelLimits) {
+        self.item_max = limits.item.max(1);
+        self.outbox.set_high_water(limits.high_water);
     }
 
     /// Turns off sending at the end of each turn: from now on only [`flush`](Self::flush),
@@ -203,7 +210,7 @@ impl ByteWriteChannel {
     /// ```
     pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
         let bytes = pieces.iter().map(|piece| piece.len()).sum();
-        Self::check_item(bytes).map_err(|error| self.outbox.named(error))?;
+        self.check_item(bytes)?;
         if bytes == 0 {
             return Box::pin(self.answer()).await;
         }
@@ -221,7 +228,7 @@ impl ByteWriteChannel {
     /// As for [`write_str`](Self::write_str): lossless up to 1 MiB.
     #[doc(alias = "writeFully")]
     pub async fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > ITEM_BYTES_MAX {
+        if bytes.len() > self.item_max {
             // Boxed because it is rare: the future of a usual write must not grow by it.
             return Box::pin(self.write_pieces(bytes)).await;
         }
@@ -383,7 +390,7 @@ impl ByteWriteChannel {
     /// any end of the connection in between resets it.
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
         let (mut before, of) = (0, bytes.len());
-        for bytes in bytes.chunks(ITEM_BYTES_MAX) {
+        for bytes in bytes.chunks(self.item_max) {
             // The first piece is refused like any item; the pieces behind it wait as pieces.
             let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
             let piece = Piece { bytes, before, of };
@@ -396,14 +403,15 @@ impl ByteWriteChannel {
     }
 
     #[inline]
-    fn check_item(bytes: usize) -> Result<()> {
-        if bytes <= ITEM_BYTES_MAX {
+    fn check_item(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.item_max {
             return Ok(());
         }
-        let kind = ErrorKind::LimitExceeded { limit: ITEM_BYTES_MAX as u64 };
-        Err(Error::new(kind, "write").with_detail(format!(
+        let kind = ErrorKind::LimitExceeded { limit: self.item_max as u64 };
+        let error = Error::new(kind, "write").with_detail(format!(
             "one item of {bytes} bytes; write_bytes and write_all take any number"
-        )))
+        ));
+        Err(self.outbox.named(error))
     }
 }
 

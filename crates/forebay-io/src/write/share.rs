@@ -185,7 +185,7 @@ impl SharedWriteChannel {
     ) -> Result<()> {
         let ticket = self.ticket_if_full().await?;
         let item = ItemBuffer::composed(compose)?;
-        item.check().map_err(|error| self.named(error))?;
+        self.0.channel.check_composed(&item)?;
         self.write_composed(ticket, item).await
     }
 
@@ -308,7 +308,7 @@ impl SharedWriteChannel {
     }
 
     fn check_item(&self, bytes: usize) -> Result<()> {
-        ByteWriteChannel::check_item(bytes).map_err(|error| self.named(error))
+        self.0.channel.check_item(bytes)
     }
 
     /// Waits for this writer's turn and for room, and accepts one item in one step.
@@ -429,7 +429,7 @@ impl Sealed for &SharedWriteChannel {}
 
 impl ItemTarget for &SharedWriteChannel {
     async fn write(self, item: ItemBuffer) -> Result<()> {
-        item.check().map_err(|error| self.named(error))?;
+        self.0.channel.check_composed(&item)?;
         self.write_item(item.as_slice()).await
     }
 }

@@ -52,7 +52,7 @@ impl ByteWriteChannel {
     ///
     /// Those of [`try_write_str`](Self::try_write_str).
     pub fn try_write_all(&mut self, bytes: &[u8]) -> Result<bool> {
-        Self::check_item(bytes.len()).map_err(|error| self.outbox.named(error))?;
+        self.check_item(bytes.len())?;
         self.outbox.try_accept(self.auto_flush, bytes)
     }
 

@@ -4,6 +4,7 @@ mod copies;
 mod frame_model;
 mod frames;
 mod gauges;
+mod limits;
 mod names;
 mod operation_model;
 mod shared;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_io::{Error, Result};
+use forebay_io::{ChannelLimits, Error, Result};
 
 use super::manager::SelectorManager;
 use super::settings::Settings;
@@ -107,6 +107,28 @@ impl SelectorBuilder {
     /// Default: 5 minutes, or the drain timeout if that is longer.
     pub fn drain_max(mut self, total: Duration) -> Self {
         self.settings.drain_max = Some(total);
+        self
+    }
+
+    /// Sets the limits of all channels that the selector's sockets open, and of those of
+    /// [`reader`](SelectorManager::reader), [`writer`](SelectorManager::writer),
+    /// [`blocking_reader`](SelectorManager::blocking_reader) and
+    /// [`blocking_writer`](SelectorManager::blocking_writer): how much is queued before a writer waits, and how
+    /// large an item or a packet may be. A channel can be given others
+    /// ([`set_limits`](crate::ByteWriteChannel::set_limits)). Default: those of [`ChannelLimits::new`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use forebay::{ChannelLimits, SelectorManager};
+    ///
+    /// // Ten thousand slow peers, each with 16 KiB of what it has not read, and an item on top.
+    /// let limits = ChannelLimits::new().high_water(16 * 1024).item_max(64 * 1024);
+    /// let selector = SelectorManager::builder().channel_limits(limits).build()?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn channel_limits(mut self, limits: ChannelLimits) -> Self {
+        self.settings.channel_limits = limits;
         self
     }
 

@@ -259,7 +259,7 @@ impl SelectorManager {
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
         let source = task::blocking_source(self.shared().user_calls(), reader);
         let source = UntilClosing::new(self.shared().closing(), task::READER, source);
-        ByteReadChannel::from_source(Box::new(source))
+        self.limited_input(ByteReadChannel::from_source(Box::new(source)))
     }
 
     /// Makes a channel that writes to `writer`, such as a file or standard output, on a thread, and flushes
@@ -278,7 +278,7 @@ impl SelectorManager {
         let drain = WokenByClosing::new(self.shared().closing(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
-        ByteWriteChannel::new(outbox, None)
+        self.limited_output(ByteWriteChannel::new(outbox, None))
     }
 
     /// Waits until a descriptor is ready, and returns the conditions that hold. Descriptors of any kind can

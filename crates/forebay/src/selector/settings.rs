@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use forebay_io::ChannelLimits;
+
 use crate::names::AnyResolver;
 use crate::task::Handler;
 use crate::time::{Clock, Limits};
@@ -21,6 +23,7 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
+    pub(super) channel_limits: ChannelLimits,
     pub(super) background_closes_max: usize,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
@@ -77,6 +80,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             drain_max: None,
             drain_limit: 64 * 1024,
+            channel_limits: ChannelLimits::new(),
             background_closes_max: 1024,
             #[cfg(feature = "tls")]
             handshakes_max: 256,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{Outbox, WakeList, unwinding};
-use forebay_io::{Error, Result};
+use forebay_io::{ChannelLimits, Error, Result};
 
 use super::closing::{Closing, closed};
 use super::remaining::Remaining;
@@ -196,6 +196,11 @@ impl Shared {
     /// Returns the limits for closing a connection without limits of its own.
     pub(crate) fn drain(&self) -> Limits {
         self.settings.drain_of(None, None)
+    }
+
+    /// Returns the limits of the channels that are opened.
+    pub(crate) fn channel_limits(&self) -> ChannelLimits {
+        self.settings.channel_limits
     }
 
     /// Returns the limits for closing a connection with these limits of its own.

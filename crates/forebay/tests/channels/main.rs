@@ -10,6 +10,7 @@ mod every_transport;
 mod every_transport_ends;
 mod fairness;
 mod gives_way;
+mod limits;
 mod lines_from_peers;
 mod no_call_in_vain;
 mod one_send_per_turn;

@@ -8,17 +8,17 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
-    ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
-    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, DelimiterFraming, Ecn,
-    Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, FrameStep, Framing,
-    FramingKey, HostPart, Identity, Incoming, IncomingDatagrams, IncomingUnixDatagrams, Interest,
-    Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming, LineFraming, LineOptions, Lines,
-    MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials, ReadExact, Resolver,
-    Result, SelectorBuilder, SelectorManager, ServerSocket, SharedWriteChannel, SignalKind,
-    Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats, StopRequested, StreamBuilder,
-    TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder, TlsConfig, TlsFault, TlsInfo,
-    TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress, Trust, UdpBuilder, UnixAddress,
-    UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    ByteWriteChannel, ChannelLimits, ClientAuth, Clock, CloseReason, ComposeResult,
+    ConnectedDatagramSocket, ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch,
+    DelimiterFraming, Ecn, Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses,
+    FrameStep, Framing, FramingKey, HostPart, Identity, Incoming, IncomingDatagrams,
+    IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming,
+    LineFraming, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
+    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
+    SharedWriteChannel, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
+    StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
+    TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
+    Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -45,6 +45,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<BoundDatagramSocket>();
     is_send_and_sync::<ByteReadChannel>();
     is_send_and_sync::<ByteWriteChannel>();
+    is_send_and_sync::<ChannelLimits>();
     is_send_and_sync::<ClientAuth>();
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();

@@ -139,7 +139,9 @@ impl Socket {
     }
 
     fn read_channel(&self) -> ByteReadChannel {
-        ByteReadChannel::from_source(self.0.source())
+        let mut channel = ByteReadChannel::from_source(self.0.source());
+        channel.set_limits(self.0.core().selector().channel_limits());
+        channel
     }
 
     /// Opens the writing half. This works once. Written bytes are sent at the end of the turn
@@ -160,7 +162,10 @@ impl Socket {
 
     fn write_channel(&self) -> ByteWriteChannel {
         let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
-        ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle))
+        let mut channel =
+            ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle));
+        channel.set_limits(self.0.core().selector().channel_limits());
+        channel
     }
 
     /// Returns the address of this side.
