@@ -79,6 +79,7 @@ async fn session(socket: Socket, store: Store) -> Result<()> {
     socket.close().await
 }
 
+#[derive(Clone, Copy)]
 enum Request<'a> {
     Set(&'a str, &'a str),
     Get(&'a str),

@@ -75,7 +75,7 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
-        let limit = self.limits.packet;
+        let limit = self.packet_max;
         if count == 0 || count > limit {
             self.answer().await;
         }

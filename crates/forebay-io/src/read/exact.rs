@@ -112,7 +112,7 @@ impl Drop for ReadExact<'_> {
         if self.done || self.filled == 0 {
             return;
         }
-        if self.slice.len() > self.channel.limits.give_back {
+        if self.slice.len() > self.channel.give_back_max {
             // `lent` stays set: the next call returns `Incomplete`.
             return;
         }

@@ -3,6 +3,7 @@
 mod buffer;
 mod bytes;
 mod copy;
+mod copy_both;
 mod exact;
 mod frames;
 mod front;
@@ -65,7 +66,8 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
-    limits: ChannelLimits,
+    packet_max: usize,
+    give_back_max: usize,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -96,7 +98,8 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
-            limits: ChannelLimits::new(),
+            packet_max: ChannelLimits::new().packet,
+            give_back_max: ChannelLimits::new().give_back,
             has_failed: false,
             lent: LentBytes::default(),
         }
@@ -105,7 +108,8 @@ impl ByteReadChannel {
     /// Sets the limits of this channel: the size of a packet, and of a slice that is given back. The others are those
     /// of writing, and that of a line is set with [`set_line_options`](Self::set_line_options).
     pub fn set_limits(&mut self, limits: ChannelLimits) {
-        self.limits = limits;
+        self.packet_max = limits.packet;
+        self.give_back_max = limits.give_back;
     }
 
     /// Ends this channel with a cause of the caller's: what is buffered is discarded, and every later read

@@ -330,6 +330,68 @@ fn dropped_at_any_poll_a_copy_to_a_writer_loses_nothing() {
 
 // ---- what Ktor's tests pin -----------------------------------------------------------------------------
 
+/// SCENARIOS 3.5 #copyTo with limit propagates closedCause cancelled mid-await.
+#[test]
+fn copy_to_with_limit_propagates_closed_cause_cancelled_mid_await() {
+    let (mut input, mut writer) = pipe(KIB);
+    let (_reader, mut output) = pipe(KIB);
+    {
+        let mut copy = pin!(input.copy_exact_to(1024, &mut output));
+        assert!(poll_once(copy.as_mut()).is_pending());
+        writer.abort_with(Error::other("source cancelled"));
+        let error = finish(copy).expect_err("no short count");
+        assert_eq!(error.to_string(), "source cancelled");
+    }
+    assert!(input.is_closed_for_read());
+}
+
+/// SCENARIOS 3.8 #raw sink is not closed on channel close. Ours: the writer is its caller's to flush and close.
+#[test]
+fn raw_sink_is_not_closed_on_channel_close() {
+    #[derive(Default)]
+    struct Recording(Vec<u8>, usize);
+    impl Write for Recording {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.1 += 1;
+            Ok(())
+        }
+    }
+    let mut sink = Recording::default();
+    let mut input = ByteReadChannel::from(vec![42]);
+    assert_eq!(at_once(input.copy_to_writer(&mut sink, u64::MAX)).expect("a clean end"), 1);
+    drop(input);
+    assert_eq!((&sink.0[..], sink.1), (&[42][..], 0));
+    sink.flush().expect("it is still there");
+}
+
+/// SCENARIOS 3.4 #testReadAndWriteConcurrentWithCopyTo, with `copy_and_close`.
+#[test]
+fn read_and_write_concurrent_with_copy_and_close() {
+    forebay_testing::watched(|| {
+        for _ in 0..1000 {
+            let (mut input, mut writer) = pipe(KIB);
+            let (mut result, mut output) = pipe(KIB);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    futures_lite::future::block_on(input.copy_and_close(&mut output))
+                        .expect("a clean end");
+                });
+                futures_lite::future::block_on(async {
+                    writer.write_u8(1).await.expect("room");
+                    writer.write_u8(2).await.expect("room");
+                    writer.finish().await.expect("a clean end");
+                    let bytes = result.read_remaining(KIB).await.expect("a clean end");
+                    assert_eq!(bytes.as_slice(), [1, 2]);
+                });
+            });
+        }
+    });
+}
+
 /// SCENARIOS 3.4 CoroutinesTest#testWriterWaitsNestedLaunch and #testReaderWaitsNestedLaunch, without tasks.
 #[test]
 fn a_nested_copy_and_close_passes_the_end_on() {

@@ -1,6 +1,8 @@
 //! Operations on whole streams and items: copies, writes that do not wait, shared channels.
 
 mod copies;
+mod copies_to_both;
+mod corpora;
 mod frame_model;
 mod frames;
 mod gauges;

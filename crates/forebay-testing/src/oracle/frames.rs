@@ -186,7 +186,7 @@ fn stream_of(kind: &FramingKind, limit: usize, parts: &[FramePart]) -> Vec<u8> {
                 let read_back = truth(kind, limit, bytes.as_slice());
                 match written {
                     Ok(()) => {
-                        assert_eq!(read_back, frame(&body, bytes.len()), "it reads otherwise")
+                        assert_eq!(read_back, frame(&body, bytes.len()), "it reads otherwise");
                     }
                     Err(error) => {
                         assert!(bytes.is_empty(), "a part of it was written");

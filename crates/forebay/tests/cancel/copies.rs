@@ -4,7 +4,7 @@ use forebay::{ByteReadChannel, ByteWriteChannel, Result};
 
 use crate::incoming::{Incoming, Source, single};
 use crate::outgoing::{End, Full, Outgoing, Sink, pattern};
-use crate::support::{Alarm, Driven, Operation, Trial, World, assert_same, turn};
+use crate::support::{Alarm, Driven, Operation, Trial, World, assert_same, at_last, turn};
 use crate::table::{Row, Scene, Word};
 
 /// Large enough to be handed over with the block that it lies in.
@@ -41,6 +41,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows: Vec<_> =
         calls.map(|(path, copy, may_stop)| row(path, copy, may_stop)).into_iter().collect();
     rows.push(to_writer());
+    rows.push(to_both());
     rows
 }
 
@@ -108,6 +109,36 @@ async fn attempt(
     assert_same(&all, &filler, "what the sink received, and what the source has left");
     world.outgoing.hang_up();
     drop(socket);
+}
+
+/// To the same kind of sink twice: what one has got, the other has got, too.
+fn to_both() -> Row {
+    let mut scenes = Vec::new();
+    for (source, sink) in [(Source::Pipe(1), Sink::Pipe(1)), (Source::Tcp, Sink::Memory)] {
+        scenes.push(Scene::new(format!("{source}, to two sinks {sink}"), 2, move |trial| {
+            trial.on_a_selector(async |selector| {
+                let stream = b"over and over";
+                let mut full = Full::open(sink, &selector).await;
+                let (mut reader, mut second) = forebay::pipe(1024);
+                let (mut input, incoming) = Incoming::open(source, &selector, single(stream)).await;
+                let mut world = Between { incoming, outgoing: full.world, takes: true };
+                let copy = Box::pin(input.copy_to_both(&mut full.output, &mut second));
+                if let Driven::Ready(copied) = trial.drive(copy, &mut world).await {
+                    assert_eq!(copied.unwrap(), stream.len() as u64);
+                }
+                let again = Box::pin(input.copy_to_both(&mut full.output, &mut second));
+                trial.complete(again, &mut world).await.unwrap();
+                assert_eq!(world.outgoing.take_all().await, End::Finished);
+                full.filler.extend(stream);
+                assert_same(&world.outgoing.taken, &full.filler, "what the first received");
+                let second = at_last(reader.read_remaining(1024)).unwrap();
+                assert_same(second.as_slice(), stream, "what the second received");
+                world.outgoing.hang_up();
+                drop(full.socket);
+            });
+        }));
+    }
+    Row { path: "forebay_io::ByteReadChannel::copy_to_both", words: &[Word::Resumes], scenes }
 }
 
 /// Into memory: what the writer has taken, and what is left in the channel, is everything.

@@ -60,7 +60,7 @@ enum Feed {
     Pipe(ByteWriteChannel),
     Tcp(TcpStream),
     Unix(UnixStream),
-    Memory(Connection),
+    Memory(Box<Connection>),
     Blocking(Sender<Vec<u8>>),
     Ended,
 }
@@ -93,11 +93,11 @@ impl Incoming {
             }
             Source::Memory => {
                 let (near, far) = selector.duplex(MEMORY_BYTES);
-                (near.input, Feed::Memory(far))
+                (near.input, Feed::Memory(Box::new(far)))
             }
             Source::Tls => {
                 let (near, far) = secure_pair(selector, MEMORY_BYTES).await;
-                (near.input, Feed::Memory(far))
+                (near.input, Feed::Memory(Box::new(far)))
             }
             Source::Blocking => {
                 let (sender, receiver) = channel();

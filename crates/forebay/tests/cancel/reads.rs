@@ -177,6 +177,7 @@ async fn assert_incomplete(input: &mut ByteReadChannel) {
         ("discard", input.discard(1).await.map(drop)),
         ("copy_to", input.copy_to(&mut output).await.map(drop)),
         ("copy_exact_to", input.copy_exact_to(1, &mut output).await),
+        ("copy_to_both", input.copy_to_both(&mut output, &mut forebay::pipe(1).1).await.map(drop)),
         ("copy_to_writer", input.copy_to_writer(&mut Vec::new(), 1).await.map(drop)),
         ("read_frame", input.read_frame(&forebay::LineFraming::new()).await.map(drop)),
     ];

@@ -16,5 +16,6 @@ mod no_call_in_vain;
 mod one_send_per_turn;
 mod peer_end_in_sight;
 mod peer_that_sleeps;
+mod shared;
 mod user_code;
 mod wakers;

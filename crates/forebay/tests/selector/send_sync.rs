@@ -236,6 +236,7 @@ fn every_public_future_is_send(
     is_send(input.copy_and_close(output));
     is_send(input.copy_exact_to(1, output));
     is_send(input.copy_to(output));
+    is_send(input.copy_to_both(output, &mut forebay::pipe(1).1));
     is_send(input.copy_to_writer(&mut Vec::new(), 1));
     is_send(input.discard(1));
     is_send(input.read(&mut [0]));
