@@ -30,6 +30,25 @@ async fn the_channels_own_calls_win() -> forebay::Result<()> {
     let packet: Packet = input.read_remaining(100).await?;
     assert_eq!(packet.len(), 5);
 
+    let mut input = ByteReadChannel::from("GET one,two\nthree\nfour");
+    let is_found: forebay::Result<bool> = input.skip_if_found(b"GET ").await;
+    assert!(is_found?);
+    let item: forebay::Result<Option<_>> = input.read_until(b",", 10).await;
+    assert_eq!(item?.as_deref(), Some(&b"one"[..]));
+    assert_eq!(input.peek(3).await?, Some(&b"two"[..]));
+    let mut out = Vec::new();
+    let is_item: forebay::Result<bool> = input.read_until_into(b"\n", &mut out, 10).await;
+    assert!(is_item? && out == b"two");
+    let line: Option<&[u8]> = input.read_line_bytes_ref().await?;
+    assert_eq!(line, Some(&b"three"[..]));
+    let is_there: forebay::Result<bool> = input.await_content(4).await;
+    assert!(is_there?);
+    let count: forebay::Result<Option<usize>> = input.try_read(&mut [0; 2]);
+    assert_eq!(count?, Some(2));
+    let packet: forebay::Result<Packet> = input.read_up_to(9).await;
+    assert_eq!((packet?.len(), input.counted()), (2, 22));
+    assert!(input.exhausted().await?);
+
     let (mut input, mut output) = pipe(4096);
     let written: forebay::Result<()> = output.write_all(b"all").await;
     written?;

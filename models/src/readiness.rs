@@ -190,6 +190,13 @@ impl Watched {
                 done => return Poll::Ready(outcome(done)),
             },
         };
+        // In the order of a connection's source: usually it only begins to wait, or is ready.
+        if slot.waits(cx, direction) && !self.is_closing.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        if let Some(done) = slot.try_io(direction, &mut call) {
+            return Poll::Ready(outcome(done));
+        }
         let polled = slot.poll_io(cx, direction, &mut call);
         if polled.is_pending() && self.is_closing.load(Ordering::Acquire) {
             return Poll::Ready(Outcome::Refused);

@@ -40,15 +40,29 @@ impl Item for &[u8] {
     }
 }
 
-impl Item for &[&str] {
+/// Pieces of text that are one item.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pieces<'a> {
+    pieces: &'a [&'a str],
+    len: usize,
+}
+
+impl<'a> Pieces<'a> {
+    #[inline]
+    pub(crate) fn new(pieces: &'a [&'a str]) -> Self {
+        Self { pieces, len: pieces.iter().map(|piece| piece.len()).sum() }
+    }
+}
+
+impl Item for Pieces<'_> {
     #[inline]
     fn len(self) -> usize {
-        self.iter().map(|piece| piece.len()).sum()
+        self.len
     }
 
     #[inline]
     fn put(self, sink: &mut impl Sink) {
-        for piece in self {
+        for piece in self.pieces {
             sink.push_slice(piece.as_bytes());
         }
     }

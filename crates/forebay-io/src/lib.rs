@@ -13,10 +13,9 @@
 //! |---|---|
 //! | a line ([`LineOptions::limit`]) | 64 KiB of content |
 //! | a frame ([`LengthFraming::limit`], [`DelimiterFraming::limit`]) | 1 MiB of content |
-//! | a packet ([`ChannelLimits::packet_max`]) | 1 MiB |
-//! | queued before a writer waits ([`ChannelLimits::high_water`]) | 64 KiB, and one item on top |
-//! | an item that is composed (`write_strs`, `write_with`, the macros; [`ChannelLimits::item_max`]) | 1 MiB |
-//! | a slice of which a dropped `read_exact` gives back what it took ([`ChannelLimits::give_back_max`]) | 1 MiB |
+//! | a packet, a peek | 1 MiB |
+//! | queued before a writer waits | 64 KiB, and one item on top |
+//! | an item that is composed (`write_strs`, `write_with`, the macros) | 1 MiB |
 //!
 //! A channel whose task sleeps keeps only what has arrived and has not been read.
 
@@ -30,7 +29,6 @@ mod frame;
 mod host_name;
 mod item;
 mod lane;
-mod limits;
 mod lock;
 mod outbox;
 mod packet;
@@ -51,8 +49,10 @@ pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
 pub use crate::frame::{
     DelimiterFraming, FrameStep, Framing, FramingKey, LengthFraming, LineFraming,
 };
-pub use crate::limits::ChannelLimits;
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
-pub use crate::read::{ByteReadChannel, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact};
+pub use crate::read::{
+    ByteReadChannel, Delimiter, LineEnding, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact,
+    TooLong,
+};
 pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer, SharedWriteChannel};

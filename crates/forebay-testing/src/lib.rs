@@ -26,6 +26,7 @@ mod output;
 mod poll;
 mod property;
 mod random;
+pub mod reading;
 #[cfg(feature = "tls")]
 pub mod sessions;
 mod sync;

@@ -148,12 +148,13 @@
     feature = "tls",
     doc = "| TLS sessions to resume, in a configuration | 256 | [`session_cache`](TlsServerBuilder::session_cache) |"
 )]
-//! | a line | 64 KiB of content | [`LineOptions::limit`] |
-//! | a frame | 1 MiB, a line as a frame 64 KiB | [`LengthFraming::limit`], [`DelimiterFraming::limit`], [`LineFraming::limit`] |
-//! | a packet | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | [`ChannelLimits::packet_max`] |
-//! | a slice that a dropped [`read_exact`](ByteReadChannel::read_exact) gives back | 1 MiB; dropping a larger one poisons the channel | [`ChannelLimits::give_back_max`] |
-//! | queued before a writer waits | 64 KiB, and one item on top | [`ChannelLimits::high_water`] |
-//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | [`ChannelLimits::item_max`] |
+//! | a line | 64 KiB of content | [`line_limit`](SelectorBuilder::line_limit), [`LineOptions::limit`] |
+//! | a packet, a peek, and whatever else a channel collects | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | [`packet_limit`](SelectorBuilder::packet_limit) |
+//! | a slice that a dropped `read_exact` gives back | 1 MiB; a longer one makes the channel `Incomplete` | [`give_back_limit`](SelectorBuilder::give_back_limit) |
+//! | an item in front of a delimiter ([`read_until`](ByteReadChannel::read_until)), what is left ([`read_remaining`](ByteReadChannel::read_remaining)) | none without a limit | their argument |
+//! | a frame ([`read_frame`](ByteReadChannel::read_frame)) | 1 MiB, a line as a frame 64 KiB | [`LengthFraming::limit`], [`DelimiterFraming::limit`], [`LineFraming::limit`] |
+//! | queued before a writer waits | 64 KiB, and one item on top | [`high_water`](SelectorBuilder::high_water) |
+//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | [`item_limit`](SelectorBuilder::item_limit) |
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
 //! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
@@ -164,9 +165,7 @@
 //! | datagrams that the system hands over together, until they are received | 64 KiB per socket, 1 MiB for `receive_batch` | – |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
-//! A dash in the last column: it cannot be set. The [`ChannelLimits`] are those of a channel
-//! ([`set_limits`](ByteWriteChannel::set_limits)) or of all channels of a selector
-//! ([`channel_limits`](SelectorBuilder::channel_limits)).
+//! A dash in the last column: it cannot be set.
 //!
 //! # Cancel safety
 //!
@@ -192,9 +191,9 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    Attempt, ByteReadChannel, ByteWriteChannel, ChannelLimits, ComposeResult, DelimiterFraming,
-    Error, ErrorKind, Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming,
-    LineFraming, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, pipe, write_fmt,
+    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Delimiter, DelimiterFraming, Error,
+    ErrorKind, Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming, LineEnding,
+    LineFraming, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, TooLong, pipe, write_fmt,
     write_line,
 };
 

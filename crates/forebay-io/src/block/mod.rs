@@ -45,10 +45,6 @@ impl Size {
         }
     }
 
-    const fn of(bytes: usize) -> Self {
-        if bytes == SMALL_BLOCK_BYTES { Self::Small } else { Self::Large }
-    }
-
     /// The number of idle blocks that a pool keeps. A turn polls at most 256 tasks, so it rarely fills more
     /// queues than that.
     const fn kept_count(self, by_worker: bool) -> usize {
@@ -90,34 +86,46 @@ impl BlockLedger {
 }
 
 /// A piece of initialised memory. It returns to the pool of the thread that drops it.
-pub(crate) struct Block {
-    bytes: Vec<u8>,
+///
+/// It is `None` only while it is dropped.
+pub(crate) struct Block(Option<BlockMemory>);
+
+/// The memory of a block. In a pool it keeps its reference to the ledger, so that taking and returning a block
+/// changes no reference count.
+struct BlockMemory {
+    bytes: Box<[u8]>,
     ledger: Option<Arc<BlockLedger>>,
 }
 
 impl Block {
     /// Takes the block of this size that this thread's pool got back last, or allocates one.
+    #[inline]
     pub(crate) fn take(size: Size) -> Self {
-        POOL.try_with(|pool| pool.borrow_mut().take(size))
-            // The thread-local is gone while the thread ends: allocate, without a ledger.
-            .unwrap_or_else(|_| Self::allocate(size, None))
+        match POOL.try_with(|pool| pool.borrow_mut().pop(size)) {
+            Ok(memory @ Some(_)) => Self(memory),
+            _ => Self::allocate(size),
+        }
     }
 
-    fn allocate(size: Size, ledger: Option<Arc<BlockLedger>>) -> Self {
+    /// Allocates a block, which this thread's pool counts.
+    #[cold]
+    fn allocate(size: Size) -> Self {
+        // The thread-local is gone while the thread ends: allocate, without a ledger.
+        let ledger = POOL.try_with(|pool| pool.borrow().ledger.clone()).ok().flatten();
         if let Some(ledger) = &ledger {
             ledger.allocated.fetch_add(1, Relaxed);
         }
-        Self { bytes: vec![0; size.bytes()], ledger }
+        Self(Some(BlockMemory { bytes: vec![0; size.bytes()].into(), ledger }))
     }
 
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes
+        self.0.as_ref().map_or(&[], |memory| &memory.bytes)
     }
 
     #[inline]
     pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
-        &mut self.bytes
+        self.0.as_mut().map_or(&mut [], |memory| &mut memory.bytes)
     }
 }
 
@@ -132,16 +140,25 @@ pub(crate) struct BlockPart {
 
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.as_slice()
     }
 }
 
 impl Drop for Block {
+    #[inline]
     fn drop(&mut self) {
-        let idle = Idle { bytes: mem::take(&mut self.bytes), ledger: self.ledger.take() };
-        let refused = POOL.try_with(|pool| pool.borrow_mut().put(idle));
-        // `put` returns the block if the pool is full; its memory is freed here, outside the pool's borrow.
-        if let Ok(Some(Idle { ledger: Some(ledger), .. })) = refused {
+        let is_kept = POOL.try_with(|pool| pool.borrow_mut().put(&mut self.0));
+        if !matches!(is_kept, Ok(true)) {
+            self.free();
+        }
+    }
+}
+
+impl Block {
+    /// Frees the memory, outside the pool's borrow.
+    #[cold]
+    fn free(&mut self) {
+        if let Some(BlockMemory { ledger: Some(ledger), .. }) = self.0.take() {
             ledger.allocated.fetch_sub(1, Relaxed);
         }
     }
@@ -153,16 +170,21 @@ impl fmt::Debug for Block {
     }
 }
 
-/// A block in a pool. It keeps its reference to the ledger, so that taking and returning a block changes no
-/// reference count.
-struct Idle {
-    bytes: Vec<u8>,
-    ledger: Option<Arc<BlockLedger>>,
+/// The idle blocks of one size, and the number that is kept at most.
+struct Shelf {
+    blocks: Vec<BlockMemory>,
+    kept_count: usize,
+}
+
+impl Shelf {
+    const fn new(size: Size) -> Self {
+        Self { blocks: Vec::new(), kept_count: size.kept_count(false) }
+    }
 }
 
 struct Pool {
-    small: Vec<Idle>,
-    large: Vec<Idle>,
+    small: Shelf,
+    large: Shelf,
     ledger: Option<Arc<BlockLedger>>,
     /// The thread serves many connections, so the pool keeps as much as a worker's.
     is_raised: bool,
@@ -170,72 +192,93 @@ struct Pool {
 
 impl Pool {
     const fn new() -> Self {
-        Self { small: Vec::new(), large: Vec::new(), ledger: None, is_raised: false }
+        Self {
+            small: Shelf::new(Size::Small),
+            large: Shelf::new(Size::Large),
+            ledger: None,
+            is_raised: false,
+        }
     }
 
-    fn idle(&mut self, size: Size) -> &mut Vec<Idle> {
-        match size {
+    #[inline]
+    fn pop(&mut self, size: Size) -> Option<BlockMemory> {
+        let idle = match size {
             Size::Small => &mut self.small,
             Size::Large => &mut self.large,
-        }
-    }
-
-    fn take(&mut self, size: Size) -> Block {
-        let Some(Idle { bytes, ledger }) = self.idle(size).pop() else {
-            return Block::allocate(size, self.ledger.clone());
         };
+        let memory = idle.blocks.pop();
         self.report_idle();
-        Block { bytes, ledger }
+        memory
     }
 
-    /// Keeps the block, or returns it to the caller when the pool is full.
-    fn put(&mut self, mut idle: Idle) -> Option<Idle> {
-        let size = Size::of(idle.bytes.len());
-        let by_worker = self.is_raised || self.ledger.is_some();
-        if self.idle(size).len() >= size.kept_count(by_worker) {
-            return Some(idle);
+    /// Takes the block, unless the pool is full. Returns `true` if it did.
+    #[inline]
+    fn put(&mut self, block: &mut Option<BlockMemory>) -> bool {
+        let Some(memory) = block else { return true };
+        if self.ledger.as_ref().map(Arc::as_ptr) != memory.ledger.as_ref().map(Arc::as_ptr) {
+            return self.put_foreign(block);
         }
-        self.adopt(&mut idle);
-        self.idle(size).push(idle);
+        let is_small = memory.bytes.len() == SMALL_BLOCK_BYTES;
+        let idle = if is_small { &mut self.small } else { &mut self.large };
+        if idle.blocks.len() >= idle.kept_count {
+            return false;
+        }
+        if let Some(memory) = block.take() {
+            idle.blocks.push(memory);
+        }
         self.report_idle();
-        None
+        true
     }
 
-    /// Moves a block that another worker's pool allocated to this pool's ledger.
-    fn adopt(&self, idle: &mut Idle) {
-        let same = match (&self.ledger, &idle.ledger) {
-            (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
-            (None, None) => true,
-            _ => false,
-        };
-        if same {
-            return;
-        }
+    /// Takes a block that another pool allocated, which this pool's ledger counts from now on.
+    #[cold]
+    fn put_foreign(&mut self, block: &mut Option<BlockMemory>) -> bool {
+        let Some(memory) = block else { return true };
         if let Some(ours) = &self.ledger {
             ours.allocated.fetch_add(1, Relaxed);
         }
-        let theirs = mem::replace(&mut idle.ledger, self.ledger.clone());
+        let theirs = mem::replace(&mut memory.ledger, self.ledger.clone());
         if let Some(theirs) = theirs {
             theirs.allocated.fetch_sub(1, Relaxed);
         }
+        self.put(block)
     }
 
+    #[inline]
     fn report_idle(&self) {
         if let Some(ledger) = &self.ledger {
-            ledger.idle.store(self.small.len() + self.large.len(), Relaxed);
+            ledger.idle.store(self.idle_count(), Relaxed);
         }
+    }
+
+    #[inline]
+    fn idle_count(&self) -> usize {
+        self.small.blocks.len() + self.large.blocks.len()
+    }
+
+    fn raise(&mut self) {
+        self.is_raised = true;
+        self.set_kept_counts();
+    }
+
+    fn set_kept_counts(&mut self) {
+        let by_worker = self.is_raised || self.ledger.is_some();
+        self.small.kept_count = Size::Small.kept_count(by_worker);
+        self.large.kept_count = Size::Large.kept_count(by_worker);
     }
 
     /// Frees the idle blocks and switches to another ledger, returning the previous one.
     fn recount(&mut self, ledger: Option<Arc<BlockLedger>>) -> Option<Arc<BlockLedger>> {
         if let Some(ledger) = &self.ledger {
-            ledger.allocated.fetch_sub(self.small.len() + self.large.len(), Relaxed);
+            ledger.allocated.fetch_sub(self.idle_count(), Relaxed);
             // Release, paired with the Acquire in `in_use`: a thread that reads this zero also sees
             // `allocated` reduced.
             ledger.idle.store(0, Release);
         }
-        (self.small, self.large) = (Vec::new(), Vec::new());
-        mem::replace(&mut self.ledger, ledger)
+        (self.small, self.large) = (Shelf::new(Size::Small), Shelf::new(Size::Large));
+        let before = mem::replace(&mut self.ledger, ledger);
+        self.set_kept_counts();
+        before
     }
 }
 
@@ -249,7 +292,7 @@ impl Drop for Pool {
 /// serves many connections in a foreign runtime. Nothing counts them.
 pub fn raise_pool() {
     // Without an effect while the thread ends.
-    POOL.try_with(|pool| pool.borrow_mut().is_raised = true).ok();
+    POOL.try_with(|pool| pool.borrow_mut().raise()).ok();
 }
 
 /// Turns this thread's pool into a worker's pool until the guard drops.

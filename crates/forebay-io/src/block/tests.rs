@@ -105,7 +105,10 @@ fn a_block_outlives_the_pool_it_came_from() {
 fn a_thread_that_is_no_worker_keeps_a_handful() {
     thread::spawn(|| {
         drop((0..40).map(|_| Block::take(Size::Large)).collect::<Vec<_>>());
-        assert_eq!(POOL.with(|pool| pool.borrow().large.len()), Size::Large.kept_count(false));
+        assert_eq!(
+            POOL.with(|pool| pool.borrow().large.blocks.len()),
+            Size::Large.kept_count(false)
+        );
     })
     .join()
     .expect("no panic");

@@ -218,7 +218,15 @@ impl Outbox {
         }
     }
 
+    #[inline]
     fn release_waiters(&self, state: &mut State, after: &mut WakeList) {
+        if !state.waiters.is_empty() {
+            self.release_some_waiters(state, after);
+        }
+    }
+
+    #[cold]
+    fn release_some_waiters(&self, state: &mut State, after: &mut WakeList) {
         state.release_waiters(self.high_water(), || self.turns.refuses_waiting(), after);
     }
 

@@ -86,9 +86,6 @@ impl State {
         is_closing: impl Fn() -> bool,
         after: &mut WakeList,
     ) {
-        if self.waiters.is_empty() {
-            return;
-        }
         let room = self.room(high_water, &is_closing);
         let Self { waiters, phase, sent, .. } = self;
         waiters.release(after, |until| until.holds(*phase, *sent, room, &is_closing));

@@ -120,7 +120,23 @@ impl SendQueue {
             self.len += bytes.len();
             return;
         }
+        if self.front.is_none() && bytes.len() <= SMALL_BLOCK_BYTES {
+            return self.begin_with(bytes);
+        }
         self.push_in_blocks(bytes);
+    }
+
+    /// Begins an empty queue with a small block.
+    #[inline]
+    fn begin_with(&mut self, bytes: &[u8]) {
+        let end = bytes.len();
+        if end == 0 {
+            return;
+        }
+        let mut block = Block::take(Size::Small);
+        block.as_mut_slice()[..end].copy_from_slice(bytes);
+        self.front = Some(Segment::Block { block, start: 0, end });
+        self.len = end;
     }
 
     /// Appends a copy of these bytes, in as many blocks as they take.
@@ -154,6 +170,7 @@ impl SendQueue {
     }
 
     /// Returns the first piece; empty if nothing waits.
+    #[inline]
     pub fn first(&self) -> &[u8] {
         let front = self.front.as_ref().map_or(&[][..], Segment::as_slice);
         &front[..front.len().min(self.len())]
@@ -161,7 +178,14 @@ impl SendQueue {
 
     /// Returns `true` if everything that waits is one piece.
     pub fn is_one_piece(&self) -> bool {
-        self.first().len() == self.len()
+        self.one_piece().is_some()
+    }
+
+    /// Returns everything that waits, if it is one piece.
+    #[inline]
+    pub fn one_piece(&self) -> Option<&[u8]> {
+        let first = self.first();
+        (first.len() == self.len()).then_some(first)
     }
 
     /// Returns the first pieces and their number, for a vectored send.
@@ -187,8 +211,22 @@ impl SendQueue {
     /// # Panics
     ///
     /// Panics if fewer are offered, which is a defect of the drain.
-    pub fn sent(&mut self, mut count: usize, after: &mut WakeList) {
+    #[inline]
+    pub fn sent(&mut self, count: usize, after: &mut WakeList) {
         assert!(count <= self.len(), "a drain sent more than it was offered");
+        // The usual send empties a queue of one block. Then nothing is moved, and nothing touches the memory of `rest`.
+        if let Some(Segment::Block { start, end, .. }) = &self.front
+            && count == self.len
+            && count == end - start
+        {
+            self.len = 0;
+            self.front = None;
+            return;
+        }
+        self.sent_some(count, after);
+    }
+
+    fn sent_some(&mut self, mut count: usize, after: &mut WakeList) {
         self.len -= count;
         while count > 0 {
             let Some(front) = &mut self.front else { return };
@@ -197,10 +235,7 @@ impl SendQueue {
                 return front.advance(count);
             }
             count -= length;
-            // The usual send empties the queue, and then nothing touches the memory of `rest`.
-            let is_last = count == 0 && self.len == 0;
-            let sent = if is_last { self.front.take() } else { self.pop() };
-            if let Some(Segment::Shared(bytes)) = sent {
+            if let Some(Segment::Shared(bytes)) = self.pop() {
                 after.drop_later(bytes);
             }
         }

@@ -66,7 +66,8 @@ impl ByteReadChannel {
     ///
     /// # Errors
     ///
-    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) at once if `count` is larger than 1 MiB.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) at once if `count` is larger than 1 MiB, or than the
+    ///   `packet_limit` of the selector.
     /// - [`UnexpectedEnd`](ErrorKind::UnexpectedEnd) if the input ends first; the bytes before the end stay
     ///   readable.
     /// - The connection's error.
@@ -75,16 +76,10 @@ impl ByteReadChannel {
     ///
     /// Lossless: bytes are collected in the channel and leave it together.
     pub async fn read_packet(&mut self, count: usize) -> Result<Packet> {
-        let limit = self.packet_max;
-        if count == 0 || count > limit {
+        if count == 0 || count > self.limits().packet {
             self.answer().await;
         }
-        if count > limit {
-            let kind = ErrorKind::LimitExceeded { limit: limit as u64 };
-            return Err(self.error(kind, "read_packet").with_detail(format!(
-                "asked for {count} bytes; ChannelLimits::packet_max sets this, and read_exact takes more"
-            )));
-        }
+        self.check_packet("read_packet", count)?;
         self.need("read_packet", count).await?;
         Ok(Packet::from(self.take_bytes(count)))
     }
@@ -126,7 +121,15 @@ impl ByteReadChannel {
     ///
     /// Resumes: what was discarded stays discarded, but a dropped call does not return how much it was.
     pub async fn discard(&mut self, count: u64) -> Result<u64> {
-        self.lent("discard").await?;
+        self.discard_up_to("discard", count).await
+    }
+
+    pub(super) async fn discard_up_to(
+        &mut self,
+        operation: &'static str,
+        count: u64,
+    ) -> Result<u64> {
+        self.lent(operation).await?;
         let mut left = count;
         if left == 0 {
             self.answer().await;
@@ -171,6 +174,11 @@ impl ByteReadChannel {
         cx: &mut Context<'_>,
         slice: &mut [u8],
     ) -> Poll<Result<usize>> {
+        if self.buffer.front.behind_cr {
+            // The first byte may have to be discarded.
+            let has_more = ready!(self.poll_more(cx, 1))?;
+            return Poll::Ready(Ok(if has_more { self.copy_buffered(slice) } else { 0 }));
+        }
         if ready!(self.poll_over(cx))? {
             return Poll::Ready(Ok(0));
         }
@@ -181,6 +189,7 @@ impl ByteReadChannel {
         let filled = self.source.poll_fill(cx, &mut inlet);
         let count = inlet.filled();
         self.record_answer(&filled);
+        self.buffer.passed_by(count);
         filled.map_ok(|_| count)
     }
 
@@ -203,7 +212,7 @@ impl ByteReadChannel {
     }
 
     /// Takes `count` of the buffered bytes, as one value.
-    fn take_bytes(&mut self, count: usize) -> Bytes {
+    pub(super) fn take_bytes(&mut self, count: usize) -> Bytes {
         let bytes = self.buffer.freeze(count);
         self.buffer.end_call();
         bytes

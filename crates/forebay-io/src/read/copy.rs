@@ -92,6 +92,8 @@ impl ByteReadChannel {
                 copied => left -= copied,
             }
         }
+        // The last bytes were handed over without a wait behind them.
+        self.buffer.end_call();
         Ok(())
     }
 
@@ -239,7 +241,8 @@ impl ByteReadChannel {
         } else {
             let accepted = output.accept(&self.buffer.readable()[..count])?;
             if accepted {
-                self.discard_buffered(count);
+                // Its block stays until the next wait, which comes next.
+                self.buffer.consume(count);
             }
             accepted
         };

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::bytes::STRAIGHT_BYTES;
+use super::front::Standing;
 use super::{ByteReadChannel, LentBytes};
 use crate::Result;
 use crate::turn::Answers;
@@ -17,8 +18,8 @@ impl ByteReadChannel {
     ///
     /// - [`UnexpectedEnd`](crate::ErrorKind::UnexpectedEnd) if the input ends first; the bytes before the
     ///   end stay readable.
-    /// - [`Incomplete`](crate::ErrorKind::Incomplete) if an earlier call with a slice above 1 MiB was
-    ///   dropped before it was complete.
+    /// - [`Incomplete`](crate::ErrorKind::Incomplete) if an earlier call with a slice above 1 MiB (the
+    ///   `give_back_limit` of the selector) was dropped before it was complete.
     /// - The connection's error; what was taken before it stays readable.
     ///
     /// # Cancel safety
@@ -28,7 +29,8 @@ impl ByteReadChannel {
     /// [`Incomplete`](crate::ErrorKind::Incomplete), so nothing is lost silently.
     #[doc(alias = "readFully")]
     pub fn read_exact<'a>(&'a mut self, slice: &'a mut [u8]) -> ReadExact<'a> {
-        ReadExact { channel: self, slice, filled: 0, done: false, answers: Answers::default() }
+        let (standing, answers) = (None, Answers::default());
+        ReadExact { channel: self, slice, filled: 0, done: false, standing, answers }
     }
 }
 
@@ -43,6 +45,8 @@ pub struct ReadExact<'a> {
     slice: &'a mut [u8],
     filled: usize,
     done: bool,
+    /// The state of the channel's front before this call took anything; restored if the call gives everything back.
+    standing: Option<Standing>,
     /// The channel's count before this call took anything; restored if the call gives everything back.
     answers: Answers,
 }
@@ -59,6 +63,7 @@ impl Future for ReadExact<'_> {
         if this.filled == 0 {
             ready!(this.channel.buffer.front.answers.poll_more(cx));
             this.answers = this.channel.buffer.front.answers;
+            this.standing = this.channel.buffer.front.standing;
         }
         let outcome = ready!(this.poll_filled(cx));
         if outcome.is_err() {
@@ -104,6 +109,7 @@ impl ReadExact<'_> {
 
     fn give_back(&mut self) {
         self.channel.buffer.give_back(&self.slice[..self.filled]);
+        self.channel.buffer.front.standing = self.standing;
     }
 }
 
@@ -112,7 +118,7 @@ impl Drop for ReadExact<'_> {
         if self.done || self.filled == 0 {
             return;
         }
-        if self.slice.len() > self.channel.give_back_max {
+        if self.slice.len() > self.channel.limits().give_back {
             // `lent` stays set: the next call returns `Incomplete`.
             return;
         }

@@ -79,7 +79,7 @@ impl ByteReadChannel {
                 }
                 FrameLook::Need(needed) => needed,
             };
-            if ready!(self.poll_until(cx, needed, framing.bytes_max()))? {
+            if ready!(self.poll_needed(cx, needed, framing.bytes_max()))? {
                 continue;
             }
             return Poll::Ready(self.last_frame(framing, key));
@@ -87,7 +87,7 @@ impl ByteReadChannel {
     }
 
     /// Waits until there are `needed` bytes, growing the buffer up to `most`. Returns `false` at the end.
-    fn poll_until(
+    fn poll_needed(
         &mut self,
         cx: &mut Context<'_>,
         needed: usize,

@@ -7,18 +7,30 @@ use crate::turn::Answers;
 /// The findings of earlier calls. The buffer keeps them true when bytes are consumed, taken or put back, so
 /// that no call has to.
 ///
-/// Invariant: the first `scanned` readable bytes contain no LF.
+/// Invariant: no line ends within the first `scanned` readable bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Front {
     /// The position of the search for a line end.
     pub(super) scanned: usize,
-    /// An error that every call that reads a line repeats until bytes are consumed.
-    pub(super) fault: Option<ErrorKind>,
+    /// The state of the line at the front, which a call that reads one meets first.
+    pub(super) standing: Option<Standing>,
+    /// The byte in front of the first one was a CR that ended a line. An LF that comes next belongs to it. Nothing is
+    /// readable then.
+    pub(super) behind_cr: bool,
     /// The number of bytes in which the framing of this key has found no frame.
     seen: usize,
     seen_by: Option<FramingKey>,
     /// The answers (that error, ends, other errors) since bytes were last consumed or arrived.
     pub(super) answers: Answers,
+}
+
+/// The state of the front that the next call which reads a line meets, before it looks at the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The line was refused with this error, which is repeated until bytes are consumed.
+    Refused(ErrorKind),
+    /// The line began further ahead, and its rest is to be discarded.
+    Inside,
 }
 
 impl Front {
@@ -28,7 +40,8 @@ impl Front {
     pub(super) fn forget(&mut self) {
         self.scanned = 0;
         self.seen = 0;
-        self.forget_fault();
+        self.behind_cr = false;
+        self.forget_line();
     }
 
     /// Returns the number of bytes that a framing with this key has seen without finding a frame.
@@ -42,10 +55,10 @@ impl Front {
         self.seen_by = Some(key);
     }
 
-    /// Forgets the error and the answers that it has given.
+    /// Forgets the state of the line at the front, and the answers that were given about it.
     #[inline]
-    pub(super) fn forget_fault(&mut self) {
-        self.fault = None;
+    pub(super) fn forget_line(&mut self) {
+        self.standing = None;
         self.answers.restart();
     }
 }

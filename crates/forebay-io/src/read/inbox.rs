@@ -69,7 +69,7 @@ impl Inbox {
     fn poll_with(
         &mut self,
         most: usize,
-        poll: impl FnOnce(&mut dyn Source, &mut Inlet<'_>) -> Poll<Result<Filled>>,
+        mut poll: impl FnMut(&mut dyn Source, &mut Inlet<'_>) -> Poll<Result<Filled>>,
     ) -> Poll<Result<Filled>> {
         if self.ended {
             return Poll::Ready(Ok(Filled::End));
@@ -80,6 +80,12 @@ impl Inbox {
             self.buffer.trim();
         }
         self.ended = matches!(filled, Poll::Ready(Ok(Filled::End)));
+        if self.buffer.front.behind_cr
+            && matches!(filled, Poll::Ready(Ok(Filled::More)))
+            && self.buffer.end_terminator()
+        {
+            return self.poll_with(most, poll);
+        }
         filled
     }
 
@@ -131,9 +137,9 @@ impl ByteReadChannel {
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let options = self.line_options;
-        *self = Self::from_source(source);
-        self.line_options = options;
+        let (options, limits) = (self.line_options, self.limits());
+        *self = Self::from_source(source).with_limits(limits);
+        self.set_line_options(options);
     }
 }
 

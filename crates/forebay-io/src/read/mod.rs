@@ -1,21 +1,27 @@
 //! The reading half of a connection or pipe.
 
+mod ahead;
 mod buffer;
 mod bytes;
 mod copy;
 mod copy_both;
 mod exact;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+mod foreign;
 mod frames;
 mod front;
 mod inbox;
+mod limits;
 mod line;
 mod memory;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod polled;
 mod remainder;
+mod some;
 #[cfg(test)]
 mod tests;
+mod until;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -24,11 +30,13 @@ use std::task::{Context, Poll, ready};
 pub(crate) use self::buffer::Buffer;
 pub use self::exact::ReadExact;
 pub use self::inbox::Inbox;
-pub use self::line::{LineOptions, Lines};
+pub use self::limits::ReadLimits;
+pub use self::line::{LineEnding, LineOptions, Lines, TooLong};
+pub use self::until::Delimiter;
 use crate::seam::{Filled, Inlet, Source};
-use crate::{ChannelLimits, Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
-/// The largest number of bytes that a packet or a peek may have: 1 MiB.
+/// The largest number of bytes that a packet or a peek may have, unless the selector sets another limit: 1 MiB.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 
 /// A channel to read bytes from: lines, numbers, packets, or whatever has arrived.
@@ -66,8 +74,10 @@ pub struct ByteReadChannel {
     buffer: Buffer,
     state: State,
     line_options: LineOptions,
-    packet_max: usize,
-    give_back_max: usize,
+    /// The limit of a line, from those options or from the limits.
+    line_limit: usize,
+    /// `None`: the defaults, of which an idle channel keeps no copy.
+    limits: Option<Box<ReadLimits>>,
     /// The source has returned a lasting error.
     has_failed: bool,
     /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
@@ -98,18 +108,11 @@ impl ByteReadChannel {
             buffer: Buffer::default(),
             state: State::Open,
             line_options: LineOptions::new(),
-            packet_max: ChannelLimits::new().packet,
-            give_back_max: ChannelLimits::new().give_back,
+            line_limit: ReadLimits::default().line,
+            limits: None,
             has_failed: false,
             lent: LentBytes::default(),
         }
-    }
-
-    /// Sets the limits of this channel: the size of a packet, and of a slice that is given back. The others are those
-    /// of writing, and that of a line is set with [`set_line_options`](Self::set_line_options).
-    pub fn set_limits(&mut self, limits: ChannelLimits) {
-        self.packet_max = limits.packet;
-        self.give_back_max = limits.give_back;
     }
 
     /// Ends this channel with a cause of the caller's: what is buffered is discarded, and every later read
@@ -142,6 +145,13 @@ impl ByteReadChannel {
         self.buffer.len()
     }
 
+    /// Returns the number of bytes that have been read or discarded, terminators and delimiters too. An upgrade to TLS
+    /// starts it anew.
+    #[doc(alias = "totalBytesRead")]
+    pub fn counted(&self) -> u64 {
+        self.buffer.position()
+    }
+
     /// Returns `true` if nothing is left to read and nothing will come: at the end, after
     /// [`abort_with`](Self::abort_with), and once a read has returned a lasting error of the connection.
     #[doc(alias = "isClosedForRead")]
@@ -162,6 +172,12 @@ impl ByteReadChannel {
             self.buffer.trim();
         }
         self.record_answer(&filled);
+        if self.buffer.front.behind_cr
+            && matches!(filled, Poll::Ready(Ok(Filled::More)))
+            && self.buffer.end_terminator()
+        {
+            return self.poll_more(cx, most);
+        }
         filled.map_ok(|filled| filled == Filled::More)
     }
 

@@ -27,6 +27,7 @@ impl<'a> Inlet<'a> {
     }
 
     /// Returns the free space, which is at least one byte.
+    #[inline]
     pub fn space(&mut self) -> &mut [u8] {
         match &mut self.0 {
             Space::Slice { slice, filled } => &mut slice[*filled..],
@@ -40,6 +41,7 @@ impl<'a> Inlet<'a> {
     ///
     /// Panics if the space is smaller than that. This is a defect of the source, whose bytes must not pass
     /// for data.
+    #[inline]
     pub fn fill(&mut self, count: usize) {
         match &mut self.0 {
             Space::Slice { slice, filled } => {

@@ -1,5 +1,6 @@
 //! The origin of a channel's bytes.
 
+use std::any::Any;
 use std::task::{Context, Poll};
 
 use super::Inlet;
@@ -14,8 +15,8 @@ pub enum Filled {
     End,
 }
 
-/// The reading end of a transport.
-pub trait Source: Send + Sync {
+/// The reading end of a transport. `Any`, so that a channel can give back what it was made of.
+pub trait Source: Any + Send + Sync {
     /// Appends at least one byte to the inlet, or reports the end, or keeps the waker and waits.
     ///
     /// # Errors

@@ -12,42 +12,58 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 #[must_use = "wakers in here are lost wake-ups until `run` is called"]
 pub struct WakeList {
-    // Nearly always there is at most one task to wake; that takes no allocation.
+    // Nearly always there is at most one task to wake, and no value; that takes no allocation.
     waker: Option<Waker>,
-    /// Used from the second waker on.
-    more_wakers: Vec<Waker>,
-    /// Values to drop.
-    spent: Vec<Bytes>,
+    more: Vec<Later>,
+}
+
+/// An action that waits.
+#[derive(Debug)]
+enum Later {
+    Wake(Waker),
+    Drop(Bytes),
 }
 
 impl WakeList {
     /// Makes an empty list; allocates nothing.
     pub const fn new() -> Self {
-        Self { waker: None, more_wakers: Vec::new(), spent: Vec::new() }
+        Self { waker: None, more: Vec::new() }
     }
 
     /// Adds a waker to wake.
     pub fn wake(&mut self, waker: Waker) {
         match &self.waker {
             None => self.waker = Some(waker),
-            Some(_) => self.more_wakers.push(waker),
+            Some(_) => self.more.push(Later::Wake(waker)),
         }
     }
 
     /// Adds a value to drop.
     pub fn drop_later(&mut self, bytes: Bytes) {
-        self.spent.push(bytes);
+        self.more.push(Later::Drop(bytes));
     }
 
     /// Wakes the wakers and drops the values. No lock may be held.
+    #[inline]
     pub fn run(self) {
         if let Some(waker) = self.waker {
             waker.wake();
-            for waker in self.more_wakers {
-                waker.wake();
-            }
         }
-        // Dropped last: an owner's `drop` may panic, and no task may lose its wake-up for that.
-        drop(self.spent);
+        if !self.more.is_empty() {
+            run_all(self.more);
+        }
     }
+}
+
+/// Wakes first and drops last: an owner's `drop` may panic, and no task may lose its wake-up for that.
+fn run_all(actions: Vec<Later>) {
+    let woken_or_spent = actions.into_iter().filter_map(|action| match action {
+        Later::Wake(waker) => {
+            waker.wake();
+            None
+        }
+        Later::Drop(bytes) => Some(bytes),
+    });
+    let spent: Vec<_> = woken_or_spent.collect();
+    drop(spent);
 }

@@ -1,11 +1,12 @@
 //! Items that the caller's own code composes, outside every lock.
 
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 
 use super::ByteWriteChannel;
+use super::item::{WholeWrite, Write, Written};
 use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
@@ -63,6 +64,7 @@ impl ItemBuffer {
 
     /// Writes the item once there is room. If this is dropped before, nothing is written.
     #[doc(hidden)]
+    #[inline]
     pub fn write_to(self, output: impl ItemTarget) -> impl Future<Output = Result<()>> + Send {
         output.write(self)
     }
@@ -150,7 +152,7 @@ put_numbers! {
 /// Adapts a byte vector to `fmt::Write`.
 struct Text<'a>(&'a mut Vec<u8>);
 
-impl Write for Text<'_> {
+impl fmt::Write for Text<'_> {
     #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.extend_from_slice(text.as_bytes());
@@ -183,13 +185,9 @@ pub trait ItemTarget: sealed::Sealed {
 }
 
 impl ItemTarget for &mut ByteWriteChannel {
-    async fn write(self, item: ItemBuffer) -> Result<()> {
-        self.check_composed(&item)?;
-        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-        while !self.accept(&item.bytes[..]).unwrap_or(false) {
-            self.wait_for_room().await?;
-        }
-        Ok(())
+    #[inline]
+    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send {
+        Write::new(self, item)
     }
 }
 
@@ -238,16 +236,10 @@ impl ByteWriteChannel {
         }
         let mut out = ItemBuffer::new();
         compose(&mut out).into_result()?;
-        self.check_composed(&out)?;
-        // The loop of `write_item`, whose future would hold another copy of the arguments in this one.
-        while !self.accept(&out.bytes[..]).unwrap_or(false) {
-            self.wait_for_room().await?;
-        }
-        Ok(())
+        out.write_to(self).await
     }
 
     /// Fails if the item is larger than one may be, or if a formatter failed.
-    #[inline]
     pub(super) fn check_composed(&self, item: &ItemBuffer) -> Result<()> {
         item.check_formats().map_err(|error| self.outbox().named(error))?;
         self.check_item(item.len())
@@ -274,13 +266,26 @@ impl Drop for ItemBuffer {
 
 impl ItemBuffer {
     /// Fails if a formatter failed.
-    #[inline]
     pub(super) fn check_formats(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));
         }
         Ok(())
+    }
+}
+
+impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
+    #[inline]
+    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+        !self.failed && channel.accept_usual(&self.bytes[..])
+    }
+
+    fn write_whole(self, channel: &'a mut ByteWriteChannel) -> WholeWrite<'a> {
+        Box::pin(async move {
+            channel.check_composed(&self)?;
+            channel.write_item(&self.bytes[..]).await
+        })
     }
 }
 

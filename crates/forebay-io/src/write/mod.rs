@@ -3,6 +3,8 @@
 mod format;
 mod frames;
 mod gauge;
+mod item;
+mod limits;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod polled;
@@ -17,6 +19,7 @@ mod tickets;
 mod tries;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod wait;
+mod whole;
 
 use std::any::Any;
 use std::fmt;
@@ -26,12 +29,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::format::{ComposeResult, ItemBuffer};
+use self::item::Write;
+pub use self::limits::WriteLimits;
 pub use self::share::SharedWriteChannel;
 use crate::block::BlockPart;
-use crate::item::Item;
-use crate::outbox::{Outbox, Piece, Until, WriterPace};
+use crate::item::{Item, Pieces};
+use crate::outbox::{Outbox, Until, WriterPace};
 use crate::seam::unwinding;
-use crate::{ChannelLimits, Error, ErrorKind, Packet, Result};
+use crate::{Error, ErrorKind, Packet, Result};
+
+/// The largest slice that is accepted in one step: 1 MiB.
+pub(crate) const ITEM_BYTES_MAX: usize = 1024 * 1024;
 
 /// A channel to write bytes to: text, numbers, packets.
 ///
@@ -96,7 +104,7 @@ impl ByteWriteChannel {
             auto_flush: true,
             on_drop: OnDrop::Finish,
             pace: WriterPace::default(),
-            item_max: ChannelLimits::new().item,
+            item_max: ITEM_BYTES_MAX,
             counted_before: 0,
             #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
             wait: None,
@@ -129,12 +137,6 @@ impl ByteWriteChannel {
         #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
         drop(self.wait.take());
         self.outbox = outbox;
-    }
-
-    /// Sets the limits of this channel: its high-water mark and the size of an item. The others are those of reading.
-    pub fn set_limits(&mut self, limits: ChannelLimits) {
-        self.item_max = limits.item.max(1);
-        self.outbox.set_high_water(limits.high_water);
     }
 
     /// Turns off sending at the end of each turn: from now on only [`flush`](Self::flush),
@@ -183,8 +185,12 @@ impl ByteWriteChannel {
     /// accepted in pieces; dropping that call poisons the channel: later writes and `finish` return
     /// [`Incomplete`](ErrorKind::Incomplete), and dropping the channel resets the connection.
     #[doc(alias = "writeStringUtf8")]
-    pub async fn write_str(&mut self, text: &str) -> Result<()> {
-        self.write_all(text.as_bytes()).await
+    #[inline]
+    pub fn write_str<'a>(
+        &'a mut self,
+        text: &'a str,
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, text.as_bytes())
     }
 
     /// Writes several pieces of text as one item, without formatting or allocation.
@@ -208,13 +214,12 @@ impl ByteWriteChannel {
     /// # assert_eq!(input.read_line().await?.as_deref(), Some("Hello, Ada!"));
     /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn write_strs(&mut self, pieces: &[&str]) -> Result<()> {
-        let bytes = pieces.iter().map(|piece| piece.len()).sum();
-        self.check_item(bytes)?;
-        if bytes == 0 {
-            return Box::pin(self.answer()).await;
-        }
-        self.write_item(pieces).await
+    #[inline]
+    pub fn write_strs<'a>(
+        &'a mut self,
+        pieces: &'a [&'a str],
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, Pieces::new(pieces))
     }
 
     /// Writes a whole slice.
@@ -227,15 +232,12 @@ impl ByteWriteChannel {
     ///
     /// As for [`write_str`](Self::write_str): lossless up to 1 MiB.
     #[doc(alias = "writeFully")]
-    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > self.item_max {
-            // Boxed because it is rare: the future of a usual write must not grow by it.
-            return Box::pin(self.write_pieces(bytes)).await;
-        }
-        if bytes.is_empty() {
-            return Box::pin(self.answer()).await;
-        }
-        self.write_item(bytes).await
+    #[inline]
+    pub fn write_all<'a>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, bytes)
     }
 
     /// Writes a value of any size as one item. From 32 KiB on it is queued without a copy.
@@ -365,53 +367,6 @@ impl ByteWriteChannel {
     #[inline]
     pub(crate) fn accept(&mut self, item: impl Item) -> Result<bool> {
         self.outbox.accept(self.auto_flush, item)
-    }
-
-    /// Waits for room and accepts one item in one step. Usually there is room, and one lock is enough.
-    #[inline]
-    async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        // An error is left to the wait, which finds it again, returns it, and gives way if it is ignored.
-        while !self.outbox.accept(self.auto_flush, item).unwrap_or(false) {
-            self.wait_for_room().await?;
-        }
-        Ok(())
-    }
-
-    /// Writes nothing. Gives way if such a call has returned at once a few times in a row.
-    async fn answer(&mut self) -> Result<()> {
-        if !self.outbox.has_room() {
-            return self.wait_for_room().await;
-        }
-        poll_fn(|cx| self.pace.answers.poll_one(cx)).await;
-        Ok(())
-    }
-
-    /// Accepts a slice above the item limit in pieces. Until the last one the outbox is not whole, so that
-    /// any end of the connection in between resets it.
-    async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
-        let (mut before, of) = (0, bytes.len());
-        for bytes in bytes.chunks(self.item_max) {
-            // The first piece is refused like any item; the pieces behind it wait as pieces.
-            let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
-            let piece = Piece { bytes, before, of };
-            while !self.outbox.accept_piece(self.auto_flush, piece).unwrap_or(false) {
-                self.outbox.wait_for_room(until, &mut self.pace).await?;
-            }
-            before += bytes.len();
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn check_item(&self, bytes: usize) -> Result<()> {
-        if bytes <= self.item_max {
-            return Ok(());
-        }
-        let kind = ErrorKind::LimitExceeded { limit: self.item_max as u64 };
-        let error = Error::new(kind, "write").with_detail(format!(
-            "one item of {bytes} bytes; write_bytes and write_all take any number"
-        ));
-        Err(self.outbox.named(error))
     }
 }
 

@@ -11,7 +11,7 @@ use super::format::sealed::Sealed;
 use super::format::{ItemTarget, LARGE_BYTES};
 use super::tickets::{Ticket, Tickets};
 use super::{ByteWriteChannel, ComposeResult, ItemBuffer};
-use crate::item::Item;
+use crate::item::{Item, Pieces};
 use crate::lock::lock;
 use crate::outbox::{Outbox, Until, WriterPace};
 use crate::seam::unwinding;
@@ -123,7 +123,7 @@ impl SharedWriteChannel {
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
     pub async fn write_strs(&self, pieces: &[&str]) -> Result<()> {
-        self.write_item(pieces).await
+        self.write_item(Pieces::new(pieces)).await
     }
 
     /// Writes a slice of up to 1 MiB.

@@ -16,7 +16,7 @@ use forebay_testing::{
 fn exactly_so_many_bytes_are_copied_and_the_rest_stays() {
     for size in [0, 1, 9, 4 * KIB, 40 * KIB, 64 * KIB, 300 * KIB] {
         for rest in [0, 1, 40 * KIB] {
-            ledgered(|_| {
+            ledgered(|ledger| {
                 let bytes = scrambled(size + rest, 0);
                 let (_, mut input) = Script::new([Step::Bytes(bytes.clone()), Step::End]);
                 let peer = Recorder::new();
@@ -25,6 +25,9 @@ fn exactly_so_many_bytes_are_copied_and_the_rest_stays() {
                 at_once(output.flush()).expect("nothing is wrong with the peer");
                 assert!(peer.sent() == bytes[..size]);
                 assert_eq!(output.counted(), size as u64);
+                if rest == 0 {
+                    assert_eq!(ledger.in_use(), 0, "a block is held for nothing");
+                }
                 let left = finish(input.read_remaining(MIB)).expect("the rest");
                 assert!(left.as_slice() == &bytes[size..]);
             });

@@ -2,28 +2,33 @@
 
 use std::pin::pin;
 
-use forebay_io::{ByteReadChannel, ChannelLimits, ErrorKind, pipe, write_fmt};
+use forebay_io::seam::WriteLimits;
+use forebay_io::{ErrorKind, pipe, write_fmt};
 use forebay_testing::{
-    KIB, at_once,
-    channels::{Recorder, Script, Step, ledgered},
-    counted_waker, cut_after, finish, poll_once, poll_with, scrambled,
+    KIB, MIB, at_once,
+    channels::{Recorder, ledgered},
+    counted_waker, cut_after, finish, poll_once, poll_with,
 };
+
+fn limits(high_water: usize, item: usize) -> WriteLimits {
+    WriteLimits { high_water, item }
+}
 
 #[test]
 fn a_writer_waits_at_the_mark_that_was_set_and_is_woken_by_a_higher_one() {
     ledgered(|_| {
         let peer = Recorder::limited(0);
         let (mut output, turns) = peer.channel();
-        output.set_limits(ChannelLimits::new().high_water(100));
+        output.set_limits(limits(100, MIB));
         assert_eq!(output.free_space(), 100);
         at_once(output.write_all(&[0; 99])).expect("one byte is free");
         at_once(output.write_all(&[0; 50])).expect("room");
         assert!(!output.try_write_str("x").expect("open"));
         assert!(cut_after(3, output.write_str("x")).is_none());
-        output.set_limits(ChannelLimits::new().high_water(150));
+        output.set_limits(limits(150, MIB));
         assert!(output.try_write_str("x").expect("open"));
         // A lower mark than what is queued.
-        output.set_limits(ChannelLimits::new().high_water(0));
+        output.set_limits(limits(0, MIB));
         assert_eq!(output.free_space(), 0);
         peer.allow(148);
         turns.end();
@@ -33,7 +38,7 @@ fn a_writer_waits_at_the_mark_that_was_set_and_is_woken_by_a_higher_one() {
         assert!(output.try_write_str("y").expect("open"));
         // A shared channel keeps its mark.
         peer.allow(usize::MAX);
-        output.set_limits(ChannelLimits::new().high_water(10).item_max(20));
+        output.set_limits(limits(10, 20));
         let output = output.share();
         assert_eq!(output.free_space(), 8);
         at_once(output.write_str("exactly twenty bytes")).expect("at the limit");
@@ -53,7 +58,7 @@ fn a_higher_mark_wakes_what_waits_on_another_channel_of_the_outbox() {
     let mut write = pin!(output.write_str("x"));
     let (waker, woken) = counted_waker();
     assert!(poll_with(write.as_mut(), &waker).is_pending());
-    other.set_limits(ChannelLimits::new().high_water(65 * KIB));
+    other.set_limits(limits(65 * KIB, MIB));
     assert_eq!(woken.count(), 1);
     assert!(poll_once(write).is_ready());
 }
@@ -62,7 +67,7 @@ fn a_higher_mark_wakes_what_waits_on_another_channel_of_the_outbox() {
 fn an_item_is_accepted_up_to_the_limit_that_was_set() {
     let peer = Recorder::new();
     let (mut output, _turns) = peer.channel();
-    output.set_limits(ChannelLimits::new().item_max(5));
+    output.set_limits(limits(64 * KIB, 5));
     let kind = ErrorKind::LimitExceeded { limit: 5 };
     at_once(output.write_strs(&["12", "345"])).expect("at the limit");
     for refused in [
@@ -80,46 +85,21 @@ fn an_item_is_accepted_up_to_the_limit_that_was_set() {
     // A piece that is dropped before the last one poisons, as above a mebibyte.
     let peer = Recorder::limited(0);
     let (mut output, _turns) = peer.channel();
-    output.set_limits(ChannelLimits::new().item_max(5).high_water(2));
+    output.set_limits(limits(2, 5));
     assert!(cut_after(3, output.write_str("123456")).is_none());
     let incomplete = ErrorKind::Incomplete { accepted: 5, of: 6 };
     assert_eq!(output.try_write_str("x").expect_err("half a slice").kind(), incomplete);
     // None is one.
     let (mut input, mut output) = pipe(100);
-    output.set_limits(ChannelLimits::new().item_max(0));
+    output.set_limits(limits(64 * KIB, 0));
     finish(output.write_str("abc")).expect("in pieces of a byte");
     assert_eq!(finish(input.read_packet(3)).expect("all of it").as_slice(), b"abc");
 }
 
 #[test]
-fn a_packet_and_what_is_given_back_obey_the_limits_that_were_set() {
-    let mut input = ByteReadChannel::from("0123456789");
-    input.set_limits(ChannelLimits::new().packet_max(5));
-    let kind = ErrorKind::LimitExceeded { limit: 5 };
-    assert_eq!(at_once(input.read_packet(6)).expect_err("one above").kind(), kind);
-    assert_eq!(at_once(input.read_packet(5)).expect("at the limit").as_slice(), b"01234");
-
-    for (limit, is_given_back) in [(32 * KIB, true), (32 * KIB - 1, false)] {
-        let bytes = scrambled(20 * KIB, 0);
-        let (_, mut input) = Script::new([Step::Bytes(bytes.clone())]);
-        input.set_limits(ChannelLimits::new().give_back_max(limit));
-        let mut slice = vec![0; 32 * KIB];
-        assert!(cut_after(3, input.read_exact(&mut slice)).is_none());
-        let again = finish(input.read_exact(&mut slice[..20 * KIB]));
-        if is_given_back {
-            again.expect("all of it was given back");
-            assert!(slice[..20 * KIB] == bytes);
-        } else {
-            let kind = again.expect_err("poisoned").kind();
-            assert!(matches!(kind, ErrorKind::Incomplete { .. }), "{kind:?}");
-        }
-    }
-}
-
-#[test]
 fn a_pipe_has_its_capacity_whatever_the_mark_is() {
     let (_input, mut output) = pipe(100);
-    output.set_limits(ChannelLimits::new().high_water(1 << 20));
+    output.set_limits(limits(MIB, MIB));
     at_once(output.write_all(&[0; 100])).expect("room");
     at_once(output.write_all(&[0; 50])).expect("an item on top");
     assert!(!output.try_write_str("x").expect("open"));

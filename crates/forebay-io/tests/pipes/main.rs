@@ -2,6 +2,7 @@
 
 mod capacity;
 mod causes;
+mod names;
 mod reentrancy;
 mod rows;
 mod static_promises;

@@ -1,5 +1,5 @@
-//! The behaviour that Ktor's tests of its channels require, for channels in memory and under the same names,
-//! as far as the calls they need exist. `awaitContent`, `skipIfFound`, `readUntil` and the adapters do not.
+//! The behaviour that Ktor's tests of its channels require, for channels in memory and under the same names. Those of
+//! `awaitContent`, `skipIfFound`, `readTo` and `readUntil` are in `tests/reading`.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use forebay_io::{
-    ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Fault, ItemBuffer, LineOptions, Packet,
-    ReadExact, pipe, seam,
+    ByteReadChannel, ByteWriteChannel, Delimiter, Error, ErrorKind, Fault, ItemBuffer, LineEnding,
+    LineOptions, Packet, ReadExact, TooLong, pipe, seam,
 };
 
 fn shared<T: Send + Sync>() {}
@@ -15,7 +15,10 @@ fn every_public_type_is_send_and_sync() {
     shared::<Error>();
     shared::<ErrorKind>();
     shared::<Fault>();
+    shared::<Delimiter<'static>>();
+    shared::<LineEnding>();
     shared::<LineOptions>();
+    shared::<TooLong>();
     shared::<Packet>();
     shared::<ReadExact<'static>>();
     shared::<ItemBuffer>();
@@ -49,9 +52,12 @@ fn every_future_of_a_reader_is_send() {
     let (mut input, mut output) = pipe(1);
     let (mut line, mut slice) = (String::new(), [0; 4]);
     all_sent! { input:
-        read_line(); read_line_ref(); read_line_into(&mut line); read_lines_ref(); skip_line();
+        read_line(); read_line_ref(); read_line_into(&mut line); read_lines_ref();
+        read_line_bytes_ref(); skip_line();
         read(&mut slice); read_exact(&mut slice); read_chunk(); read_packet(1); read_remaining(1);
-        discard(1); copy_to(&mut output);
+        read_up_to(1); discard(1); discard_exact(1); copy_to(&mut output);
+        peek(1); await_content(1); exhausted(); skip_if_found(&[1]);
+        read_until(&[1], 1); read_until_into(&[1], &mut Vec::new(), 1);
         read_u8(); read_i8();
         read_u16(); read_u16_le(); read_i16(); read_i16_le();
         read_u32(); read_u32_le(); read_i32(); read_i32_le();

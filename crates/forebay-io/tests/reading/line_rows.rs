@@ -1,8 +1,6 @@
-//! The behaviour that Ktor's `ReadLineTest` and `ReadUtf8LineTest` require, under the same names, for the
-//! default ending and the limit. The rows for the lenient and CRLF-only endings and for `strict` wait until
-//! these options exist.
+//! The behaviour that Ktor's `ReadLineTest` and `ReadUtf8LineTest` require, under the same names.
 
-use forebay_io::{ByteReadChannel, Error, ErrorKind, LineOptions, Result};
+use forebay_io::{ByteReadChannel, Error, ErrorKind, LineEnding, LineOptions, Result};
 use forebay_testing::{
     at_once,
     channels::{Script, Step},
@@ -11,10 +9,20 @@ use forebay_testing::{
 
 const NO_LIMIT: usize = usize::MAX;
 
+const LENIENT: LineOptions = LineOptions::new().ending(LineEnding::Lenient);
+
 /// The lines in these pieces, until the end or an error.
 fn lines<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>, limit: usize) -> Result<Vec<String>> {
+    lines_by(LineOptions::new(), pieces, limit)
+}
+
+fn lines_by<P: AsRef<[u8]>>(
+    options: LineOptions,
+    pieces: impl IntoIterator<Item = P>,
+    limit: usize,
+) -> Result<Vec<String>> {
     let mut input = Script::pieces(pieces);
-    input.set_line_options(LineOptions::new().limit(limit));
+    input.set_line_options(options.limit(limit));
     let mut lines = Vec::new();
     while let Some(line) = finish(input.read_line())? {
         lines.push(line);
@@ -32,6 +40,15 @@ fn assert_lines<P: AsRef<[u8]>>(
 }
 
 #[track_caller]
+fn assert_lenient_lines<P: AsRef<[u8]>>(
+    pieces: impl IntoIterator<Item = P>,
+    limit: usize,
+    expected: &[&str],
+) {
+    assert_eq!(lines_by(LENIENT, pieces, limit).expect("no error"), expected);
+}
+
+#[track_caller]
 fn assert_too_long<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>, limit: usize) {
     let error = lines(pieces, limit).expect_err("too long");
     assert_eq!(error.kind(), ErrorKind::LineTooLong { limit: limit as u64 });
@@ -43,6 +60,11 @@ fn flush_after_cr_in_default_mode() {
 }
 
 #[test]
+fn flush_after_cr_in_lenient_mode() {
+    assert_lenient_lines(["4\r", "2\r\n"], NO_LIMIT, &["4", "2"]);
+}
+
+#[test]
 fn flush_before_newline() {
     assert_lines(["4", "\r\n2\r\n"], NO_LIMIT, &["4", "2"]);
 }
@@ -50,6 +72,18 @@ fn flush_before_newline() {
 #[test]
 fn lf_at_position_0() {
     assert_lines(["\nline1\n"], NO_LIMIT, &["", "line1"]);
+}
+
+#[test]
+fn cr_at_position_0_in_lenient_mode() {
+    assert_lenient_lines(["\rline1\r"], NO_LIMIT, &["", "line1"]);
+}
+
+#[test]
+fn strict_channel_closed_before_line_break() {
+    let strict = LineOptions::new().strict(true);
+    let error = lines_by(strict, ["A".repeat(1024)], NO_LIMIT).expect_err("cut off");
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEnd { needed: 1025, available: 1024 });
 }
 
 #[test]
@@ -77,13 +111,44 @@ fn limit_crlf_exactly_at_limit() {
 }
 
 #[test]
+fn limit_cr_after_lenient() {
+    assert_lenient_lines(["12345\r"], 5, &["12345"]);
+}
+
+#[test]
+fn limit_cr_at_limit_lenient() {
+    assert_lenient_lines(["1234\r5\r"], 5, &["1234", "5"]);
+}
+
+#[test]
 fn limit_crlf_in_next_buffer() {
     assert_lines(["12345", "\r\nmore\r\n"], 5, &["12345", "more"]);
 }
 
 #[test]
+fn limit_cr_in_next_buffer_lenient() {
+    assert_lenient_lines(["12345", "\rmore\r"], 5, &["12345", "more"]);
+}
+
+#[test]
 fn limit_cr_in_next_buffer_throws() {
     assert_too_long(["12345", "\rmore"], 5);
+}
+
+/// Ktor appends what it has before it fails; here it stays in the channel.
+#[test]
+fn limit_exact_at_end_of_stream_strict() {
+    let mut input = Script::pieces(["12345"]);
+    input.set_line_options(LineOptions::new().limit(5).strict(true));
+    let mut out = String::new();
+    let error = finish(input.read_line_into(&mut out)).expect_err("cut off");
+    assert_eq!((error.is_end(), out.as_str()), (true, ""));
+    assert_eq!(finish(input.read_packet(5)).expect("they are here").as_slice(), b"12345");
+}
+
+#[test]
+fn limit_exact_at_end_of_stream_lenient() {
+    assert_lenient_lines(["12345"], NO_LIMIT, &["12345"]);
 }
 
 #[test]
@@ -103,6 +168,22 @@ fn different_line_ending_modes_1() {
 }
 
 #[test]
+fn different_line_ending_modes_3() {
+    assert_lenient_lines(["\rline1\rline2\r"], NO_LIMIT, &["", "line1", "line2"]);
+}
+
+#[test]
+fn different_line_ending_modes_4() {
+    assert_lenient_lines(["\nline1\rline2\n"], NO_LIMIT, &["", "line1", "line2"]);
+}
+
+#[test]
+fn different_line_ending_modes_5() {
+    let expected = ["line1", "line2", "line3", "line4"];
+    assert_lenient_lines(["line1\nline2\r\nline3\rline4\n"], NO_LIMIT, &expected);
+}
+
+#[test]
 fn code_point_boundary() {
     assert_lines([&[0xe3, 0x83][..], &[0xb3], &[0x0a]], NO_LIMIT, &["ン"]);
 }
@@ -112,6 +193,13 @@ fn code_point_boundary() {
 fn incomplete_code_point_boundary() {
     let error = lines([&[0xe3, 0x83][..], &[0x0a]], NO_LIMIT).expect_err("cut off");
     assert_eq!(error.kind(), ErrorKind::InvalidUtf8 { offset: 0 });
+}
+
+#[test]
+fn incomplete_code_point_boundary_replaced() {
+    let replacing = LineOptions::new().replace_invalid(true);
+    let lines = lines_by(replacing, [&[0xe3, 0x83][..], &[0x0a]], NO_LIMIT);
+    assert_eq!(lines.expect("replaced"), ["\u{fffd}"]);
 }
 
 #[test]
@@ -137,7 +225,7 @@ fn appends_buffered_bytes_before_propagating_failure() {
     assert_eq!(at_once(input.read_packet(5)).expect("they are here").as_slice(), b"12345");
 }
 
-// ---- 3.7 -------------------------------------------------------------------------------------------
+// ---- ReadUtf8LineTest ------------------------------------------------------------------------------
 
 #[test]
 fn read_utf8_line_exceeding_limit() {
@@ -150,6 +238,12 @@ fn read_utf8_line_exceeding_limit() {
 fn read_utf8_line_exact_limit_without_line_ending() {
     assert_lines(["привет"], 12, &["привет"]);
     assert_too_long(["привет"], 11);
+}
+
+#[test]
+fn read_utf8_line_flush_after_cr_when_only_crlf_allowed() {
+    let strictly = LineOptions::new().ending(LineEnding::CrlfOnly);
+    assert_eq!(lines_by(strictly, ["4\r", "2\r\n"], NO_LIMIT).expect("a line"), ["4\r2"]);
 }
 
 #[test]

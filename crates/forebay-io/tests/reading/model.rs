@@ -138,6 +138,8 @@ struct Oracle {
     input: Vec<u8>,
     at: usize,
     limit: usize,
+    /// A dropped `skip_line` has discarded the beginning of the line.
+    inside: bool,
 }
 
 impl Oracle {
@@ -147,6 +149,7 @@ impl Oracle {
 
     fn take(&mut self, count: usize) -> Vec<u8> {
         self.at += count;
+        self.inside &= count == 0;
         self.input[self.at - count..self.at].to_vec()
     }
 
@@ -159,7 +162,18 @@ impl Oracle {
         Err(ErrorKind::UnexpectedEnd { needed: needed as u64, available: available as u64 })
     }
 
+    /// The line is discarded; true if there was anything.
+    fn skip_line(&mut self) -> bool {
+        let skips = self.inside || !self.rest().is_empty();
+        self.at += (self.before_lf() + 1).min(self.rest().len());
+        self.inside = false;
+        skips
+    }
+
     fn line(&mut self) -> std::result::Result<Option<String>, ErrorKind> {
+        if self.inside {
+            self.skip_line();
+        }
         let rest = self.rest();
         let (content, consumed) = match rest.iter().position(|&byte| byte == b'\n') {
             Some(lf) if lf > 0 && rest[lf - 1] == b'\r' => (&rest[..lf - 1], lf + 1),
@@ -219,6 +233,7 @@ impl Model<'_> {
     fn call(&mut self, call: &Call) {
         let before = self.script.calls();
         self.answer(call);
+        self.went_past_a_line();
         assert_eq!(self.position(), self.oracle.at, "bytes were lost or doubled");
         // A call that ended may leave one block for the next call; one that went to sleep pins no
         // more than four times what is there.
@@ -285,14 +300,14 @@ impl Model<'_> {
                     Err(kind) => assert_eq!(oracle.line(), Err(kind)),
                 }
             }
-            Op::SkipLine => match answer!(*polls, channel.skip_line()) {
-                Some(answer) => {
-                    let expected = !oracle.rest().is_empty();
-                    oracle.at += (oracle.before_lf() + 1).min(oracle.rest().len());
-                    assert_eq!(kinds(answer), Ok(expected));
+            Op::SkipLine => {
+                if let Some(answer) = answer!(*polls, channel.skip_line()) {
+                    return assert_eq!(kinds(answer), Ok(oracle.skip_line()));
                 }
-                None => self.resumed(self.oracle.before_lf()),
-            },
+                let before = oracle.at;
+                self.resumed(self.oracle.before_lf());
+                self.oracle.inside |= self.oracle.at > before;
+            }
             Op::Read(size) => {
                 let mut slice = vec![0xee; size];
                 let answer = answer!(*polls, channel.read(&mut slice));
@@ -361,14 +376,16 @@ impl Model<'_> {
                     }
                 }
             }
-            Op::Discard(count) => match answer!(*polls, channel.discard(count as u64)) {
-                Some(answer) => {
+            Op::Discard(count) => {
+                if let Some(answer) = answer!(*polls, channel.discard(count as u64)) {
                     let expected = count.min(oracle.rest().len());
-                    oracle.at += expected;
-                    assert_eq!(kinds(answer), Ok(expected as u64));
+                    oracle.take(expected);
+                    return assert_eq!(kinds(answer), Ok(expected as u64));
                 }
-                None => self.resumed(count),
-            },
+                let before = oracle.at;
+                self.resumed(count);
+                self.oracle.inside &= self.oracle.at == before;
+            }
             Op::Remaining(limit) => {
                 if let Some(rest) = answer!(*polls, channel.read_remaining(limit)) {
                     let rest = kinds(rest).map(|packet| packet.as_slice().to_vec());
@@ -381,6 +398,17 @@ impl Model<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// A line call that was dropped inside a line may have discarded the rest of it, or some of that.
+    fn went_past_a_line(&mut self) {
+        let discarded = self.position().checked_sub(self.oracle.at).expect("bytes came back");
+        if self.oracle.inside && discarded > 0 {
+            let rest = self.oracle.before_lf();
+            assert!(discarded <= rest + 1, "{discarded} discarded, of {rest}");
+            self.oracle.inside = discarded <= rest;
+            self.oracle.at += discarded;
         }
     }
 
@@ -411,7 +439,7 @@ fn reads_answer_as_the_oracle_does() {
         let steps = steps(&input, &splits, &between);
         ledgered(|ledger| {
             let (script, channel) = Script::new(steps);
-            let oracle = Oracle { input, at: 0, limit: 64 * KIB };
+            let oracle = Oracle { input, at: 0, limit: 64 * KIB, inside: false };
             let mut model = Model { oracle, script, channel, ledger };
             for call in &calls {
                 model.call(call);

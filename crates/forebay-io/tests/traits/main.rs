@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::similar_names)]
 
 mod family;
+mod foreign;
 mod reading;
 mod sink;
 mod writing;

@@ -95,7 +95,25 @@ impl RuntimeSocket {
     }
 
     /// Runs a system call, and clears the runtime's readiness if it has found nothing, or nothing is left.
+    #[inline]
     pub(super) fn attempt(
+        &self,
+        direction: Direction,
+        call: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+    ) -> io::Result<Progress> {
+        // Of a send, only one that would block changes the readiness. It is repeated in the owner's way: an event
+        // that comes behind it must not be cleared.
+        if direction == Direction::Write {
+            let done = call(self.as_fd());
+            if !matches!(&done, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+                self.note_done(direction);
+                return done;
+            }
+        }
+        self.attempt_in_owner(direction, call)
+    }
+
+    fn attempt_in_owner(
         &self,
         direction: Direction,
         call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
@@ -107,9 +125,15 @@ impl RuntimeSocket {
             RuntimeOwner::AsyncIo(socket) => call(socket.as_fd()),
         };
         if done.is_ok() {
-            self.side(direction).wrong.store(0, Ordering::Relaxed);
+            self.note_done(direction);
         }
         done
+    }
+
+    /// Notes that a call has not had to wait.
+    #[inline]
+    fn note_done(&self, direction: Direction) {
+        self.side(direction).wrong.store(0, Ordering::Relaxed);
     }
 
     /// Asks to be woken by the next event. An event that has come already wakes the wait now.

@@ -73,6 +73,28 @@ impl Slot {
         Self { state: AtomicUsize::new(WRITABLE), ..Self::default() }
     }
 
+    /// Runs the system call if the descriptor may be ready; `None` if the call has to wait.
+    #[inline]
+    pub(crate) fn try_io(
+        &self,
+        direction: Direction,
+        call: impl FnMut() -> io::Result<Progress>,
+    ) -> Option<io::Result<Progress>> {
+        let seen = self.state.load(Ordering::Acquire);
+        if seen & direction.ready_mask() == 0 { None } else { self.attempt(direction, seen, call) }
+    }
+
+    /// Keeps the waker if the descriptor is certainly not ready. Returns `false` if it may be, by now.
+    #[inline]
+    pub(crate) fn waits(&self, cx: &Context<'_>, direction: Direction) -> bool {
+        let seen = self.state.load(Ordering::Acquire);
+        if seen & direction.ready_mask() != 0 {
+            return false;
+        }
+        self.keep(direction, cx.waker());
+        self.state.load(Ordering::SeqCst) / TICK == seen / TICK
+    }
+
     /// Runs the system call if the descriptor may be ready, and keeps the waker if it is not.
     pub(crate) fn poll_io(
         &self,

@@ -66,12 +66,31 @@ impl Descriptor {
         let Some(ready) = self.registration.ready() else {
             return self.poll_unwatched(cx, direction, waits, &mut call);
         };
-        let progress =
-            ready.slot.poll_io(cx, direction, || self.attempt(direction, waits, &mut call));
-        match progress {
-            Poll::Pending => self.begin_wait(ready, direction, waits, &mut call),
-            done @ Poll::Ready(_) => done,
+        match ready.slot.try_io(direction, || self.attempt(direction, waits, &mut call)) {
+            Some(done) => Poll::Ready(done),
+            None => self.poll_watched(ready, cx, direction, waits, &mut call),
         }
+    }
+
+    /// Begins the wait of a call that has nothing to do: the usual wait, behind a call that has taken everything.
+    ///
+    /// Returns `true` if the task will be woken. Otherwise the call must go the whole way, by
+    /// [`poll_io`](Self::poll_io): the descriptor may be ready, or is not watched, or something speaks against the
+    /// wait.
+    #[inline]
+    pub(crate) fn has_begun_waiting(
+        &self,
+        cx: &Context<'_>,
+        direction: Direction,
+        waits: Waits,
+    ) -> bool {
+        let Some(ready) = self.registration.ready() else { return false };
+        ready.slot.waits(cx, direction)
+            && (!ready.host.begin_wait(direction)
+                || self.wait_in_owner(&*ready.host, direction).is_ok())
+            // Checked after the waker is stored, as in `begin_wait`.
+            && self.selector.closing().check_wait(waits).is_ok()
+            && !is_last_poll()
     }
 
     /// Runs a system call, unless the wait for it is refused or the descriptor was released.
@@ -104,6 +123,19 @@ impl Descriptor {
             Ok(ready) => ready,
             Err(error) => return Poll::Ready(Err(error)),
         };
+        self.poll_watched(ready, cx, direction, waits, call)
+    }
+
+    /// Runs a system call on a descriptor that is registered, or begins the wait for it.
+    #[inline(never)]
+    fn poll_watched(
+        &self,
+        ready: &WatchedFd,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        waits: Waits,
+        call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+    ) -> Poll<io::Result<Progress>> {
         let attempt = || self.attempt(direction, waits, &mut *call);
         match ready.slot.poll_io(cx, direction, attempt) {
             Poll::Pending => self.begin_wait(ready, direction, waits, call),
@@ -112,7 +144,6 @@ impl Descriptor {
     }
 
     /// Completes the beginning of a wait whose waker is in the slot.
-    #[inline(never)]
     fn begin_wait(
         &self,
         ready: &WatchedFd,

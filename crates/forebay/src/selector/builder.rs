@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_io::{ChannelLimits, Error, Result};
+use forebay_io::{Error, Result};
 
 use super::manager::SelectorManager;
 use super::settings::Settings;
@@ -110,34 +110,65 @@ impl SelectorBuilder {
         self
     }
 
-    /// Sets the limits of all channels that the selector's sockets open, and of those of
-    /// [`reader`](SelectorManager::reader), [`writer`](SelectorManager::writer),
-    /// [`blocking_reader`](SelectorManager::blocking_reader) and
-    /// [`blocking_writer`](SelectorManager::blocking_writer): how much is queued before a writer waits, and how
-    /// large an item or a packet may be. A channel can be given others
-    /// ([`set_limits`](crate::ByteWriteChannel::set_limits)). Default: those of [`ChannelLimits::new`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use forebay::{ChannelLimits, SelectorManager};
-    ///
-    /// // Ten thousand slow peers, each with 16 KiB of what it has not read, and an item on top.
-    /// let limits = ChannelLimits::new().high_water(16 * 1024).item_max(64 * 1024);
-    /// let selector = SelectorManager::builder().channel_limits(limits).build()?;
-    /// # forebay::Result::Ok(())
-    /// ```
-    pub fn channel_limits(mut self, limits: ChannelLimits) -> Self {
-        self.settings.channel_limits = limits;
-        self
-    }
-
     /// Sets how many connections without an owner may be closing at once: connections that were dropped
     /// while something was still to be sent or acknowledged. If there are more, or if the process runs out
     /// of descriptors, the one that was dropped first ends as at the drain timeout, and is reported
     /// ([`on_task_error`](Self::on_task_error)). Default: 1,024.
     pub fn background_closes_max(mut self, connections: usize) -> Self {
         self.settings.background_closes_max = connections;
+        self
+    }
+
+    /// Sets the largest number of bytes of content that a line may have, in every channel of this selector whose
+    /// [`LineOptions`](crate::LineOptions) set no limit of their own. Default: 64 KiB.
+    pub fn line_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.line = bytes;
+        self
+    }
+
+    /// Sets how many bytes [`read_packet`](crate::ByteReadChannel::read_packet),
+    /// [`read_up_to`](crate::ByteReadChannel::read_up_to), [`peek`](crate::ByteReadChannel::peek),
+    /// [`await_content`](crate::ByteReadChannel::await_content) and
+    /// [`skip_if_found`](crate::ByteReadChannel::skip_if_found) may be asked for: the channel collects them in its own
+    /// memory. Default: 1 MiB.
+    pub fn packet_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.packet = bytes;
+        self
+    }
+
+    /// Sets the length up to which a slice of [`read_exact`](crate::ByteReadChannel::read_exact) gives back what it
+    /// took, when the call is dropped before it is full. Dropping one with a longer slice makes the channel
+    /// [`Incomplete`](crate::ErrorKind::Incomplete). Default: 1 MiB.
+    pub fn give_back_limit(mut self, bytes: usize) -> Self {
+        self.settings.read_limits.give_back = bytes;
+        self
+    }
+
+    /// Sets the number of queued bytes at which a writer waits, in every channel of this selector. One more item may
+    /// come on top. Less than 2 counts as 2; a channel between two tasks has its capacity instead. Default: 64 KiB.
+    ///
+    /// With a small mark a slow peer is noticed earlier, and less is queued for each of many connections; with a
+    /// large one a writer is woken less often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // Ten thousand slow peers, each with 16 KiB of what it has not read, and an item on top.
+    /// let builder = forebay::SelectorManager::builder().high_water(16 * 1024).item_limit(64 * 1024);
+    /// let selector = builder.build()?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn high_water(mut self, bytes: usize) -> Self {
+        self.settings.write_limits.high_water = bytes;
+        self
+    }
+
+    /// Sets the largest number of bytes of one item, in every channel of this selector: of what is composed
+    /// ([`write_with`](crate::ByteWriteChannel::write_with), [`write_strs`](crate::ByteWriteChannel::write_strs), the
+    /// macros), and of a write that does not wait. A longer slice goes in pieces of this size. Less than 1 counts as
+    /// 1. Default: 1 MiB.
+    pub fn item_limit(mut self, bytes: usize) -> Self {
+        self.settings.write_limits.item = bytes;
         self
     }
 

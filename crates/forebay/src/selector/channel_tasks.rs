@@ -46,10 +46,12 @@ impl SelectorManager {
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let (source, outbox) = pipe_ends(CAPACITY);
-        let running = block(self.limited_output(ByteWriteChannel::lent(Arc::clone(&outbox))));
+        let output = ByteWriteChannel::lent(Arc::clone(&outbox));
+        let running = block(output.with_limits(self.shared().sockets().write_limits));
         let end = WriterEnd { ending: source.ending(), outbox, ended: false };
         self.shared().spawn(true, to_its_end(running, end, WriterEnd::settle)).detach();
-        self.limited_input(ByteReadChannel::from_source(Box::new(source)))
+        ByteReadChannel::from_source(Box::new(source))
+            .with_limits(self.shared().sockets().read_limits)
     }
 
     /// Runs a block as a task that reads, and returns the channel through which its input is written. Up to
@@ -82,22 +84,11 @@ impl SelectorManager {
         let (source, outbox) = pipe_ends(CAPACITY);
         let given_back = Arc::default();
         let lent = LentSource { source: Some(source), given_back: Arc::clone(&given_back) };
-        let running = block(self.limited_input(ByteReadChannel::from_source(Box::new(lent))));
+        let input = ByteReadChannel::from_source(Box::new(lent));
+        let running = block(input.with_limits(self.shared().sockets().read_limits));
         let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
         self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
-        self.limited_output(ByteWriteChannel::new(outbox, None))
-    }
-
-    /// Gives a channel the selector's limits.
-    pub(super) fn limited_input(&self, mut channel: ByteReadChannel) -> ByteReadChannel {
-        channel.set_limits(self.shared().channel_limits());
-        channel
-    }
-
-    /// Gives a channel the selector's limits.
-    pub(super) fn limited_output(&self, mut channel: ByteWriteChannel) -> ByteWriteChannel {
-        channel.set_limits(self.shared().channel_limits());
-        channel
+        ByteWriteChannel::new(outbox, None).with_limits(self.shared().sockets().write_limits)
     }
 }
 

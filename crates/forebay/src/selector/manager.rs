@@ -259,7 +259,8 @@ impl SelectorManager {
     pub fn blocking_reader(&self, reader: impl Read + Send + 'static) -> ByteReadChannel {
         let source = task::blocking_source(self.shared().user_calls(), reader);
         let source = UntilClosing::new(self.shared().closing(), task::READER, source);
-        self.limited_input(ByteReadChannel::from_source(Box::new(source)))
+        ByteReadChannel::from_source(Box::new(source))
+            .with_limits(self.shared().sockets().read_limits)
     }
 
     /// Makes a channel that writes to `writer`, such as a file or standard output, on a thread, and flushes
@@ -278,7 +279,7 @@ impl SelectorManager {
         let drain = WokenByClosing::new(self.shared().closing(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
-        self.limited_output(ByteWriteChannel::new(outbox, None))
+        ByteWriteChannel::new(outbox, None).with_limits(self.shared().sockets().write_limits)
     }
 
     /// Waits until a descriptor is ready, and returns the conditions that hold. Descriptors of any kind can

@@ -19,6 +19,7 @@ mod signal_calls;
 mod signals;
 mod sockets;
 mod stats;
+mod traffic;
 mod users;
 
 #[cfg(feature = "tls")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use forebay_io::ChannelLimits;
+use forebay_io::seam::{ReadLimits, WriteLimits};
 
 use crate::names::AnyResolver;
 use crate::task::Handler;
@@ -23,8 +23,9 @@ pub(super) struct Settings {
     pub(super) drain_timeout: Duration,
     pub(super) drain_max: Option<Duration>,
     pub(super) drain_limit: u64,
-    pub(super) channel_limits: ChannelLimits,
     pub(super) background_closes_max: usize,
+    pub(super) read_limits: ReadLimits,
+    pub(super) write_limits: WriteLimits,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
@@ -80,8 +81,9 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             drain_max: None,
             drain_limit: 64 * 1024,
-            channel_limits: ChannelLimits::new(),
             background_closes_max: 1024,
+            read_limits: ReadLimits::default(),
+            write_limits: WriteLimits::default(),
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,

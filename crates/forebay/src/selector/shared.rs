@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use forebay_io::seam::{Outbox, WakeList, unwinding};
-use forebay_io::{ChannelLimits, Error, Result};
+use forebay_io::{Error, Result};
 
 use super::closing::{Closing, closed};
 use super::remaining::Remaining;
@@ -13,11 +13,12 @@ use super::settings::Settings;
 #[cfg(all(feature = "signal", unix))]
 use super::signals::{SignalKind, Signals, WatchedSignals};
 use super::sockets::Sockets;
-use super::stats::{Counter, Stats};
+use super::stats::Stats;
+use super::traffic::OtherThreads;
 use crate::names::LookUps;
 use crate::task::{self, BlockingPool, JoinHandle, Reporter, TaskKind, Tasks};
 use crate::time::{Alarm, Limits, Sleep, Timers, system_now, within};
-use crate::worker::{self, Locks, Traffic, Worker, WorkerParts, WorkerStats, Workers};
+use crate::worker::{self, Locks, Worker, WorkerParts, WorkerStats, Workers};
 
 /// The state of a selector. Tasks and sockets hold this; users hold a
 /// [`SelectorManager`](crate::SelectorManager), whose last clone closes it.
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     user_calls: Arc<BlockingPool>,
     look_ups: LookUps,
     sockets: Sockets,
+    other_threads: Arc<OtherThreads>,
     closing: Arc<Closing>,
     remaining: Remaining,
     #[cfg(all(feature = "signal", unix))]
@@ -70,6 +72,7 @@ impl Shared {
             user_calls: Arc::new(BlockingPool::for_user_calls(settings.blocking_max)),
             look_ups,
             sockets: Sockets::new(&settings),
+            other_threads: Arc::default(),
             closing: Arc::default(),
             remaining: Remaining::default(),
             #[cfg(all(feature = "signal", unix))]
@@ -196,11 +199,6 @@ impl Shared {
     /// Returns the limits for closing a connection without limits of its own.
     pub(crate) fn drain(&self) -> Limits {
         self.settings.drain_of(None, None)
-    }
-
-    /// Returns the limits of the channels that are opened.
-    pub(crate) fn channel_limits(&self) -> ChannelLimits {
-        self.settings.channel_limits
     }
 
     /// Returns the limits for closing a connection with these limits of its own.
@@ -444,9 +442,7 @@ impl Shared {
             traffic.received_bytes.add(bytes);
         });
         if !by_worker {
-            let counters = &self.sockets.counters;
-            counters.receives.add(1);
-            counters.received_bytes.add(bytes);
+            self.other_threads.count_receive(bytes);
         }
     }
 
@@ -458,21 +454,15 @@ impl Shared {
             traffic.sent_bytes.add(bytes);
         });
         if !by_worker {
-            let counters = &self.sockets.counters;
-            counters.sends.add(1);
-            counters.sent_bytes.add(bytes);
+            self.other_threads.count_send(bytes);
         }
     }
 
     pub(super) fn stats(&self) -> Stats {
         let counters = &self.sockets.counters;
         let mut timers = 0;
-        // What threads that drive no worker of this selector have counted, and what each worker has.
-        let traffic = |of_others: &Counter, of_worker: fn(&Traffic) -> u64| {
-            self.workers
-                .iter()
-                .fold(of_others.get(), |sum, worker| sum + of_worker(worker.traffic()))
-        };
+        let mut traffic = self.other_threads.sum();
+        self.workers.iter().for_each(|worker| traffic.add(worker.traffic()));
         self.workers.for_all(|worker| timers += worker.timers().len());
         Stats {
             tasks: self.tasks.len(),
@@ -482,12 +472,10 @@ impl Shared {
             background_closes: counters.background_closes.get(),
             accepted: counters.accepted.get(),
             connected: counters.connected.get(),
-            receives: traffic(&counters.receives, |traffic| traffic.receives.get()),
-            received_bytes: traffic(&counters.received_bytes, |traffic| {
-                traffic.received_bytes.get()
-            }),
-            sends: traffic(&counters.sends, |traffic| traffic.sends.get()),
-            sent_bytes: traffic(&counters.sent_bytes, |traffic| traffic.sent_bytes.get()),
+            receives: traffic.receives,
+            received_bytes: traffic.received_bytes,
+            sends: traffic.sends,
+            sent_bytes: traffic.sent_bytes,
             unacknowledged: counters.unacknowledged.get(),
             task_errors: self.reporter.count(),
         }

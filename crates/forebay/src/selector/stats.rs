@@ -43,11 +43,6 @@ pub(crate) struct Counters {
     pub(crate) sockets: Counter,
     pub(crate) accepted: Counter,
     pub(crate) connected: Counter,
-    // Of threads that drive no worker of the selector; each worker has counts of its own.
-    pub(crate) receives: Counter,
-    pub(crate) received_bytes: Counter,
-    pub(crate) sends: Counter,
-    pub(crate) sent_bytes: Counter,
     pub(crate) background_closes: Counter,
     pub(crate) unacknowledged: Counter,
 }

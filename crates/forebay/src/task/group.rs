@@ -1,7 +1,7 @@
 //! The live tasks of a selector, or of a group of its tasks: which may begin, where, which are left, a
 //! request that they stop, and a close that waits for them.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
@@ -17,7 +17,7 @@ use crate::sync::{Mutex, thread_local};
 
 thread_local! {
     /// The task that is being polled on this thread.
-    static CURRENT: RefCell<Option<Listing>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Option<Listing>> = const { Cell::new(None) };
 }
 
 /// The owner of a task.
@@ -420,7 +420,13 @@ pub(crate) fn current_lists() -> (Option<Arc<Tasks>>, Option<Arc<Tasks>>) {
 
 /// Looks at the current task, if there is one. `look` must not be user code.
 fn with_current<T>(look: impl FnOnce(&Listing) -> T) -> Option<T> {
-    CURRENT.try_with(|current| current.borrow().as_ref().map(look)).ok().flatten()
+    let looked = CURRENT.try_with(|current| {
+        let listing = current.take();
+        let looked = listing.as_ref().map(look);
+        current.set(listing);
+        looked
+    });
+    looked.ok().flatten()
 }
 
 /// A call of `close`. It waits for all tasks to end or, if called from one of them, for all the others.

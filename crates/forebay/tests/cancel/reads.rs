@@ -168,6 +168,7 @@ async fn assert_incomplete(input: &mut ByteReadChannel) {
     let answers = [
         ("read_u8", input.read_u8().await.map(drop)),
         ("read_line", input.read_line().await.map(drop)),
+        ("read_line_bytes_ref", input.read_line_bytes_ref().await.map(drop)),
         ("read", input.read(&mut [0]).await.map(drop)),
         ("read_exact", input.read_exact(&mut [0]).await),
         ("read_chunk", input.read_chunk().await.map(drop)),
@@ -175,6 +176,15 @@ async fn assert_incomplete(input: &mut ByteReadChannel) {
         ("read_remaining", input.read_remaining(1).await.map(drop)),
         ("skip_line", input.skip_line().await.map(drop)),
         ("discard", input.discard(1).await.map(drop)),
+        ("discard_exact", input.discard_exact(1).await),
+        ("peek", input.peek(1).await.map(drop)),
+        ("await_content", input.await_content(1).await.map(drop)),
+        ("exhausted", input.exhausted().await.map(drop)),
+        ("skip_if_found", input.skip_if_found(b"x").await.map(drop)),
+        ("read_up_to", input.read_up_to(1).await.map(drop)),
+        ("read_until", input.read_until("x", 9).await.map(drop)),
+        ("read_until_into", input.read_until_into("x", &mut Vec::new(), 9).await.map(drop)),
+        ("try_read", input.try_read(&mut [0]).map(drop)),
         ("copy_to", input.copy_to(&mut output).await.map(drop)),
         ("copy_exact_to", input.copy_exact_to(1, &mut output).await),
         ("copy_to_both", input.copy_to_both(&mut output, &mut forebay::pipe(1).1).await.map(drop)),
@@ -239,6 +249,8 @@ pub(crate) fn rows() -> Vec<Row> {
     });
     rows.extend(available());
     rows.extend(lines());
+    rows.extend(ahead());
+    rows.extend(items());
     rows
 }
 
@@ -303,8 +315,83 @@ fn available() -> [Row; 6] {
     rows
 }
 
+/// Looks at what is not read yet.
+fn ahead() -> [Row; 4] {
+    [
+        row(
+            "forebay_io::ByteReadChannel::peek",
+            &[Word::Lossless],
+            5,
+            b"a look, and more",
+            call!(|input, _| Ok(input.peek(5).await?.unwrap_or_default().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::await_content",
+            &[Word::Lossless],
+            5,
+            b"a look, and more",
+            call!(|input, _| Ok(vec![u8::from(input.await_content(5).await?)])),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::exhausted",
+            &[Word::Lossless],
+            1,
+            b"a",
+            call!(|input, _| Ok(vec![u8::from(input.exhausted().await?)])),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::skip_if_found",
+            &[Word::Lossless],
+            6,
+            b"a word, and more",
+            call!(|input, _| Ok(vec![u8::from(input.skip_if_found(b"a word").await?)])),
+        ),
+    ]
+}
+
+/// Reads up to a delimiter that overlaps with what is in front of it, or up to a number of bytes.
+fn items() -> [Row; 4] {
+    const ITEMS: &[u8] = b"an item----and more";
+    [
+        row(
+            "forebay_io::ByteReadChannel::read_until",
+            &[Word::Lossless],
+            13,
+            ITEMS,
+            call!(|input, _| Ok(input.read_until("--and", 99).await?.unwrap_or_default().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_until_into",
+            &[Word::Lossless],
+            13,
+            ITEMS,
+            call!(|input, scratch| {
+                assert!(input.read_until_into("--and", &mut scratch.slice, 99).await?);
+                Ok(scratch.slice.clone())
+            }),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_up_to",
+            &[Word::Lossless],
+            7,
+            ITEMS,
+            call!(|input, _| Ok(input.read_up_to(7).await?.as_slice().to_vec())),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::discard_exact",
+            &[Word::Resumes],
+            7,
+            ITEMS,
+            call!(|input, scratch| {
+                input.discard_exact(7 - scratch.done).await?;
+                Ok(Vec::new())
+            }),
+        ),
+    ]
+}
+
 /// Reads of lines: a CR and an LF apart, a letter of two bytes, a lone CR.
-fn lines() -> [Row; 5] {
+fn lines() -> [Row; 6] {
     const LINES: &[u8] = "café \r au lait\r\nthe rest\n".as_bytes();
     let mut rows = [
         row(
@@ -342,6 +429,13 @@ fn lines() -> [Row; 5] {
             }),
         ),
         row(
+            "forebay_io::ByteReadChannel::read_line_bytes_ref",
+            &[Word::Lossless],
+            17,
+            LINES,
+            call!(|input, _| Ok(input.read_line_bytes_ref().await?.unwrap_or_default().into())),
+        ),
+        row(
             "forebay_io::ByteReadChannel::skip_line",
             &[Word::Resumes],
             17,
@@ -360,6 +454,9 @@ fn lines() -> [Row; 5] {
     }));
     rows[3].scenes.push(yields::equal_answers(|input| {
         Box::pin(async { Ok(input.read_lines_ref().await?.is_some()) })
+    }));
+    rows[4].scenes.push(yields::equal_answers(|input| {
+        Box::pin(async { Ok(input.read_line_bytes_ref().await?.is_some()) })
     }));
     rows
 }

@@ -8,17 +8,18 @@ use std::time::Duration;
 use forebay::testing::TestClock;
 use forebay::{
     Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
-    ByteWriteChannel, ChannelLimits, ClientAuth, Clock, CloseReason, ComposeResult,
-    ConnectedDatagramSocket, ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch,
-    DelimiterFraming, Ecn, Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses,
-    FrameStep, Framing, FramingKey, HostPart, Identity, Incoming, IncomingDatagrams,
-    IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming,
-    LineFraming, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain,
-    PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
+    ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
+    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Delimiter, DelimiterFraming,
+    Ecn, Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, FrameStep, Framing,
+    FramingKey, HostPart, Identity, Incoming, IncomingDatagrams, IncomingUnixDatagrams, Interest,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming, LineEnding, LineFraming,
+    LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials,
+    ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
     SharedWriteChannel, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
     StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
     TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
-    Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder, WorkerStats,
+    TooLong, Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
+    WorkerStats,
 };
 
 fn is_send_and_sync<T: Send + Sync>() {}
@@ -45,7 +46,6 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<BoundDatagramSocket>();
     is_send_and_sync::<ByteReadChannel>();
     is_send_and_sync::<ByteWriteChannel>();
-    is_send_and_sync::<ChannelLimits>();
     is_send_and_sync::<ClientAuth>();
     is_send_and_sync::<Clock>();
     is_send_and_sync::<CloseReason>();
@@ -53,6 +53,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Connection>();
     is_send_and_sync::<Datagram>();
     is_send_and_sync::<DatagramBatch>();
+    is_send_and_sync::<Delimiter<'_>>();
     is_send_and_sync::<DelimiterFraming>();
     is_send_and_sync::<FrameStep>();
     is_send_and_sync::<FramingKey>();
@@ -79,7 +80,9 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<MulticastInterface>();
     is_send_and_sync::<SocketOptions>();
     is_send_and_sync::<TcpInfo>();
+    is_send_and_sync::<LineEnding>();
     is_send_and_sync::<LineOptions>();
+    is_send_and_sync::<TooLong>();
     is_send_and_sync::<Lines<'_>>();
     is_send_and_sync::<Packet>();
     is_send_and_sync::<PeerCertificate>();
@@ -233,12 +236,16 @@ fn every_public_future_is_send(
     is_send(forebay::race(async { 1 }, async { "" }));
     is_send(forebay::yield_now());
 
+    is_send(input.await_content(1));
     is_send(input.copy_and_close(output));
     is_send(input.copy_exact_to(1, output));
     is_send(input.copy_to(output));
     is_send(input.copy_to_both(output, &mut forebay::pipe(1).1));
     is_send(input.copy_to_writer(&mut Vec::new(), 1));
     is_send(input.discard(1));
+    is_send(input.discard_exact(1));
+    is_send(input.exhausted());
+    is_send(input.peek(1));
     is_send(input.read(&mut [0]));
     is_send(input.read_chunk());
     is_send(input.read_exact(&mut [0]));
@@ -255,6 +262,7 @@ fn every_public_future_is_send(
     is_send(input.read_i64_le());
     is_send(input.read_i8());
     is_send(input.read_line());
+    is_send(input.read_line_bytes_ref());
     is_send(input.read_line_into(text));
     is_send(input.read_line_ref());
     is_send(input.read_lines_ref());
@@ -267,6 +275,10 @@ fn every_public_future_is_send(
     is_send(input.read_u64());
     is_send(input.read_u64_le());
     is_send(input.read_u8());
+    is_send(input.read_until("", 1));
+    is_send(input.read_until_into("", &mut Vec::new(), 1));
+    is_send(input.read_up_to(1));
+    is_send(input.skip_if_found(&[]));
     is_send(input.skip_line());
 
     is_send(shared.finish());

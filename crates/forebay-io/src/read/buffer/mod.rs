@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 use super::front::Front;
 use super::remainder::Remainder;
+use super::until::Sought;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
 /// The channel of a sleeping task keeps a block only for this many bytes or more.
@@ -75,6 +76,12 @@ pub(crate) struct Buffer {
     head: usize,
     tail: usize,
     pub(super) front: Front,
+    /// The text that stands for a line which is not UTF-8, while it is lent.
+    replaced: Option<Box<str>>,
+    /// The search for a delimiter that has not been found yet.
+    sought: Option<Box<Sought>>,
+    /// The number of bytes that have arrived, in all.
+    arrived: u64,
 }
 
 /// Consumes bytes of a buffer while the buffer's bytes are lent.
@@ -84,7 +91,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Consumes `count` bytes, at least one, of which the caller has seen that they are there.
+    /// Consumes `count` bytes, of which the caller has seen that they are there.
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         *self.head += count;
@@ -112,6 +119,19 @@ impl Buffer {
     pub(crate) fn readable_mut(&mut self) -> &mut [u8] {
         let Self { storage, head, tail, .. } = self;
         &mut storage.as_mut_slice()[*head..*tail]
+    }
+
+    /// Returns the position of the first readable byte: the number of bytes that were consumed.
+    #[inline]
+    pub(super) fn position(&self) -> u64 {
+        // No more is given back than has arrived, so this does not wrap, except in tests of this type alone.
+        self.arrived.wrapping_sub(self.len() as u64)
+    }
+
+    /// Returns the readable bytes, and the place for a search in them.
+    pub(super) fn readable_and_sought(&mut self) -> (&[u8], &mut Option<Box<Sought>>) {
+        let Self { storage, head, tail, sought, .. } = self;
+        (&storage.as_slice()[*head..*tail], sought)
     }
 
     /// Ends a reading call, after which the task may not come back for a long time: an empty buffer returns
@@ -149,11 +169,17 @@ impl Buffer {
     }
 
     /// Returns the readable bytes and the cursor that consumes them, so that a caller can examine and lend
-    /// bytes and consume them only if they are valid.
+    /// bytes and consume them only if they are valid; and the place for a text to lend instead of them.
     #[inline]
-    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>) {
-        let Self { storage, head, tail, front, .. } = self;
-        (&storage.as_slice()[*head..*tail], Cursor { head, front })
+    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>, &mut Option<Box<str>>) {
+        let Self { storage, head, tail, front, replaced, .. } = self;
+        (&storage.as_slice()[*head..*tail], Cursor { head, front }, replaced)
+    }
+
+    /// Returns `true` while a text is kept that stands for a line.
+    #[cfg(test)]
+    pub(super) fn has_replaced(&self) -> bool {
+        self.replaced.is_some()
     }
 
     #[inline]
@@ -172,7 +198,17 @@ impl Buffer {
     }
 
     /// Returns free space behind the readable bytes, growing the storage up to `most` readable bytes.
+    #[inline]
     pub(crate) fn space(&mut self, most: usize) -> &mut [u8] {
+        if !matches!(self.storage, Storage::Empty) {
+            return self.space_behind(most);
+        }
+        self.storage = Storage::Block(Block::take(Size::Large));
+        self.storage.as_mut_slice()
+    }
+
+    /// Returns free space of a buffer that has memory.
+    fn space_behind(&mut self, most: usize) -> &mut [u8] {
         if self.is_empty() {
             self.restart();
         }
@@ -198,9 +234,11 @@ impl Buffer {
     }
 
     /// Marks the first `count` bytes of the space as filled.
+    #[inline]
     pub(crate) fn fill(&mut self, count: usize) {
-        if let Some(block) = self.arriving.take() {
-            return self.join(block, count);
+        self.arrived = self.arrived.wrapping_add(count as u64);
+        if self.arriving.is_some() {
+            return self.join(count);
         }
         assert!(
             count <= self.storage.as_slice().len() - self.tail,
@@ -209,8 +247,28 @@ impl Buffer {
         self.tail += count;
     }
 
+    /// Notes that `count` bytes were received into a caller's memory, and not into this buffer.
+    pub(super) fn passed_by(&mut self, count: usize) {
+        self.arrived = self.arrived.wrapping_add(count as u64);
+        if count > 0 {
+            self.front.standing = None;
+        }
+    }
+
+    /// Discards an LF at the front, if it is the second half of a terminator whose CR was consumed before. Returns
+    /// `true` if no other byte has arrived.
+    #[cold]
+    pub(super) fn end_terminator(&mut self) -> bool {
+        self.front.behind_cr = false;
+        if self.readable().first() == Some(&b'\n') {
+            self.consume(1);
+        }
+        self.is_empty()
+    }
+
     /// Joins the kept remainder and the bytes that arrived behind it, copying the smaller of the two.
-    fn join(&mut self, mut block: Block, count: usize) {
+    fn join(&mut self, count: usize) {
+        let Some(mut block) = self.arriving.take() else { return };
         let left = self.len();
         assert!(count <= BLOCK_BYTES - left, "a source filled more than it was offered");
         // Copying the smaller part keeps the cost per received byte constant, even if a peer sends single
@@ -227,8 +285,22 @@ impl Buffer {
     }
 
     /// Returns the memory that is not needed, before the task sleeps on the channel.
+    #[inline]
     pub(crate) fn trim(&mut self) {
+        // The usual wait finds nothing to return.
+        let has_memory = !matches!(self.storage, Storage::Empty) || self.arriving.is_some();
+        if has_memory || self.replaced.is_some() || self.sought.is_some() {
+            self.trim_memory();
+        }
+    }
+
+    fn trim_memory(&mut self) {
         self.arriving = None;
+        self.replaced = None;
+        let position = self.position();
+        if self.sought.as_ref().is_some_and(|sought| !sought.began_at(position)) {
+            self.sought = None;
+        }
         if self.is_empty() {
             return self.release();
         }
@@ -310,9 +382,11 @@ impl Buffer {
         self.front.forget();
     }
 
-    /// Drops everything.
+    /// Drops everything. The bytes count as if they had not arrived.
     pub(crate) fn clear(&mut self) {
+        self.arrived = self.position();
         self.arriving = None;
+        self.sought = None;
         self.front.forget();
         self.release();
     }

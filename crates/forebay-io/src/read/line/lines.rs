@@ -7,10 +7,11 @@ use std::task::ready;
 
 use memchr::{memchr, memrchr};
 
-use super::{Found, content_before};
+use super::ending::{Found, Next, content_before};
+use super::{Form, LineEnding};
+use crate::Result;
 use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
-use crate::{ErrorKind, Result};
 
 /// The bytes that are checked for UTF-8 at once. A loop that takes one line of each call has no more than these checked
 /// again and again.
@@ -23,33 +24,39 @@ const CHECKED_BYTES: usize = 1024;
 pub struct Lines<'a> {
     /// The next lines, with their terminators.
     checked: &'a str,
+    /// A line in front of all others that is lent otherwise, and what to consume for it.
+    first: Option<(&'a str, Found)>,
     /// The bytes behind them.
     unchecked: &'a [u8],
     /// The largest number of bytes of content; a longer line is the channel's to refuse.
     limit: usize,
+    ending: LineEnding,
     cursor: Cursor<'a>,
 }
 
-impl Lines<'_> {
-    /// Checks the next lines. Those that are whole and UTF-8 are lent; a fault is the next call's to meet.
-    fn check_more(&mut self) {
+impl<'a> Lines<'a> {
+    /// Returns the next line where none is checked, and checks those behind it, if they can be checked together.
+    fn next_unchecked(&mut self) -> Option<&'a str> {
+        if let Some((line, found)) = self.first.take() {
+            self.cursor.consume_line(found);
+            return Some(line);
+        }
         let bytes = std::mem::take(&mut self.unchecked);
-        let Some(whole) = whole_lines(bytes, self.limit) else { return };
+        if self.ending != LineEnding::Default {
+            return self.next_alone(bytes);
+        }
+        let whole = whole_lines(bytes, self.limit)?;
         match std::str::from_utf8(&bytes[..whole]) {
             Ok(checked) => (self.checked, self.unchecked) = (checked, &bytes[whole..]),
+            // A fault is the next call's to meet.
             Err(error) => self.checked = whole_before(bytes, error.valid_up_to()),
         }
+        self.next_checked()
     }
-}
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a str;
-
+    /// Returns the next line of those that are checked.
     #[inline]
-    fn next(&mut self) -> Option<&'a str> {
-        if self.checked.is_empty() {
-            self.check_more();
-        }
+    fn next_checked(&mut self) -> Option<&'a str> {
         let bytes = self.checked.as_bytes();
         let (content, consumed) = match memchr(b'\n', bytes) {
             Some(at) => (content_before(bytes, at), at + 1),
@@ -67,8 +74,27 @@ impl<'a> Iterator for Lines<'a> {
         Some(line)
     }
 
+    /// Returns the first line of these bytes, if it is whole and valid.
+    fn next_alone(&mut self, bytes: &'a [u8]) -> Option<&'a str> {
+        let found = self.ending.find(bytes, 0).filter(|found| found.content <= self.limit)?;
+        let line = std::str::from_utf8(&bytes[..found.content]).ok()?;
+        self.unchecked = &bytes[found.consumed..];
+        self.cursor.consume_line(found);
+        Some(line)
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        if self.checked.is_empty() { self.next_unchecked() } else { self.next_checked() }
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.checked.len() + self.unchecked.len()))
+        let first = usize::from(self.first.is_some());
+        (0, Some(first + self.checked.len() + self.unchecked.len()))
     }
 }
 
@@ -142,32 +168,44 @@ impl ByteReadChannel {
         let first = poll_fn(|cx| {
             // Lending lines of which none is taken is an answer that may be repeated without end.
             ready!(self.buffer.front.answers.poll_more(cx));
-            self.poll_line(cx)
+            self.poll_line(cx, Form::Text)
         });
         let Some(first) = first.await? else { return Ok(None) };
         self.buffer.front.answers.count();
         self.buffer.trim_block();
-        self.lend_lines(&first)
+        self.lend_lines(first)
     }
 
-    /// Lends the line that was found, if it is UTF-8, and the valid lines behind it.
-    fn lend_lines(&mut self, first: &Found) -> Result<Option<Lines<'_>>> {
-        let limit = self.line_options.limit;
-        let (readable, cursor) = self.buffer.parts();
-        // The last line of the input has no terminator.
-        let whole = whole_lines(readable, limit).unwrap_or(first.consumed).max(first.consumed);
-        let (checked, unchecked) = match std::str::from_utf8(&readable[..whole]) {
-            Ok(checked) => (checked, &readable[whole..]),
-            Err(error) => {
-                let valid = error.valid_up_to();
-                if valid < first.content {
-                    let kind = ErrorKind::InvalidUtf8 { offset: valid as u64 };
-                    return Err(cursor.front.refuse_line(kind, readable, &*self.source));
+    /// Lends the line that was found, if it is UTF-8 or may be replaced, and the valid lines behind it.
+    fn lend_lines(&mut self, first: Found) -> Result<Option<Lines<'_>>> {
+        let (limit, ending) = (self.line_limit, self.line_options.ending);
+        let (readable, cursor, replaced) = self.buffer.parts();
+        let mut lines = Lines { checked: "", first: None, unchecked: &[], limit, ending, cursor };
+        if ending == LineEnding::Default && first.next == Next::Line {
+            // The last line of the input has no terminator.
+            let whole = whole_lines(readable, limit).unwrap_or(0).max(first.consumed);
+            match std::str::from_utf8(&readable[..whole]) {
+                Ok(checked) => {
+                    (lines.checked, lines.unchecked) = (checked, &readable[whole..]);
+                    return Ok(Some(lines));
                 }
-                (whole_before(readable, valid), &[][..])
+                Err(error) if error.valid_up_to() >= first.content => {
+                    lines.checked = whole_before(readable, error.valid_up_to());
+                    return Ok(Some(lines));
+                }
+                Err(_) => {}
             }
-        };
-        Ok(Some(Lines { checked, unchecked, limit, cursor }))
+        }
+        match self.line_options.text(&readable[..first.content], replaced) {
+            Ok(text) => lines.first = Some((text, first)),
+            Err(kind) => {
+                return Err(lines.cursor.front.refuse_line(kind, readable, &*self.source));
+            }
+        }
+        if first.next == Next::Line {
+            lines.unchecked = &readable[first.consumed..];
+        }
+        Ok(Some(lines))
     }
 }
 

@@ -1,96 +1,72 @@
 //! Reading lines with one resumable scan, which never examines a byte twice.
 
+mod ending;
+mod lend;
 mod lines;
+mod options;
+mod skip;
 #[cfg(test)]
 mod tests;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
-use memchr::memchr;
-
+use self::ending::Found;
+pub use self::ending::LineEnding;
 pub use self::lines::Lines;
+pub(super) use self::options::LINE_BYTES_MAX;
+pub use self::options::{LineOptions, TooLong};
 use super::ByteReadChannel;
-use super::front::Front;
-use crate::seam::Source;
-use crate::{Error, ErrorKind, Result};
+use super::front::Standing;
+use crate::{ErrorKind, Result};
 
-/// The limit of a line's content unless [`LineOptions::limit`] sets another: 64 KiB.
-const LINE_BYTES_MAX: usize = 64 * 1024;
-
-/// The first bytes of a TLS handshake: the type of its record, and the first half of the version (RFC 8446,
-/// section 5.1).
-const TLS_HANDSHAKE: [u8; 2] = [22, 3];
-
-/// The rules by which a channel reads lines. Set with [`set_line_options`](ByteReadChannel::set_line_options), and used by
-/// every call that reads a line.
-///
-/// # Examples
-///
-/// ```
-/// # use forebay_io as forebay;
-/// # futures_lite::future::block_on(async {
-/// use forebay::{ByteReadChannel, LineOptions};
-///
-/// let mut input = ByteReadChannel::from("far too long\nok\n");
-/// input.set_line_options(LineOptions::new().limit(5));
-/// assert!(input.read_line().await.is_err_and(|error| error.is_line_too_long()));
-/// assert!(input.skip_line().await?);
-/// assert_eq!(input.read_line().await?.as_deref(), Some("ok"));
-/// # forebay::Result::Ok(()) }).unwrap();
-/// ```
+/// The form in which a line is lent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineOptions {
-    limit: usize,
-}
-
-impl LineOptions {
-    /// Returns the defaults: lines end in LF or CRLF, and have at most 64 KiB of content.
-    pub const fn new() -> Self {
-        Self { limit: LINE_BYTES_MAX }
-    }
-
-    /// Sets the largest number of bytes of content that a line may have, without its terminator.
-    #[must_use]
-    pub const fn limit(mut self, bytes: usize) -> Self {
-        self.limit = bytes;
-        self
-    }
-}
-
-impl Default for LineOptions {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A line at the front of the buffer: the length of its content, and the number of bytes to consume.
-struct Found {
-    content: usize,
-    consumed: usize,
+enum Form {
+    Text,
+    /// Any bytes will do.
+    Bytes,
 }
 
 impl ByteReadChannel {
-    /// Sets how lines are read from now on.
+    /// Sets how lines are read from now on, by every call that reads or skips one.
+    ///
+    /// A line that was refused is judged anew. The rest of a line that is being skipped, or was cut, is still
+    /// discarded.
     pub fn set_line_options(&mut self, options: LineOptions) {
+        let front = &mut self.buffer.front;
+        if options.ending != self.line_options.ending {
+            front.scanned = 0;
+        }
+        if matches!(front.standing, Some(Standing::Refused(_))) {
+            front.forget_line();
+        }
+        self.line_limit = options.limit_or(self.limits().line);
         self.line_options = options;
-        // The line that was too long may be short enough now.
-        self.buffer.front.forget_fault();
     }
 
     /// Reads a line, without its LF or CRLF. A lone CR is content. Returns `None` at the end; a last line
-    /// without a terminator counts as a line if it has content.
+    /// without a terminator counts as a line if it has content. [`LineOptions`] change all of this.
     ///
     /// # Errors
     ///
-    /// - [`LineTooLong`](ErrorKind::LineTooLong), [`InvalidUtf8`](ErrorKind::InvalidUtf8): the channel
-    ///   stays at the start of the line and the next call returns the same error. The line's bytes can
-    ///   still be read, and [`skip_line`](Self::skip_line) skips them.
+    /// - [`LineTooLong`](ErrorKind::LineTooLong): there is more content than the limit, 64 KiB unless the
+    ///   options or the selector set another.
+    /// - [`InvalidUtf8`](ErrorKind::InvalidUtf8), with the offset in the line.
+    /// - [`UnexpectedEnd`](ErrorKind::UnexpectedEnd), with [`LineOptions::strict`] only: the input ended in
+    ///   the middle of a line.
     /// - The connection's error: [`Reset`](ErrorKind::Reset), [`Closed`](ErrorKind::Closed), …
+    ///
+    /// After the first three, the channel stays at the start of the line and the next call returns the same
+    /// error, without examining the line again. The line's bytes can still be read, and
+    /// [`skip_line`](Self::skip_line) gets past them. A line that was refused as text can be read by
+    /// [`read_line_bytes_ref`](Self::read_line_bytes_ref).
     ///
     /// # Cancel safety
     ///
-    /// Lossless: a dropped call leaves the line and the scan position in the channel.
+    /// Lossless: a dropped call leaves the line and the scan position in the channel. With
+    /// [`TooLong::Skip`], what was discarded of a long line stays discarded, and the next call that reads or
+    /// skips a line goes on to the end of that line.
     ///
     /// # Examples
     ///
@@ -124,14 +100,14 @@ impl ByteReadChannel {
         // Not in a future of its own, which would be polled by a call for every line.
         let found = match self.find_line() {
             Some(found) => found,
-            None => match poll_fn(|cx| self.poll_line(cx)).await? {
+            None => match poll_fn(|cx| self.poll_line(cx, Form::Text)).await? {
                 Some(found) => found,
                 None => return Ok(None),
             },
         };
         // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
         self.buffer.trim_block();
-        self.lend_line(&found)
+        self.lend_text(found)
     }
 
     /// Appends a line to `line`. Returns `false` at the end.
@@ -153,158 +129,127 @@ impl ByteReadChannel {
         Ok(true)
     }
 
-    /// Discards everything up to and including the next LF, in bounded memory. Returns `false` if there was
-    /// nothing left at all.
+    /// Reads a line and lends its bytes, whatever they are, for protocols whose lines need not be UTF-8. Returns `None`
+    /// at the end.
     ///
     /// # Errors
     ///
-    /// The connection's error.
+    /// Those of [`read_line`](Self::read_line), but for [`InvalidUtf8`](ErrorKind::InvalidUtf8).
     ///
     /// # Cancel safety
     ///
-    /// Resumes: what was discarded stays discarded, and another call continues to the same LF.
-    pub async fn skip_line(&mut self) -> Result<bool> {
-        self.lent("skip_line").await?;
-        let mut skipped = false;
-        loop {
-            if let Some(at) = memchr(b'\n', self.buffer.readable()) {
-                self.discard_buffered(at + 1);
-                return Ok(true);
-            }
-            skipped |= !self.buffer.is_empty();
-            self.discard_buffered(self.buffer.len());
-            if !poll_fn(|cx| self.poll_more(cx, 1)).await? {
-                return Ok(skipped);
-            }
-        }
+    /// Lossless, as [`read_line`](Self::read_line).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay_io as forebay;
+    /// # futures_lite::future::block_on(async {
+    /// let mut input = forebay::ByteReadChannel::from(&b"X-Name: Ad\xe9le\r\n\r\n"[..]);
+    /// assert!(input.read_line().await.is_err());
+    /// assert_eq!(input.read_line_bytes_ref().await?, Some(&b"X-Name: Ad\xe9le"[..]));
+    /// # forebay::Result::Ok(()) }).unwrap();
+    /// ```
+    pub async fn read_line_bytes_ref(&mut self) -> Result<Option<&[u8]>> {
+        let found = match self.find_line() {
+            Some(found) => found,
+            None => match poll_fn(|cx| self.poll_line(cx, Form::Bytes)).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        self.buffer.trim_block();
+        Ok(Some(self.lend_bytes(found)))
     }
 
     /// Finds a line that is buffered already: the usual case.
     #[inline]
     fn find_line(&mut self) -> Option<Found> {
-        if self.lent.taken != 0 || self.buffer.front.fault.is_some() {
+        if self.lent.taken != 0 || self.buffer.front.standing.is_some() {
             return None;
         }
-        let (readable, cursor) = self.buffer.parts();
-        let scanned = cursor.front.scanned;
-        let Some(at) = memchr(b'\n', &readable[scanned..]) else {
+        let (readable, cursor, _) = self.buffer.parts();
+        let Some(found) = self.line_options.ending.find(readable, cursor.front.scanned) else {
             cursor.front.scanned = readable.len();
             return None;
         };
-        let at = scanned + at;
-        let found = Found { content: content_before(readable, at), consumed: at + 1 };
-        (found.content <= self.line_options.limit).then_some(found)
+        (found.content <= self.line_limit).then_some(found)
     }
 
-    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
+    fn poll_line(&mut self, cx: &mut Context<'_>, form: Form) -> Poll<Result<Option<Found>>> {
         ready!(self.poll_lent(cx, "read_line"))?;
-        if let Some(fault) = self.buffer.front.fault {
-            return self.poll_fault(cx, fault);
+        let standing = self.buffer.front.standing;
+        match standing {
+            // It was refused as text.
+            Some(Standing::Refused(ErrorKind::InvalidUtf8 { .. })) if form == Form::Bytes => {}
+            Some(Standing::Refused(fault)) => return self.poll_refused(cx, fault),
+            Some(Standing::Inside) if !ready!(self.poll_past_line(cx))? => {
+                return Poll::Ready(self.end_inside());
+            }
+            Some(Standing::Inside) | None => {}
         }
-        let limit = self.line_options.limit;
+        let (limit, treatment) = (self.line_limit, self.line_options.too_long);
         // Space for a line at its limit and its terminator. One more byte would not change the answer.
         let most = limit.saturating_add(2);
         loop {
-            if let Some(at) = self.search() {
-                let content = content_before(self.buffer.readable(), at);
-                return self.checked(Found { content, consumed: at + 1 });
-            }
-            if self.too_long_already() {
-                return self.too_long();
-            }
-            if !ready!(self.poll_more(cx, most))? {
-                let left = self.buffer.len();
-                if left == 0 {
-                    return Poll::Ready(Ok(None));
+            let found = match self.search() {
+                Some(found) => found,
+                None if self.line_options.ending.exceeds(self.buffer.readable(), limit) => {
+                    Found::cut(self.buffer.len())
                 }
-                return self.checked(Found { content: left, consumed: left });
+                None if ready!(self.poll_more(cx, most))? => continue,
+                None => match self.last_line() {
+                    Ok(Some(found)) => found,
+                    end => return Poll::Ready(end),
+                },
+            };
+            if found.content <= limit {
+                return Poll::Ready(Ok(Some(found)));
+            }
+            match treatment {
+                TooLong::Fail => return Poll::Ready(Err(self.refuse_line(too_long(limit)))),
+                TooLong::Cut => return Poll::Ready(Ok(Some(self.cut(form)))),
+                TooLong::Skip if !ready!(self.poll_past_line(cx))? => {
+                    return Poll::Ready(self.end_inside());
+                }
+                TooLong::Skip => {}
             }
         }
     }
 
-    /// Searches the bytes that no earlier search has seen. On success the position stays before the LF.
+    /// Searches the bytes that no earlier search has seen. On success the position stays before the end of the line.
     #[inline]
-    fn search(&mut self) -> Option<usize> {
-        let unseen = &self.buffer.readable()[self.buffer.front.scanned..];
-        let Some(at) = memchr(b'\n', unseen) else {
-            self.buffer.front.scanned = self.buffer.len();
-            return None;
-        };
-        self.buffer.front.scanned += at;
-        Some(self.buffer.front.scanned)
+    fn search(&mut self) -> Option<Found> {
+        let (readable, cursor, _) = self.buffer.parts();
+        let found = self.line_options.ending.find(readable, cursor.front.scanned);
+        cursor.front.scanned = found.map_or(readable.len(), |found| found.content);
+        found
     }
 
-    /// Returns `true` if the content exceeds the limit whatever comes; there is no LF yet. A CR just behind
-    /// the limit may be half of the terminator.
-    fn too_long_already(&self) -> bool {
-        let bytes = self.buffer.readable();
-        match bytes.get(self.line_options.limit) {
-            None => false,
-            Some(b'\r') => bytes.len() > self.line_options.limit + 1,
-            Some(_) => true,
+    /// Returns the line that the end of the input ends, if there is one.
+    fn last_line(&mut self) -> Result<Option<Found>> {
+        let left = self.buffer.len();
+        if left == 0 {
+            return Ok(None);
         }
-    }
-
-    fn checked(&mut self, found: Found) -> Poll<Result<Option<Found>>> {
-        if found.content > self.line_options.limit {
-            return self.too_long();
+        if self.line_options.strict && left <= self.line_limit {
+            return Err(self.refuse_line(cut_off(left)));
         }
-        Poll::Ready(Ok(Some(found)))
+        Ok(Some(Found::whole(left, left)))
     }
 
-    fn too_long(&mut self) -> Poll<Result<Option<Found>>> {
-        let kind = ErrorKind::LineTooLong { limit: self.line_options.limit as u64 };
-        Poll::Ready(Err(self.refuse_line(kind)))
-    }
-
-    /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
-    fn poll_fault<T>(&mut self, cx: &mut Context<'_>, fault: ErrorKind) -> Poll<Result<T>> {
-        ready!(self.buffer.front.answers.poll_more(cx));
-        Poll::Ready(Err(self.refuse_line(fault)))
-    }
-
-    #[cold]
-    fn refuse_line(&mut self, fault: ErrorKind) -> Error {
-        let (readable, cursor) = self.buffer.parts();
-        cursor.front.refuse_line(fault, readable, &*self.source)
-    }
-
-    /// Consumes the line and lends its content, if it is UTF-8.
-    #[inline]
-    fn lend_line(&mut self, found: &Found) -> Result<Option<&str>> {
-        let (readable, mut cursor) = self.buffer.parts();
-        match std::str::from_utf8(&readable[..found.content]) {
-            Ok(content) => {
-                cursor.consume(found.consumed);
-                Ok(Some(content))
-            }
-            Err(error) => {
-                let kind = ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 };
-                Err(cursor.front.refuse_line(kind, readable, &*self.source))
-            }
-        }
+    /// Answers where the input has ended while the rest of a line was being discarded.
+    fn end_inside(&mut self) -> Result<Option<Found>> {
+        self.buffer.front.standing = None;
+        if self.line_options.strict { Err(self.refuse_line(cut_off(0))) } else { Ok(None) }
     }
 }
 
-/// Returns the length of the content in front of an LF.
-#[inline]
-fn content_before(bytes: &[u8], lf: usize) -> usize {
-    if lf > 0 && bytes[lf - 1] == b'\r' { lf - 1 } else { lf }
+fn too_long(limit: usize) -> ErrorKind {
+    ErrorKind::LineTooLong { limit: limit as u64 }
 }
 
-impl Front {
-    /// Keeps the error for the calls to come, and returns it.
-    #[cold]
-    fn refuse_line(&mut self, fault: ErrorKind, bytes: &[u8], source: &dyn Source) -> Error {
-        self.fault = Some(fault);
-        self.answers.count();
-        let error = Error::new(fault, "read_line").or_address(|| source.peer());
-        error.with_detail(match fault {
-            _ if bytes.starts_with(&TLS_HANDSHAKE) => {
-                "it begins like a TLS handshake: the peer speaks TLS, and this side does not"
-            }
-            ErrorKind::InvalidUtf8 { .. } => "skip_line skips it, and read returns its bytes",
-            _ => "skip_line skips it",
-        })
-    }
+/// Returns the error of a line of which the input has only the first bytes.
+fn cut_off(available: usize) -> ErrorKind {
+    ErrorKind::UnexpectedEnd { needed: available as u64 + 1, available: available as u64 }
 }

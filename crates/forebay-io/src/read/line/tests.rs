@@ -2,6 +2,7 @@ use std::pin::pin;
 use std::task::Waker;
 
 use super::*;
+use crate::Error;
 use crate::seam::{Filled, Inlet, Source};
 
 /// One byte at a time, each after a Pending.
@@ -46,6 +47,51 @@ fn no_byte_is_looked_at_twice() {
         assert_eq!(channel.buffered(), arrived);
         assert_eq!(channel.buffer.front.scanned, arrived, "the next search starts here");
     }
+}
+
+/// A line of one MiB, of bytes that nearly end it.
+#[test]
+fn a_long_line_that_drips_in_is_looked_at_once_with_each_ending() {
+    const MIB: usize = 1024 * 1024;
+    for (ending, byte, count) in [
+        (LineEnding::Default, b'\r', MIB),
+        (LineEnding::LfOnly, b'\r', MIB / 8),
+        (LineEnding::CrlfOnly, b'\n', MIB / 8),
+        (LineEnding::CrlfOnly, b'\r', MIB / 8),
+        (LineEnding::Lenient, b'x', MIB / 8),
+    ] {
+        let mut channel = ByteReadChannel::from_source(Box::new(Drip { byte, pause: false }));
+        channel.set_line_options(LineOptions::new().ending(ending).limit(MIB));
+        for arrived in 0..count {
+            assert!(poll_line_once(&mut channel).is_pending());
+            assert_eq!(channel.buffer.front.scanned, arrived, "the next search starts here");
+        }
+        assert_eq!(channel.buffered(), count - 1);
+    }
+}
+
+#[test]
+fn a_line_that_is_skipped_is_looked_at_once() {
+    for (ending, byte) in [(LineEnding::Default, b'x'), (LineEnding::CrlfOnly, b'\r')] {
+        let mut channel = ByteReadChannel::from_source(Box::new(Drip { byte, pause: false }));
+        channel.set_line_options(LineOptions::new().ending(ending));
+        for _ in 0..1000 {
+            assert!(poll_once(channel.skip_line()).is_pending());
+            assert_eq!(channel.buffer.front.scanned, channel.buffered());
+            assert!(channel.buffered() <= 1);
+        }
+    }
+}
+
+#[test]
+fn a_replaced_text_is_dropped_before_the_task_sleeps() {
+    let mut channel = ByteReadChannel::from(&b"\xff\nrest"[..]);
+    channel.set_line_options(LineOptions::new().replace_invalid(true));
+    let Poll::Ready(Ok(Some(line))) = poll_once(channel.read_line_ref()) else { panic!("no line") };
+    assert_eq!(line, "\u{fffd}");
+    assert!(channel.buffer.has_replaced());
+    assert!(poll_once(channel.read_remaining(9)).is_ready());
+    assert!(!channel.buffer.has_replaced());
 }
 
 #[test]

@@ -257,7 +257,7 @@ impl Core {
         if self.link.is_released() {
             return;
         }
-        self.cause.record(cause);
+        self.record_cause(cause);
         self.leave(Leave::Reset, after);
     }
 

@@ -31,33 +31,20 @@ impl Drain for SocketDrain {
         queue: &mut SendQueue,
         after: &mut WakeList,
     ) -> Poll<Result<()>> {
-        if let Some(cause) = self.core.cause().get() {
+        if self.core.life().state().has_failed()
+            && let Some(cause) = self.core.cause().get()
+        {
             return Poll::Ready(Err(cause.clone()));
         }
         let before = queue.len();
-        let mut late = None;
-        while !queue.is_empty() {
-            match self.core.link().poll_send(cx, queue, after, self.core.noting("write")) {
-                Poll::Ready(Ok(())) => late = None,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(self.core.record("write", error, after)));
-                }
-                Poll::Pending => {
-                    if let Some(late) = late {
-                        return Poll::Ready(Err(late));
-                    }
-                    late = self.patience(queue.len() < before).err();
-                    if late.is_none() {
-                        return Poll::Pending;
-                    }
-                    // The limit has passed now. The worker may have been held up since it last looked at
-                    // the link, so try once more: bytes that the peer took in the meantime count.
-                    self.core.link().wake(after);
-                }
+        // Usually one call sends everything.
+        match self.core.link().poll_send(cx, queue, after, self.core.noting("write")) {
+            Poll::Ready(Ok(())) if queue.is_empty() => {
+                self.moved();
+                Poll::Ready(Ok(()))
             }
+            sent => self.poll_send_more(sent, cx, queue, before, after),
         }
-        self.moved();
-        Poll::Ready(Ok(()))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>, after: &mut WakeList) -> Poll<Result<()>> {
@@ -90,6 +77,44 @@ impl Drain for SocketDrain {
 }
 
 impl SocketDrain {
+    /// Goes on after a call that has not sent everything of a queue of `before` bytes, until one sends nothing.
+    #[inline(never)]
+    fn poll_send_more(
+        &self,
+        mut sent: Poll<io::Result<()>>,
+        cx: &mut Context<'_>,
+        queue: &mut SendQueue,
+        before: usize,
+        after: &mut WakeList,
+    ) -> Poll<Result<()>> {
+        let mut late = None;
+        loop {
+            match sent {
+                Poll::Ready(Ok(())) if queue.is_empty() => break,
+                Poll::Ready(Ok(())) => late = None,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(self.core.record("write", error, after)));
+                }
+                Poll::Pending => {
+                    if let Some(late) = late {
+                        return Poll::Ready(Err(late));
+                    }
+                    late = self.patience(queue.len() < before).err();
+                    if late.is_none() {
+                        return Poll::Pending;
+                    }
+                    // The limit has passed now. The worker may have been held up since it last looked at
+                    // the link, so try once more: bytes that the peer took in the meantime count.
+                    self.core.link().wake(after);
+                }
+            }
+            sent = self.core.link().poll_send(cx, queue, after, self.core.noting("write"));
+        }
+        self.moved();
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
     fn moved(&self) {
         if let Some(timeouts) = self.core.timeouts() {
             timeouts.moved(Silence::Writing);

@@ -10,38 +10,54 @@ use super::core::Core;
 use super::life::State;
 use super::note::Note;
 
-/// The [`Note`] of a call on a connection.
+/// The [`Note`] of a call on a connection that may always begin.
 #[derive(Clone, Copy)]
 pub(super) struct CoreNote<'a> {
     core: &'a Core,
     operation: &'static str,
-    gate: Gate,
 }
 
-/// The calls that may not begin once a connection is being closed.
+/// The [`Note`] of a reader, which may not begin once the connection is being closed.
 #[derive(Clone, Copy)]
-enum Gate {
-    Nothing,
-    Reads,
-    ReadsOfLayer,
+pub(super) struct ReadNote<'a> {
+    core: &'a Core,
+    is_layer: bool,
 }
 
-impl Gate {
+impl ReadNote<'_> {
     #[inline]
-    fn refuses(self, state: State) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Reads => state.refuses_reads(),
-            Self::ReadsOfLayer => state.refuses_reads_of_layer(),
+    fn is_refused(&self, state: State) -> bool {
+        if self.is_layer { state.refuses_reads_of_layer() } else { state.refuses_reads() }
+    }
+
+    /// Returns `true` if nothing that has happened to the connection is a reason to read.
+    #[inline]
+    pub(super) fn may_wait(&self) -> bool {
+        let state = self.core.life().state();
+        !state.is_lost() && !self.is_refused(state)
+    }
+}
+
+impl Note for ReadNote<'_> {
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.is_refused(self.core.life().state()) {
+            return Err(self.core.refusal("read"));
         }
+        Ok(())
+    }
+
+    fn error(&self, error: io::Error) -> io::Error {
+        self.core.note("read", error).into()
+    }
+
+    fn is_last(&self) -> bool {
+        self.core.life().state().ends_by_release()
     }
 }
 
 impl Note for CoreNote<'_> {
     fn check(&self) -> Result<()> {
-        if self.gate.refuses(self.core.life().state()) {
-            return Err(self.core.refusal(self.operation));
-        }
         Ok(())
     }
 
@@ -57,14 +73,14 @@ impl Note for CoreNote<'_> {
 impl Core {
     /// The note of a call that may always begin.
     pub(super) fn noting(&self, operation: &'static str) -> CoreNote<'_> {
-        CoreNote { core: self, operation, gate: Gate::Nothing }
+        CoreNote { core: self, operation }
     }
 
     /// The note of a reader: once the connection is being closed, only the close receives. A layer on top
     /// of the connection may read until its handshake is complete.
-    pub(super) fn reading(&self, is_layer: bool) -> CoreNote<'_> {
-        let gate = if is_layer { Gate::ReadsOfLayer } else { Gate::Reads };
-        CoreNote { core: self, operation: "read", gate }
+    #[inline]
+    pub(super) fn reading(&self, is_layer: bool) -> ReadNote<'_> {
+        ReadNote { core: self, is_layer }
     }
 
     /// Adds the address to the error, and stores it if it is the connection's first. Called while the
@@ -74,7 +90,14 @@ impl Core {
         if matches!(error.kind(), ErrorKind::Reset | ErrorKind::TimedOut | ErrorKind::Unreachable) {
             self.life().lose();
         }
-        self.cause().record(self.named(error))
+        self.record_cause(self.named(error))
+    }
+
+    /// Records the connection's cause, if this error is its first, and returns its first.
+    pub(super) fn record_cause(&self, error: Error) -> Error {
+        let cause = self.cause().record(error);
+        self.life().fail();
+        cause
     }
 
     /// Reports an error of a call to all waits, and returns the error that counts. Errors that come from a

@@ -8,6 +8,7 @@
 //!   layer    none ──► shaking hands ─────► ready      the layer on top reads, also while closing
 //!   discard  nothing ────────────────────► data       there was data in the discarded input
 //!   loss     of bytes, perhaps ──────────► of nothing  the layer has lost its link, and no byte
+//!   cause    none ───────────────────────► recorded   the connection has failed, or was aborted
 //! ```
 //!
 //! Each line goes from left to right, and never back. All of them are one atomic word, and each event is
@@ -29,6 +30,7 @@ const HAS_LAYER: u16 = 1 << 6;
 const LAYER_IS_READY: u16 = 1 << 7;
 const DISCARDED_DATA: u16 = 1 << 8;
 const LOSES_NOTHING: u16 = 1 << 9;
+const FAILED: u16 = 1 << 10;
 
 /// The events that have happened.
 #[derive(Debug, Default)]
@@ -67,6 +69,12 @@ impl Life {
     /// Records that the system has given the connection up: there is nothing left to reset.
     pub(crate) fn lose(&self) {
         self.note(LOST);
+    }
+
+    /// Records that the connection's cause has been recorded. The calls that check it look here first: it is in
+    /// memory of its own.
+    pub(crate) fn fail(&self) {
+        self.note(FAILED);
     }
 
     /// Records that a receive has returned the peer's end mark.
@@ -144,6 +152,10 @@ impl State {
 
     pub(crate) fn is_lost(self) -> bool {
         self.has(LOST)
+    }
+
+    pub(crate) fn has_failed(self) -> bool {
+        self.has(FAILED)
     }
 
     pub(crate) fn has_peer_ended(self) -> bool {

@@ -101,6 +101,16 @@ impl Link {
         }
     }
 
+    /// Begins the wait of a receive that has nothing to do. Returns `true` if the task will be woken; otherwise the
+    /// receive must be tried.
+    #[inline]
+    pub(super) fn has_begun_waiting(&self, cx: &Context<'_>) -> bool {
+        match self {
+            Self::Kernel(stream) => stream.io.has_begun_waiting(cx, Direction::Read, Waits::User),
+            _ => false,
+        }
+    }
+
     /// Receives into the inlet; zero bytes mean the end.
     pub(super) fn poll_receive(
         &self,
@@ -300,8 +310,8 @@ impl Stream {
     ) -> Poll<io::Result<()>> {
         let sent = self.io.poll_io(cx, Direction::Write, Waits::WayOut, |fd| {
             let flags = if note.is_last() { SEND_LAST_FLAGS } else { SEND_FLAGS };
-            let sent = if queue.is_one_piece() {
-                send(fd, queue.first(), flags)
+            let sent = if let Some(piece) = queue.one_piece() {
+                send(fd, piece, flags)
             } else {
                 let (slices, count) = queue.slices();
                 system::send_slices(fd, &slices[..count], flags)

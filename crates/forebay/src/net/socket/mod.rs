@@ -139,9 +139,8 @@ impl Socket {
     }
 
     fn read_channel(&self) -> ByteReadChannel {
-        let mut channel = ByteReadChannel::from_source(self.0.source());
-        channel.set_limits(self.0.core().selector().channel_limits());
-        channel
+        let limits = self.0.core().selector().sockets().read_limits;
+        ByteReadChannel::from_source(self.0.source()).with_limits(limits)
     }
 
     /// Opens the writing half. This works once. Written bytes are sent at the end of the turn
@@ -162,10 +161,9 @@ impl Socket {
 
     fn write_channel(&self) -> ByteWriteChannel {
         let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
-        let mut channel =
-            ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle));
-        channel.set_limits(self.0.core().selector().channel_limits());
-        channel
+        let limits = self.0.core().selector().sockets().write_limits;
+        ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle))
+            .with_limits(limits)
     }
 
     /// Returns the address of this side.

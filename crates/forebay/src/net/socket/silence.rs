@@ -56,7 +56,7 @@ impl Limited for Core {
         // One step of the outbox: bytes that are accepted at the same time are either sent or reported as
         // lost. The end mark is sent before the cause is set, because nothing is sent after a cause.
         let in_order = outbox.as_ref().is_none_or(|outbox| outbox.end_or_abort(&cause));
-        let cause = self.cause().record(cause);
+        let cause = self.record_cause(cause);
         if let Some(above) = self.cause_above() {
             above.record(cause.clone());
         }

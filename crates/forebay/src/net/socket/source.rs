@@ -9,7 +9,7 @@ use forebay_io::seam::{Filled, Inlet, Share, Source, WakeList};
 use forebay_io::{Error, Result};
 
 use super::core::Core;
-use super::errors::CoreNote;
+use super::errors::ReadNote;
 use super::note::Note;
 use crate::net::options::Silence;
 use crate::selector::Waits;
@@ -35,13 +35,16 @@ impl SocketSource {
         Self { core, handle: None, share: Share::default() }
     }
 
-    fn note(&self) -> CoreNote<'_> {
+    fn note(&self) -> ReadNote<'_> {
         self.core.reading(self.handle.is_none())
     }
 }
 
 impl Source for SocketSource {
     fn poll_fill(&mut self, cx: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        if self.has_begun_waiting(cx) {
+            return Poll::Pending;
+        }
         self.note().check()?;
         ready!(self.share.poll_left(cx));
         let received = match self.poll_receive(cx, inlet) {
@@ -75,6 +78,16 @@ impl Source for SocketSource {
 }
 
 impl SocketSource {
+    /// Begins the wait of a call that has nothing to do. Returns `true` if the task will be woken, and `false` if the
+    /// whole way must be gone to learn what is to be done.
+    #[inline]
+    fn has_begun_waiting(&self, cx: &Context<'_>) -> bool {
+        // A close in the meantime has found no waker: so the life is looked at afterwards.
+        self.core.timeouts().is_none()
+            && self.core.link().has_begun_waiting(cx)
+            && self.note().may_wait()
+    }
+
     /// Receives what has arrived. Zero bytes mean the end; if nothing has arrived, it is `Pending`.
     #[allow(
         clippy::inline_always,

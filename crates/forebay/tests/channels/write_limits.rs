@@ -1,16 +1,14 @@
-//! The limits of a selector's builder are those of all channels that it opens.
+//! The limits of writes that a selector's builder sets are those of all channels that it opens.
 
-use forebay::{
-    ByteReadChannel, ByteWriteChannel, ChannelLimits, ErrorKind, Result, SelectorManager,
-};
+use forebay::{ByteReadChannel, ByteWriteChannel, ErrorKind, Result, SelectorManager};
 use forebay_testing::{Transport, on_each};
 
 /// The mark that is set.
 const MARK: usize = 1000;
 
 fn selector() -> SelectorManager {
-    let limits = ChannelLimits::new().high_water(MARK).item_max(50).packet_max(40);
-    SelectorManager::builder().channel_limits(limits).build().unwrap()
+    let builder = SelectorManager::builder().high_water(MARK).item_limit(50).packet_limit(40);
+    builder.build().unwrap()
 }
 
 async fn assert_input_limited(input: &mut ByteReadChannel) {

@@ -1,0 +1,130 @@
+//! Lending the line that was found, or refusing it.
+
+use std::task::{Context, Poll, ready};
+
+use super::ending::{Found, Next};
+use super::{Form, LineOptions};
+use crate::read::ByteReadChannel;
+use crate::read::buffer::Cursor;
+use crate::read::front::{Front, Standing};
+use crate::seam::Source;
+use crate::{Error, ErrorKind, Result};
+
+/// The first bytes of a TLS handshake: the type of its record, and the first half of the version (RFC 8446,
+/// section 5.1).
+const TLS_HANDSHAKE: [u8; 2] = [22, 3];
+
+impl ByteReadChannel {
+    /// Consumes the line and lends its content, if it is UTF-8 or may be replaced.
+    #[inline]
+    pub(super) fn lend_text(&mut self, found: Found) -> Result<Option<&str>> {
+        let (readable, mut cursor, replaced) = self.buffer.parts();
+        let line = &readable[..found.content];
+        if let Ok(content) = std::str::from_utf8(line) {
+            cursor.consume_line(found);
+            return Ok(Some(content));
+        }
+        match self.line_options.text(line, replaced) {
+            Ok(content) => {
+                cursor.consume_line(found);
+                Ok(Some(content))
+            }
+            Err(kind) => Err(cursor.front.refuse_line(kind, readable, &*self.source)),
+        }
+    }
+
+    /// Consumes the line and lends its content.
+    pub(super) fn lend_bytes(&mut self, found: Found) -> &[u8] {
+        let (readable, mut cursor, _) = self.buffer.parts();
+        cursor.consume_line(found);
+        &readable[..found.content]
+    }
+
+    /// Returns as much of the line, which is longer than the limit, as may be lent.
+    pub(super) fn cut(&self, form: Form) -> Found {
+        let (readable, limit) = (self.buffer.readable(), self.line_limit);
+        Found::cut(match form {
+            Form::Text => floor_of_character(readable, limit),
+            Form::Bytes => limit,
+        })
+    }
+
+    /// Repeats the error without examining the line again. A loop that ignores it gives way to other tasks.
+    pub(super) fn poll_refused<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        fault: ErrorKind,
+    ) -> Poll<Result<T>> {
+        ready!(self.buffer.front.answers.poll_more(cx));
+        Poll::Ready(Err(self.refuse_line(fault)))
+    }
+
+    #[cold]
+    pub(super) fn refuse_line(&mut self, fault: ErrorKind) -> Error {
+        let (readable, cursor, _) = self.buffer.parts();
+        cursor.front.refuse_line(fault, readable, &*self.source)
+    }
+}
+
+/// Returns the largest boundary of a character up to `at`, at which there is a byte. Bytes that are not UTF-8 have none
+/// near, and any is as good.
+fn floor_of_character(bytes: &[u8], at: usize) -> usize {
+    let is_boundary = |&at: &usize| bytes[at] & 0b1100_0000 != 0b1000_0000;
+    (at.saturating_sub(3)..=at).rev().find(is_boundary).unwrap_or(at)
+}
+
+impl LineOptions {
+    /// Returns the text of a line: its own bytes, or what replaces them.
+    #[cold]
+    pub(super) fn text<'a>(
+        &self,
+        line: &'a [u8],
+        replaced: &'a mut Option<Box<str>>,
+    ) -> std::result::Result<&'a str, ErrorKind> {
+        match std::str::from_utf8(line) {
+            Ok(text) => Ok(text),
+            Err(_) if self.replaces_invalid => {
+                Ok(replaced.insert(String::from_utf8_lossy(line).into()))
+            }
+            Err(error) => Err(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }),
+        }
+    }
+}
+
+impl Cursor<'_> {
+    /// Consumes a line.
+    #[inline]
+    pub(super) fn consume_line(&mut self, line: Found) {
+        self.consume(line.consumed);
+        match line.next {
+            Next::Line => {}
+            Next::MaybeLf => self.front.behind_cr = true,
+            Next::Rest => self.front.standing = Some(Standing::Inside),
+        }
+    }
+}
+
+impl Front {
+    /// Keeps the error for the calls to come, and returns it.
+    #[cold]
+    pub(super) fn refuse_line(
+        &mut self,
+        fault: ErrorKind,
+        bytes: &[u8],
+        source: &dyn Source,
+    ) -> Error {
+        self.standing = Some(Standing::Refused(fault));
+        self.answers.count();
+        let error = Error::new(fault, "read_line").or_address(|| source.peer());
+        error.with_detail(match fault {
+            _ if bytes.starts_with(&TLS_HANDSHAKE) => {
+                "it begins like a TLS handshake: the peer speaks TLS, and this side does not"
+            }
+            ErrorKind::InvalidUtf8 { .. } => "skip_line skips it, and read returns its bytes",
+            ErrorKind::UnexpectedEnd { .. } => {
+                "the last line has no terminator, which LineOptions::strict refuses"
+            }
+            _ => "skip_line skips it",
+        })
+    }
+}
