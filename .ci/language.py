@@ -102,6 +102,7 @@ TOKENS = re.compile(
     """,
     re.VERBOSE,
 )
+REPETITION = re.compile(r"\s*\$\(#\[\$\w+\]\)\*\s*")
 DOC_ATTRIBUTE = re.compile(r"\bdoc\s*=\s*(?:concat\s*!\s*\(\s*)?$")
 
 
@@ -167,7 +168,14 @@ class Source:
                 self.comment_lines.update(range(line, line + text.count("\n") + 1))
             # A comment at the end of a line of code does not go on below it.
             alone = not self.text[self.text.rfind("\n", 0, start) + 1:start].strip()
+            self.go_on_behind_repetition(kind, line, start)
             self.add(kind, line, content, end, alone)
+
+    def go_on_behind_repetition(self, kind, line, start):
+        """A macro's documentation goes on below the attributes that the macro is given."""
+        before = self.prose[-1] if self.prose else None
+        if before and before.kind == kind == "doc" and REPETITION.fullmatch(self.text, before.end, start):
+            before.lines += [""] * (line - before.line - len(before.lines))
 
     def add(self, kind, line, lines, end, alone=True):
         before = self.prose[-1] if self.prose else None

@@ -82,7 +82,7 @@ pub mod witness;
 #[cfg(all(feature = "sockets", target_os = "linux"))]
 pub use self::netns::{Cable, End, PLUG, on_a_cable};
 #[cfg(all(feature = "sockets", target_os = "linux"))]
-pub use self::process::{other_handle, other_handles_of_new_sockets};
+pub use self::process::{NoDescriptors, other_handle, other_handles_of_new_sockets};
 #[cfg(feature = "sockets")]
 pub use self::{
     alone::{Ended, alone, child, counted_alone},

@@ -2,10 +2,15 @@
 
 use std::fs;
 #[cfg(target_os = "linux")]
+use std::fs::File;
+#[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 
 #[cfg(target_os = "linux")]
-use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use rustix::process::{
+    PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, getpid, getrlimit, pidfd_getfd, pidfd_open,
+    setrlimit,
+};
 
 use crate::wait::await_that;
 
@@ -46,6 +51,39 @@ pub fn other_handles_of_new_sockets(before: &[(String, String)]) -> Vec<OwnedFd>
     let now = socket_descriptors();
     let new = now.iter().filter(|it| !before.contains(it));
     new.map(|(number, _)| other_handle(number).unwrap()).collect()
+}
+
+/// This process has no descriptors left, until this is dropped. For a test in a process of its own.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct NoDescriptors {
+    limits: Rlimit,
+    files: Vec<File>,
+}
+
+#[cfg(target_os = "linux")]
+impl NoDescriptors {
+    /// Leaves so many, below the highest that is in use.
+    pub fn but(left: usize) -> Self {
+        let limits = getrlimit(Resource::Nofile);
+        let highest = descriptors().iter().map(|(number, _)| number.parse::<u64>().unwrap()).max();
+        let current = highest.map(|number| number + 1);
+        let mut files: Vec<File> = (0..left).map(|_| File::open("/dev/null").unwrap()).collect();
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: limits.maximum }).unwrap();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        files.drain(..left);
+        Self { limits, files }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for NoDescriptors {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.limits).unwrap();
+        self.files.clear();
+    }
 }
 
 /// Returns the names of this process's threads.

@@ -124,7 +124,7 @@ impl fmt::Display for Panics {
 fn a_display_that_panics_gives_the_scratch_back() {
     let (mut input, mut output) = pipe(KIB);
     at_once(write_line!(output, "{:>100}", 1)).expect("room");
-    at_once(input.read_line()).expect("a line");
+    at_once(input.read_line_ref()).expect("a line");
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let _never_polled = write_line!(output, "before {Panics} behind");
     }));

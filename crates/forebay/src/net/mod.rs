@@ -14,6 +14,8 @@ mod options;
 mod protocol;
 mod registration;
 mod resolve;
+#[cfg(unix)]
+mod rights;
 mod server;
 mod socket;
 mod system;

@@ -32,7 +32,6 @@ mod tasks;
 mod time;
 mod tls;
 mod unix;
-mod unix_datagrams;
 mod unix_sockets;
 mod writes;
 mod yields;
@@ -57,7 +56,6 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("datagrams", datagrams::rows()),
         ("descriptors", descriptors::rows()),
         ("passing", passing::rows()),
-        ("Unix datagrams", unix_datagrams::rows()),
         ("Unix sockets", unix_sockets::rows()),
         ("TLS", tls::rows()),
     ]

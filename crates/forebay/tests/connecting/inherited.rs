@@ -15,10 +15,11 @@ use forebay::{
     Socket, UnixAddress,
 };
 use forebay_testing::{
-    alone, counted_alone, descriptors, foreign::Foreign, foreign::piped, in_host,
-    other_handles_of_new_sockets, report, run, run_on_one_worker, size, socket_descriptors,
-    unix::Directory, until, watched,
+    Child, Log, alone, counted_alone, descriptors, foreign::Foreign, foreign::piped, in_host,
+    other_handles_of_new_sockets, report, role, run, run_on_one_worker, say, size, skip,
+    socket_descriptors, unix::Directory, until, watched,
 };
+use futures_lite::future::zip;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::net::sockopt;
@@ -61,9 +62,12 @@ fn a_listener_is_taken_over_with_the_options_for_its_connections() {
                 let before = socket_descriptors();
                 let client = TcpStream::connect(address).unwrap();
                 let accepted = server.accept().await?;
-                let [.., handle] = &other_handles_of_new_sockets(&before)[..] else { panic!() };
-                let peer = TcpStream::from(handle.try_clone().unwrap()).peer_addr();
-                assert_eq!(peer.ok(), client.local_addr().ok(), "another socket was looked at");
+                let handles = other_handles_of_new_sockets(&before);
+                let is_accepted = |handle: &&OwnedFd| {
+                    let peer = TcpStream::from(handle.try_clone().unwrap()).peer_addr();
+                    peer.ok() == client.local_addr().ok()
+                };
+                let handle = handles.iter().find(is_accepted).expect("it is new");
                 assert!(sockopt::tcp_nodelay(handle).unwrap());
                 assert_eq!(sockopt::tcp_keepcnt(handle).unwrap(), 3);
                 assert_eq!(sockopt::ip_tos(handle).unwrap(), 16);
@@ -463,4 +467,74 @@ fn a_program_that_changes_the_flag_and_takes_connections_stops_no_worker() {
             Ok(())
         });
     });
+}
+
+/// The child: takes from sockets of another program, one connection or datagram after the other.
+fn take_some() {
+    const EACH: usize = 5;
+    run_on_one_worker(async |selector| {
+        let directory = Directory::new();
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (path, at) = (directory.join("listener"), tcp.local_addr().unwrap());
+        let unix = UnixListener::bind(&path).unwrap();
+        let tcp = ServerSocket::from_fd(selector.tcp(), tcp.into())?;
+        let unix = ServerSocket::from_fd(selector.unix(), unix.into())?;
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let udp = BoundDatagramSocket::from_fd(selector.udp(), udp.into())?;
+        let datagram = UnixDatagram::bind(directory.join("datagram")).unwrap();
+        let datagram =
+            BoundUnixDatagramSocket::from_fd(selector.unix().datagram(), datagram.into())?;
+        for number in 0..EACH {
+            // With a connection that waits, and with one that is waited for.
+            let connect = async {
+                if number % 2 == 0 {
+                    forebay::yield_now().await;
+                }
+                (TcpStream::connect(at).unwrap(), UnixStream::connect(&path).unwrap())
+            };
+            let accept = async { Result::Ok((tcp.accept().await?, unix.accept().await?)) };
+            let (received, sent) = zip(udp.receive(), async {
+                forebay::yield_now().await;
+                datagram.send("", datagram.local_address()).await?;
+                udp.send("", udp.local_address()).await
+            })
+            .await;
+            sent?;
+            received?;
+            let (accepted, _clients) = zip(accept, connect).await;
+            let (one, other) = accepted?;
+            one.abort();
+            other.abort();
+        }
+        say("done");
+        Ok(())
+    });
+}
+
+/// One that another program may make blocking would wait, unless it says for itself that it does not.
+#[test]
+fn nothing_is_asked_in_vain_of_a_socket_that_another_program_has() {
+    if role().is_some() {
+        return take_some();
+    }
+    let test = "nothing_is_asked_in_vain_of_a_socket_that_another_program_has";
+    let log = Log::new(test);
+    let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=accept4,accept,recvmmsg,sendto"];
+    if !Child::can_trace(&strace) {
+        return skip(test, "strace is missing, or may not trace");
+    }
+    let strace = strace.map(str::to_owned);
+    watched(move || {
+        let mut child = Child::start_under(&strace.each_ref().map(String::as_str), test, "accepts");
+        assert_eq!(child.hear().as_deref(), Some("done"));
+        child.end();
+    });
+    let calls = log.lines();
+    let (sends, takes): (Vec<_>, Vec<_>) = calls
+        .iter()
+        .filter(|line| line.contains(") = "))
+        .partition(|line| line.contains("sendto("));
+    assert_eq!((sends.len(), takes.len()), (10, 15), "{calls:?}");
+    assert!(sends.iter().all(|call| call.contains("MSG_DONTWAIT")), "{sends:?}");
+    assert!(takes.iter().all(|call| !call.contains("EAGAIN")), "{takes:?}");
 }

@@ -23,7 +23,7 @@ use rustix::net::sockopt;
 
 /// Opens the sockets that its first argument describes as `name=kind:address` and becomes the rest of its
 /// arguments, under the same process number. Python's sockets block.
-const PARENT: &str = r"
+pub(super) const PARENT: &str = r"
 import os, socket, sys
 at = 3
 names = []

@@ -17,6 +17,7 @@ mod mapped;
 mod names;
 #[cfg(target_os = "linux")]
 mod namespace;
+mod no_descriptor_for_a_moment;
 mod ports_used_up;
 mod racing;
 mod reset_before_accept;

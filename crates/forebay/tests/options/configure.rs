@@ -39,13 +39,20 @@ fn every_builder_configures_its_sockets() {
         assert_eq!(bound.options()?.send_buffer_size(), Some(30_000));
         assert_eq!(connected.options()?.send_buffer_size(), Some(30_000));
 
+        let of_datagrams =
+            selector.unix().datagram().configure(set.clone()).send_buffer_size(20_000);
+        let bound = of_datagrams.clone().bind(directory.join("datagrams")).await?;
+        let connected = of_datagrams.connect(directory.join("datagrams")).await?;
+        assert_eq!(bound.options()?.send_buffer_size(), Some(30_000));
+        assert_eq!(connected.options()?.send_buffer_size(), Some(30_000));
+
         let unix = selector.unix().configure(set).send_buffer_size(20_000);
         let server = unix.clone().bind(directory.join("socket")).await?;
         let client = unix.connect(directory.join("socket")).await?;
         assert_eq!(server.options()?.send_buffer_size(), Some(30_000));
         assert_eq!(client.options()?.send_buffer_size(), Some(30_000));
         server.accept().await?;
-        assert_eq!(ran.load(Relaxed), 6);
+        assert_eq!(ran.load(Relaxed), 8);
         Ok(())
     })
     .unwrap();
@@ -60,7 +67,8 @@ async fn open_all(
     let run = move |_: std::os::fd::BorrowedFd<'_>| configure();
     let tcp = selector.tcp().configure(run.clone());
     let udp = selector.udp().configure(run.clone());
-    let unix = selector.unix().configure(run);
+    let unix = selector.unix().configure(run.clone());
+    let of_datagrams = selector.unix().datagram().configure(run);
     vec![
         tcp.clone().bind("127.0.0.1:0").await.unwrap_err(),
         tcp.clone().connect("127.0.0.1:9").await.unwrap_err(),
@@ -69,7 +77,9 @@ async fn open_all(
         udp.connect("127.0.0.1:9").await.unwrap_err(),
         unix.clone().bind(directory.join("new")).await.unwrap_err(),
         unix.clone().replace_stale().bind(directory.join("new")).await.unwrap_err(),
-        unix.connect(directory.join("new")).await.unwrap_err(),
+        unix.clone().connect(directory.join("new")).await.unwrap_err(),
+        of_datagrams.clone().bind(directory.join("new")).await.unwrap_err(),
+        of_datagrams.connect(directory.join("new")).await.unwrap_err(),
     ]
 }
 

@@ -199,10 +199,14 @@ fn every_public_future_is_send(
     is_send(datagrams.next());
     is_send(of_paths.closed());
     is_send(of_paths.receive());
+    is_send(of_paths.receive_with_fds());
     is_send(of_paths.send("", "path"));
+    is_send(of_paths.send_with_fds("", &[], "path"));
     is_send(of_a_path.closed());
     is_send(of_a_path.receive());
+    is_send(of_a_path.receive_with_fds());
     is_send(of_a_path.send(""));
+    is_send(of_a_path.send_with_fds("", &[]));
     is_send(unix_datagrams.next());
     is_send(unix_datagram.clone().bind("path"));
     is_send(unix_datagram.connect("path"));

@@ -174,3 +174,22 @@ fn a_batch_may_name_the_peer_as_its_datagrams_do() {
         Ok(())
     });
 }
+
+/// In this process waits a part of one system call's datagrams, and not all that the socket holds.
+#[test]
+fn a_batch_takes_no_more_from_the_system_than_it_was_asked_for() {
+    run(async |selector| {
+        let socket = selector.udp().bind("127.0.0.1:0").await?;
+        for number in 0..10_u8 {
+            socket.send([number], socket.local_address()).await?;
+        }
+        let mut received = Vec::new();
+        assert_eq!(socket.receive_batch(&mut received, 4).await?, 4);
+        let other = UdpSocket::from(socket.try_clone_fd()?);
+        let mut next = [0];
+        other.recv(&mut next).unwrap();
+        assert_eq!(next, [4]);
+        assert_eq!(&socket.receive().await?.payload[..], [5]);
+        Ok(())
+    });
+}

@@ -69,6 +69,18 @@ fn one_that_is_too_large_is_refused_and_harms_nothing() {
     });
 }
 
+/// A socket on all addresses of one family is none on those of the other.
+#[test]
+fn a_peer_of_the_other_family_is_refused_with_what_to_do() {
+    run(async |selector| {
+        let socket = selector.udp().bind("0.0.0.0:0").await?;
+        let error = socket.send("x", (std::net::Ipv6Addr::LOCALHOST, 9).into()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("send [::1]:9") && text.contains("bound to [::]"), "{text}");
+        socket.send("still open", socket.local_address()).await
+    });
+}
+
 #[test]
 fn a_long_one_is_cut_and_marked() {
     run(async |selector| {

@@ -12,5 +12,6 @@ mod multicast;
 mod openings;
 mod replies;
 mod reports;
+mod reuse_port;
 mod room;
 mod trains;

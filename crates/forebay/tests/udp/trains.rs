@@ -67,6 +67,47 @@ fn a_train_comes_out_as_it_was_sent() {
     });
 }
 
+/// Through every call that receives, and whatever number they ask for.
+#[test]
+fn trains_come_out_in_the_order_in_which_they_were_sent() {
+    run(async |selector| {
+        let builder = selector.udp().receive_buffer_size(1 << 20).packet_info(true);
+        let socket = builder.bind("127.0.0.1:0").await?;
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut random =
+            Random::new(seed("trains_come_out_in_the_order_in_which_they_were_sent"), 0);
+        for _ in 0..200 {
+            let mut sent = Vec::new();
+            for train in 0..=random.below(20) {
+                let (count, length) = (random.below(20) + 1, random.below(90) + 10);
+                let last = random.below(length) + 1;
+                let bytes = scrambled((count - 1) * length + last, train);
+                send_train(&peer, &socket, &bytes, length.try_into().unwrap());
+                sent.extend(bytes.chunks(length).map(<[u8]>::to_vec));
+            }
+            let mut received = Vec::new();
+            while received.len() < sent.len() {
+                match random.below(3) {
+                    0 => received.push(socket.receive().await?),
+                    1 => received.extend(socket.try_receive()?),
+                    _ => {
+                        let most = received.len() + random.below(30) + 1;
+                        let before = received.len();
+                        let count = socket.receive_batch(&mut received, most).await?;
+                        // The share of a turn may end it early.
+                        assert!((1..=most - before).contains(&count));
+                        assert_eq!(received.len(), before + count);
+                    }
+                }
+            }
+            let received: Vec<_> = received.iter().map(|datagram| &datagram.payload[..]).collect();
+            assert!(received == sent, "another order, or others");
+            assert_eq!(socket.try_receive()?, None);
+        }
+        Ok(())
+    });
+}
+
 /// The first call that receives several lets the system join them, while other threads send and receive.
 #[test]
 fn a_train_comes_apart_while_the_system_begins_to_join() {

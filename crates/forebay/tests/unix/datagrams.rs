@@ -116,6 +116,31 @@ fn one_that_is_too_large_is_refused_and_nothing_is_sent() {
     });
 }
 
+/// Both are easy to do wrong, and the error says what to do instead.
+#[test]
+fn a_socket_of_another_kind_and_one_without_a_name_are_told() {
+    run(async |selector| {
+        let directory = Directory::new();
+        let [streams, datagrams] = ["streams", "datagrams"].map(|name| directory.join(name));
+        let (_listener, socket) =
+            (UnixListener::bind(&streams)?, bind(&selector, &datagrams).await?);
+        let told = "the socket that is open there is not of this kind";
+        for error in [
+            selector.unix().connect(&datagrams).await.unwrap_err(),
+            connect(&selector, &streams).await.unwrap_err(),
+            socket.send("x", &streams).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        connect(&selector, &datagrams).await?.send("from nowhere").await?;
+        let question = socket.receive().await?;
+        let error = socket.send("answer", &question.address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("bound, which its own side does"), "{error}");
+        Ok(())
+    });
+}
+
 /// A full queue makes each kind of sender wait until there is room; the order stays, and each arrives once.
 #[test]
 fn senders_to_a_full_receiver_wait_for_room() {

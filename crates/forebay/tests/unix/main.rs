@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod connecting;
+mod datagram_passing;
 mod datagrams;
 mod descriptors;
 mod foreign_peers;

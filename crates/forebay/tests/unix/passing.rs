@@ -11,7 +11,7 @@ use std::process::Command;
 
 use forebay::{Connection, ErrorKind, Result, SelectorManager, Socket};
 use forebay_testing::{
-    Transport, alone, counted_alone, descriptors,
+    NoDescriptors, Transport, alone, counted_alone, descriptors,
     foreign::Foreign,
     foreign::piped,
     in_host, on_every_transport, run, run_on_one_worker, skip,
@@ -21,7 +21,7 @@ use forebay_testing::{
 };
 use futures_lite::future::{poll_once, zip};
 use rustix::io::{FdFlags, fcntl_getfd};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::net::sockopt::set_socket_passcred;
 
 /// Two connected ends, each with room for so many descriptors.
 async fn pair(selector: &SelectorManager, most: u8) -> Result<(Connection, Connection)> {
@@ -40,22 +40,27 @@ async fn receive(to: &mut Connection) -> Result<Vec<OwnedFd>> {
     to.socket.receive_with_fds(&mut to.input).await
 }
 
+/// Makes pipes.
+pub(super) fn pipes(count: usize) -> (Vec<PipeReader>, Vec<PipeWriter>) {
+    (0..count).map(|_| pipe().unwrap()).unzip()
+}
+
 /// Sends the writing ends of new pipes.
 async fn send_pipes(from: &mut Connection, bytes: &[u8], count: usize) -> Result<Vec<PipeReader>> {
-    let (readers, writers): (Vec<_>, Vec<PipeWriter>) = (0..count).map(|_| pipe().unwrap()).unzip();
+    let (readers, writers) = pipes(count);
     send(from, bytes, &writers.iter().map(AsFd::as_fd).collect::<Vec<_>>()).await?;
     Ok(readers)
 }
 
 /// Asserts that no process has the other end of any of these, and no message either.
-fn assert_all_ended(pipes: Vec<PipeReader>) {
+pub(super) fn assert_all_ended(pipes: Vec<PipeReader>) {
     for mut pipe in pipes {
         assert_eq!(pipe.read(&mut [0]).unwrap(), 0);
     }
 }
 
 /// Asserts that these are the other ends of those pipes, in order.
-fn assert_joined(fds: Vec<OwnedFd>, pipes: Vec<PipeReader>) {
+pub(super) fn assert_joined(fds: Vec<OwnedFd>, pipes: Vec<PipeReader>) {
     assert_eq!(fds.len(), pipes.len());
     for (number, (fd, mut pipe)) in fds.into_iter().zip(pipes).enumerate() {
         assert!(fcntl_getfd(&fd).unwrap().contains(FdFlags::CLOEXEC));
@@ -188,20 +193,10 @@ fn a_process_without_room_for_a_descriptor_loses_it_and_is_told() {
             assert!(poll_once(far.input.read_u8()).await.is_none());
             assert!(poll_once(near.input.read_u8()).await.is_none());
             let pipes = send_pipes(&mut near, b"x\n", 5).await?;
-            let limits = getrlimit(Resource::Nofile);
-            let highest =
-                descriptors().iter().map(|(number, _)| number.parse::<u64>().unwrap()).max();
-            let current = highest.map(|number| number + 1);
-            let mut fill = Vec::new();
-            setrlimit(Resource::Nofile, Rlimit { current, maximum: limits.maximum }).unwrap();
-            while let Ok(file) = File::open("/dev/null") {
-                fill.push(file);
-            }
             // Room for two of five.
-            fill.truncate(fill.len().saturating_sub(2));
+            let full = NoDescriptors::but(2);
             let error = receive(&mut far).await.unwrap_err();
-            setrlimit(Resource::Nofile, limits).unwrap();
-            drop(fill);
+            drop(full);
             assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
             assert_all_ended(pipes);
             assert_eq!(far.input.read_line().await?.as_deref(), Some("x"));
@@ -452,6 +447,30 @@ fn descriptors_are_passed_to_and_from_go() {
         let mut go = Command::new("go");
         go.arg("run").arg(source);
         go
+    });
+}
+
+/// The credentials take no room of theirs.
+#[test]
+fn descriptors_come_beside_credentials() {
+    run(async |selector| {
+        let directory = Directory::new();
+        let path = directory.join("pair");
+        let asking = |fd: BorrowedFd<'_>| Ok(set_socket_passcred(fd, true)?);
+        let builder = || selector.unix().descriptors_max(3);
+        let server = builder().configure(asking).bind(&path).await?;
+        let mut client = builder().configure(asking).connect(&path).await?.connection()?;
+        let mut accepted = server.accept().await?.connection()?;
+        for count in [1, 2, 3] {
+            let pipes = send_pipes(&mut client, b"x", count).await?;
+            assert_joined(receive(&mut accepted).await?, pipes);
+            let pipes = send_pipes(&mut accepted, b"x", count).await?;
+            assert_joined(receive(&mut client).await?, pipes);
+        }
+        let lost = send_pipes(&mut client, b"x", 4).await?;
+        assert!(receive(&mut accepted).await.unwrap_err().is_limit());
+        assert_all_ended(lost);
+        Ok(())
     });
 }
 

@@ -59,14 +59,20 @@ impl Found {
 
 impl LineEnding {
     /// Finds the end of the first line. No line ends within the first `from` bytes.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     pub(super) fn find(self, bytes: &[u8], from: usize) -> Option<Found> {
+        if self != Self::Default {
+            return self.find_by_rule(bytes, from);
+        }
+        let lf = from + memchr(b'\n', &bytes[from..])?;
+        Some(Found::whole(content_before(bytes, lf), lf + 1))
+    }
+
+    #[inline(never)]
+    fn find_by_rule(self, bytes: &[u8], from: usize) -> Option<Found> {
         match self {
-            Self::Default => {
-                let lf = from + memchr(b'\n', &bytes[from..])?;
-                Some(Found::whole(content_before(bytes, lf), lf + 1))
-            }
-            Self::LfOnly => {
+            Self::Default | Self::LfOnly => {
                 let lf = from + memchr(b'\n', &bytes[from..])?;
                 Some(Found::whole(lf, lf + 1))
             }
@@ -98,7 +104,6 @@ pub(super) fn content_before(bytes: &[u8], lf: usize) -> usize {
     if lf > 0 && bytes[lf - 1] == b'\r' { lf - 1 } else { lf }
 }
 
-#[inline(never)]
 fn crlf(bytes: &[u8], mut from: usize) -> Option<Found> {
     loop {
         let lf = from + memchr(b'\n', &bytes[from..])?;
@@ -109,7 +114,6 @@ fn crlf(bytes: &[u8], mut from: usize) -> Option<Found> {
     }
 }
 
-#[inline(never)]
 fn cr_or_lf(bytes: &[u8], from: usize) -> Option<Found> {
     let end = from + memchr2(b'\r', b'\n', &bytes[from..])?;
     Some(match (bytes[end], bytes.get(end + 1)) {

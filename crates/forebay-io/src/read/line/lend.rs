@@ -2,8 +2,9 @@
 
 use std::task::{Context, Poll, ready};
 
+use super::LineOptions;
 use super::ending::{Found, Next};
-use super::{Form, LineOptions};
+use super::wait::{Form, Lent};
 use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
 use crate::read::front::{Front, Standing};
@@ -14,9 +15,42 @@ use crate::{Error, ErrorKind, Result};
 /// section 5.1).
 const TLS_HANDSHAKE: [u8; 2] = [22, 3];
 
+impl<'a> Lent<'a, ByteReadChannel> for &'a str {
+    const FORM: Form = Form::Text;
+
+    #[inline]
+    fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
+        channel.buffer.trim_block();
+        channel.lend_text(found)
+    }
+}
+
+impl<'a> Lent<'a, ByteReadChannel> for &'a [u8] {
+    const FORM: Form = Form::Bytes;
+
+    #[inline]
+    fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        channel.buffer.trim_block();
+        Ok(Some(channel.lend_bytes(found)))
+    }
+}
+
+impl<'a> Lent<'a, ByteReadChannel> for String {
+    const FORM: Form = Form::Text;
+
+    #[inline]
+    fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        let line = channel.lend_text(found)?.map(str::to_owned);
+        channel.buffer.end_call();
+        Ok(line)
+    }
+}
+
 impl ByteReadChannel {
     /// Consumes the line and lends its content, if it is UTF-8 or may be replaced.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     pub(super) fn lend_text(&mut self, found: Found) -> Result<Option<&str>> {
         let (readable, mut cursor, replaced) = self.buffer.parts();
         let line = &readable[..found.content];

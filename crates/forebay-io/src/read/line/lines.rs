@@ -7,8 +7,9 @@ use std::task::ready;
 
 use memchr::{memchr, memrchr};
 
+use super::LineEnding;
 use super::ending::{Found, Next, content_before};
-use super::{Form, LineEnding};
+use super::wait::{Form, LineSource as _};
 use crate::Result;
 use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;

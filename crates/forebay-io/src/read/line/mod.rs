@@ -7,8 +7,8 @@ mod options;
 mod skip;
 #[cfg(test)]
 mod tests;
+mod wait;
 
-use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use self::ending::Found;
@@ -16,17 +16,10 @@ pub use self::ending::LineEnding;
 pub use self::lines::Lines;
 pub(super) use self::options::LINE_BYTES_MAX;
 pub use self::options::{LineOptions, TooLong};
+use self::wait::{Form, LineSource, ReadLine};
 use super::ByteReadChannel;
 use super::front::Standing;
 use crate::{ErrorKind, Result};
-
-/// The form in which a line is lent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Text,
-    /// Any bytes will do.
-    Bytes,
-}
 
 impl ByteReadChannel {
     /// Sets how lines are read from now on, by every call that reads or skips one.
@@ -81,10 +74,9 @@ impl ByteReadChannel {
     /// ```
     #[doc(alias = "readUTF8Line")]
     #[doc(alias = "readLine")]
-    pub async fn read_line(&mut self) -> Result<Option<String>> {
-        let line = self.read_line_ref().await?.map(str::to_owned);
-        self.buffer.end_call();
-        Ok(line)
+    #[inline]
+    pub fn read_line(&mut self) -> impl Future<Output = Result<Option<String>>> + Send + use<'_> {
+        ReadLine::new(self)
     }
 
     /// Reads a line and lends it from the channel's own memory, without allocating or copying.
@@ -96,18 +88,11 @@ impl ByteReadChannel {
     /// # Cancel safety
     ///
     /// Lossless, as [`read_line`](Self::read_line).
-    pub async fn read_line_ref(&mut self) -> Result<Option<&str>> {
-        // Not in a future of its own, which would be polled by a call for every line.
-        let found = match self.find_line() {
-            Some(found) => found,
-            None => match poll_fn(|cx| self.poll_line(cx, Form::Text)).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
-        self.buffer.trim_block();
-        self.lend_text(found)
+    #[inline]
+    pub fn read_line_ref(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<&'_ str>>> + Send + use<'_> {
+        ReadLine::new(self)
     }
 
     /// Appends a line to `line`. Returns `false` at the end.
@@ -150,20 +135,44 @@ impl ByteReadChannel {
     /// assert_eq!(input.read_line_bytes_ref().await?, Some(&b"X-Name: Ad\xe9le"[..]));
     /// # forebay::Result::Ok(()) }).unwrap();
     /// ```
-    pub async fn read_line_bytes_ref(&mut self) -> Result<Option<&[u8]>> {
-        let found = match self.find_line() {
-            Some(found) => found,
-            None => match poll_fn(|cx| self.poll_line(cx, Form::Bytes)).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-        };
-        self.buffer.trim_block();
-        Ok(Some(self.lend_bytes(found)))
+    #[inline]
+    pub fn read_line_bytes_ref(
+        &mut self,
+    ) -> impl Future<Output = Result<Option<&'_ [u8]>>> + Send + use<'_> {
+        ReadLine::new(self)
     }
 
-    /// Finds a line that is buffered already: the usual case.
+    /// Searches the bytes that no earlier search has seen. On success the position stays before the end of the line.
     #[inline]
+    fn search(&mut self) -> Option<Found> {
+        let (readable, cursor, _) = self.buffer.parts();
+        let found = self.line_options.ending.find(readable, cursor.front.scanned);
+        cursor.front.scanned = found.map_or(readable.len(), |found| found.content);
+        found
+    }
+
+    /// Returns the line that the end of the input ends, if there is one.
+    fn last_line(&mut self) -> Result<Option<Found>> {
+        let left = self.buffer.len();
+        if left == 0 {
+            return Ok(None);
+        }
+        if self.line_options.strict && left <= self.line_limit {
+            return Err(self.refuse_line(cut_off(left)));
+        }
+        Ok(Some(Found::whole(left, left)))
+    }
+
+    /// Answers where the input has ended while the rest of a line was being discarded.
+    fn end_inside(&mut self) -> Result<Option<Found>> {
+        self.buffer.front.standing = None;
+        if self.line_options.strict { Err(self.refuse_line(cut_off(0))) } else { Ok(None) }
+    }
+}
+
+impl LineSource for ByteReadChannel {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     fn find_line(&mut self) -> Option<Found> {
         if self.lent.taken != 0 || self.buffer.front.standing.is_some() {
             return None;
@@ -215,33 +224,6 @@ impl ByteReadChannel {
                 TooLong::Skip => {}
             }
         }
-    }
-
-    /// Searches the bytes that no earlier search has seen. On success the position stays before the end of the line.
-    #[inline]
-    fn search(&mut self) -> Option<Found> {
-        let (readable, cursor, _) = self.buffer.parts();
-        let found = self.line_options.ending.find(readable, cursor.front.scanned);
-        cursor.front.scanned = found.map_or(readable.len(), |found| found.content);
-        found
-    }
-
-    /// Returns the line that the end of the input ends, if there is one.
-    fn last_line(&mut self) -> Result<Option<Found>> {
-        let left = self.buffer.len();
-        if left == 0 {
-            return Ok(None);
-        }
-        if self.line_options.strict && left <= self.line_limit {
-            return Err(self.refuse_line(cut_off(left)));
-        }
-        Ok(Some(Found::whole(left, left)))
-    }
-
-    /// Answers where the input has ended while the rest of a line was being discarded.
-    fn end_inside(&mut self) -> Result<Option<Found>> {
-        self.buffer.front.standing = None;
-        if self.line_options.strict { Err(self.refuse_line(cut_off(0))) } else { Ok(None) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use forebay_io::seam::WakeList;
+use forebay_io::seam::{WakeList, giving_way};
 use rustix::fd::BorrowedFd;
 
 use crate::host::{Direction, Progress};
@@ -26,7 +26,7 @@ pub(in crate::net) struct DatagramWaits {
     /// Wakes all of `writers`, likewise.
     writer_waker: Waker,
     /// The calls that wait for the close.
-    pub(in crate::net) closers: WaitList,
+    closers: WaitList,
     closed: AtomicBool,
 }
 
@@ -65,6 +65,11 @@ impl DatagramWaits {
         after.run();
     }
 
+    /// Waits for the close.
+    pub(in crate::net) async fn until_closed(&self) {
+        giving_way(self.closers.until(|| self.is_closed())).await;
+    }
+
     /// Runs a system call now, or as soon as the socket is ready for it. All calls of the direction are woken
     /// then.
     pub(in crate::net) fn poll_io(
@@ -78,10 +83,7 @@ impl DatagramWaits {
         };
         let mut cx = Context::from_waker(waker);
         // A short receive proves nothing: only `EAGAIN` says that there is no more.
-        let call = |fd: BorrowedFd<'_>| {
-            self.keep_from_blocking(fd)?;
-            Ok(Progress { count: call(fd)?, drained: false })
-        };
+        let call = |fd: BorrowedFd<'_>| Ok(Progress { count: call(fd)?, drained: false });
         let done = self.io.poll_io(&mut cx, direction, Waits::User, call);
         done.map_ok(|progress| progress.count)
     }
@@ -89,12 +91,9 @@ impl DatagramWaits {
     /// Runs a system call, and does not wait.
     pub(in crate::net) fn call<T>(
         &self,
-        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+        call: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
     ) -> io::Result<T> {
-        self.io.call(|fd| {
-            self.keep_from_blocking(fd)?;
-            call(fd)
-        })
+        self.io.call(call)
     }
 
     /// Returns when every call that was in progress has ended.
@@ -102,8 +101,15 @@ impl DatagramWaits {
         self.io.let_calls_end();
     }
 
+    /// Fails with `WouldBlock` if a receive would have to wait, before one that cannot say for itself that it does not.
     #[inline]
-    fn keep_from_blocking(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
-        if self.is_shared { system::keep_from_blocking(fd) } else { Ok(()) }
+    pub(in crate::net) fn keep_from_waiting(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.is_shared {
+            return Ok(());
+        }
+        if !system::has_arrived(fd)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        system::keep_from_blocking(fd)
     }
 }

@@ -6,7 +6,7 @@ use forebay_io::Result;
 use forebay_io::seam::printable;
 
 use super::kind::SocketKind;
-use super::{environment, ways_in};
+use super::{NotTaken, environment, ways_in};
 use crate::net::options::SocketRole;
 use crate::net::protocol::Protocol;
 use crate::net::udp::{BoundDatagramSocket, ConnectedDatagramSocket, UdpBuilder};
@@ -18,7 +18,8 @@ impl BoundDatagramSocket {
         /// close-on-exec, and given the options of the builder.
         ///
         /// Each datagram reaches one of the programs that receive from it. A change of `O_NONBLOCK` by another
-        /// one is set back before the next receive.
+        /// one is set back before the next receive. What [`ServerSocket::from_fd`](crate::ServerSocket::from_fd) says of
+        /// such a change right before an `accept` is true of a receive here, and of each change.
         ///
         /// # Errors
         ///
@@ -48,8 +49,12 @@ impl BoundDatagramSocket {
         (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Bound })
     }
 
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    fn take_over(
+        builder: UdpBuilder,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -82,8 +87,12 @@ impl ConnectedDatagramSocket {
         (builder, SocketKind { protocol: Protocol::Udp, role: SocketRole::Connected })
     }
 
-    fn take_over(builder: UdpBuilder, fd: OwnedFd, operation: &'static str) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    fn take_over(
+        builder: UdpBuilder,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -117,8 +126,8 @@ impl BoundUnixDatagramSocket {
         builder: UnixDatagramBuilder,
         fd: OwnedFd,
         operation: &'static str,
-    ) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }
 
@@ -152,7 +161,7 @@ impl ConnectedUnixDatagramSocket {
         builder: UnixDatagramBuilder,
         fd: OwnedFd,
         operation: &'static str,
-    ) -> Result<Self> {
-        builder.inherit(operation, fd.into()).map(Self::new)
+    ) -> std::result::Result<Self, NotTaken> {
+        builder.inherit(operation, fd).map(Self::new)
     }
 }

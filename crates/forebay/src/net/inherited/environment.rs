@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use forebay_io::seam::printable;
 use forebay_io::{Error, ErrorKind, Result};
 
+use super::NotTaken;
 use super::kind::SocketKind;
 use crate::lock::lock;
 
@@ -28,8 +29,24 @@ struct Named {
     fd: OwnedFd,
 }
 
-/// Takes the next descriptor of this name, made ready for use. One of another kind stays.
-pub(super) fn take(name: &str, kind: SocketKind) -> Result<OwnedFd> {
+/// Takes the next descriptor of this name over. One of another kind stays, and one that cannot be taken over is put
+/// back: what is wrong may be over at the next call, and the service manager gives it only once.
+pub(super) fn take_over<T>(
+    name: &str,
+    kind: SocketKind,
+    take_over: impl FnOnce(OwnedFd) -> std::result::Result<T, NotTaken>,
+) -> Result<T> {
+    let (at, fd) = take(name, kind)?;
+    take_over(fd).map_err(|NotTaken { fd, error }| {
+        let mut left = lock(&LEFT);
+        let known = left.get_or_insert_default();
+        known.insert(at.min(known.len()), Named { name: name.to_owned(), fd });
+        error
+    })
+}
+
+/// Takes the next descriptor of this name, made ready for use, and its place.
+fn take(name: &str, kind: SocketKind) -> Result<(usize, OwnedFd)> {
     let mut left = lock(&LEFT);
     if left.is_none() {
         *left = Some(find()?);
@@ -39,7 +56,7 @@ pub(super) fn take(name: &str, kind: SocketKind) -> Result<OwnedFd> {
         return Err(Error::new(ErrorKind::NotFound, OPERATION).with_detail(rest(known)));
     };
     kind.prepare(OPERATION, known[at].fd.as_fd())?;
-    Ok(known.remove(at).fd)
+    Ok((at, known.remove(at).fd))
 }
 
 fn find() -> Result<Vec<Named>> {

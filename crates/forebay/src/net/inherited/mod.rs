@@ -3,7 +3,7 @@
 //! The flag `O_NONBLOCK` belongs to what both programs share (`open(2)`, "Open file descriptions"). Taking the
 //! socket over sets it, and the other program may clear it at any moment, by handing the socket on once more for
 //! instance. So nothing here trusts it: receives and sends of a connection say for themselves that they do not
-//! wait; a receive of datagrams, which cannot, looks at the flag first; and accepting moves to a thread once the
+//! wait; a receive of UDP datagrams, which cannot, looks first for one and at the flag; and accepting moves to a thread once the
 //! listener was found blocking (`server/beside.rs`).
 
 mod datagrams;
@@ -50,6 +50,13 @@ pub struct BuilderParts {
     pub(in crate::net) protocol: Protocol,
 }
 
+/// A descriptor that could not be taken over, and why.
+#[derive(Debug)]
+pub(in crate::net) struct NotTaken {
+    pub(in crate::net) fd: OwnedFd,
+    pub(in crate::net) error: Error,
+}
+
 /// The two ways to take a socket over, for a type that has the functions `expected` and `take_over`.
 macro_rules! ways_in {
     (
@@ -61,14 +68,16 @@ macro_rules! ways_in {
         pub fn from_fd(builder: $builder, fd: OwnedFd) -> Result<Self> {
             let (builder, kind) = Self::expected(builder);
             kind.prepare("from_fd", fd.as_fd())?;
-            Self::take_over(builder, fd, "from_fd")
+            Self::take_over(builder, fd, "from_fd").map_err(|not_taken| not_taken.error)
         }
 
         $(#[$env])*
         pub fn from_env(builder: $builder, name: &str) -> Result<Self> {
             let (builder, kind) = Self::expected(builder);
-            let taken = environment::take(name, kind);
-            taken.and_then(|fd| Self::take_over(builder, fd, "from_env")).map_err(|error| {
+            let taken = environment::take_over(name, kind, |fd| {
+                Self::take_over(builder, fd, "from_env")
+            });
+            taken.map_err(|error| {
                 error.or_address(|| Some(printable(name, environment::SHOWN_MAX)))
             })
         }
@@ -84,10 +93,16 @@ impl ServerSocket {
         /// builder hold for the connections that are accepted, also where the listener itself refuses them, as
         /// Go's do (Multipath TCP).
         ///
-        /// The other program may go on with the socket: each connection is accepted by one of the two, and a
-        /// change of `O_NONBLOCK` by the other one stops no worker: a thread beside the workers accepts then. The path
-        /// of a Unix socket is the other program's, and stays. Closing this handle does not end the listening as
-        /// long as the other program has its own.
+        /// The other program may go on with the socket: each connection is accepted by one of the two. It may
+        /// make the socket blocking (`O_NONBLOCK`), which both share; once that is seen, a thread beside the workers
+        /// accepts. The path of a Unix socket is the other program's, and stays. Closing this handle does not end the
+        /// listening as long as the other program has its own.
+        ///
+        /// One case is left, because no `accept` can say for itself that it does not wait: the very first time that
+        /// the other program makes the socket blocking, it does so between this library's look at the flag and
+        /// its `accept`, which follows within a fraction of a microsecond, and in that time also takes the only
+        /// connection that waits. Then a worker waits in this call until the next connection comes, and its tasks with
+        /// it. A program that only hands the socket on, and has ceased to accept, cannot cause it.
         ///
         /// # Errors
         ///
@@ -127,7 +142,8 @@ impl ServerSocket {
         /// # Errors
         ///
         /// Those of [`from_fd`](Self::from_fd), and [`NotFound`](crate::ErrorKind::NotFound): there is no such
-        /// name, or each socket of this name was taken. The error lists those that are left.
+        /// name, or each socket of this name was taken. The error lists those that are left. With any error the socket
+        /// stays, for another call.
         ///
         /// # Platform
         ///
@@ -140,14 +156,23 @@ impl ServerSocket {
         (parts, kind)
     }
 
-    fn take_over(parts: BuilderParts, fd: OwnedFd, operation: &'static str) -> Result<Self> {
+    fn take_over(
+        parts: BuilderParts,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
         let BuilderParts { selector, options, protocol } = parts;
         let selector = selector.shared();
-        selector.check_open(operation)?;
-        let socket = SockRef::from(&fd);
-        options.offer(protocol, &socket)?;
-        let local = address_of(operation, socket.local_addr())?;
-        let is_multipath = system::is_multipath(&socket);
+        let prepare = |socket: &SockRef<'_>| {
+            selector.check_open(operation)?;
+            options.offer(protocol, socket)?;
+            Ok((address_of(operation, socket.local_addr())?, system::is_multipath(socket)))
+        };
+        let prepared = prepare(&SockRef::from(&fd));
+        let (local, is_multipath) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(NotTaken { fd, error }),
+        };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::inherited(io, local, protocol, options, is_multipath))
     }
@@ -209,19 +234,26 @@ impl Socket {
         (parts, kind)
     }
 
-    fn take_over(parts: BuilderParts, fd: OwnedFd, operation: &'static str) -> Result<Self> {
+    fn take_over(
+        parts: BuilderParts,
+        fd: OwnedFd,
+        operation: &'static str,
+    ) -> std::result::Result<Self, NotTaken> {
         let BuilderParts { selector, options, protocol } = parts;
         let selector = selector.shared();
-        selector.check_open(operation)?;
         let role = SocketRole::Connected;
-        let socket = SockRef::from(&fd);
-        options.apply(protocol, role, &socket)?;
-        let parts = CoreParts {
-            remote: address_of(operation, socket.peer_addr())?,
-            local: address_of(operation, socket.local_addr())?,
-            options,
-            host_name: None,
+        let prepare = |socket: &SockRef<'_>| {
+            selector.check_open(operation)?;
+            options.apply(protocol, role, socket)?;
+            let remote = address_of(operation, socket.peer_addr())?;
+            Ok((remote, address_of(operation, socket.local_addr())?))
         };
+        let prepared = prepare(&SockRef::from(&fd));
+        let (remote, local) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Err(NotTaken { fd, error }),
+        };
+        let parts = CoreParts { remote, local, options, host_name: None };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::over(io, protocol, role, parts, PendingTls::default()))
     }

@@ -110,7 +110,7 @@ define_options! {
     ) {
         value: Option<Configure> = Some(crate::net::options::Configure::new(configure)),
         default: None => "nothing",
-        sockets: [Tcp Udp Unix],
+        sockets: [Tcp Udp Unix UnixDatagram],
         on: [Listening Bound Connected],
     }
 
@@ -125,14 +125,15 @@ define_options! {
         on: [Connected],
     }
 
-    /// Sets how many descriptors may have arrived and not be taken by
-    /// [`receive_with_fds`](crate::Socket::receive_with_fds) yet: at most 253, as many as one message has. Without it
-    /// the system closes what a peer sends.
+    /// Sets how many descriptors are received: over a connection, how many may have arrived and not be taken by
+    /// [`receive_with_fds`](crate::Socket::receive_with_fds) yet; by a datagram socket, how many
+    /// [one datagram](crate::BoundUnixDatagramSocket::receive_with_fds) may have. At most 253, as many as one message
+    /// has. Without it the system closes what a peer sends.
     pub fn descriptors_max(count: u8) {
         value: u8 = count,
         default: 0 => "0: none is received",
-        sockets: [Unix],
-        on: [Connected Accepted],
+        sockets: [Unix UnixDatagram],
+        on: [Bound Connected Accepted],
         told: u8 = |options| Some(options.descriptors_max),
     }
 

@@ -170,10 +170,16 @@ impl Listener {
         let mut blocking = None;
         let mut cx = Context::from_waker(&self.waker);
         let progress = self.io.poll_io(&mut cx, Direction::Read, Waits::User, |fd| {
+            // Where another program may clear the flag after the look, a call in vain would wait.
             #[cfg(unix)]
-            if self.opener != Opener::Here && system::is_blocking(fd)? {
-                blocking = Some(fd.try_clone_to_owned()?);
-                return Err(io::ErrorKind::WouldBlock.into());
+            if self.opener != Opener::Here {
+                if !system::has_arrived(fd)? {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                if system::is_blocking(fd)? {
+                    blocking = Some(fd.try_clone_to_owned()?);
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
             }
             accepted = Some(system::accept(fd)?);
             let is_tcp = self.protocol == Protocol::Tcp;

@@ -1,23 +1,18 @@
 //! Passing descriptors over a Unix socket, for users.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::task::{Context, Poll};
 
 use forebay_io::seam::WakeList;
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
-use rustix::cmsg_space;
-use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
 
 use super::Socket;
 use super::link::{Link, Stream, noted};
-use super::passing::MESSAGE_MAX;
 use crate::host::{Direction, Progress};
 use crate::net::protocol::Protocol;
-use crate::net::system::SEND_FLAGS;
+use crate::net::rights;
 use crate::selector::Waits;
 
 /// The bytes that go in one call with the descriptors. Linux takes so few whole or not at all, with the smallest
@@ -182,8 +177,8 @@ impl Socket {
             let detail = "descriptors go with at least one byte, and at most 1 MiB";
             return refused(ErrorKind::InvalidInput, detail);
         }
-        if fds.is_empty() || fds.len() > MESSAGE_MAX {
-            return refused(ErrorKind::InvalidInput, "a message has 1 to 253 descriptors");
+        if fds.is_empty() || fds.len() > rights::MESSAGE_MAX {
+            return refused(ErrorKind::InvalidInput, rights::NOT_A_MESSAGE);
         }
         Ok(())
     }
@@ -208,21 +203,21 @@ impl Socket {
             return Poll::Ready(Err(core.refusal("send_with_fds")));
         };
         let note = core.noting("send_with_fds");
-        let mut refused = None;
+        let mut is_refused = false;
         let sent = stream.io.poll_io(cx, Direction::Write, Waits::User, |fd| {
-            let sent = send(fd, bytes, fds);
-            // Not an error of the connection: too many descriptors are on their way (`unix(7)`).
-            if let Err(errno @ (Errno::TOOMANYREFS | Errno::MFILE | Errno::NFILE)) = sent {
-                refused = Some(errno);
+            let sent = rights::send(fd, bytes, fds, None);
+            // Not an error of the connection.
+            if let Err(errno) = sent
+                && rights::is_refusal(errno)
+            {
+                is_refused = true;
                 return Err(errno.into());
             }
             Ok(Progress { count: noted(note, sent)?, drained: false })
         });
         let Poll::Ready(sent) = sent else { return Poll::Pending };
-        if refused.is_some() {
-            let error = Error::new(ErrorKind::Exhausted, "send_with_fds");
-            let detail = "too many descriptors are on their way, or open in this process";
-            return Poll::Ready(Err(core.named(error.with_detail(detail))));
+        if is_refused {
+            return Poll::Ready(Err(core.named(rights::refusal())));
         }
         Poll::Ready(sent.map(|progress| progress.count).map_err(|error| self.failed(error))).map_ok(
             |count| {
@@ -240,13 +235,4 @@ impl Socket {
         core.tell_writer();
         cause
     }
-}
-
-fn send(fd: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> rustix::io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MESSAGE_MAX))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(Errno::INVAL);
-    }
-    sendmsg(fd, &[IoSlice::new(bytes)], &mut control, SEND_FLAGS)
 }

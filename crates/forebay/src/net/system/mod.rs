@@ -20,8 +20,8 @@ pub(super) use self::groups::only_joined_groups;
 pub(super) use self::plain_datagrams::shared_reception;
 pub(super) use self::plain_datagrams::{as_a_plain_socket, join_datagrams, without_packet_info};
 pub(super) use self::platform::{
-    OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, keep_from_blocking,
-    send_slices,
+    OF_ONE_PEER, RECEIVE_FLAGS, SEND_FLAGS, SEND_LAST_FLAGS, accept, has_arrived,
+    keep_from_blocking, send_slices,
 };
 use self::platform::{OUT_OF_DESCRIPTORS, socket};
 #[cfg(unix)]

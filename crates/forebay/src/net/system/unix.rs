@@ -123,6 +123,15 @@ pub(in crate::net) fn keep_from_blocking(socket: BorrowedFd<'_>) -> io::Result<(
     Ok(())
 }
 
+/// True if an `accept` or a receive would not have to wait now: a connection or a datagram has arrived, or an error or a
+/// shutdown has.
+pub(in crate::net) fn has_arrived(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut look = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    Ok(poll(&mut look, Some(&Timespec::default()))? > 0)
+}
+
 /// True if another program has made a socket blocking.
 pub(in crate::net) fn is_blocking(socket: BorrowedFd<'_>) -> io::Result<bool> {
     use rustix::fs::{OFlags, fcntl_getfl};

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forebay_io::Result;
-use forebay_io::seam::giving_way;
 
 use super::batch::DatagramBatch;
 use super::calls::common_calls;
@@ -16,7 +15,7 @@ use super::incoming::IncomingDatagrams;
 use super::outgoing::Outgoing;
 use super::reply::source_of;
 use super::sending::{Sending, SendingBatch};
-use crate::net::datagram::{Receiving, end_calls};
+use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
 /// A UDP socket that receives from any peer and sends to any.
 ///

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use forebay_io::{Error, Result};
+#[cfg(unix)]
+use rustix::fd::OwnedFd;
 use socket2::SockAddr;
 
 use super::bound::BoundDatagramSocket;
@@ -13,6 +15,8 @@ use super::connected::ConnectedDatagramSocket;
 use super::core::{DatagramCore, Reception};
 use crate::net::address::{Address, ToAddress};
 use crate::net::attempts::Attempts;
+#[cfg(unix)]
+use crate::net::inherited::NotTaken;
 use crate::net::opening::begin;
 use crate::net::options::{OptionValues, SocketRole, builder_setters, option_table};
 use crate::net::protocol::Protocol;
@@ -158,8 +162,24 @@ impl UdpBuilder {
     pub(in crate::net) fn inherit(
         self,
         operation: &'static str,
-        socket: socket2::Socket,
-    ) -> Result<Arc<DatagramCore>> {
+        fd: OwnedFd,
+    ) -> std::result::Result<Arc<DatagramCore>, NotTaken> {
+        let socket = socket2::Socket::from(fd);
+        match self.prepare_inherited(operation, &socket) {
+            Ok((reception, ends)) => {
+                let selector = self.selector.shared();
+                Ok(DatagramCore::new(selector, socket, reception, ends, &self.options))
+            }
+            Err(error) => Err(NotTaken { fd: socket.into(), error }),
+        }
+    }
+
+    #[cfg(unix)]
+    fn prepare_inherited(
+        &self,
+        operation: &'static str,
+        socket: &socket2::Socket,
+    ) -> Result<(Reception, (SocketAddr, Option<SocketAddr>))> {
         let selector = self.selector.shared();
         selector.check_open(operation)?;
         let failed = |error: io::Error| Error::from_io(operation, error);
@@ -167,10 +187,10 @@ impl UdpBuilder {
         let local = local.unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
         let remote = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
-        self.options.apply(Protocol::Udp, role, &(&socket).into())?;
-        let prepare = || Reception::of_shared(&socket);
+        self.options.apply(Protocol::Udp, role, &socket.into())?;
+        let prepare = || Reception::of_shared(socket);
         let reception = system::or_after_ending_one(selector, prepare).map_err(failed)?;
-        Ok(DatagramCore::new(selector, socket, reception, (local, remote), &self.options))
+        Ok((reception, (local, remote)))
     }
 }
 

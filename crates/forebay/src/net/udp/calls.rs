@@ -1,4 +1,4 @@
-//! The calls that sockets with and without a peer have in common.
+//! The calls that UDP sockets with and without a peer have in common.
 
 /// Expands to these calls, for a type with a field `core`.
 macro_rules! common_calls {
@@ -19,27 +19,6 @@ macro_rules! common_calls {
         pub async fn send_batch(&self, batch: &mut DatagramBatch) -> Result<()> {
             let mut sending = SendingBatch::new(&self.core, batch);
             poll_fn(|cx| sending.poll(cx)).await
-        }
-
-        /// Returns the next datagram, however many tasks receive.
-        ///
-        /// Datagrams arrive in any order, more than once, or not at all; see
-        /// [`dropped_datagrams`](Self::dropped_datagrams) for those that this machine has dropped.
-        ///
-        /// # Errors
-        ///
-        /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed.
-        ///
-        /// On a connected socket, also [`Refused`](crate::ErrorKind::Refused) and
-        /// [`Unreachable`](crate::ErrorKind::Unreachable), once for each report of the network (ICMP) that an
-        /// earlier datagram did not arrive. The socket goes on; the peer may come back.
-        ///
-        /// # Cancel safety
-        ///
-        /// Lossless: a datagram is returned, or stays with the socket for the next call.
-        pub async fn receive(&self) -> Result<Datagram> {
-            let mut receiving = Receiving::new(&*self.core);
-            poll_fn(|cx| receiving.poll(cx)).await
         }
 
         /// Waits for a datagram, and appends it to `datagrams`, with those that have arrived behind it, until there are
@@ -68,36 +47,6 @@ macro_rules! common_calls {
             Ok(datagrams.len() - before)
         }
 
-        /// Returns a datagram that has arrived already; `None` if there is none.
-        ///
-        /// # Errors
-        ///
-        /// As for [`receive`](Self::receive).
-        pub fn try_receive(&self) -> Result<Option<Datagram>> {
-            self.core.try_receive()
-        }
-
-        /// Returns the datagrams as a stream.
-        ///
-        /// # Examples
-        ///
-        /// ```
-        /// forebay::run(async |selector| {
-        ///     let socket = selector.udp().bind("127.0.0.1:0").await?;
-        ///     socket.send("one", socket.local_address()).await?;
-        ///     let mut incoming = socket.incoming();
-        ///     while let Some(datagram) = incoming.next().await {
-        ///         assert_eq!(&datagram?.payload[..], b"one");
-        ///         socket.close();
-        ///     }
-        ///     forebay::Result::Ok(())
-        /// })?;
-        /// # forebay::Result::Ok(())
-        /// ```
-        pub fn incoming(&self) -> IncomingDatagrams {
-            IncomingDatagrams::new(&self.core)
-        }
-
         /// Returns the address that the socket is bound to.
         pub fn local_address(&self) -> SocketAddr {
             self.core.local()
@@ -114,30 +63,6 @@ macro_rules! common_calls {
             self.core.dropped_datagrams()
         }
 
-        /// Returns the options that took effect, as the system reports them now.
-        ///
-        /// # Errors
-        ///
-        /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed.
-        #[doc(alias = "getsockopt")]
-        pub fn options(&self) -> Result<crate::SocketOptions> {
-            self.core.told_options()
-        }
-
-        /// Returns another descriptor of the system's socket, for what this library does not have; see
-        /// [`Socket::try_clone_fd`](crate::Socket::try_clone_fd). While it is open, the socket is, and keeps its
-        /// address.
-        ///
-        /// # Errors
-        ///
-        /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed;
-        /// [`Exhausted`](crate::ErrorKind::Exhausted): the process has no descriptor left.
-        #[doc(alias = "as_fd")]
-        #[doc(alias = "AsFd")]
-        pub fn try_clone_fd(&self) -> Result<rustix::fd::OwnedFd> {
-            self.core.try_clone_fd()
-        }
-
         /// Returns how often the network has reported that a datagram could not be delivered (ICMP): to a port where
         /// nothing listens, for instance.
         ///
@@ -146,7 +71,38 @@ macro_rules! common_calls {
             self.core.unreachable()
         }
 
-        end_calls!();
+        shared_calls! {
+            /// Datagrams arrive in any order, more than once, or not at all; see
+            /// [`dropped_datagrams`](Self::dropped_datagrams) for those that this machine has dropped.
+            ///
+            /// # Errors
+            ///
+            /// [`Closed`](crate::ErrorKind::Closed): the socket or its selector is closed.
+            ///
+            /// On a connected socket, also [`Refused`](crate::ErrorKind::Refused) and
+            /// [`Unreachable`](crate::ErrorKind::Unreachable), once for each report of the network (ICMP) that an
+            /// earlier datagram did not arrive. The socket goes on; the peer may come back.
+            receive -> Datagram;
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// forebay::run(async |selector| {
+            ///     let socket = selector.udp().bind("127.0.0.1:0").await?;
+            ///     socket.send("one", socket.local_address()).await?;
+            ///     let mut incoming = socket.incoming();
+            ///     while let Some(datagram) = incoming.next().await {
+            ///         assert_eq!(&datagram?.payload[..], b"one");
+            ///         socket.close();
+            ///     }
+            ///     forebay::Result::Ok(())
+            /// })?;
+            /// # forebay::Result::Ok(())
+            /// ```
+            incoming -> IncomingDatagrams;
+            /// While it is open, the socket is, and keeps its address.
+            try_clone_fd;
+        }
     };
 }
 pub(super) use common_calls;

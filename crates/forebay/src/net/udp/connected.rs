@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use forebay_io::Result;
-use forebay_io::seam::giving_way;
 
 use super::batch::DatagramBatch;
 use super::calls::common_calls;
@@ -15,7 +14,7 @@ use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
 use super::outgoing::Outgoing;
 use super::sending::{Sending, SendingBatch};
-use crate::net::datagram::{Receiving, end_calls};
+use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
 /// A UDP socket with one peer: it sends to it, and receives from it alone.
 ///

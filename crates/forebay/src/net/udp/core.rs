@@ -8,16 +8,17 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use forebay_io::seam::WakeList;
-use forebay_io::{Error, ErrorKind, Result};
+use forebay_io::{Error, Result};
 use quinn_udp::{UdpSockRef, UdpSocketState};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::BorrowedFd;
+use socket2::SockRef;
 
 use super::datagram::Datagram;
 use super::drops::drops;
 use super::trains;
 use crate::host::Direction;
 use crate::lock::lock;
-use crate::net::datagram::DatagramWaits;
+use crate::net::datagram::{DatagramSocket, DatagramWaits};
 use crate::net::descriptor::{Descriptor, unanswered};
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
@@ -101,6 +102,39 @@ pub(in crate::net) struct DatagramCore {
     unreachable: AtomicU64,
     /// The last report that a send has met. The next receive of a connected socket tells it.
     report: Mutex<Option<io::Error>>,
+}
+
+impl DatagramSocket for DatagramCore {
+    fn waits(&self) -> &DatagramWaits {
+        &self.waits
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_address(self.remote.unwrap_or(self.local))
+    }
+
+    fn close(&self) {
+        self.waits.close(|_| {});
+        // Nothing that is not received yet is kept.
+        let left = std::mem::take(&mut *lock(&self.surplus));
+        self.has_surplus.store(false, Ordering::Relaxed);
+        drop(left);
+    }
+
+    fn told(&self, socket: &SockRef<'_>) -> SocketOptions {
+        let role = if self.remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        let max_datagram = u16::try_from(self.datagram_bytes_max).unwrap_or(u16::MAX);
+        let packet_info = Some(self.has_packet_info);
+        let kept = OptionValues { max_datagram, packet_info, ..OptionValues::default() };
+        kept.told(Protocol::Udp, role, Some(socket))
+    }
+
+    fn before_clone(&self) {
+        self.is_shared.store(true, Ordering::Relaxed);
+        // By the descriptor the system may be made to join datagrams.
+        self.is_plain.store(false, Ordering::Relaxed);
+        self.waits.let_calls_end();
+    }
 }
 
 /// A socket closes with its selector.
@@ -196,24 +230,12 @@ impl DatagramCore {
         (!may_be_sent_elsewhere(self.local)).then(|| self.local.ip())
     }
 
-    pub(in crate::net) fn waits(&self) -> &DatagramWaits {
-        &self.waits
-    }
-
     pub(super) fn selector(&self) -> &Arc<Shared> {
         self.waits.selector()
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.waits.is_closed()
-    }
-
-    pub(super) fn close(&self) {
-        self.waits.close(|_| {});
-        // Nothing that is not received yet is kept.
-        let left = std::mem::take(&mut *lock(&self.surplus));
-        self.has_surplus.store(false, Ordering::Relaxed);
-        drop(left);
     }
 
     /// Runs a system call now, or as soon as the socket is ready for it.
@@ -264,11 +286,6 @@ impl DatagramCore {
         after.run();
     }
 
-    /// The error of a call on a closed socket.
-    pub(super) fn closed(&self, operation: &'static str) -> Error {
-        Error::new(ErrorKind::Closed, operation).with_address(self.local)
-    }
-
     /// Counts a report of the network about an earlier datagram.
     pub(super) fn count_unreachable(&self) {
         self.unreachable.fetch_add(1, Ordering::Relaxed);
@@ -310,34 +327,6 @@ impl DatagramCore {
     /// The number of datagrams that the system has dropped.
     pub(super) fn dropped_datagrams(&self) -> Result<u64> {
         let dropped = self.call(drops);
-        let named = |error| Error::from_io("dropped_datagrams", error).with_address(self.local);
-        dropped.map(u64::from).map_err(named)
-    }
-
-    /// The options of this socket.
-    pub(super) fn told_options(&self) -> Result<SocketOptions> {
-        let role = if self.remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
-        let max_datagram = u16::try_from(self.datagram_bytes_max).unwrap_or(u16::MAX);
-        let packet_info = Some(self.has_packet_info);
-        let kept = OptionValues { max_datagram, packet_info, ..OptionValues::default() };
-        let told = |fd: BorrowedFd<'_>| {
-            Ok(kept.told(Protocol::Udp, role, Some(&socket2::SockRef::from(&fd))))
-        };
-        let named = |error| unanswered("options", error).with_address(self.local);
-        self.call(told).map_err(named)
-    }
-
-    /// Another descriptor of this socket.
-    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
-        self.is_shared.store(true, Ordering::Relaxed);
-        // By the descriptor the system may be made to join datagrams.
-        self.is_plain.store(false, Ordering::Relaxed);
-        self.waits.let_calls_end();
-        let named = |error| unanswered("try_clone_fd", error).with_address(self.local);
-        self.call(|fd| fd.try_clone_to_owned()).map_err(named)
-    }
-
-    pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.is_closed() { Err(self.closed(operation)) } else { Ok(()) }
+        dropped.map(u64::from).map_err(|error| self.named(unanswered("dropped_datagrams", error)))
     }
 }

@@ -7,32 +7,8 @@ use forebay_io::{Error, ErrorKind, Result};
 use socket2::{InterfaceIndexOrAddress, SockRef};
 
 use super::bound::BoundDatagramSocket;
-
-/// A network interface, for groups.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MulticastInterface {
-    /// The one that the system chooses by its routes.
-    #[default]
-    Any,
-    /// The one with this index (`if_nametoindex(3)`), as [`Datagram::interface`](crate::Datagram::interface) has
-    /// it.
-    Index(u32),
-    /// The one with this address. For groups of IPv4 only.
-    Address(Ipv4Addr),
-}
-
-impl From<u32> for MulticastInterface {
-    fn from(index: u32) -> Self {
-        Self::Index(index)
-    }
-}
-
-impl From<Ipv4Addr> for MulticastInterface {
-    fn from(address: Ipv4Addr) -> Self {
-        Self::Address(address)
-    }
-}
+use super::interface::{MulticastInterface, address_of, index_of};
+use crate::net::datagram::DatagramSocket;
 
 impl BoundDatagramSocket {
     /// Joins a group: from now on the socket receives what is sent to it at this interface, from any sender. It
@@ -154,29 +130,6 @@ fn of_ipv4(interface: MulticastInterface) -> InterfaceIndexOrAddress {
     }
 }
 
-/// The interface as calls of IPv6 take it.
-pub(in crate::net) fn index_of(interface: MulticastInterface) -> io::Result<u32> {
-    match interface {
-        MulticastInterface::Any => Ok(0),
-        MulticastInterface::Index(index) => Ok(index),
-        MulticastInterface::Address(_) => Err(invalid("a group of IPv6 wants an index")),
-    }
-}
-
-/// The interface as some calls of IPv4 take it.
-pub(in crate::net) fn address_of(interface: MulticastInterface) -> io::Result<Ipv4Addr> {
-    match interface {
-        MulticastInterface::Any => Ok(Ipv4Addr::UNSPECIFIED),
-        MulticastInterface::Address(address) => Ok(address),
-        MulticastInterface::Index(index) => interfaces::address(index)?
-            .ok_or_else(|| invalid("the interface has no address of IPv4")),
-    }
-}
-
-fn invalid(detail: &'static str) -> io::Error {
-    Error::new(ErrorKind::InvalidInput, "multicast").with_detail(detail).into()
-}
-
 #[cfg(not(any(target_os = "netbsd", target_os = "openbsd")))]
 mod source {
     use super::{Ipv4Addr, SockRef, io};
@@ -210,35 +163,5 @@ mod source {
 
     pub(super) fn leave(_: &SockRef<'_>, _: Ipv4Addr, _: Ipv4Addr, _: Ipv4Addr) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-#[cfg(unix)]
-mod interfaces {
-    use nix::ifaddrs::getifaddrs;
-    use nix::net::if_::if_indextoname;
-    use nix::sys::socket::SockaddrIn;
-
-    use super::{Ipv4Addr, io};
-
-    /// The first address of IPv4 that an interface has.
-    pub(super) fn address(index: u32) -> io::Result<Option<Ipv4Addr>> {
-        let name = if_indextoname(index)?;
-        let mut of_all = getifaddrs()?;
-        Ok(of_all.find_map(|interface| {
-            let is_it = interface.interface_name.as_bytes() == name.as_bytes();
-            let address = interface.address.filter(|_| is_it)?;
-            address.as_sockaddr_in().map(SockaddrIn::ip)
-        }))
-    }
-}
-
-/// There a small index passes for an address (`ip_mreq` of Windows).
-#[cfg(windows)]
-mod interfaces {
-    use super::{Ipv4Addr, io};
-
-    pub(super) fn address(index: u32) -> io::Result<Option<Ipv4Addr>> {
-        Ok(Some(index.into()))
     }
 }

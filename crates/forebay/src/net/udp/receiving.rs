@@ -5,7 +5,6 @@ use std::io::{self, IoSliceMut};
 use std::task::Poll;
 use std::thread::LocalKey;
 
-use forebay_io::{Error, ErrorKind, Result};
 use quinn_udp::{RecvMeta, UdpSockRef};
 use rustix::fd::BorrowedFd;
 
@@ -13,7 +12,7 @@ use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
 use super::plain;
 use crate::host::Direction;
-use crate::net::datagram::{DatagramWaits, Receives, share};
+use crate::net::datagram::{DatagramSocket, Receives, share};
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -29,9 +28,10 @@ thread_local! {
 
 impl Receives for DatagramCore {
     type Datagram = Datagram;
+    type Socket = Self;
 
-    fn waits(&self) -> &DatagramWaits {
-        self.waits()
+    fn socket(&self) -> &Self {
+        self
     }
 
     fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
@@ -48,21 +48,22 @@ impl Receives for DatagramCore {
         })
     }
 
+    fn receive_now(&self) -> io::Result<Datagram> {
+        if let Some(datagram) = self.take_surplus() {
+            return Ok(datagram);
+        }
+        if let Some(report) = self.take_report() {
+            return Err(report);
+        }
+        with_buffer(|buffer| {
+            let mut about = RecvMeta::default();
+            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
+            self.first_of(&buffer[..count], about)
+        })
+    }
+
     fn length(datagram: &Datagram) -> usize {
         datagram.payload.len()
-    }
-
-    fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        match (error.kind(), self.remote()) {
-            (ErrorKind::Closed, _) => self.closed("receive"),
-            (_, Some(remote)) => error.with_address(remote),
-            (_, None) => error.with_address(self.local()),
-        }
-    }
-
-    fn closed(&self, operation: &'static str) -> Error {
-        self.closed(operation)
     }
 }
 
@@ -96,7 +97,10 @@ impl DatagramCore {
             let count = {
                 let pieces = buffers.chunks_exact_mut(BUFFER_BYTES).take(count_max);
                 let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
-                self.call(|fd| self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about))?
+                self.call(|fd| {
+                    self.waits().keep_from_waiting(fd)?;
+                    self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about)
+                })?
             };
             for (buffer, mut about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
                 if self.is_from_a_stranger(about.addr) {
@@ -113,27 +117,6 @@ impl DatagramCore {
             }
             Ok(())
         })
-    }
-
-    /// Receives a datagram that is here already.
-    pub(super) fn try_receive(&self) -> Result<Option<Datagram>> {
-        self.check_open("receive")?;
-        if let Some(datagram) = self.take_surplus() {
-            return Ok(Some(datagram));
-        }
-        if let Some(report) = self.take_report() {
-            return Err(self.receive_error(report));
-        }
-        let received = with_buffer(|buffer| {
-            let mut about = RecvMeta::default();
-            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
-            self.first_of(&buffer[..count], about)
-        });
-        match received {
-            Ok(datagram) => Ok(Some(datagram)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(self.receive_error(error)),
-        }
     }
 
     fn receive(
@@ -157,7 +140,8 @@ impl DatagramCore {
             let received = if self.is_plain() {
                 plain::receive(fd, into, about, self.only_sender())
             } else {
-                self.system.recv(UdpSockRef::from(&fd), into, about)
+                let arrived = self.waits().keep_from_waiting(fd);
+                arrived.and_then(|()| self.system.recv(UdpSockRef::from(&fd), into, about))
             };
             match received {
                 Err(error) if is_about_an_earlier_one(&error) => {

@@ -69,16 +69,17 @@ mod system {
             PacketInfo::V6(info) => ControlMessage::Ipv6PacketInfo(info),
         };
         let (parts, to) = ([IoSlice::new(payload)], SockaddrStorage::from(to));
-        Ok(sendmsg(fd.as_raw_fd(), &parts, &[source], MsgFlags::empty(), Some(&to))?)
+        Ok(sendmsg(fd.as_raw_fd(), &parts, &[source], MsgFlags::MSG_DONTWAIT, Some(&to))?)
     }
 }
 
 /// The source is left to the system.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 mod system {
-    use rustix::net::{SendFlags, sendto};
+    use rustix::net::sendto;
 
     use super::{BorrowedFd, IpAddr, SocketAddr, io};
+    use crate::net::system::SEND_FLAGS;
 
     pub(in crate::net::udp) fn send_from(
         fd: BorrowedFd<'_>,
@@ -87,6 +88,6 @@ mod system {
         _: IpAddr,
         _: u32,
     ) -> io::Result<usize> {
-        Ok(sendto(fd, payload, SendFlags::empty(), &to)?)
+        Ok(sendto(fd, payload, SEND_FLAGS, &to)?)
     }
 }

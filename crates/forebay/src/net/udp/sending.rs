@@ -8,7 +8,7 @@ use forebay_io::seam::{WaiterKey, poll_answer};
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, send, sendto};
+use rustix::net::{send, sendto};
 
 use super::batch::DatagramBatch;
 use super::core::DatagramCore;
@@ -16,7 +16,8 @@ use super::outgoing::{Outgoing, Train};
 use super::receiving::is_about_an_earlier_one;
 use super::{reply, trains};
 use crate::host::Direction;
-use crate::net::datagram::share;
+use crate::net::datagram::{DatagramSocket, share};
+use crate::net::system::SEND_FLAGS;
 
 /// The number of attempts of one send, of which all but the last may meet a report about an earlier datagram.
 const ATTEMPTS_MAX: usize = 3;
@@ -188,7 +189,7 @@ impl DatagramCore {
                 Ok(bytes) => return Ok((train.count, bytes)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 // The first one alone tells whether it is the peer's fault, or the network's.
-                Err(error) => is_refused = !is_about_an_earlier_one(&error),
+                Err(error) => is_refused = trains::is_refusal(&error),
             }
         }
         let bytes = self.send(fd, train.first())?;
@@ -227,17 +228,17 @@ impl DatagramCore {
     fn send_now(&self, fd: BorrowedFd<'_>, outgoing: Outgoing<'_>) -> io::Result<usize> {
         let Outgoing { payload, to, from } = outgoing;
         match (to.map(|to| self.for_this_family(to)), self.source(from)) {
-            (None, _) => Ok(send(fd, payload, SendFlags::empty())?),
+            (None, _) => Ok(send(fd, payload, SEND_FLAGS)?),
             (Some(to), Some((from, interface))) => {
                 match reply::send_from(fd, payload, to, from, interface) {
                     // Not an address of this machine, or not any more: of broadcast, for instance.
                     Err(error) if !is_of_the_datagram(&error) => {
-                        Ok(sendto(fd, payload, SendFlags::empty(), &to)?)
+                        Ok(sendto(fd, payload, SEND_FLAGS, &to)?)
                     }
                     sent => sent,
                 }
             }
-            (Some(to), None) => Ok(sendto(fd, payload, SendFlags::empty(), &to)?),
+            (Some(to), None) => Ok(sendto(fd, payload, SEND_FLAGS, &to)?),
         }
     }
 
@@ -268,6 +269,10 @@ impl DatagramCore {
         }
         let to = outgoing.to.or(self.remote()).unwrap_or(self.local());
         let error = error.with_address(to);
+        if self.local().is_ipv4() && to.is_ipv6() {
+            return error
+                .or_detail("the socket is of IPv4; one that is bound to [::] sends to both");
+        }
         match error.kind() {
             ErrorKind::MessageTooLarge => error.with_detail(format!(
                 "it has {} bytes; UDP carries at most 65,507 over IPv4 and 65,527 over IPv6",
@@ -293,6 +298,8 @@ fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
 
 /// True if the datagram would not be sent from another address either.
 fn is_of_the_datagram(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error())
+    use io::ErrorKind::{Interrupted, OutOfMemory, WouldBlock};
+
+    matches!(error.kind(), WouldBlock | Interrupted | OutOfMemory)
+        || matches!(Errno::from_io_error(error), Some(Errno::MSGSIZE | Errno::NOBUFS))
 }

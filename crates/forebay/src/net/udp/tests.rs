@@ -5,6 +5,7 @@ use quinn_udp::RecvMeta;
 
 use super::datagram::split;
 use crate::Result;
+use crate::net::datagram::DatagramSocket;
 
 /// A thread that asks the system between another's receive and its keeping of the rest finds nothing, and waits.
 #[test]

@@ -1,7 +1,7 @@
 //! Sending several datagrams of one length to one peer in one system call (`UDP_SEGMENT`, `udp(7)`).
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) use self::system::send_train;
+pub(super) use self::system::{is_refusal, send_train};
 
 /// The longest datagrams that may leave in trains.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -18,6 +18,7 @@ mod system {
 
     use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg};
     use rustix::fd::BorrowedFd;
+    use rustix::io::Errno;
 
     use super::super::outgoing::Train;
     use super::super::reply::PacketInfo;
@@ -33,17 +34,27 @@ mod system {
         let segments = ControlMessage::UdpGsoSegments(&length);
         let fd = fd.as_raw_fd();
         let sent = match train.from.map(|(ip, interface)| PacketInfo::new(ip, interface)) {
-            None => sendmsg(fd, &parts, &[segments], MsgFlags::empty(), to.as_ref()),
+            None => sendmsg(fd, &parts, &[segments], MsgFlags::MSG_DONTWAIT, to.as_ref()),
             Some(PacketInfo::V4(from)) => {
                 let about = [segments, ControlMessage::Ipv4PacketInfo(&from)];
-                sendmsg(fd, &parts, &about, MsgFlags::empty(), to.as_ref())
+                sendmsg(fd, &parts, &about, MsgFlags::MSG_DONTWAIT, to.as_ref())
             }
             Some(PacketInfo::V6(from)) => {
                 let about = [segments, ControlMessage::Ipv6PacketInfo(&from)];
-                sendmsg(fd, &parts, &about, MsgFlags::empty(), to.as_ref())
+                sendmsg(fd, &parts, &about, MsgFlags::MSG_DONTWAIT, to.as_ref())
             }
         };
         Ok(sent?)
+    }
+
+    /// True for what the system says of a train that it does not take: above the size of the path's packets, or over a
+    /// device or a route that cannot take it apart. A shortage of memory passes, and is no reason never to send one
+    /// again.
+    pub(in crate::net::udp) fn is_refusal(error: &io::Error) -> bool {
+        matches!(
+            Errno::from_io_error(error),
+            Some(Errno::INVAL | Errno::IO | Errno::MSGSIZE | Errno::OPNOTSUPP | Errno::NOPROTOOPT)
+        )
     }
 }
 
@@ -54,4 +65,10 @@ pub(super) fn send_train(
     _: super::outgoing::Train<'_>,
 ) -> std::io::Result<usize> {
     Err(std::io::ErrorKind::Unsupported.into())
+}
+
+/// Never asked, likewise.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn is_refusal(_: &std::io::Error) -> bool {
+    true
 }

@@ -1,6 +1,9 @@
 //! Advice on the errors of `bind` and `connect`, where their kind tells.
 
+use std::io;
+
 use forebay_io::{Error, ErrorKind};
+use rustix::io::Errno;
 
 use crate::net::address::UnixAddress;
 
@@ -25,6 +28,17 @@ pub(super) fn on_bind(error: Error, address: &UnixAddress) -> Error {
     error.with_address(address).or_detail(advice)
 }
 
+/// The advice on connecting, or sending a datagram, to a socket of another kind.
+pub(super) const ANOTHER_KIND: &str =
+    "the socket that is open there is not of this kind: one is of streams, the other of datagrams";
+
+/// True for the error of connecting, or sending a datagram, to a socket of another kind (`unix(7)`).
+pub(super) fn is_of_another_kind(error: &Error) -> bool {
+    let source = std::error::Error::source(error);
+    let system = source.and_then(|source| source.downcast_ref::<io::Error>());
+    system.and_then(Errno::from_io_error) == Some(Errno::PROTOTYPE)
+}
+
 /// Adds the address, and advice on an error of `connect`.
 pub(super) fn on_connect(error: Error, address: &UnixAddress) -> Error {
     let is_path = address.as_path().is_some();
@@ -37,6 +51,7 @@ pub(super) fn on_connect(error: Error, address: &UnixAddress) -> Error {
         ErrorKind::PermissionDenied => {
             "this process may not write to the socket, or not pass a directory on the way to it"
         }
+        _ if is_of_another_kind(&error) => ANOTHER_KIND,
         _ => return error.with_address(address),
     };
     error.with_address(address).or_detail(advice)

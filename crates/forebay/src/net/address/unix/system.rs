@@ -5,6 +5,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use forebay_io::{Error, ErrorKind, Result};
+use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
 use socket2::SockAddr;
 
 use super::UnixAddress;
@@ -57,9 +59,24 @@ impl UnixAddress {
             .map_err(|error| Error::from_io("address", error).with_address(self))
     }
 
+    /// Converts to the form that a message with descriptors takes. The address is one that
+    /// [`to_system`](Self::to_system) has accepted.
+    pub(in crate::net) fn to_message_address(&self) -> rustix::io::Result<SocketAddrUnix> {
+        match self {
+            Self::Path(path) => SocketAddrUnix::new(path),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name),
+            _ => Err(Errno::INVAL),
+        }
+    }
+
     fn check(&self, name: &[u8]) -> Result<()> {
         let is_path = matches!(self, Self::Path(_));
-        let detail = if name.is_empty() {
+        let detail = if *self == Self::Unnamed {
+            "a Unix socket needs a path or a name, and this is empty; a peer that has none can be answered once it is \
+             bound, which its own side does"
+                .to_owned()
+        } else if name.is_empty() {
             "a Unix socket needs a path or a name, and this is empty".to_owned()
         } else if is_path && name.contains(&0) {
             "a path holds no NUL".to_owned()

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use forebay_io::Result;
-use forebay_io::seam::giving_way;
 
 use super::calls::common_calls;
 use super::core::UnixDatagramCore;
 use super::incoming::IncomingUnixDatagrams;
 use super::message::UnixDatagram;
+use super::receiving::WithDescriptors;
 use super::sending::{UnixOutgoing, UnixSending};
 use crate::net::address::{ToUnixAddress, UnixAddress};
-use crate::net::datagram::{Receiving, end_calls};
+use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
 /// A Unix datagram socket that receives from any peer and sends to any.
 ///
@@ -74,7 +75,8 @@ impl BoundUnixDatagramSocket {
     pub async fn send(&self, payload: impl AsRef<[u8]>, to: impl ToUnixAddress) -> Result<()> {
         let to = to.to_unix_address()?;
         let system = to.to_system()?;
-        let outgoing = UnixOutgoing { payload: payload.as_ref(), to: Some((&to, &system)) };
+        let outgoing =
+            UnixOutgoing { payload: payload.as_ref(), to: Some((&to, &system)), fds: &[] };
         let mut sending = UnixSending::new(&self.core, outgoing);
         poll_fn(|cx| sending.poll(cx)).await
     }
@@ -87,7 +89,71 @@ impl BoundUnixDatagramSocket {
     pub fn try_send(&self, payload: impl AsRef<[u8]>, to: impl ToUnixAddress) -> Result<bool> {
         let to = to.to_unix_address()?;
         let system = to.to_system()?;
-        self.core.try_send(UnixOutgoing { payload: payload.as_ref(), to: Some((&to, &system)) })
+        self.core.try_send(UnixOutgoing {
+            payload: payload.as_ref(),
+            to: Some((&to, &system)),
+            fds: &[],
+        })
+    }
+
+    /// Sends a datagram with descriptors (`SCM_RIGHTS`, `unix(7)`), as [`send`](Self::send) sends one without. The
+    /// receiver has other descriptors of the same open files; those here stay open, and are this process's. The
+    /// payload may be empty.
+    ///
+    /// # Errors
+    ///
+    /// - [`InvalidInput`](crate::ErrorKind::InvalidInput): no descriptor, or more than 253.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted): more descriptors of this user are on their way than the process
+    ///   may have open (`RLIMIT_NOFILE`). Nothing was sent.
+    /// - Those of [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a dropped call has sent nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let directory = std::env::temp_dir().join(format!("forebay-doc-datagram-fds-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory).unwrap();
+    /// # let (server_path, client_path) = (directory.join("server"), directory.join("client"));
+    /// use std::io::{Read, Write};
+    /// use std::os::fd::AsFd;
+    ///
+    /// forebay::run(async |selector| {
+    ///     let server = selector.unix().datagram().descriptors_max(1).bind(&server_path).await?;
+    ///     let client = selector.unix().datagram().bind(&client_path).await?;
+    ///
+    ///     let (mut reader, writer) = std::io::pipe()?;
+    ///     client.send_with_fds("a pipe", &[writer.as_fd()], server.local_address()).await?;
+    ///     drop(writer);
+    ///
+    ///     let (datagram, fds) = server.receive_with_fds().await?;
+    ///     assert_eq!(datagram.payload, "a pipe");
+    ///     let mut passed = std::fs::File::from(fds.into_iter().next().expect("one was sent"));
+    ///     passed.write_all(b"through the pipe")?;
+    ///     drop(passed);
+    ///     let mut text = String::new();
+    ///     reader.read_to_string(&mut text)?;
+    ///     assert_eq!(text, "through the pipe");
+    ///     forebay::Result::Ok(())
+    /// })?;
+    /// # std::fs::remove_dir(&directory).unwrap();
+    /// # forebay::Result::Ok(())
+    /// ```
+    #[doc(alias = "SCM_RIGHTS")]
+    pub async fn send_with_fds(
+        &self,
+        payload: impl AsRef<[u8]>,
+        fds: &[BorrowedFd<'_>],
+        to: impl ToUnixAddress,
+    ) -> Result<()> {
+        self.core.check_descriptors(fds)?;
+        let to = to.to_unix_address()?;
+        let system = to.to_system()?;
+        let outgoing = UnixOutgoing { payload: payload.as_ref(), to: Some((&to, &system)), fds };
+        let mut sending = UnixSending::new(&self.core, outgoing);
+        poll_fn(|cx| sending.poll(cx)).await
     }
 
     common_calls!();

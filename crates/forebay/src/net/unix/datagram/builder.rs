@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use forebay_io::{Error, Result};
-use socket2::SockAddr;
+use rustix::fd::OwnedFd;
+use socket2::{SockAddr, SockRef};
 
 use super::bound::BoundUnixDatagramSocket;
 use super::connected::ConnectedUnixDatagramSocket;
 use super::core::{Ends, UnixDatagramCore};
 use crate::net::address::{ToUnixAddress, UnixAddress};
+use crate::net::inherited::NotTaken;
 use crate::net::opening::begin;
 use crate::net::options::{OptionValues, SocketRole, builder_setters, option_table};
 use crate::net::protocol::Protocol;
@@ -159,10 +161,16 @@ impl UnixDatagramBuilder {
     pub(in crate::net) fn inherit(
         self,
         operation: &'static str,
-        socket: socket2::Socket,
-    ) -> Result<Arc<UnixDatagramCore>> {
-        let selector = self.selector.shared();
-        selector.check_open(operation)?;
+        fd: OwnedFd,
+    ) -> std::result::Result<Arc<UnixDatagramCore>, NotTaken> {
+        match self.prepare_inherited(operation, &SockRef::from(&fd)) {
+            Ok(ends) => Ok(UnixDatagramCore::new(self.selector.shared(), (fd, None), ends, true)),
+            Err(error) => Err(NotTaken { fd, error }),
+        }
+    }
+
+    fn prepare_inherited(&self, operation: &'static str, socket: &SockRef<'_>) -> Result<Ends> {
+        self.selector.shared().check_open(operation)?;
         let failed = |error| Error::from_io(operation, error);
         let named =
             |address: &SockAddr| UnixAddress::from_system(address).unwrap_or(UnixAddress::Unnamed);
@@ -174,14 +182,13 @@ impl UnixDatagramBuilder {
             (address, again)
         });
         let role = if remote.is_some() { SocketRole::Connected } else { SocketRole::Bound };
-        self.options.apply(Protocol::UnixDatagram, role, &(&socket).into())?;
-        let ends = Ends {
+        self.options.apply(Protocol::UnixDatagram, role, socket)?;
+        Ok(Ends {
             local: named(&local),
             remote,
             datagram_bytes_max: self.datagram_bytes_max as usize,
-            options: self.options,
-        };
-        Ok(UnixDatagramCore::new(selector, (socket.into(), None), ends, true))
+            options: Arc::clone(&self.options),
+        })
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use forebay_io::Result;
-use forebay_io::seam::giving_way;
 
 use super::calls::common_calls;
 use super::core::UnixDatagramCore;
 use super::incoming::IncomingUnixDatagrams;
 use super::message::UnixDatagram;
+use super::receiving::WithDescriptors;
 use super::sending::{UnixOutgoing, UnixSending};
 use crate::net::address::UnixAddress;
-use crate::net::datagram::{Receiving, end_calls};
+use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
 /// A Unix datagram socket with one peer: it sends to it, and receives from it alone.
 ///
@@ -71,7 +72,7 @@ impl ConnectedUnixDatagramSocket {
     ///
     /// Lossless: a dropped call has sent nothing.
     pub async fn send(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        let outgoing = UnixOutgoing { payload: payload.as_ref(), to: None };
+        let outgoing = UnixOutgoing { payload: payload.as_ref(), to: None, fds: &[] };
         let mut sending = UnixSending::new(&self.core, outgoing);
         poll_fn(|cx| sending.poll(cx)).await
     }
@@ -82,7 +83,29 @@ impl ConnectedUnixDatagramSocket {
     ///
     /// As for [`send`](Self::send).
     pub fn try_send(&self, payload: impl AsRef<[u8]>) -> Result<bool> {
-        self.core.try_send(UnixOutgoing { payload: payload.as_ref(), to: None })
+        self.core.try_send(UnixOutgoing { payload: payload.as_ref(), to: None, fds: &[] })
+    }
+
+    /// Sends a datagram with descriptors to the peer (`SCM_RIGHTS`, `unix(7)`), as
+    /// [`BoundUnixDatagramSocket::send_with_fds`](crate::BoundUnixDatagramSocket::send_with_fds) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`BoundUnixDatagramSocket::send_with_fds`](crate::BoundUnixDatagramSocket::send_with_fds).
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a dropped call has sent nothing.
+    #[doc(alias = "SCM_RIGHTS")]
+    pub async fn send_with_fds(
+        &self,
+        payload: impl AsRef<[u8]>,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<()> {
+        self.core.check_descriptors(fds)?;
+        let outgoing = UnixOutgoing { payload: payload.as_ref(), to: None, fds };
+        let mut sending = UnixSending::new(&self.core, outgoing);
+        poll_fn(|cx| sending.poll(cx)).await
     }
 
     common_calls!();

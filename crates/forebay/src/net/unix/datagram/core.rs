@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use forebay_io::{Error, ErrorKind, Result};
+use forebay_io::Error;
 use rustix::fd::OwnedFd;
 use socket2::{SockAddr, SockRef};
 
 use crate::net::OwnPath;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::DatagramWaits;
-use crate::net::descriptor::{Descriptor, unanswered};
+use crate::net::datagram::{DatagramSocket, DatagramWaits};
+use crate::net::descriptor::Descriptor;
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
 use crate::net::protocol::Protocol;
 use crate::selector::Shared;
@@ -30,6 +30,32 @@ pub(in crate::net) struct Ends {
     pub(in crate::net) remote: Option<(UnixAddress, Option<SockAddr>)>,
     pub(in crate::net) datagram_bytes_max: usize,
     pub(in crate::net) options: Arc<OptionValues>,
+}
+
+impl DatagramSocket for UnixDatagramCore {
+    fn waits(&self) -> &DatagramWaits {
+        &self.waits
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_address(self.remote().unwrap_or(self.local()))
+    }
+
+    fn close(&self) {
+        self.waits.close(|_| {
+            // While the socket is open, as a removal needs it.
+            if let Some(path) = &self.path {
+                path.remove();
+            }
+        });
+    }
+
+    fn told(&self, socket: &SockRef<'_>) -> SocketOptions {
+        let role = if self.remote().is_some() { SocketRole::Connected } else { SocketRole::Bound };
+        let mut told = self.ends.options.told(Protocol::UnixDatagram, role, Some(socket));
+        told.mode = self.path.as_ref().and_then(OwnPath::mode);
+        told
+    }
 }
 
 /// A socket closes with its selector.
@@ -55,10 +81,6 @@ impl UnixDatagramCore {
         core
     }
 
-    pub(super) fn waits(&self) -> &DatagramWaits {
-        &self.waits
-    }
-
     pub(super) fn local(&self) -> &UnixAddress {
         &self.ends.local
     }
@@ -72,46 +94,11 @@ impl UnixDatagramCore {
         self.ends.remote.as_ref().and_then(|(_, system)| system.as_ref())
     }
 
+    pub(super) fn descriptors_max(&self) -> u8 {
+        self.ends.options.descriptors_max
+    }
+
     pub(super) fn datagram_bytes_max(&self) -> usize {
         self.ends.datagram_bytes_max
-    }
-
-    pub(super) fn close(&self) {
-        self.waits.close(|_| {
-            // While the socket is open, as a removal needs it.
-            if let Some(path) = &self.path {
-                path.remove();
-            }
-        });
-    }
-
-    pub(super) fn told_options(&self) -> Result<SocketOptions> {
-        let role = if self.remote().is_some() { SocketRole::Connected } else { SocketRole::Bound };
-        let told = self.waits.call(|fd| {
-            let socket = SockRef::from(&fd);
-            Ok(self.ends.options.told(Protocol::UnixDatagram, role, Some(&socket)))
-        });
-        let mut told = told.map_err(|error| self.named(unanswered("options", error)))?;
-        told.mode = self.path.as_ref().and_then(OwnPath::mode);
-        Ok(told)
-    }
-
-    pub(super) fn try_clone_fd(&self) -> Result<OwnedFd> {
-        let cloned = self.waits.call(|fd| fd.try_clone_to_owned());
-        cloned.map_err(|error| self.named(unanswered("try_clone_fd", error)))
-    }
-
-    /// The error of a call on a closed socket.
-    pub(super) fn closed(&self, operation: &'static str) -> Error {
-        self.named(Error::new(ErrorKind::Closed, operation))
-    }
-
-    pub(super) fn check_open(&self, operation: &'static str) -> Result<()> {
-        if self.waits.is_closed() { Err(self.closed(operation)) } else { Ok(()) }
-    }
-
-    /// Adds the address of the peer or, without one, of this side.
-    pub(super) fn named(&self, error: Error) -> Error {
-        error.with_address(self.remote().unwrap_or(self.local()))
     }
 }

@@ -1,7 +1,6 @@
 //! The datagrams of a socket as a stream.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +10,7 @@ use futures_core::Stream;
 
 use super::core::UnixDatagramCore;
 use super::message::UnixDatagram;
-use crate::net::datagram::{Receiving, unless_closed};
+use crate::net::datagram::Receiving;
 
 /// The datagrams of a socket, one after the other; see
 /// [`BoundUnixDatagramSocket::incoming`](crate::BoundUnixDatagramSocket::incoming).
@@ -32,9 +31,7 @@ impl IncomingUnixDatagrams {
     ///
     /// Lossless: a datagram is returned, or stays with the socket.
     pub async fn next(&mut self) -> Option<Result<UnixDatagram>> {
-        // With a place of its own among the waits, which a dropped call leaves.
-        let mut receiving = Receiving::new(&*self.0.core);
-        unless_closed(poll_fn(|cx| receiving.poll(cx)).await)
+        self.0.next().await
     }
 }
 
@@ -42,14 +39,14 @@ impl Stream for IncomingUnixDatagrams {
     type Item = Result<UnixDatagram>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll(cx).map(unless_closed)
+        self.0.poll_next(cx)
     }
 }
 
 impl fmt::Debug for IncomingUnixDatagrams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IncomingUnixDatagrams")
-            .field("local_address", &self.0.core.local())
+            .field("local_address", &self.0.socket().local())
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, IoSliceMut};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::task::Poll;
 
@@ -14,9 +15,9 @@ use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SocketAddrAny, SocketAddrUni
 use super::core::UnixDatagramCore;
 use super::message::UnixDatagram;
 use crate::host::Direction;
-use crate::interrupted::uninterrupted;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::{DatagramWaits, Receives};
+use crate::net::datagram::{DatagramSocket, Receives};
+use crate::net::rights;
 use crate::net::system::RECEIVE_FLAGS;
 
 thread_local! {
@@ -26,51 +27,83 @@ thread_local! {
 
 impl Receives for UnixDatagramCore {
     type Datagram = UnixDatagram;
+    type Socket = Self;
 
-    fn waits(&self) -> &DatagramWaits {
-        self.waits()
+    fn socket(&self) -> &Self {
+        self
     }
 
     fn poll_receive(&self) -> Poll<io::Result<UnixDatagram>> {
-        let mut received = None;
-        let progress = self.waits().poll_io(Direction::Read, |fd| {
-            let datagram = self.receive(fd)?;
-            let length = datagram.payload.len();
-            received = Some(datagram);
-            Ok(length)
-        });
-        progress.map(|done| {
-            self.waits().selector().count_receive(done? as u64);
-            received.ok_or_else(|| io::ErrorKind::Other.into())
-        })
+        self.poll_received(|fd| self.receive(fd)).map_ok(|datagram| self.counted(datagram))
+    }
+
+    fn receive_now(&self) -> io::Result<UnixDatagram> {
+        self.waits().call(|fd| self.receive(fd)).map(|datagram| self.counted(datagram))
     }
 
     fn length(datagram: &UnixDatagram) -> usize {
         datagram.payload.len()
     }
+}
 
-    fn receive_error(&self, error: io::Error) -> Error {
-        let error = Error::from_io("receive", error);
-        if error.kind() == ErrorKind::Closed { self.closed("receive") } else { self.named(error) }
+/// Receiving datagrams with their descriptors.
+pub(super) struct WithDescriptors<'a>(pub(super) &'a UnixDatagramCore);
+
+impl Receives for WithDescriptors<'_> {
+    type Datagram = (UnixDatagram, Vec<OwnedFd>);
+    type Socket = UnixDatagramCore;
+
+    const OPERATION: &'static str = "receive_with_fds";
+
+    fn socket(&self) -> &UnixDatagramCore {
+        self.0
     }
 
-    fn closed(&self, operation: &'static str) -> Error {
-        self.closed(operation)
+    fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>> {
+        let received = self.0.poll_received(|fd| self.0.receive_with_fds(fd));
+        received.map_ok(|(datagram, fds)| (self.0.counted(datagram), fds))
+    }
+
+    fn receive_now(&self) -> io::Result<Self::Datagram> {
+        let received = self.0.waits().call(|fd| self.0.receive_with_fds(fd));
+        received.map(|(datagram, fds)| (self.0.counted(datagram), fds))
+    }
+
+    fn length((datagram, _): &Self::Datagram) -> usize {
+        datagram.payload.len()
     }
 }
 
 impl UnixDatagramCore {
-    /// Receives a datagram that is here already.
-    pub(super) fn try_receive(&self) -> Result<Option<UnixDatagram>> {
-        self.check_open("receive")?;
-        match uninterrupted(|| self.waits().call(|fd| self.receive(fd))) {
-            Ok(datagram) => {
-                self.waits().selector().count_receive(datagram.payload.len() as u64);
-                Ok(Some(datagram))
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(self.receive_error(error)),
+    /// Fails unless the socket receives descriptors.
+    pub(super) fn check_receives_descriptors(&self) -> Result<()> {
+        if self.descriptors_max() > 0 {
+            return Ok(());
         }
+        let error = Error::new(ErrorKind::Unsupported, WithDescriptors::OPERATION);
+        let detail = "only a socket with UnixDatagramBuilder::descriptors_max receives descriptors";
+        Err(self.named(error.with_detail(detail)))
+    }
+
+    /// Makes a receive now, or as soon as something has arrived.
+    fn poll_received<T>(
+        &self,
+        mut receive: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let mut received = None;
+        let progress = self.waits().poll_io(Direction::Read, |fd| {
+            received = Some(receive(fd)?);
+            Ok(0)
+        });
+        progress.map(|done| {
+            done?;
+            received.ok_or_else(|| io::ErrorKind::Other.into())
+        })
+    }
+
+    fn counted(&self, datagram: UnixDatagram) -> UnixDatagram {
+        self.waits().selector().count_receive(datagram.payload.len() as u64);
+        datagram
     }
 
     fn receive(&self, fd: BorrowedFd<'_>) -> io::Result<UnixDatagram> {
@@ -83,6 +116,30 @@ impl UnixDatagramCore {
                 address: received.address.map_or(UnixAddress::Unnamed, shown),
                 truncated: received.flags.contains(ReturnFlags::TRUNC),
             })
+        })
+    }
+
+    /// Receives a datagram with its descriptors. If these are lost, so is the datagram.
+    fn receive_with_fds(&self, fd: BorrowedFd<'_>) -> io::Result<(UnixDatagram, Vec<OwnedFd>)> {
+        let most = self.descriptors_max();
+        with_buffer(self.datagram_bytes_max(), |buffer| {
+            let received = rights::receive(fd, buffer, most)?;
+            let loss = rights::loss(&received, most.into(), most);
+            let address = received.address.map_or(UnixAddress::Unnamed, shown);
+            if let Some(loss) = loss {
+                let sender = match address {
+                    UnixAddress::Unnamed => "a sender without a name".to_owned(),
+                    named => named.to_string(),
+                };
+                let discarded = format!("the datagram of {sender} is discarded");
+                return Err(rights::loss_error(loss).and_detail(&discarded).into());
+            }
+            let datagram = UnixDatagram {
+                payload: Bytes::copy_from_slice(&buffer[..received.bytes]),
+                address,
+                truncated: received.is_truncated,
+            };
+            Ok((datagram, received.fds))
         })
     }
 }

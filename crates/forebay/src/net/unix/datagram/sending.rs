@@ -16,8 +16,10 @@ use super::core::UnixDatagramCore;
 use crate::host::Direction;
 use crate::interrupted::uninterrupted;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::share;
+use crate::net::datagram::{DatagramSocket, share};
+use crate::net::rights;
 use crate::net::system::SEND_FLAGS;
+use crate::net::unix::advice;
 use crate::time::{Backoff, Sleep};
 
 /// The pauses while a receiver's queue is full and no event tells when it has room.
@@ -29,6 +31,15 @@ pub(super) struct UnixOutgoing<'a> {
     pub(super) payload: &'a [u8],
     /// `None` for the peer of a connected socket.
     pub(super) to: Option<(&'a UnixAddress, &'a SockAddr)>,
+    /// The descriptors that go with it.
+    pub(super) fds: &'a [BorrowedFd<'a>],
+}
+
+impl UnixOutgoing<'_> {
+    /// The name of the call in errors.
+    fn operation(&self) -> &'static str {
+        if self.fds.is_empty() { "send" } else { "send_with_fds" }
+    }
 }
 
 /// A call of `send`.
@@ -49,7 +60,7 @@ impl<'a> UnixSending<'a> {
         loop {
             if self.core.waits().is_closed() {
                 ready!(poll_answer(cx));
-                return Poll::Ready(Err(self.core.closed("send")));
+                return Poll::Ready(Err(self.core.closed(self.outgoing.operation())));
             }
             if let Some(pause) = &mut self.pause {
                 ready!(Pin::new(pause).poll(cx));
@@ -111,9 +122,18 @@ impl UnixDatagramCore {
         Ok(())
     }
 
+    /// Fails unless so many descriptors may go with a datagram.
+    pub(super) fn check_descriptors(&self, fds: &[BorrowedFd<'_>]) -> Result<()> {
+        if (1..=rights::MESSAGE_MAX).contains(&fds.len()) {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::InvalidInput, "send_with_fds");
+        Err(self.named(error.with_detail(rights::NOT_A_MESSAGE)))
+    }
+
     /// Sends, unless the system has no room for it now.
     pub(super) fn try_send(&self, outgoing: UnixOutgoing<'_>) -> Result<bool> {
-        self.check_open("send")?;
+        self.check_open(outgoing.operation())?;
         match self.send_now(outgoing) {
             Ok(()) => Ok(true),
             Err(error) if is_full(&error) => Ok(false),
@@ -122,25 +142,42 @@ impl UnixDatagramCore {
     }
 
     fn send(&self, fd: BorrowedFd<'_>, outgoing: UnixOutgoing<'_>) -> io::Result<usize> {
-        if let Some((_, to)) = outgoing.to {
-            return SockRef::from(&fd).send_to(outgoing.payload, to);
+        if let Some((address, to)) = outgoing.to {
+            if outgoing.fds.is_empty() {
+                let flags = SEND_FLAGS.bits().cast_signed();
+                return SockRef::from(&fd).send_to_with_flags(outgoing.payload, to, flags);
+            }
+            let to = address.to_message_address()?;
+            return Ok(rights::send(fd, outgoing.payload, outgoing.fds, Some(&to))?);
         }
-        match send(fd, outgoing.payload, SEND_FLAGS) {
+        let attempt = || {
+            if outgoing.fds.is_empty() {
+                send(fd, outgoing.payload, SEND_FLAGS)
+            } else {
+                rights::send(fd, outgoing.payload, outgoing.fds, None)
+            }
+        };
+        match attempt() {
             // Linux has forgotten the peer that has gone, with this call or an earlier one, and does not look at
             // the path again by itself. A server that was started anew is there.
             Err(errno) if is_of_a_gone_peer(errno) => {
                 let Some(remote) = self.remote_of_system() else { return Err(errno.into()) };
                 SockRef::from(&fd).connect(remote)?;
-                Ok(send(fd, outgoing.payload, SEND_FLAGS)?)
+                Ok(attempt()?)
             }
             sent => Ok(sent?),
         }
     }
 
     fn send_error(&self, error: io::Error, outgoing: UnixOutgoing<'_>) -> Error {
-        let error = Error::from_io("send", error);
+        let errno = Errno::from_io_error(&error);
+        let error = if !outgoing.fds.is_empty() && errno.is_some_and(rights::is_refusal) {
+            rights::refusal()
+        } else {
+            Error::from_io(outgoing.operation(), error)
+        };
         if error.kind() == ErrorKind::Closed {
-            return self.closed("send");
+            return self.closed(outgoing.operation());
         }
         let error = match outgoing.to {
             Some((to, _)) => error.with_address(to),
@@ -152,6 +189,7 @@ impl UnixDatagramCore {
                 outgoing.payload.len()
             )),
             ErrorKind::Refused => error.or_detail("no socket is open at this path or name"),
+            _ if advice::is_of_another_kind(&error) => error.or_detail(advice::ANOTHER_KIND),
             ErrorKind::PermissionDenied => error.or_detail(
                 "this process may not write to the socket, or the socket has another peer",
             ),
