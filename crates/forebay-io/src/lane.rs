@@ -71,6 +71,11 @@ impl Lane {
         lock(&self.state).queue.len()
     }
 
+    /// Returns the number of bytes that fit now.
+    pub(crate) fn free_space(&self) -> usize {
+        self.capacity.saturating_sub(self.queued())
+    }
+
     /// Takes from the front of `queue` what fits. Ready once the queue is empty; until then the waker,
     /// which must be one of the library's own, is kept and woken when there is room.
     ///

@@ -12,6 +12,7 @@
 //! | what | at most |
 //! |---|---|
 //! | a line ([`LineOptions::limit`]) | 64 KiB of content |
+//! | a frame ([`LengthFraming::limit`], [`DelimiterFraming::limit`]) | 1 MiB of content |
 //! | a packet, a peek | 1 MiB |
 //! | queued before a writer waits | 64 KiB, and one item on top |
 //! | an item that is composed (`write_strs`, `write_with`, the macros) | 1 MiB |
@@ -24,6 +25,7 @@ mod block;
 pub mod cancel_safety;
 mod cause;
 mod error;
+mod frame;
 mod host_name;
 mod item;
 mod lane;
@@ -44,10 +46,13 @@ mod waiters;
 mod write;
 
 pub use crate::error::{Attempt, Error, ErrorKind, Fault, Result, TlsFault};
+pub use crate::frame::{
+    DelimiterFraming, FrameStep, Framing, FramingKey, LengthFraming, LineFraming,
+};
 pub use crate::packet::Packet;
 pub use crate::pipe::pipe;
 pub use crate::read::{
     ByteReadChannel, Delimiter, LineEnding, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact,
     TooLong,
 };
-pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer};
+pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer, SharedWriteChannel};

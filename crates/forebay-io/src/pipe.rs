@@ -100,6 +100,10 @@ impl Drain for PipeDrain {
     fn abort(&mut self, cause: &Error, after: &mut WakeList) {
         self.0.lane.abort(cause, after);
     }
+
+    fn free_space(&self) -> usize {
+        self.0.lane.free_space()
+    }
 }
 
 impl Drop for PipeDrain {

@@ -4,11 +4,13 @@
 //! at each use which thread runs next. That is how the models in `models/` run this very source and not a
 //! copy of it. `.ci/arrows.py` refuses std's primitives anywhere else in this crate.
 //!
-//! Two things stay std's in a model:
+//! Three things stay std's in a model:
 //!
 //! - `Arc` and `Weak`. A modelled reference count would make the checker explore the order of counting, and
 //!   these models are about the order of steps under locks. Besides, loom's `Arc` has no `Weak` and no
 //!   `Arc<dyn Trait>`.
+//! - The counter that hands out unique numbers: nothing depends on its order, and a static of loom's could not be
+//!   made.
 //! - `std::thread::panicking`, which reports on the test itself.
 //!
 //! The threads of a model share one thread of the system. Thread-local values must therefore use the
@@ -47,6 +49,7 @@ mod chosen {
 }
 
 pub(crate) use self::chosen::*;
+pub(crate) use std::sync::atomic::AtomicU64 as StaticCounter;
 
 #[cfg(any(loom, shuttle))]
 mod modelled {

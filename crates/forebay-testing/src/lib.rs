@@ -21,6 +21,7 @@
 
 mod bytes;
 pub mod channels;
+pub mod oracle;
 mod output;
 mod poll;
 #[cfg(feature = "property")]

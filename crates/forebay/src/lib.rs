@@ -152,8 +152,9 @@
 //! | a packet, a peek, and whatever else a channel collects | 1 MiB; [`read_exact`](ByteReadChannel::read_exact) takes more | [`packet_limit`](SelectorBuilder::packet_limit) |
 //! | a slice that a dropped `read_exact` gives back | 1 MiB; a longer one makes the channel `Incomplete` | [`give_back_limit`](SelectorBuilder::give_back_limit) |
 //! | an item in front of a delimiter ([`read_until`](ByteReadChannel::read_until)), what is left ([`read_remaining`](ByteReadChannel::read_remaining)) | none without a limit | their argument |
-//! | queued before a writer waits | 64 KiB, and one item on top | – |
-//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | – |
+//! | a frame ([`read_frame`](ByteReadChannel::read_frame)) | 1 MiB, a line as a frame 64 KiB | [`LengthFraming::limit`], [`DelimiterFraming::limit`], [`LineFraming::limit`] |
+//! | queued before a writer waits | 64 KiB, and one item on top | [`high_water`](SelectorBuilder::high_water) |
+//! | an item that is composed ([`write_strs`](ByteWriteChannel::write_strs), [`write_fmt!`]) | 1 MiB; [`write_bytes`](ByteWriteChannel::write_bytes) takes any size | [`item_limit`](SelectorBuilder::item_limit) |
 //! | a read | no limit | [`read_timeout`](TcpBuilder::read_timeout) |
 //! | a send | no limit | [`write_timeout`](TcpBuilder::write_timeout) |
 //! | a connection without a byte | no limit | [`idle_timeout`](TcpBuilder::idle_timeout) |
@@ -190,10 +191,46 @@ mod worker;
 
 pub use forebay_io::cancel_safety;
 pub use forebay_io::{
-    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Delimiter, Error, ErrorKind, Fault,
-    ItemBuffer, LineEnding, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, TooLong, pipe,
-    write_fmt, write_line,
+    Attempt, ByteReadChannel, ByteWriteChannel, ComposeResult, Delimiter, DelimiterFraming, Error,
+    ErrorKind, Fault, FrameStep, Framing, FramingKey, ItemBuffer, LengthFraming, LineEnding,
+    LineFraming, LineOptions, Lines, Packet, ReadExact, Result, TlsFault, TooLong, pipe, write_fmt,
+    write_line,
 };
+
+/// Writes to one connection from many tasks. Each call writes one item.
+///
+/// A server that answers each request in a task of its own limits the tasks: otherwise a client that sends and
+/// does not read fills the server's memory with tasks that wait for room.
+///
+/// ```
+/// use forebay::{Result, SelectorManager, Socket, write_line};
+///
+/// async fn serve(selector: SelectorManager, socket: Socket) -> Result<()> {
+///     let mut input = socket.open_read_channel()?;
+///     let output = socket.open_write_channel()?.share();
+///     let requests = selector.group().limit(100);
+///     while let Some(request) = input.read_line().await? {
+///         let output = output.clone();
+///         // While a hundred of them have not been answered, no other one is read.
+///         let place = requests.place().await;
+///         place.spawn(async move { write_line!(output, "answer to {request}").await });
+///     }
+///     requests.join().await;
+///     output.finish().await
+/// }
+///
+/// forebay::run(async |selector| {
+///     let server = selector.tcp().bind("127.0.0.1:0").await?;
+///     let mut client = selector.tcp().connect(server.local_address()).await?.connection()?;
+///     let serving = selector.spawn(serve(selector.clone(), server.accept().await?));
+///     client.output.write_str("one\n").await?;
+///     client.output.finish().await?;
+///     assert_eq!(client.input.read_line().await?.as_deref(), Some("answer to one"));
+///     serving.await
+/// })?;
+/// # forebay::Result::Ok(())
+/// ```
+pub use forebay_io::SharedWriteChannel;
 
 #[cfg(feature = "certificates")]
 pub use forebay_tls::certificates;

@@ -63,7 +63,6 @@ impl Outbox {
     }
 
     /// Returns `true` if an item would be accepted now.
-    #[cfg(feature = "futures-sink")]
     pub(crate) fn would_accept(&self) -> bool {
         stage::settle();
         self.hindrance(&lock(&self.state)).is_none()
@@ -85,7 +84,7 @@ impl Outbox {
             drop(state);
             return self.answer(Hindrance::ForGood);
         }
-        if state.staged || state.queue.len() >= self.high_water {
+        if state.staged || state.queue.len() >= self.high_water() {
             return Ok(false);
         }
         state.queue.push_bytes(std::mem::take(bytes), &mut after);
@@ -138,7 +137,7 @@ impl Outbox {
     /// Returns `true` if something has to be waited for before an item is accepted.
     #[inline]
     fn is_in_the_way(&self, state: &State) -> bool {
-        let full = state.pauses || state.queue.len() >= self.high_water;
+        let full = state.pauses || state.queue.len() >= self.high_water();
         full || state.staged || self.aborting.load(Relaxed)
     }
 
@@ -164,7 +163,7 @@ impl Outbox {
             && !due
             && state.due != Due::Never
             // Everything that fits a stage must stay below the mark.
-            && state.queue.len() < self.high_water.saturating_sub(stage::BYTES_MAX);
+            && state.queue.len() < self.high_water().saturating_sub(stage::BYTES_MAX);
         state.staged = burst;
         // More than the small block that a queue begins with.
         let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;

@@ -10,6 +10,7 @@ mod stage;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tries;
 mod until;
 mod wait;
 mod whole;
@@ -30,12 +31,15 @@ use crate::cause::Cause;
 use crate::lock::lock;
 use crate::seam::{Drain, WakeList};
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use crate::turn::Share;
 use crate::{Error, ErrorKind};
 
 /// The number of items that a pipe passes on in one turn. Each is moved in memory, without a system call.
 const PIPE_CALLS_MAX: u16 = 256;
+
+/// The mark of a pipe's outbox, which accepts an item only while it is empty.
+const PIPE_HIGH_WATER_BYTES: usize = 1;
 
 /// The write side of a channel, shared with the tasks that flush, finish or close it.
 ///
@@ -56,7 +60,8 @@ const PIPE_CALLS_MAX: u16 = 256;
 #[repr(C)]
 pub struct Outbox {
     turns: Arc<dyn FlushSchedule>,
-    high_water: usize,
+    /// The number of queued bytes at which a writer waits. It may change.
+    high_water: AtomicUsize,
     /// Open and below the high-water mark, as the last holder of the lock left it. A writer that reads
     /// `true` composes its item without locking; accepting the item checks again under the lock.
     has_room: AtomicBool,
@@ -147,7 +152,14 @@ impl Outbox {
         cause: Cause,
         turns: Arc<dyn FlushSchedule>,
     ) -> Arc<Self> {
-        Self::make(drain, cause, turns, 1, None, Share::of_calls(PIPE_CALLS_MAX))
+        Self::make(
+            drain,
+            cause,
+            turns,
+            PIPE_HIGH_WATER_BYTES,
+            None,
+            Share::of_calls(PIPE_CALLS_MAX),
+        )
     }
 
     fn make(
@@ -164,10 +176,33 @@ impl Outbox {
             turns,
             below,
             own_waker: Waker::from(Arc::new(Advance(weak.clone()))),
-            high_water,
+            high_water: AtomicUsize::new(high_water),
             has_room: AtomicBool::new(true),
             aborting: AtomicBool::new(false),
         })
+    }
+
+    /// Returns the number of queued bytes at which a writer waits.
+    #[inline]
+    pub(crate) fn high_water(&self) -> usize {
+        // Relaxed: it is read under the lock where it decides, and written under it.
+        self.high_water.load(Relaxed)
+    }
+
+    /// Sets the number of queued bytes at which a writer waits. In front of a pipe nothing changes: what may wait
+    /// there is the pipe's capacity.
+    pub(crate) fn set_high_water(&self, bytes: usize) {
+        if self.high_water() == PIPE_HIGH_WATER_BYTES {
+            return;
+        }
+        stage::settle();
+        let mut after = WakeList::new();
+        let mut state = lock(&self.state);
+        self.high_water.store(bytes.max(PIPE_HIGH_WATER_BYTES + 1), Relaxed);
+        self.release_waiters(&mut state, &mut after);
+        self.publish_room(&state);
+        drop(state);
+        after.run();
     }
 
     /// Updates, under the lock, what `has_room` returns without it.
@@ -175,7 +210,7 @@ impl Outbox {
     fn publish_room(&self, state: &State) {
         let room = state.phase == OutboxPhase::Open
             && !state.pauses
-            && state.queue.len() < self.high_water
+            && state.queue.len() < self.high_water()
             && !state.whole.is_partial();
         // Stored only when it changes, so that the cache line stays shared with the writers that read it.
         if self.has_room.load(Relaxed) != room {
@@ -192,7 +227,7 @@ impl Outbox {
 
     #[cold]
     fn release_some_waiters(&self, state: &mut State, after: &mut WakeList) {
-        state.release_waiters(self.high_water, || self.turns.refuses_waiting(), after);
+        state.release_waiters(self.high_water(), || self.turns.refuses_waiting(), after);
     }
 
     /// Returns `true` if the outbox below has been aborted. This outbox is then aborted too, unless its

@@ -72,7 +72,7 @@ impl Outbox {
 
     fn check(&self, state: &State, until: Until) -> Poll<Looked> {
         let is_closing = || self.turns.refuses_waiting();
-        let room = state.room(self.high_water, is_closing);
+        let room = state.room(self.high_water(), is_closing);
         let for_room = matches!(until, Until::Room | Until::RoomForPiece);
         if for_room && state.phase == OutboxPhase::Open && self.aborting.load(Relaxed) {
             // The abort has not taken the lock yet. It will wake this wait. An answer now would make the

@@ -1,6 +1,7 @@
 //! The findings of calls about the bytes at the front of a buffer.
 
 use crate::ErrorKind;
+use crate::frame::FramingKey;
 use crate::turn::Answers;
 
 /// The findings of earlier calls. The buffer keeps them true when bytes are consumed, taken or put back, so
@@ -16,6 +17,9 @@ pub(crate) struct Front {
     /// The byte in front of the first one was a CR that ended a line. An LF that comes next belongs to it. Nothing is
     /// readable then.
     pub(super) behind_cr: bool,
+    /// The number of bytes in which the framing of this key has found no frame.
+    seen: usize,
+    seen_by: Option<FramingKey>,
     /// The answers (that error, ends, other errors) since bytes were last consumed or arrived.
     pub(super) answers: Answers,
 }
@@ -35,8 +39,20 @@ impl Front {
     #[inline]
     pub(super) fn forget(&mut self) {
         self.scanned = 0;
+        self.seen = 0;
         self.behind_cr = false;
         self.forget_line();
+    }
+
+    /// Returns the number of bytes that a framing with this key has seen without finding a frame.
+    pub(super) fn seen_by(&self, key: FramingKey) -> usize {
+        if self.seen_by == Some(key) { self.seen } else { 0 }
+    }
+
+    /// Notes that a framing with this key has seen so many bytes, and no frame.
+    pub(super) fn see(&mut self, key: FramingKey, bytes: usize) {
+        self.seen = bytes;
+        self.seen_by = Some(key);
     }
 
     /// Forgets the state of the line at the front, and the answers that were given about it.

@@ -4,9 +4,11 @@ mod ahead;
 mod buffer;
 mod bytes;
 mod copy;
+mod copy_both;
 mod exact;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod foreign;
+mod frames;
 mod front;
 mod inbox;
 mod limits;

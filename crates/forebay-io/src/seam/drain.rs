@@ -31,6 +31,11 @@ pub trait Drain: Send + Sync {
     /// Gives up at once, without an end mark: a connection is reset.
     fn abort(&mut self, cause: &Error, after: &mut WakeList);
 
+    /// Returns how many bytes it would take at once, if it holds them in memory of its own, as a pipe does.
+    fn free_space(&self) -> usize {
+        0
+    }
+
     /// Returns the peer's address, if there is one. Called only to name it in an error that the channel or
     /// its outbox makes: an item above the limit, a write after the end.
     fn peer(&self) -> Option<String> {

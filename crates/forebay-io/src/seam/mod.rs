@@ -26,3 +26,4 @@ pub use crate::text::printable;
 pub use crate::turn::{Answers, Share, ThreadTurns, giving_way, poll_answer, turn, wake_next_turn};
 pub use crate::unwinding::{torn_down, unwinding};
 pub use crate::waiters::{WaiterKey, Waiters, wait_in};
+pub use crate::write::WriteLimits;

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 
+use bytes::Bytes;
+
 use super::ByteWriteChannel;
 use super::item::{WholeWrite, Write, Written};
 use crate::sync::thread_local;
@@ -10,6 +12,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// A scratch buffer up to this size is kept for the thread's next item; a larger one is freed.
 const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
+
+/// An item of this size or more is queued as it was composed, if its call allows that, and not copied again.
+pub(super) const LARGE_BYTES: usize = 32 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -60,11 +65,30 @@ impl ItemBuffer {
     /// Writes the item once there is room. If this is dropped before, nothing is written.
     #[doc(hidden)]
     #[inline]
-    pub fn write_to(
-        self,
-        output: &mut ByteWriteChannel,
-    ) -> impl Future<Output = Result<()>> + Send + use<'_> {
-        Write::new(output, self)
+    pub fn write_to(self, output: impl ItemTarget) -> impl Future<Output = Result<()>> + Send {
+        output.write(self)
+    }
+
+    /// Composes an item, unless `compose` calls it off.
+    pub(super) fn composed<T: ComposeResult>(compose: impl FnOnce(&mut Self) -> T) -> Result<Self> {
+        let mut item = Self::new();
+        compose(&mut item).into_result()?;
+        Ok(item)
+    }
+
+    /// Makes room for so many more bytes.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// Returns the bytes as a value of their own.
+    pub(super) fn into_bytes(mut self) -> Bytes {
+        std::mem::take(&mut self.bytes).into()
+    }
+
+    /// Returns the bytes composed so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Appends bytes.
@@ -154,8 +178,22 @@ impl<E: Into<Error>> ComposeResult for std::result::Result<(), E> {
     }
 }
 
-mod sealed {
+/// The channels that the macros write to.
+#[doc(hidden)]
+pub trait ItemTarget: sealed::Sealed {
+    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl ItemTarget for &mut ByteWriteChannel {
+    #[inline]
+    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send {
+        Write::new(self, item)
+    }
+}
+
+pub(super) mod sealed {
     pub trait Sealed {}
+    impl Sealed for &mut crate::ByteWriteChannel {}
     impl Sealed for () {}
     impl<E> Sealed for std::result::Result<(), E> {}
 }
@@ -201,6 +239,12 @@ impl ByteWriteChannel {
         out.write_to(self).await
     }
 
+    /// Fails if the item is larger than one may be, or if a formatter failed.
+    pub(super) fn check_composed(&self, item: &ItemBuffer) -> Result<()> {
+        item.check_formats().map_err(|error| self.outbox().named(error))?;
+        self.check_item(item.len())
+    }
+
     /// Returns the channel itself. For the macros: a method borrows its receiver as it needs, whether that
     /// is a channel, a reference to one, or a field of either.
     #[doc(hidden)]
@@ -221,12 +265,13 @@ impl Drop for ItemBuffer {
 }
 
 impl ItemBuffer {
-    fn check(&self) -> Result<()> {
+    /// Fails if a formatter failed.
+    pub(super) fn check_formats(&self) -> Result<()> {
         if self.failed {
             return Err(Error::new(ErrorKind::Other, "write")
                 .with_detail("a formatting trait implementation returned an error"));
         }
-        ByteWriteChannel::check_item(self.bytes.len())
+        Ok(())
     }
 }
 
@@ -238,7 +283,7 @@ impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
 
     fn write_whole(self, channel: &'a mut ByteWriteChannel) -> WholeWrite<'a> {
         Box::pin(async move {
-            self.check().map_err(|error| channel.outbox().named(error))?;
+            channel.check_composed(&self)?;
             channel.write_item(&self.bytes[..]).await
         })
     }

@@ -1,16 +1,22 @@
 //! The writing half of a connection or pipe.
 
 mod format;
+mod frames;
+mod gauge;
 mod item;
+mod limits;
 mod numbers;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod polled;
+mod share;
 #[cfg(feature = "futures-sink")]
 mod sink;
 #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
 mod slices;
 #[cfg(test)]
 mod tests;
+mod tickets;
+mod tries;
 #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
 mod wait;
 mod whole;
@@ -24,6 +30,8 @@ use bytes::Bytes;
 
 pub use self::format::{ComposeResult, ItemBuffer};
 use self::item::Write;
+pub use self::limits::WriteLimits;
+pub use self::share::SharedWriteChannel;
 use crate::block::BlockPart;
 use crate::item::{Item, Pieces};
 use crate::outbox::{Outbox, Until, WriterPace};
@@ -66,6 +74,10 @@ pub struct ByteWriteChannel {
     auto_flush: bool,
     on_drop: OnDrop,
     pace: WriterPace,
+    /// The largest slice that is accepted in one step.
+    item_max: usize,
+    /// The bytes accepted by outboxes that were replaced.
+    counted_before: u64,
     /// The wait of a polled call, kept until the call is repeated.
     #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
     wait: Option<self::wait::PolledWait>,
@@ -92,6 +104,8 @@ impl ByteWriteChannel {
             auto_flush: true,
             on_drop: OnDrop::Finish,
             pace: WriterPace::default(),
+            item_max: ITEM_BYTES_MAX,
+            counted_before: 0,
             #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
             wait: None,
             _keep: keep,
@@ -116,6 +130,8 @@ impl ByteWriteChannel {
     #[doc(hidden)]
     pub fn replace_outbox(&mut self, outbox: Arc<Outbox>) {
         self.outbox.hand_over_to(&outbox);
+        outbox.set_high_water(self.outbox.high_water());
+        self.counted_before = self.counted().saturating_sub(outbox.accepted());
         self.pace.counted = outbox.accepted();
         // A wait in the previous outbox says nothing about this one.
         #[cfg(any(feature = "futures-io", feature = "futures-sink", feature = "tokio-io"))]
@@ -322,17 +338,6 @@ impl ByteWriteChannel {
     #[allow(clippy::needless_pass_by_value, reason = "the cause becomes the channel's own")]
     pub fn abort_with(&mut self, cause: Error) {
         self.outbox.abort(&cause);
-    }
-
-    /// Returns the number of bytes written and not yet accepted by the kernel.
-    pub fn queued(&self) -> usize {
-        self.outbox.queued()
-    }
-
-    /// Returns `true` after `finish`, `abort_with`, the socket's `close`, or an error.
-    #[doc(alias = "isClosedForWrite")]
-    pub fn is_closed_for_write(&self) -> bool {
-        !self.outbox.is_open()
     }
 
     /// Waits until the queue is below its mark, sending it first if it is not.

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::task::{Context, Poll, ready};
 
-use super::{ByteWriteChannel, ITEM_BYTES_MAX};
+use super::ByteWriteChannel;
 use crate::Result;
 use crate::item::{Item, Sink};
 
@@ -16,9 +16,9 @@ pub(crate) struct SlicesItem<'a> {
 
 impl<'a> SlicesItem<'a> {
     /// Makes an item of as much as fits one.
-    fn new(slices: &'a [IoSlice<'a>]) -> Self {
+    fn new(slices: &'a [IoSlice<'a>], item_max: usize) -> Self {
         let all = slices.iter().fold(0, |sum: usize, slice| sum.saturating_add(slice.len()));
-        Self { slices, len: all.min(ITEM_BYTES_MAX) }
+        Self { slices, len: all.min(item_max) }
     }
 }
 
@@ -44,7 +44,7 @@ impl ByteWriteChannel {
         cx: &mut Context<'_>,
         slice: &[u8],
     ) -> Poll<Result<usize>> {
-        self.poll_accept_item(cx, &slice[..slice.len().min(ITEM_BYTES_MAX)])
+        self.poll_accept_item(cx, &slice[..slice.len().min(self.item_max)])
     }
 
     /// Accepts several slices as one item, or their first 1 MiB. Returns the number of bytes accepted.
@@ -53,7 +53,7 @@ impl ByteWriteChannel {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        self.poll_accept_item(cx, SlicesItem::new(slices))
+        self.poll_accept_item(cx, SlicesItem::new(slices, self.item_max))
     }
 
     fn poll_accept_item(&mut self, cx: &mut Context<'_>, item: impl Item) -> Poll<Result<usize>> {

@@ -10,6 +10,9 @@ use crate::queue::SendQueue;
 use crate::seam::{Cause, Drain, FlushSchedule, WakeList, WorkerStage, end_poll};
 use crate::{ByteReadChannel, pipe};
 
+/// The largest slice that is accepted in one step.
+const MIB: usize = 1024 * 1024;
+
 fn at_once<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     // A call that gives way once is ready at its second poll.
@@ -38,12 +41,12 @@ fn a_panic_while_composing_leaves_no_scratch_behind() {
 #[test]
 fn a_huge_write_marks_the_channel_while_it_waits_and_not_longer() {
     let (mut input, mut output) = pipe(1);
-    let bytes = vec![7; 2 * ITEM_BYTES_MAX];
+    let bytes = vec![7; 2 * MIB];
     {
         let mut write = pin!(output.write_all(&bytes));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(write.as_mut().poll(&mut cx).is_pending());
-        let mut discard = pin!(input.discard(ITEM_BYTES_MAX as u64));
+        let mut discard = pin!(input.discard(MIB as u64));
         // The reader gives way now and then.
         while discard.as_mut().poll(&mut cx).is_pending() {}
         // More than a share, so it gives way before it takes the second piece.

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 
+use super::ByteWriteChannel;
 use super::item::{WholeWrite, Written};
-use super::{ByteWriteChannel, ITEM_BYTES_MAX};
 use crate::item::{Item, Pieces};
 use crate::outbox::{Piece, Until};
 use crate::{Error, ErrorKind, Result};
@@ -12,12 +12,12 @@ impl ByteWriteChannel {
     /// Accepts an item of ordinary size, if there is room. An error is left to the wait, which finds it again.
     #[inline]
     pub(super) fn accept_usual(&mut self, item: impl Item) -> bool {
-        (1..=ITEM_BYTES_MAX).contains(&item.len()) && self.accept(item).unwrap_or(false)
+        (1..=self.item_max).contains(&item.len()) && self.accept(item).unwrap_or(false)
     }
 
     /// Waits for room and accepts one item in one step, if it is of a size that is accepted in one step.
     pub(super) async fn write_item(&mut self, item: impl Item) -> Result<()> {
-        Self::check_item(item.len()).map_err(|error| self.outbox.named(error))?;
+        self.check_item(item.len())?;
         if item.len() == 0 {
             return self.answer().await;
         }
@@ -39,7 +39,7 @@ impl ByteWriteChannel {
 
     /// Waits for room and accepts a slice of any size.
     async fn write_slice(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > ITEM_BYTES_MAX {
+        if bytes.len() > self.item_max {
             return self.write_pieces(bytes).await;
         }
         self.write_item(bytes).await
@@ -49,7 +49,7 @@ impl ByteWriteChannel {
     /// any end of the connection in between resets it.
     async fn write_pieces(&mut self, bytes: &[u8]) -> Result<()> {
         let (mut before, of) = (0, bytes.len());
-        for bytes in bytes.chunks(ITEM_BYTES_MAX) {
+        for bytes in bytes.chunks(self.item_max) {
             // The first piece is refused like any item; the pieces behind it wait as pieces.
             let until = if before == 0 { Until::Room } else { Until::RoomForPiece };
             let piece = Piece { bytes, before, of };
@@ -61,15 +61,16 @@ impl ByteWriteChannel {
         Ok(())
     }
 
-    #[inline]
-    pub(super) fn check_item(bytes: usize) -> Result<()> {
-        if bytes <= ITEM_BYTES_MAX {
+    /// Fails if an item is larger than one may be.
+    pub(super) fn check_item(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.item_max {
             return Ok(());
         }
-        let kind = ErrorKind::LimitExceeded { limit: ITEM_BYTES_MAX as u64 };
-        Err(Error::new(kind, "write").with_detail(format!(
+        let kind = ErrorKind::LimitExceeded { limit: self.item_max as u64 };
+        let error = Error::new(kind, "write").with_detail(format!(
             "one item of {bytes} bytes; write_bytes and write_all take any number"
-        )))
+        ));
+        Err(self.outbox.named(error))
     }
 }
 

@@ -144,6 +144,34 @@ impl SelectorBuilder {
         self
     }
 
+    /// Sets the number of queued bytes at which a writer waits, in every channel of this selector. One more item may
+    /// come on top. Less than 2 counts as 2; a channel between two tasks has its capacity instead. Default: 64 KiB.
+    ///
+    /// With a small mark a slow peer is noticed earlier, and less is queued for each of many connections; with a
+    /// large one a writer is woken less often.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// // Ten thousand slow peers, each with 16 KiB of what it has not read, and an item on top.
+    /// let builder = forebay::SelectorManager::builder().high_water(16 * 1024).item_limit(64 * 1024);
+    /// let selector = builder.build()?;
+    /// # forebay::Result::Ok(())
+    /// ```
+    pub fn high_water(mut self, bytes: usize) -> Self {
+        self.settings.write_limits.high_water = bytes;
+        self
+    }
+
+    /// Sets the largest number of bytes of one item, in every channel of this selector: of what is composed
+    /// ([`write_with`](crate::ByteWriteChannel::write_with), [`write_strs`](crate::ByteWriteChannel::write_strs), the
+    /// macros), and of a write that does not wait. A longer slice goes in pieces of this size. Less than 1 counts as
+    /// 1. Default: 1 MiB.
+    pub fn item_limit(mut self, bytes: usize) -> Self {
+        self.settings.write_limits.item = bytes;
+        self
+    }
+
     /// Sets how many calls that may block forever may run at once: functions of
     /// [`spawn_blocking`](SelectorManager::spawn_blocking), reads of
     /// [`blocking_reader`](SelectorManager::blocking_reader), writes of

@@ -46,7 +46,8 @@ impl SelectorManager {
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let (source, outbox) = pipe_ends(CAPACITY);
-        let running = block(ByteWriteChannel::lent(Arc::clone(&outbox)));
+        let output = ByteWriteChannel::lent(Arc::clone(&outbox));
+        let running = block(output.with_limits(self.shared().sockets().write_limits));
         let end = WriterEnd { ending: source.ending(), outbox, ended: false };
         self.shared().spawn(true, to_its_end(running, end, WriterEnd::settle)).detach();
         ByteReadChannel::from_source(Box::new(source))
@@ -87,7 +88,7 @@ impl SelectorManager {
         let running = block(input.with_limits(self.shared().sockets().read_limits));
         let end = ReaderEnd { given_back, outbox: Arc::downgrade(&outbox) };
         self.shared().spawn(true, to_its_end(running, end, ReaderEnd::settle)).detach();
-        ByteWriteChannel::new(outbox, None)
+        ByteWriteChannel::new(outbox, None).with_limits(self.shared().sockets().write_limits)
     }
 }
 

@@ -279,7 +279,7 @@ impl SelectorManager {
         let drain = WokenByClosing::new(self.shared().closing(), drain);
         let outbox = Outbox::new(Box::new(drain), Cause::default(), turns);
         known.close_with_selector(&outbox);
-        ByteWriteChannel::new(outbox, None)
+        ByteWriteChannel::new(outbox, None).with_limits(self.shared().sockets().write_limits)
     }
 
     /// Waits until a descriptor is ready, and returns the conditions that hold. Descriptors of any kind can

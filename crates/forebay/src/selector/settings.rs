@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use forebay_io::seam::ReadLimits;
+use forebay_io::seam::{ReadLimits, WriteLimits};
 
 use crate::names::AnyResolver;
 use crate::task::Handler;
@@ -25,6 +25,7 @@ pub(super) struct Settings {
     pub(super) drain_limit: u64,
     pub(super) background_closes_max: usize,
     pub(super) read_limits: ReadLimits,
+    pub(super) write_limits: WriteLimits,
     #[cfg(feature = "tls")]
     pub(super) handshakes_max: usize,
     pub(super) blocking_max: usize,
@@ -82,6 +83,7 @@ impl Default for Settings {
             drain_limit: 64 * 1024,
             background_closes_max: 1024,
             read_limits: ReadLimits::default(),
+            write_limits: WriteLimits::default(),
             #[cfg(feature = "tls")]
             handshakes_max: 256,
             blocking_max: 512,

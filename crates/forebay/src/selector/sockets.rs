@@ -1,6 +1,6 @@
 //! The state that all sockets of a selector share.
 
-use forebay_io::seam::ReadLimits;
+use forebay_io::seam::{ReadLimits, WriteLimits};
 
 use super::bounded::Bounded;
 use super::freed::Freed;
@@ -16,6 +16,7 @@ pub(crate) struct Sockets {
     pub(crate) background_closes: Bounded,
     /// The limits of the channels of this selector.
     pub(crate) read_limits: ReadLimits,
+    pub(crate) write_limits: WriteLimits,
     /// TLS handshakes that peers have begun.
     #[cfg(feature = "tls")]
     pub(crate) handshakes: Bounded,
@@ -34,6 +35,7 @@ impl Sockets {
             freed: Freed::default(),
             background_closes: Bounded::new(settings.background_closes_max),
             read_limits: settings.read_limits,
+            write_limits: settings.write_limits,
             #[cfg(feature = "tls")]
             handshakes: Bounded::new(settings.handshakes_max),
             #[cfg(feature = "tls")]

@@ -23,6 +23,7 @@ mod names;
 mod outgoing;
 mod passing;
 mod reads;
+mod shared;
 mod signals;
 mod sockets;
 mod support;
@@ -44,6 +45,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("copies", copies::rows()),
         ("writes", writes::rows()),
         ("huge writes", huge::rows()),
+        ("shared writes", shared::rows()),
         ("ends", ends::rows()),
         ("time", time::rows()),
         ("tasks", tasks::rows()),

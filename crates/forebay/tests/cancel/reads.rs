@@ -186,6 +186,10 @@ async fn assert_incomplete(input: &mut ByteReadChannel) {
         ("read_until_into", input.read_until_into("x", &mut Vec::new(), 9).await.map(drop)),
         ("try_read", input.try_read(&mut [0]).map(drop)),
         ("copy_to", input.copy_to(&mut output).await.map(drop)),
+        ("copy_exact_to", input.copy_exact_to(1, &mut output).await),
+        ("copy_to_both", input.copy_to_both(&mut output, &mut forebay::pipe(1).1).await.map(drop)),
+        ("copy_to_writer", input.copy_to_writer(&mut Vec::new(), 1).await.map(drop)),
+        ("read_frame", input.read_frame(&forebay::LineFraming::new()).await.map(drop)),
     ];
     for (call, answer) in answers {
         let kind = answer.as_ref().map_err(Error::kind);
@@ -251,7 +255,7 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 /// Reads of whatever there is, and of a given number of bytes.
-fn available() -> [Row; 5] {
+fn available() -> [Row; 6] {
     let mut rows = [
         row(
             "forebay_io::ByteReadChannel::read",
@@ -292,6 +296,16 @@ fn available() -> [Row; 5] {
             call!(|input, scratch| {
                 let count = input.discard(7 - scratch.done).await?;
                 Ok(vec![u8::try_from(count).unwrap()])
+            }),
+        ),
+        row(
+            "forebay_io::ByteReadChannel::read_frame",
+            &[Word::Lossless],
+            6,
+            b"\x05frame, and more",
+            call!(|input, _| {
+                let frame = input.read_frame(&forebay::LengthFraming::u8()).await?;
+                Ok(frame.unwrap_or_default().as_slice().to_vec())
             }),
         ),
     ];

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay::{ByteWriteChannel, Packet, Result, SelectorManager, write_fmt, write_line};
+use forebay::{
+    ByteWriteChannel, LengthFraming, Packet, Result, SelectorManager, write_fmt, write_line,
+};
 
 use crate::outgoing::{End, Full, Sink};
 use crate::support::{Driven, Operation, Trial, assert_same, turn};
@@ -152,15 +154,72 @@ pub(crate) fn rows() -> Vec<Row> {
         write_f32 1.5_f32 to_be_bytes; write_f32_le 1.5_f32 to_le_bytes;
         write_f64 -2.25_f64 to_be_bytes; write_f64_le -2.25_f64 to_le_bytes;
     });
+    rows.push(free_space());
     rows.extend(items());
     rows.extend(composed());
     rows
 }
 
+/// The wait for room without a write.
+fn free_space() -> Row {
+    let mut scenes = Vec::new();
+    for sink in [Sink::Pipe(1), Sink::Tcp, Sink::Unix, Sink::Memory, Sink::Tls] {
+        scenes.push(Scene::new(format!("{sink}"), 2, move |trial| {
+            trial.on_a_selector(async |selector| {
+                let Full { mut output, socket, mut world, filler: mut expected } =
+                    Full::open(sink, &selector).await;
+                match trial.drive(Box::pin(output.await_free_space()), &mut world).await {
+                    Driven::Ready(room) => room.unwrap(),
+                    Driven::Cut => {
+                        if !trial.forgets() {
+                            turn().await;
+                            trial.assert_no_waker_is_kept();
+                        }
+                        let again = Box::pin(output.await_free_space());
+                        trial.complete(again, &mut world).await.unwrap();
+                    }
+                }
+                assert!(output.free_space() > 0);
+                assert!(output.try_write_str("at once").unwrap());
+                expected.extend(b"at once");
+                trial.complete(Box::pin(output.finish()), &mut world).await.unwrap();
+                assert_eq!(world.take_all().await, End::Finished);
+                assert_same(&world.taken, &expected, "what the peer received");
+                world.hang_up();
+                drop(socket);
+            });
+        }));
+    }
+    let path = "forebay_io::ByteWriteChannel::await_free_space";
+    Row { path, words: &[Word::Releases], scenes }
+}
+
 /// Items that are there. Those above 1 MiB, which are written in pieces, have scenes of their own.
-fn items() -> [Row; 3] {
+fn items() -> [Row; 4] {
     const LARGE: &[u8] = &[b'L'; 40 * 1024];
+    /// The same in a frame: 40 KiB are 0xa000.
+    const FRAMED: &[u8] = &{
+        let mut framed = [b'L'; 2 + 40 * 1024];
+        (framed[0], framed[1]) = (0xa0, 0);
+        framed
+    };
     [
+        row(
+            "forebay_io::ByteWriteChannel::write_frame",
+            vec![
+                (
+                    b"\x05frame",
+                    call!(|output, _| {
+                        output.write_frame(&LengthFraming::u8(), &[b"fr", b"ame"]).await
+                    }),
+                ),
+                // Queued as it was composed.
+                (
+                    FRAMED,
+                    call!(|output, _| output.write_frame(&LengthFraming::u16(), &[LARGE]).await),
+                ),
+            ],
+        ),
         row(
             "forebay_io::ByteWriteChannel::write_strs",
             vec![(b"one, two", call!(|output, _| output.write_strs(&["one", ", ", "two"]).await))],

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod examples;
+mod examples_protocols;
 mod examples_tls;
 mod mistakes;
 mod readme;

@@ -9,12 +9,13 @@ use forebay::testing::TestClock;
 use forebay::{
     Address, Attempt, BoundDatagramSocket, BoundUnixDatagramSocket, ByteReadChannel,
     ByteWriteChannel, ClientAuth, Clock, CloseReason, ComposeResult, ConnectedDatagramSocket,
-    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Delimiter, Ecn, Either,
-    EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, HostPart, Identity, Incoming,
-    IncomingDatagrams, IncomingUnixDatagrams, Interest, Interval, ItemBuffer, JoinHandle,
-    KeepAlive, LineEnding, LineOptions, Lines, MulticastInterface, Packet, PeerCertificate,
-    PeerChain, PeerCredentials, ReadExact, Resolver, Result, SelectorBuilder, SelectorManager,
-    ServerSocket, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
+    ConnectedUnixDatagramSocket, Connection, Datagram, DatagramBatch, Delimiter, DelimiterFraming,
+    Ecn, Either, EndWithoutNotify, Error, ErrorKind, Fault, FoundAddresses, FrameStep, Framing,
+    FramingKey, HostPart, Identity, Incoming, IncomingDatagrams, IncomingUnixDatagrams, Interest,
+    Interval, ItemBuffer, JoinHandle, KeepAlive, LengthFraming, LineEnding, LineFraming,
+    LineOptions, Lines, MulticastInterface, Packet, PeerCertificate, PeerChain, PeerCredentials,
+    ReadExact, Resolver, Result, SelectorBuilder, SelectorManager, ServerSocket,
+    SharedWriteChannel, SignalKind, Signals, Sleep, Socket, SocketAddress, SocketOptions, Stats,
     StopRequested, StreamBuilder, TaskGroup, TaskPlace, TcpBuilder, TcpInfo, TlsClientBuilder,
     TlsConfig, TlsFault, TlsInfo, TlsServerBuilder, TlsVersion, ToAddress, ToPin, ToUnixAddress,
     TooLong, Trust, UdpBuilder, UnixAddress, UnixBuilder, UnixDatagram, UnixDatagramBuilder,
@@ -29,6 +30,7 @@ fn is_send<T: Send>(_: T) {}
 #[allow(dead_code)]
 fn takes_the_public_traits<
     S: ComposeResult,
+    F: Framing,
     A: ToAddress,
     U: ToUnixAddress,
     P: ToPin,
@@ -52,6 +54,11 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<Datagram>();
     is_send_and_sync::<DatagramBatch>();
     is_send_and_sync::<Delimiter<'_>>();
+    is_send_and_sync::<DelimiterFraming>();
+    is_send_and_sync::<FrameStep>();
+    is_send_and_sync::<FramingKey>();
+    is_send_and_sync::<LengthFraming>();
+    is_send_and_sync::<LineFraming>();
     is_send_and_sync::<Ecn>();
     is_send_and_sync::<Either<u8, String>>();
     is_send_and_sync::<EndWithoutNotify>();
@@ -86,6 +93,7 @@ fn every_public_type_is_send_and_sync() {
     is_send_and_sync::<SelectorBuilder>();
     is_send_and_sync::<SelectorManager>();
     is_send_and_sync::<ServerSocket>();
+    is_send_and_sync::<SharedWriteChannel>();
     is_send_and_sync::<SignalKind>();
     is_send_and_sync::<Signals>();
     is_send_and_sync::<Sleep>();
@@ -145,6 +153,7 @@ fn every_public_future_is_send(
     interval: &mut Interval,
     input: &mut ByteReadChannel,
     output: &mut ByteWriteChannel,
+    shared: &SharedWriteChannel,
     task: impl Future<Output = Result<()>> + Send + 'static,
     value: impl Future<Output = u8> + Send + 'static,
 ) {
@@ -232,7 +241,11 @@ fn every_public_future_is_send(
     is_send(forebay::yield_now());
 
     is_send(input.await_content(1));
+    is_send(input.copy_and_close(output));
+    is_send(input.copy_exact_to(1, output));
     is_send(input.copy_to(output));
+    is_send(input.copy_to_both(output, &mut forebay::pipe(1).1));
+    is_send(input.copy_to_writer(&mut Vec::new(), 1));
     is_send(input.discard(1));
     is_send(input.discard_exact(1));
     is_send(input.exhausted());
@@ -244,6 +257,7 @@ fn every_public_future_is_send(
     is_send(input.read_f32_le());
     is_send(input.read_f64());
     is_send(input.read_f64_le());
+    is_send(input.read_frame(&LengthFraming::u8()));
     is_send(input.read_i16());
     is_send(input.read_i16_le());
     is_send(input.read_i32());
@@ -271,6 +285,19 @@ fn every_public_future_is_send(
     is_send(input.skip_if_found(&[]));
     is_send(input.skip_line());
 
+    is_send(shared.finish());
+    is_send(shared.flush());
+    is_send(shared.write_all(&[0]));
+    is_send(shared.write_bytes(bytes::Bytes::new()));
+    is_send(shared.write_frame(&LengthFraming::u8(), &[]));
+    is_send(output.write_frame(&LengthFraming::u8(), &[]));
+    is_send(shared.write_packet(Packet::default()));
+    is_send(shared.write_str(""));
+    is_send(shared.write_strs(&[""]));
+    is_send(shared.write_with(|out| out.put_u8(0)));
+    is_send(forebay::write_fmt!(shared, ""));
+
+    is_send(output.await_free_space());
     is_send(output.finish());
     is_send(output.flush());
     is_send(output.write_all(&[0]));
@@ -386,6 +413,7 @@ fn no_public_future_is_missing_here() {
             "Interval" => format!("interval.{name}("),
             "ByteReadChannel" => format!("input.{name}("),
             "ByteWriteChannel" => format!("output.{name}("),
+            "SharedWriteChannel" => format!("shared.{name}("),
             other => panic!("{other} returns futures as well; add it"),
         };
         seen += 1;

@@ -161,7 +161,9 @@ impl Socket {
 
     fn write_channel(&self) -> ByteWriteChannel {
         let handle = Arc::clone(&self.0) as Arc<dyn Any + Send + Sync>;
+        let limits = self.0.core().selector().sockets().write_limits;
         ByteWriteChannel::new(Arc::clone(self.0.outermost_outbox()), Some(handle))
+            .with_limits(limits)
     }
 
     /// Returns the address of this side.
