@@ -51,6 +51,15 @@ fn call_everything(input: &mut ByteReadChannel) {
     assert!(at_once(input.read_u64()).is_err_and(|error| error.is_end()));
     assert!(at_once(input.read_remaining(1)).expect("the end").is_empty());
     assert_eq!(at_once(input.discard(1)).expect("the end"), 0);
+    assert!(at_once(input.discard_exact(1)).is_err_and(|error| error.is_end()));
+    assert_eq!(input.try_read(&mut slice).expect("the end"), Some(0));
+    assert_eq!(at_once(input.peek(1)).expect("the end"), None);
+    assert!(!at_once(input.await_content(1)).expect("the end"));
+    assert!(at_once(input.exhausted()).expect("the end"));
+    assert!(!at_once(input.skip_if_found(b"x")).expect("the end"));
+    assert!(at_once(input.read_up_to(1)).expect("the end").is_empty());
+    assert_eq!(at_once(input.read_until("x", 1)).expect("the end"), None);
+    assert_eq!(at_once(input.read_line_bytes_ref()).expect("the end"), None);
     let (_reader, mut output) = pipe(1);
     assert_eq!(at_once(input.copy_to(&mut output)).expect("the end"), 0);
 }

@@ -234,6 +234,7 @@ fn a_read_that_does_not_wait_says_whether_there_was_anything() {
     script.then(Step::End);
     for _ in 0..3 {
         assert_eq!(input.try_read(&mut slice).expect("the end"), Some(0));
+        assert!(input.is_closed_for_read());
     }
     assert_eq!(at_once(input.read(&mut slice)).expect("the end"), 0);
 }
