@@ -63,6 +63,14 @@ pub fn are_gone(ends: &[(SocketAddr, SocketAddr)]) -> bool {
     })
 }
 
+/// Returns the number of connections that are being made to this address: the first step is sent, and not answered.
+pub fn connecting_to(remote: SocketAddr) -> usize {
+    const SYN_SENT: &str = "02";
+    let (row, table) =
+        (format!(" {} {SYN_SENT} ", address(remote)), fs::read_to_string("/proc/net/tcp").unwrap());
+    table.lines().filter(|line| line.contains(&row)).count()
+}
+
 /// Returns the end of a connection that has this address and is connected to that one.
 pub fn connection_between(local: SocketAddr, remote: SocketAddr) -> Option<TcpRow> {
     // Searched as one text: it may have tens of thousands of rows, of connections that have ended.

@@ -92,8 +92,8 @@ pub use self::{
     example::{Server, example, lines_of},
     host::{Host, settle},
     kernel::{
-        TcpRow, TcpState, are_gone, connection, connection_between, is_gone, memory_of, other_end,
-        processor_time_here, processor_time_of, sleeps, unacknowledged_from,
+        TcpRow, TcpState, are_gone, connecting_to, connection, connection_between, is_gone,
+        memory_of, other_end, processor_time_here, processor_time_of, sleeps, unacknowledged_from,
     },
     known::Known,
     process::{await_no_worker, descriptors, socket_descriptors, threads, worker_threads},

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use forebay::{Result, SelectorManager, within};
 use forebay_testing::{
-    Child, Host, Names, Silent, on_one_port, role, run_on_a_worker, say, unix::Directory, watched,
+    Child, Host, Names, Silent, connecting_to, on_one_port, role, run_on_a_worker, say,
+    unix::Directory, wait_for, watched,
 };
 
 /// The limit of each call.
@@ -115,9 +116,12 @@ fn a_connection_that_was_made_during_a_stop_is_in_time() {
     watched(|| {
         let silent = Silent::at(([127, 0, 0, 2], 0).into()).unwrap();
         let addresses = format!("127.0.0.2 {}", silent.port());
+        let address = ([127, 0, 0, 2], silent.port()).into();
+        let others = connecting_to(address);
         let test = "a_connection_that_was_made_during_a_stop_is_in_time";
         let mut child = Child::start(test, &addresses);
         assert_eq!(child.hear().as_deref(), Some("begins"));
+        wait_for(|| connecting_to(address) > others);
         stop_beyond_the_limit(&child, || {
             // Its own clients, and then the child.
             for _ in 0..=silent.waiting() {
