@@ -101,23 +101,6 @@ impl RuntimeSocket {
         direction: Direction,
         call: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> io::Result<Progress> {
-        // Of a send, only one that would block changes the readiness. It is repeated in the owner's way: an event
-        // that comes behind it must not be cleared.
-        if direction == Direction::Write {
-            let done = call(self.as_fd());
-            if !matches!(&done, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-                self.note_done(direction);
-                return done;
-            }
-        }
-        self.attempt_in_owner(direction, call)
-    }
-
-    fn attempt_in_owner(
-        &self,
-        direction: Direction,
-        call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
-    ) -> io::Result<Progress> {
         let done = match &self.owner {
             #[cfg(feature = "tokio")]
             RuntimeOwner::Tokio(stream) => attempt_in_tokio(stream, direction, call),
@@ -125,15 +108,9 @@ impl RuntimeSocket {
             RuntimeOwner::AsyncIo(socket) => call(socket.as_fd()),
         };
         if done.is_ok() {
-            self.note_done(direction);
+            self.side(direction).wrong.store(0, Ordering::Relaxed);
         }
         done
-    }
-
-    /// Notes that a call has not had to wait.
-    #[inline]
-    fn note_done(&self, direction: Direction) {
-        self.side(direction).wrong.store(0, Ordering::Relaxed);
     }
 
     /// Asks to be woken by the next event. An event that has come already wakes the wait now.
@@ -186,7 +163,26 @@ impl RuntimeOwner {
 }
 
 #[cfg(feature = "tokio")]
+#[inline]
 fn attempt_in_tokio(
+    stream: &TcpStream,
+    direction: Direction,
+    call: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
+) -> io::Result<Progress> {
+    // Of a send, only one that would block changes the readiness. It is repeated by way of that: an event that comes
+    // behind it must not be cleared.
+    if direction == Direction::Write {
+        let done = call(stream.as_fd());
+        if !matches!(&done, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            return done;
+        }
+    }
+    attempt_by_readiness(stream, direction, call)
+}
+
+/// Runs a system call if tokio takes the descriptor for ready, and clears that.
+#[cfg(feature = "tokio")]
+fn attempt_by_readiness(
     stream: &TcpStream,
     direction: Direction,
     call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
