@@ -16,7 +16,7 @@ use crate::seam::WakeList;
 ///
 /// A `Bytes` may be a slice of a much larger allocation. With a lower threshold, a queue of 64 KiB could
 /// keep a multiple of that alive (`docs/decisions/010-copy-below-32-kib.md`).
-const SHARE_BYTES: usize = BLOCK_BYTES / 2;
+pub(crate) const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
 /// While it waits for the peer, a queue keeps a block only if at least one part in this many is in use.
 const KEEP_BLOCK_PART: usize = 2;

@@ -168,17 +168,22 @@ impl ByteReadChannel {
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
         let filled = self.source.poll_fill(cx, &mut inlet);
-        if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
-            self.buffer.trim();
-        }
-        self.record_answer(&filled);
-        if self.buffer.front.behind_cr
-            && matches!(filled, Poll::Ready(Ok(Filled::More)))
-            && self.buffer.end_terminator()
-        {
+        if self.record_fill(&filled) {
             return self.poll_more(cx, most);
         }
         filled.map_ok(|filled| filled == Filled::More)
+    }
+
+    /// Records what filling the buffer has come to. Returns `true` if nothing has arrived but the late LF of a
+    /// terminator, which is discarded: the source must be asked again.
+    #[inline]
+    fn record_fill(&mut self, filled: &Poll<Result<Filled>>) -> bool {
+        let has_arrived = matches!(filled, Poll::Ready(Ok(Filled::More)));
+        if !has_arrived {
+            self.buffer.trim();
+        }
+        self.record_answer(filled);
+        has_arrived && self.buffer.front.behind_cr && self.buffer.end_terminator()
     }
 
     /// Returns `true` at the end, and an error if nothing can be received any more. Gives way first if

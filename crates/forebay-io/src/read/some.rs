@@ -128,14 +128,7 @@ impl ByteReadChannel {
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, 1);
         let filled = self.source.poll_ahead(&mut Context::from_waker(Waker::noop()), &mut inlet);
-        if !matches!(filled, Poll::Ready(Ok(Filled::More))) {
-            self.buffer.trim();
-        }
-        self.record_answer(&filled);
-        if self.buffer.front.behind_cr
-            && matches!(filled, Poll::Ready(Ok(Filled::More)))
-            && self.buffer.end_terminator()
-        {
+        if self.record_fill(&filled) {
             return self.receive_now();
         }
         filled.map_ok(|filled| filled == Filled::More)

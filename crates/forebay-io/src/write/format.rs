@@ -13,9 +13,6 @@ use crate::{Error, ErrorKind, Result};
 /// A scratch buffer up to this size is kept for the thread's next item; a larger one is freed.
 const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
 
-/// An item of this size or more is queued as it was composed, if its call allows that, and not copied again.
-pub(super) const LARGE_BYTES: usize = 32 * 1024;
-
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }

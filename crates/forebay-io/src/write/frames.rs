@@ -1,9 +1,9 @@
 //! Writing frames: messages on a stream.
 
-use super::format::LARGE_BYTES;
 use super::{ByteWriteChannel, ItemBuffer, SharedWriteChannel};
 use crate::Result;
 use crate::frame::Framing;
+use crate::queue::SHARE_BYTES;
 
 impl ByteWriteChannel {
     /// Writes a frame around the pieces of a body, as one item, which
@@ -42,7 +42,7 @@ impl ByteWriteChannel {
             self.wait_for_room().await?;
         }
         let item = composed(framing, body).map_err(|error| self.outbox.named(error))?;
-        if item.len() >= LARGE_BYTES {
+        if item.len() >= SHARE_BYTES {
             return Box::pin(self.write_bytes(item.into_bytes())).await;
         }
         if item.is_empty() {
@@ -65,7 +65,7 @@ impl ByteWriteChannel {
         body: &[&[u8]],
     ) -> Result<bool> {
         let item = composed(framing, body).map_err(|error| self.outbox.named(error))?;
-        if item.len() >= LARGE_BYTES {
+        if item.len() >= SHARE_BYTES {
             return self.try_write_bytes(item.into_bytes());
         }
         self.outbox.try_accept(self.auto_flush, item.as_slice())

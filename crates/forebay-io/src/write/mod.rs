@@ -363,6 +363,12 @@ impl ByteWriteChannel {
         self.outbox.accept_block(self.auto_flush, part)
     }
 
+    /// Accepts an item of ordinary size, if there is room. An error is left to the wait, which finds it again.
+    #[inline]
+    fn accept_usual(&mut self, item: impl Item) -> bool {
+        (1..=self.item_max).contains(&item.len()) && self.accept(item).unwrap_or(false)
+    }
+
     /// Accepts an item for which there was room. Returns `false` if there is no room any more.
     #[inline]
     pub(crate) fn accept(&mut self, item: impl Item) -> Result<bool> {

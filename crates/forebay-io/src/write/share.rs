@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::format::ItemTarget;
 use super::format::sealed::Sealed;
-use super::format::{ItemTarget, LARGE_BYTES};
 use super::tickets::{Ticket, Tickets};
 use super::{ByteWriteChannel, ComposeResult, ItemBuffer};
 use crate::item::{Item, Pieces};
 use crate::lock::lock;
 use crate::outbox::{Outbox, Until, WriterPace};
+use crate::queue::SHARE_BYTES;
 use crate::seam::unwinding;
 use crate::sync::Mutex;
 use crate::turn::{Share, wake_next_turn};
@@ -339,7 +340,7 @@ impl SharedWriteChannel {
         if item.is_empty() {
             return self.answer().await;
         }
-        if item.len() >= LARGE_BYTES {
+        if item.len() >= SHARE_BYTES {
             let mut bytes = item.into_bytes();
             return self
                 .in_turn(ticket, |outbox, flush| outbox.accept_bytes(flush, &mut bytes))

@@ -9,12 +9,6 @@ use crate::outbox::{Piece, Until};
 use crate::{Error, ErrorKind, Result};
 
 impl ByteWriteChannel {
-    /// Accepts an item of ordinary size, if there is room. An error is left to the wait, which finds it again.
-    #[inline]
-    pub(super) fn accept_usual(&mut self, item: impl Item) -> bool {
-        (1..=self.item_max).contains(&item.len()) && self.accept(item).unwrap_or(false)
-    }
-
     /// Waits for room and accepts one item in one step, if it is of a size that is accepted in one step.
     pub(super) async fn write_item(&mut self, item: impl Item) -> Result<()> {
         self.check_item(item.len())?;
