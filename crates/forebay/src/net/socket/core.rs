@@ -359,7 +359,7 @@ mod tests {
         // A runtime that may own the descriptor, and a span, are paid for where their features are asked for.
         let of_features = size_of::<SocketFd>() - size_of::<OwnedFd>();
         let sizes = [
-            ("Core", size_of::<Core>() - size_of::<ConnectionSpan>() - of_features, 312),
+            ("Core", size_of::<Core>() - size_of::<ConnectionSpan>() - of_features, 320),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
         ];
