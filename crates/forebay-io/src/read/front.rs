@@ -1,5 +1,6 @@
 //! The findings of calls about the bytes at the front of a buffer.
 
+use super::checked::CheckedLines;
 use crate::ErrorKind;
 use crate::frame::FramingKey;
 use crate::turn::Answers;
@@ -12,6 +13,8 @@ use crate::turn::Answers;
 pub(crate) struct Front {
     /// The position of the search for a line end.
     pub(super) scanned: usize,
+    /// The lines at the front that are known to be whole and UTF-8.
+    pub(super) checked: CheckedLines,
     /// The state of the line at the front, which a call that reads one meets first.
     pub(super) standing: Option<Standing>,
     /// The byte in front of the first one was a CR that ended a line. An LF that comes next belongs to it. Nothing is
@@ -34,10 +37,23 @@ pub(super) enum Standing {
 }
 
 impl Front {
-    /// Forgets all, because other bytes are at the front now. The next search examines what was behind the
-    /// consumed bytes again; to subtract their number from `scanned` would cost every call more than that.
+    /// Notes that `count` bytes were consumed. The next search examines what was behind them again; to subtract their
+    /// number from `scanned` would cost every call more than that.
     #[inline]
+    pub(super) fn consume(&mut self, count: usize) {
+        self.checked.follow(count);
+        self.move_on();
+    }
+
+    /// Forgets all, because other bytes are at the front now.
     pub(super) fn forget(&mut self) {
+        self.checked.release();
+        self.move_on();
+    }
+
+    /// Forgets everything but the lines that are checked.
+    #[inline]
+    pub(super) fn move_on(&mut self) {
         self.scanned = 0;
         self.seen = 0;
         self.behind_cr = false;

@@ -116,7 +116,10 @@ impl ByteReadChannel {
     /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
-        Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // A layer reads no lines, and may change the bytes.
+        buffer.front.checked.release();
+        Inbox { source, buffer, ended: false }
     }
 
     /// Waits for bytes behind those that are buffered, and returns `false` at the end. Nothing is read.

@@ -3,6 +3,7 @@
 mod ahead;
 mod buffer;
 mod bytes;
+mod checked;
 mod copy;
 mod copy_both;
 mod exact;

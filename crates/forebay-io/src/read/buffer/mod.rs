@@ -95,7 +95,7 @@ impl Cursor<'_> {
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         *self.head += count;
-        self.front.forget();
+        self.front.consume(count);
     }
 }
 
@@ -146,12 +146,55 @@ impl Buffer {
         }
     }
 
+    /// Ends a reading call that has taken a checked line. Whether the block is kept was decided when it was checked.
+    #[inline]
+    pub(super) fn end_checked_call(&mut self) {
+        if self.is_empty() {
+            self.release();
+            self.front.checked.release();
+        }
+    }
+
     /// Moves little content, including a line that is about to be lent, from a block to a remainder.
     #[inline]
     pub(crate) fn trim_block(&mut self) {
-        if self.len() < KEEP_BLOCK_BYTES && matches!(self.storage, Storage::Block(_)) {
+        if self.len() < KEEP_BLOCK_BYTES {
+            self.move_out_of_block();
+        }
+    }
+
+    #[inline]
+    fn move_out_of_block(&mut self) {
+        if matches!(self.storage, Storage::Block(_)) {
             self.keep(Remainder::of(self.readable()));
         }
+    }
+
+    /// Checks the whole lines at the front for UTF-8, if there are others behind the first one, which is `known` bytes
+    /// long. None of them is longer than `limit`. Returns `true` if so, and if the first is valid. Little content behind
+    /// them is moved out of a block.
+    pub(super) fn check_lines(&mut self, known: usize, limit: usize) -> bool {
+        let readable = &self.storage.as_slice()[self.head..self.tail];
+        let checked = self.front.checked.fill(readable, known, limit);
+        if checked > 0 && self.len() - checked < KEEP_BLOCK_BYTES {
+            self.move_out_of_block();
+        }
+        checked > 0
+    }
+
+    /// Finds the first line, if it is checked: the length of its content, and with its terminator.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
+    pub(super) fn find_checked(&self) -> Option<(usize, usize)> {
+        self.front.checked.find()
+    }
+
+    /// Consumes a line that is checked, and lends its content.
+    #[inline]
+    pub(super) fn take_checked(&mut self, content: usize, consumed: usize) -> &str {
+        self.head += consumed;
+        self.front.move_on();
+        self.front.checked.take(content, consumed)
     }
 
     fn keep(&mut self, left: Remainder) {
@@ -193,7 +236,7 @@ impl Buffer {
     #[inline]
     fn moved_on(&mut self, count: usize) {
         if count > 0 {
-            self.front.forget();
+            self.front.consume(count);
         }
     }
 
@@ -292,6 +335,7 @@ impl Buffer {
         if has_memory || self.replaced.is_some() || self.sought.is_some() {
             self.trim_memory();
         }
+        self.front.checked.release();
     }
 
     fn trim_memory(&mut self) {

@@ -2,9 +2,9 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::LineOptions;
 use super::ending::{Found, Next};
 use super::wait::{Form, Lent};
+use super::{LineEnding, LineOptions};
 use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
 use crate::read::front::{Front, Standing};
@@ -19,7 +19,14 @@ impl<'a> Lent<'a, ByteReadChannel> for &'a str {
     const FORM: Form = Form::Text;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        channel.buffer.take_checked(found.content, found.consumed)
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        if channel.check_with(found) {
+            return Ok(Some(Self::of_checked(channel, found)));
+        }
         // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
         channel.buffer.trim_block();
         channel.lend_text(found)
@@ -30,7 +37,12 @@ impl<'a> Lent<'a, ByteReadChannel> for &'a [u8] {
     const FORM: Form = Form::Bytes;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        channel.buffer.take_checked(found.content, found.consumed).as_bytes()
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        channel.check_with(found);
         channel.buffer.trim_block();
         Ok(Some(channel.lend_bytes(found)))
     }
@@ -40,17 +52,35 @@ impl<'a> Lent<'a, ByteReadChannel> for String {
     const FORM: Form = Form::Text;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        let line = channel.buffer.take_checked(found.content, found.consumed).to_owned();
+        channel.buffer.end_checked_call();
+        line
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
-        let line = channel.lend_text(found)?.map(str::to_owned);
+        let line = if channel.check_with(found) {
+            Some(channel.buffer.take_checked(found.content, found.consumed))
+        } else {
+            channel.lend_text(found)?
+        };
+        let line = line.map(str::to_owned);
         channel.buffer.end_call();
         Ok(line)
     }
 }
 
 impl ByteReadChannel {
+    /// Checks the lines that have arrived with this one, the first. Returns `true` if it is checked then.
+    #[inline]
+    fn check_with(&mut self, first: Found) -> bool {
+        first.consumed < self.buffer.len()
+            && first.next == Next::Line
+            && self.line_options.ending == LineEnding::Default
+            && self.buffer.check_lines(first.consumed, self.line_limit)
+    }
+
     /// Consumes the line and lends its content, if it is UTF-8 or may be replaced.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     pub(super) fn lend_text(&mut self, found: Found) -> Result<Option<&str>> {
         let (readable, mut cursor, replaced) = self.buffer.parts();
         let line = &readable[..found.content];

@@ -34,6 +34,8 @@ impl ByteReadChannel {
         if matches!(front.standing, Some(Standing::Refused(_))) {
             front.forget_line();
         }
+        // They may be too long now, or end elsewhere.
+        front.checked.clear();
         self.line_limit = options.limit_or(self.limits().line);
         self.line_options = options;
     }
@@ -146,6 +148,10 @@ impl ByteReadChannel {
     #[inline]
     fn search(&mut self) -> Option<Found> {
         let (readable, cursor, _) = self.buffer.parts();
+        // The usual wait begins with nothing at all.
+        if readable.is_empty() {
+            return None;
+        }
         let found = self.line_options.ending.find(readable, cursor.front.scanned);
         cursor.front.scanned = found.map_or(readable.len(), |found| found.content);
         found
@@ -173,16 +179,9 @@ impl ByteReadChannel {
 impl LineSource for ByteReadChannel {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
-    fn find_line(&mut self) -> Option<Found> {
-        if self.lent.taken != 0 || self.buffer.front.standing.is_some() {
-            return None;
-        }
-        let (readable, cursor, _) = self.buffer.parts();
-        let Some(found) = self.line_options.ending.find(readable, cursor.front.scanned) else {
-            cursor.front.scanned = readable.len();
-            return None;
-        };
-        (found.content <= self.line_limit).then_some(found)
+    fn find_checked(&self) -> Option<Found> {
+        let (content, consumed) = self.buffer.find_checked()?;
+        Some(Found::whole(content, consumed))
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>, form: Form) -> Poll<Result<Option<Found>>> {
