@@ -140,7 +140,7 @@ impl ByteReadChannel {
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let (options, limits) = (self.line_options, self.limits());
+        let (options, limits) = (self.line_options(), self.limits());
         *self = Self::from_source(source).with_limits(limits);
         self.set_line_options(options);
     }

@@ -3,7 +3,7 @@ use std::task::Waker;
 
 use super::*;
 use crate::Error;
-use crate::seam::{Filled, Inlet, Source};
+use crate::seam::{Filled, Inlet, ReadLimits, Source};
 
 /// One byte at a time, each after a Pending.
 struct Drip {
@@ -83,15 +83,19 @@ fn a_line_that_is_skipped_is_looked_at_once() {
     }
 }
 
+fn has_replaced(channel: &ByteReadChannel) -> bool {
+    channel.extras.as_ref().is_some_and(|extras| extras.replaced.is_some())
+}
+
 #[test]
 fn a_replaced_text_is_dropped_before_the_task_sleeps() {
     let mut channel = ByteReadChannel::from(&b"\xff\nrest"[..]);
     channel.set_line_options(LineOptions::new().replace_invalid(true));
     let Poll::Ready(Ok(Some(line))) = poll_once(channel.read_line_ref()) else { panic!("no line") };
     assert_eq!(line, "\u{fffd}");
-    assert!(channel.buffer.has_replaced());
+    assert!(has_replaced(&channel));
     assert!(poll_once(channel.read_remaining(9)).is_ready());
-    assert!(!channel.buffer.has_replaced());
+    assert!(!has_replaced(&channel));
 }
 
 #[test]
@@ -179,14 +183,21 @@ fn a_line_behind_half_a_character_is_refused_as_it_would_be_alone() {
 
 #[test]
 fn checked_lines_are_lines_by_the_options_that_are_set_now() {
-    let mut channel = ByteReadChannel::from("one\ntwo\nthree\rfour\n");
+    let mut channel = ByteReadChannel::from("one\ntwo\n222\nthree\rfour\n");
     assert_eq!(line_at_once(&mut channel).as_deref(), Some("one"));
     assert!(channel.buffer.find_checked().is_some());
-    channel.set_line_options(LineOptions::new().limit(2));
-    assert!(poll_once(channel.skip_line()).is_ready());
-    assert!(
-        matches!(poll_line_once(&mut channel), Poll::Ready(Err(error)) if error.is_line_too_long())
-    );
+    for way in 0..2 {
+        if way == 0 {
+            channel.set_limits(ReadLimits { line: 2, ..ReadLimits::default() });
+        } else {
+            channel.set_line_options(LineOptions::new().limit(2));
+        }
+        let refused = poll_line_once(&mut channel);
+        assert!(matches!(refused, Poll::Ready(Err(error)) if error.is_line_too_long()));
+        channel.set_limits(ReadLimits::default());
+        channel.set_line_options(LineOptions::new());
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some(["two", "222"][way]));
+    }
     channel.set_line_options(LineOptions::new().ending(LineEnding::Lenient));
     assert_eq!(line_at_once(&mut channel).as_deref(), Some("three"));
     assert_eq!(line_at_once(&mut channel).as_deref(), Some("four"));
