@@ -130,3 +130,18 @@ fn the_greeting_of_tls_is_told_from_a_bad_line() {
         }
     }
 }
+
+#[test]
+fn a_refusal_says_what_may_be_done_about_it() {
+    let options = LineOptions::new().limit(8).strict(true);
+    for (text, advice) in [
+        (&b"far too long\n"[..], "skip_line skips it"),
+        (b"\xff\n", "skip_line skips it, and read returns its bytes"),
+        (b"half", "the last line has no terminator, which LineOptions::strict refuses"),
+    ] {
+        let mut input = ByteReadChannel::from(bytes::Bytes::copy_from_slice(text));
+        input.set_line_options(options);
+        let Poll::Ready(Err(error)) = poll_line_once(&mut input) else { panic!("no error") };
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
+}
