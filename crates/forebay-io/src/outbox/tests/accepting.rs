@@ -119,3 +119,21 @@ fn what_was_sent_is_counted_with_what_was_sent_below() {
     bench.outbox.advance();
     assert_eq!((bench.outbox.sent(), upper.sent()), (4, 7), "a colon is put in front");
 }
+
+#[test]
+fn an_empty_item_is_tried_as_one_byte_would_be() {
+    let bench = Bench::new(0, TestSchedule::default());
+    let try_both = || {
+        let [item, value] = [
+            bench.outbox.try_accept(true, &b""[..]),
+            bench.outbox.try_accept_bytes(true, Bytes::new()),
+        ];
+        assert_eq!(item.is_ok(), value.is_ok());
+        item.inspect(|item| assert!(value.is_ok_and(|value| value == *item)))
+    };
+    assert!(try_both().expect("open"), "there is room");
+    bench.write(&vec![1; HIGH_WATER_BYTES]).expect("open");
+    assert!(!try_both().expect("open"), "there is none");
+    bench.outbox.finish();
+    assert!(try_both().is_err());
+}
