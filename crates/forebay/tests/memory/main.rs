@@ -5,6 +5,7 @@
 mod blocks_handed_over;
 mod bounded_memory;
 mod closed_in_transfer;
+mod datagrams;
 mod drop_orders;
 mod echo_with_drops;
 mod forgotten_futures;
