@@ -181,6 +181,12 @@ pub fn live_bytes() -> i64 {
     i64::try_from(more).unwrap() - i64::try_from(less).unwrap()
 }
 
+/// Returns the number of pieces of memory that are held.
+pub fn live_allocations() -> i64 {
+    let stats = INSTRUMENTED_SYSTEM.stats();
+    i64::try_from(stats.allocations).unwrap() - i64::try_from(stats.deallocations).unwrap()
+}
+
 fn open_descriptors() -> Descriptors {
     let listing = fs::read_dir("/proc/self/fd").unwrap();
     let open = listing.filter_map(|entry| {

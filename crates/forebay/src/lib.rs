@@ -174,6 +174,7 @@
 
 #![forbid(unsafe_code)]
 
+mod boxed;
 mod host;
 mod interrupted;
 mod lock;

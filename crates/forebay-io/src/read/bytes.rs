@@ -184,7 +184,7 @@ impl ByteReadChannel {
         }
         // Bytes are received into the caller's memory, so a block would only be held idle while the task
         // waits.
-        self.buffer.trim();
+        self.trim();
         let mut inlet = Inlet::slice(slice);
         let filled = self.source.poll_fill(cx, &mut inlet);
         let count = inlet.filled();

@@ -63,9 +63,12 @@ impl Future for ReadExact<'_> {
         if this.filled == 0 {
             ready!(this.channel.buffer.front.answers.poll_more(cx));
             this.answers = this.channel.buffer.front.answers;
-            this.standing = this.channel.buffer.front.standing;
+            this.standing = this.channel.buffer.front.standing();
         }
-        let outcome = ready!(this.poll_filled(cx));
+        let Poll::Ready(outcome) = this.poll_filled(cx) else {
+            this.note_lent();
+            return Poll::Pending;
+        };
         if outcome.is_err() {
             this.give_back();
         }
@@ -73,7 +76,7 @@ impl Future for ReadExact<'_> {
             this.answers.count();
             this.channel.buffer.front.answers = this.answers;
         }
-        this.channel.lent = LentBytes::default();
+        this.channel.set_lent(LentBytes::default());
         this.done = true;
         Poll::Ready(outcome)
     }
@@ -102,14 +105,18 @@ impl ReadExact<'_> {
                 return Poll::Ready(Err(end));
             }
             self.filled += received;
-            self.channel.lent = LentBytes { taken: self.filled, of: needed };
         }
         Poll::Ready(Ok(()))
     }
 
+    /// Makes the channel know what is missing in it, should this be the last poll.
+    fn note_lent(&mut self) {
+        self.channel.set_lent(LentBytes { taken: self.filled, of: self.slice.len() });
+    }
+
     fn give_back(&mut self) {
         self.channel.buffer.give_back(&self.slice[..self.filled]);
-        self.channel.buffer.front.standing = self.standing;
+        self.channel.buffer.front.set_standing(self.standing);
     }
 }
 
@@ -119,10 +126,10 @@ impl Drop for ReadExact<'_> {
             return;
         }
         if self.slice.len() > self.channel.limits().give_back {
-            // `lent` stays set: the next call returns `Incomplete`.
-            return;
+            // The next call returns `Incomplete`.
+            return self.note_lent();
         }
         self.give_back();
-        self.channel.lent = LentBytes::default();
+        self.channel.set_lent(LentBytes::default());
     }
 }

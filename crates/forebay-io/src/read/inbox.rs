@@ -116,7 +116,10 @@ impl ByteReadChannel {
     /// Moves this channel's bytes to an inbox that is filled from `source`, and leaves the channel empty.
     #[doc(hidden)]
     pub fn move_to_inbox(&mut self, source: Box<dyn Source>) -> Inbox {
-        Inbox { source, buffer: std::mem::take(&mut self.buffer), ended: false }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        // A layer reads no lines, and may change the bytes.
+        buffer.front.checked.release();
+        Inbox { source, buffer, ended: false }
     }
 
     /// Waits for bytes behind those that are buffered, and returns `false` at the end. Nothing is read.
@@ -137,7 +140,7 @@ impl ByteReadChannel {
     /// Makes another source fill this channel from now on. Its options stay.
     #[doc(hidden)]
     pub fn replace_source(&mut self, source: Box<dyn Source>) {
-        let (options, limits) = (self.line_options, self.limits());
+        let (options, limits) = (self.line_options(), self.limits());
         *self = Self::from_source(source).with_limits(limits);
         self.set_line_options(options);
     }

@@ -26,8 +26,10 @@ impl ByteReadChannel {
     /// Sets the limits of all reads from now on.
     #[doc(hidden)]
     pub fn set_limits(&mut self, limits: ReadLimits) {
-        self.limits = (limits != ReadLimits::default()).then(|| Box::new(limits));
-        self.set_line_options(self.line_options);
+        if limits != self.limits() {
+            self.extras.get_or_insert_default().limits = limits;
+            self.judge_lines_anew();
+        }
     }
 
     /// Returns this channel with these limits.
@@ -39,7 +41,7 @@ impl ByteReadChannel {
     }
 
     pub(super) fn limits(&self) -> ReadLimits {
-        self.limits.as_deref().copied().unwrap_or_default()
+        self.extras.as_ref().map_or_else(ReadLimits::default, |extras| extras.limits)
     }
 
     /// Checks a number of bytes that a call is to collect in the channel.

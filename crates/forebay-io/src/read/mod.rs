@@ -3,6 +3,7 @@
 mod ahead;
 mod buffer;
 mod bytes;
+mod checked;
 mod copy;
 mod copy_both;
 mod exact;
@@ -73,20 +74,25 @@ pub struct ByteReadChannel {
     source: Box<dyn Source>,
     buffer: Buffer,
     state: State,
-    line_options: LineOptions,
-    /// The limit of a line, from those options or from the limits.
-    line_limit: usize,
-    /// `None`: the defaults, of which an idle channel keeps no copy.
-    limits: Option<Box<ReadLimits>>,
     /// The source has returned a lasting error.
     has_failed: bool,
-    /// The bytes that an unfinished `read_exact` has moved into its caller's slice. Zero whenever no such
-    /// read is in flight; if one was leaked (`mem::forget`), the next call notices.
-    lent: LentBytes,
+    /// `None`: the defaults, of which an idle channel keeps no copy.
+    extras: Option<Box<Extras>>,
 }
 
-/// The number of bytes that left the channel for a slice that is not full yet, and the slice's length.
+/// The rules of a channel that has its own, and the bytes or text that it has lent otherwise than from its buffer.
 #[derive(Debug, Default)]
+struct Extras {
+    line_options: LineOptions,
+    limits: ReadLimits,
+    lent: LentBytes,
+    /// The text that stands for a line which is not UTF-8, while it is lent.
+    replaced: Option<Box<str>>,
+}
+
+/// The number of bytes that an unfinished `read_exact` has moved into its caller's slice, and the slice's length. Zero
+/// whenever no such read is in flight; if one was leaked (`mem::forget`), the next call notices.
+#[derive(Debug, Default, Clone, Copy)]
 struct LentBytes {
     taken: usize,
     of: usize,
@@ -107,11 +113,8 @@ impl ByteReadChannel {
             source,
             buffer: Buffer::default(),
             state: State::Open,
-            line_options: LineOptions::new(),
-            line_limit: ReadLimits::default().line,
-            limits: None,
             has_failed: false,
-            lent: LentBytes::default(),
+            extras: None,
         }
     }
 
@@ -163,7 +166,7 @@ impl ByteReadChannel {
     fn poll_more(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<Result<bool>> {
         if ready!(self.poll_over(cx))? {
             // Bytes that were buffered when the end came may have been read since.
-            self.buffer.trim();
+            self.trim();
             return Poll::Ready(Ok(false));
         }
         let mut inlet = Inlet::buffer(&mut self.buffer, most);
@@ -180,10 +183,19 @@ impl ByteReadChannel {
     fn record_fill(&mut self, filled: &Poll<Result<Filled>>) -> bool {
         let has_arrived = matches!(filled, Poll::Ready(Ok(Filled::More)));
         if !has_arrived {
-            self.buffer.trim();
+            self.trim();
         }
         self.record_answer(filled);
         has_arrived && self.buffer.front.behind_cr && self.buffer.end_terminator()
+    }
+
+    /// Returns the memory that is not needed, before the task sleeps on the channel.
+    #[inline]
+    fn trim(&mut self) {
+        self.buffer.trim();
+        if let Some(extras) = &mut self.extras {
+            extras.replaced = None;
+        }
     }
 
     /// Returns `true` at the end, and an error if nothing can be received any more. Gives way first if
@@ -265,14 +277,25 @@ impl ByteReadChannel {
     /// Checks for a leaked `read_exact`, at the start of every reading call. The bytes it took are gone,
     /// and reading on behind them would leave a silent gap.
     fn check_lent(&self, operation: &'static str) -> Result<()> {
-        if self.lent.taken == 0 {
+        let LentBytes { taken, of } = self.lent_bytes();
+        if taken == 0 {
             return Ok(());
         }
-        let kind =
-            ErrorKind::Incomplete { accepted: self.lent.taken as u64, of: self.lent.of as u64 };
+        let kind = ErrorKind::Incomplete { accepted: taken as u64, of: of as u64 };
         Err(self.error(kind, operation).with_detail(
             "a read_exact was dropped with more bytes than can be given back, or leaked",
         ))
+    }
+
+    #[inline]
+    fn lent_bytes(&self) -> LentBytes {
+        self.extras.as_ref().map_or(LentBytes::default(), |extras| extras.lent)
+    }
+
+    fn set_lent(&mut self, lent: LentBytes) {
+        if lent.taken > 0 || self.extras.is_some() {
+            self.extras.get_or_insert_default().lent = lent;
+        }
     }
 
     /// Makes an error of a call on this channel, which names the peer.

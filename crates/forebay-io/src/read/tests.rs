@@ -98,6 +98,48 @@ fn an_unpolled_read_of_a_slice_lends_nothing() {
     let mut input = once(b"x");
     drop(input.read_exact(&mut [0; 9]));
     std::mem::forget(input.read_exact(&mut [0; 9]));
-    assert_eq!(input.lent.taken, 0);
+    assert_eq!(input.lent_bytes().taken, 0);
     at_once(input.read_u8()).expect("one byte");
+}
+
+/// An idle connection holds a channel, so what few of them need is behind a pointer.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn a_channel_that_uses_the_defaults_is_small() {
+    assert!(size_of::<ByteReadChannel>() <= 192, "{}", size_of::<ByteReadChannel>());
+    let mut input = once(b"line\nline\nbytes");
+    input.set_line_options(LineOptions::new());
+    input.set_limits(ReadLimits::default());
+    for _ in 0..2 {
+        assert_eq!(at_once(input.read_line()).expect("a line").as_deref(), Some("line"));
+    }
+    at_once(input.read_exact(&mut [0; 5])).expect("five bytes");
+    at_once(input.read_exact(&mut [0; 1])).expect_err("the end");
+    assert_eq!(at_once(input.read_line()).expect("the end"), None);
+    assert!(input.extras.is_none());
+    assert!(!input.buffer.front.has_findings());
+}
+
+/// Delivers some bytes into a large slice, and panics when it is asked for more.
+struct Breaks(usize);
+
+impl Source for Breaks {
+    fn poll_fill(&mut self, _: &mut Context<'_>, inlet: &mut Inlet<'_>) -> Poll<Result<Filled>> {
+        assert!(self.0 > 0, "broken");
+        inlet.fill(std::mem::take(&mut self.0));
+        Poll::Ready(Ok(Filled::More))
+    }
+
+    fn abort(&mut self, _: &Error) {}
+}
+
+#[test]
+fn bytes_that_went_to_a_large_slice_are_missed_behind_a_panic_too() {
+    let mut input = ByteReadChannel::from_source(Box::new(Breaks(20 * 1024)));
+    input.set_limits(ReadLimits { give_back: 0, ..ReadLimits::default() });
+    let mut slice = vec![0; 40 * 1024];
+    let read = std::panic::AssertUnwindSafe(|| at_once(input.read_exact(&mut slice)));
+    std::panic::catch_unwind(read).expect_err("the source is broken");
+    let error = at_once(input.read_u8()).expect_err("bytes are missing");
+    assert_eq!(error.kind(), ErrorKind::Incomplete { accepted: 20 * 1024, of: 40 * 1024 });
 }

@@ -9,6 +9,7 @@ use forebay_io::seam::poll_answer;
 use forebay_io::{Error, ErrorKind, Result};
 
 use super::address::{Address, HostPart, SocketAddress, ToAddress};
+use crate::boxed::boxed;
 use crate::names::LookingUp;
 use crate::selector::{SelectorManager, Shared};
 
@@ -49,8 +50,11 @@ impl SelectorManager {
     /// ```
     #[doc(alias = "resolveAddress")]
     #[doc(alias = "lookup_host")]
-    pub async fn resolve(&self, address: impl ToAddress) -> Result<Vec<SocketAddr>> {
-        resolve_on(self.shared(), address).await
+    pub fn resolve(
+        &self,
+        address: impl ToAddress,
+    ) -> impl Future<Output = Result<Vec<SocketAddr>>> {
+        boxed(async move { resolve_on(self.shared(), address).await })
     }
 }
 
@@ -82,9 +86,11 @@ impl SocketAddress {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    pub async fn resolve(address: impl ToAddress) -> Result<Vec<Self>> {
-        let addresses = resolve_on(&Shared::current("resolve"), address).await?;
-        Ok(addresses.into_iter().map(Self::from).collect())
+    pub fn resolve(address: impl ToAddress) -> impl Future<Output = Result<Vec<Self>>> {
+        boxed(async move {
+            let addresses = resolve_on(&Shared::current("resolve"), address).await?;
+            Ok(addresses.into_iter().map(Self::from).collect())
+        })
     }
 }
 

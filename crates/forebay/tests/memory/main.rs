@@ -8,6 +8,8 @@ mod closed_in_transfer;
 mod drop_orders;
 mod echo_with_drops;
 mod forgotten_futures;
+mod futures;
+mod idle_connection;
 mod many_selectors;
 mod nothing_is_left;
 mod of_a_peak;

@@ -24,7 +24,6 @@ use bytes::Bytes;
 
 use super::front::Front;
 use super::remainder::Remainder;
-use super::until::Sought;
 use crate::block::{BLOCK_BYTES, Block, BlockPart, Size};
 
 /// The channel of a sleeping task keeps a block only for this many bytes or more.
@@ -76,10 +75,6 @@ pub(crate) struct Buffer {
     head: usize,
     tail: usize,
     pub(super) front: Front,
-    /// The text that stands for a line which is not UTF-8, while it is lent.
-    replaced: Option<Box<str>>,
-    /// The search for a delimiter that has not been found yet.
-    sought: Option<Box<Sought>>,
     /// The number of bytes that have arrived, in all.
     arrived: u64,
 }
@@ -95,7 +90,7 @@ impl Cursor<'_> {
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         *self.head += count;
-        self.front.forget();
+        self.front.consume(count);
     }
 }
 
@@ -128,10 +123,10 @@ impl Buffer {
         self.arrived.wrapping_sub(self.len() as u64)
     }
 
-    /// Returns the readable bytes, and the place for a search in them.
-    pub(super) fn readable_and_sought(&mut self) -> (&[u8], &mut Option<Box<Sought>>) {
-        let Self { storage, head, tail, sought, .. } = self;
-        (&storage.as_slice()[*head..*tail], sought)
+    /// Returns the readable bytes, and what was found in them.
+    pub(super) fn readable_and_front(&mut self) -> (&[u8], &mut Front) {
+        let Self { storage, head, tail, front, .. } = self;
+        (&storage.as_slice()[*head..*tail], front)
     }
 
     /// Ends a reading call, after which the task may not come back for a long time: an empty buffer returns
@@ -146,12 +141,55 @@ impl Buffer {
         }
     }
 
+    /// Ends a reading call that has taken a checked line. Whether the block is kept was decided when it was checked.
+    #[inline]
+    pub(super) fn end_checked_call(&mut self) {
+        if self.is_empty() {
+            self.release();
+            self.front.checked.release();
+        }
+    }
+
     /// Moves little content, including a line that is about to be lent, from a block to a remainder.
     #[inline]
     pub(crate) fn trim_block(&mut self) {
-        if self.len() < KEEP_BLOCK_BYTES && matches!(self.storage, Storage::Block(_)) {
+        if self.len() < KEEP_BLOCK_BYTES {
+            self.move_out_of_block();
+        }
+    }
+
+    #[inline]
+    fn move_out_of_block(&mut self) {
+        if matches!(self.storage, Storage::Block(_)) {
             self.keep(Remainder::of(self.readable()));
         }
+    }
+
+    /// Checks the whole lines at the front for UTF-8, if there are others behind the first one, which is `known` bytes
+    /// long. None of them is longer than `limit`. Returns `true` if so, and if the first is valid. Little content behind
+    /// them is moved out of a block.
+    pub(super) fn check_lines(&mut self, known: usize, limit: usize) -> bool {
+        let readable = &self.storage.as_slice()[self.head..self.tail];
+        let checked = self.front.checked.fill(readable, known, limit);
+        if checked > 0 && self.len() - checked < KEEP_BLOCK_BYTES {
+            self.move_out_of_block();
+        }
+        checked > 0
+    }
+
+    /// Finds the first line, if it is checked: the length of its content, and with its terminator.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
+    pub(super) fn find_checked(&self) -> Option<(usize, usize)> {
+        self.front.checked.find()
+    }
+
+    /// Consumes a line that is checked, and lends its content.
+    #[inline]
+    pub(super) fn take_checked(&mut self, content: usize, consumed: usize) -> &str {
+        self.head += consumed;
+        self.front.move_on();
+        self.front.checked.take(content, consumed)
     }
 
     fn keep(&mut self, left: Remainder) {
@@ -169,17 +207,11 @@ impl Buffer {
     }
 
     /// Returns the readable bytes and the cursor that consumes them, so that a caller can examine and lend
-    /// bytes and consume them only if they are valid; and the place for a text to lend instead of them.
+    /// bytes and consume them only if they are valid.
     #[inline]
-    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>, &mut Option<Box<str>>) {
-        let Self { storage, head, tail, front, replaced, .. } = self;
-        (&storage.as_slice()[*head..*tail], Cursor { head, front }, replaced)
-    }
-
-    /// Returns `true` while a text is kept that stands for a line.
-    #[cfg(test)]
-    pub(super) fn has_replaced(&self) -> bool {
-        self.replaced.is_some()
+    pub(super) fn parts(&mut self) -> (&[u8], Cursor<'_>) {
+        let Self { storage, head, tail, front, .. } = self;
+        (&storage.as_slice()[*head..*tail], Cursor { head, front })
     }
 
     #[inline]
@@ -193,7 +225,7 @@ impl Buffer {
     #[inline]
     fn moved_on(&mut self, count: usize) {
         if count > 0 {
-            self.front.forget();
+            self.front.consume(count);
         }
     }
 
@@ -251,7 +283,7 @@ impl Buffer {
     pub(super) fn passed_by(&mut self, count: usize) {
         self.arrived = self.arrived.wrapping_add(count as u64);
         if count > 0 {
-            self.front.standing = None;
+            self.front.set_standing(None);
         }
     }
 
@@ -287,19 +319,19 @@ impl Buffer {
     /// Returns the memory that is not needed, before the task sleeps on the channel.
     #[inline]
     pub(crate) fn trim(&mut self) {
+        self.front.checked.release();
         // The usual wait finds nothing to return.
         let has_memory = !matches!(self.storage, Storage::Empty) || self.arriving.is_some();
-        if has_memory || self.replaced.is_some() || self.sought.is_some() {
+        if has_memory || self.front.sought().is_some() {
             self.trim_memory();
         }
     }
 
     fn trim_memory(&mut self) {
         self.arriving = None;
-        self.replaced = None;
         let position = self.position();
-        if self.sought.as_ref().is_some_and(|sought| !sought.began_at(position)) {
-            self.sought = None;
+        if self.front.sought().is_some_and(|sought| !sought.began_at(position)) {
+            self.front.take_sought();
         }
         if self.is_empty() {
             return self.release();
@@ -386,7 +418,7 @@ impl Buffer {
     pub(crate) fn clear(&mut self) {
         self.arrived = self.position();
         self.arriving = None;
-        self.sought = None;
+        self.front.take_sought();
         self.front.forget();
         self.release();
     }

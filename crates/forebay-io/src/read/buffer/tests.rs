@@ -17,7 +17,8 @@ fn pinned(buffer: &Buffer) -> usize {
         Storage::Kept(bytes) => bytes.capacity(),
         Storage::Grown(bytes) => bytes.capacity(),
     };
-    storage + buffer.arriving.as_ref().map_or(0, |_| BLOCK_BYTES)
+    let arriving = buffer.arriving.as_ref().map_or(0, |_| BLOCK_BYTES);
+    storage + arriving + buffer.front.checked.memory()
 }
 
 fn check_asleep(buffer: &Buffer) {
@@ -71,6 +72,7 @@ enum Op {
     Idle,
     Settle,
     Take(usize),
+    CheckLines(usize),
     Freeze(usize),
     GiveBack(usize),
     Clear,
@@ -82,6 +84,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Idle),
         2 => Just(Op::Settle),
         4 => sizes().prop_map(Op::Take),
+        2 => sizes().prop_map(Op::CheckLines),
         2 => sizes().prop_map(Op::Freeze),
         1 => sizes().prop_map(Op::GiveBack),
         1 => Just(Op::Clear),
@@ -95,7 +98,8 @@ fn the_window_shows_what_arrived_and_was_not_taken() {
     property("buffer model", 400, &ops(), |ops| {
         let mut buffer = Buffer::default();
         let mut oracle = VecDeque::new();
-        let mut next = (0..=250_u8).cycle();
+        // With many lines among them.
+        let mut next = (0..=250_u8).map(|byte| if byte % 16 == 5 { b'\n' } else { byte }).cycle();
         let mut handed_out = Vec::new();
         for op in ops {
             match op {
@@ -118,6 +122,12 @@ fn the_window_shows_what_arrived_and_was_not_taken() {
                     let taken = buffer.take(count).to_vec();
                     assert_eq!(taken, oracle.drain(..count).collect::<Vec<u8>>());
                 }
+                Op::CheckLines(limit) => {
+                    let first = oracle.iter().position(|&byte| byte == b'\n');
+                    if let Some(lf) = first {
+                        buffer.check_lines(lf + 1, limit);
+                    }
+                }
                 Op::Freeze(count) => {
                     let count = count.min(buffer.len());
                     let frozen = buffer.freeze(count);
@@ -137,6 +147,11 @@ fn the_window_shows_what_arrived_and_was_not_taken() {
                 }
             }
             assert!(buffer.readable() == oracle.make_contiguous());
+            if let Some((content, consumed)) = buffer.find_checked() {
+                let lf = oracle.iter().position(|&byte| byte == b'\n').expect("a whole line");
+                assert_eq!(consumed, lf + 1);
+                assert!(content == lf || content + 1 == lf && oracle[content] == b'\r');
+            }
             assert!(buffer.head <= buffer.tail);
             assert!(buffer.tail <= buffer.storage.as_slice().len());
         }

@@ -113,7 +113,7 @@ impl ByteReadChannel {
     /// ```
     #[allow(clippy::result_large_err, reason = "the channel is given back as it was given")]
     pub fn into_parts<R: 'static>(mut self) -> std::result::Result<(R, Bytes), Self> {
-        if self.lent.taken > 0 {
+        if self.lent_bytes().taken > 0 {
             return Err(self);
         }
         match self.take_reader() {

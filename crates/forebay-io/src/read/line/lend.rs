@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::LineOptions;
+use super::LineEnding;
 use super::ending::{Found, Next};
 use super::wait::{Form, Lent};
-use crate::read::ByteReadChannel;
 use crate::read::buffer::Cursor;
 use crate::read::front::{Front, Standing};
+use crate::read::{ByteReadChannel, Extras};
 use crate::seam::Source;
 use crate::{Error, ErrorKind, Result};
 
@@ -19,7 +19,14 @@ impl<'a> Lent<'a, ByteReadChannel> for &'a str {
     const FORM: Form = Form::Text;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        channel.buffer.take_checked(found.content, found.consumed)
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        if channel.check_with(found) {
+            return Ok(Some(Self::of_checked(channel, found)));
+        }
         // Moved before it is lent: afterwards it cannot be moved, and the task may keep it for long.
         channel.buffer.trim_block();
         channel.lend_text(found)
@@ -30,7 +37,12 @@ impl<'a> Lent<'a, ByteReadChannel> for &'a [u8] {
     const FORM: Form = Form::Bytes;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        channel.buffer.take_checked(found.content, found.consumed).as_bytes()
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
+        channel.check_with(found);
         channel.buffer.trim_block();
         Ok(Some(channel.lend_bytes(found)))
     }
@@ -40,25 +52,43 @@ impl<'a> Lent<'a, ByteReadChannel> for String {
     const FORM: Form = Form::Text;
 
     #[inline]
+    fn of_checked(channel: &'a mut ByteReadChannel, found: Found) -> Self {
+        let line = channel.buffer.take_checked(found.content, found.consumed).to_owned();
+        channel.buffer.end_checked_call();
+        line
+    }
+
     fn of(channel: &'a mut ByteReadChannel, found: Found) -> Result<Option<Self>> {
-        let line = channel.lend_text(found)?.map(str::to_owned);
+        let line = if channel.check_with(found) {
+            Some(channel.buffer.take_checked(found.content, found.consumed))
+        } else {
+            channel.lend_text(found)?
+        };
+        let line = line.map(str::to_owned);
         channel.buffer.end_call();
         Ok(line)
     }
 }
 
 impl ByteReadChannel {
+    /// Checks the lines that have arrived with this one, the first. Returns `true` if it is checked then.
+    #[inline]
+    fn check_with(&mut self, first: Found) -> bool {
+        first.consumed < self.buffer.len()
+            && first.next == Next::Line
+            && self.line_options().ending == LineEnding::Default
+            && self.buffer.check_lines(first.consumed, self.line_limit())
+    }
+
     /// Consumes the line and lends its content, if it is UTF-8 or may be replaced.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     pub(super) fn lend_text(&mut self, found: Found) -> Result<Option<&str>> {
-        let (readable, mut cursor, replaced) = self.buffer.parts();
+        let (readable, mut cursor) = self.buffer.parts();
         let line = &readable[..found.content];
         if let Ok(content) = std::str::from_utf8(line) {
             cursor.consume_line(found);
             return Ok(Some(content));
         }
-        match self.line_options.text(line, replaced) {
+        match text_of(self.extras.as_deref_mut(), line) {
             Ok(content) => {
                 cursor.consume_line(found);
                 Ok(Some(content))
@@ -69,14 +99,14 @@ impl ByteReadChannel {
 
     /// Consumes the line and lends its content.
     pub(super) fn lend_bytes(&mut self, found: Found) -> &[u8] {
-        let (readable, mut cursor, _) = self.buffer.parts();
+        let (readable, mut cursor) = self.buffer.parts();
         cursor.consume_line(found);
         &readable[..found.content]
     }
 
     /// Returns as much of the line, which is longer than the limit, as may be lent.
     pub(super) fn cut(&self, form: Form) -> Found {
-        let (readable, limit) = (self.buffer.readable(), self.line_limit);
+        let (readable, limit) = (self.buffer.readable(), self.line_limit());
         Found::cut(match form {
             Form::Text => floor_of_character(readable, limit),
             Form::Bytes => limit,
@@ -95,7 +125,7 @@ impl ByteReadChannel {
 
     #[cold]
     pub(super) fn refuse_line(&mut self, fault: ErrorKind) -> Error {
-        let (readable, cursor, _) = self.buffer.parts();
+        let (readable, cursor) = self.buffer.parts();
         cursor.front.refuse_line(fault, readable, &*self.source)
     }
 }
@@ -107,21 +137,18 @@ fn floor_of_character(bytes: &[u8], at: usize) -> usize {
     (at.saturating_sub(3)..=at).rev().find(is_boundary).unwrap_or(at)
 }
 
-impl LineOptions {
-    /// Returns the text of a line: its own bytes, or what replaces them.
-    #[cold]
-    pub(super) fn text<'a>(
-        &self,
-        line: &'a [u8],
-        replaced: &'a mut Option<Box<str>>,
-    ) -> std::result::Result<&'a str, ErrorKind> {
-        match std::str::from_utf8(line) {
-            Ok(text) => Ok(text),
-            Err(_) if self.replaces_invalid => {
-                Ok(replaced.insert(String::from_utf8_lossy(line).into()))
-            }
-            Err(error) => Err(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }),
+/// Returns the text of a line: its own bytes, or what replaces them.
+#[cold]
+pub(super) fn text_of<'a>(
+    extras: Option<&'a mut Extras>,
+    line: &'a [u8],
+) -> std::result::Result<&'a str, ErrorKind> {
+    match (std::str::from_utf8(line), extras) {
+        (Ok(text), _) => Ok(text),
+        (Err(_), Some(extras)) if extras.line_options.replaces_invalid => {
+            Ok(extras.replaced.insert(String::from_utf8_lossy(line).into()))
         }
+        (Err(error), _) => Err(ErrorKind::InvalidUtf8 { offset: error.valid_up_to() as u64 }),
     }
 }
 
@@ -133,7 +160,7 @@ impl Cursor<'_> {
         match line.next {
             Next::Line => {}
             Next::MaybeLf => self.front.behind_cr = true,
-            Next::Rest => self.front.standing = Some(Standing::Inside),
+            Next::Rest => self.front.set_standing(Some(Standing::Inside)),
         }
     }
 }
@@ -147,7 +174,7 @@ impl Front {
         bytes: &[u8],
         source: &dyn Source,
     ) -> Error {
-        self.standing = Some(Standing::Refused(fault));
+        self.set_standing(Some(Standing::Refused(fault)));
         self.answers.count();
         let error = Error::new(fault, "read_line").or_address(|| source.peer());
         error.with_detail(match fault {

@@ -9,6 +9,7 @@ use memchr::{memchr, memrchr};
 
 use super::LineEnding;
 use super::ending::{Found, Next, content_before};
+use super::lend::text_of;
 use super::wait::{Form, LineSource as _};
 use crate::Result;
 use crate::read::ByteReadChannel;
@@ -179,8 +180,8 @@ impl ByteReadChannel {
 
     /// Lends the line that was found, if it is UTF-8 or may be replaced, and the valid lines behind it.
     fn lend_lines(&mut self, first: Found) -> Result<Option<Lines<'_>>> {
-        let (limit, ending) = (self.line_limit, self.line_options.ending);
-        let (readable, cursor, replaced) = self.buffer.parts();
+        let (limit, ending) = (self.line_limit(), self.line_options().ending);
+        let (readable, cursor) = self.buffer.parts();
         let mut lines = Lines { checked: "", first: None, unchecked: &[], limit, ending, cursor };
         if ending == LineEnding::Default && first.next == Next::Line {
             // The last line of the input has no terminator.
@@ -197,7 +198,7 @@ impl ByteReadChannel {
                 Err(_) => {}
             }
         }
-        match self.line_options.text(&readable[..first.content], replaced) {
+        match text_of(self.extras.as_deref_mut(), &readable[..first.content]) {
             Ok(text) => lines.first = Some((text, first)),
             Err(kind) => {
                 return Err(lines.cursor.front.refuse_line(kind, readable, &*self.source));

@@ -17,8 +17,8 @@ pub use self::lines::Lines;
 pub(super) use self::options::LINE_BYTES_MAX;
 pub use self::options::{LineOptions, TooLong};
 use self::wait::{Form, LineSource, ReadLine};
-use super::ByteReadChannel;
 use super::front::Standing;
+use super::{ByteReadChannel, Extras};
 use crate::{ErrorKind, Result};
 
 impl ByteReadChannel {
@@ -27,15 +27,36 @@ impl ByteReadChannel {
     /// A line that was refused is judged anew. The rest of a line that is being skipped, or was cut, is still
     /// discarded.
     pub fn set_line_options(&mut self, options: LineOptions) {
-        let front = &mut self.buffer.front;
-        if options.ending != self.line_options.ending {
-            front.scanned = 0;
+        let before = self.line_options();
+        if options.ending != before.ending {
+            self.buffer.front.scanned = 0;
         }
-        if matches!(front.standing, Some(Standing::Refused(_))) {
+        if options != before {
+            self.extras.get_or_insert_default().line_options = options;
+        }
+        self.judge_lines_anew();
+    }
+
+    /// Makes the next call judge the line at the front by the options and limits of now.
+    pub(super) fn judge_lines_anew(&mut self) {
+        let front = &mut self.buffer.front;
+        if matches!(front.standing(), Some(Standing::Refused(_))) {
             front.forget_line();
         }
-        self.line_limit = options.limit_or(self.limits().line);
-        self.line_options = options;
+        // They may be too long now, or end elsewhere.
+        front.checked.clear();
+    }
+
+    #[inline]
+    pub(super) fn line_options(&self) -> LineOptions {
+        self.extras.as_ref().map_or_else(LineOptions::new, |extras| extras.line_options)
+    }
+
+    /// Returns the limit of a line, from the options or from the limits.
+    #[inline]
+    pub(super) fn line_limit(&self) -> usize {
+        let of_extras = |extras: &Extras| extras.line_options.limit_or(extras.limits.line);
+        self.extras.as_deref().map_or(LINE_BYTES_MAX, of_extras)
     }
 
     /// Reads a line, without its LF or CRLF. A lone CR is content. Returns `None` at the end; a last line
@@ -145,8 +166,13 @@ impl ByteReadChannel {
     /// Searches the bytes that no earlier search has seen. On success the position stays before the end of the line.
     #[inline]
     fn search(&mut self) -> Option<Found> {
-        let (readable, cursor, _) = self.buffer.parts();
-        let found = self.line_options.ending.find(readable, cursor.front.scanned);
+        let ending = self.line_options().ending;
+        let (readable, cursor) = self.buffer.parts();
+        // The usual wait begins with nothing at all.
+        if readable.is_empty() {
+            return None;
+        }
+        let found = ending.find(readable, cursor.front.scanned);
         cursor.front.scanned = found.map_or(readable.len(), |found| found.content);
         found
     }
@@ -157,7 +183,7 @@ impl ByteReadChannel {
         if left == 0 {
             return Ok(None);
         }
-        if self.line_options.strict && left <= self.line_limit {
+        if self.line_options().strict && left <= self.line_limit() {
             return Err(self.refuse_line(cut_off(left)));
         }
         Ok(Some(Found::whole(left, left)))
@@ -165,30 +191,22 @@ impl ByteReadChannel {
 
     /// Answers where the input has ended while the rest of a line was being discarded.
     fn end_inside(&mut self) -> Result<Option<Found>> {
-        self.buffer.front.standing = None;
-        if self.line_options.strict { Err(self.refuse_line(cut_off(0))) } else { Ok(None) }
+        self.buffer.front.set_standing(None);
+        if self.line_options().strict { Err(self.refuse_line(cut_off(0))) } else { Ok(None) }
     }
 }
 
 impl LineSource for ByteReadChannel {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
-    fn find_line(&mut self) -> Option<Found> {
-        if self.lent.taken != 0 || self.buffer.front.standing.is_some() {
-            return None;
-        }
-        let (readable, cursor, _) = self.buffer.parts();
-        let Some(found) = self.line_options.ending.find(readable, cursor.front.scanned) else {
-            cursor.front.scanned = readable.len();
-            return None;
-        };
-        (found.content <= self.line_limit).then_some(found)
+    fn find_checked(&self) -> Option<Found> {
+        let (content, consumed) = self.buffer.find_checked()?;
+        Some(Found::whole(content, consumed))
     }
 
     fn poll_line(&mut self, cx: &mut Context<'_>, form: Form) -> Poll<Result<Option<Found>>> {
         ready!(self.poll_lent(cx, "read_line"))?;
-        let standing = self.buffer.front.standing;
-        match standing {
+        match self.buffer.front.standing() {
             // It was refused as text.
             Some(Standing::Refused(ErrorKind::InvalidUtf8 { .. })) if form == Form::Bytes => {}
             Some(Standing::Refused(fault)) => return self.poll_refused(cx, fault),
@@ -197,13 +215,13 @@ impl LineSource for ByteReadChannel {
             }
             Some(Standing::Inside) | None => {}
         }
-        let (limit, treatment) = (self.line_limit, self.line_options.too_long);
+        let (limit, options) = (self.line_limit(), self.line_options());
         // Space for a line at its limit and its terminator. One more byte would not change the answer.
         let most = limit.saturating_add(2);
         loop {
             let found = match self.search() {
                 Some(found) => found,
-                None if self.line_options.ending.exceeds(self.buffer.readable(), limit) => {
+                None if options.ending.exceeds(self.buffer.readable(), limit) => {
                     Found::cut(self.buffer.len())
                 }
                 None if ready!(self.poll_more(cx, most))? => continue,
@@ -215,7 +233,7 @@ impl LineSource for ByteReadChannel {
             if found.content <= limit {
                 return Poll::Ready(Ok(Some(found)));
             }
-            match treatment {
+            match options.too_long {
                 TooLong::Fail => return Poll::Ready(Err(self.refuse_line(too_long(limit)))),
                 TooLong::Cut => return Poll::Ready(Ok(Some(self.cut(form)))),
                 TooLong::Skip if !ready!(self.poll_past_line(cx))? => {

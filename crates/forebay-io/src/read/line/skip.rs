@@ -27,15 +27,16 @@ impl ByteReadChannel {
         if poll_fn(|cx| self.poll_past_line(cx)).await? {
             return Ok(true);
         }
-        let standing = self.buffer.front.standing.take();
+        let standing = self.buffer.front.standing();
+        self.buffer.front.set_standing(None);
         Ok(standing == Some(Standing::Inside))
     }
 
     /// Discards everything up to the end of the line. Returns `false` at the end of the input.
     pub(super) fn poll_past_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
-        let ending = self.line_options.ending;
+        let ending = self.line_options().ending;
         loop {
-            let (readable, mut cursor, _) = self.buffer.parts();
+            let (readable, mut cursor) = self.buffer.parts();
             if let Some(found) = ending.find(readable, cursor.front.scanned) {
                 cursor.consume_line(found);
                 self.buffer.end_call();
@@ -56,7 +57,7 @@ impl ByteReadChannel {
     fn discard_of_line(&mut self, count: usize, scanned: usize) {
         if count > 0 {
             self.discard_buffered(count);
-            self.buffer.front.standing = Some(Standing::Inside);
+            self.buffer.front.set_standing(Some(Standing::Inside));
         }
         self.buffer.front.scanned = scanned;
     }

@@ -3,7 +3,7 @@ use std::task::Waker;
 
 use super::*;
 use crate::Error;
-use crate::seam::{Filled, Inlet, Source};
+use crate::seam::{Filled, Inlet, ReadLimits, Source};
 
 /// One byte at a time, each after a Pending.
 struct Drip {
@@ -83,15 +83,19 @@ fn a_line_that_is_skipped_is_looked_at_once() {
     }
 }
 
+fn has_replaced(channel: &ByteReadChannel) -> bool {
+    channel.extras.as_ref().is_some_and(|extras| extras.replaced.is_some())
+}
+
 #[test]
 fn a_replaced_text_is_dropped_before_the_task_sleeps() {
     let mut channel = ByteReadChannel::from(&b"\xff\nrest"[..]);
     channel.set_line_options(LineOptions::new().replace_invalid(true));
     let Poll::Ready(Ok(Some(line))) = poll_once(channel.read_line_ref()) else { panic!("no line") };
     assert_eq!(line, "\u{fffd}");
-    assert!(channel.buffer.has_replaced());
+    assert!(has_replaced(&channel));
     assert!(poll_once(channel.read_remaining(9)).is_ready());
-    assert!(!channel.buffer.has_replaced());
+    assert!(!has_replaced(&channel));
 }
 
 #[test]
@@ -129,6 +133,86 @@ fn the_greeting_of_tls_is_told_from_a_bad_line() {
             assert!(error.to_string().contains("like a TLS handshake"), "{error}");
         }
     }
+}
+
+fn line_at_once(channel: &mut ByteReadChannel) -> Option<String> {
+    match poll_line_once(channel) {
+        Poll::Ready(Ok(line)) => line,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A loop that reads something else between two lines would otherwise have all lines behind checked for each of them.
+#[test]
+fn what_is_read_between_lines_leaves_those_behind_checked() {
+    let mut channel = ByteReadChannel::from("line\n!".repeat(300));
+    let mut checks = 0;
+    for _ in 0..300 {
+        checks += usize::from(channel.buffer.find_checked().is_none());
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some("line"));
+        assert!(matches!(poll_once(channel.read_u8()), Poll::Ready(Ok(b'!'))));
+    }
+    assert!(checks <= 1800 / 1024 + 1, "{checks} checks");
+}
+
+/// The text of the checked lines is consumed byte by byte, within a character too.
+#[test]
+fn a_line_behind_half_a_character_is_refused_as_it_would_be_alone() {
+    let text = "a\nb\néé\nc\n";
+    for taken in 1..5 {
+        let mut channel = ByteReadChannel::from(text);
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some("a"));
+        assert!(channel.buffer.find_checked().is_some());
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some("b"));
+        let half = poll_once(channel.read_packet(taken));
+        assert!(matches!(half, Poll::Ready(Ok(_))));
+        let rest = &text.as_bytes()[4 + taken..text.len() - 3];
+        match (poll_line_once(&mut channel), std::str::from_utf8(rest)) {
+            (Poll::Ready(Ok(line)), Ok(rest)) => assert_eq!(line.as_deref(), Some(rest)),
+            (Poll::Ready(Err(error)), Err(_)) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidUtf8 { offset: 0 });
+                let line = poll_once(channel.read_line_bytes_ref());
+                assert!(matches!(line, Poll::Ready(Ok(Some(bytes))) if bytes == rest));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some("c"));
+        assert_eq!(line_at_once(&mut channel), None);
+    }
+}
+
+#[test]
+fn checked_lines_are_lines_by_the_options_that_are_set_now() {
+    let mut channel = ByteReadChannel::from("one\ntwo\n222\nthree\rfour\n");
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("one"));
+    assert!(channel.buffer.find_checked().is_some());
+    for way in 0..2 {
+        if way == 0 {
+            channel.set_limits(ReadLimits { line: 2, ..ReadLimits::default() });
+        } else {
+            channel.set_line_options(LineOptions::new().limit(2));
+        }
+        let refused = poll_line_once(&mut channel);
+        assert!(matches!(refused, Poll::Ready(Err(error)) if error.is_line_too_long()));
+        channel.set_limits(ReadLimits::default());
+        channel.set_line_options(LineOptions::new());
+        assert_eq!(line_at_once(&mut channel).as_deref(), Some(["two", "222"][way]));
+    }
+    channel.set_line_options(LineOptions::new().ending(LineEnding::Lenient));
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("three"));
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("four"));
+}
+
+/// Bytes of a dropped `read_exact` are in front of the lines that were checked.
+#[test]
+fn bytes_that_are_given_back_come_before_the_checked_lines() {
+    let mut channel = ByteReadChannel::from_source(Box::new(Drip { byte: b'x', pause: false }));
+    channel.buffer.give_back(b"one\ntwo\nthree\n");
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("one"));
+    assert!(channel.buffer.find_checked().is_some());
+    channel.buffer.give_back(b"again ");
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("again two"));
+    assert_eq!(line_at_once(&mut channel).as_deref(), Some("three"));
 }
 
 #[test]

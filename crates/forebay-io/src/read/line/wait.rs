@@ -19,8 +19,8 @@ pub(super) enum Form {
 
 /// A channel from which a line is read.
 pub(super) trait LineSource {
-    /// Finds a line that has arrived: the usual case.
-    fn find_line(&mut self) -> Option<Found>;
+    /// Finds a line that has arrived and is checked: the usual case.
+    fn find_checked(&self) -> Option<Found>;
 
     /// Waits for a line, or for the end.
     fn poll_line(&mut self, cx: &mut Context<'_>, form: Form) -> Poll<Result<Option<Found>>>;
@@ -29,6 +29,9 @@ pub(super) trait LineSource {
 /// The result of a read, made of the line that was found.
 pub(super) trait Lent<'a, C>: Sized {
     const FORM: Form;
+
+    /// Consumes the line, which is checked, and lends or copies it.
+    fn of_checked(channel: &'a mut C, found: Found) -> Self;
 
     /// Consumes the line, and lends or copies it.
     fn of(channel: &'a mut C, found: Found) -> Result<Option<Self>>;
@@ -48,11 +51,15 @@ impl<'a, C: LineSource, L: Lent<'a, C>> ReadLine<'a, C, L> {
     }
 
     #[inline(never)]
-    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Found>>> {
-        match &mut self.channel {
-            Some(channel) => channel.poll_line(cx, L::FORM),
+    fn poll_unchecked(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<L>>> {
+        let found = match &mut self.channel {
+            Some(channel) => ready!(channel.poll_line(cx, L::FORM))?,
             None => panic!("a read was polled after it was complete"),
-        }
+        };
+        Poll::Ready(match (found, self.channel.take()) {
+            (Some(found), Some(channel)) => L::of(channel, found),
+            _ => Ok(None),
+        })
     }
 }
 
@@ -62,14 +69,12 @@ impl<'a, C: LineSource, L: Lent<'a, C>> Future for ReadLine<'a, C, L> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let arrived = this.channel.as_mut().and_then(|channel| channel.find_line());
-        let found = match arrived {
-            Some(found) => Some(found),
-            None => ready!(this.poll_line(cx))?,
-        };
-        match (found, this.channel.take()) {
-            (Some(found), Some(channel)) => Poll::Ready(L::of(channel, found)),
-            _ => Poll::Ready(Ok(None)),
+        if let Some(channel) = &this.channel
+            && let Some(found) = channel.find_checked()
+            && let Some(channel) = this.channel.take()
+        {
+            return Poll::Ready(Ok(Some(L::of_checked(channel, found))));
         }
+        this.poll_unchecked(cx)
     }
 }

@@ -147,11 +147,11 @@ impl Buffer {
     /// Searches the bytes that no earlier search for this delimiter has seen.
     pub(super) fn search(&mut self, delimiter: &[u8], limit: usize) -> Search {
         let position = self.position();
-        let (readable, sought) = self.readable_and_sought();
+        let (readable, front) = self.readable_and_front();
         // A delimiter that is not among these is too far away.
         let window = limit.saturating_add(delimiter.len()).min(readable.len());
         let arrived = &readable[..window];
-        let known = sought.take().filter(|sought| sought.is_for(delimiter, position));
+        let known = front.take_sought().filter(|sought| sought.is_for(delimiter, position));
         let unfinished = if let Some(mut known) = known {
             if let Some(at) = known.go_on(arrived) {
                 return Search::Found(at);
@@ -164,7 +164,8 @@ impl Buffer {
             }
             Box::new(Sought::behind(arrived, delimiter, position))
         };
-        let earliest = sought.insert(unfinished).earliest();
+        let earliest = unfinished.earliest();
+        front.keep_sought(unfinished);
         if earliest > limit {
             return Search::BeyondLimit;
         }

@@ -53,8 +53,7 @@ fn each_byte_costs_a_few_comparisons_whatever_the_delimiter() {
             assert!(poll_once(input.read_until(delimiter, usize::MAX)).is_pending());
             assert_eq!(input.buffered(), arrived);
         }
-        let (_, sought) = input.buffer.readable_and_sought();
-        let sought = sought.as_ref().expect("a search is on its way");
+        let sought = input.buffer.front.sought().expect("a search is on its way");
         assert_eq!(sought.scanned(), COUNT - 1, "every byte was examined");
         // One comparison for each byte that a beginning grows by, and one for each time that it shrinks.
         let most = 2 * COUNT + 2 * delimiter.len();
@@ -67,7 +66,7 @@ fn a_delimiter_that_is_there_is_found_without_a_note() {
     let mut input = ByteReadChannel::from("one\ntwo\n");
     for _ in 0..2 {
         assert!(matches!(poll_once(input.read_until("\n", 9)), Poll::Ready(Ok(Some(_)))));
-        assert!(input.buffer.readable_and_sought().1.is_none());
+        assert!(input.buffer.front.sought().is_none());
     }
 }
 
@@ -78,10 +77,10 @@ fn a_search_that_is_over_holds_no_memory() {
     for _ in 0..5 {
         assert!(poll_once(input.read_until("\n", 99)).is_pending());
     }
-    assert!(input.buffer.readable_and_sought().1.is_some());
+    assert!(input.buffer.front.sought().is_some());
     assert!(matches!(poll_once(input.read_packet(4)), Poll::Ready(Ok(_))));
     assert!(poll_once(input.read_u64()).is_pending());
-    assert!(input.buffer.readable_and_sought().1.is_none());
+    assert!(input.buffer.front.sought().is_none());
 }
 
 #[test]
@@ -92,8 +91,8 @@ fn an_answer_beyond_the_limit_is_repeated_without_a_look() {
             let limit = 500;
             assert_eq!(answer.expect_err("too many").kind(), ErrorKind::LimitExceeded { limit });
         }
-        let (_, sought) = input.buffer.readable_and_sought();
-        assert!(sought.as_ref().is_some_and(|sought| sought.steps() <= 502));
+        let sought = input.buffer.front.sought();
+        assert!(sought.is_some_and(|sought| sought.steps() <= 502));
     }
 }
 

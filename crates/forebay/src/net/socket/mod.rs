@@ -64,6 +64,7 @@ use super::SocketAddress;
 use super::descriptor::Descriptor;
 use super::options::{SocketRole, socket_setters};
 use super::protocol::Protocol;
+use crate::boxed::boxed;
 use crate::selector::SelectorManager;
 
 /// A connection: two byte channels, each of which can be opened once, and the calls that concern both.
@@ -243,8 +244,8 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Resumes: the connection is closing from the first poll on, and continues to do so.
-    pub async fn close(&self) -> Result<()> {
-        giving_way(close::close(self.0.core(), self.0.outbox(), None)).await
+    pub fn close(&self) -> impl Future<Output = Result<()>> {
+        boxed(async move { giving_way(close::close(self.0.core(), self.0.outbox(), None)).await })
     }
 
     /// Closes like [`close`](Self::close), but waits for the peer for at most this duration in all,
@@ -271,8 +272,10 @@ impl Socket {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    pub async fn close_within(&self, duration: Duration) -> Result<()> {
-        giving_way(close::close(self.0.core(), self.0.outbox(), Some(duration))).await
+    pub fn close_within(&self, duration: Duration) -> impl Future<Output = Result<()>> {
+        boxed(async move {
+            giving_way(close::close(self.0.core(), self.0.outbox(), Some(duration))).await
+        })
     }
 
     /// Resets the connection at once: queued bytes are dropped, and the peer gets an error.

@@ -9,6 +9,7 @@ use super::handle::Handle;
 use super::source::SocketSource;
 use super::tls_stream::{TlsStream, shake};
 use super::{Connection, Core, Socket};
+use crate::boxed::boxed;
 
 impl Socket {
     /// Makes this connection a TLS connection, as its client. Channels that are opened from now on, from
@@ -50,8 +51,8 @@ impl Socket {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    pub async fn tls(&self, config: &TlsConfig) -> Result<Self> {
-        self.secure("tls", config, true).await
+    pub fn tls(&self, config: &TlsConfig) -> impl Future<Output = Result<Self>> {
+        boxed(async move { self.secure("tls", config, true).await })
     }
 
     /// Makes this connection a TLS connection, as its server. [`ServerSocket::tls`] does this for every
@@ -96,8 +97,8 @@ impl Socket {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    pub async fn accept_tls(&self, config: &TlsConfig) -> Result<Self> {
-        self.secure("accept_tls", config, false).await
+    pub fn accept_tls(&self, config: &TlsConfig) -> impl Future<Output = Result<Self>> {
+        boxed(async move { self.secure("accept_tls", config, false).await })
     }
 
     /// Waits until the TLS handshake is complete, and returns its results. Only a connection from
@@ -232,8 +233,8 @@ impl Connection {
     /// # forebay::Result::Ok(())
     /// ```
     #[doc(alias = "STARTTLS")]
-    pub async fn tls(&mut self, config: &TlsConfig) -> Result<()> {
-        self.upgrade("tls", config, true).await
+    pub fn tls(&mut self, config: &TlsConfig) -> impl Future<Output = Result<()>> {
+        boxed(async move { self.upgrade("tls", config, true).await })
     }
 
     /// Makes this connection a TLS connection like [`tls`](Self::tls), but as its server. The example there
@@ -248,8 +249,8 @@ impl Connection {
     ///
     /// Aborts: a call that is dropped before it is complete resets the connection.
     #[doc(alias = "STARTTLS")]
-    pub async fn accept_tls(&mut self, config: &TlsConfig) -> Result<()> {
-        self.upgrade("accept_tls", config, false).await
+    pub fn accept_tls(&mut self, config: &TlsConfig) -> impl Future<Output = Result<()>> {
+        boxed(async move { self.upgrade("accept_tls", config, false).await })
     }
 
     async fn upgrade(

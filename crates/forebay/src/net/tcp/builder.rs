@@ -10,6 +10,7 @@ use socket2::SockAddr;
 
 use super::opening::open;
 use super::{advice, connect};
+use crate::boxed::boxed;
 use crate::net::SocketAddress;
 use crate::net::address::ToAddress;
 use crate::net::attempts::Attempts;
@@ -82,16 +83,19 @@ impl TcpBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves no socket behind.
-    pub async fn bind(self, address: impl ToAddress) -> Result<ServerSocket> {
-        let (address, selector) = begin(&self.selector, "bind", || address.to_address()).await?;
-        let mut attempts = Attempts::default();
-        for candidate in resolve(selector, "bind", &address).await? {
-            match self.listen(selector, candidate) {
-                Ok(server) => return Ok(server),
-                Err(error) => attempts.failed(error, candidate),
+    pub fn bind(self, address: impl ToAddress) -> impl Future<Output = Result<ServerSocket>> {
+        boxed(async move {
+            let (address, selector) =
+                begin(&self.selector, "bind", || address.to_address()).await?;
+            let mut attempts = Attempts::default();
+            for candidate in resolve(selector, "bind", &address).await? {
+                match self.listen(selector, candidate) {
+                    Ok(server) => return Ok(server),
+                    Err(error) => attempts.failed(error, candidate),
+                }
             }
-        }
-        Err(attempts.into_error("bind", &address, advice::on_bind))
+            Err(attempts.into_error("bind", &address, advice::on_bind))
+        })
     }
 
     fn listen(&self, selector: &Arc<Shared>, address: SocketAddr) -> Result<ServerSocket> {
@@ -145,9 +149,12 @@ impl TcpBuilder {
     /// })?;
     /// # forebay::Result::Ok(())
     /// ```
-    pub async fn connect(self, address: impl ToAddress) -> Result<Socket> {
-        let (address, selector) = begin(&self.selector, "connect", || address.to_address()).await?;
-        connect::connect(selector, &address, &self.options).await
+    pub fn connect(self, address: impl ToAddress) -> impl Future<Output = Result<Socket>> {
+        boxed(async move {
+            let (address, selector) =
+                begin(&self.selector, "connect", || address.to_address()).await?;
+            connect::connect(selector, &address, &self.options).await
+        })
     }
 }
 

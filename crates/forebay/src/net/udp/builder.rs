@@ -13,6 +13,7 @@ use socket2::SockAddr;
 use super::bound::BoundDatagramSocket;
 use super::connected::ConnectedDatagramSocket;
 use super::core::{DatagramCore, Reception};
+use crate::boxed::boxed;
 use crate::net::address::{Address, ToAddress};
 use crate::net::attempts::Attempts;
 #[cfg(unix)]
@@ -82,10 +83,15 @@ impl UdpBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves no socket behind.
-    pub async fn bind(self, address: impl ToAddress) -> Result<BoundDatagramSocket> {
-        let open = |selector: &Arc<Shared>, at| self.open(selector, "bind", at, None);
-        let core = self.first_of("bind", || address.to_address(), open).await?;
-        Ok(BoundDatagramSocket::new(core))
+    pub fn bind(
+        self,
+        address: impl ToAddress,
+    ) -> impl Future<Output = Result<BoundDatagramSocket>> {
+        boxed(async move {
+            let open = |selector: &Arc<Shared>, at| self.open(selector, "bind", at, None);
+            let core = self.first_of("bind", || address.to_address(), open).await?;
+            Ok(BoundDatagramSocket::new(core))
+        })
     }
 
     /// Makes a socket with one peer (`connect(2)` on a datagram socket). Nothing is sent: that there is no such
@@ -100,17 +106,22 @@ impl UdpBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves no socket behind.
-    pub async fn connect(self, remote: impl ToAddress) -> Result<ConnectedDatagramSocket> {
-        let open = |selector: &Arc<Shared>, to: SocketAddr| {
-            let any = if to.is_ipv4() {
-                (Ipv4Addr::UNSPECIFIED, 0).into()
-            } else {
-                (Ipv6Addr::UNSPECIFIED, 0).into()
+    pub fn connect(
+        self,
+        remote: impl ToAddress,
+    ) -> impl Future<Output = Result<ConnectedDatagramSocket>> {
+        boxed(async move {
+            let open = |selector: &Arc<Shared>, to: SocketAddr| {
+                let any = if to.is_ipv4() {
+                    (Ipv4Addr::UNSPECIFIED, 0).into()
+                } else {
+                    (Ipv6Addr::UNSPECIFIED, 0).into()
+                };
+                self.open(selector, "connect", self.local.unwrap_or(any), Some(to))
             };
-            self.open(selector, "connect", self.local.unwrap_or(any), Some(to))
-        };
-        let core = self.first_of("connect", || remote.to_address(), open).await?;
-        Ok(ConnectedDatagramSocket::new(core))
+            let core = self.first_of("connect", || remote.to_address(), open).await?;
+            Ok(ConnectedDatagramSocket::new(core))
+        })
     }
 
     /// Opens a socket at the first address of a host at which that succeeds.

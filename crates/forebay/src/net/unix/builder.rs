@@ -10,6 +10,7 @@ use socket2::{SockAddr, Socket as SystemSocket};
 
 use super::advice;
 use super::path::{self, OwnPath};
+use crate::boxed::boxed;
 use crate::net::SocketAddress;
 use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::descriptor::Descriptor;
@@ -93,24 +94,26 @@ impl UnixBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
-    pub async fn bind(self, address: impl ToUnixAddress) -> Result<ServerSocket> {
-        let parse = || address.to_unix_address();
-        let (address, selector) = begin(&self.selector, "bind", parse).await?;
-        let system = address.to_system()?;
-        let failed = {
-            let address = address.clone();
-            move |error| advice::on_bind(error, &address)
-        };
-        let binding = Binding {
-            address: address.clone(),
-            system,
-            options: Arc::clone(&self.options),
-            protocol: Protocol::Unix,
-        };
-        let (socket, path) = binding.bind_on(selector).await.map_err(failed)?;
-        let io = Descriptor::new(socket.into(), Arc::clone(selector));
-        let local = address.independent_of_directory().into();
-        Ok(ServerSocket::new(io, local, Protocol::Unix, self.options, path))
+    pub fn bind(self, address: impl ToUnixAddress) -> impl Future<Output = Result<ServerSocket>> {
+        boxed(async move {
+            let parse = || address.to_unix_address();
+            let (address, selector) = begin(&self.selector, "bind", parse).await?;
+            let system = address.to_system()?;
+            let failed = {
+                let address = address.clone();
+                move |error| advice::on_bind(error, &address)
+            };
+            let binding = Binding {
+                address: address.clone(),
+                system,
+                options: Arc::clone(&self.options),
+                protocol: Protocol::Unix,
+            };
+            let (socket, path) = binding.bind_on(selector).await.map_err(failed)?;
+            let io = Descriptor::new(socket.into(), Arc::clone(selector));
+            let local = address.independent_of_directory().into();
+            Ok(ServerSocket::new(io, local, Protocol::Unix, self.options, path))
+        })
     }
 
     /// Connects to a path or an abstract name.
@@ -129,28 +132,36 @@ impl UnixBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves no socket behind.
-    pub async fn connect(self, address: impl ToUnixAddress) -> Result<Socket> {
-        let parse = || address.to_unix_address();
-        let (address, selector) = begin(&self.selector, "connect", parse).await?;
-        let system = address.to_system()?;
-        let limit = self.options.connect_timeout;
-        let attempts = attempts(selector, &system, &self.options);
-        let connected = match self.selector.within(limit, attempts).await {
-            Some(outcome) => outcome,
-            None => Err(Error::new(ErrorKind::TimedOut, "connect").with_detail(format!(
-                "the server's backlog was full for {limit:?} (connect_timeout sets this)"
-            ))),
-        };
-        let socket = connected.map_err(|error| advice::on_connect(error, &address))?;
-        let io = Descriptor::new(socket.into(), Arc::clone(selector));
-        let parts = CoreParts {
-            remote: address.independent_of_directory().into(),
-            local: SocketAddress::Unix(UnixAddress::Unnamed),
-            options: self.options,
-            host_name: None,
-        };
-        selector.sockets().counters.connected.add(1);
-        Ok(Socket::over(io, Protocol::Unix, SocketRole::Connected, parts, PendingTls::default()))
+    pub fn connect(self, address: impl ToUnixAddress) -> impl Future<Output = Result<Socket>> {
+        boxed(async move {
+            let parse = || address.to_unix_address();
+            let (address, selector) = begin(&self.selector, "connect", parse).await?;
+            let system = address.to_system()?;
+            let limit = self.options.connect_timeout;
+            let attempts = attempts(selector, &system, &self.options);
+            let connected = match self.selector.within(limit, attempts).await {
+                Some(outcome) => outcome,
+                None => Err(Error::new(ErrorKind::TimedOut, "connect").with_detail(format!(
+                    "the server's backlog was full for {limit:?} (connect_timeout sets this)"
+                ))),
+            };
+            let socket = connected.map_err(|error| advice::on_connect(error, &address))?;
+            let io = Descriptor::new(socket.into(), Arc::clone(selector));
+            let parts = CoreParts {
+                remote: address.independent_of_directory().into(),
+                local: Arc::new(SocketAddress::Unix(UnixAddress::Unnamed)),
+                options: self.options,
+                host_name: None,
+            };
+            selector.sockets().counters.connected.add(1);
+            Ok(Socket::over(
+                io,
+                Protocol::Unix,
+                SocketRole::Connected,
+                parts,
+                PendingTls::default(),
+            ))
+        })
     }
 }
 

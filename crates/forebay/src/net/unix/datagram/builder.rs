@@ -10,6 +10,7 @@ use socket2::{SockAddr, SockRef};
 use super::bound::BoundUnixDatagramSocket;
 use super::connected::ConnectedUnixDatagramSocket;
 use super::core::{Ends, UnixDatagramCore};
+use crate::boxed::boxed;
 use crate::net::address::{ToUnixAddress, UnixAddress};
 use crate::net::inherited::NotTaken;
 use crate::net::opening::begin;
@@ -84,9 +85,14 @@ impl UnixDatagramBuilder {
     /// # Platform
     ///
     /// Outside Linux, other users may send to a path before its [`mode`](Self::mode) is set.
-    pub async fn bind(self, address: impl ToUnixAddress) -> Result<BoundUnixDatagramSocket> {
-        let core = self.open("bind", Some(address.to_unix_address()), None).await?;
-        Ok(BoundUnixDatagramSocket::new(core))
+    pub fn bind(
+        self,
+        address: impl ToUnixAddress,
+    ) -> impl Future<Output = Result<BoundUnixDatagramSocket>> {
+        boxed(async move {
+            let core = self.open("bind", Some(address.to_unix_address()), None).await?;
+            Ok(BoundUnixDatagramSocket::new(core))
+        })
     }
 
     /// Makes a socket with one peer, which must be there. Only the peer can send to it.
@@ -102,13 +108,15 @@ impl UnixDatagramBuilder {
     /// # Cancel safety
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
-    pub async fn connect(
+    pub fn connect(
         mut self,
         remote: impl ToUnixAddress,
-    ) -> Result<ConnectedUnixDatagramSocket> {
-        let local = self.local.take();
-        let core = self.open("connect", local, Some(remote.to_unix_address())).await?;
-        Ok(ConnectedUnixDatagramSocket::new(core))
+    ) -> impl Future<Output = Result<ConnectedUnixDatagramSocket>> {
+        boxed(async move {
+            let local = self.local.take();
+            let core = self.open("connect", local, Some(remote.to_unix_address())).await?;
+            Ok(ConnectedUnixDatagramSocket::new(core))
+        })
     }
 
     async fn open(
