@@ -3,10 +3,11 @@
 
     bench/instructions.py --mode echo -- target/release/forebay-bench --mode echo
     bench/instructions.py --mode line --depth 128 -- target/release/forebay-bench --mode line-ref --host tokio
+    bench/instructions.py --mode udp -- target/release/forebay-bench --mode udp
 
 The server is any command that takes `--port P`, built with `CARGO_PROFILE_RELEASE_DEBUG=1` for the names of its functions.
-64 connections send one message each (`echo`: 64 bytes; `line`: `--depth` lines of 32 bytes, each answered by a greeting),
-and when all answers are there, the next. Counting begins after 20 rounds. Printed: the sum, and the functions that take most,
+64 connections send one message each (`echo`: 64 bytes; `line`: `--depth` lines of 32 bytes, each answered by a greeting; `udp`:
+a datagram of 64 bytes, from a socket of its own), and when all answers are there, the next. Counting begins after 20 rounds. Printed: the sum, and the functions that take most,
 with their calls per request. It needs valgrind.
 """
 
@@ -26,7 +27,7 @@ WARM_UP_ROUNDS = 20
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=["echo", "line"], required=True)
+    parser.add_argument("--mode", choices=["echo", "line", "udp"], required=True)
     parser.add_argument("--depth", type=int, default=1)
     parser.add_argument("--port", type=int, default=7799)
     parser.add_argument("--requests", type=int, default=12_800)
@@ -41,7 +42,7 @@ def main():
             stdout=subprocess.DEVNULL,
         )
         try:
-            connections = [connect(given.port, server) for _ in range(CONNECTIONS)]
+            connections = [connect(given, server) for _ in range(CONNECTIONS)]
             exchange(connections, given, WARM_UP_ROUNDS)
             control("-z", server)
             exchange(connections, given, rounds)
@@ -52,12 +53,14 @@ def main():
         report(next(counts.parent.glob("counts.*")), rounds * CONNECTIONS * given.depth, given.functions)
 
 
-def connect(port, server):
+def connect(given, server):
     for _ in range(300):
         if server.poll() is not None:
             sys.exit("the server has ended")
         try:
-            connection = socket.create_connection(("127.0.0.1", port))
+            if given.mode == "udp":
+                return connect_udp(given.port)
+            connection = socket.create_connection(("127.0.0.1", given.port))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
         except OSError:
@@ -65,9 +68,19 @@ def connect(port, server):
     sys.exit("the server does not listen")
 
 
+def connect_udp(port):
+    connection = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    connection.connect(("127.0.0.1", port))
+    # Until the server listens, the system refuses it.
+    connection.settimeout(5)
+    connection.send(b"?")
+    connection.recv(1)
+    return connection
+
+
 def exchange(connections, given, rounds):
     line = b"x" * 31 + b"\n"
-    message, answer = (b"y" * 64, 64) if given.mode == "echo" else (line * given.depth, (len(line) + len("Hello, !")) * given.depth)
+    message, answer = (b"y" * 64, 64) if given.mode in ("echo", "udp") else (line * given.depth, (len(line) + len("Hello, !")) * given.depth)
     for _ in range(rounds):
         for connection in connections:
             connection.sendall(message)

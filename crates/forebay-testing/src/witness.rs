@@ -181,6 +181,19 @@ pub fn live_bytes() -> i64 {
     i64::try_from(more).unwrap() - i64::try_from(less).unwrap()
 }
 
+/// Returns the number of allocations that this program has made so far.
+pub fn allocations() -> usize {
+    let stats = INSTRUMENTED_SYSTEM.stats();
+    assert!(stats.allocations > 0, "this program does not say `count_allocations!`");
+    stats.allocations + stats.reallocations
+}
+
+/// Returns the number of pieces of memory that are held.
+pub fn live_allocations() -> i64 {
+    let stats = INSTRUMENTED_SYSTEM.stats();
+    i64::try_from(stats.allocations).unwrap() - i64::try_from(stats.deallocations).unwrap()
+}
+
 fn open_descriptors() -> Descriptors {
     let listing = fs::read_dir("/proc/self/fd").unwrap();
     let open = listing.filter_map(|entry| {

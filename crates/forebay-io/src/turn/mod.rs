@@ -127,7 +127,7 @@ impl Drop for ThreadTurns {
 /// The share of a turn that one object may use, in calls and in bytes.
 ///
 /// On a thread without turns a used-up share is renewed by giving way once.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Share {
     /// The turn that this is a share of; `None` on a thread without turns.
     turn: Option<NonZeroU64>,
@@ -158,6 +158,12 @@ impl Share {
     /// Returns the number of bytes that are left.
     pub(crate) fn bytes_left(&self) -> usize {
         self.bytes_left as usize
+    }
+
+    /// Returns `true` if something is left, and this is a share of the present turn.
+    #[inline]
+    pub fn is_left(&self) -> bool {
+        !self.is_used_up() && self.turn == turn()
     }
 
     /// Renews the share if another turn has begun since it was used. On a thread without turns, a used-up
@@ -212,7 +218,7 @@ impl Share {
 
     /// Counts one call of a share that was [renewed](Self::renew) for it.
     #[inline]
-    pub(crate) fn take(&mut self, bytes: usize) {
+    pub fn take(&mut self, bytes: usize) {
         self.calls_left = self.calls_left.saturating_sub(1);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.bytes_left = self.bytes_left.saturating_sub(bytes);

@@ -22,13 +22,24 @@ pub struct WaiterKey(u64);
 /// The waiters, each with the condition it waits for.
 #[derive(Debug)]
 pub struct Waiters<T> {
-    list: Vec<(WaiterKey, T, Waker)>,
+    /// Made for the first waiter, and dropped with the last one: an idle connection does not keep what a crowd of
+    /// waiters once needed.
+    list: Option<Box<List<T>>>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct List<T>(Vec<(WaiterKey, T, Waker)>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
 }
 
 impl<T> Default for Waiters<T> {
     fn default() -> Self {
-        Self { list: Vec::new(), next: 0 }
+        Self { list: None, next: 0 }
     }
 }
 
@@ -36,8 +47,9 @@ impl<T> Waiters<T> {
     /// Adds a waiter, or replaces the waker of the one that `key` identifies. Returns the replaced waker,
     /// to be dropped after unlocking.
     pub fn put(&mut self, key: &mut Option<WaiterKey>, until: T, waker: Waker) -> Option<Waker> {
+        let List(list) = self.list.get_or_insert_default().as_mut();
         if let Some(known) = *key
-            && let Some(entry) = self.list.iter_mut().find(|entry| entry.0 == known)
+            && let Some(entry) = list.iter_mut().find(|entry| entry.0 == known)
         {
             entry.1 = until;
             return Some(std::mem::replace(&mut entry.2, waker));
@@ -45,33 +57,36 @@ impl<T> Waiters<T> {
         let new = WaiterKey(self.next);
         self.next += 1;
         *key = Some(new);
-        self.list.push((new, until, waker));
+        list.push((new, until, waker));
         None
     }
 
     /// Removes a waiter that was dropped, and returns its waker, to be dropped after unlocking.
     pub fn remove(&mut self, key: WaiterKey) -> Option<Waker> {
-        let at = self.list.iter().position(|entry| entry.0 == key)?;
-        Some(self.list.remove(at).2)
+        let List(list) = self.list.as_mut()?.as_mut();
+        let at = list.iter().position(|entry| entry.0 == key)?;
+        let (.., waker) = list.remove(at);
+        self.trim();
+        Some(waker)
     }
 
     /// Moves every waiter whose condition holds into `after`, oldest first.
     pub fn release(&mut self, after: &mut WakeList, mut holds: impl FnMut(&T) -> bool) {
-        if self.list.is_empty() {
-            return;
-        }
-        for (_, _, waker) in self.list.extract_if(.., |entry| holds(&entry.1)) {
+        let Some(list) = &mut self.list else { return };
+        for (_, _, waker) in list.0.extract_if(.., |entry| holds(&entry.1)) {
             after.wake(waker);
         }
-        if self.list.is_empty() {
-            // Frees the memory, so that an idle connection does not keep what a crowd of waiters once
-            // needed.
-            self.list = Vec::new();
-        }
+        self.trim();
     }
 
     /// Returns `true` if the list is empty.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_none()
+    }
+
+    fn trim(&mut self) {
+        if self.list.as_ref().is_some_and(|list| list.0.is_empty()) {
+            self.list = None;
+        }
     }
 }

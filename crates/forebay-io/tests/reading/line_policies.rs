@@ -401,3 +401,19 @@ fn lines_of_bytes_obey_the_limit() {
     let error = finish(input.read_line_bytes_ref()).expect_err("four");
     assert_eq!(error.kind(), ErrorKind::LineTooLong { limit: 3 });
 }
+
+#[test]
+fn a_dropped_read_that_has_received_nothing_does_not_end_the_skipping() {
+    let (_, mut input) = Script::new([
+        Step::Bytes(b"far too".to_vec()),
+        Step::Idle,
+        Step::Idle,
+        Step::Bytes(b" long\nnext\n".to_vec()),
+        Step::End,
+    ]);
+    assert!(poll_once(pin!(input.skip_line())).is_pending());
+    // So much that it is received without a buffer.
+    let mut slice = vec![0; 64 * KIB];
+    assert!(poll_once(pin!(input.read(&mut slice))).is_pending());
+    assert_line(&mut input, "next");
+}

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use forebay_io::{ByteReadChannel, ErrorKind, LineOptions, Result};
+use forebay_io::{ByteReadChannel, ErrorKind, LineEnding, LineOptions, Result};
 use forebay_testing::{
     KIB, at_once,
     channels::{Script, Step, hiccup},
@@ -35,6 +35,21 @@ fn all_whole_lines_come_at_once() {
     assert_lines(&mut input, &["last"]);
     for _ in 0..3 {
         assert!(next_lines(&mut input).expect("the end").is_none());
+    }
+}
+
+#[test]
+fn all_whole_lines_come_at_once_with_every_ending() {
+    for (ending, text) in [
+        (LineEnding::Default, "a\nb\r\nc\nrest"),
+        (LineEnding::Lenient, "a\rb\nc\r\nrest"),
+        (LineEnding::CrlfOnly, "a\r\nb\r\nc\r\nrest"),
+        (LineEnding::LfOnly, "a\nb\nc\nrest"),
+    ] {
+        let mut input = ByteReadChannel::from(text);
+        input.set_line_options(LineOptions::new().ending(ending));
+        assert_lines(&mut input, &["a", "b", "c"]);
+        assert_lines(&mut input, &["rest"]);
     }
 }
 

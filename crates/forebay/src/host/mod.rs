@@ -1,8 +1,8 @@
 //! The source of readiness.
 //!
-//! A socket does not know what watches its descriptor. At its first wait it asks to have it watched, and
-//! keeps the [`Ready`] it gets: by a worker of its own selector, which may be a guest of the runtime that the
-//! thread is inside, or by a [`Host`] that a test has entered. The worker of another selector is not used: it
+//! At its first wait a socket asks to have its descriptor watched, and keeps the [`Ready`] it gets: by a worker of
+//! its own selector, which may be a guest of the runtime that the thread is inside, or by a `Host` that a test
+//! has entered. The worker of another selector is not used: it
 //! would stop together with that selector.
 
 #[cfg(unix)]
@@ -23,6 +23,7 @@ mod socket_owner;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -96,14 +97,15 @@ impl dyn Ready {
     }
 }
 
-/// Something that can watch descriptors.
+/// Something else than a worker that can watch descriptors.
+#[cfg(test)]
 pub(crate) trait Host: Send + Sync {
     /// Watches a descriptor, edge-triggered, in both directions, until the result is dropped.
-    fn register(&self, fd: SocketFd) -> Registered;
+    fn register(&self, fd: SocketFd) -> Registered<Arc<dyn Ready>>;
 }
 
 /// A descriptor in the hands of what owns it from now on, which is `None` if it is lost, and its readiness.
-pub(crate) type Registered = (Option<SocketFd>, io::Result<Arc<dyn Ready>>);
+pub(crate) type Registered<R> = (Option<SocketFd>, io::Result<R>);
 
 /// Lets a closing selector wake waits that another host watches.
 impl<T: Ready> WakeUp for T {
@@ -114,11 +116,13 @@ impl<T: Ready> WakeUp for T {
     }
 }
 
+#[cfg(test)]
 thread_local! {
     static CURRENT: RefCell<Option<Arc<dyn Host>>> = const { RefCell::new(None) };
 }
 
 /// Returns the host of the current thread, if it has one.
+#[cfg(test)]
 pub(crate) fn current() -> Option<Arc<dyn Host>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }

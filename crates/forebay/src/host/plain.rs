@@ -81,7 +81,7 @@ impl Drop for Plain {
 }
 
 impl Host for Plain {
-    fn register(&self, fd: SocketFd) -> Registered {
+    fn register(&self, fd: SocketFd) -> Registered<Arc<dyn Ready>> {
         let registered = self.watch(fd.as_fd());
         (Some(fd), registered)
     }

@@ -11,7 +11,7 @@ use futures_lite::future::{block_on, or, zip};
 use futures_lite::{FutureExt, future};
 
 use super::plain::Plain;
-use super::{Host, Registered, SocketFd, enter};
+use super::{Host, Ready, Registered, SocketFd, enter};
 use crate::{CloseReason, Connection, Result, SelectorManager, ServerSocket};
 
 /// The time after which a test counts as hanging.
@@ -272,14 +272,15 @@ fn a_dropped_wait_costs_no_byte_on_a_plain_host() {
 struct Overtaken(SelectorManager);
 
 impl Host for Overtaken {
-    fn register(&self, fd: SocketFd) -> Registered {
+    fn register(&self, fd: SocketFd) -> Registered<Arc<dyn Ready>> {
         // On another thread, because it waits for the call that registers the connection here.
         let closing = self.0.clone();
         std::thread::spawn(move || block_on(closing.close()));
         while !self.0.shared().is_closing() {
             std::thread::yield_now();
         }
-        self.0.shared().here().register(fd)
+        let (fd, registered) = self.0.shared().here().register(fd);
+        (fd, registered.map(|watched| Arc::new(watched) as Arc<dyn Ready>))
     }
 }
 

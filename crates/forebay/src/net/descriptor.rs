@@ -9,11 +9,16 @@ use forebay_io::seam::WakeList;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::registration::Registration;
+#[cfg(test)]
+use crate::host;
 use crate::host::slot::Slot;
-use crate::host::{self, Direction, Hangup, Progress, Ready, SocketFd, Wait};
+use crate::host::{Direction, Hangup, Progress, Ready, Registered, SocketFd, Wait};
 use crate::interrupted::uninterrupted;
 use crate::selector::{Shared, Waits};
-use crate::time::{WakeUp, is_last_poll};
+#[cfg(test)]
+use crate::time::WakeUp;
+use crate::time::is_last_poll;
+use crate::worker::Watched;
 
 /// An open descriptor, or the remains of one after its release.
 ///
@@ -28,16 +33,42 @@ pub(crate) struct Descriptor {
     selector: Arc<Shared>,
 }
 
-/// A descriptor that is watched. The slot stands beside the host, so that a call on a ready descriptor does not
-/// touch the host's memory.
-struct WatchedFd {
-    slot: Arc<Slot>,
-    host: Arc<dyn Ready>,
+/// A descriptor that is watched.
+enum WatchedFd {
+    Worker(Watched),
+    /// By what a test has entered.
+    #[cfg(test)]
+    Host(Arc<dyn Ready>),
 }
 
-impl WatchedFd {
-    fn new(host: Arc<dyn Ready>) -> Self {
-        Self { slot: Arc::clone(host.slot()), host }
+/// Calls the same method on whichever of the two it is.
+macro_rules! either {
+    ($this:expr, $watched:ident => $call:expr) => {
+        match $this {
+            WatchedFd::Worker($watched) => $call,
+            #[cfg(test)]
+            WatchedFd::Host($watched) => $call,
+        }
+    };
+}
+
+impl Ready for WatchedFd {
+    #[inline]
+    fn slot(&self) -> &Arc<Slot> {
+        either!(self, watched => watched.slot())
+    }
+
+    #[inline]
+    fn begin_wait(&self, direction: Direction) -> bool {
+        either!(self, watched => watched.begin_wait(direction))
+    }
+
+    fn begin_watch(&self) {
+        either!(self, watched => watched.begin_watch());
+    }
+
+    fn take_over(&self, fd: &SocketFd) -> io::Result<()> {
+        either!(self, watched => watched.take_over(fd))
     }
 }
 
@@ -66,7 +97,7 @@ impl Descriptor {
         let Some(ready) = self.registration.ready() else {
             return self.poll_unwatched(cx, direction, waits, &mut call);
         };
-        match ready.slot.try_io(direction, || self.attempt(direction, waits, &mut call)) {
+        match ready.slot().try_io(direction, || self.attempt(direction, waits, &mut call)) {
             Some(done) => Poll::Ready(done),
             None => self.poll_watched(ready, cx, direction, waits, &mut call),
         }
@@ -85,9 +116,8 @@ impl Descriptor {
         waits: Waits,
     ) -> bool {
         let Some(ready) = self.registration.ready() else { return false };
-        ready.slot.waits(cx, direction)
-            && (!ready.host.begin_wait(direction)
-                || self.wait_in_owner(&*ready.host, direction).is_ok())
+        ready.slot().waits(cx, direction)
+            && (!ready.begin_wait(direction) || self.wait_in_owner(ready, direction).is_ok())
             // Checked after the waker is stored, as in `begin_wait`.
             && self.selector.closing().check_wait(waits).is_ok()
             && !is_last_poll()
@@ -137,7 +167,7 @@ impl Descriptor {
         call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
         let attempt = || self.attempt(direction, waits, &mut *call);
-        match ready.slot.poll_io(cx, direction, attempt) {
+        match ready.slot().poll_io(cx, direction, attempt) {
             Poll::Pending => self.begin_wait(ready, direction, waits, call),
             done @ Poll::Ready(_) => done,
         }
@@ -151,8 +181,8 @@ impl Descriptor {
         waits: Waits,
         call: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<Progress>,
     ) -> Poll<io::Result<Progress>> {
-        if ready.host.begin_wait(direction)
-            && let Err(error) = self.wait_in_owner(&*ready.host, direction)
+        if ready.begin_wait(direction)
+            && let Err(error) = self.wait_in_owner(ready, direction)
         {
             return Poll::Ready(Err(error));
         }
@@ -201,9 +231,9 @@ impl Descriptor {
             None => self.register(),
         };
         let Ok(ready) = registered else { return Poll::Pending };
-        let hangup = ready.slot.poll_hangup(cx, known);
+        let hangup = ready.slot().poll_hangup(cx, known);
         if hangup.is_pending() {
-            ready.host.begin_watch();
+            ready.begin_watch();
         }
         hangup
     }
@@ -222,7 +252,7 @@ impl Descriptor {
     }
 
     /// Begins the wait in the runtime that owns the descriptor. The worker takes over from a runtime that has ended.
-    fn wait_in_owner(&self, host: &dyn Ready, direction: Direction) -> io::Result<()> {
+    fn wait_in_owner(&self, host: &WatchedFd, direction: Direction) -> io::Result<()> {
         let waits = self.registration.call(|fd| match fd.wait(direction) {
             Wait::Begun => Ok(()),
             Wait::Ended => host.take_over(fd),
@@ -233,24 +263,28 @@ impl Descriptor {
     fn register(&self) -> io::Result<&WatchedFd> {
         let registered = self.registration.register(|place| {
             let fd = place.take()?;
-            let (fd, registered) = match host::current() {
-                Some(host) => {
-                    let (fd, registered) = host.register(fd);
-                    if let Ok(ready) = &registered {
-                        let waits = Arc::clone(ready) as Arc<dyn WakeUp>;
-                        self.selector.closing().on_change(Arc::downgrade(&waits));
-                    }
-                    (fd, registered)
-                }
-                None => self.selector.here().register(fd),
-            };
+            let (fd, registered) = self.watch(fd);
             *place = fd;
             if place.is_none() {
                 self.selector.sockets().counters.sockets.remove_one();
             }
-            Some(registered.map(WatchedFd::new))
+            Some(registered)
         });
         registered.unwrap_or_else(|| Err(released()))
+    }
+
+    fn watch(&self, fd: SocketFd) -> Registered<WatchedFd> {
+        #[cfg(test)]
+        if let Some(host) = host::current() {
+            let (fd, registered) = host.register(fd);
+            if let Ok(ready) = &registered {
+                let waits = Arc::clone(ready) as Arc<dyn WakeUp>;
+                self.selector.closing().on_change(Arc::downgrade(&waits));
+            }
+            return (fd, registered.map(WatchedFd::Host));
+        }
+        let (fd, registered) = self.selector.here().register(fd);
+        (fd, registered.map(WatchedFd::Worker))
     }
 
     pub(crate) fn is_released(&self) -> bool {
@@ -279,7 +313,7 @@ impl Descriptor {
     /// Makes every wait try its call again.
     pub(crate) fn wake(&self, after: &mut WakeList) {
         if let Some(ready) = self.registration.ready_after_registering() {
-            ready.host.wake(after);
+            (ready as &dyn Ready).wake(after);
         }
     }
 }

@@ -43,7 +43,7 @@ fn connection(end: Arc<MemoryEnd>) -> Connection {
     let unnamed = SocketAddress::Unix(UnixAddress::Unnamed);
     let parts = CoreParts {
         remote: unnamed.clone(),
-        local: unnamed,
+        local: Arc::new(unnamed),
         options: Arc::default(),
         host_name: None,
     };

@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub(super) worker: Arc<Worker>,
     /// Kept for as long as the thread may ask for it.
     owner: Option<Arc<Owner>>,
+    /// The address of the owner; null without one. Of a value without a known type it would be computed each time.
+    owner_address: *const (),
     /// `true` if this thread drives the worker; `false` if it only runs a `block_on` beside it.
     drives: bool,
     queue: RefCell<VecDeque<Scheduled>>,
@@ -40,8 +42,10 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(worker: Arc<Worker>, drives: bool) -> Rc<Self> {
+        let owner = worker.owner.get().and_then(Weak::upgrade);
         Rc::new(Self {
-            owner: worker.owner.get().and_then(Weak::upgrade),
+            owner_address: owner.as_ref().map_or(ptr::null(), |owner| Arc::as_ptr(owner).cast()),
+            owner,
             worker,
             drives,
             queue: RefCell::default(),
@@ -125,8 +129,7 @@ pub(super) fn is_inside() -> bool {
 /// Returns the index of this thread's worker, if it works for this owner.
 pub(crate) fn index_for<T>(owner: &T) -> Option<u16> {
     let index = |context: &Rc<Context>| {
-        let works_for = context.owner.as_ref()?;
-        ptr::addr_eq(Arc::as_ptr(works_for), owner).then(|| context.worker.index())
+        ptr::addr_eq(context.owner_address, owner).then(|| context.worker.index())
     };
     CURRENT.try_with(|current| current.borrow().as_ref().and_then(index)).ok().flatten()
 }
@@ -174,8 +177,7 @@ pub(crate) fn hurry(outbox: &Arc<Outbox>) -> bool {
 #[inline]
 pub(crate) fn count_for<T>(owner: &T, count: impl FnOnce(&Traffic)) -> bool {
     let counted = with_driving(|context| {
-        let works_for = context.owner.as_ref().map(Arc::as_ptr);
-        let is_ours = works_for.is_some_and(|works_for| ptr::addr_eq(works_for, owner));
+        let is_ours = ptr::addr_eq(context.owner_address, owner);
         if is_ours {
             count(&context.worker.activity.traffic);
         }

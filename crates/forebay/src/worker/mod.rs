@@ -250,14 +250,13 @@ impl Worker {
 
     /// Watches a socket here, edge-triggered, in both directions, until the result is dropped. The runtime of
     /// a guest becomes the descriptor's owner.
-    pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered {
+    pub(crate) fn register(self: &Arc<Self>, fd: SocketFd) -> Registered<Watched> {
         let Some(guest) = &self.guest else {
             return self.register_here(fd);
         };
         let (fd, registered) = guest.register(&self.slots, &self.registry, fd);
         let owner = if matches!(fd, Some(SocketFd::Runtime(_))) { BY_OWNER } else { 0 };
-        let watched = |ready| Arc::new(self.watched(ready, BY_WORKER | owner)) as Arc<dyn Ready>;
-        (fd, registered.map(watched))
+        (fd, registered.map(|ready| self.watched(ready, BY_WORKER | owner)))
     }
 
     fn watched(self: &Arc<Self>, ready: WorkerReady, by: u8) -> Watched {
@@ -364,7 +363,7 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 /// A descriptor watched by a worker, which a thread must drive while there is a wait.
-struct Watched {
+pub(crate) struct Watched {
     ready: WorkerReady,
     worker: Arc<Worker>,
     /// The parties that watch the descriptor for waits to read and write: [`BY_WORKER`], [`BY_OWNER`], or both. It

@@ -5,10 +5,12 @@
 mod blocks_handed_over;
 mod bounded_memory;
 mod closed_in_transfer;
+mod datagrams;
 mod drop_orders;
 mod echo_with_drops;
 mod forgotten_futures;
 mod futures;
+mod idle_connection;
 mod many_selectors;
 mod nothing_is_left;
 mod of_a_peak;

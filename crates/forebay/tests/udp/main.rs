@@ -9,6 +9,7 @@ mod fairness;
 mod foreign_peers;
 mod fragments;
 mod multicast;
+mod one_by_one;
 mod openings;
 mod replies;
 mod reports;

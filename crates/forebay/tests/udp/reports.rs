@@ -1,9 +1,11 @@
 //! The reports of the network about a datagram that did not arrive (ICMP).
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 
-use forebay::ErrorKind;
+use forebay::{ConnectedDatagramSocket, ErrorKind};
 use forebay_testing::run;
 use futures_lite::future::poll_once;
 
@@ -74,6 +76,32 @@ fn a_waiting_receive_is_told_what_a_send_has_met() {
         assert_eq!(receiving.await?.unwrap_err().kind(), ErrorKind::Refused);
         Ok(())
     });
+}
+
+/// A waker runs behind the system call: it may wait for the call's end, as a close does.
+#[test]
+fn a_waker_may_close_the_socket_whose_send_has_met_a_report() {
+    run(async |selector| {
+        let socket = selector.udp().connect(closed_port()).await?;
+        let mut receiving = Box::pin(socket.receive());
+        let waker = Waker::from(Arc::new(ClosesIt(socket.clone())));
+        let cx = &mut Context::from_waker(&waker);
+        assert!(receiving.as_mut().poll(cx).is_pending());
+        socket.send("first").await?;
+        socket.send("second").await?;
+        assert!(socket.is_closed());
+        let Poll::Ready(Err(error)) = receiving.as_mut().poll(cx) else { panic!("it waits") };
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+        Ok(())
+    });
+}
+
+struct ClosesIt(ConnectedDatagramSocket);
+
+impl Wake for ClosesIt {
+    fn wake(self: Arc<Self>) {
+        self.0.close();
+    }
 }
 
 /// Also one that a call meets which has datagrams to return.

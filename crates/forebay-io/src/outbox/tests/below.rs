@@ -43,7 +43,7 @@ fn push(below: &Below, bytes: &[u8]) {
     below.push(parcel);
 }
 
-fn over(below: &Arc<Outbox>) -> Arc<Outbox> {
+pub(super) fn over(below: &Arc<Outbox>) -> Arc<Outbox> {
     let drain = Box::new(Marking(Below::new(Arc::clone(below)), false));
     Outbox::over(drain, Cause::default(), Arc::clone(below))
 }
@@ -151,4 +151,74 @@ fn two_outboxes_that_are_closing_do_not_wake_each_other_for_ever() {
         deferred = bench.turns.defers.swap(0, SeqCst);
     }
     assert!(flushed < 5, "they ask each other again and again");
+}
+
+#[test]
+fn a_parcel_is_as_long_as_it_was_filled_and_an_empty_one_is_not_queued() {
+    let bench = Bench::new(0, TestSchedule::default());
+    let below = Below::new(Arc::clone(&bench.outbox));
+    let mut parcel = Parcel::new(3);
+    assert_eq!((parcel.len(), parcel.is_empty()), (0, true));
+    parcel.space()[..3].copy_from_slice(b"abc");
+    parcel.fill(2);
+    parcel.fill(1);
+    assert_eq!((parcel.len(), parcel.is_empty()), (3, false));
+    below.push(Parcel::new(3));
+    assert!(lock(&bench.outbox.state).queue.is_empty());
+    below.push(parcel);
+    assert_eq!(bench.outbox.queued(), 3);
+}
+
+#[test]
+fn a_drain_is_not_asked_again_once_its_outbox_has_given_up() {
+    let bench = Bench::new(0, TestSchedule::default());
+    let hand = Hand::default();
+    let drain = Box::new(TestDrain(Arc::clone(&hand)));
+    let upper = Outbox::over(drain, Cause::default(), Arc::clone(&bench.outbox));
+    bench.outbox.abort(&Error::other("below"));
+    lock(&hand).error = Some(Error::new(ErrorKind::Reset, "write"));
+    upper.advance();
+    lock(&hand).error = Some(Error::other("asked again"));
+    upper.advance();
+    let hand = lock(&hand);
+    assert!(hand.error.is_some());
+    assert_eq!(hand.aborts.len(), 1);
+}
+
+#[test]
+fn a_layer_defers_finishes_and_sees_the_end_of_what_is_below() {
+    let bench = Bench::new(0, TestSchedule::default());
+    let below = Below::new(Arc::clone(&bench.outbox));
+    below.send_later();
+    assert_eq!(bench.turns.defers.load(SeqCst), 1);
+    push(&below, b"x");
+    assert!(!below.finish(&mut WakeList::new()), "a byte and the end mark wait");
+    assert!(!below.is_aborted());
+    lock(&bench.hand).allowance = 1;
+    assert!(below.finish(&mut WakeList::new()));
+    assert!(!below.is_aborted(), "it ended in order");
+
+    let bench = Bench::new(0, TestSchedule::default());
+    let below = Below::new(Arc::clone(&bench.outbox));
+    bench.outbox.abort(&Error::other("over"));
+    assert!(below.is_aborted());
+}
+
+#[test]
+fn a_promise_to_finish_moves_to_the_outbox_on_top() {
+    let bench = Bench::new(9, TestSchedule::default());
+    bench.outbox.require_finish();
+    let upper = over(&bench.outbox);
+    bench.outbox.hand_over_to(&upper);
+    upper.finish();
+    assert!(upper.was_cut(), "it was not its writer that finished it");
+    assert!(!bench.outbox.was_cut());
+
+    let bench = Bench::new(9, TestSchedule::default());
+    bench.outbox.require_finish();
+    let upper = over(&bench.outbox);
+    bench.outbox.hand_over_to(&upper);
+    upper.finish_by_writer();
+    assert!(!upper.was_cut());
+    assert_eq!((lock(&bench.hand).ends, bench.phase()), (1, OutboxPhase::Finished));
 }

@@ -1,3 +1,4 @@
+mod accepting;
 mod below;
 mod share;
 mod stage;
@@ -89,6 +90,7 @@ fn allow(hand: &Hand, more: usize) {
 #[derive(Default)]
 struct TestSchedule {
     defers: AtomicUsize,
+    hurries: AtomicUsize,
     lingers: AtomicUsize,
     advances_at_once: bool,
     is_closing: AtomicBool,
@@ -100,6 +102,10 @@ impl FlushSchedule for TestSchedule {
         if self.advances_at_once {
             outbox.advance();
         }
+    }
+
+    fn hurry(&self, _: &Arc<Outbox>) {
+        self.hurries.fetch_add(1, SeqCst);
     }
 
     fn finish_in_background(self: Arc<Self>, _: Arc<Outbox>) {

@@ -61,3 +61,17 @@ fn without_turns_everything_is_sent_at_once() {
     accept_value(&bench, 3 * SHARE_BYTES);
     assert_eq!(lock(&bench.hand).sent.len(), 3 * SHARE_BYTES);
 }
+
+#[test]
+fn a_writer_gives_way_when_another_full_queue_would_exceed_its_share() {
+    let _turns = ThreadTurns::enter();
+    let cx = Context::from_waker(Waker::noop());
+    let mut pace = WriterPace::default();
+    let most = (SHARE_BYTES - HIGH_WATER_BYTES) as u64;
+    pace.count(most);
+    assert!(pace.poll(&cx, true).is_ready());
+    pace.count(most + 1);
+    assert!(pace.poll(&cx, true).is_pending());
+    end_turn();
+    assert!(pace.poll(&cx, true).is_ready(), "another turn");
+}

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// The most that a stage can hold: one byte less than 8 KiB does not fill it, and an item of 1 KiB may follow.
+const STAGE_BYTES: usize = 9 * 1024;
+
 /// An outbox whose first two items are in the queue and whose next are on this thread's stage.
 fn staging() -> (Bench, WorkerStage) {
     let stage = WorkerStage::enter();
@@ -23,6 +26,22 @@ fn sent(bench: &Bench) -> String {
 
 fn on_another_thread<T: Send>(call: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(call).join().expect("no panic"))
+}
+
+#[test]
+fn a_stage_holds_small_items_up_to_its_size_and_the_queue_gets_the_others() {
+    let queued = |bench: &Bench| lock(&bench.outbox.state).queue.len();
+    let write = |bench: &Bench, bytes| bench.write(&vec![b'x'; bytes]).expect("open");
+    let (bench, _stage) = staging();
+    for _ in 0..7 {
+        write(&bench, 1024);
+    }
+    write(&bench, 1023);
+    assert_eq!(queued(&bench), 2, "with the third item, 8 KiB are on the stage");
+    write(&bench, 1);
+    assert_eq!(queued(&bench), 3 + 8 * 1024);
+    write(&bench, 1025);
+    assert_eq!(queued(&bench), 4 + 9 * 1024, "copied once");
 }
 
 #[test]
@@ -92,6 +111,17 @@ fn a_stage_that_is_full_is_settled_and_the_queue_fills_to_its_mark() {
 }
 
 #[test]
+fn no_stage_begins_where_it_could_fill_the_queue_to_its_mark() {
+    for (queued, begins) in [(STAGE_BYTES + 1, true), (STAGE_BYTES, false)] {
+        let _stage = WorkerStage::enter();
+        let bench = Bench::new(0, TestSchedule::default());
+        bench.write(&vec![b'x'; HIGH_WATER_BYTES - queued - 1]).expect("open");
+        bench.write(b"x").expect("open");
+        assert_eq!(is_staged(&bench), begins, "{queued} bytes below the mark");
+    }
+}
+
+#[test]
 fn another_thread_cannot_end_before_what_was_staged() {
     let (bench, _stage) = staging();
     on_another_thread(|| bench.outbox.finish());
@@ -100,6 +130,14 @@ fn another_thread_cannot_end_before_what_was_staged() {
     assert_eq!(sent(&bench), "123");
     assert_eq!(lock(&bench.hand).ends, 1);
     assert!(bench.write(b"4").is_err(), "accepted after the end mark");
+}
+
+#[test]
+fn a_stage_takes_nothing_more_once_another_thread_has_finished() {
+    let (bench, _stage) = staging();
+    on_another_thread(|| bench.outbox.finish());
+    assert!(bench.write(b"4").is_err(), "accepted after the end was asked for");
+    assert_eq!(sent(&bench), "123");
 }
 
 #[test]
@@ -122,6 +160,15 @@ fn another_thread_knows_that_a_flush_must_wait() {
     assert!(on_another_thread(|| bench.outbox.is_staged_elsewhere()));
     end_poll();
     assert!(!on_another_thread(|| bench.outbox.is_staged_elsewhere()));
+}
+
+#[test]
+fn what_is_settled_behind_another_threads_flush_is_due_again() {
+    let (bench, _stage) = staging();
+    on_another_thread(|| bench.outbox.advance());
+    assert_eq!((sent(&bench).as_str(), bench.turns.defers.load(SeqCst)), ("12", 1));
+    end_poll();
+    assert_eq!(bench.turns.defers.load(SeqCst), 2, "the third would wait for another write");
 }
 
 #[test]
@@ -168,4 +215,29 @@ fn a_writer_that_moves_between_threads_keeps_its_order() {
     bench.outbox.advance();
     let expected = (0..ITEMS).map(|item| item.to_string() + ";").collect::<String>();
     assert!(sent(&bench) == expected, "lost, doubled or out of order");
+}
+
+/// Writes a burst when it is woken.
+struct Writes(Arc<Outbox>);
+
+impl Wake for Writes {
+    fn wake(self: Arc<Self>) {
+        for item in [b"a", b"b", b"c"] {
+            assert!(self.0.accept(true, &item[..]).expect("open"));
+        }
+    }
+}
+
+#[test]
+fn what_a_waker_stages_while_a_stage_is_settled_is_kept() {
+    let (bench, _stage) = staging();
+    let other = Bench::new(usize::MAX, TestSchedule::default());
+    let waker = Waker::from(Arc::new(Writes(Arc::clone(&other.outbox))));
+    let mut room = pin!(bench.outbox.wait(Until::Room));
+    assert!(room.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    end_poll();
+    assert!(is_staged(&other), "it was not woken, or no burst");
+    end_poll();
+    other.outbox.advance();
+    assert_eq!(sent(&other), "abc");
 }

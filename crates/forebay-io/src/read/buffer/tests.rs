@@ -276,3 +276,148 @@ fn a_source_that_fills_more_than_the_room_behind_a_remainder_is_stopped() {
     let offered = buffer.space(1).len();
     buffer.fill(offered + 1);
 }
+
+#[test]
+fn little_that_a_call_leaves_in_a_block_is_moved_once_and_much_is_not() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, &vec![1; KEEP_BLOCK_BYTES + 1], 1);
+    for end in [Buffer::end_call, Buffer::trim, Buffer::trim_block] {
+        assert_eq!(moved_by(&mut buffer, end), 0, "more than a quarter of a block");
+    }
+    buffer.consume(1);
+    for end in [Buffer::end_call, Buffer::trim, Buffer::trim_block] {
+        assert_eq!(moved_by(&mut buffer, end), 0, "a quarter of a block");
+    }
+    buffer.consume(1);
+    assert_ne!(moved_by(&mut buffer, Buffer::end_call), 0, "less than that");
+    for _ in 0..2 {
+        buffer.consume(1);
+        assert_eq!(moved_by(&mut buffer, Buffer::end_call), 0, "moved already");
+    }
+}
+
+#[test]
+fn an_empty_buffer_returns_its_block_when_a_call_ends() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, b"x", 1);
+    buffer.consume(1);
+    assert_eq!(pinned(&buffer), BLOCK_BYTES);
+    buffer.end_call();
+    assert_eq!(pinned(&buffer), 0);
+}
+
+#[test]
+fn a_block_is_added_only_behind_a_small_remainder() {
+    for (left, expected) in [
+        (KEEP_BLOCK_BYTES - 1, BLOCK_BYTES + KEEP_BLOCK_BYTES - 1),
+        (KEEP_BLOCK_BYTES, BLOCK_BYTES),
+    ] {
+        let mut buffer = Buffer::default();
+        buffer.give_back(&vec![1; left]);
+        buffer.space(1);
+        assert_eq!(pinned(&buffer), expected, "{left} bytes were left");
+    }
+}
+
+#[test]
+fn a_grown_buffer_is_exchanged_for_a_block_when_bytes_arrive_behind_little() {
+    for (left, is_exchanged) in [(KEEP_BLOCK_BYTES, false), (KEEP_BLOCK_BYTES - 1, true)] {
+        let mut buffer = Buffer::default();
+        while buffer.len() < 2 * BLOCK_BYTES {
+            arrive(&mut buffer, &[1; 1024], 2 * BLOCK_BYTES);
+        }
+        buffer.consume(buffer.len() - left);
+        arrive(&mut buffer, b"x", 1);
+        assert_eq!(pinned(&buffer) == BLOCK_BYTES, is_exchanged, "{left} bytes were left");
+    }
+}
+
+#[test]
+fn what_is_changed_in_place_is_read() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, b"-abc", 1);
+    buffer.consume(1);
+    buffer.readable_mut().make_ascii_uppercase();
+    assert_eq!(buffer.readable(), b"ABC");
+}
+
+#[test]
+fn four_times_the_memory_is_kept_and_nothing_is_moved_for_it() {
+    let mut kept = Buffer::default();
+    kept.give_back(&[1; 400]);
+    kept.consume(300);
+    let mut grown = Buffer::default();
+    while grown.len() < 2 * BLOCK_BYTES {
+        arrive(&mut grown, &[1; 1024], 2 * BLOCK_BYTES);
+    }
+    grown.consume(2 * BLOCK_BYTES - BLOCK_BYTES / 2);
+    for mut buffer in [kept, grown] {
+        assert_eq!(pinned(&buffer), 4 * buffer.len());
+        assert_eq!(moved_by(&mut buffer, Buffer::trim), 0);
+        buffer.consume(1);
+        assert_ne!(moved_by(&mut buffer, Buffer::trim), 0);
+        check_asleep(&buffer);
+    }
+}
+
+/// Returns `true` if the first `count` of `held` bytes are taken with their memory, and not as a copy.
+fn is_taken_with_its_memory(held: usize, count: usize) -> bool {
+    let mut buffer = Buffer::default();
+    while buffer.len() < held {
+        arrive(&mut buffer, &vec![1; held.min(1024)], held);
+    }
+    let before = buffer.readable().as_ptr();
+    buffer.freeze(count).as_ptr() == before
+}
+
+#[test]
+fn what_fills_half_of_its_memory_is_taken_with_it_if_that_is_half_a_block() {
+    assert!(is_taken_with_its_memory(BLOCK_BYTES, BLOCK_BYTES / 2));
+    assert!(!is_taken_with_its_memory(BLOCK_BYTES, BLOCK_BYTES / 2 - 1));
+    assert!(is_taken_with_its_memory(4 * BLOCK_BYTES, 2 * BLOCK_BYTES));
+    assert!(!is_taken_with_its_memory(4 * BLOCK_BYTES, 2 * BLOCK_BYTES - 1));
+    let mut small = Buffer::default();
+    small.give_back(&[1; 100]);
+    let before = small.readable().as_ptr();
+    assert_ne!(small.freeze(100).as_ptr(), before, "cheaper to copy");
+}
+
+#[test]
+fn an_empty_buffer_starts_again_at_the_front_of_one_block() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, &[1; 100], 1);
+    buffer.consume(100);
+    assert_eq!(buffer.space(1).len(), BLOCK_BYTES);
+    let mut grown = Buffer::default();
+    while grown.len() < 2 * BLOCK_BYTES {
+        arrive(&mut grown, &[1; 1024], 2 * BLOCK_BYTES);
+    }
+    grown.consume(2 * BLOCK_BYTES);
+    assert_eq!(grown.space(1).len(), BLOCK_BYTES);
+}
+
+#[test]
+fn nothing_is_moved_while_a_quarter_of_the_block_is_free() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, &vec![1; BLOCK_BYTES - ENOUGH_SPACE_BYTES], 1);
+    buffer.consume(buffer.len() - 10);
+    assert_eq!(buffer.space(1).len(), ENOUGH_SPACE_BYTES);
+    arrive(&mut buffer, b"x", 1);
+    assert_eq!(buffer.space(1).len(), BLOCK_BYTES - 11);
+}
+
+#[test]
+fn a_block_is_offered_with_so_many_bytes_and_stays_if_it_is_refused() {
+    let mut buffer = Buffer::default();
+    arrive(&mut buffer, b"-0123456789", 1);
+    buffer.consume(1);
+    assert!(buffer.offer_block(11, |_| ()).is_none(), "there are ten");
+    let refused = buffer.offer_block(10, |part| part.as_ref().map(|part| (part.start, part.end)));
+    assert_eq!(refused, Some(Some((1, 11))));
+    assert_eq!(buffer.readable(), b"0123456789");
+    assert!(buffer.offer_block(9, |part| part.take().is_some()).is_some_and(|taken| taken));
+    assert_eq!((buffer.len(), pinned(&buffer)), (0, 0));
+    buffer.give_back(b"no block");
+    assert!(buffer.offer_block(1, |_| ()).is_none());
+    assert_eq!(buffer.readable(), b"no block");
+}

@@ -216,6 +216,7 @@ mod tests {
     use forebay_testing::at_once;
 
     use super::*;
+    use crate::read::LineOptions;
 
     /// A loop that takes one line of each call would have a whole block checked for each of them.
     #[test]
@@ -232,5 +233,31 @@ mod tests {
             }
         }
         assert_eq!(count, COUNT);
+    }
+
+    #[test]
+    fn the_lines_that_come_next_are_shown() {
+        let mut input = ByteReadChannel::from("one\ntwo\n");
+        let lines = at_once(input.read_lines_ref()).unwrap().expect("lines");
+        assert_eq!(format!("{lines:?}"), r#"Lines { checked: "one\ntwo\n", .. }"#);
+    }
+
+    /// As many lines as bytes may come, which may all be line feeds.
+    #[test]
+    fn the_hint_counts_each_byte_as_a_line() {
+        let most = |text: &str, ending, taken| {
+            let mut input = ByteReadChannel::from(text.to_owned());
+            input.set_line_options(LineOptions::new().ending(ending));
+            let mut lines = at_once(input.read_lines_ref()).unwrap().expect("lines");
+            assert_eq!(lines.by_ref().take(taken).count(), taken);
+            let (least, most) = lines.size_hint();
+            assert_eq!(least, 0);
+            most
+        };
+        assert_eq!(most("a\nb\n", LineEnding::Default, 0), Some(4));
+        assert_eq!(most("a\nb\n", LineEnding::Default, 2), Some(0));
+        assert_eq!(most("a\nb\n", LineEnding::Lenient, 0), Some(3), "the first, and two bytes");
+        assert_eq!(most("a\nb\n", LineEnding::Lenient, 1), Some(2));
+        assert_eq!(most(&"a\n".repeat(600), LineEnding::Default, 0), Some(1200));
     }
 }

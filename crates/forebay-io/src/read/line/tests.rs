@@ -214,3 +214,18 @@ fn bytes_that_are_given_back_come_before_the_checked_lines() {
     assert_eq!(line_at_once(&mut channel).as_deref(), Some("again two"));
     assert_eq!(line_at_once(&mut channel).as_deref(), Some("three"));
 }
+
+#[test]
+fn a_refusal_says_what_may_be_done_about_it() {
+    let options = LineOptions::new().limit(8).strict(true);
+    for (text, advice) in [
+        (&b"far too long\n"[..], "skip_line skips it"),
+        (b"\xff\n", "skip_line skips it, and read returns its bytes"),
+        (b"half", "the last line has no terminator, which LineOptions::strict refuses"),
+    ] {
+        let mut input = ByteReadChannel::from(bytes::Bytes::copy_from_slice(text));
+        input.set_line_options(options);
+        let Poll::Ready(Err(error)) = poll_line_once(&mut input) else { panic!("no error") };
+        assert!(error.to_string().ends_with(advice), "{error}");
+    }
+}

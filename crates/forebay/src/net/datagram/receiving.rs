@@ -22,24 +22,27 @@ pub(in crate::net) trait Receives {
 
     fn socket(&self) -> &Self::Socket;
 
-    /// Receives a datagram, or stores the waker of all waits.
-    fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>>;
+    /// Receives a datagram, or stores the waker of all waits. A datagram is put in its place, and not returned: it is
+    /// large, and would be copied at each return.
+    fn poll_receive(&self, place: &mut Option<Self::Datagram>) -> Poll<io::Result<()>>;
 
     /// Receives a datagram that is here already; `WouldBlock` if there is none.
-    fn receive_now(&self) -> io::Result<Self::Datagram>;
+    fn receive_now(&self, place: &mut Option<Self::Datagram>) -> io::Result<()>;
 
     /// The number of its bytes.
     fn length(datagram: &Self::Datagram) -> usize;
 
     fn try_receive(&self) -> Result<Option<Self::Datagram>> {
         self.socket().check_open(Self::OPERATION)?;
-        match uninterrupted(|| self.receive_now()) {
-            Ok(datagram) => Ok(Some(datagram)),
+        let mut place = None;
+        match uninterrupted(|| self.receive_now(&mut place)) {
+            Ok(()) => Ok(place),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(self.receive_error(error)),
         }
     }
 
+    #[cold]
     fn receive_error(&self, error: io::Error) -> Error {
         let error = Error::from_io(Self::OPERATION, error);
         if error.kind() == ErrorKind::Closed {
@@ -65,18 +68,22 @@ impl<C: Deref<Target: Receives>> Receiving<C> {
         self.core.socket()
     }
 
-    /// Makes an attempt. If it would have to wait, adds this call to the waits and makes one more, so that
-    /// no arrival between the two is missed.
-    fn poll_once(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<<C::Target as Receives>::Datagram>> {
-        let first = self.core.poll_receive();
-        if first.is_ready() {
-            return first;
-        }
+    #[cold]
+    fn join(&mut self, cx: &Context<'_>) {
         self.core.socket().waits().readers.join(&mut self.key, cx.waker());
-        self.core.poll_receive()
+    }
+
+    /// Returns the error of a receive that has put no datagram in its place.
+    #[cold]
+    fn failure(&self, ended: io::Result<()>) -> Error {
+        self.core.receive_error(ended.err().unwrap_or_else(|| io::ErrorKind::Other.into()))
+    }
+
+    /// Fails a call on a closed socket.
+    #[cold]
+    fn poll_closed<T>(&self, cx: &Context<'_>) -> Poll<Result<T>> {
+        ready!(poll_answer(cx));
+        Poll::Ready(Err(self.socket().closed(C::Target::OPERATION)))
     }
 
     fn leave(&mut self) {
@@ -87,16 +94,27 @@ impl<C: Deref<Target: Receives>> Receiving<C> {
 impl<C: Deref<Target: Receives> + Unpin> Future for Receiving<C> {
     type Output = Result<<C::Target as Receives>::Datagram>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.socket().waits().is_closed() {
-            ready!(poll_answer(cx));
-            return Poll::Ready(Err(self.socket().closed(C::Target::OPERATION)));
+            return self.poll_closed(cx);
         }
         ready!(share::poll(cx));
-        let received = ready!(self.poll_once(cx));
-        share::spend(received.as_ref().map_or(0, C::Target::length));
-        self.leave();
-        Poll::Ready(received.map_err(|error| self.core.receive_error(error)))
+        let (mut place, mut is_second) = (None, false);
+        let ended = loop {
+            match self.core.poll_receive(&mut place) {
+                Poll::Ready(ended) => break ended,
+                Poll::Pending if is_second => return Poll::Pending,
+                // One more attempt behind that, so that no arrival since the first is missed.
+                Poll::Pending => self.join(cx),
+            }
+            is_second = true;
+        };
+        share::spend(place.as_ref().map_or(0, C::Target::length));
+        match place {
+            Some(datagram) => Poll::Ready(Ok(datagram)),
+            None => Poll::Ready(Err(self.failure(ended))),
+        }
     }
 }
 
@@ -117,7 +135,10 @@ impl<S: Receives> Receiving<Arc<S>> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<S::Datagram>>> {
-        Pin::new(self).poll(cx).map(unless_closed)
+        let next = ready!(Pin::new(&mut *self).poll(cx));
+        // A future leaves when it is dropped; this one stays.
+        self.leave();
+        Poll::Ready(unless_closed(next))
     }
 }
 

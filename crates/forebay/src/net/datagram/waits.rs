@@ -70,8 +70,9 @@ impl DatagramWaits {
         giving_way(self.closers.until(|| self.is_closed())).await;
     }
 
-    /// Runs a system call now, or as soon as the socket is ready for it. All calls of the direction are woken
-    /// then.
+    /// Runs a system call now, or as soon as the socket is ready for it, and returns the number of bytes. All calls of
+    /// the direction are woken then.
+    #[inline]
     pub(in crate::net) fn poll_io(
         &self,
         direction: Direction,

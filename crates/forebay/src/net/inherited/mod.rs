@@ -253,7 +253,7 @@ impl Socket {
             Ok(prepared) => prepared,
             Err(error) => return Err(NotTaken { fd, error }),
         };
-        let parts = CoreParts { remote, local, options, host_name: None };
+        let parts = CoreParts { remote, local: Arc::new(local), options, host_name: None };
         let io = Descriptor::new(fd, Arc::clone(selector));
         Ok(Self::over(io, protocol, role, parts, PendingTls::default()))
     }

@@ -35,7 +35,7 @@ pub(super) struct Listener {
     path: Option<OwnPath>,
     io: Descriptor,
     opener: Opener,
-    local: SocketAddress,
+    local: Arc<SocketAddress>,
     protocol: Protocol,
     /// The options of this socket, and of those that it accepts.
     options: Arc<OptionValues>,
@@ -93,7 +93,7 @@ impl Listener {
         let listener = Arc::new(Self {
             io,
             opener,
-            local,
+            local: Arc::new(local),
             protocol,
             options,
             inherited: AtomicU8::new(NOT_ASKED),
@@ -224,7 +224,7 @@ impl Listener {
         let remote = peer.map(SocketAddress::shown).map_or_else(|| peer_of(&socket), Ok)?;
         let parts = CoreParts {
             remote,
-            local: self.local.clone(),
+            local: Arc::clone(&self.local),
             options: Arc::clone(&self.options),
             host_name: None,
         };

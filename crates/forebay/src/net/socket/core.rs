@@ -26,7 +26,7 @@ use crate::trace::ConnectionSpan;
 pub(in crate::net) struct CoreParts {
     pub(in crate::net) remote: SocketAddress,
     /// The local address, or the listener's, which may be less exact: the system is asked on demand.
-    pub(in crate::net) local: SocketAddress,
+    pub(in crate::net) local: Arc<SocketAddress>,
     pub(in crate::net) options: Arc<OptionValues>,
     #[cfg_attr(not(feature = "tls"), expect(dead_code))]
     /// The name that was connected to; `None` for an address. TLS checks it.
@@ -54,10 +54,11 @@ pub(super) struct Core {
     /// The write side, which is told when the connection is over: the outermost one if TLS is on top. It
     /// holds the core, so the core must not hold it.
     outbox: Mutex<Weak<Outbox>>,
-    watch: Watch,
+    /// Made when watching begins.
+    watch: OnceLock<Box<Watch>>,
     waiters: Mutex<Waiters<()>>,
-    /// The key in the list of connections that are closed with their selector.
-    key: OnceLock<u64>,
+    /// The key in the list of connections that are closed with their selector; zero before it is there.
+    key: AtomicU64,
     span: ConnectionSpan,
 }
 
@@ -75,13 +76,15 @@ impl Core {
             ticket: AtomicU64::new(0),
             outbox: Mutex::default(),
             timeouts: OnceLock::new(),
-            watch: Watch::default(),
+            watch: OnceLock::new(),
             waiters: Mutex::default(),
-            key: OnceLock::new(),
+            key: AtomicU64::new(0),
             span: ConnectionSpan::new(),
         });
         let open = Arc::downgrade(&core);
-        let key = *core.key.get_or_init(|| core.selector().remaining().add(open));
+        let key = core.selector().remaining().add(open);
+        // Relaxed: it is read when the last reference to the core is gone.
+        core.key.store(key, Ordering::Relaxed);
         let ends = (LocalAddress(&core), &core.parts.remote);
         core.span.open(key, (core.link.transport(), role.text()), ends);
         for (silence, limit) in core.parts.options.silences() {
@@ -120,7 +123,7 @@ impl Core {
         &self.parts
     }
 
-    pub(super) fn watch(&self) -> &Watch {
+    pub(super) fn watch(&self) -> &OnceLock<Box<Watch>> {
         &self.watch
     }
 
@@ -155,7 +158,7 @@ impl Core {
             !matches!(address, SocketAddress::Unix(UnixAddress::Unnamed))
         };
         let CoreParts { remote, local, .. } = &self.parts;
-        [remote, local].into_iter().find(has_name).map(ToString::to_string)
+        [remote, &**local].into_iter().find(has_name).map(ToString::to_string)
     }
 
     /// The limits on closing or dropping the connection.
@@ -204,7 +207,7 @@ impl Core {
         }
         match self.link.local_address() {
             Some(address) => SocketAddress::clone(self.local.get_or_init(|| Box::new(address))),
-            None => self.parts.local.clone(),
+            None => SocketAddress::clone(&self.parts.local),
         }
     }
 
@@ -334,8 +337,9 @@ impl fmt::Display for LocalAddress<'_> {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        if let Some(key) = self.key.get() {
-            self.selector().remaining().remove(*key);
+        match *self.key.get_mut() {
+            0 => {}
+            key => self.selector().remaining().remove(key),
         }
     }
 }
@@ -355,7 +359,7 @@ mod tests {
         // A runtime that may own the descriptor, and a span, are paid for where their features are asked for.
         let of_features = size_of::<SocketFd>() - size_of::<OwnedFd>();
         let sizes = [
-            ("Core", size_of::<Core>() - size_of::<ConnectionSpan>() - of_features, 392),
+            ("Core", size_of::<Core>() - size_of::<ConnectionSpan>() - of_features, 320),
             ("Handle", size_of::<Handle>(), 72),
             ("SocketSource", size_of::<SocketSource>(), 48),
         ];

@@ -16,18 +16,21 @@ use super::core::Core;
 
 /// The layer on top of a connection, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Layer {
+pub(super) struct Layer(OnceLock<Box<OnTop>>);
+
+#[derive(Debug)]
+struct OnTop {
     /// The first error that the layer reports.
-    cause: OnceLock<Cause>,
+    cause: Cause,
     /// It holds the core, so the core must not hold it.
     #[cfg(feature = "tls")]
-    session: OnceLock<Weak<Session>>,
+    session: Weak<Session>,
 }
 
 impl Core {
     /// The cause of the layer on top of the link.
     pub(super) fn cause_above(&self) -> Option<&Cause> {
-        self.layer().cause.get()
+        self.layer().0.get().map(|on_top| &on_top.cause)
     }
 
     /// Returns `true` if the connection has failed when the peer of its layer had ended, and had acknowledged
@@ -57,9 +60,9 @@ impl Core {
 impl Core {
     /// Adds a session on top of the link, and begins its handshake.
     pub(super) fn set_session(&self, session: &Arc<Session>) {
-        let layer = self.layer();
-        layer.cause.get_or_init(|| session.cause().clone());
-        layer.session.get_or_init(|| Arc::downgrade(session));
+        self.layer().0.get_or_init(|| {
+            Box::new(OnTop { cause: session.cause().clone(), session: Arc::downgrade(session) })
+        });
         let mut after = WakeList::new();
         self.announce(self.life().lay_on_top(), &mut after);
         after.run();
@@ -73,7 +76,7 @@ impl Core {
     }
 
     pub(super) fn session(&self) -> Option<Arc<Session>> {
-        self.layer().session.get()?.upgrade()
+        self.layer().0.get()?.session.upgrade()
     }
 
     /// The host on the other side: the name that was connected to, or its IP address.

@@ -4,7 +4,7 @@
 //! most connections end during a call of their reader.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
 use forebay_io::Result;
@@ -17,11 +17,10 @@ use crate::lock::lock;
 use crate::net::system::InStore;
 
 /// The results of watching so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Watch {
     known: Mutex<Hangup>,
-    /// Made when watching begins.
-    waker: OnceLock<Waker>,
+    waker: Waker,
 }
 
 impl Watch {
@@ -129,8 +128,8 @@ impl Core {
     /// The way in which the peer has ended, if that is known. Over TLS the session decides. While the connection is
     /// being closed, input is not read to its end, so the end of the link counts.
     pub(super) fn peer_end(&self) -> Option<Result<()>> {
-        let link_has_ended =
-            self.life().state().has_peer_ended() || self.watch().has_peer_finished();
+        let link_has_ended = self.life().state().has_peer_ended()
+            || self.watch().get().is_some_and(|watch| watch.has_peer_finished());
         #[cfg(feature = "tls")]
         if let Some(session) = self.session() {
             match session.peer_end() {
@@ -163,20 +162,20 @@ impl Core {
     }
 
     fn begin_watching(self: &Arc<Self>) {
-        let make = || Waker::from(Arc::new(WatchWaker(Arc::downgrade(self))));
-        if self.watch().waker.get().is_none() {
-            self.watch().waker.get_or_init(make);
-        }
+        self.watch().get_or_init(|| {
+            let waker = Waker::from(Arc::new(WatchWaker(Arc::downgrade(self))));
+            Box::new(Watch { known: Mutex::default(), waker })
+        });
         self.look();
     }
 
     /// Records what the link reports, wakes all waits, and asks the link to report more.
     fn look(self: &Arc<Self>) {
-        let Some(waker) = self.watch().waker.get() else { return };
-        let mut cx = Context::from_waker(waker);
+        let Some(watch) = self.watch().get() else { return };
+        let mut cx = Context::from_waker(&watch.waker);
         let mut after = WakeList::new();
         loop {
-            let known = *lock(&self.watch().known);
+            let known = *lock(&watch.known);
             let Poll::Ready(now) = self.link().poll_hangup(&mut cx, known) else { break };
             // The error first: an end that is seen before the reset behind it would look clean.
             if now.error && !known.error {
@@ -184,7 +183,7 @@ impl Core {
             }
             // Another call may have received the error, and be about to note it.
             self.link().let_calls_end();
-            *lock(&self.watch().known) = now;
+            *lock(&watch.known) = now;
         }
         self.wake_waiters(&mut after);
         after.run();

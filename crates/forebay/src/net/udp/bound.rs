@@ -13,7 +13,6 @@ use super::core::DatagramCore;
 use super::datagram::Datagram;
 use super::incoming::IncomingDatagrams;
 use super::outgoing::Outgoing;
-use super::reply::source_of;
 use super::sending::{Sending, SendingBatch};
 use crate::net::datagram::{DatagramSocket, Receives, Receiving, shared_calls};
 
@@ -64,7 +63,7 @@ impl BoundDatagramSocket {
     ///
     /// Lossless: a dropped call has sent nothing.
     pub async fn send(&self, payload: impl AsRef<[u8]>, to: SocketAddr) -> Result<()> {
-        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(to), from: None };
+        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(&to), from: None };
         let mut sending = Sending::new(&self.core, outgoing);
         poll_fn(|cx| sending.poll(cx)).await
     }
@@ -75,8 +74,8 @@ impl BoundDatagramSocket {
     ///
     /// As for [`send`](Self::send).
     pub fn try_send(&self, payload: impl AsRef<[u8]>, to: SocketAddr) -> Result<bool> {
-        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(to), from: None };
-        self.core.try_send(outgoing)
+        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(&to), from: None };
+        self.core.try_send(&outgoing)
     }
 
     /// Answers a datagram: to its sender, and from the address that it was sent to. A client takes no answer
@@ -96,8 +95,8 @@ impl BoundDatagramSocket {
     ///
     /// On other systems than Linux, Android and those of Apple, the system chooses the address.
     pub async fn reply(&self, to: &Datagram, payload: impl AsRef<[u8]>) -> Result<()> {
-        let from = source_of(to);
-        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(to.address), from };
+        let from = self.core.source_of(to);
+        let outgoing = Outgoing { payload: payload.as_ref(), to: Some(&to.address), from };
         let mut sending = Sending::new(&self.core, outgoing);
         poll_fn(|cx| sending.poll(cx)).await
     }

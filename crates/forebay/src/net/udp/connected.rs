@@ -59,7 +59,7 @@ impl ConnectedDatagramSocket {
     /// As for [`send`](Self::send).
     pub fn try_send(&self, payload: impl AsRef<[u8]>) -> Result<bool> {
         let outgoing = Outgoing { payload: payload.as_ref(), to: None, from: None };
-        self.core.try_send(outgoing)
+        self.core.try_send(&outgoing)
     }
 
     common_calls!();

@@ -1,10 +1,9 @@
 //! The state that all handles of a datagram socket share.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use forebay_io::seam::WakeList;
@@ -16,8 +15,8 @@ use socket2::SockRef;
 use super::datagram::Datagram;
 use super::drops::drops;
 use super::trains;
+use super::unreceived::Unreceived;
 use crate::host::Direction;
-use crate::lock::lock;
 use crate::net::datagram::{DatagramSocket, DatagramWaits};
 use crate::net::descriptor::{Descriptor, unanswered};
 use crate::net::options::{OptionValues, SocketOptions, SocketRole};
@@ -81,6 +80,8 @@ pub(in crate::net) struct DatagramCore {
     local: SocketAddr,
     /// The peer of a connected socket.
     remote: Option<SocketAddr>,
+    /// The address that all datagrams are sent to, if there is only one.
+    only_address: Option<IpAddr>,
     pub(super) datagram_bytes_max: usize,
     /// The system tells more about a datagram than its sender.
     has_packet_info: bool,
@@ -92,16 +93,12 @@ pub(in crate::net) struct DatagramCore {
     /// The system tells the sender of a datagram and no more, and joins none. Cleared once, by the first call that
     /// receives several or that makes another descriptor.
     is_plain: AtomicBool,
-    /// Datagrams that came together with one that was received.
-    surplus: Mutex<VecDeque<Datagram>>,
-    /// Read without the lock; set and cleared under it.
-    has_surplus: AtomicBool,
+    /// Returned by a receive before it asks the system.
+    pub(super) unreceived: Unreceived,
     /// The longest datagrams that are sent several at a time. Zero: the system refuses that.
     train_length_max: AtomicUsize,
     /// Reports of the network that a datagram did not arrive.
     unreachable: AtomicU64,
-    /// The last report that a send has met. The next receive of a connected socket tells it.
-    report: Mutex<Option<io::Error>>,
 }
 
 impl DatagramSocket for DatagramCore {
@@ -115,10 +112,7 @@ impl DatagramSocket for DatagramCore {
 
     fn close(&self) {
         self.waits.close(|_| {});
-        // Nothing that is not received yet is kept.
-        let left = std::mem::take(&mut *lock(&self.surplus));
-        self.has_surplus.store(false, Ordering::Relaxed);
-        drop(left);
+        self.unreceived.close();
     }
 
     fn told(&self, socket: &SockRef<'_>) -> SocketOptions {
@@ -162,21 +156,21 @@ impl DatagramCore {
             system,
             local: ends.0,
             remote: ends.1,
+            only_address: (!may_be_sent_elsewhere(ends.0)).then(|| ends.0.ip().to_canonical()),
             datagram_bytes_max: options.max_datagram.into(),
             has_packet_info: !is_plain,
             is_shared: AtomicBool::new(is_shared),
             was_empty: AtomicBool::new(false),
             is_plain: AtomicBool::new(is_plain),
-            surplus: Mutex::default(),
-            has_surplus: AtomicBool::new(false),
+            unreceived: Unreceived::default(),
             train_length_max: AtomicUsize::new(trains::LENGTH_MAX),
             unreachable: AtomicU64::new(0),
-            report: Mutex::default(),
         });
         selector.closing().close_with(&core);
         core
     }
 
+    #[inline]
     pub(super) fn local(&self) -> SocketAddr {
         self.local
     }
@@ -204,17 +198,18 @@ impl DatagramCore {
 
     /// Returns `true` for a datagram that is not from the peer of a connected socket: it has arrived before the socket
     /// was connected, and the system keeps it.
-    pub(super) fn is_from_a_stranger(&self, sender: SocketAddr) -> bool {
-        let Some(peer) = self.remote else { return false };
+    #[inline]
+    pub(super) fn is_from_a_stranger(&self, sender: &SocketAddr) -> bool {
+        let Some(peer) = &self.remote else { return false };
         let is_peer = (sender.ip(), sender.port()) == (peer.ip(), peer.port());
         // Relaxed: another descriptor, by which the peer can be changed, is made after it was set.
         !is_peer && peer.port() != 0 && !self.is_shared.load(Ordering::Relaxed)
     }
 
     /// The sender of all datagrams to come, if there is only one.
-    pub(super) fn only_sender(&self) -> Option<SocketAddr> {
+    pub(super) fn only_sender(&self) -> Option<&SocketAddr> {
         // Relaxed: a hint. A thread that misses it asks the system.
-        self.remote.filter(|_| self.was_empty.load(Ordering::Relaxed))
+        self.remote.as_ref().filter(|_| self.was_empty.load(Ordering::Relaxed))
     }
 
     /// Notes that nothing is left to receive.
@@ -227,7 +222,7 @@ impl DatagramCore {
 
     /// The address that all datagrams are sent to, if there is only one.
     pub(super) fn only_address(&self) -> Option<IpAddr> {
-        (!may_be_sent_elsewhere(self.local)).then(|| self.local.ip())
+        self.only_address
     }
 
     pub(super) fn selector(&self) -> &Arc<Shared> {
@@ -239,6 +234,7 @@ impl DatagramCore {
     }
 
     /// Runs a system call now, or as soon as the socket is ready for it.
+    #[inline]
     pub(super) fn poll_io(
         &self,
         direction: Direction,
@@ -255,35 +251,13 @@ impl DatagramCore {
         self.waits.call(call)
     }
 
-    /// Takes a datagram that came with an earlier one.
-    pub(super) fn take_surplus(&self) -> Option<Datagram> {
-        // Relaxed: a hint. A thread that misses it asks the system, and is woken by the one that sets it.
-        if !self.has_surplus.load(Ordering::Relaxed) {
-            return None;
-        }
-        let mut surplus = lock(&self.surplus);
-        let first = surplus.pop_front();
-        self.has_surplus.store(!surplus.is_empty(), Ordering::Relaxed);
-        first
-    }
-
     /// Keeps what came with a datagram, for the next calls.
     pub(super) fn keep_surplus(&self, rest: impl Iterator<Item = Datagram>) {
         let mut rest = rest.peekable();
-        if rest.peek().is_none() {
-            return;
+        if rest.peek().is_some() {
+            self.unreceived.add(rest);
+            self.wake_readers();
         }
-        let mut surplus = lock(&self.surplus);
-        // A close that came first has emptied it already.
-        if self.is_closed() {
-            return;
-        }
-        surplus.extend(rest);
-        self.has_surplus.store(true, Ordering::Relaxed);
-        drop(surplus);
-        let mut after = WakeList::new();
-        self.waits.readers.release(&mut after);
-        after.run();
     }
 
     /// Counts a report of the network about an earlier datagram.
@@ -309,19 +283,16 @@ impl DatagramCore {
 
     /// Keeps a report that is not told yet for the next receive, if the socket has a peer.
     pub(super) fn keep_report(&self, report: io::Error) {
-        if self.remote.is_none() {
-            return;
+        if self.remote.is_some() {
+            self.unreceived.add_report(report);
+            self.wake_readers();
         }
-        let replaced = lock(&self.report).replace(report);
-        drop(replaced);
+    }
+
+    fn wake_readers(&self) {
         let mut after = WakeList::new();
         self.waits.readers.release(&mut after);
         after.run();
-    }
-
-    pub(super) fn take_report(&self) -> Option<io::Error> {
-        // A socket without a peer has none.
-        self.remote.and_then(|_| lock(&self.report).take())
     }
 
     /// The number of datagrams that the system has dropped.

@@ -64,19 +64,43 @@ impl Ecn {
 }
 
 impl Datagram {
-    /// Makes a datagram of its bytes, of which it keeps `bytes_max`.
-    pub(super) fn new(whole: &[u8], about: &RecvMeta, bytes_max: usize) -> Self {
-        let inet = about.addr;
-        let address = SocketAddr::new(inet.ip().to_canonical(), inet.port());
+    /// Makes a datagram of its bytes, of which it keeps `bytes_max`, and the two ends.
+    #[inline]
+    pub(super) fn new(
+        whole: &[u8],
+        sender: SocketAddr,
+        local_address: Option<IpAddr>,
+        bytes_max: usize,
+    ) -> Self {
         Self {
             payload: Bytes::copy_from_slice(&whole[..whole.len().min(bytes_max)]),
-            // With its scope, which a mapped address has not.
-            address: if address.ip() == inet.ip() { inet } else { address },
-            local_address: about.dst_ip.map(|ip| ip.to_canonical()),
-            interface: about.interface_index,
-            ecn: about.ecn.map(Ecn::of),
+            address: as_shown(sender),
+            local_address,
+            interface: None,
+            ecn: None,
             truncated: whole.len() > bytes_max,
         }
+    }
+
+    /// Makes a datagram of all that the system can tell.
+    fn with(whole: &[u8], about: &RecvMeta, bytes_max: usize) -> Self {
+        Self {
+            interface: about.interface_index,
+            ecn: about.ecn.map(Ecn::of),
+            ..Self::new(whole, about.addr, about.dst_ip.map(|ip| ip.to_canonical()), bytes_max)
+        }
+    }
+}
+
+/// The address without its mapping, or else with its scope, which a mapped address has not.
+#[inline]
+fn as_shown(sender: SocketAddr) -> SocketAddr {
+    match sender {
+        SocketAddr::V4(_) => sender,
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(ip) => SocketAddr::new(ip.into(), v6.port()),
+            None => sender,
+        },
     }
 }
 
@@ -90,7 +114,7 @@ pub(super) fn split(
     let length = about.stride.max(1);
     let empty = received.is_empty().then_some(&received[..0]);
     let parts = received.chunks(length).chain(empty);
-    parts.map(move |whole| Datagram::new(whole, &about, bytes_max))
+    parts.map(move |whole| Datagram::with(whole, &about, bytes_max))
 }
 
 #[cfg(test)]

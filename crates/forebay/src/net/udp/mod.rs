@@ -27,6 +27,7 @@ mod sending;
 #[cfg(test)]
 mod tests;
 mod trains;
+mod unreceived;
 
 pub use self::batch::DatagramBatch;
 pub use self::bound::BoundDatagramSocket;

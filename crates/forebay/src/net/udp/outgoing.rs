@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Outgoing<'a> {
     pub(super) payload: &'a [u8],
     /// `None` for the peer of a connected socket.
-    pub(super) to: Option<SocketAddr>,
+    pub(super) to: Option<&'a SocketAddr>,
     /// The address of this machine that it is sent from, and its interface; `None` leaves them to the system.
     pub(super) from: Option<(IpAddr, u32)>,
 }
@@ -24,10 +24,10 @@ pub(super) struct Train<'a> {
     pub(super) from: Option<(IpAddr, u32)>,
 }
 
-impl<'a> Train<'a> {
+impl Train<'_> {
     /// The first datagram alone.
-    pub(super) fn first(&self) -> Outgoing<'a> {
+    pub(super) fn first(&self) -> Outgoing<'_> {
         let payload = &self.payload[..self.length.min(self.payload.len())];
-        Outgoing { payload, to: self.to, from: self.from }
+        Outgoing { payload, to: self.to.as_ref(), from: self.from }
     }
 }

@@ -1,18 +1,15 @@
 //! Receiving: one datagram, or several at a time.
 
-use std::cell::RefCell;
 use std::io::{self, IoSliceMut};
 use std::task::Poll;
-use std::thread::LocalKey;
 
 use quinn_udp::{RecvMeta, UdpSockRef};
 use rustix::fd::BorrowedFd;
 
 use super::core::DatagramCore;
 use super::datagram::{Datagram, split};
-use super::plain;
 use crate::host::Direction;
-use crate::net::datagram::{DatagramSocket, Receives, share};
+use crate::net::datagram::{DatagramSocket, ReceiveMemory, Receives, share};
 
 /// More than the longest datagram has, and as much as the kernel joins at most.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -20,10 +17,10 @@ const BUFFER_BYTES: usize = 64 * 1024;
 const BUFFERS_COUNT: usize = 16;
 
 thread_local! {
-    /// The memory in which the system puts what arrives. Its content is copied before the next call.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// The same for several datagrams. Of its memory only the parts are used that something has arrived in.
-    static BUFFERS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The memory for a call that receives one datagram.
+    static BUFFER: ReceiveMemory = const { ReceiveMemory::new() };
+    /// The memory for a call that receives several. Only the parts are used that something has arrived in.
+    static BUFFERS: ReceiveMemory = const { ReceiveMemory::new() };
 }
 
 impl Receives for DatagramCore {
@@ -34,32 +31,33 @@ impl Receives for DatagramCore {
         self
     }
 
-    fn poll_receive(&self) -> Poll<io::Result<Datagram>> {
-        if let Some(datagram) = self.take_surplus() {
-            return Poll::Ready(Ok(datagram));
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a twentieth of a receive")]
+    fn poll_receive(&self, place: &mut Option<Datagram>) -> Poll<io::Result<()>> {
+        if self.unreceived.is_any() && self.unreceived.take(place)? {
+            return Poll::Ready(Ok(()));
         }
-        if let Some(report) = self.take_report() {
-            return Poll::Ready(Err(report));
+        let (mut memory, mut told) = (ReceiveMemory::take(&BUFFER, BUFFER_BYTES), None);
+        let call = |fd: BorrowedFd<'_>| self.receive(fd, &mut memory, place, &mut told);
+        let received = self.poll_io(Direction::Read, call);
+        if let Some(about) = &told {
+            self.keep_rest(&memory, about);
         }
-        with_buffer(|buffer| {
-            let mut about = RecvMeta::default();
-            let received = self.poll_io(Direction::Read, |fd| self.receive(fd, buffer, &mut about));
-            received.map(|received| self.first_of(&buffer[..received?], about))
-        })
+        ReceiveMemory::keep(&BUFFER, memory);
+        received.map_ok(|_| ())
     }
 
-    fn receive_now(&self) -> io::Result<Datagram> {
-        if let Some(datagram) = self.take_surplus() {
-            return Ok(datagram);
+    fn receive_now(&self, place: &mut Option<Datagram>) -> io::Result<()> {
+        if self.unreceived.is_any() && self.unreceived.take(place)? {
+            return Ok(());
         }
-        if let Some(report) = self.take_report() {
-            return Err(report);
+        let (mut memory, mut told) = (ReceiveMemory::take(&BUFFER, BUFFER_BYTES), None);
+        let received = self.call(|fd| self.receive(fd, &mut memory, place, &mut told));
+        if let Some(about) = &told {
+            self.keep_rest(&memory, about);
         }
-        with_buffer(|buffer| {
-            let mut about = RecvMeta::default();
-            let count = self.call(|fd| self.receive(fd, buffer, &mut about))?;
-            self.first_of(&buffer[..count], about)
-        })
+        ReceiveMemory::keep(&BUFFER, memory);
+        received.map(|_| ())
     }
 
     fn length(datagram: &Datagram) -> usize {
@@ -72,7 +70,7 @@ impl DatagramCore {
     pub(super) fn receive_more(&self, datagrams: &mut Vec<Datagram>, most: usize) {
         self.join_datagrams();
         while datagrams.len() < most && share::is_left() {
-            if let Some(datagram) = self.take_surplus() {
+            if let Some(datagram) = self.unreceived.take_datagram() {
                 share::spend(datagram.payload.len());
                 datagrams.push(datagram);
                 continue;
@@ -91,89 +89,110 @@ impl DatagramCore {
 
     /// Appends what one system call returns, and keeps what is above `most`.
     fn receive_several(&self, datagrams: &mut Vec<Datagram>, most: usize) -> io::Result<()> {
-        with_buffers(|buffers| {
-            let count_max = (most - datagrams.len()).min(BUFFERS_COUNT);
-            let mut about = [RecvMeta::default(); BUFFERS_COUNT];
-            let count = {
-                let pieces = buffers.chunks_exact_mut(BUFFER_BYTES).take(count_max);
-                let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
-                self.call(|fd| {
-                    self.waits().keep_from_waiting(fd)?;
-                    self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about)
-                })?
-            };
-            for (buffer, mut about) in buffers.chunks_exact(BUFFER_BYTES).zip(about).take(count) {
-                if self.is_from_a_stranger(about.addr) {
-                    continue;
-                }
-                about.dst_ip = about.dst_ip.or(self.only_address());
-                self.selector().count_receive(about.len as u64);
-                let mut parts = split(&buffer[..about.len], about, self.datagram_bytes_max);
-                for datagram in parts.by_ref().take(most - datagrams.len()) {
-                    share::spend(datagram.payload.len());
-                    datagrams.push(datagram);
-                }
-                self.keep_surplus(parts);
+        let mut memory = ReceiveMemory::take(&BUFFERS, BUFFERS_COUNT * BUFFER_BYTES);
+        let mut about = [RecvMeta::default(); BUFFERS_COUNT];
+        let count_max = (most - datagrams.len()).min(BUFFERS_COUNT);
+        let count = {
+            let pieces = memory.chunks_exact_mut(BUFFER_BYTES).take(count_max);
+            let mut pieces: Vec<_> = pieces.map(IoSliceMut::new).collect();
+            self.call(|fd| {
+                self.waits().keep_from_waiting(fd)?;
+                self.system.recv(UdpSockRef::from(&fd), &mut pieces, &mut about)
+            })
+        };
+        let filled = *count.as_ref().unwrap_or(&0);
+        for (buffer, about) in memory.chunks_exact(BUFFER_BYTES).zip(&about).take(filled) {
+            if self.is_from_a_stranger(&about.addr) {
+                continue;
             }
-            Ok(())
-        })
+            self.selector().count_receive(about.len as u64);
+            let mut parts = self.split(buffer, about);
+            for datagram in parts.by_ref().take(most - datagrams.len()) {
+                share::spend(datagram.payload.len());
+                datagrams.push(datagram);
+            }
+            self.keep_surplus(parts);
+        }
+        ReceiveMemory::keep(&BUFFERS, memory);
+        count.map(|_| ())
     }
 
+    /// Makes the system call for one datagram, or joined ones, of which the first is put in its place; returns the
+    /// number of bytes. Where the system has `told` more than its sender, there may be others behind it.
+    #[inline]
     fn receive(
         &self,
         fd: BorrowedFd<'_>,
-        buffer: &mut [u8],
-        about: &mut RecvMeta,
-    ) -> io::Result<usize> {
-        let into = &mut [IoSliceMut::new(buffer)];
-        self.receive_into(fd, into, std::slice::from_mut(about)).map(|_| about.len)
-    }
-
-    /// Makes the system call, and returns the number of buffers that it has filled.
-    fn receive_into(
-        &self,
-        fd: BorrowedFd<'_>,
-        into: &mut [IoSliceMut<'_>],
-        about: &mut [RecvMeta],
+        memory: &mut [u8],
+        place: &mut Option<Datagram>,
+        told: &mut Option<RecvMeta>,
     ) -> io::Result<usize> {
         loop {
             let received = if self.is_plain() {
-                plain::receive(fd, into, about, self.only_sender())
+                self.receive_plain(fd, memory, place)
             } else {
-                let arrived = self.waits().keep_from_waiting(fd);
-                arrived.and_then(|()| self.system.recv(UdpSockRef::from(&fd), into, about))
+                self.receive_told(fd, memory, place, told)
             };
             match received {
-                Err(error) if is_about_an_earlier_one(&error) => {
-                    self.count_unreachable();
-                    // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
-                    // does not say which one, and the next receive is another matter.
-                    if self.remote().is_some() {
-                        return Err(error);
-                    }
+                Ok(Some(count)) => {
+                    self.selector().count_receive(count as u64);
+                    return Ok(count);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.note_empty();
-                    return Err(error);
-                }
-                Ok(_) if about.first().is_some_and(|it| self.is_from_a_stranger(it.addr)) => {}
-                received => return received,
+                // From a stranger.
+                Ok(None) => {}
+                Err(error) => self.unless_in_vain(error)?,
             }
         }
     }
 
-    /// Returns the first datagram of a receive, and keeps the others.
-    fn first_of(&self, received: &[u8], mut about: RecvMeta) -> io::Result<Datagram> {
-        about.dst_ip = about.dst_ip.or(self.only_address());
-        self.selector().count_receive(received.len() as u64);
-        if about.stride >= received.len() {
-            return Ok(Datagram::new(received, &about, self.datagram_bytes_max));
+    fn receive_told(
+        &self,
+        fd: BorrowedFd<'_>,
+        memory: &mut [u8],
+        place: &mut Option<Datagram>,
+        told: &mut Option<RecvMeta>,
+    ) -> io::Result<Option<usize>> {
+        self.waits().keep_from_waiting(fd)?;
+        let into = &mut [IoSliceMut::new(memory)];
+        let mut about = RecvMeta::default();
+        self.system.recv(UdpSockRef::from(&fd), into, std::slice::from_mut(&mut about))?;
+        if self.is_from_a_stranger(&about.addr) {
+            return Ok(None);
         }
-        let mut datagrams = split(received, about, self.datagram_bytes_max);
-        // There is at least one.
-        let first = datagrams.next().ok_or(io::ErrorKind::InvalidData)?;
-        self.keep_surplus(datagrams);
-        Ok(first)
+        *place = self.split(memory, &about).next();
+        *told = Some(about);
+        Ok(Some(about.len))
+    }
+
+    /// Keeps the datagrams that came together with one that was received.
+    #[inline(never)]
+    fn keep_rest(&self, memory: &[u8], about: &RecvMeta) {
+        self.keep_surplus(self.split(memory, about).skip(1));
+    }
+
+    /// Returns the error of a receive, unless the receive is to be tried again.
+    #[cold]
+    fn unless_in_vain(&self, error: io::Error) -> io::Result<()> {
+        if is_about_an_earlier_one(&error) {
+            self.count_unreachable();
+            // Some systems report to a socket without a peer that an earlier datagram did not arrive. It
+            // does not say which one, and the next receive is another matter.
+            return if self.remote().is_some() { Err(error) } else { Ok(()) };
+        }
+        if error.kind() == io::ErrorKind::WouldBlock {
+            self.note_empty();
+        }
+        Err(error)
+    }
+
+    fn split<'a>(
+        &self,
+        memory: &'a [u8],
+        about: &RecvMeta,
+    ) -> impl Iterator<Item = Datagram> + use<'a> {
+        let mut about = *about;
+        about.dst_ip = about.dst_ip.or(self.only_address());
+        split(&memory[..about.len], about, self.datagram_bytes_max)
     }
 }
 
@@ -186,28 +205,4 @@ pub(super) fn is_about_an_earlier_one(error: &io::Error) -> bool {
             | io::ErrorKind::HostUnreachable
             | io::ErrorKind::NetworkUnreachable
     )
-}
-
-fn with_buffer<T>(receive: impl FnOnce(&mut [u8]) -> T) -> T {
-    with_memory(&BUFFER, BUFFER_BYTES, receive)
-}
-
-fn with_buffers<T>(receive: impl FnOnce(&mut [u8]) -> T) -> T {
-    with_memory(&BUFFERS, BUFFERS_COUNT * BUFFER_BYTES, receive)
-}
-
-fn with_memory<T>(
-    place: &'static LocalKey<RefCell<Vec<u8>>>,
-    bytes: usize,
-    receive: impl FnOnce(&mut [u8]) -> T,
-) -> T {
-    let mut memory = place.try_with(RefCell::take).unwrap_or_default();
-    if memory.is_empty() {
-        // Zeroed by the system, page by page, when something arrives there.
-        memory = vec![0; bytes];
-    }
-    let received = receive(&mut memory);
-    // While the thread ends, the memory is freed instead.
-    place.try_with(|kept| kept.replace(memory)).ok();
-    received
 }

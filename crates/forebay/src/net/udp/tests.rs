@@ -25,7 +25,7 @@ fn a_receiver_that_came_too_early_is_woken_by_the_rest() {
         core.waits().readers.leave(&mut key);
         assert_eq!(socket.receive().await?.payload, "one");
         assert_eq!(socket.try_receive()?.expect("it is kept").payload, "two");
-        assert_eq!(core.take_surplus(), None);
+        assert_eq!(core.unreceived.take_datagram(), None);
         Result::Ok(())
     })
     .expect("the test succeeds");

@@ -149,7 +149,7 @@ impl UnixBuilder {
             let io = Descriptor::new(socket.into(), Arc::clone(selector));
             let parts = CoreParts {
                 remote: address.independent_of_directory().into(),
-                local: SocketAddress::Unix(UnixAddress::Unnamed),
+                local: Arc::new(SocketAddress::Unix(UnixAddress::Unnamed)),
                 options: self.options,
                 host_name: None,
             };

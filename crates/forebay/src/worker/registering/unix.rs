@@ -14,12 +14,12 @@ use crate::worker::{BY_WORKER, Watched, Worker};
 
 impl Worker {
     /// Watches a socket by this worker's own poll, or by async-io on a thread that is no worker's.
-    pub(in crate::worker) fn register_here(self: &Arc<Self>, fd: SocketFd) -> Registered {
+    pub(in crate::worker) fn register_here(self: &Arc<Self>, fd: SocketFd) -> Registered<Watched> {
         #[cfg(feature = "smol")]
         if !current::is_inside() {
             return self.register_in_async_io(fd);
         }
-        let watched = self.watch_borrowed(fd.as_fd());
+        let watched = self.watch(fd.as_fd(), both_directions());
         (Some(fd), watched)
     }
 
@@ -42,13 +42,13 @@ impl Worker {
 
     /// Moves a socket's descriptor into async-io, whose reactor watches it for reading and writing.
     #[cfg(feature = "smol")]
-    fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered {
+    fn register_in_async_io(self: &Arc<Self>, fd: SocketFd) -> Registered<Watched> {
         use crate::host::{RuntimeSocket, async_io_has_begun};
 
         let fd = match fd {
             SocketFd::Own(fd) if async_io_has_begun(fd.as_fd()) => fd,
             fd => {
-                let watched = self.watch_borrowed(fd.as_fd());
+                let watched = self.watch(fd.as_fd(), both_directions());
                 return (Some(fd), watched);
             }
         };
@@ -59,7 +59,7 @@ impl Worker {
         match RuntimeSocket::in_async_io(fd, ready.slot()) {
             Ok(socket) => {
                 let watched = self.watched(ready, BY_OWNER);
-                (Some(SocketFd::Runtime(Box::new(socket))), Ok(Arc::new(watched)))
+                (Some(SocketFd::Runtime(Box::new(socket))), Ok(watched))
             }
             Err(error) => (None, Err(error)),
         }

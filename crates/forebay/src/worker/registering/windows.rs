@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 
 use crate::host::{Registered, RuntimeSocket, SocketFd};
-use crate::worker::{BY_WORKER, Worker};
+use crate::worker::{BY_WORKER, Watched, Worker};
 
 impl Worker {
     /// Watches a socket by this worker's own poll.
-    pub(in crate::worker) fn register_here(self: &Arc<Self>, fd: SocketFd) -> Registered {
+    pub(in crate::worker) fn register_here(self: &Arc<Self>, fd: SocketFd) -> Registered<Watched> {
         let SocketFd::Own(socket) = fd else {
             // Only the first wait registers.
             return (Some(fd), Err(io::ErrorKind::AlreadyExists.into()));
@@ -16,10 +16,7 @@ impl Worker {
         match self.slots.register(&self.registry, socket) {
             Ok((owner, ready)) => {
                 let socket = RuntimeSocket::from(owner);
-                (
-                    Some(SocketFd::Runtime(Box::new(socket))),
-                    Ok(Arc::new(self.watched(ready, BY_WORKER))),
-                )
+                (Some(SocketFd::Runtime(Box::new(socket))), Ok(self.watched(ready, BY_WORKER)))
             }
             Err(error) => (None, Err(error)),
         }

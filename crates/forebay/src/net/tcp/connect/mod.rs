@@ -149,7 +149,7 @@ async fn attempt(
     let remote = if address.ip().is_unspecified() { remote } else { address };
     let parts = CoreParts {
         remote: SocketAddress::shown(remote),
-        local: SocketAddress::shown(local),
+        local: Arc::new(SocketAddress::shown(local)),
         options: Arc::clone(options),
         host_name: host.host_name().map(Into::into),
     };

@@ -1,8 +1,9 @@
 //! Receiving a datagram.
 
-use std::cell::RefCell;
 use std::ffi::OsString;
-use std::io::{self, IoSliceMut};
+use std::io;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use std::io::IoSliceMut;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::task::Poll;
@@ -10,19 +11,22 @@ use std::task::Poll;
 use bytes::Bytes;
 use forebay_io::{Error, ErrorKind, Result};
 use rustix::fd::BorrowedFd;
-use rustix::net::{RecvAncillaryBuffer, ReturnFlags, SocketAddrAny, SocketAddrUnix, recvmsg};
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+use rustix::net::{RecvAncillaryBuffer, ReturnFlags, recvmsg};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use rustix::net::{RecvFlags, recvfrom};
+use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 use super::core::UnixDatagramCore;
 use super::message::UnixDatagram;
 use crate::host::Direction;
 use crate::net::address::UnixAddress;
-use crate::net::datagram::{DatagramSocket, Receives};
+use crate::net::datagram::{DatagramSocket, ReceiveMemory, Receives};
 use crate::net::rights;
 use crate::net::system::RECEIVE_FLAGS;
 
 thread_local! {
-    /// The memory in which the system puts what arrives. Its content is copied before the next call.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BUFFER: ReceiveMemory = const { ReceiveMemory::new() };
 }
 
 impl Receives for UnixDatagramCore {
@@ -33,12 +37,13 @@ impl Receives for UnixDatagramCore {
         self
     }
 
-    fn poll_receive(&self) -> Poll<io::Result<UnixDatagram>> {
-        self.poll_received(|fd| self.receive(fd)).map_ok(|datagram| self.counted(datagram))
+    fn poll_receive(&self, place: &mut Option<UnixDatagram>) -> Poll<io::Result<()>> {
+        let received = self.waits().poll_io(Direction::Read, |fd| self.receive(fd, place));
+        received.map_ok(|count| self.count(count))
     }
 
-    fn receive_now(&self) -> io::Result<UnixDatagram> {
-        self.waits().call(|fd| self.receive(fd)).map(|datagram| self.counted(datagram))
+    fn receive_now(&self, place: &mut Option<UnixDatagram>) -> io::Result<()> {
+        self.waits().call(|fd| self.receive(fd, place)).map(|count| self.count(count))
     }
 
     fn length(datagram: &UnixDatagram) -> usize {
@@ -59,14 +64,14 @@ impl Receives for WithDescriptors<'_> {
         self.0
     }
 
-    fn poll_receive(&self) -> Poll<io::Result<Self::Datagram>> {
-        let received = self.0.poll_received(|fd| self.0.receive_with_fds(fd));
-        received.map_ok(|(datagram, fds)| (self.0.counted(datagram), fds))
+    fn poll_receive(&self, place: &mut Option<Self::Datagram>) -> Poll<io::Result<()>> {
+        let call = |fd: BorrowedFd<'_>| self.0.receive_with_fds(fd, place);
+        self.0.waits().poll_io(Direction::Read, call).map_ok(|count| self.0.count(count))
     }
 
-    fn receive_now(&self) -> io::Result<Self::Datagram> {
-        let received = self.0.waits().call(|fd| self.0.receive_with_fds(fd));
-        received.map(|(datagram, fds)| (self.0.counted(datagram), fds))
+    fn receive_now(&self, place: &mut Option<Self::Datagram>) -> io::Result<()> {
+        let call = |fd: BorrowedFd<'_>| self.0.receive_with_fds(fd, place);
+        self.0.waits().call(call).map(|count| self.0.count(count))
     }
 
     fn length((datagram, _): &Self::Datagram) -> usize {
@@ -85,44 +90,39 @@ impl UnixDatagramCore {
         Err(self.named(error.with_detail(detail)))
     }
 
-    /// Makes a receive now, or as soon as something has arrived.
-    fn poll_received<T>(
-        &self,
-        mut receive: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
-    ) -> Poll<io::Result<T>> {
-        let mut received = None;
-        let progress = self.waits().poll_io(Direction::Read, |fd| {
-            received = Some(receive(fd)?);
-            Ok(0)
-        });
-        progress.map(|done| {
-            done?;
-            received.ok_or_else(|| io::ErrorKind::Other.into())
+    fn count(&self, bytes: usize) {
+        self.waits().selector().count_receive(bytes as u64);
+    }
+
+    fn receive(&self, fd: BorrowedFd<'_>, place: &mut Option<UnixDatagram>) -> io::Result<usize> {
+        self.with_buffer(|buffer| {
+            let (count, truncated, sender) = receive_part(fd, buffer)?;
+            *place = Some(UnixDatagram {
+                payload: Bytes::copy_from_slice(&buffer[..count]),
+                address: sender.map_or(UnixAddress::Unnamed, shown),
+                truncated,
+            });
+            Ok(count)
         })
     }
 
-    fn counted(&self, datagram: UnixDatagram) -> UnixDatagram {
-        self.waits().selector().count_receive(datagram.payload.len() as u64);
-        datagram
-    }
-
-    fn receive(&self, fd: BorrowedFd<'_>) -> io::Result<UnixDatagram> {
-        with_buffer(self.datagram_bytes_max(), |buffer| {
-            let control = &mut RecvAncillaryBuffer::default();
-            let into = &mut [IoSliceMut::new(buffer)];
-            let received = recvmsg(fd, into, control, RECEIVE_FLAGS)?;
-            Ok(UnixDatagram {
-                payload: Bytes::copy_from_slice(&buffer[..received.bytes]),
-                address: received.address.map_or(UnixAddress::Unnamed, shown),
-                truncated: received.flags.contains(ReturnFlags::TRUNC),
-            })
-        })
+    /// Lends memory for the longest datagram.
+    #[inline]
+    fn with_buffer<T>(&self, receive: impl FnOnce(&mut [u8]) -> T) -> T {
+        let mut memory = ReceiveMemory::take(&BUFFER, self.datagram_bytes_max());
+        let received = receive(&mut memory[..self.datagram_bytes_max()]);
+        ReceiveMemory::keep(&BUFFER, memory);
+        received
     }
 
     /// Receives a datagram with its descriptors. If these are lost, so is the datagram.
-    fn receive_with_fds(&self, fd: BorrowedFd<'_>) -> io::Result<(UnixDatagram, Vec<OwnedFd>)> {
+    fn receive_with_fds(
+        &self,
+        fd: BorrowedFd<'_>,
+        place: &mut Option<(UnixDatagram, Vec<OwnedFd>)>,
+    ) -> io::Result<usize> {
         let most = self.descriptors_max();
-        with_buffer(self.datagram_bytes_max(), |buffer| {
+        self.with_buffer(|buffer| {
             let received = rights::receive(fd, buffer, most)?;
             let loss = rights::loss(&received, most.into(), most);
             let address = received.address.map_or(UnixAddress::Unnamed, shown);
@@ -139,9 +139,34 @@ impl UnixDatagramCore {
                 address,
                 truncated: received.is_truncated,
             };
-            Ok((datagram, received.fds))
+            *place = Some((datagram, received.fds));
+            Ok(received.bytes)
         })
     }
+}
+
+/// Receives as much of a datagram as there is room for. Returns the number of bytes, whether there were more, and the
+/// sender.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn receive_part(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, bool, Option<SocketAddrAny>)> {
+    // With this flag the system tells the length of the whole (`recvfrom(2)`), and `recvmsg`, which costs more, is not
+    // needed for that.
+    let (_, length, sender) = recvfrom(fd, &mut *buffer, RECEIVE_FLAGS | RecvFlags::TRUNC)?;
+    Ok((length.min(buffer.len()), length > buffer.len(), sender))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn receive_part(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(usize, bool, Option<SocketAddrAny>)> {
+    let control = &mut RecvAncillaryBuffer::default();
+    let received = recvmsg(fd, &mut [IoSliceMut::new(buffer)], control, RECEIVE_FLAGS)?;
+    let is_part = received.flags.contains(ReturnFlags::TRUNC);
+    Ok((received.bytes, is_part, received.address))
 }
 
 fn shown(address: SocketAddrAny) -> UnixAddress {
@@ -156,16 +181,4 @@ fn shown(address: SocketAddrAny) -> UnixAddress {
         }
         _ => UnixAddress::Unnamed,
     }
-}
-
-fn with_buffer<T>(bytes: usize, receive: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut memory = BUFFER.try_with(RefCell::take).unwrap_or_default();
-    if memory.len() < bytes {
-        // Zeroed by the system, page by page, when something arrives there.
-        memory = vec![0; bytes];
-    }
-    let received = receive(&mut memory[..bytes]);
-    // While the thread ends, the memory is freed instead.
-    BUFFER.try_with(|kept| kept.replace(memory)).ok();
-    received
 }
