@@ -61,7 +61,7 @@ impl CheckedLines {
     pub(super) fn find(&self) -> Option<(usize, usize)> {
         let lines = &self.text.as_bytes()[self.at..];
         let lf = memchr(b'\n', lines)?;
-        let has_cr = lf > 0 && lines[lf - 1] == b'\r';
+        let has_cr = lines.get(lf.wrapping_sub(1)) == Some(&b'\r');
         Some((lf - usize::from(has_cr), lf + 1))
     }
 
