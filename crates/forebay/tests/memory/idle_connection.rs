@@ -10,7 +10,7 @@ use forebay_testing::{alone, report};
 const CONNECTIONS: usize = 512;
 /// The memory that the server of README's first page holds for each: task, connection, channels. bench/README.md has
 /// the figure with what the allocator adds.
-const BYTES_MAX: usize = 1_720;
+const BYTES_MAX: usize = 1_640;
 const ALLOCATIONS_MAX: usize = 10;
 
 #[test]
