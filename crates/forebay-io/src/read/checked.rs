@@ -15,7 +15,7 @@ const CHECKED_BYTES: usize = 2 * 1024;
 
 /// With fewer bytes than this a copy saves nothing, and a handler that waits for something else holds its memory. The
 /// texts of unit tests are short.
-const WORTH_BYTES: usize = if cfg!(test) { 0 } else { 64 };
+const WORTH_BYTES: usize = if cfg!(test) { 1 } else { 64 };
 
 thread_local! {
     /// The memory of a channel that has gone to sleep, for the next one that reads lines.
