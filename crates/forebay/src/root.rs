@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
-#[cfg(unix)]
 use crate::boxed::boxed;
+#[cfg(unix)]
 use crate::host::Interest;
 use crate::net::{self, Connection, ToAddress};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
