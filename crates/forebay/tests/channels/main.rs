@@ -9,6 +9,7 @@ mod errors_name_the_peer;
 mod every_transport;
 mod every_transport_ends;
 mod fairness;
+mod files;
 mod gives_way;
 mod lines_from_peers;
 mod no_call_in_vain;

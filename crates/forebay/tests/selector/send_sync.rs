@@ -302,6 +302,7 @@ fn every_public_future_is_send(
     is_send(output.flush());
     is_send(output.write_all(&[0]));
     is_send(output.write_bytes(bytes::Bytes::new()));
+    is_send(output.write_file(&std::fs::File::open("").unwrap(), ..));
     is_send(output.write_f32(0.0));
     is_send(output.write_f32_le(0.0));
     is_send(output.write_f64(0.0));
