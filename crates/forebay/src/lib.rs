@@ -249,7 +249,7 @@ pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
     DatagramBatch, Ecn, HostPart, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface,
     ServerSocket, Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress,
-    ToUnixAddress, UdpBuilder, UnixAddress,
+    ToUnixAddress, UdpBuilder, UnixAddress, relay,
 };
 #[cfg(unix)]
 pub use crate::net::{

@@ -17,6 +17,7 @@ mod one_send_per_turn;
 mod peer_end_in_sight;
 mod peer_that_sleeps;
 mod read_limits;
+mod relay;
 mod shared;
 mod user_code;
 mod wakers;
