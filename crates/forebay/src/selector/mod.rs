@@ -8,9 +8,9 @@ mod flush_schedule;
 mod freed;
 mod group;
 mod manager;
-#[cfg(unix)]
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod pipes;
+#[cfg(unix)]
 mod ready;
 mod remaining;
 mod settings;
