@@ -77,6 +77,23 @@ fn a_writer_is_told_that_its_reader_is_gone() {
     });
 }
 
+/// One item does not fit, and is sent in parts. The other one fits, and may go past the outbox's queue.
+#[test]
+fn items_of_two_writers_are_read_one_behind_the_other() {
+    explore("pipe: two writers, read to the end", || {
+        let (input, output) = pipe(1);
+        let output = output.share();
+        let other = output.clone();
+        let writer = spawn(move || block_on(None, output.write_str("ab")).expect("it is read"));
+        let beside = spawn(move || block_on(None, other.write_str("c")).expect("it is read"));
+        let (read, end) = read_to_end(input);
+        writer.join().expect("no panic");
+        beside.join().expect("no panic");
+        assert!(end.is_end(), "{end}");
+        assert!(read == b"abc" || read == b"cab", "read {read:?}");
+    });
+}
+
 #[test]
 fn both_ends_give_up_for_one_cause() {
     explore("pipe: abort and drop with something unread", || {

@@ -56,4 +56,6 @@ pub use crate::read::{
     ByteReadChannel, Delimiter, LineEnding, LineOptions, Lines, PACKET_BYTES_MAX, ReadExact,
     TooLong,
 };
+#[doc(hidden)]
+pub use crate::write::FormattedItem;
 pub use crate::write::{ByteWriteChannel, ComposeResult, ItemBuffer, SharedWriteChannel};

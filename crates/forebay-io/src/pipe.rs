@@ -67,6 +67,17 @@ impl FlushSchedule for Pipe {
         outbox.advance();
     }
 
+    fn accept_directly(&self, length: usize, put: &mut dyn FnMut(&mut SendQueue)) -> bool {
+        let mut after = WakeList::new();
+        let accepted = self.lane.accept(length, put, &mut after);
+        after.run();
+        accepted
+    }
+
+    fn take_direct_count(&self) -> u64 {
+        self.lane.take_accepted()
+    }
+
     fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>) {
         // The reader sets `reader_gone` before it takes what is stored here, so at least one of the two
         // threads sees the other's step, and the outbox is not stored forever.

@@ -13,6 +13,7 @@ use forebay_io::seam::wake_next_turn;
 use forebay_io::{Error, Result};
 
 #[cfg(unix)]
+use crate::boxed::boxed;
 use crate::host::Interest;
 use crate::net::{self, Connection, ToAddress};
 use crate::selector::{SelectorManager, Shared, TaskGroup};
@@ -238,8 +239,9 @@ pub async fn ready(fd: impl AsFd, interest: Interest) -> Result<Interest> {
 /// # forebay::Result::Ok(())
 /// ```
 #[doc(alias = "resolveAddress")]
-pub async fn resolve(address: impl ToAddress) -> Result<Vec<SocketAddr>> {
-    net::resolve_on(&Shared::current("resolve"), address).await
+pub fn resolve(address: impl ToAddress) -> impl Future<Output = Result<Vec<SocketAddr>>> {
+    let address = address.to_address();
+    boxed(async move { net::resolve_on(&Shared::current("resolve"), address).await })
 }
 
 /// Waits for this long; see [`SelectorManager::sleep`].

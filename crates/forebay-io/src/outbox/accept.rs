@@ -46,10 +46,38 @@ impl Outbox {
     pub(crate) fn accept(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
         // Without the lock: the stage was begun under it, and an end mark that another thread asks for
         // meanwhile waits for the stage.
+        if flush && self.has_room() {
+            if stage::push(self, item) {
+                return Ok(true);
+            }
+            if self.leads_to_memory() && self.accept_directly(item) {
+                return Ok(true);
+            }
+        }
+        self.accept_in_queue(flush, |queue| item.put(queue))
+    }
+
+    /// Accepts an item as [`accept`](Self::accept) does, for a caller that usually finds the stage: nothing else is
+    /// compiled into it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as for `accept`")]
+    pub(crate) fn accept_in_burst(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
         if flush && self.has_room() && stage::push(self, item) {
             return Ok(true);
         }
-        self.accept_in_queue(flush, |queue| item.put(queue))
+        self.accept_unstaged(flush, item)
+    }
+
+    #[inline(never)]
+    fn accept_unstaged(self: &Arc<Self>, flush: bool, item: impl Item) -> Result<bool> {
+        self.accept(flush, item)
+    }
+
+    /// Accepts an item in front of memory, under the lock of that memory alone.
+    #[cold]
+    fn accept_directly(&self, item: impl Item) -> bool {
+        item.len() > 0
+            && self.turns.accept_directly(item.len(), &mut |queue: &mut SendQueue| item.put(queue))
     }
 
     /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value

@@ -63,14 +63,18 @@ impl Outbox {
     /// Returns the number of bytes accepted since the beginning. A flush waits until all of them are sent.
     pub fn accepted(&self) -> u64 {
         stage::settle();
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
+        state.sent += self.turns.take_direct_count();
         state.sent + state.queue.len() as u64
     }
 
     /// Returns the number of bytes handed on since the beginning, by this outbox and those below it. It
     /// grows whenever something moves.
     pub fn sent(&self) -> u64 {
-        let here = lock(&self.state).sent;
+        let mut state = lock(&self.state);
+        state.sent += self.turns.take_direct_count();
+        let here = state.sent;
+        drop(state);
         here.wrapping_add(self.below.as_ref().map_or(0, |below| below.sent()))
     }
 }

@@ -30,6 +30,7 @@ pub(crate) use self::wait::WriterPace;
 pub(crate) use self::whole::Piece;
 use crate::cause::Cause;
 use crate::lock::lock;
+use crate::queue::SendQueue;
 use crate::seam::{Drain, WakeList};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -113,6 +114,20 @@ pub trait FlushSchedule: Send + Sync {
         false
     }
 
+    /// Accepts an item of `length` bytes without the outbox, if that leads to memory in which the item has room: calls
+    /// `put` with the queue there. Returns `false` if the item must go the usual way.
+    ///
+    /// Called without the outbox's lock, after its [`has_room`](Outbox::has_room) was read. What another thread has
+    /// accepted since may be in the outbox's queue, but no part of it may be sent already.
+    fn accept_directly(&self, _length: usize, _put: &mut dyn FnMut(&mut SendQueue)) -> bool {
+        false
+    }
+
+    /// Returns the number of bytes that were accepted so since the last call. Called under the outbox's lock.
+    fn take_direct_count(&self) -> u64 {
+        0
+    }
+
     /// Keeps an outbox without an owner alive until it is finished, within a deadline.
     fn finish_in_background(self: Arc<Self>, outbox: Arc<Outbox>);
 }
@@ -190,10 +205,16 @@ impl Outbox {
         self.high_water.load(Relaxed)
     }
 
+    /// Returns `true` in front of a pipe.
+    #[inline]
+    fn leads_to_memory(&self) -> bool {
+        self.high_water() == PIPE_HIGH_WATER_BYTES
+    }
+
     /// Sets the number of queued bytes at which a writer waits. In front of a pipe nothing changes: what may wait
     /// there is the pipe's capacity.
     pub(crate) fn set_high_water(&self, bytes: usize) {
-        if self.high_water() == PIPE_HIGH_WATER_BYTES {
+        if self.leads_to_memory() {
             return;
         }
         stage::settle();

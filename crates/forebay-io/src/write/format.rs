@@ -11,7 +11,7 @@ use crate::sync::thread_local;
 use crate::{Error, ErrorKind, Result};
 
 /// A scratch buffer up to this size is kept for the thread's next item; a larger one is freed.
-const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
+pub(super) const KEPT_SCRATCH_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
@@ -41,31 +41,6 @@ impl ItemBuffer {
         Self { bytes, failed: false }
     }
 
-    /// Formats an item, now. For the macros, which evaluate their arguments before they borrow the channel.
-    #[doc(hidden)]
-    #[inline]
-    pub fn of(arguments: fmt::Arguments<'_>) -> Self {
-        let mut item = Self::new();
-        item.write_fmt(arguments);
-        item
-    }
-
-    /// Formats an item and ends it with LF.
-    #[doc(hidden)]
-    #[inline]
-    pub fn line_of(arguments: fmt::Arguments<'_>) -> Self {
-        let mut item = Self::of(arguments);
-        item.put_u8(b'\n');
-        item
-    }
-
-    /// Writes the item once there is room. If this is dropped before, nothing is written.
-    #[doc(hidden)]
-    #[inline]
-    pub fn write_to(self, output: impl ItemTarget) -> impl Future<Output = Result<()>> + Send {
-        output.write(self)
-    }
-
     /// Composes an item, unless `compose` calls it off.
     pub(super) fn composed<T: ComposeResult>(compose: impl FnOnce(&mut Self) -> T) -> Result<Self> {
         let mut item = Self::new();
@@ -81,6 +56,11 @@ impl ItemBuffer {
     /// Returns the bytes as a value of their own.
     pub(super) fn into_bytes(mut self) -> Bytes {
         std::mem::take(&mut self.bytes).into()
+    }
+
+    /// Returns `true` if a formatter returned an error.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Returns the bytes composed so far.
@@ -175,19 +155,6 @@ impl<E: Into<Error>> ComposeResult for std::result::Result<(), E> {
     }
 }
 
-/// The channels that the macros write to.
-#[doc(hidden)]
-pub trait ItemTarget: sealed::Sealed {
-    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send;
-}
-
-impl ItemTarget for &mut ByteWriteChannel {
-    #[inline]
-    fn write(self, item: ItemBuffer) -> impl Future<Output = Result<()>> + Send {
-        Write::new(self, item)
-    }
-}
-
 pub(super) mod sealed {
     pub trait Sealed {}
     impl Sealed for &mut crate::ByteWriteChannel {}
@@ -233,13 +200,18 @@ impl ByteWriteChannel {
         }
         let mut out = ItemBuffer::new();
         compose(&mut out).into_result()?;
-        out.write_to(self).await
+        Write::new(self, out).await
     }
 
     /// Fails if the item is larger than one may be, or if a formatter failed.
     pub(super) fn check_composed(&self, item: &ItemBuffer) -> Result<()> {
-        item.check_formats().map_err(|error| self.outbox().named(error))?;
+        self.check_formats(item.has_failed())?;
         self.check_item(item.len())
+    }
+
+    /// Fails if a formatter has failed.
+    pub(super) fn check_formats(&self, failed: bool) -> Result<()> {
+        check_formats(failed).map_err(|error| self.outbox().named(error))
     }
 
     /// Returns the channel itself. For the macros: a method borrows its receiver as it needs, whether that
@@ -261,15 +233,13 @@ impl Drop for ItemBuffer {
     }
 }
 
-impl ItemBuffer {
-    /// Fails if a formatter failed.
-    pub(super) fn check_formats(&self) -> Result<()> {
-        if self.failed {
-            return Err(Error::new(ErrorKind::Other, "write")
-                .with_detail("a formatting trait implementation returned an error"));
-        }
-        Ok(())
+/// Fails if a formatter has failed.
+pub(super) fn check_formats(failed: bool) -> Result<()> {
+    if failed {
+        return Err(Error::new(ErrorKind::Other, "write")
+            .with_detail("a formatting trait implementation returned an error"));
     }
+    Ok(())
 }
 
 impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
@@ -284,120 +254,4 @@ impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
             channel.write_item(&self.bytes[..]).await
         })
     }
-}
-
-/// Formats into a [`ByteWriteChannel`] as one item: `write_fmt!(output, "Hello, {name}!\n").await?`.
-///
-/// The arguments are evaluated and formatted at once, before the channel is borrowed. So they may contain
-/// `.await` and `?`, and use `self` although the channel is a field of it. The result is a future, which
-/// waits for room and accepts the item in one step. In the steady state nothing is allocated.
-///
-/// # Errors
-///
-/// - The errors of [`write_str`](crate::ByteWriteChannel::write_str).
-/// - [`Other`](crate::ErrorKind::Other) if a formatter failed;
-///   [`LimitExceeded`](crate::ErrorKind::LimitExceeded) if the item is larger than 1 MiB. Then nothing is
-///   written.
-///
-/// # Cancel safety
-///
-/// Lossless: a call that is dropped before it returned has written nothing.
-///
-/// # Examples
-///
-/// ```
-/// # use forebay_io as forebay;
-/// # futures_lite::future::block_on(async {
-/// # let (mut input, mut output) = forebay::pipe(4096);
-/// forebay::write_fmt!(output, "{} and {}\n", 1, 2).await?;
-/// # assert_eq!(input.read_line().await?.as_deref(), Some("1 and 2"));
-/// # forebay::Result::Ok(()) }).unwrap();
-/// ```
-///
-/// Arguments that wait, that fail, and that use the owner of the channel:
-///
-/// ```
-/// # use forebay_io as forebay;
-/// use forebay::{ByteReadChannel, ByteWriteChannel, Error, Result, write_fmt};
-///
-/// struct Session {
-///     input: ByteReadChannel,
-///     output: ByteWriteChannel,
-///     names: Vec<String>,
-/// }
-///
-/// impl Session {
-///     fn name(&self, number: usize) -> Result<&str> {
-///         let name = self.names.get(number).ok_or_else(|| Error::other("no such name"))?;
-///         Ok(name)
-///     }
-///
-///     async fn answer(&mut self) -> Result<()> {
-///         write_fmt!(self.output, "{}: ", self.input.read_u8().await?).await?;
-///         write_fmt!(self.output, "{}\n", self.name(0)?).await
-///     }
-/// }
-/// # futures_lite::future::block_on(async {
-/// # let ((input, mut to), (mut from, output)) = (forebay::pipe(64), forebay::pipe(64));
-/// # to.write_u8(7).await?;
-/// # Session { input, output, names: vec!["Ada".to_owned()] }.answer().await?;
-/// # assert_eq!(from.read_line().await?.as_deref(), Some("7: Ada"));
-/// # Result::Ok(()) }).unwrap();
-/// ```
-#[doc(alias = "write!")]
-#[macro_export]
-macro_rules! write_fmt {
-    ($output:expr, $($arguments:tt)+) => {
-        $crate::__write_item!($output, $crate::ItemBuffer::of(::core::format_args!($($arguments)+)))
-    };
-}
-
-/// Formats into a [`ByteWriteChannel`] as one item and ends it with LF: `write_line!(output, "Hello,
-/// {name}!").await?`.
-///
-/// Works like [`write_fmt!`](crate::write_fmt), with the same errors and cancel safety. Without arguments it
-/// writes an empty line.
-///
-/// # Examples
-///
-/// ```
-/// # use forebay_io as forebay;
-/// # futures_lite::future::block_on(async {
-/// # let (mut input, mut output) = forebay::pipe(4096);
-/// forebay::write_line!(output, "{:>4}", 7).await?;
-/// # assert_eq!(input.read_line().await?.as_deref(), Some("   7"));
-/// # forebay::Result::Ok(()) }).unwrap();
-/// ```
-#[doc(alias = "writeln!")]
-#[macro_export]
-macro_rules! write_line {
-    ($output:expr $(,)?) => {
-        $crate::__write_item!($output, $crate::ItemBuffer::line_of(::core::format_args!("")))
-    };
-    ($output:expr, $($arguments:tt)+) => {
-        $crate::__write_item!(
-            $output,
-            $crate::ItemBuffer::line_of(::core::format_args!($($arguments)+))
-        )
-    };
-}
-
-/// Makes an item, and then a future that writes it.
-///
-/// The item is made in a block of its own, so that the temporaries of its arguments, which may borrow the
-/// owner of the channel and may not be `Send`, are gone before the channel is borrowed. The block and the
-/// channel are arguments of one call, so that the temporaries of the channel live as long as the future,
-/// as in a call of a method: `socket.open_write_channel()?` may stand there.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __write_item {
-    ($output:expr, $item:expr) => {
-        $crate::ItemBuffer::write_to(
-            {
-                let item = $item;
-                item
-            },
-            $output.itself(),
-        )
-    };
 }

@@ -1,5 +1,6 @@
 //! Writing frames: messages on a stream.
 
+use super::format::check_formats;
 use super::{ByteWriteChannel, ItemBuffer, SharedWriteChannel};
 use crate::Result;
 use crate::frame::Framing;
@@ -96,6 +97,6 @@ impl SharedWriteChannel {
 /// Composes a frame in memory of this thread.
 fn composed<F: Framing + ?Sized>(framing: &F, body: &[&[u8]]) -> Result<ItemBuffer> {
     let item = ItemBuffer::composed(|out| framing.put(body, out))?;
-    item.check_formats()?;
+    check_formats(item.has_failed())?;
     Ok(item)
 }

@@ -2,6 +2,7 @@
 
 mod file;
 mod format;
+mod formatted;
 mod frames;
 mod gauge;
 mod item;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::format::{ComposeResult, ItemBuffer};
+pub use self::formatted::FormattedItem;
 use self::item::Write;
 pub use self::limits::WriteLimits;
 pub use self::share::SharedWriteChannel;
@@ -370,9 +372,11 @@ impl ByteWriteChannel {
     }
 
     /// Accepts an item of ordinary size, if there is room. An error is left to the wait, which finds it again.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a small write")]
     fn accept_usual(&mut self, item: impl Item) -> bool {
-        (1..=self.item_max).contains(&item.len()) && self.accept(item).unwrap_or(false)
+        (1..=self.item_max).contains(&item.len())
+            && self.outbox.accept_in_burst(self.auto_flush, item).unwrap_or(false)
     }
 
     /// Accepts an item for which there was room. Returns `false` if there is no room any more.

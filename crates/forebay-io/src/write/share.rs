@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::format::ItemTarget;
 use super::format::sealed::Sealed;
 use super::tickets::{Ticket, Tickets};
 use super::{ByteWriteChannel, ComposeResult, ItemBuffer};
@@ -308,6 +307,11 @@ impl SharedWriteChannel {
         self.0.outbox.named(error)
     }
 
+    /// Fails if a formatter has failed.
+    pub(super) fn check_formats(&self, failed: bool) -> Result<()> {
+        self.0.channel.check_formats(failed)
+    }
+
     fn check_item(&self, bytes: usize) -> Result<()> {
         self.0.channel.check_item(bytes)
     }
@@ -427,13 +431,6 @@ impl SharedWriteChannel {
 }
 
 impl Sealed for &SharedWriteChannel {}
-
-impl ItemTarget for &SharedWriteChannel {
-    async fn write(self, item: ItemBuffer) -> Result<()> {
-        self.0.channel.check_composed(&item)?;
-        self.write_item(item.as_slice()).await
-    }
-}
 
 /// Gives way to the next turn.
 async fn next_turn() {

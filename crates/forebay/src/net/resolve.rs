@@ -54,6 +54,7 @@ impl SelectorManager {
         &self,
         address: impl ToAddress,
     ) -> impl Future<Output = Result<Vec<SocketAddr>>> {
+        let address = address.to_address();
         boxed(async move { resolve_on(self.shared(), address).await })
     }
 }
@@ -87,6 +88,7 @@ impl SocketAddress {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn resolve(address: impl ToAddress) -> impl Future<Output = Result<Vec<Self>>> {
+        let address = address.to_address();
         boxed(async move {
             let addresses = resolve_on(&Shared::current("resolve"), address).await?;
             Ok(addresses.into_iter().map(Self::from).collect())
@@ -97,11 +99,11 @@ impl SocketAddress {
 /// Resolves an address that the program gives.
 pub(crate) async fn resolve_on(
     selector: &Arc<Shared>,
-    address: impl ToAddress,
+    address: Result<Address>,
 ) -> Result<Vec<SocketAddr>> {
     // An address that needs no look-up is answered at once, so a loop over such calls would starve other tasks.
     poll_fn(|cx| poll_answer(cx)).await;
-    let address = address.to_address()?;
+    let address = address?;
     selector.check_open("resolve").map_err(|error| error.with_address(&address))?;
     resolve(selector, "resolve", &address).await
 }

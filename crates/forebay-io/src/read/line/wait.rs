@@ -66,7 +66,8 @@ impl<'a, C: LineSource, L: Lent<'a, C>> ReadLine<'a, C, L> {
 impl<'a, C: LineSource, L: Lent<'a, C>> Future for ReadLine<'a, C, L> {
     type Output = Result<Option<L>>;
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call would be a tenth of a line")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let Some(channel) = &this.channel

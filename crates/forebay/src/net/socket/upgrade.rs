@@ -52,7 +52,8 @@ impl Socket {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn tls(&self, config: &TlsConfig) -> impl Future<Output = Result<Self>> {
-        boxed(async move { self.secure("tls", config, true).await })
+        let config = config.clone();
+        boxed(async move { self.secure("tls", &config, true).await })
     }
 
     /// Makes this connection a TLS connection, as its server. [`ServerSocket::tls`] does this for every
@@ -98,7 +99,8 @@ impl Socket {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn accept_tls(&self, config: &TlsConfig) -> impl Future<Output = Result<Self>> {
-        boxed(async move { self.secure("accept_tls", config, false).await })
+        let config = config.clone();
+        boxed(async move { self.secure("accept_tls", &config, false).await })
     }
 
     /// Waits until the TLS handshake is complete, and returns its results. Only a connection from
@@ -234,7 +236,8 @@ impl Connection {
     /// ```
     #[doc(alias = "STARTTLS")]
     pub fn tls(&mut self, config: &TlsConfig) -> impl Future<Output = Result<()>> {
-        boxed(async move { self.upgrade("tls", config, true).await })
+        let config = config.clone();
+        boxed(async move { self.upgrade("tls", &config, true).await })
     }
 
     /// Makes this connection a TLS connection like [`tls`](Self::tls), but as its server. The example there
@@ -250,7 +253,8 @@ impl Connection {
     /// Aborts: a call that is dropped before it is complete resets the connection.
     #[doc(alias = "STARTTLS")]
     pub fn accept_tls(&mut self, config: &TlsConfig) -> impl Future<Output = Result<()>> {
-        boxed(async move { self.upgrade("accept_tls", config, false).await })
+        let config = config.clone();
+        boxed(async move { self.upgrade("accept_tls", &config, false).await })
     }
 
     async fn upgrade(

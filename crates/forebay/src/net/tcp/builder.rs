@@ -84,9 +84,9 @@ impl TcpBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub fn bind(self, address: impl ToAddress) -> impl Future<Output = Result<ServerSocket>> {
+        let address = address.to_address();
         boxed(async move {
-            let (address, selector) =
-                begin(&self.selector, "bind", || address.to_address()).await?;
+            let (address, selector) = begin(&self.selector, "bind", || address).await?;
             let mut attempts = Attempts::default();
             for candidate in resolve(selector, "bind", &address).await? {
                 match self.listen(selector, candidate) {
@@ -150,9 +150,9 @@ impl TcpBuilder {
     /// # forebay::Result::Ok(())
     /// ```
     pub fn connect(self, address: impl ToAddress) -> impl Future<Output = Result<Socket>> {
+        let address = address.to_address();
         boxed(async move {
-            let (address, selector) =
-                begin(&self.selector, "connect", || address.to_address()).await?;
+            let (address, selector) = begin(&self.selector, "connect", || address).await?;
             connect::connect(selector, &address, &self.options).await
         })
     }

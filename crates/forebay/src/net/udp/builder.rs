@@ -87,9 +87,10 @@ impl UdpBuilder {
         self,
         address: impl ToAddress,
     ) -> impl Future<Output = Result<BoundDatagramSocket>> {
+        let address = address.to_address();
         boxed(async move {
             let open = |selector: &Arc<Shared>, at| self.open(selector, "bind", at, None);
-            let core = self.first_of("bind", || address.to_address(), open).await?;
+            let core = self.first_of("bind", || address, open).await?;
             Ok(BoundDatagramSocket::new(core))
         })
     }
@@ -110,6 +111,7 @@ impl UdpBuilder {
         self,
         remote: impl ToAddress,
     ) -> impl Future<Output = Result<ConnectedDatagramSocket>> {
+        let remote = remote.to_address();
         boxed(async move {
             let open = |selector: &Arc<Shared>, to: SocketAddr| {
                 let any = if to.is_ipv4() {
@@ -119,7 +121,7 @@ impl UdpBuilder {
                 };
                 self.open(selector, "connect", self.local.unwrap_or(any), Some(to))
             };
-            let core = self.first_of("connect", || remote.to_address(), open).await?;
+            let core = self.first_of("connect", || remote, open).await?;
             Ok(ConnectedDatagramSocket::new(core))
         })
     }

@@ -95,9 +95,9 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves neither socket nor path behind.
     pub fn bind(self, address: impl ToUnixAddress) -> impl Future<Output = Result<ServerSocket>> {
+        let address = address.to_unix_address();
         boxed(async move {
-            let parse = || address.to_unix_address();
-            let (address, selector) = begin(&self.selector, "bind", parse).await?;
+            let (address, selector) = begin(&self.selector, "bind", || address).await?;
             let system = address.to_system()?;
             let failed = {
                 let address = address.clone();
@@ -133,9 +133,9 @@ impl UnixBuilder {
     ///
     /// Releases: a dropped call leaves no socket behind.
     pub fn connect(self, address: impl ToUnixAddress) -> impl Future<Output = Result<Socket>> {
+        let address = address.to_unix_address();
         boxed(async move {
-            let parse = || address.to_unix_address();
-            let (address, selector) = begin(&self.selector, "connect", parse).await?;
+            let (address, selector) = begin(&self.selector, "connect", || address).await?;
             let system = address.to_system()?;
             let limit = self.options.connect_timeout;
             let attempts = attempts(selector, &system, &self.options);

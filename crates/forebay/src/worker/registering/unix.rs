@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use crate::host::{Ready, Registered, SocketFd};
+#[cfg(feature = "signal")]
+use crate::host::Ready;
+use crate::host::{Registered, SocketFd};
 #[cfg(feature = "smol")]
 use crate::worker::BY_OWNER;
 #[cfg(feature = "smol")]
@@ -24,6 +26,7 @@ impl Worker {
     }
 
     /// Watches a descriptor here like a socket, and borrows it.
+    #[cfg(feature = "signal")]
     pub(crate) fn watch_borrowed(
         self: &Arc<Self>,
         fd: BorrowedFd<'_>,

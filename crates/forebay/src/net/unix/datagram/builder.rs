@@ -89,8 +89,9 @@ impl UnixDatagramBuilder {
         self,
         address: impl ToUnixAddress,
     ) -> impl Future<Output = Result<BoundUnixDatagramSocket>> {
+        let address = address.to_unix_address();
         boxed(async move {
-            let core = self.open("bind", Some(address.to_unix_address()), None).await?;
+            let core = self.open("bind", Some(address), None).await?;
             Ok(BoundUnixDatagramSocket::new(core))
         })
     }
@@ -112,9 +113,10 @@ impl UnixDatagramBuilder {
         mut self,
         remote: impl ToUnixAddress,
     ) -> impl Future<Output = Result<ConnectedUnixDatagramSocket>> {
+        let remote = remote.to_unix_address();
         boxed(async move {
             let local = self.local.take();
-            let core = self.open("connect", local, Some(remote.to_unix_address())).await?;
+            let core = self.open("connect", local, Some(remote)).await?;
             Ok(ConnectedUnixDatagramSocket::new(core))
         })
     }

@@ -4,6 +4,9 @@
 //! buffer in the kernel, a lane takes what fits, wakes the writer when there is room again, and remembers
 //! how each side ended.
 
+#[cfg(test)]
+mod tests;
+
 use std::task::{Context, Poll, Waker};
 
 use crate::cause::Cause;
@@ -11,8 +14,12 @@ use crate::lock::lock;
 use crate::queue::SendQueue;
 use crate::seam::{Inlet, WakeList};
 use crate::sync::Mutex;
+use crate::turn::Share;
 use crate::waiters::poll_look;
 use crate::{Error, ErrorKind, Result};
+
+/// The number of items that go past the sender's queue in one turn. Each is copied in memory.
+const ITEMS_MAX: u16 = 256;
 
 /// The bytes on their way from one side to the other, at most `capacity` of them.
 #[derive(Debug)]
@@ -26,6 +33,12 @@ pub struct Lane {
 #[derive(Debug, Default)]
 struct State {
     queue: SendQueue,
+    /// The sender has sent a part of its queue, and the rest comes next.
+    has_more: bool,
+    /// The number of bytes accepted past the sender's queue, which the sender has not counted yet.
+    accepted: u64,
+    /// The share of a turn in which items are accepted so.
+    share: Share,
     ended: bool,
     /// The reader's end is dropped or closed.
     reader_gone: bool,
@@ -48,7 +61,8 @@ impl Lane {
     /// Panics if `capacity` is zero: no byte could ever pass.
     pub fn new(capacity: usize, cause: Cause) -> Self {
         assert!(capacity > 0, "a pipe needs a capacity of at least one byte");
-        Self { state: Mutex::default(), capacity, cause }
+        let state = State { share: Share::of_calls(ITEMS_MAX), ..State::default() };
+        Self { state: Mutex::new(state), capacity, cause }
     }
 
     /// Returns the error with which one side gave up, if one did.
@@ -94,6 +108,7 @@ impl Lane {
         }
         let room = self.capacity.saturating_sub(state.queue.len());
         queue.move_to(&mut state.queue, room, after);
+        state.has_more = !queue.is_empty();
         if !state.queue.is_empty() {
             state.wake_reader(after);
         }
@@ -102,6 +117,33 @@ impl Lane {
         }
         state.writer = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Accepts an item of `length` bytes past the sender's queue, if all of it fits: calls `put`. Returns `false`
+    /// where a send would fail, where the sender's queue comes first, and once a turn's share is used up.
+    pub(crate) fn accept(
+        &self,
+        length: usize,
+        put: &mut dyn FnMut(&mut SendQueue),
+        after: &mut WakeList,
+    ) -> bool {
+        let mut state = lock(&self.state);
+        let fits = length <= self.capacity.saturating_sub(state.queue.len());
+        let is_over = state.ended || state.reader_gone || self.cause.get().is_some();
+        state.share.renew();
+        if !fits || is_over || state.has_more || state.share.is_used_up() {
+            return false;
+        }
+        state.share.take(length);
+        put(&mut state.queue);
+        state.accepted += length as u64;
+        state.wake_reader(after);
+        true
+    }
+
+    /// Returns the number of bytes accepted so since the last call.
+    pub(crate) fn take_accepted(&self) -> u64 {
+        std::mem::take(&mut lock(&self.state).accepted)
     }
 
     /// Makes the lane end with a failure instead of its end mark. The reader receives the failure behind
