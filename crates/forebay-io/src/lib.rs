@@ -28,6 +28,7 @@ mod error;
 mod frame;
 mod host_name;
 mod item;
+mod kernel;
 mod lane;
 mod lock;
 mod outbox;

@@ -163,6 +163,7 @@
 //! | workers of a selector | as many as the machine runs threads at once, up to 64 | [`workers`](SelectorBuilder::workers) |
 //! | a datagram | 65,535 bytes, a longer one is cut and marked | [`max_datagram`](UdpBuilder::max_datagram) |
 //! | datagrams that the system hands over together, until they are received | 64 KiB per socket, 1 MiB for `receive_batch` | – |
+//! | pipes that bulk between two sockets passes through (`splice(2)`) | an eighth of the process's descriptors, 1,024 pipes; beyond, bytes are copied | – |
 //! | threads for look-ups, files of roots, stale paths | 16, and 1,024 calls that wait for one | – |
 //!
 //! A dash in the last column: it cannot be set.
@@ -248,7 +249,7 @@ pub use crate::net::{
     Address, BoundDatagramSocket, CloseReason, ConnectedDatagramSocket, Connection, Datagram,
     DatagramBatch, Ecn, HostPart, Incoming, IncomingDatagrams, KeepAlive, MulticastInterface,
     ServerSocket, Socket, SocketAddress, SocketOptions, TcpBuilder, TcpInfo, ToAddress,
-    ToUnixAddress, UdpBuilder, UnixAddress,
+    ToUnixAddress, UdpBuilder, UnixAddress, relay,
 };
 #[cfg(unix)]
 pub use crate::net::{

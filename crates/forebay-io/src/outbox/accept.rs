@@ -19,7 +19,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 
 /// A reason why an item is not accepted.
 #[derive(Clone, Copy)]
-enum Hindrance {
+pub(super) enum Hindrance {
     /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
     ForNow,
     /// Nothing is accepted any more.
@@ -155,7 +155,7 @@ impl Outbox {
 
     /// Returns the reason why an item cannot be accepted now, if there is one.
     #[inline]
-    fn hindrance(&self, state: &State) -> Option<Hindrance> {
+    pub(super) fn hindrance(&self, state: &State) -> Option<Hindrance> {
         if state.phase != OutboxPhase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
@@ -169,7 +169,7 @@ impl Outbox {
         full || state.staged || self.aborting.load(Relaxed)
     }
 
-    fn answer(&self, hindrance: Hindrance) -> Result<bool> {
+    pub(super) fn answer(&self, hindrance: Hindrance) -> Result<bool> {
         match hindrance {
             Hindrance::ForNow => Ok(false),
             Hindrance::ForGood => Err(self.refusal()),
@@ -178,7 +178,7 @@ impl Outbox {
 
     /// Schedules one flush per turn, however many items the turn brings, and starts a stage for a burst.
     #[inline]
-    fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
+    pub(super) fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
         self.publish_room(&state);
         let due = flush && state.due == Due::Never && !state.queue.is_empty();
         if due {

@@ -130,6 +130,9 @@ impl State {
             // The drain sees no more of the queue than this.
             self.queue.offer(self.share.bytes_left());
         }
+        if self.has_segments {
+            self.prepare_segments(after)?;
+        }
         let before = self.queue.len();
         let progress = self.drain.poll_send(cx, &mut self.queue, after);
         let sent = before - self.queue.len();

@@ -6,6 +6,7 @@ mod drive;
 mod ends;
 mod flush;
 mod phase;
+mod segments;
 mod stage;
 mod state;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The bytes that wait to be sent, in the pieces that hold them.
 
+mod kernel;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::mem;
 use bytes::{Buf, Bytes};
 
 use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
+use crate::kernel::KernelSegment;
 use crate::seam::WakeList;
 
 /// A written [`Bytes`] of this size or more is queued without a copy; a smaller one is copied.
@@ -32,15 +34,26 @@ enum Segment {
     Kept { bytes: Vec<u8>, start: usize },
     /// A value of the caller's, not copied.
     Shared(Bytes),
+    /// Bytes outside the memory of this process.
+    Kernel(KernelSegment),
 }
 
 impl Segment {
+    /// Returns the bytes, as far as they are in memory.
     #[inline]
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Block { block, start, end } => &block.as_slice()[*start..*end],
             Self::Kept { bytes, start } => &bytes[*start..],
             Self::Shared(bytes) => bytes,
+            Self::Kernel(_) => &[],
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Kernel(kernel) => kernel.len,
+            _ => self.as_slice().len(),
         }
     }
 
@@ -59,6 +72,7 @@ impl Segment {
         match self {
             Self::Block { start, .. } | Self::Kept { start, .. } => *start += count,
             Self::Shared(bytes) => bytes.advance(count),
+            Self::Kernel(kernel) => kernel.len -= count,
         }
     }
 }
@@ -169,7 +183,7 @@ impl SendQueue {
         self.push(Segment::Block { block, start, end });
     }
 
-    /// Returns the first piece; empty if nothing waits.
+    /// Returns the first piece; empty if nothing waits, or if that is not in memory.
     #[inline]
     pub fn first(&self) -> &[u8] {
         let front = self.front.as_ref().map_or(&[][..], Segment::as_slice);
@@ -188,16 +202,16 @@ impl SendQueue {
         (first.len() == self.len()).then_some(first)
     }
 
-    /// Returns the first pieces and their number, for a vectored send.
+    /// Returns the first pieces that are in memory, and their number, for a vectored send.
     pub fn slices(&self) -> ([IoSlice<'_>; SLICES_COUNT], usize) {
         let mut slices = [IoSlice::new(&[]); SLICES_COUNT];
         let (mut count, mut left) = (0, self.len());
         for (slot, segment) in slices.iter_mut().zip(self.front.iter().chain(&self.rest)) {
-            // What is left is withheld.
-            if left == 0 {
+            let segment = segment.as_slice();
+            // What is left is withheld, or behind bytes that are not in memory.
+            if left == 0 || segment.is_empty() {
                 break;
             }
-            let segment = segment.as_slice();
             let offered = segment.len().min(left);
             *slot = IoSlice::new(&segment[..offered]);
             left -= offered;
@@ -230,14 +244,12 @@ impl SendQueue {
         self.len -= count;
         while count > 0 {
             let Some(front) = &mut self.front else { return };
-            let length = front.as_slice().len();
+            let length = front.len();
             if count < length {
                 return front.advance(count);
             }
             count -= length;
-            if let Some(Segment::Shared(bytes)) = self.pop() {
-                after.drop_later(bytes);
-            }
+            self.pop_sent(after);
         }
     }
 
@@ -270,10 +282,8 @@ impl SendQueue {
 
     /// Empties the queue. The values in it go to `after`, to be dropped after unlocking.
     pub(crate) fn clear(&mut self, after: &mut WakeList) {
-        while let Some(segment) = self.pop() {
-            if let Segment::Shared(bytes) = segment {
-                after.drop_later(bytes);
-            }
+        while self.front.is_some() {
+            self.pop_sent(after);
         }
         *self = Self::default();
     }
@@ -328,6 +338,15 @@ impl SendQueue {
             self.front = Some(segment);
         } else {
             self.rest.push_back(segment);
+        }
+    }
+
+    /// Removes the first segment. What is not this crate's own is dropped after unlocking.
+    fn pop_sent(&mut self, after: &mut WakeList) {
+        match self.pop() {
+            Some(Segment::Shared(bytes)) => after.drop_later(bytes),
+            Some(Segment::Kernel(kernel)) => after.close_later(kernel),
+            _ => {}
         }
     }
 

@@ -18,7 +18,7 @@ fn pinned(queue: &SendQueue) -> usize {
         .map(|segment| match segment {
             Segment::Block { block, .. } => block.as_slice().len(),
             Segment::Kept { bytes, .. } => bytes.capacity(),
-            Segment::Shared(_) => 0,
+            Segment::Shared(_) | Segment::Kernel(_) => 0,
         })
         .sum()
 }

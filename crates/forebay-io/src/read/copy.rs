@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Write};
 
+use super::transfer::TransferPace;
 use super::{ByteReadChannel, State};
 use crate::block::{BLOCK_BYTES, SMALL_BLOCK_BYTES};
 use crate::{ByteWriteChannel, Error, ErrorKind, Result};
@@ -40,9 +41,9 @@ impl ByteReadChannel {
     #[doc(alias = "copyTo")]
     pub async fn copy_to(&mut self, output: &mut ByteWriteChannel) -> Result<u64> {
         self.lent("copy_to").await?;
-        let mut copied = 0;
+        let (mut copied, mut pace) = (0, TransferPace::default());
         loop {
-            match self.copy_some(output, u64::MAX).await? {
+            match self.copy_some(output, u64::MAX, &mut pace).await? {
                 0 => return Ok(copied),
                 count => copied += count,
             }
@@ -85,9 +86,9 @@ impl ByteReadChannel {
         if count == 0 {
             self.answer().await;
         }
-        let mut left = count;
+        let (mut left, mut pace) = (count, TransferPace::default());
         while left > 0 {
-            match self.copy_some(output, left).await? {
+            match self.copy_some(output, left, &mut pace).await? {
                 0 => return Err(self.short_copy(count, count - left)),
                 copied => left -= copied,
             }
@@ -208,15 +209,28 @@ impl ByteReadChannel {
     }
 
     /// Copies up to `most` bytes, waiting for at least one. Returns 0 at the end.
-    async fn copy_some(&mut self, output: &mut ByteWriteChannel, most: u64) -> Result<u64> {
+    async fn copy_some(
+        &mut self,
+        output: &mut ByteWriteChannel,
+        most: u64,
+        pace: &mut TransferPace,
+    ) -> Result<u64> {
         // Room comes first: while the output is full, nothing is read and no block is held.
         output.room().await?;
-        if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
-            return Ok(0);
+        if self.buffer.is_empty() {
+            if pace.is_bulk()
+                && let Some(count) = self.transfer(output, most, pace).await?
+            {
+                return Ok(count);
+            }
+            if self.buffer.is_empty() && !poll_fn(|cx| self.poll_more(cx, 1)).await? {
+                return Ok(0);
+            }
         }
         loop {
             let count = self.hand_over(output, most)?;
             if count > 0 {
+                pace.copied(count);
                 return Ok(count as u64);
             }
             self.buffer.end_call();

@@ -22,6 +22,7 @@ mod remainder;
 mod some;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod until;
 
 use std::fmt;

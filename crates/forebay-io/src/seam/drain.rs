@@ -36,6 +36,12 @@ pub trait Drain: Send + Sync {
         0
     }
 
+    /// Returns `true` if it may send the queue's [segments of the kernel](SendQueue::front_segment) as they are. A
+    /// drain that does not is shown none: the outbox has the queue read them before.
+    fn sends_segments(&self) -> bool {
+        false
+    }
+
     /// Returns the peer's address, if there is one. Called only to name it in an error that the channel or
     /// its outbox makes: an item above the limit, a write after the end.
     fn peer(&self) -> Option<String> {

@@ -16,6 +16,7 @@ pub use self::wake_list::WakeList;
 pub use crate::block::{BLOCK_BYTES, BlockLedger, WorkerPool, raise_pool};
 pub use crate::cause::Cause;
 pub use crate::host_name::{HOST_NAME_MAX, HostNameFault, LABEL_MAX, host_name_fault};
+pub use crate::kernel::{FileBytes, KernelBytes, KernelSegment};
 pub use crate::lane::Lane;
 pub use crate::lock::{lock, unpoisoned};
 pub use crate::outbox::{Below, FlushSchedule, Outbox, Parcel, Until, WorkerStage, end_poll};

@@ -4,6 +4,8 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
+use crate::kernel::KernelSegment;
+
 /// Wakers to wake and values to drop once no lock is held.
 ///
 /// Waking runs the code of another runtime, and dropping a [`Bytes`] may run its owner's code. Either could
@@ -21,7 +23,8 @@ pub struct WakeList {
 #[derive(Debug)]
 enum Later {
     Wake(Waker),
-    Drop(Bytes),
+    Drop(#[expect(dead_code, reason = "it is dropped")] Bytes),
+    Close(#[expect(dead_code, reason = "it is dropped")] KernelSegment),
 }
 
 impl WakeList {
@@ -43,6 +46,11 @@ impl WakeList {
         self.more.push(Later::Drop(bytes));
     }
 
+    /// Adds bytes of the kernel, whose descriptors are closed.
+    pub(crate) fn close_later(&mut self, segment: KernelSegment) {
+        self.more.push(Later::Close(segment));
+    }
+
     /// Wakes the wakers and drops the values. No lock may be held.
     #[inline]
     pub fn run(self) {
@@ -62,7 +70,7 @@ fn run_all(actions: Vec<Later>) {
             waker.wake();
             None
         }
-        Later::Drop(bytes) => Some(bytes),
+        spent => Some(spent),
     });
     let spent: Vec<_> = woken_or_spent.collect();
     drop(spent);

@@ -1,5 +1,6 @@
 //! The writing half of a connection or pipe.
 
+mod file;
 mod format;
 mod formatted;
 mod frames;
@@ -363,6 +364,11 @@ impl ByteWriteChannel {
     /// Accepts a block for which there was room, taking it. Returns `false` if there is no room any more.
     pub(crate) fn accept_block(&mut self, part: &mut Option<BlockPart>) -> Result<bool> {
         self.outbox.accept_block(self.auto_flush, part)
+    }
+
+    /// Returns `true` if a copy may hand over segments of the kernel, which are sent at once.
+    pub(crate) fn passes_segments(&self) -> bool {
+        self.auto_flush && self.outbox.sends_segments()
     }
 
     /// Accepts an item of ordinary size, if there is room. An error is left to the wait, which finds it again.

@@ -9,3 +9,4 @@ mod drops;
 mod flush;
 mod model;
 mod pieces;
+mod segments;

@@ -13,6 +13,7 @@ mod opening;
 mod options;
 mod protocol;
 mod registration;
+mod relay;
 mod resolve;
 #[cfg(unix)]
 mod rights;
@@ -30,6 +31,7 @@ pub(crate) use self::duplex::duplex;
 #[cfg(unix)]
 pub use self::inherited::StreamBuilder;
 pub use self::options::{KeepAlive, SocketOptions};
+pub use self::relay::relay;
 pub(crate) use self::resolve::resolve_on;
 pub use self::server::{Incoming, ServerSocket};
 #[cfg(unix)]

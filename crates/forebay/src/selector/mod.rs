@@ -8,6 +8,8 @@ mod flush_schedule;
 mod freed;
 mod group;
 mod manager;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod pipes;
 #[cfg(unix)]
 mod ready;
 mod remaining;
@@ -31,6 +33,8 @@ pub(crate) use self::closing::closed;
 pub(crate) use self::closing::{Waits, given_up};
 pub use self::group::{TaskGroup, TaskPlace};
 pub use self::manager::SelectorManager;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) use self::pipes::KernelPipe;
 pub(crate) use self::remaining::Remains;
 pub(crate) use self::shared::Shared;
 #[cfg(all(feature = "signal", unix))]

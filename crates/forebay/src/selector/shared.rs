@@ -421,6 +421,7 @@ impl Shared {
 
     fn stop(&self) {
         self.closing.stop();
+        self.sockets.close();
         self.own_calls.close();
         self.user_calls.close();
         self.reporter.close();

@@ -14,6 +14,8 @@ pub(crate) struct Sockets {
     pub(crate) freed: Freed,
     /// Connections that close without an owner.
     pub(crate) background_closes: Bounded,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) pipes: std::sync::Arc<super::pipes::Pipes>,
     /// The limits of the channels of this selector.
     pub(crate) read_limits: ReadLimits,
     pub(crate) write_limits: WriteLimits,
@@ -34,6 +36,8 @@ impl Sockets {
             counters: Counters::default(),
             freed: Freed::default(),
             background_closes: Bounded::new(settings.background_closes_max),
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            pipes: std::sync::Arc::default(),
             read_limits: settings.read_limits,
             write_limits: settings.write_limits,
             #[cfg(feature = "tls")]
@@ -45,7 +49,7 @@ impl Sockets {
         }
     }
 
-    /// Makes the connection that would be missed least release its descriptor: the oldest that is being
+    /// Closes pipes that are not in use. If there are none, makes the connection that would be missed least release its descriptor: the oldest that is being
     /// closed without an owner; if there is none, the oldest whose peer has sent nothing; otherwise the
     /// oldest whose handshake is not complete. Returns `false` if there is none.
     pub(crate) fn end_one(&self) -> bool {
@@ -56,6 +60,24 @@ impl Sockets {
             #[cfg(feature = "tls")]
             &self.handshakes,
         ];
-        lists.into_iter().any(Bounded::end_for_descriptor)
+        self.close_idle_pipes() || lists.into_iter().any(Bounded::end_for_descriptor)
+    }
+
+    /// Closes the pipes that are not in use. Returns `true` if there was one.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn close_idle_pipes(&self) -> bool {
+        self.pipes.close_idle()
+    }
+
+    /// There are none.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn close_idle_pipes(&self) -> bool {
+        false
+    }
+
+    /// Lets no pipe wait for another use.
+    pub(super) fn close(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        self.pipes.close();
     }
 }

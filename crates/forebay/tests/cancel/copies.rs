@@ -48,7 +48,8 @@ pub(crate) fn rows() -> Vec<Row> {
 fn row(path: &'static str, copy: Copy, may_stop: bool) -> Row {
     let bytes = single(b"over and over");
     let chunk = |at: usize| pattern(at * CHUNK_BYTES, CHUNK_BYTES).to_vec();
-    let chunks = vec![chunk(0), chunk(1), chunk(2)];
+    // More than come while the first ones leave: between sockets, a copy of bulk waits for that.
+    let chunks: Vec<_> = (0..8).map(chunk).collect();
     let mut scenes = Vec::new();
     for (source, sink, pieces, over) in [
         (Source::Pipe(1), Sink::Pipe(1), &bytes, "bytes from pipe to pipe"),

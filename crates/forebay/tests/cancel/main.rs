@@ -23,6 +23,7 @@ mod names;
 mod outgoing;
 mod passing;
 mod reads;
+mod relays;
 mod shared;
 mod signals;
 mod sockets;
@@ -43,6 +44,7 @@ fn rows() -> Vec<(&'static str, Vec<Row>)> {
         ("reads", reads::rows()),
         ("exact reads", exact::rows()),
         ("copies", copies::rows()),
+        ("relays", relays::rows()),
         ("writes", writes::rows()),
         ("huge writes", huge::rows()),
         ("shared writes", shared::rows()),

@@ -1,6 +1,9 @@
 //! Writes to a channel that is full.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use forebay::{
@@ -194,8 +197,28 @@ fn free_space() -> Row {
     Row { path, words: &[Word::Releases], scenes }
 }
 
+/// Writes these bytes from the middle of a file.
+async fn write_part(output: &mut ByteWriteChannel, bytes: &[u8]) -> Result<()> {
+    let mut file = tempfile();
+    file.write_all(b"before")?;
+    file.write_all(bytes)?;
+    file.write_all(b"behind")?;
+    let end = 6 + bytes.len() as u64;
+    output.write_file(&file, 6..end).await.map(|count| assert_eq!(count, end - 6))
+}
+
+/// Makes an empty file that has no name.
+fn tempfile() -> File {
+    static LAST: AtomicUsize = AtomicUsize::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("forebay-cancel-{}-{number}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    file
+}
+
 /// Items that are there. Those above 1 MiB, which are written in pieces, have scenes of their own.
-fn items() -> [Row; 4] {
+fn items() -> [Row; 5] {
     const LARGE: &[u8] = &[b'L'; 40 * 1024];
     /// The same in a frame: 40 KiB are 0xa000.
     const FRAMED: &[u8] = &{
@@ -204,6 +227,13 @@ fn items() -> [Row; 4] {
         framed
     };
     [
+        row(
+            "forebay_io::ByteWriteChannel::write_file",
+            vec![
+                (b"of a file", call!(|output, _| write_part(output, b"of a file").await)),
+                (LARGE, call!(|output, _| write_part(output, LARGE).await)),
+            ],
+        ),
         row(
             "forebay_io::ByteWriteChannel::write_frame",
             vec![

@@ -103,6 +103,31 @@ fn echo_sends_everything_back() {
 }
 
 #[test]
+fn port_forwarder_passes_everything_on_and_counts_it() {
+    let behind = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = behind.local_addr().unwrap().to_string();
+    let mut server = Server::start("port_forwarder", &[&to]);
+    let mut client = TcpStream::connect(&server.address).unwrap();
+    let sent: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    let (mut accepted, _) = behind.accept().unwrap();
+    let copy = sent.clone();
+    let answering = std::thread::spawn(move || {
+        let mut received = Vec::new();
+        accepted.read_to_end(&mut received).unwrap();
+        assert!(received == copy, "{} bytes came", received.len());
+        accepted.write_all(b"thanks").unwrap();
+    });
+    client.write_all(&sent).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answering.join().unwrap();
+    assert_eq!(answer, "thanks");
+    let address = client.local_addr().unwrap();
+    assert_eq!(server.line(), format!("{address}: 300000 bytes there, 6 back"));
+}
+
+#[test]
 fn a_wrong_address_is_one_line_and_an_exit_code() {
     let done = example("sockets_server").arg("no-port").output().unwrap();
     assert_eq!(done.status.code(), Some(1));

@@ -149,6 +149,7 @@ fn every_public_future_is_send(
     incoming: &mut Incoming,
     socket: &Socket,
     connection: &mut Connection,
+    another: &mut Connection,
     tls: &TlsConfig,
     interval: &mut Interval,
     input: &mut ByteReadChannel,
@@ -238,6 +239,7 @@ fn every_public_future_is_send(
     is_send(forebay::spawn_value(async { 1 }));
     is_send(forebay::stop_requested());
     is_send(forebay::race(async { 1 }, async { "" }));
+    is_send(forebay::relay(connection, another));
     is_send(forebay::yield_now());
 
     is_send(input.await_content(1));
@@ -302,6 +304,7 @@ fn every_public_future_is_send(
     is_send(output.flush());
     is_send(output.write_all(&[0]));
     is_send(output.write_bytes(bytes::Bytes::new()));
+    is_send(output.write_file(&std::fs::File::open("").unwrap(), ..));
     is_send(output.write_f32(0.0));
     is_send(output.write_f32_le(0.0));
     is_send(output.write_f64(0.0));

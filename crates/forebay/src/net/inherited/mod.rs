@@ -255,7 +255,7 @@ impl Socket {
         };
         let parts = CoreParts { remote, local: Arc::new(local), options, host_name: None };
         let io = Descriptor::new(fd, Arc::clone(selector));
-        Ok(Self::over(io, protocol, role, parts, PendingTls::default()))
+        Ok(Self::over(io, protocol, role, parts, PendingTls::default()).sharing_descriptor())
     }
 }
 

@@ -71,6 +71,11 @@ impl Drain for SocketDrain {
         }
     }
 
+    fn sends_segments(&self) -> bool {
+        // Before the handshake is over, only `send(2)` makes its SYN leave.
+        self.core.link().sends_segments() && !self.core.is_handshake_pending()
+    }
+
     fn peer(&self) -> Option<String> {
         self.core.peer_name()
     }

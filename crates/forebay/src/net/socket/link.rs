@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use forebay_io::seam::{Inlet, SendQueue, WakeList};
@@ -43,6 +44,8 @@ pub(super) enum Link {
 pub(super) struct Stream {
     pub(super) io: Descriptor,
     pub(super) protocol: Protocol,
+    /// No call moves bytes within the kernel, from this socket or to it.
+    pub(super) copies: AtomicBool,
 }
 
 /// A stream socket by which descriptors come too.
@@ -260,6 +263,10 @@ impl Link {
 }
 
 impl Stream {
+    pub(super) fn new(io: Descriptor, protocol: Protocol) -> Self {
+        Self { io, protocol, copies: AtomicBool::new(false) }
+    }
+
     fn selector(&self) -> &Arc<Shared> {
         self.io.selector()
     }
@@ -273,6 +280,10 @@ impl Stream {
     ) -> Poll<io::Result<usize>> {
         let received = self.io.poll_io(cx, Direction::Read, waits, |fd| {
             note.check()?;
+            if let Some(received) = self.receive_segment(fd, inlet, note) {
+                // The pipe may have had no room for more.
+                return Ok(Progress { count: received?, drained: false });
+            }
             let space = inlet.space();
             let (count, _) = noted(note, recv(fd, &mut *space, RECEIVE_FLAGS))?;
             // On a Unix socket a message with descriptors ends a receive early (`unix(7)`), so a short one
@@ -312,6 +323,9 @@ impl Stream {
             let flags = if note.is_last() { SEND_LAST_FLAGS } else { SEND_FLAGS };
             let sent = if let Some(piece) = queue.one_piece() {
                 send(fd, piece, flags)
+            } else if queue.front_segment().is_some() {
+                let count = self.send_segment(fd, queue, flags, after, note)?;
+                return Ok(Progress { count, drained: false });
             } else {
                 let (slices, count) = queue.slices();
                 system::send_slices(fd, &slices[..count], flags)

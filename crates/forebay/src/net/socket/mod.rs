@@ -33,6 +33,7 @@ mod tests;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls_stream;
+mod transfer;
 #[cfg(feature = "tls")]
 mod upgrade;
 mod watch;
@@ -104,7 +105,7 @@ impl Socket {
         parts: CoreParts,
         pending_tls: PendingTls,
     ) -> Self {
-        let stream = Stream { io, protocol };
+        let stream = Stream::new(io, protocol);
         #[cfg(unix)]
         if protocol == Protocol::Unix && parts.options.descriptors_max > 0 {
             let passing = Passing::new(parts.options.descriptors_max);
@@ -112,6 +113,15 @@ impl Socket {
             return Self::new(link, role, parts, pending_tls);
         }
         Self::new(Link::Kernel(stream), role, parts, pending_tls)
+    }
+
+    /// Makes calls on a descriptor that another program may have too, and make blocking, say that they do not wait.
+    #[cfg(unix)]
+    pub(super) fn sharing_descriptor(self) -> Self {
+        if let Some(stream) = self.0.core().link().stream() {
+            stream.copy_always();
+        }
+        self
     }
 
     /// Makes a connection over one end in memory.

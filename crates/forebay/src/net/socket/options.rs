@@ -77,6 +77,7 @@ impl Socket {
             let error = Error::new(ErrorKind::Unsupported, "try_clone_fd");
             return Err(error.with_detail("a connection in memory has no descriptor"));
         };
+        stream.copy_always();
         let cloned = stream.io.call(|fd| fd.try_clone_to_owned());
         cloned.map_err(|error| core.named(unanswered("try_clone_fd", error)))
     }
