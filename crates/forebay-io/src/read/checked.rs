@@ -1,8 +1,8 @@
 //! The next whole lines, checked for UTF-8 together and ahead of their reader.
 //!
 //! To check a line of 32 bytes alone costs as much as to find it. std checks 16 bytes in a few instructions, but only
-//! where as many are left, and without `unsafe` it is std alone that makes text of bytes, or a `String`, which is text
-//! already. So the lines are copied into one, and lent from there.
+//! where as many are left; and it is std alone that may take bytes for text without a look, unless they are in a `String`,
+//! which is text already. So the lines are copied into one, and lent from there.
 
 use std::cell::Cell;
 
