@@ -117,7 +117,7 @@ pub trait FlushSchedule: Send + Sync {
     /// Accepts an item of `length` bytes without the outbox, if that leads to memory in which the item has room: calls
     /// `put` with the queue there. Returns `false` if the item must go the usual way.
     ///
-    /// Called without the outbox's lock, after its [`has_room`](Outbox::has_room) was read. What another thread has
+    /// Called without the outbox's lock, after its `has_room` was read. What another thread has
     /// accepted since may be in the outbox's queue, but no part of it may be sent already.
     fn accept_directly(&self, _length: usize, _put: &mut dyn FnMut(&mut SendQueue)) -> bool {
         false
