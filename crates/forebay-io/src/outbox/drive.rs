@@ -72,6 +72,9 @@ impl Outbox {
         }
         state.pauses = false;
         state.share.renew();
+        if self.leads_to_memory() {
+            self.count_direct(state);
+        }
         let mut cx = Context::from_waker(&self.own_waker);
         let mut asks_below = self.is_below_aborted();
         // The second condition holds once: the drain is called a single time with an empty queue.
@@ -97,6 +100,15 @@ impl Outbox {
             state.phase = OutboxPhase::Finished;
         }
         Ok(())
+    }
+
+    /// Counts what was accepted past the queue. It is a part of the same share.
+    fn count_direct(&self, state: &mut State) {
+        let direct = self.turns.take_direct_count();
+        if direct > 0 {
+            state.sent += direct;
+            state.share.take(usize::try_from(direct).unwrap_or(usize::MAX));
+        }
     }
 
     /// Schedules `advance` for the next turn. Returns `false` where there is no next turn: there only the
