@@ -53,6 +53,11 @@ fn on_pairs(
 }
 
 /// Sends these bytes and then the end.
+/// Of the pairs between which the kernel moves the bytes.
+fn are_plain(front: Transport, back: Transport) -> bool {
+    [front, back].iter().all(|it| matches!(it, Transport::Tcp | Transport::Unix))
+}
+
 async fn send(connection: &mut forebay::ByteWriteChannel, bytes: &[u8]) -> Result<()> {
     for piece in bytes.chunks(200 * KIB) {
         connection.write_all(piece).await?;
@@ -109,23 +114,19 @@ fn bulk_goes_both_ways_at_once() {
 
 #[test]
 fn what_the_kernel_moves_is_counted() {
-    let plain = |it| matches!(it, Transport::Tcp | Transport::Unix);
-    on_pairs(
-        move |front, back| plain(front) && plain(back),
-        async |ends, relays| {
-            let Ends { mut client, mut server, near, far } = ends;
-            let relaying = start(&relays, near, far);
-            let up = long(2 * MIB + 1, 3);
-            try_zip(send(&mut client.output, &up), expect(&mut server.input, &up)).await?;
-            send(&mut server.output, b"thanks").await?;
-            expect(&mut client.input, b"thanks").await?;
-            let all = up.len() as u64;
-            assert_eq!(relaying.await??, (all, 6));
-            let stats = relays.stats();
-            assert_eq!((stats.received_bytes, stats.sent_bytes), (all + 6, all + 6));
-            Ok(())
-        },
-    );
+    on_pairs(are_plain, async |ends, relays| {
+        let Ends { mut client, mut server, near, far } = ends;
+        let relaying = start(&relays, near, far);
+        let up = long(2 * MIB + 1, 3);
+        try_zip(send(&mut client.output, &up), expect(&mut server.input, &up)).await?;
+        send(&mut server.output, b"thanks").await?;
+        expect(&mut client.input, b"thanks").await?;
+        let all = up.len() as u64;
+        assert_eq!(relaying.await??, (all, 6));
+        let stats = relays.stats();
+        assert_eq!((stats.received_bytes, stats.sent_bytes), (all + 6, all + 6));
+        Ok(())
+    });
 }
 
 #[test]
@@ -300,55 +301,50 @@ fn a_reader_that_is_silent_for_too_long_resets_both_sides() {
 
 #[test]
 fn a_slow_reader_costs_bounded_memory() {
-    let plain = |it| matches!(it, Transport::Tcp | Transport::Unix);
-    on_pairs(
-        move |front, back| plain(front) && plain(back),
-        async |ends, relays| {
-            let Ends { mut client, mut server, near, far } = ends;
-            let relaying = start(&relays, near, far);
-            let sent = long(4 * MIB, 4);
-            let mut written = 0;
-            let flood = async {
-                for piece in sent.chunks(64 * KIB) {
-                    client.output.write_all(piece).await?;
-                    client.output.flush().await?;
-                    written += piece.len();
-                }
-                client.output.finish().await
-            };
-            // Until nothing moves any more.
-            let stalled = async {
-                let mut before = relays.stats();
-                loop {
-                    for _ in 0..50 {
-                        settle().await;
-                        forebay::yield_now().await;
-                    }
-                    let now = relays.stats();
-                    if now.received_bytes == before.received_bytes && now.received_bytes > 0 {
-                        return now;
-                    }
-                    before = now;
-                }
-            };
-            let mut flood = std::pin::pin!(flood);
-            let check =
-                |held: u64| assert!(held <= 384 * KIB as u64, "the relay holds {held} bytes");
-            if let Either::Right(stats) = race(flood.as_mut(), stalled).await {
-                check(stats.received_bytes - stats.sent_bytes);
-                assert!(stats.blocks <= 4, "{stats:?}");
-                let (flooded, read) = zip(flood, expect(&mut server.input, &sent)).await;
-                flooded?;
-                read?;
-            } else {
-                // The kernel holds all of it.
-                expect(&mut server.input, &sent).await?;
+    on_pairs(are_plain, async |ends, relays| {
+        let Ends { mut client, mut server, near, far } = ends;
+        let relaying = start(&relays, near, far);
+        let sent = long(4 * MIB, 4);
+        let mut written = 0;
+        let flood = async {
+            for piece in sent.chunks(64 * KIB) {
+                client.output.write_all(piece).await?;
+                client.output.flush().await?;
+                written += piece.len();
             }
-            server.output.finish().await?;
-            assert_eq!(relaying.await??.0, sent.len() as u64);
-            Ok(())
-        },
-    );
+            client.output.finish().await
+        };
+        // Until nothing moves any more.
+        let stalled = async {
+            let mut before = relays.stats();
+            loop {
+                for _ in 0..50 {
+                    settle().await;
+                    forebay::yield_now().await;
+                }
+                let now = relays.stats();
+                if now.received_bytes == before.received_bytes && now.received_bytes > 0 {
+                    return now;
+                }
+                before = now;
+            }
+        };
+        let mut flood = std::pin::pin!(flood);
+        let check = |held: u64| assert!(held <= 384 * KIB as u64, "the relay holds {held} bytes");
+        if let Either::Right(stats) = race(flood.as_mut(), stalled).await {
+            check(stats.received_bytes - stats.sent_bytes);
+            assert!(stats.blocks <= 4, "{stats:?}");
+            let (flooded, read) = zip(flood, expect(&mut server.input, &sent)).await;
+            flooded?;
+            read?;
+        } else {
+            // The kernel holds all of it.
+            expect(&mut server.input, &sent).await?;
+        }
+        server.output.finish().await?;
+        assert_eq!(relaying.await??.0, sent.len() as u64);
+        Ok(())
+    });
 }
 
 #[test]
@@ -500,28 +496,22 @@ fn a_selector_that_closes_resets_both_sides() {
 
 #[test]
 fn a_limit_of_a_copy_is_exact() {
-    let plain = |it| matches!(it, Transport::Tcp | Transport::Unix);
-    on_pairs(
-        move |front, back| plain(front) && plain(back),
-        async |ends, _| {
-            let Ends { mut client, mut server, mut near, mut far } = ends;
-            let bytes = long(2 * MIB + 999, 12);
-            let count = MIB + 12_345;
-            let copy = async {
-                near.input.copy_exact_to(count as u64, &mut far.output).await?;
-                assert_eq!(near.input.counted(), count as u64);
-                far.output.finish().await?;
-                expect(&mut near.input, &bytes[count..]).await
-            };
-            let peers = try_zip(
-                send(&mut client.output, &bytes),
-                expect(&mut server.input, &bytes[..count]),
-            );
-            try_zip(copy, peers).await?;
-            assert_eq!(far.output.counted(), count as u64);
-            Ok(())
-        },
-    );
+    on_pairs(are_plain, async |ends, _| {
+        let Ends { mut client, mut server, mut near, mut far } = ends;
+        let bytes = long(2 * MIB + 999, 12);
+        let count = MIB + 12_345;
+        let copy = async {
+            near.input.copy_exact_to(count as u64, &mut far.output).await?;
+            assert_eq!(near.input.counted(), count as u64);
+            far.output.finish().await?;
+            expect(&mut near.input, &bytes[count..]).await
+        };
+        let peers =
+            try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes[..count]));
+        try_zip(copy, peers).await?;
+        assert_eq!(far.output.counted(), count as u64);
+        Ok(())
+    });
 }
 
 /// The kernel stops in front of an urgent byte, as if there were nothing more.
@@ -570,6 +560,27 @@ async fn pass_bulk(selector: &SelectorManager, is_shared: bool) -> Result<()> {
     try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes)).await?;
     server.output.finish().await?;
     assert_eq!(relaying.await??.0, bytes.len() as u64);
+    Ok(())
+}
+
+const EXCHANGES: usize = 100;
+
+/// One message at a time, there and back.
+#[cfg(target_os = "linux")]
+async fn pass_messages(selector: &SelectorManager) -> Result<()> {
+    let (mut client, near) = Transport::Tcp.pair(selector).await?;
+    let (mut server, far) = Transport::Tcp.pair(selector).await?;
+    let relaying = start(selector, near, far);
+    let mut message = [7; 64];
+    for _ in 0..EXCHANGES {
+        client.output.write_all(&message).await?;
+        server.input.read_exact(&mut message).await?;
+        server.output.write_all(&message).await?;
+        client.input.read_exact(&mut message).await?;
+    }
+    client.output.finish().await?;
+    server.output.finish().await?;
+    assert_eq!(relaying.await??, (EXCHANGES as u64 * 64, EXCHANGES as u64 * 64));
     Ok(())
 }
 
@@ -625,19 +636,23 @@ fn pipes_are_closed_with_their_selector() {
     });
 }
 
-/// Bulk is not received into memory, unless a descriptor is shared, which could be made blocking.
+/// Bulk is not received into memory, unless a descriptor is shared, which could be made blocking. Messages take the
+/// calls that copying takes.
 #[test]
 #[cfg(target_os = "linux")]
 fn bulk_is_spliced() {
     let test = "bulk_is_spliced";
     if let Some(role) = role() {
-        forebay_testing::in_host(async |selector| pass_bulk(&selector, role == "shared").await)
-            .unwrap();
+        forebay_testing::in_host(async |selector| match &*role {
+            "messages" => pass_messages(&selector).await,
+            role => pass_bulk(&selector, role == "shared").await,
+        })
+        .unwrap();
         return say("done");
     }
-    for kind in ["plain", "shared"] {
+    for kind in ["plain", "shared", "messages"] {
         let log = Log::new(test);
-        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=splice,recvfrom"];
+        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=splice,recvfrom,sendto"];
         if !Child::can_trace(&strace) {
             return skip(test, "strace is missing, or may not trace");
         }
@@ -649,6 +664,12 @@ fn bulk_is_spliced() {
             child.end();
         });
         let lines = log.lines();
+        if kind == "messages" {
+            let calls = |call| lines.iter().filter(|line| line.contains(call)).count();
+            // The client, the server, and for each of them the relay.
+            assert_eq!((calls("splice("), calls("sendto(")), (0, 4 * EXCHANGES));
+            continue;
+        }
         let moved = |call: &str| -> usize {
             let ends = lines.iter().filter(|line| line.contains(call));
             let counts =
