@@ -19,7 +19,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 
 /// A reason why an item is not accepted.
 #[derive(Clone, Copy)]
-pub(super) enum Hindrance {
+enum Hindrance {
     /// The queue is full, another thread is about to abort, or bytes are on another thread's stage.
     ForNow,
     /// Nothing is accepted any more.
@@ -137,7 +137,7 @@ impl Outbox {
     /// Accepts what `put` puts into the queue. `put` is called under the lock.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as for `accept`, whose second half it is")]
-    fn accept_in_queue(
+    pub(super) fn accept_in_queue(
         self: &Arc<Self>,
         flush: bool,
         put: impl FnOnce(&mut SendQueue),
@@ -155,7 +155,7 @@ impl Outbox {
 
     /// Returns the reason why an item cannot be accepted now, if there is one.
     #[inline]
-    pub(super) fn hindrance(&self, state: &State) -> Option<Hindrance> {
+    fn hindrance(&self, state: &State) -> Option<Hindrance> {
         if state.phase != OutboxPhase::Open || state.whole.is_partial() {
             return Some(Hindrance::ForGood);
         }
@@ -169,7 +169,7 @@ impl Outbox {
         full || state.staged || self.aborting.load(Relaxed)
     }
 
-    pub(super) fn answer(&self, hindrance: Hindrance) -> Result<bool> {
+    fn answer(&self, hindrance: Hindrance) -> Result<bool> {
         match hindrance {
             Hindrance::ForNow => Ok(false),
             Hindrance::ForGood => Err(self.refusal()),
@@ -178,7 +178,7 @@ impl Outbox {
 
     /// Schedules one flush per turn, however many items the turn brings, and starts a stage for a burst.
     #[inline]
-    pub(super) fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
+    fn flush_later(self: &Arc<Self>, mut state: MutexGuard<'_, State>, flush: bool) {
         self.publish_room(&state);
         let due = flush && state.due == Due::Never && !state.queue.is_empty();
         if due {

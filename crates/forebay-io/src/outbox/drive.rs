@@ -142,7 +142,7 @@ impl State {
             // The drain sees no more of the queue than this.
             self.queue.offer(self.share.bytes_left());
         }
-        if self.has_segments {
+        if self.queue.has_segment() {
             self.prepare_segments(after)?;
         }
         let before = self.queue.len();

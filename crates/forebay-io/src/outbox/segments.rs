@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::drive::Limit;
+use super::Outbox;
 use super::state::State;
 use super::until::Until;
-use super::{Outbox, stage};
 use crate::Result;
 use crate::kernel::KernelSegment;
 use crate::lock::lock;
@@ -23,34 +22,25 @@ impl Outbox {
         flush: bool,
         segment: &mut Option<KernelSegment>,
     ) -> Result<bool> {
-        stage::settle();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state) {
-            drop(state);
-            return self.answer(hindrance);
-        }
-        state.push_segment(segment.take());
-        self.flush_later(state, flush);
-        Ok(true)
+        self.accept_in_queue(flush, |queue| {
+            if let Some(segment) = segment.take() {
+                queue.push_segment(segment);
+            }
+        })
     }
 
     /// Accepts a segment and sends what can be sent of it at once. It comes from a pipe, which the next bytes of a
-    /// copy need, and bytes of later writes would not join it in one send.
-    pub(crate) fn pass_segment(&self, segment: &mut Option<KernelSegment>) -> Result<bool> {
-        stage::settle();
-        let mut after = WakeList::new();
-        let mut state = lock(&self.state);
-        if let Some(hindrance) = self.hindrance(&state) {
-            drop(state);
-            return self.answer(hindrance);
+    /// copy need, and bytes of later writes would not join it in one send. An error of sending is the cause then, which
+    /// the next call returns.
+    pub(crate) fn pass_segment(
+        self: &Arc<Self>,
+        segment: &mut Option<KernelSegment>,
+    ) -> Result<bool> {
+        let accepted = self.accept_segment(false, segment)?;
+        if accepted {
+            self.advance();
         }
-        state.push_segment(segment.take());
-        // Dropped after unlocking. The error is the cause now, which the next call returns.
-        let outcome = self.advance_locked(&mut state, Limit::Share, &mut after);
-        drop(state);
-        drop(outcome);
-        after.run();
-        Ok(true)
+        Ok(accepted)
     }
 
     /// Waits until the queue is empty, sending it first if it is not.
@@ -69,18 +59,10 @@ impl Outbox {
 }
 
 impl State {
-    fn push_segment(&mut self, segment: Option<KernelSegment>) {
-        if let Some(segment) = segment {
-            self.queue.push_segment(segment);
-            self.has_segments = true;
-        }
-    }
-
     /// Shows the drain no segments, unless it sends them: the first one is read into memory as far as a block
     /// holds it, and what follows is withheld.
     #[cold]
     pub(super) fn prepare_segments(&mut self, after: &mut WakeList) -> Result<()> {
-        self.has_segments = self.queue.has_segment();
         if !self.drain.sends_segments() {
             if self.queue.front_segment().is_some() {
                 self.queue.load_segment(after)?;

@@ -26,8 +26,6 @@ pub(super) struct State {
     pub(super) pauses: bool,
     /// Accepted bytes were dropped, because the outbox was aborted.
     pub(super) dropped: bool,
-    /// The queue may hold segments that are not in memory.
-    pub(super) has_segments: bool,
     pub(super) queue: SendQueue,
     pub(super) drain: Box<dyn Drain>,
     pub(super) share: Share,
@@ -59,7 +57,6 @@ impl State {
             staged: false,
             whole: Whole::default(),
             dropped: false,
-            has_segments: false,
             share,
             pauses: false,
             waiters: Waiters::default(),

@@ -28,8 +28,12 @@ impl SendQueue {
     }
 
     /// Returns `true` if any bytes are not in memory.
+    #[inline]
     pub(crate) fn has_segment(&self) -> bool {
-        self.segments().any(|segment| matches!(segment, Segment::Kernel(_)))
+        // The usual queue is one segment.
+        matches!(self.front, Some(Segment::Kernel(_)))
+            || (!self.rest.is_empty()
+                && self.rest.iter().any(|segment| matches!(segment, Segment::Kernel(_))))
     }
 
     /// Withholds, besides what is withheld already, all bytes from the first one on that is not in memory.
