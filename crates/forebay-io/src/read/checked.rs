@@ -50,7 +50,7 @@ impl CheckedLines {
             whole = whole_lines(&piece[..error.valid_up_to()]);
             std::str::from_utf8(&piece[..whole])
         });
-        let Ok(text) = text else { return 0 };
+        let Some(text) = text.ok().filter(|text| !text.is_empty()) else { return 0 };
         if self.text.capacity() < CHECKED_BYTES {
             // While the thread ends its thread-locals are gone.
             self.text = SPARE.try_with(Cell::take).unwrap_or_default();

@@ -58,8 +58,8 @@ impl<'a> Inlet<'a> {
         }
     }
 
-    /// Puts a segment in, instead of filling the space; filling it afterwards changes nothing. Without an effect where [`segment_max`](Self::segment_max)
-    /// is `None`.
+    /// Puts a segment in, instead of filling the space; filling it afterwards changes nothing. Without an effect where
+    /// [`segment_max`](Self::segment_max) is `None`.
     pub fn put(&mut self, kernel: Option<KernelSegment>) {
         if let Space::Kernel { segment, .. } = &mut self.0 {
             **segment = kernel;

@@ -49,9 +49,9 @@ impl Sockets {
         }
     }
 
-    /// Closes pipes that are not in use. If there are none, makes the connection that would be missed least release its descriptor: the oldest that is being
-    /// closed without an owner; if there is none, the oldest whose peer has sent nothing; otherwise the
-    /// oldest whose handshake is not complete. Returns `false` if there is none.
+    /// Closes pipes that are not in use. If there are none, makes the connection that would be missed least release its
+    /// descriptor: the oldest that is being closed without an owner; if there is none, the oldest whose peer has sent
+    /// nothing; otherwise the oldest whose handshake is not complete. Returns `false` if there is none.
     pub(crate) fn end_one(&self) -> bool {
         let lists = [
             &self.background_closes,
