@@ -91,7 +91,7 @@ fn long(bytes: usize, seed: usize) -> Vec<u8> {
 
 #[test]
 fn bulk_goes_both_ways_at_once() {
-    let bytes = size("FOREBAY_RELAY_KIB", 3 * KIB, 100 * KIB) * KIB + 123;
+    let bytes = size("FOREBAY_RELAY_KIB", 3 * KIB, 16 * KIB) * KIB + 123;
     on_pairs(
         |_, _| true,
         async move |ends, relays| {
