@@ -270,3 +270,138 @@ fn encode<Side>(mut message: EncodeTlsData<'_, Side>, own: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use forebay_io::seam::{Inbox, pipe_ends};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::{Conn, Engine, Step};
+    use crate::provider::provider;
+    use crate::samples::Authority;
+    use crate::{Identity, TlsConfig};
+
+    /// A server's engine and its inbox, and a client of rustls that the test controls.
+    struct Pair {
+        engine: Engine,
+        inbox: Inbox,
+        client: ClientConnection,
+        /// Plaintext from the client.
+        read: Vec<u8>,
+    }
+
+    fn said(peer: &mut ClientConnection) -> Vec<u8> {
+        let mut said = Vec::new();
+        while peer.wants_write() {
+            peer.write_tls(&mut said).unwrap();
+        }
+        said
+    }
+
+    impl Pair {
+        fn opened(version: &str) -> Self {
+            let root = Authority::new("root");
+            let identity = Identity::from_pem(root.issue(&["localhost"]).both()).unwrap();
+            let server = TlsConfig::server(identity).versions([version]).build().unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(root.der.clone()).unwrap();
+            let client = ClientConfig::builder_with_provider(provider().unwrap())
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let name = "localhost".try_into().unwrap();
+            let mut pair = Self {
+                engine: Engine::new(Conn::Server(Box::new(server.server_connection().unwrap()))),
+                inbox: Inbox::new(Box::new(pipe_ends(1).0)),
+                client: ClientConnection::new(client.into(), name).unwrap(),
+                read: Vec::new(),
+            };
+            while pair.client.is_handshaking() || pair.client.wants_write() {
+                pair.receive();
+                assert_ne!(pair.work(), Step::Plaintext);
+                pair.answer();
+            }
+            pair
+        }
+
+        /// Hands the engine everything that the client has to say.
+        fn receive(&mut self) {
+            let said = said(&mut self.client);
+            self.inbox.append(&said);
+        }
+
+        /// Hands the client what the engine has to say by itself.
+        fn answer(&mut self) {
+            let own = self.engine.take_own();
+            let mut left = &own[..];
+            while !left.is_empty() {
+                self.client.read_tls(&mut left).unwrap();
+                self.client.process_new_packets().unwrap();
+            }
+        }
+
+        fn work(&mut self) -> Step {
+            let Self { engine, inbox, read, .. } = self;
+            let mut put = |plaintext: &[u8]| read.extend_from_slice(plaintext);
+            engine.work(inbox, &mut put, &mut |_| Ok(())).ok().unwrap()
+        }
+
+        /// Works until the inbox is empty, and shows that nothing was left behind it.
+        #[track_caller]
+        fn work_off(&mut self) {
+            while !self.inbox.is_empty() {
+                self.work();
+            }
+            self.engine.take_own();
+            let known = (self.read.clone(), self.engine.has_peer_closed());
+            assert_ne!(self.work(), Step::Plaintext);
+            assert_eq!((self.read.clone(), self.engine.has_peer_closed()), known);
+            assert!(self.engine.take_own().is_empty(), "rustls had something to say");
+        }
+    }
+
+    /// Something that the client says, by its first letter: data, a key update, `close_notify`.
+    fn say(client: &mut ClientConnection, what: char) -> Vec<u8> {
+        match what {
+            'd' => std::io::Write::write_all(&mut client.writer(), b"data").unwrap(),
+            'k' => client.refresh_traffic_keys().unwrap(),
+            _ => client.send_close_notify(),
+        }
+        said(client)
+    }
+
+    #[test]
+    fn behind_an_empty_inbox_rustls_keeps_nothing_back() {
+        let both = ["d", "dd", "c", "dc", "ddc"].map(|script| ("1.2", script));
+        let newer = ["k", "kd", "dk", "dkd", "kdc", "dkc"].map(|script| ("1.3", script));
+        let same = both.map(|(_, script)| ("1.3", script));
+        for (version, script) in both.into_iter().chain(same).chain(newer) {
+            // All at once, and a byte at a time.
+            for at_once in [true, false] {
+                let mut pair = Pair::opened(version);
+                pair.work_off();
+                for what in script.chars() {
+                    let said = say(&mut pair.client, what);
+                    assert!(!said.is_empty());
+                    if at_once {
+                        pair.inbox.append(&said);
+                        continue;
+                    }
+                    for byte in said {
+                        pair.inbox.append(&[byte]);
+                        while pair.work() == Step::Plaintext {}
+                    }
+                }
+                pair.work_off();
+                let expected = b"data".repeat(script.matches('d').count());
+                assert_eq!(pair.read, expected, "{version} {script}");
+                assert_eq!(
+                    pair.engine.has_peer_closed(),
+                    script.contains('c'),
+                    "{version} {script}"
+                );
+            }
+        }
+    }
+}
