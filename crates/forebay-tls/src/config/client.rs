@@ -12,7 +12,7 @@ use super::settings::{self, TlsSettings, shared_setters};
 use super::success_cell::SuccessCell;
 use super::{Store, server_name};
 use crate::identity::ClientKey;
-use crate::provider::Cryptography;
+use crate::provider::{Cryptography, seed};
 use crate::{Identity, Trust};
 
 const BUILD: &str = "TlsClientBuilder::build";
@@ -178,6 +178,7 @@ impl ClientSide {
         let settings = &self.builder.settings;
         let provider = &self.cryptography.provider;
         let trust = &self.builder.trust;
+        seed(provider, BUILD)?;
         let roots = if trust.needs_loading() { Some(store.roots(provider)?) } else { None };
         let verifier = trust.server_verifier(provider, roots.as_ref())?;
         let builder = ClientConfig::builder_with_provider(provider.clone())

@@ -9,7 +9,7 @@ use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
 use super::settings::{self, TlsSettings, shared_setters};
 use crate::identity::ServerKey;
-use crate::provider::{Cryptography, ticketer};
+use crate::provider::{Cryptography, seed, ticketer};
 use crate::{Identity, Trust};
 
 const BUILD: &str = "TlsServerBuilder::build";
@@ -154,6 +154,11 @@ impl TlsServerBuilder {
     /// Makes the server side, as it is built.
     pub(super) fn side(self) -> Result<ServerSide> {
         let cryptography = self.settings.check(BUILD)?;
+        self.side_with(cryptography)
+    }
+
+    /// Makes the server side from cryptography that was checked, or that a test has altered.
+    pub(super) fn side_with(self, cryptography: Cryptography) -> Result<ServerSide> {
         if self.ticket_count > TICKETS_MAX {
             return Err(Error::new(ErrorKind::InvalidInput, BUILD).with_detail(format!(
                 "`ticket_count` is {}, and a connection is given at most {TICKETS_MAX}",
@@ -175,6 +180,7 @@ impl TlsServerBuilder {
     fn rustls(&self, cryptography: &Cryptography) -> Result<Arc<ServerConfig>> {
         let TlsServerBuilder { settings, identity, client_auth, tickets, ticket_count } = self;
         let provider = &cryptography.provider;
+        seed(provider, BUILD)?;
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&cryptography.versions)
             .map_err(|error| settings::refused(BUILD, error))?;

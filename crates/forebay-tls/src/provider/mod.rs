@@ -67,6 +67,16 @@ pub(crate) fn sha256() -> Result<&'static dyn Hash> {
     })
 }
 
+/// Draws a random number, so that no handshake draws the first one of the process: before that one, aws-lc-rs
+/// collects entropy from the processor's timing, and a worker would stand still for tens of milliseconds.
+pub(crate) fn seed(provider: &CryptoProvider, operation: &'static str) -> Result<()> {
+    provider.secure_random.fill(&mut [0; 32]).map_err(|error| {
+        Error::new(ErrorKind::System, operation)
+            .with_detail("the system gave no random numbers")
+            .with_cause(rustls::Error::from(error))
+    })
+}
+
 /// Makes keys for tickets that contain the whole session; they are random and change every six hours.
 pub(crate) fn ticketer(operation: &'static str) -> Result<Arc<dyn ProducesTickets>> {
     (Chosen::get()?.ticketer)().map_err(|error| {

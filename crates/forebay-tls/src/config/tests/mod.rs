@@ -6,6 +6,7 @@ mod handshake;
 mod key_log;
 mod loading;
 mod misuse;
+mod randomness;
 mod resumption;
 mod server_names;
 mod suites;
