@@ -1,0 +1,6 @@
+//! What the programs of this package share: the server that is measured.
+
+#![forbid(unsafe_code)]
+
+pub mod modes;
+pub mod server;
