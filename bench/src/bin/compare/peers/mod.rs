@@ -13,7 +13,7 @@ const SPACE: usize = 4096;
 /// The connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// What a server does with its connections.
+/// The work of a server on each connection.
 #[derive(Clone, Copy)]
 enum Mode {
     Echo,
