@@ -1,4 +1,4 @@
-//! What the programs of this package share: the server that is measured.
+//! The server that is measured, for the programs of this package.
 
 #![forbid(unsafe_code)]
 

@@ -17,7 +17,7 @@ pub(crate) struct Server {
     pub(crate) rounds: Vec<Round>,
 }
 
-/// What a round has measured.
+/// The measurements of a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
     /// Units per second.

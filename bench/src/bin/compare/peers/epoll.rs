@@ -57,7 +57,7 @@ struct Peer {
     stream: TcpStream,
     /// The beginning of a line.
     received: Vec<u8>,
-    /// What the system had no room for. Nothing more is received before it is sent.
+    /// Bytes for which the system had no room. Nothing more is received before it is sent.
     unsent: Vec<u8>,
     total: u64,
 }
