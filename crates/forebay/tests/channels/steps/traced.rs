@@ -75,9 +75,13 @@ fn trace(session: Session, lines: usize, log: &Log) {
         let clients = if round <= ROUNDS { &clients[..] } else { &[] };
         orders.write_all(b"hold\n").unwrap();
         gate.read_exact(&mut [0; HELD.len()]).unwrap();
-        clients.iter().for_each(|client| request.send(client).unwrap());
+        for client in clients {
+            request.send(client).unwrap();
+        }
         gate.write_all(b".").unwrap();
-        clients.iter().for_each(|client| request.receive_answer(client).unwrap());
+        for client in clients {
+            request.receive_answer(client).unwrap();
+        }
     }
     drop((orders, clients));
     server.end();
@@ -88,7 +92,9 @@ fn trace(session: Session, lines: usize, log: &Log) {
 fn calls_between_holds(lines: &[String]) -> BTreeMap<String, usize> {
     let is_hold = |line: &str| line.contains("sendto(") && line.contains("\"held\"");
     let thread = lines.iter().find(|line| is_hold(line)).unwrap().split_once(' ').unwrap().0;
-    let own = lines.iter().filter_map(|line| line.strip_prefix(thread)).map(str::trim_start);
+    let own = lines
+        .iter()
+        .filter_map(|line| Some(line.strip_prefix(thread)?.strip_prefix(' ')?.trim_start()));
     let own: Vec<_> = own.skip_while(|line| !is_hold(line)).skip(1).collect();
     let second = own.iter().position(|line| is_hold(line)).unwrap();
     let last = own.iter().rposition(|line| is_hold(line)).unwrap();
