@@ -19,6 +19,9 @@ mod peer_that_sleeps;
 mod read_limits;
 mod relay;
 mod shared;
+mod steps;
 mod user_code;
 mod wakers;
 mod write_limits;
+
+forebay_testing::count_allocations!();
