@@ -354,7 +354,7 @@ impl SharedWriteChannel {
     }
 
     /// Calls `accept` until it has accepted. Usually that is at once, without a ticket.
-    async fn in_turn(
+    pub(super) async fn in_turn(
         &self,
         ticket: Option<Ticket<'_>>,
         mut accept: impl FnMut(&Arc<Outbox>, bool) -> Result<bool>,
@@ -395,7 +395,7 @@ impl SharedWriteChannel {
     }
 
     /// Writes nothing. Gives way if such a call has returned at once a few times in a row.
-    async fn answer(&self) -> Result<()> {
+    pub(super) async fn answer(&self) -> Result<()> {
         if !self.0.outbox.has_room() {
             return self.room().await;
         }

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -12,7 +11,7 @@ use forebay_io::seam::{
 };
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 use forebay_testing::channels::{Recorder, TestSchedule};
-use forebay_testing::{KIB, at_once, finish, lock, scrambled};
+use forebay_testing::{KIB, at_once, finish, lock, nameless_file, scrambled};
 
 /// Bytes in the kernel of the test.
 struct Parked(Vec<u8>);
@@ -186,24 +185,13 @@ fn a_segment_that_the_output_refuses_stays_in_the_input() {
     assert_eq!(input.counted(), bytes.len() as u64);
 }
 
-fn file(content: &[u8]) -> File {
-    static LAST: Mutex<u32> = Mutex::new(0);
-    let mut last = lock(&LAST);
-    *last += 1;
-    let path = std::env::temp_dir().join(format!("forebay-io-{}-{last}", std::process::id()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    fs::remove_file(path).unwrap();
-    file.write_all(content).unwrap();
-    file
-}
-
 /// It is read in blocks, each when the one before has been sent.
 #[test]
 fn a_drain_of_memory_sees_a_file_as_memory() {
     let content = scrambled(200 * KIB + 5, 5);
     let recorder = Recorder::limited(7);
     let (mut output, turns) = recorder.channel();
-    let file = file(&content);
+    let file = nameless_file(&content);
     at_once(output.write_str("before")).unwrap();
     assert_eq!(at_once(output.write_file(&file, 1..)).unwrap(), content.len() as u64 - 1);
     turns.end();
@@ -221,7 +209,7 @@ fn a_drain_of_memory_sees_a_file_as_memory() {
 fn a_file_that_becomes_shorter_aborts() {
     let recorder = Recorder::limited(0);
     let (mut output, turns) = recorder.channel();
-    let file = file(&vec![1; 200 * KIB]);
+    let file = nameless_file(&vec![1; 200 * KIB]);
     at_once(output.write_file(&file, ..)).unwrap();
     turns.end();
     file.set_len(100_000).unwrap();
@@ -238,9 +226,9 @@ fn a_file_that_becomes_shorter_aborts() {
 fn a_file_that_was_dropped_unsent_is_closed() {
     let recorder = Recorder::limited(0);
     let (mut output, turns) = recorder.channel();
-    at_once(output.write_file(&file(&[1; KIB]), ..)).unwrap();
+    at_once(output.write_file(&nameless_file(&[1; KIB]), ..)).unwrap();
     turns.end();
     output.abort_with(Error::other("no more"));
     assert_eq!(output.counted(), 0);
-    assert!(at_once(output.write_file(&file(&[1; KIB]), ..)).is_err());
+    assert!(at_once(output.write_file(&nameless_file(&[1; KIB]), ..)).is_err());
 }

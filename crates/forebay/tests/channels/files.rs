@@ -12,10 +12,10 @@ use forebay_testing::{
 use futures_lite::future::try_zip;
 
 /// A file that is removed behind the test.
-struct TestFile(PathBuf);
+pub(crate) struct TestFile(PathBuf);
 
 impl TestFile {
-    fn new(content: &[u8]) -> Self {
+    pub(crate) fn new(content: &[u8]) -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("forebay-file-{}-{number}", std::process::id());
@@ -24,11 +24,11 @@ impl TestFile {
         Self(path)
     }
 
-    fn open(&self) -> File {
+    pub(crate) fn open(&self) -> File {
         File::open(&self.0).unwrap()
     }
 
-    fn cut(&self, length: u64) {
+    pub(crate) fn cut(&self, length: u64) {
         OpenOptions::new().write(true).open(&self.0).unwrap().set_len(length).unwrap();
     }
 }
@@ -39,7 +39,7 @@ impl Drop for TestFile {
     }
 }
 
-async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
+pub(crate) async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
     let mut received = Vec::new();
     while let Some(chunk) = connection.input.read_chunk().await? {
         received.extend_from_slice(&chunk);
@@ -48,7 +48,7 @@ async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
 }
 
 /// Bytes of any number, with a period that is a prime.
-fn long(bytes: usize, seed: usize) -> Vec<u8> {
+pub(crate) fn long(bytes: usize, seed: usize) -> Vec<u8> {
     scrambled(3_999_971, seed).into_iter().cycle().take(bytes).collect()
 }
 
