@@ -2,9 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
 use super::{ByteWriteChannel, SharedWriteChannel};
 use crate::kernel::{FileBytes, KernelSegment, read_at};
+use crate::outbox::Outbox;
 use crate::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "write_file";
@@ -141,16 +143,17 @@ impl SharedWriteChannel {
             Err(error) => {
                 // Nothing is written in this place, so the writers behind it need not wait for the answer.
                 drop(ticket);
-                self.answer().await?;
+                Box::pin(self.answer()).await?;
                 return Err(self.named(error));
             }
         };
         if segment.is_none() {
             drop(ticket);
-            self.answer().await?;
+            Box::pin(self.answer()).await?;
             return Ok(0);
         }
-        self.in_turn(ticket, |outbox, flush| outbox.accept_segment(flush, &mut segment)).await?;
+        let accept = |outbox: &Arc<Outbox>, flush| outbox.accept_segment(flush, &mut segment);
+        Box::pin(self.in_turn(ticket, accept)).await?;
         Ok(count)
     }
 }

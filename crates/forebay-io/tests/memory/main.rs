@@ -3,3 +3,4 @@
 mod allocations;
 mod blocks;
 mod frames;
+mod futures;
