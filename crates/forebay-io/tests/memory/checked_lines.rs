@@ -1,4 +1,4 @@
-//! The copy in which the next lines are checked for UTF-8 together: who has one, and that its memory is used again.
+//! The copy in which the next lines are checked for UTF-8 together: when it is made, and that its memory is used again.
 
 use std::thread;
 
