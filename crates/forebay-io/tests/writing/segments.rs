@@ -206,6 +206,28 @@ fn a_drain_of_memory_sees_a_file_as_memory() {
 }
 
 #[test]
+fn without_automatic_flushing_a_file_waits_for_the_flush() {
+    let recorder = Recorder::new();
+    let (mut output, turns) = recorder.channel();
+    output.manual_flush();
+    at_once(output.write_file(&nameless_file(b"a file"), ..)).unwrap();
+    turns.end();
+    assert_eq!((recorder.sent_len(), output.queued()), (0, 6));
+    finish(output.flush()).unwrap();
+    assert_eq!(recorder.sent(), b"a file");
+}
+
+/// By itself, and not because of what was written before.
+#[test]
+fn a_file_is_sent_at_the_end_of_the_turn() {
+    let recorder = Recorder::new();
+    let (mut output, turns) = recorder.channel();
+    at_once(output.write_file(&nameless_file(b"a file"), ..)).unwrap();
+    turns.end();
+    assert_eq!(recorder.sent(), b"a file");
+}
+
+#[test]
 fn a_file_that_becomes_shorter_aborts() {
     let recorder = Recorder::limited(0);
     let (mut output, turns) = recorder.channel();
