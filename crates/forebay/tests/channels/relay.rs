@@ -11,6 +11,8 @@ use forebay_testing::{
 use futures_lite::future::{try_zip, zip};
 use socket2::SockRef;
 
+use crate::files::TestFile;
+
 /// The ends of a relay, and the two connections between them.
 struct Ends {
     client: Connection,
@@ -584,25 +586,46 @@ async fn pass_messages(selector: &SelectorManager) -> Result<()> {
     Ok(())
 }
 
-/// The two descriptors of a pipe are not to be had, and the bytes are copied.
+/// Returns the number of ends of pipes that this process has open.
+#[cfg(target_os = "linux")]
+fn pipes() -> usize {
+    let all = forebay_testing::descriptors();
+    all.into_iter().filter(|(_, target)| target.starts_with("pipe:")).count()
+}
+
+/// The two descriptors of a pipe are not to be had, nor the one with which the selector asks whether it may use any: so
+/// the bytes are copied, until there are descriptors again.
 #[test]
 #[cfg(target_os = "linux")]
 fn bulk_is_copied_where_no_pipe_is_to_be_had() {
     counted_alone("bulk_is_copied_where_no_pipe_is_to_be_had", || {
-        run(async |selector| {
-            let (mut client, near) = Transport::Tcp.pair(&selector).await?;
-            let (mut server, far) = Transport::Tcp.pair(&selector).await?;
-            // Everything that is opened at the first use is open by now.
-            settle().await;
-            let none = forebay_testing::NoDescriptors::but(0);
-            let relaying = start(&selector, near, far);
-            let bytes = long(4 * MIB, 15);
-            try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes)).await?;
-            server.output.finish().await?;
-            assert_eq!(relaying.await??.0, bytes.len() as u64);
-            drop(none);
-            Ok(())
-        });
+        for has_asked in [false, true] {
+            run(async move |selector| {
+                let (mut client, mut near) = Transport::Tcp.pair(&selector).await?;
+                let (mut server, far) = Transport::Tcp.pair(&selector).await?;
+                if has_asked {
+                    // A file needs the same permission, and no pipe.
+                    let file = TestFile::new(b"a file");
+                    near.output.write_file(&file.open(), ..).await?;
+                    assert_eq!(client.input.read_packet(6).await?.as_slice(), b"a file");
+                }
+                // Everything that is opened at the first use is open by now.
+                settle().await;
+                let before = pipes();
+                let none = forebay_testing::NoDescriptors::but(0);
+                let relaying = start(&selector, near, far);
+                let bytes = long(4 * MIB, 15);
+                try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes))
+                    .await?;
+                server.output.finish().await?;
+                assert_eq!(relaying.await??.0, bytes.len() as u64);
+                drop(none);
+                assert_eq!(pipes(), before, "none was to be had");
+                pass_bulk(&selector, false).await?;
+                assert!(pipes() > before, "the bulk went through a pipe");
+                Ok(())
+            });
+        }
     });
 }
 
@@ -611,10 +634,6 @@ fn bulk_is_copied_where_no_pipe_is_to_be_had() {
 #[cfg(target_os = "linux")]
 fn pipes_are_closed_with_their_selector() {
     counted_alone("pipes_are_closed_with_their_selector", || {
-        let pipes = || {
-            let all = forebay_testing::descriptors();
-            all.into_iter().filter(|(_, target)| target.starts_with("pipe:")).count()
-        };
         let before = pipes();
         run(async move |selector| {
             pass_bulk(&selector, false).await?;
