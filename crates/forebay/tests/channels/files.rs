@@ -192,6 +192,35 @@ fn the_kernel_sends_the_file() {
     assert!(moved("sendto") + moved("sendmsg") < 64 * KIB, "{lines:?}");
 }
 
+/// Another error than a refusal is one of the connection.
+#[test]
+#[cfg(target_os = "linux")]
+fn where_the_kernel_refuses_to_send_a_file_it_is_read() {
+    let test = "where_the_kernel_refuses_to_send_a_file_it_is_read";
+    if let Some(role) = role() {
+        let passed = forebay_testing::in_host(async |selector| pass_file(&selector).await);
+        assert_eq!(passed.is_ok(), role == "refused");
+        return say("done");
+    }
+    for (kind, error) in [("refused", "EINVAL"), ("refused", "ENOSYS"), ("failed", "EIO")] {
+        let log = Log::new(test);
+        let inject = format!("inject=sendfile:error={error}");
+        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=sendfile", "-e", &inject];
+        if !Child::can_trace(&strace) {
+            return skip(test, "strace is missing, or may not trace");
+        }
+        let strace = strace.map(str::to_owned);
+        watched(move || {
+            let wrapper = strace.each_ref().map(String::as_str);
+            let mut child = Child::start_under(&wrapper, test, kind);
+            assert!(child.hear().is_some());
+            assert_eq!(child.hear().as_deref(), Some("done"), "{error}");
+            child.end();
+        });
+        assert!(log.lines().iter().any(|line| line.contains("sendfile(")), "{error}");
+    }
+}
+
 /// A reader that copies takes from a file as from any other writer.
 #[test]
 fn a_file_goes_on_through_a_relay() {

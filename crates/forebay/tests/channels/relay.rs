@@ -242,7 +242,7 @@ fn a_reset_of_one_side_is_a_reset_of_the_other() {
             }
             client.socket.abort();
             let (passed, _near, _far) = relaying.await?;
-            passed.unwrap_err();
+            assert!(passed.is_err_and(|error| error.is_reset()), "{when:?}");
             // The end mark has come before; the reset is met by a write.
             let lost = async {
                 loop {
@@ -293,8 +293,16 @@ fn a_reader_that_is_silent_for_too_long_resets_both_sides() {
         async |ends, relays| {
             let Ends { mut client, mut server, near, far } = ends;
             far.socket.set_read_timeout(Duration::from_millis(20));
-            let relaying = start(&relays, near, far);
-            assert!(relaying.await?.is_err_and(|error| error.is_timeout()));
+            let relaying = relays.spawn_value(async move {
+                let (mut near, mut far) = (near, far);
+                (relay(&mut near, &mut far).await, near, far)
+            });
+            let (passed, near, far) = relaying.await?;
+            // Both tell why, whichever of them a task looks at.
+            let causes = [near.output, far.output].map(|output| output.closed_cause());
+            for error in causes.into_iter().chain([passed.err()]) {
+                assert!(error.is_some_and(|error| error.is_timeout()));
+            }
             assert!(client.input.read_u8().await.is_err() && server.input.read_u8().await.is_err());
             Ok(())
         },
@@ -653,6 +661,36 @@ fn pipes_are_closed_with_their_selector() {
         });
         forebay_testing::await_that("the pipes are closed", || pipes() == before);
     });
+}
+
+/// A kernel that refuses such a call for these descriptors, or forbids it, is not asked again, and the bytes are copied.
+/// Another error is one of the connection.
+#[test]
+#[cfg(target_os = "linux")]
+fn where_the_kernel_refuses_to_splice_bulk_is_copied() {
+    let test = "where_the_kernel_refuses_to_splice_bulk_is_copied";
+    if let Some(role) = role() {
+        let passed = forebay_testing::in_host(async |selector| pass_bulk(&selector, false).await);
+        assert_eq!(passed.is_ok(), role == "refused");
+        return say("done");
+    }
+    for (kind, error) in [("refused", "EINVAL"), ("refused", "EPERM"), ("failed", "EIO")] {
+        let log = Log::new(test);
+        let inject = format!("inject=splice:error={error}");
+        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=splice", "-e", &inject];
+        if !Child::can_trace(&strace) {
+            return skip(test, "strace is missing, or may not trace");
+        }
+        let strace = strace.map(str::to_owned);
+        watched(move || {
+            let wrapper = strace.each_ref().map(String::as_str);
+            let mut child = Child::start_under(&wrapper, test, kind);
+            assert_eq!(child.hear().as_deref(), Some("done"));
+            child.end();
+        });
+        let calls = log.lines().iter().filter(|line| line.contains("splice(")).count();
+        assert_eq!(calls, 1, "{error}");
+    }
 }
 
 /// Bulk is not received into memory, unless a descriptor is shared, which could be made blocking. Messages take the
