@@ -54,12 +54,12 @@ fn on_pairs(
     }
 }
 
-/// Sends these bytes and then the end.
 /// Of the pairs between which the kernel moves the bytes.
 fn are_plain(front: Transport, back: Transport) -> bool {
     [front, back].iter().all(|it| matches!(it, Transport::Tcp | Transport::Unix))
 }
 
+/// Sends these bytes and then the end.
 async fn send(connection: &mut forebay::ByteWriteChannel, bytes: &[u8]) -> Result<()> {
     for piece in bytes.chunks(200 * KIB) {
         connection.write_all(piece).await?;
