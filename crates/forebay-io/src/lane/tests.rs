@@ -177,9 +177,9 @@ fn woken_by(step: impl FnOnce(&Lane, &mut WakeList)) -> [usize; 3] {
 #[test]
 fn each_step_wakes_the_sides_that_it_concerns() {
     assert_eq!(woken_by(|_, _| ()), [0, 0, 0]);
-    assert_eq!(woken_by(|lane, after| lane.wake(after)), [1, 1, 1]);
+    assert_eq!(woken_by(Lane::wake), [1, 1, 1]);
     assert_eq!(woken_by(|lane, after| lane.end(after).expect("open")), [1, 0, 1]);
     assert_eq!(woken_by(|lane, after| lane.abort(&failure(), after)), [1, 0, 1]);
-    assert_eq!(woken_by(|lane, after| lane.writer_gone(after)), [1, 0, 1]);
+    assert_eq!(woken_by(Lane::writer_gone), [1, 0, 1]);
     assert_eq!(woken_by(|lane, after| drop(lane.reader_gone(None, after))), [0, 1, 1]);
 }

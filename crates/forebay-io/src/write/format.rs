@@ -244,6 +244,7 @@ pub(super) fn check_formats(failed: bool) -> Result<()> {
 
 impl<'a> Written<'a, &'a mut ByteWriteChannel> for ItemBuffer {
     #[inline]
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
     fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         !self.failed && channel.accept_usual(&self.bytes[..])
     }

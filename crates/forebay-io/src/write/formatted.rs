@@ -103,6 +103,7 @@ impl Drop for FormattedItem {
 
 impl<'a> Written<'a, &'a mut ByteWriteChannel> for FormattedItem {
     #[inline]
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
     fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         self.0.as_ref().is_some_and(|text| !text.failed && channel.accept_usual(&text.bytes[..]))
     }

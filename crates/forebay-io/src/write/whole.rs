@@ -70,6 +70,7 @@ impl ByteWriteChannel {
 
 impl<'a> Written<'a, &'a mut ByteWriteChannel> for &'a [u8] {
     #[inline]
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
     fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         channel.accept_usual(*self)
     }
@@ -81,6 +82,7 @@ impl<'a> Written<'a, &'a mut ByteWriteChannel> for &'a [u8] {
 
 impl<'a> Written<'a, &'a mut ByteWriteChannel> for Pieces<'a> {
     #[inline]
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
     fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         channel.accept_usual(*self)
     }
