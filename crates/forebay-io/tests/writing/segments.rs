@@ -281,6 +281,17 @@ fn a_file_is_sent_at_the_end_of_the_turn() {
     assert_eq!(recorder.sent(), b"a file");
 }
 
+/// At the end of the file there is an empty range, and none behind it.
+#[test]
+fn an_empty_range_is_in_the_file_or_not() {
+    let recorder = Recorder::new();
+    let (mut output, _turns) = recorder.channel();
+    let file = nameless_file(b"0123456789");
+    assert_eq!(at_once(output.write_file(&file, 10..10)).unwrap(), 0);
+    let error = at_once(output.write_file(&file, 11..11)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEnd { needed: 0, available: 0 });
+}
+
 #[test]
 fn a_file_has_its_share_of_a_turn() {
     let _turns = ThreadTurns::enter();
