@@ -20,6 +20,9 @@ mod read_limits;
 mod relay;
 mod shared;
 mod shared_files;
+mod steps;
 mod user_code;
 mod wakers;
 mod write_limits;
+
+forebay_testing::count_allocations!();
