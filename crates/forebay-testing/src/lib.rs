@@ -21,6 +21,7 @@
 
 mod bytes;
 pub mod channels;
+mod files;
 pub mod oracle;
 mod output;
 mod poll;
@@ -35,6 +36,7 @@ mod wait;
 mod watch;
 
 pub use self::bytes::{KIB, MIB, pattern, scrambled};
+pub use self::files::nameless_file;
 pub use self::output::{report, skip};
 pub use self::poll::{Wakes, at_once, counted_waker, cut_after, finish, poll_once, poll_with};
 #[cfg(feature = "property")]

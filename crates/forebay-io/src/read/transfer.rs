@@ -145,3 +145,57 @@ impl ByteReadChannel {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk() -> TransferPace {
+        let mut pace = TransferPace::default();
+        pace.copied(BULK_BYTES);
+        assert!(pace.is_bulk());
+        pace
+    }
+
+    #[test]
+    fn a_large_read_begins_a_transfer() {
+        let mut pace = TransferPace::default();
+        pace.copied(BULK_BYTES - 1);
+        assert!(!pace.is_bulk());
+        pace.copied(BULK_BYTES);
+        assert!(pace.is_bulk());
+        pace.copied(1);
+        assert!(pace.is_bulk(), "a remainder says nothing about what follows");
+    }
+
+    #[test]
+    fn two_small_transfers_in_a_row_end_it() {
+        let mut pace = bulk();
+        for count in [SMALL_BYTES - 1, SMALL_BYTES, 1, SMALL_BYTES] {
+            pace.transferred(count);
+            assert!(pace.is_bulk());
+        }
+        pace.transferred(SMALL_BYTES - 1);
+        assert!(pace.is_bulk());
+        pace.transferred(SMALL_BYTES - 1);
+        assert!(!pace.is_bulk());
+        // Begun again, it has both again.
+        pace.copied(BULK_BYTES);
+        pace.transferred(1);
+        assert!(pace.is_bulk());
+    }
+
+    #[test]
+    fn one_that_was_refused_is_not_tried_for_a_while() {
+        let mut pace = bulk();
+        pace.refused();
+        for _ in 0..BLOCKS_BEFORE_RETRY {
+            assert!(!pace.is_bulk());
+            pace.copied(BULK_BYTES - 1);
+            pace.copied(BULK_BYTES);
+        }
+        assert!(!pace.is_bulk());
+        pace.copied(BULK_BYTES);
+        assert!(pace.is_bulk());
+    }
+}

@@ -2,9 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
 
-use super::ByteWriteChannel;
+use super::{ByteWriteChannel, SharedWriteChannel};
 use crate::kernel::{FileBytes, KernelSegment, read_at};
+use crate::outbox::Outbox;
 use crate::{Error, ErrorKind, Result};
 
 const OPERATION: &str = "write_file";
@@ -87,6 +89,71 @@ impl ByteWriteChannel {
         while !self.outbox.accept_segment(self.auto_flush, &mut segment)? {
             self.wait_for_room().await?;
         }
+        Ok(count)
+    }
+}
+
+impl SharedWriteChannel {
+    /// Writes a range of a file's bytes as one item of any size, as [`ByteWriteChannel::write_file`] does, and returns
+    /// the number of bytes.
+    ///
+    /// While the file is sent, the writes of all clones wait, until less of it than the high-water mark is left.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ByteWriteChannel::write_file`]. If the file is made shorter before it was sent, or cannot be read, the
+    /// calls of all clones return that error from then on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Lossless: a call that is dropped before it returned has written nothing.
+    ///
+    /// # Platform
+    ///
+    /// That of [`ByteWriteChannel::write_file`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay_io as forebay;
+    /// # futures_lite::future::block_on(async {
+    /// # let path = std::env::temp_dir().join(format!("forebay-shared-file-{}", std::process::id()));
+    /// std::fs::write(&path, "a file\n")?;
+    /// let file = std::fs::File::open(&path)?;
+    ///
+    /// let (mut input, output) = forebay::pipe(4096);
+    /// let output = output.share();
+    /// let other = output.clone();
+    /// assert_eq!(output.write_file(&file, 2..).await?, 5);
+    /// other.write_str("a line\n").await?;
+    /// other.finish().await?;
+    /// assert_eq!(input.read_remaining(100).await?.as_slice(), b"file\na line\n");
+    /// # std::fs::remove_file(&path)?;
+    /// # forebay::Result::Ok(()) }).unwrap();
+    /// ```
+    #[doc(alias = "sendfile")]
+    pub async fn write_file(
+        &self,
+        file: &File,
+        range: impl RangeBounds<u64> + Send,
+    ) -> Result<u64> {
+        let ticket = self.ticket_if_full().await?;
+        let (mut segment, count) = match segment_of(file, &range) {
+            Ok(found) => found,
+            Err(error) => {
+                // Nothing is written in this place, so the writers behind it need not wait for the answer.
+                drop(ticket);
+                Box::pin(self.answer()).await?;
+                return Err(self.named(error));
+            }
+        };
+        if segment.is_none() {
+            drop(ticket);
+            Box::pin(self.answer()).await?;
+            return Ok(0);
+        }
+        let accept = |outbox: &Arc<Outbox>, flush| outbox.accept_segment(flush, &mut segment);
+        Box::pin(self.in_turn(ticket, accept)).await?;
         Ok(count)
     }
 }

@@ -242,9 +242,10 @@ pub(super) fn check_formats(failed: bool) -> Result<()> {
     Ok(())
 }
 
-impl<'a> Written<'a, ByteWriteChannel> for ItemBuffer {
+impl<'a> Written<'a, &'a mut ByteWriteChannel> for ItemBuffer {
     #[inline]
-    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
+    fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         !self.failed && channel.accept_usual(&self.bytes[..])
     }
 

@@ -101,9 +101,10 @@ impl Drop for FormattedItem {
     }
 }
 
-impl<'a> Written<'a, ByteWriteChannel> for FormattedItem {
+impl<'a> Written<'a, &'a mut ByteWriteChannel> for FormattedItem {
     #[inline]
-    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
+    fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         self.0.as_ref().is_some_and(|text| !text.failed && channel.accept_usual(&text.bytes[..]))
     }
 
@@ -129,9 +130,9 @@ impl ItemTarget for &mut ByteWriteChannel {
 }
 
 impl ItemTarget for &SharedWriteChannel {
-    async fn write(self, item: FormattedItem) -> Result<()> {
-        self.check_formats(item.has_failed())?;
-        self.write_item(item.as_slice()).await
+    #[inline]
+    fn write(self, item: FormattedItem) -> impl Future<Output = Result<()>> + Send {
+        Write::new(self, item)
     }
 }
 

@@ -90,7 +90,10 @@ impl SharedWriteChannel {
     ) -> Result<()> {
         let ticket = self.ticket_if_full().await?;
         let item = composed(framing, body).map_err(|error| self.named(error))?;
-        self.write_composed(ticket, item).await
+        if self.accept_composed(ticket.as_ref(), &item) {
+            return Ok(());
+        }
+        Box::pin(self.write_composed(ticket, item)).await
     }
 }
 

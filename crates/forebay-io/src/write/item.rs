@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use crate::Result;
 
-/// The bytes of a write to a channel `C`.
+/// The bytes of a write to a channel, of which `C` is a reference.
 pub(super) trait Written<'a, C>: Unpin + Send + 'a {
     /// Accepts the bytes if they are an ordinary item and there is room. Returns `false` if the write must go the
     /// whole way, and then nothing is accepted.
-    fn accept(&self, channel: &mut C) -> bool;
+    fn accept(&mut self, channel: &mut C) -> bool;
 
     /// Writes them, however long it takes, or returns the reason why they cannot be written.
-    fn write_whole(self, channel: &'a mut C) -> WholeWrite<'a>;
+    fn write_whole(self, channel: C) -> WholeWrite<'a>;
 }
 
 pub(super) type WholeWrite<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
@@ -25,14 +25,14 @@ pub(super) type WholeWrite<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send 
 pub(super) struct Write<'a, C, W>(ItemWrite<'a, C, W>);
 
 enum ItemWrite<'a, C, W> {
-    Begins(&'a mut C, W),
+    Begins(C, W),
     Waits(WholeWrite<'a>),
     Done,
 }
 
 impl<'a, C, W: Written<'a, C>> Write<'a, C, W> {
     #[inline]
-    pub(super) fn new(channel: &'a mut C, written: W) -> Self {
+    pub(super) fn new(channel: C, written: W) -> Self {
         Self(ItemWrite::Begins(channel, written))
     }
 
@@ -52,7 +52,7 @@ impl<'a, C, W: Written<'a, C>> Write<'a, C, W> {
     }
 }
 
-impl<'a, C: Send, W: Written<'a, C>> Future for Write<'a, C, W> {
+impl<'a, C: Unpin + Send, W: Written<'a, C>> Future for Write<'a, C, W> {
     type Output = Result<()>;
 
     #[inline]

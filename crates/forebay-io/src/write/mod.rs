@@ -5,6 +5,7 @@ mod format;
 mod formatted;
 mod frames;
 mod gauge;
+mod in_turn;
 mod item;
 mod limits;
 mod numbers;

@@ -3,20 +3,18 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use super::format::sealed::Sealed;
-use super::tickets::{Ticket, Tickets};
+use super::item::Write;
+use super::tickets::Tickets;
 use super::{ByteWriteChannel, ComposeResult, ItemBuffer};
-use crate::item::{Item, Pieces};
-use crate::lock::lock;
+use crate::item::Pieces;
 use crate::outbox::{Outbox, Until, WriterPace};
-use crate::queue::SHARE_BYTES;
 use crate::seam::unwinding;
 use crate::sync::Mutex;
-use crate::turn::{Share, wake_next_turn};
+use crate::turn::Share;
 use crate::{Error, Packet, Result};
 
 /// A handle of a writing channel that many tasks write to: made by [`share`](ByteWriteChannel::share), and
@@ -64,16 +62,16 @@ use crate::{Error, Packet, Result};
 /// # forebay::Result::Ok(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct SharedWriteChannel(Arc<SharedOutput>);
+pub struct SharedWriteChannel(pub(super) Arc<SharedOutput>);
 
-struct SharedOutput {
-    outbox: Arc<Outbox>,
-    auto_flush: bool,
-    tickets: Tickets,
+pub(super) struct SharedOutput {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) auto_flush: bool,
+    pub(super) tickets: Tickets,
     /// Taken out while it is polled, because it wakes tasks.
-    pace: Mutex<WriterPace>,
+    pub(super) pace: Mutex<WriterPace>,
     /// Ends the stream when it is dropped.
-    channel: ByteWriteChannel,
+    pub(super) channel: ByteWriteChannel,
 }
 
 impl ByteWriteChannel {
@@ -109,8 +107,12 @@ impl SharedWriteChannel {
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
     #[doc(alias = "writeStringUtf8")]
-    pub async fn write_str(&self, text: &str) -> Result<()> {
-        self.write_all(text.as_bytes()).await
+    #[inline]
+    pub fn write_str<'a>(
+        &'a self,
+        text: &'a str,
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, text.as_bytes())
     }
 
     /// Writes several pieces of text as one item of up to 1 MiB.
@@ -122,8 +124,12 @@ impl SharedWriteChannel {
     /// # Cancel safety
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
-    pub async fn write_strs(&self, pieces: &[&str]) -> Result<()> {
-        self.write_item(Pieces::new(pieces)).await
+    #[inline]
+    pub fn write_strs<'a>(
+        &'a self,
+        pieces: &'a [&'a str],
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, Pieces::new(pieces))
     }
 
     /// Writes a slice of up to 1 MiB.
@@ -136,8 +142,12 @@ impl SharedWriteChannel {
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
     #[doc(alias = "writeFully")]
-    pub async fn write_all(&self, bytes: &[u8]) -> Result<()> {
-        self.write_item(bytes).await
+    #[inline]
+    pub fn write_all<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = Result<()>> + Send + use<'a> {
+        Write::new(self, bytes)
     }
 
     /// Writes a value of any size. From 32 KiB on it is queued without a copy.
@@ -149,11 +159,9 @@ impl SharedWriteChannel {
     /// # Cancel safety
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
-    pub async fn write_bytes(&self, mut bytes: Bytes) -> Result<()> {
-        if bytes.is_empty() {
-            return self.answer().await;
-        }
-        self.in_turn(None, |outbox, flush| outbox.accept_bytes(flush, &mut bytes)).await
+    #[inline]
+    pub fn write_bytes(&self, bytes: Bytes) -> impl Future<Output = Result<()>> + Send + use<'_> {
+        Write::new(self, bytes)
     }
 
     /// Writes the bytes of a packet that have not been read, as [`write_bytes`](Self::write_bytes) does.
@@ -165,8 +173,12 @@ impl SharedWriteChannel {
     /// # Cancel safety
     ///
     /// Lossless: a call that is dropped before it returned has written nothing.
-    pub async fn write_packet(&self, packet: Packet) -> Result<()> {
-        self.write_bytes(packet.into_bytes()).await
+    #[inline]
+    pub fn write_packet(
+        &self,
+        packet: Packet,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_> {
+        self.write_bytes(packet.into_bytes())
     }
 
     /// Waits for room, then runs `compose` once, outside every lock, and writes what it composed as one item, as
@@ -186,7 +198,10 @@ impl SharedWriteChannel {
         let ticket = self.ticket_if_full().await?;
         let item = ItemBuffer::composed(compose)?;
         self.0.channel.check_composed(&item)?;
-        self.write_composed(ticket, item).await
+        if self.accept_composed(ticket.as_ref(), &item) {
+            return Ok(());
+        }
+        Box::pin(self.write_composed(ticket, item)).await
     }
 
     /// Writes text, unless the call would have to wait. Returns `false` if it would: nothing is written then.
@@ -312,138 +327,12 @@ impl SharedWriteChannel {
         self.0.channel.check_formats(failed)
     }
 
-    fn check_item(&self, bytes: usize) -> Result<()> {
+    pub(super) fn check_item(&self, bytes: usize) -> Result<()> {
         self.0.channel.check_item(bytes)
-    }
-
-    /// Waits for this writer's turn and for room, and accepts one item in one step.
-    pub(super) async fn write_item(&self, item: impl Item) -> Result<()> {
-        self.check_item(item.len())?;
-        if item.len() == 0 {
-            return self.answer().await;
-        }
-        self.in_turn(None, |outbox, flush| outbox.accept(flush, item)).await
-    }
-
-    /// Waits for this writer's turn and for room, unless it has both. Returns the ticket that it has taken for that.
-    pub(super) async fn ticket_if_full(&self) -> Result<Option<Ticket<'_>>> {
-        if self.0.outbox.has_room() && self.0.tickets.is_empty() {
-            return Ok(None);
-        }
-        let mut ticket = self.0.tickets.take();
-        self.turn(&mut ticket).await?;
-        Ok(Some(ticket))
-    }
-
-    /// Writes an item that was composed in this writer's turn.
-    pub(super) async fn write_composed(
-        &self,
-        ticket: Option<Ticket<'_>>,
-        item: ItemBuffer,
-    ) -> Result<()> {
-        if item.is_empty() {
-            return self.answer().await;
-        }
-        if item.len() >= SHARE_BYTES {
-            let mut bytes = item.into_bytes();
-            return self
-                .in_turn(ticket, |outbox, flush| outbox.accept_bytes(flush, &mut bytes))
-                .await;
-        }
-        self.in_turn(ticket, |outbox, flush| outbox.accept(flush, item.as_slice())).await
-    }
-
-    /// Calls `accept` until it has accepted. Usually that is at once, without a ticket.
-    async fn in_turn(
-        &self,
-        ticket: Option<Ticket<'_>>,
-        mut accept: impl FnMut(&Arc<Outbox>, bool) -> Result<bool>,
-    ) -> Result<()> {
-        let SharedOutput { outbox, auto_flush, tickets, .. } = &*self.0;
-        // An error is left to the wait, which finds it again, returns it, and gives way if it is ignored.
-        let mut try_accept = || accept(outbox, *auto_flush).unwrap_or(false);
-        if (ticket.is_some() || tickets.is_empty()) && try_accept() {
-            return Ok(());
-        }
-        let mut ticket = ticket.unwrap_or_else(|| tickets.take());
-        loop {
-            self.turn(&mut ticket).await?;
-            if try_accept() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Waits until there is room, and no writer with an older ticket.
-    async fn turn(&self, ticket: &mut Ticket<'_>) -> Result<()> {
-        loop {
-            if !self.0.outbox.would_accept() {
-                ticket.restart();
-                self.room().await?;
-            } else if ticket.is_first() {
-                return Ok(());
-            } else {
-                // The writers in front were woken before this one, and are about to go.
-                next_turn().await;
-            }
-        }
-    }
-
-    /// Returns `true` if a call that does not wait may be answered: no writer waits.
-    fn is_next(&self) -> bool {
-        self.0.tickets.is_empty()
-    }
-
-    /// Writes nothing. Gives way if such a call has returned at once a few times in a row.
-    async fn answer(&self) -> Result<()> {
-        if !self.0.outbox.has_room() {
-            return self.room().await;
-        }
-        self.give_way().await;
-        Ok(())
-    }
-
-    /// Waits until the queue is below its mark, sending it first if it is not.
-    async fn room(&self) -> Result<()> {
-        let accepted = self.0.outbox.accepted();
-        self.poll_pace(|pace| pace.count(accepted));
-        self.0.outbox.advance();
-        let answer = self.0.outbox.wait(Until::Room).await;
-        poll_fn(|cx| self.poll_pace(|pace| pace.poll(cx, answer.is_ok()))).await;
-        answer
-    }
-
-    async fn give_way(&self) {
-        poll_fn(|cx: &mut Context<'_>| -> Poll<()> {
-            self.poll_pace(|pace| pace.answers.poll_one(cx))
-        })
-        .await;
-    }
-
-    /// Calls `call` with the pace of all clones, outside the lock: it may wake a task. Two threads at once may
-    /// lose a count to each other, which gives one of them a larger share of a turn.
-    fn poll_pace<R>(&self, call: impl FnOnce(&mut WriterPace) -> R) -> R {
-        let mut pace = std::mem::take(&mut *lock(&self.0.pace));
-        let result = call(&mut pace);
-        *lock(&self.0.pace) = pace;
-        result
     }
 }
 
 impl Sealed for &SharedWriteChannel {}
-
-/// Gives way to the next turn.
-async fn next_turn() {
-    let mut gave_way = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut gave_way, true) {
-            return Poll::Ready(());
-        }
-        wake_next_turn(cx.waker());
-        Poll::Pending
-    })
-    .await;
-}
 
 impl Drop for SharedWriteChannel {
     fn drop(&mut self) {

@@ -68,9 +68,10 @@ impl ByteWriteChannel {
     }
 }
 
-impl<'a> Written<'a, ByteWriteChannel> for &'a [u8] {
+impl<'a> Written<'a, &'a mut ByteWriteChannel> for &'a [u8] {
     #[inline]
-    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
+    fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         channel.accept_usual(*self)
     }
 
@@ -79,9 +80,10 @@ impl<'a> Written<'a, ByteWriteChannel> for &'a [u8] {
     }
 }
 
-impl<'a> Written<'a, ByteWriteChannel> for Pieces<'a> {
+impl<'a> Written<'a, &'a mut ByteWriteChannel> for Pieces<'a> {
     #[inline]
-    fn accept(&self, channel: &mut ByteWriteChannel) -> bool {
+    #[expect(clippy::mut_mut, reason = "the write holds a reference, of either kind")]
+    fn accept(&mut self, channel: &mut &'a mut ByteWriteChannel) -> bool {
         channel.accept_usual(*self)
     }
 

@@ -89,11 +89,16 @@ fn writes_of_a_shared_channel_and_writes_that_do_not_wait_allocate_nothing() {
         let (mut input, output) = pipe(4 * KIB);
         let output = output.share();
         let other = output.clone();
+        let framing = LengthFraming::u8();
         let mut exchange = || {
             at_once(output.write_str("Hello, Ada!\n")).expect("room");
             at_once(write_line!(other, "{:>5}", 42)).expect("room");
             assert!(output.try_write_str("tried\n").expect("open"));
-            for line in ["Hello, Ada!", "   42", "tried"] {
+            at_once(other.write_strs(&["one, ", "two"])).expect("room");
+            at_once(output.write_all(b"\n")).expect("room");
+            at_once(other.write_with(|out| out.put_str("composed\n"))).expect("room");
+            at_once(output.write_frame(&framing, &[b"framed\n"])).expect("room");
+            for line in ["Hello, Ada!", "   42", "tried", "one, two", "composed", "\u{7}framed"] {
                 assert_eq!(at_once(input.read_line_ref()).expect("a line"), Some(line));
             }
         };

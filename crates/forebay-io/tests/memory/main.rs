@@ -2,4 +2,6 @@
 
 mod allocations;
 mod blocks;
+mod checked_lines;
 mod frames;
+mod futures;

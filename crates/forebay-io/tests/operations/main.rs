@@ -10,5 +10,6 @@ mod limits;
 mod names;
 mod operation_model;
 mod shared;
+mod shared_files;
 mod shared_threads;
 mod tries;

@@ -16,6 +16,8 @@ use forebay_testing::{
     counted_waker, cut_after, finish, poll_once, poll_with,
 };
 
+use crate::shared_files::write_part;
+
 type Write<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// Every call that writes, and its item.
@@ -26,6 +28,8 @@ fn writes(output: &SharedWriteChannel) -> Vec<(Write<'_>, Vec<u8>)> {
         (Box::pin(output.write_all(b"slice\n")), b"slice\n".to_vec()),
         (Box::pin(output.write_bytes(Bytes::from(vec![b'b'; 40 * KIB]))), vec![b'b'; 40 * KIB]),
         (Box::pin(output.write_packet(Packet::from(b"packet".to_vec()))), b"packet".to_vec()),
+        (Box::pin(write_part(output, b"of a file".to_vec())), b"of a file".to_vec()),
+        (Box::pin(write_part(output, vec![b'd'; 70 * KIB])), vec![b'd'; 70 * KIB]),
         (Box::pin(output.write_with(|out| out.put_u32(7))), vec![0, 0, 0, 7]),
         (Box::pin(write_fmt!(output, "{:>3}", 1)), b"  1".to_vec()),
         (Box::pin(write_line!(output, "{}", 2)), b"2\n".to_vec()),

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use forebay_io::seam::{
-    Cause, Drain, Filled, Inlet, KernelBytes, KernelSegment, Outbox, SendQueue, Source, WakeList,
+    Cause, Drain, Filled, Inlet, KernelBytes, KernelSegment, Outbox, SendQueue, Source,
+    ThreadTurns, WakeList,
 };
 use forebay_io::{ByteReadChannel, ByteWriteChannel, Error, ErrorKind, Result};
 use forebay_testing::channels::{Recorder, TestSchedule};
-use forebay_testing::{KIB, at_once, finish, lock, scrambled};
+use forebay_testing::{KIB, MIB, at_once, finish, lock, nameless_file, poll_once, scrambled};
 
 /// Bytes in the kernel of the test.
 struct Parked(Vec<u8>);
@@ -35,6 +37,8 @@ impl KernelBytes for Parked {
 /// A source that delivers in segments wherever it may, and calls this before each.
 struct SegmentSource<F> {
     bytes: Vec<u8>,
+    /// The most bytes of a segment.
+    most: usize,
     before: F,
     segments: Arc<Mutex<Vec<usize>>>,
 }
@@ -53,7 +57,7 @@ impl<F: FnMut() + Send + Sync + 'static> Source for SegmentSource<F> {
             return Poll::Ready(Ok(Filled::More));
         };
         (self.before)();
-        let most = most.min(100 * KIB).min(self.bytes.len());
+        let most = most.min(self.most).min(self.bytes.len());
         let parked = Parked(self.bytes.drain(..most).collect());
         inlet.put(KernelSegment::new(Box::new(parked), most));
         lock(&self.segments).push(most);
@@ -67,7 +71,8 @@ impl<F: FnMut() + Send + Sync + 'static> Source for SegmentSource<F> {
 #[derive(Clone, Default)]
 struct Sent(Arc<Mutex<(Vec<u8>, usize)>>);
 
-struct SegmentDrain(Sent);
+/// A drain that sends segments as they are, while its gate is open.
+struct SegmentDrain(Sent, Arc<AtomicBool>);
 
 impl Drain for SegmentDrain {
     fn poll_send(
@@ -76,6 +81,9 @@ impl Drain for SegmentDrain {
         queue: &mut SendQueue,
         after: &mut WakeList,
     ) -> Poll<Result<()>> {
+        if self.1.load(SeqCst) {
+            return Poll::Pending;
+        }
         let mut sent = lock(&self.0.0);
         while !queue.is_empty() {
             let count = if let Some((bytes, most)) = queue.front_segment() {
@@ -107,8 +115,12 @@ impl Drain for SegmentDrain {
 }
 
 fn output() -> (ByteWriteChannel, Arc<Outbox>, Sent) {
+    gated_output(Arc::default())
+}
+
+fn gated_output(is_closed: Arc<AtomicBool>) -> (ByteWriteChannel, Arc<Outbox>, Sent) {
     let sent = Sent::default();
-    let drain = Box::new(SegmentDrain(sent.clone()));
+    let drain = Box::new(SegmentDrain(sent.clone(), is_closed));
     let outbox = Outbox::new(drain, Cause::default(), Arc::new(TestSchedule::default()));
     (ByteWriteChannel::new(Arc::clone(&outbox), None), outbox, sent)
 }
@@ -117,8 +129,16 @@ fn input(
     bytes: &[u8],
     before: impl FnMut() + Send + Sync + 'static,
 ) -> (ByteReadChannel, Arc<Mutex<Vec<usize>>>) {
-    let segments = Arc::default();
-    let source = SegmentSource { bytes: bytes.to_vec(), before, segments: Arc::clone(&segments) };
+    input_in(100 * KIB, bytes, before)
+}
+
+fn input_in(
+    most: usize,
+    bytes: &[u8],
+    before: impl FnMut() + Send + Sync + 'static,
+) -> (ByteReadChannel, Arc<Mutex<Vec<usize>>>) {
+    let (bytes, segments) = (bytes.to_vec(), Arc::default());
+    let source = SegmentSource { bytes, most, before, segments: Arc::clone(&segments) };
     (ByteReadChannel::from_source(Box::new(source)), segments)
 }
 
@@ -163,6 +183,39 @@ fn what_waits_for_a_flush_is_copied() {
     assert!(lock(&segments).is_empty());
 }
 
+/// A pipe would be filled and read again at once.
+#[test]
+fn what_goes_to_memory_is_copied() {
+    let bytes = scrambled(400 * KIB, 7);
+    let (mut input, segments) = input(&bytes, || {});
+    let recorder = Recorder::new();
+    let (mut output, _turns) = recorder.channel();
+    finish(input.copy_to(&mut output)).unwrap();
+    finish(output.flush()).unwrap();
+    assert!(recorder.sent() == bytes && lock(&segments).is_empty());
+}
+
+/// A slow peer holds one pipe at the most, and none while a block is in front of it.
+#[test]
+fn a_segment_is_received_when_the_queue_is_empty() {
+    let bytes = scrambled(400 * KIB, 8);
+    // So small that the queue has room for another one.
+    let (mut input, segments) = input_in(20 * KIB, &bytes, || {});
+    let is_closed = Arc::new(AtomicBool::new(true));
+    let (mut output, outbox, sent) = gated_output(Arc::clone(&is_closed));
+    let mut copy = pin!(input.copy_to(&mut output));
+    for held in 0..3 {
+        assert!((0..10).all(|_| poll_once(copy.as_mut()).is_pending()));
+        let queued = if held == 0 { 64 * KIB } else { 20 * KIB };
+        assert_eq!((lock(&segments).len(), outbox.queued()), (held, queued));
+        is_closed.store(false, SeqCst);
+        outbox.advance();
+        is_closed.store(held < 2, SeqCst);
+    }
+    assert_eq!(finish(copy).unwrap(), bytes.len() as u64);
+    assert!(lock(&sent.0).0 == bytes);
+}
+
 /// The output is aborted by another task after it was found empty, and while the bytes come.
 #[test]
 fn a_segment_that_the_output_refuses_stays_in_the_input() {
@@ -186,24 +239,13 @@ fn a_segment_that_the_output_refuses_stays_in_the_input() {
     assert_eq!(input.counted(), bytes.len() as u64);
 }
 
-fn file(content: &[u8]) -> File {
-    static LAST: Mutex<u32> = Mutex::new(0);
-    let mut last = lock(&LAST);
-    *last += 1;
-    let path = std::env::temp_dir().join(format!("forebay-io-{}-{last}", std::process::id()));
-    let mut file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    fs::remove_file(path).unwrap();
-    file.write_all(content).unwrap();
-    file
-}
-
 /// It is read in blocks, each when the one before has been sent.
 #[test]
 fn a_drain_of_memory_sees_a_file_as_memory() {
     let content = scrambled(200 * KIB + 5, 5);
     let recorder = Recorder::limited(7);
     let (mut output, turns) = recorder.channel();
-    let file = file(&content);
+    let file = nameless_file(&content);
     at_once(output.write_str("before")).unwrap();
     assert_eq!(at_once(output.write_file(&file, 1..)).unwrap(), content.len() as u64 - 1);
     turns.end();
@@ -218,10 +260,56 @@ fn a_drain_of_memory_sees_a_file_as_memory() {
 }
 
 #[test]
+fn without_automatic_flushing_a_file_waits_for_the_flush() {
+    let recorder = Recorder::new();
+    let (mut output, turns) = recorder.channel();
+    output.manual_flush();
+    at_once(output.write_file(&nameless_file(b"a file"), ..)).unwrap();
+    turns.end();
+    assert_eq!((recorder.sent_len(), output.queued()), (0, 6));
+    finish(output.flush()).unwrap();
+    assert_eq!(recorder.sent(), b"a file");
+}
+
+/// By itself, and not because of what was written before.
+#[test]
+fn a_file_is_sent_at_the_end_of_the_turn() {
+    let recorder = Recorder::new();
+    let (mut output, turns) = recorder.channel();
+    at_once(output.write_file(&nameless_file(b"a file"), ..)).unwrap();
+    turns.end();
+    assert_eq!(recorder.sent(), b"a file");
+}
+
+/// At the end of the file there is an empty range, and none behind it.
+#[test]
+fn an_empty_range_is_in_the_file_or_not() {
+    let recorder = Recorder::new();
+    let (mut output, _turns) = recorder.channel();
+    let file = nameless_file(b"0123456789");
+    assert_eq!(at_once(output.write_file(&file, 10..10)).unwrap(), 0);
+    let error = at_once(output.write_file(&file, 11..11)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEnd { needed: 0, available: 0 });
+}
+
+#[test]
+fn a_file_has_its_share_of_a_turn() {
+    let _turns = ThreadTurns::enter();
+    let recorder = Recorder::new();
+    let (mut output, turns) = recorder.channel();
+    at_once(output.write_file(&nameless_file(&vec![7; MIB]), ..)).unwrap();
+    for turn in 1..=4 {
+        turns.end();
+        assert_eq!(recorder.sent_len(), turn * 256 * KIB);
+        ThreadTurns::end_turn().into_iter().for_each(Waker::wake);
+    }
+}
+
+#[test]
 fn a_file_that_becomes_shorter_aborts() {
     let recorder = Recorder::limited(0);
     let (mut output, turns) = recorder.channel();
-    let file = file(&vec![1; 200 * KIB]);
+    let file = nameless_file(&vec![1; 200 * KIB]);
     at_once(output.write_file(&file, ..)).unwrap();
     turns.end();
     file.set_len(100_000).unwrap();
@@ -238,9 +326,9 @@ fn a_file_that_becomes_shorter_aborts() {
 fn a_file_that_was_dropped_unsent_is_closed() {
     let recorder = Recorder::limited(0);
     let (mut output, turns) = recorder.channel();
-    at_once(output.write_file(&file(&[1; KIB]), ..)).unwrap();
+    at_once(output.write_file(&nameless_file(&[1; KIB]), ..)).unwrap();
     turns.end();
     output.abort_with(Error::other("no more"));
     assert_eq!(output.counted(), 0);
-    assert!(at_once(output.write_file(&file(&[1; KIB]), ..)).is_err());
+    assert!(at_once(output.write_file(&nameless_file(&[1; KIB]), ..)).is_err());
 }

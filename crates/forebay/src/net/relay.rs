@@ -70,9 +70,6 @@ use super::socket::{CloseReason, Connection, Socket};
 #[doc(alias = "proxy")]
 #[doc(alias = "joinTo")]
 pub async fn relay(first: &mut Connection, second: &mut Connection) -> Result<(u64, u64)> {
-    // Before the first wait: from now on no end but the ones that are passed on is in order.
-    first.output.abort_on_drop();
-    second.output.abort_on_drop();
     let failed = match pass_both_ways(first, second).await {
         Ok(passed) => return Ok(passed),
         Err(RelayFailure::With(error)) => error,
@@ -99,6 +96,7 @@ async fn pass_both_ways(
     first: &mut Connection,
     second: &mut Connection,
 ) -> std::result::Result<(u64, u64), RelayFailure> {
+    // From the first poll of each on, no end but the ones that are passed on is in order.
     let there = pin!(first.input.copy_and_close(&mut second.output));
     let back = pin!(second.input.copy_and_close(&mut first.output));
     let mut there = Passage { copy: there, passed: None, source: &first.socket, watch: None };

@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use forebay_io::seam::KernelBytes;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::io::read;
+use rustix::io::{Errno, read};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use rustix::process::{Resource, getrlimit};
 
@@ -68,9 +68,16 @@ impl Pipes {
     ///
     /// Such a send to a peer that has gone raises `SIGPIPE`, and no flag of the call prevents it, unlike that of
     /// `send(2)`. The standard library ignores the signal from the start of `main`, but a program may have set it
-    /// back. So the process is asked, once.
+    /// back. So the process is asked, once; and again if there was no descriptor to ask with.
     pub(crate) fn are_allowed(&self) -> bool {
-        *self.is_allowed.get_or_init(is_broken_pipe_harmless)
+        if let Some(is_allowed) = self.is_allowed.get() {
+            return *is_allowed;
+        }
+        let is_allowed = match is_broken_pipe_harmless() {
+            Err(error) if is_out_of_descriptors(&error) => return false,
+            answer => answer.unwrap_or(false),
+        };
+        *self.is_allowed.get_or_init(|| is_allowed)
     }
 
     /// Takes an empty pipe; `None` if there are too many, or the process has no descriptors left for one.
@@ -171,8 +178,12 @@ fn most_pipes() -> usize {
 
 /// Returns `true` if `SIGPIPE` is ignored or handled in this process. No safe call asks for a signal's disposition, so
 /// this reads `proc_pid_status(5)`.
-fn is_broken_pipe_harmless() -> bool {
-    fs::read_to_string("/proc/self/status").is_ok_and(|status| is_harmless_in(&status))
+fn is_broken_pipe_harmless() -> io::Result<bool> {
+    fs::read_to_string("/proc/self/status").map(|status| is_harmless_in(&status))
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 fn is_harmless_in(status: &str) -> bool {

@@ -6,6 +6,7 @@ use forebay::{LengthFraming, Packet, Result, SelectorManager, SharedWriteChannel
 use crate::outgoing::{End, Full, Sink};
 use crate::support::{Driven, Operation, Trial, assert_same, now, turn};
 use crate::table::{Row, Scene, Word};
+use crate::writes::file_around;
 
 /// The call, and what it puts on the wire.
 type Call = (&'static [u8], for<'a> fn(&'a SharedWriteChannel) -> Operation<'a, Result<()>>);
@@ -13,7 +14,7 @@ type Call = (&'static [u8], for<'a> fn(&'a SharedWriteChannel) -> Operation<'a, 
 const LARGE: &[u8] = &[b'L'; 40 * 1024];
 
 pub(crate) fn rows() -> Vec<Row> {
-    let writes: [(_, Call); 7] = [
+    let writes: [(_, Call); 8] = [
         (
             "forebay_io::SharedWriteChannel::write_all",
             (b"a slice", |output| Box::pin(output.write_all(b"a slice"))),
@@ -21,6 +22,10 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "forebay_io::SharedWriteChannel::write_bytes",
             (LARGE, |output| Box::pin(output.write_bytes(Bytes::from_static(LARGE)))),
+        ),
+        (
+            "forebay_io::SharedWriteChannel::write_file",
+            (b"of a file", |output| Box::pin(write_part(output, b"of a file"))),
         ),
         (
             "forebay_io::SharedWriteChannel::write_frame",
@@ -52,6 +57,11 @@ pub(crate) fn rows() -> Vec<Row> {
     let mut rows: Vec<_> = writes.map(|(path, call)| write(path, call)).into();
     rows.extend(ends.map(|(path, finishes)| end(path, finishes)));
     rows
+}
+
+async fn write_part(output: &SharedWriteChannel, bytes: &[u8]) -> Result<()> {
+    let (file, part) = file_around(bytes);
+    output.write_file(&file, part).await.map(|count| assert_eq!(count, bytes.len() as u64))
 }
 
 fn write(path: &'static str, call: Call) -> Row {

@@ -1,14 +1,14 @@
 //! Writes to a channel that is full.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use forebay::{
     ByteWriteChannel, LengthFraming, Packet, Result, SelectorManager, write_fmt, write_line,
 };
+use forebay_testing::nameless_file;
 
 use crate::outgoing::{End, Full, Sink};
 use crate::support::{Driven, Operation, Trial, assert_same, turn};
@@ -199,22 +199,14 @@ fn free_space() -> Row {
 
 /// Writes these bytes from the middle of a file.
 async fn write_part(output: &mut ByteWriteChannel, bytes: &[u8]) -> Result<()> {
-    let mut file = tempfile();
-    file.write_all(b"before")?;
-    file.write_all(bytes)?;
-    file.write_all(b"behind")?;
-    let end = 6 + bytes.len() as u64;
-    output.write_file(&file, 6..end).await.map(|count| assert_eq!(count, end - 6))
+    let (file, part) = file_around(bytes);
+    output.write_file(&file, part).await.map(|count| assert_eq!(count, bytes.len() as u64))
 }
 
-/// Makes an empty file that has no name.
-fn tempfile() -> File {
-    static LAST: AtomicUsize = AtomicUsize::new(0);
-    let number = LAST.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("forebay-cancel-{}-{number}", std::process::id()));
-    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    std::fs::remove_file(path).unwrap();
-    file
+/// Makes a file with these bytes in its middle, and returns where they are.
+pub(crate) fn file_around(bytes: &[u8]) -> (File, Range<u64>) {
+    let file = nameless_file(&[b"before", bytes, b"behind"].concat());
+    (file, 6..6 + bytes.len() as u64)
 }
 
 /// Items that are there. Those above 1 MiB, which are written in pieces, have scenes of their own.

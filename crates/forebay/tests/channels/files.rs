@@ -12,10 +12,10 @@ use forebay_testing::{
 use futures_lite::future::try_zip;
 
 /// A file that is removed behind the test.
-struct TestFile(PathBuf);
+pub(crate) struct TestFile(PathBuf);
 
 impl TestFile {
-    fn new(content: &[u8]) -> Self {
+    pub(crate) fn new(content: &[u8]) -> Self {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let name = format!("forebay-file-{}-{number}", std::process::id());
@@ -24,11 +24,11 @@ impl TestFile {
         Self(path)
     }
 
-    fn open(&self) -> File {
+    pub(crate) fn open(&self) -> File {
         File::open(&self.0).unwrap()
     }
 
-    fn cut(&self, length: u64) {
+    pub(crate) fn cut(&self, length: u64) {
         OpenOptions::new().write(true).open(&self.0).unwrap().set_len(length).unwrap();
     }
 }
@@ -39,7 +39,7 @@ impl Drop for TestFile {
     }
 }
 
-async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
+pub(crate) async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
     let mut received = Vec::new();
     while let Some(chunk) = connection.input.read_chunk().await? {
         received.extend_from_slice(&chunk);
@@ -48,7 +48,7 @@ async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
 }
 
 /// Bytes of any number, with a period that is a prime.
-fn long(bytes: usize, seed: usize) -> Vec<u8> {
+pub(crate) fn long(bytes: usize, seed: usize) -> Vec<u8> {
     scrambled(3_999_971, seed).into_iter().cycle().take(bytes).collect()
 }
 
@@ -190,6 +190,35 @@ fn the_kernel_sends_the_file() {
     };
     assert!(moved("sendfile") > 2 * MIB, "{lines:?}");
     assert!(moved("sendto") + moved("sendmsg") < 64 * KIB, "{lines:?}");
+}
+
+/// Another error than a refusal is one of the connection.
+#[test]
+#[cfg(target_os = "linux")]
+fn where_the_kernel_refuses_to_send_a_file_it_is_read() {
+    let test = "where_the_kernel_refuses_to_send_a_file_it_is_read";
+    if let Some(role) = role() {
+        let passed = forebay_testing::in_host(async |selector| pass_file(&selector).await);
+        assert_eq!(passed.is_ok(), role == "refused");
+        return say("done");
+    }
+    for (kind, error) in [("refused", "EINVAL"), ("refused", "ENOSYS"), ("failed", "EIO")] {
+        let log = Log::new(test);
+        let inject = format!("inject=sendfile:error={error}");
+        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=sendfile", "-e", &inject];
+        if !Child::can_trace(&strace) {
+            return skip(test, "strace is missing, or may not trace");
+        }
+        let strace = strace.map(str::to_owned);
+        watched(move || {
+            let wrapper = strace.each_ref().map(String::as_str);
+            let mut child = Child::start_under(&wrapper, test, kind);
+            assert!(child.hear().is_some());
+            assert_eq!(child.hear().as_deref(), Some("done"), "{error}");
+            child.end();
+        });
+        assert!(log.lines().iter().any(|line| line.contains("sendfile(")), "{error}");
+    }
 }
 
 /// A reader that copies takes from a file as from any other writer.

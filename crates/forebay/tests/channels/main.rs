@@ -19,6 +19,7 @@ mod peer_that_sleeps;
 mod read_limits;
 mod relay;
 mod shared;
+mod shared_files;
 mod steps;
 mod user_code;
 mod wakers;

@@ -11,6 +11,8 @@ use forebay_testing::{
 use futures_lite::future::{try_zip, zip};
 use socket2::SockRef;
 
+use crate::files::TestFile;
+
 /// The ends of a relay, and the two connections between them.
 struct Ends {
     client: Connection,
@@ -240,7 +242,7 @@ fn a_reset_of_one_side_is_a_reset_of_the_other() {
             }
             client.socket.abort();
             let (passed, _near, _far) = relaying.await?;
-            passed.unwrap_err();
+            assert!(passed.is_err_and(|error| error.is_reset()), "{when:?}");
             // The end mark has come before; the reset is met by a write.
             let lost = async {
                 loop {
@@ -291,8 +293,16 @@ fn a_reader_that_is_silent_for_too_long_resets_both_sides() {
         async |ends, relays| {
             let Ends { mut client, mut server, near, far } = ends;
             far.socket.set_read_timeout(Duration::from_millis(20));
-            let relaying = start(&relays, near, far);
-            assert!(relaying.await?.is_err_and(|error| error.is_timeout()));
+            let relaying = relays.spawn_value(async move {
+                let (mut near, mut far) = (near, far);
+                (relay(&mut near, &mut far).await, near, far)
+            });
+            let (passed, near, far) = relaying.await?;
+            // Both tell why, whichever of them a task looks at.
+            let causes = [near.output, far.output].map(|output| output.closed_cause());
+            for error in causes.into_iter().chain([passed.err()]) {
+                assert!(error.is_some_and(|error| error.is_timeout()));
+            }
             assert!(client.input.read_u8().await.is_err() && server.input.read_u8().await.is_err());
             Ok(())
         },
@@ -584,25 +594,46 @@ async fn pass_messages(selector: &SelectorManager) -> Result<()> {
     Ok(())
 }
 
-/// The two descriptors of a pipe are not to be had, and the bytes are copied.
+/// Returns the number of ends of pipes that this process has open.
+#[cfg(target_os = "linux")]
+fn pipes() -> usize {
+    let all = forebay_testing::descriptors();
+    all.into_iter().filter(|(_, target)| target.starts_with("pipe:")).count()
+}
+
+/// The two descriptors of a pipe are not to be had, nor the one with which the selector asks whether it may use any: so
+/// the bytes are copied, until there are descriptors again.
 #[test]
 #[cfg(target_os = "linux")]
 fn bulk_is_copied_where_no_pipe_is_to_be_had() {
     counted_alone("bulk_is_copied_where_no_pipe_is_to_be_had", || {
-        run(async |selector| {
-            let (mut client, near) = Transport::Tcp.pair(&selector).await?;
-            let (mut server, far) = Transport::Tcp.pair(&selector).await?;
-            // Everything that is opened at the first use is open by now.
-            settle().await;
-            let none = forebay_testing::NoDescriptors::but(0);
-            let relaying = start(&selector, near, far);
-            let bytes = long(4 * MIB, 15);
-            try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes)).await?;
-            server.output.finish().await?;
-            assert_eq!(relaying.await??.0, bytes.len() as u64);
-            drop(none);
-            Ok(())
-        });
+        for has_asked in [false, true] {
+            run(async move |selector| {
+                let (mut client, mut near) = Transport::Tcp.pair(&selector).await?;
+                let (mut server, far) = Transport::Tcp.pair(&selector).await?;
+                if has_asked {
+                    // A file needs the same permission, and no pipe.
+                    let file = TestFile::new(b"a file");
+                    near.output.write_file(&file.open(), ..).await?;
+                    assert_eq!(client.input.read_packet(6).await?.as_slice(), b"a file");
+                }
+                // Everything that is opened at the first use is open by now.
+                settle().await;
+                let before = pipes();
+                let none = forebay_testing::NoDescriptors::but(0);
+                let relaying = start(&selector, near, far);
+                let bytes = long(4 * MIB, 15);
+                try_zip(send(&mut client.output, &bytes), expect(&mut server.input, &bytes))
+                    .await?;
+                server.output.finish().await?;
+                assert_eq!(relaying.await??.0, bytes.len() as u64);
+                drop(none);
+                assert_eq!(pipes(), before, "none was to be had");
+                pass_bulk(&selector, false).await?;
+                assert!(pipes() > before, "the bulk went through a pipe");
+                Ok(())
+            });
+        }
     });
 }
 
@@ -611,10 +642,6 @@ fn bulk_is_copied_where_no_pipe_is_to_be_had() {
 #[cfg(target_os = "linux")]
 fn pipes_are_closed_with_their_selector() {
     counted_alone("pipes_are_closed_with_their_selector", || {
-        let pipes = || {
-            let all = forebay_testing::descriptors();
-            all.into_iter().filter(|(_, target)| target.starts_with("pipe:")).count()
-        };
         let before = pipes();
         run(async move |selector| {
             pass_bulk(&selector, false).await?;
@@ -634,6 +661,36 @@ fn pipes_are_closed_with_their_selector() {
         });
         forebay_testing::await_that("the pipes are closed", || pipes() == before);
     });
+}
+
+/// A kernel that refuses such a call for these descriptors, or forbids it, is not asked again, and the bytes are copied.
+/// Another error is one of the connection.
+#[test]
+#[cfg(target_os = "linux")]
+fn where_the_kernel_refuses_to_splice_bulk_is_copied() {
+    let test = "where_the_kernel_refuses_to_splice_bulk_is_copied";
+    if let Some(role) = role() {
+        let passed = forebay_testing::in_host(async |selector| pass_bulk(&selector, false).await);
+        assert_eq!(passed.is_ok(), role == "refused");
+        return say("done");
+    }
+    for (kind, error) in [("refused", "EINVAL"), ("refused", "EPERM"), ("failed", "EIO")] {
+        let log = Log::new(test);
+        let inject = format!("inject=splice:error={error}");
+        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=splice", "-e", &inject];
+        if !Child::can_trace(&strace) {
+            return skip(test, "strace is missing, or may not trace");
+        }
+        let strace = strace.map(str::to_owned);
+        watched(move || {
+            let wrapper = strace.each_ref().map(String::as_str);
+            let mut child = Child::start_under(&wrapper, test, kind);
+            assert_eq!(child.hear().as_deref(), Some("done"));
+            child.end();
+        });
+        let calls = log.lines().iter().filter(|line| line.contains("splice(")).count();
+        assert_eq!(calls, 1, "{error}");
+    }
 }
 
 /// Bulk is not received into memory, unless a descriptor is shared, which could be made blocking. Messages take the

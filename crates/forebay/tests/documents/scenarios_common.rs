@@ -5,7 +5,6 @@
 //! - `UDPSocketTest#testBroadcastFails`, `#testClose`, `#testInvokeOnClose`,
 //!   `#testOutgoingInvokeOnClose`, `#testOutgoingInvokeOnClosed`, `#testSendReceive`,
 //!   `#testSendReceiveLarge`: for UDP sockets.
-//! - `TCPSocketTest#testAutoFlush`, its second half: for `counted()`. The first half is here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -317,7 +316,8 @@ fn tcp_socket_test_await_closed_does_not_dead_lock() {
     });
 }
 
-/// `TCPSocketTest#testAutoFlush`, without the counted half, which waits for `counted()`.
+/// `TCPSocketTest#testAutoFlush`. Its second half wraps the channel in one that counts, which must flush as well. Here
+/// every channel counts; what wraps one is `share()`.
 #[test]
 fn tcp_socket_test_auto_flush() {
     watched(|| {
@@ -325,8 +325,10 @@ fn tcp_socket_test_auto_flush() {
             let (mut client, mut server, _listener) = connected(&selector).await?;
             client.output.write_str("Hello, world\n").await?;
             assert_eq!(read_line_strict(&mut server.input).await?, "Hello, world");
+            assert_eq!(client.output.counted(), 13);
             client.output.write_str("Hello again\n").await?;
             assert_eq!(read_line_strict(&mut server.input).await?, "Hello again");
+            assert_eq!((client.output.counted(), server.input.counted()), (25, 25));
 
             // Without it nothing leaves until it is asked for.
             client.output.manual_flush();
@@ -338,6 +340,12 @@ fn tcp_socket_test_auto_flush() {
             assert_eq!(client.output.queued(), 14);
             client.output.flush().await?;
             assert_eq!(read_line_strict(&mut server.input).await?, "Hello at last");
+
+            // The other direction, whose channel is wrapped.
+            let shared = server.output.share();
+            shared.write_str("Hello back\n").await?;
+            assert_eq!(read_line_strict(&mut client.input).await?, "Hello back");
+            assert_eq!((shared.counted(), client.input.counted()), (11, 11));
             Result::Ok(())
         })
         .unwrap();

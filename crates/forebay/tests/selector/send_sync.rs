@@ -291,6 +291,7 @@ fn every_public_future_is_send(
     is_send(shared.flush());
     is_send(shared.write_all(&[0]));
     is_send(shared.write_bytes(bytes::Bytes::new()));
+    is_send(shared.write_file(&std::fs::File::open("").unwrap(), ..));
     is_send(shared.write_frame(&LengthFraming::u8(), &[]));
     is_send(output.write_frame(&LengthFraming::u8(), &[]));
     is_send(shared.write_packet(Packet::default()));
