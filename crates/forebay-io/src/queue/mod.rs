@@ -14,11 +14,16 @@ use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::kernel::KernelSegment;
 use crate::seam::WakeList;
 
-/// A written [`Bytes`] of this size or more is queued without a copy; a smaller one is copied.
+/// A written [`Bytes`] of this size or more is queued without a copy.
 ///
 /// A `Bytes` may be a slice of a much larger allocation. With a lower threshold, a queue of 64 KiB could
 /// keep a multiple of that alive (`docs/decisions/010-copy-below-32-kib.md`).
 pub(crate) const SHARE_BYTES: usize = BLOCK_BYTES / 2;
+
+/// A written [`Bytes`] of this size or more is not copied if it is sent before the queue has to wait for its peer, so
+/// that one message to many connections takes no block for each (`docs/decisions/082-one-message-to-many.md`). As many
+/// as fill a queue to its mark are offered to one vectored send.
+pub(crate) const LEND_BYTES: usize = 4 * 1024;
 
 /// While it waits for the peer, a queue keeps a block only if at least one part in this many is in use.
 const KEEP_BLOCK_PART: usize = 2;
@@ -34,6 +39,8 @@ enum Segment {
     Kept { bytes: Vec<u8>, start: usize },
     /// A value of the caller's, not copied.
     Shared(Bytes),
+    /// A value of the caller's that is copied if the queue has to wait.
+    Lent(Bytes),
     /// Bytes outside the memory of this process.
     Kernel(KernelSegment),
 }
@@ -45,7 +52,7 @@ impl Segment {
         match self {
             Self::Block { block, start, end } => &block.as_slice()[*start..*end],
             Self::Kept { bytes, start } => &bytes[*start..],
-            Self::Shared(bytes) => bytes,
+            Self::Shared(bytes) | Self::Lent(bytes) => bytes,
             Self::Kernel(_) => &[],
         }
     }
@@ -57,21 +64,28 @@ impl Segment {
         }
     }
 
-    /// Moves the content of a mostly empty block to a buffer of its own.
-    fn trim(&mut self) {
-        let Self::Block { block, start, end } = self else {
-            return;
+    /// Moves the content of a mostly empty block, or of a lent value, to a buffer of its own.
+    fn trim(&mut self, after: &mut WakeList) {
+        let is_kept = match self {
+            Self::Block { block, start, end } => {
+                *end - *start >= block.as_slice().len() / KEEP_BLOCK_PART
+            }
+            Self::Lent(_) => false,
+            Self::Kept { .. } | Self::Shared(_) | Self::Kernel(_) => true,
         };
-        if *end - *start < block.as_slice().len() / KEEP_BLOCK_PART {
-            let bytes = block.as_slice()[*start..*end].to_vec();
-            *self = Self::Kept { bytes, start: 0 };
+        if is_kept {
+            return;
+        }
+        let bytes = self.as_slice().to_vec();
+        if let Self::Lent(bytes) = mem::replace(self, Self::Kept { bytes, start: 0 }) {
+            after.drop_later(bytes);
         }
     }
 
     fn advance(&mut self, count: usize) {
         match self {
             Self::Block { start, .. } | Self::Kept { start, .. } => *start += count,
-            Self::Shared(bytes) => bytes.advance(count),
+            Self::Shared(bytes) | Self::Lent(bytes) => bytes.advance(count),
             Self::Kernel(kernel) => kernel.len -= count,
         }
     }
@@ -80,7 +94,7 @@ impl Segment {
 /// The queue of an [`Outbox`](crate::seam::Outbox): bytes that were accepted and not sent yet.
 ///
 /// Small items are copied one behind another into pooled blocks, so that the writes of one turn form one
-/// piece. Large [`Bytes`] are queued without a copy.
+/// piece. Large [`Bytes`] are queued without a copy, and middling ones until the queue has to wait.
 ///
 /// Bytes beyond what may be sent in this turn are withheld: a drain does not see them.
 ///
@@ -165,15 +179,17 @@ impl SendQueue {
         }
     }
 
-    /// Appends a value: a large one without a copy, a small one copied and put into `after` to be dropped.
-    pub(crate) fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
-        if bytes.len() < SHARE_BYTES {
-            self.push_slice(&bytes);
-            after.drop_later(bytes);
-            return;
-        }
-        self.len += bytes.len();
-        self.push(Segment::Shared(bytes));
+    /// Appends a value. One that is copied is left to the caller, to be dropped after unlocking, and any other one is
+    /// taken: a large one, and if `lends` a middling one, which [`trim`](Self::trim) copies.
+    pub(crate) fn push_bytes(&mut self, bytes: &mut Bytes, lends: bool) {
+        let length = bytes.len();
+        let segment = match length {
+            SHARE_BYTES.. => Segment::Shared(mem::take(bytes)),
+            LEND_BYTES.. if lends => Segment::Lent(mem::take(bytes)),
+            _ => return self.push_slice(bytes),
+        };
+        self.len += length;
+        self.push(segment);
     }
 
     /// Appends a block without a copy.
@@ -274,9 +290,10 @@ impl SendQueue {
         }
     }
 
-    /// Returns blocks that are mostly empty to the pool. Called before the queue waits for its peer.
-    pub(crate) fn trim(&mut self) {
-        self.front.iter_mut().chain(&mut self.rest).for_each(Segment::trim);
+    /// Returns blocks that are mostly empty to the pool, and lent values to their owners. Called before the queue waits
+    /// for its peer.
+    pub(crate) fn trim(&mut self, after: &mut WakeList) {
+        self.front.iter_mut().chain(&mut self.rest).for_each(|segment| segment.trim(after));
         self.merge_kept();
     }
 
@@ -344,7 +361,7 @@ impl SendQueue {
     /// Removes the first segment. What is not this crate's own is dropped after unlocking.
     fn pop_sent(&mut self, after: &mut WakeList) {
         match self.pop() {
-            Some(Segment::Shared(bytes)) => after.drop_later(bytes),
+            Some(Segment::Shared(bytes) | Segment::Lent(bytes)) => after.drop_later(bytes),
             Some(Segment::Kernel(kernel)) => after.close_later(kernel),
             _ => {}
         }
