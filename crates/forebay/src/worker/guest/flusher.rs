@@ -67,6 +67,10 @@ struct Queue {
     deferred: Vec<Arc<Outbox>>,
     /// Empty memory for the next list.
     spare: Vec<Arc<Outbox>>,
+    /// The address of the first outbox that was flushed before the end of this turn; 0 if none was. It is only compared.
+    flushed_early: usize,
+    /// One task writes to many connections, and has begun again: what it writes is gathered until the turn ends.
+    gathers: bool,
     /// No task flushes this queue any more.
     has_ended: bool,
 }
@@ -96,10 +100,11 @@ impl Flusher {
         if queue.has_ended {
             return None;
         }
+        queue.gathers |= queue.flushed_early == Arc::as_ptr(outbox).addr();
         let pushed = match queue.deferred.len() {
             0 => Pushed::First,
-            1..BATCH_COUNT => Pushed::BehindOthers,
-            _ => Pushed::BehindMany,
+            BATCH_COUNT.. if !queue.gathers => Pushed::BehindMany,
+            _ => Pushed::BehindOthers,
         };
         queue.deferred.push(Arc::clone(outbox));
         Some(pushed)
@@ -109,15 +114,21 @@ impl Flusher {
         lock(&self.queue).has_ended
     }
 
-    /// Flushes everything, including what flushing itself causes.
+    /// Ends the turn: flushes everything, including what flushing itself causes.
     fn flush(&self) {
         while self.flush_but(0) {}
+        let mut queue = lock(&self.queue);
+        (queue.flushed_early, queue.gathers) = (0, false);
     }
 
     /// Flushes all but the `kept` newest. Returns `false` if there were no others.
     fn flush_but(&self, kept: usize) -> bool {
         let mut queue = lock(&self.queue);
         let count = queue.deferred.len().saturating_sub(kept);
+        if queue.flushed_early == 0 {
+            queue.flushed_early =
+                queue.deferred.first().map_or(0, |first| Arc::as_ptr(first).addr());
+        }
         let mut batch = mem::take(&mut queue.spare);
         batch.extend(queue.deferred.drain(..count));
         drop(queue);
