@@ -10,7 +10,7 @@ use super::state::{Due, State};
 use super::whole::{Partial, Piece};
 use super::{Outbox, stage};
 use crate::Result;
-use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
+use crate::block::BlockPart;
 use crate::item::Item;
 use crate::lock::lock;
 use crate::queue::SendQueue;
@@ -195,7 +195,7 @@ impl Outbox {
             && state.queue.len() < self.high_water().saturating_sub(stage::BYTES_MAX);
         state.staged = burst;
         // More than the small block that a queue begins with.
-        let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
+        let hurry = flush && state.due != Due::Poll && state.queue.fills_blocks();
         if hurry {
             state.due = Due::Poll;
         }

@@ -20,16 +20,19 @@ use crate::seam::WakeList;
 /// keep a multiple of that alive (`docs/decisions/010-copy-below-32-kib.md`).
 pub(crate) const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
-/// A written [`Bytes`] of this size or more is not copied if it is sent before the queue has to wait for its peer, so
-/// that one message to many connections takes no block for each (`docs/decisions/082-one-message-to-many.md`). As many
-/// as fill a queue to its mark are offered to one vectored send.
-pub(crate) const LEND_BYTES: usize = 4 * 1024;
+/// A written [`Bytes`] of this size or more, and any that others hold too, is not copied if it is sent before the queue
+/// has to wait for its peer. So one message to many connections takes no block for each
+/// (`docs/decisions/082-one-message-to-many.md`).
+const LEND_BYTES: usize = 4 * 1024;
+
+/// The number of values that are lent at once: with a block of each size behind them, they leave in one call.
+const LENT_COUNT_MAX: usize = SLICES_COUNT - 2;
 
 /// While it waits for the peer, a queue keeps a block only if at least one part in this many is in use.
 const KEEP_BLOCK_PART: usize = 2;
 
 /// The number of segments offered to one vectored send.
-const SLICES_COUNT: usize = 16;
+const SLICES_COUNT: usize = 32;
 
 #[derive(Debug)]
 enum Segment {
@@ -179,17 +182,35 @@ impl SendQueue {
         }
     }
 
-    /// Appends a value. One that is copied is left to the caller, to be dropped after unlocking, and any other one is
-    /// taken: a large one, and if `lends` a middling one, which [`trim`](Self::trim) copies.
+    /// Appends a value. One that is copied is left to the caller, to be dropped after unlocking. Any other one is taken: a
+    /// large one, and if `lends` also such as [`trim`](Self::trim) copies.
     pub(crate) fn push_bytes(&mut self, bytes: &mut Bytes, lends: bool) {
         let length = bytes.len();
         let segment = match length {
+            0 => return,
             SHARE_BYTES.. => Segment::Shared(mem::take(bytes)),
-            LEND_BYTES.. if lends => Segment::Lent(mem::take(bytes)),
+            _ if lends && self.may_lend(bytes) => Segment::Lent(mem::take(bytes)),
             _ => return self.push_slice(bytes),
         };
         self.len += length;
         self.push(segment);
+    }
+
+    /// Returns `true` if it is better to lend this value to the queue than to copy it.
+    fn may_lend(&self, bytes: &Bytes) -> bool {
+        // A small one is copied into a block that has been begun, which usually has room.
+        let small = || !bytes.is_unique() && !self.ends_with_block();
+        self.rest.len() + 1 < LENT_COUNT_MAX && (bytes.len() >= LEND_BYTES || small())
+    }
+
+    fn ends_with_block(&self) -> bool {
+        matches!(self.last(), Some(Segment::Block { .. }))
+    }
+
+    /// Returns `true` if more than a small block is in use.
+    #[inline]
+    pub(crate) fn fills_blocks(&self) -> bool {
+        self.len > SMALL_BLOCK_BYTES && self.ends_with_block()
     }
 
     /// Appends a block without a copy.
@@ -293,8 +314,11 @@ impl SendQueue {
     /// Returns blocks that are mostly empty to the pool, and lent values to their owners. Called before the queue waits
     /// for its peer.
     pub(crate) fn trim(&mut self, after: &mut WakeList) {
-        self.front.iter_mut().chain(&mut self.rest).for_each(|segment| segment.trim(after));
-        self.merge_kept();
+        let rest = mem::take(&mut self.rest);
+        for mut segment in self.front.take().into_iter().chain(rest) {
+            segment.trim(after);
+            self.push_kept(segment);
+        }
     }
 
     /// Empties the queue. The values in it go to `after`, to be dropped after unlocking.
@@ -305,41 +329,35 @@ impl SendQueue {
         *self = Self::default();
     }
 
-    /// Joins the last two pieces if both are small remainders. Without this, a peer that reads nothing
+    /// Appends a segment to the last one, if both are remainders, or behind it. Without this, a peer that reads nothing
     /// while small items keep coming would make the queue collect pieces.
-    fn merge_kept(&mut self) {
-        if !matches!(self.rest.back(), Some(Segment::Kept { .. })) {
-            return;
-        }
-        let Some(last) = self.rest.pop_back() else {
-            return;
-        };
-        match self.rest.back_mut().or(self.front.as_mut()) {
-            Some(Segment::Kept { bytes, start }) => {
-                // Removes what was sent: a peer that never empties the queue must not make sent bytes pile
-                // up here.
-                if *start > bytes.len() / 2 {
-                    bytes.drain(..*start);
-                    *start = 0;
-                }
-                bytes.extend_from_slice(last.as_slice());
+    fn push_kept(&mut self, segment: Segment) {
+        let (last, added) = match (self.rest.back_mut().or(self.front.as_mut()), &segment) {
+            (Some(Segment::Kept { bytes, start }), Segment::Kept { .. }) => {
+                ((bytes, start), segment)
             }
-            _ => self.rest.push_back(last),
+            _ => return self.push(segment),
+        };
+        let (bytes, start) = last;
+        // Removes what was sent: a peer that never empties the queue must not make sent bytes pile up here.
+        if *start > bytes.len() / 2 {
+            bytes.drain(..*start);
+            *start = 0;
         }
+        bytes.extend_from_slice(added.as_slice());
     }
 
-    /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room. A
-    /// queue begins with a small block and continues with large ones.
+    /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room: a large one
+    /// behind another block, and otherwise a small one, if that is enough.
     fn open_block(&mut self, wanted: usize) -> (&mut Block, &mut usize) {
         // The usual queue is empty, and then nothing touches the memory of `rest`.
         let is_first = self.front.is_none();
-        let last = if is_first { None } else { self.rest.back().or(self.front.as_ref()) };
-        let full = match last {
-            Some(Segment::Block { block, end, .. }) => *end == block.as_slice().len(),
-            _ => true,
+        let last = if is_first { None } else { self.last() };
+        let (full, small) = match last {
+            Some(Segment::Block { block, end, .. }) => (*end == block.as_slice().len(), false),
+            _ => (true, wanted <= SMALL_BLOCK_BYTES),
         };
         if full {
-            let small = is_first && wanted <= SMALL_BLOCK_BYTES;
             let size = if small { Size::Small } else { Size::Large };
             self.push(Segment::Block { block: Block::take(size), start: 0, end: 0 });
         }
@@ -348,6 +366,10 @@ impl SendQueue {
             Some(Segment::Block { block, end, .. }) => (block, end),
             _ => unreachable!("a block was just pushed"),
         }
+    }
+
+    fn last(&self) -> Option<&Segment> {
+        self.rest.back().or(self.front.as_ref())
     }
 
     fn push(&mut self, segment: Segment) {

@@ -141,10 +141,8 @@ fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
             let (mut queue, mut after) = (SendQueue::default(), WakeList::new());
             let (mut bytes, owner) = owned(len);
             queue.push_bytes(&mut bytes, lends);
-            assert_eq!(
-                bytes.is_empty(),
-                len >= if lends { LEND_BYTES } else { SHARE_BYTES } || len == 0
-            );
+            // Such a value never tells whether it is the only one.
+            assert_eq!(bytes.is_empty(), lends || len >= SHARE_BYTES || len == 0);
             if trims {
                 queue.trim(&mut after);
             }
@@ -155,6 +153,32 @@ fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
             assert_eq!(Arc::strong_count(&owner), 1, "kept: {len}");
         }
     }
+}
+
+/// What others hold too is lent, as long as one call takes it; what nobody else holds is copied into one piece.
+#[test]
+fn small_values_are_lent_if_others_hold_them_too() {
+    let mut after = WakeList::new();
+    for is_shared in [true, false] {
+        let mut queue = SendQueue::default();
+        let values: Vec<Bytes> = (0..100).map(|seed| scrambled(50, seed).into()).collect();
+        let held = if is_shared { values.clone() } else { Vec::new() };
+        for mut value in values {
+            queue.push_bytes(&mut value, true);
+        }
+        assert_eq!(pieces(&queue), if is_shared { LENT_COUNT_MAX + 1 } else { 1 });
+        let (slices, _) = queue.slices();
+        let lent =
+            held.iter().zip(&slices).filter(|(value, slice)| value.as_ptr() == slice.as_ptr());
+        assert_eq!(lent.count(), if is_shared { LENT_COUNT_MAX } else { 0 });
+        queue.push_slice(&scrambled(40 * KIB, 0));
+        let (slices, count) = queue.slices();
+        let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
+        assert_eq!(offered, queue.len(), "more than one call");
+        queue.trim(&mut after);
+        assert!(pieces(&queue) <= 3, "pieces pile up");
+    }
+    after.run();
 }
 
 /// A peer that reads nothing pins no more of a value than what waits: a small part of a large allocation is copied.

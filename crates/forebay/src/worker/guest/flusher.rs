@@ -17,6 +17,11 @@ use super::bell::Bell;
 use crate::host::runtime::{Runtime, RuntimeId};
 use crate::lock::lock;
 
+/// A task that writes several messages to many connections each would make a call for each message, if each 32 connections were
+/// flushed at once. So when the first one that was flushed early is written to again, everything is gathered until the
+/// end of the turn, and in as many turns in all.
+const GATHERED_TURNS: u8 = 16;
+
 /// The flushers of a guest: as many as the runtime has threads, so that the threads need not send for each
 /// other.
 #[derive(Debug)]
@@ -69,8 +74,8 @@ struct Queue {
     spare: Vec<Arc<Outbox>>,
     /// The address of the first outbox that was flushed before the end of this turn; 0 if none was. It is only compared.
     flushed_early: usize,
-    /// One task writes to many connections, and has begun again: what it writes is gathered until the turn ends.
-    gathers: bool,
+    /// The turns for which everything that is written waits until the turn ends, this one included.
+    gathered_turns: u8,
     /// No task flushes this queue any more.
     has_ended: bool,
 }
@@ -100,10 +105,12 @@ impl Flusher {
         if queue.has_ended {
             return None;
         }
-        queue.gathers |= queue.flushed_early == Arc::as_ptr(outbox).addr();
+        if queue.flushed_early == Arc::as_ptr(outbox).addr() {
+            queue.gathered_turns = GATHERED_TURNS;
+        }
         let pushed = match queue.deferred.len() {
             0 => Pushed::First,
-            BATCH_COUNT.. if !queue.gathers => Pushed::BehindMany,
+            BATCH_COUNT.. if queue.gathered_turns == 0 => Pushed::BehindMany,
             _ => Pushed::BehindOthers,
         };
         queue.deferred.push(Arc::clone(outbox));
@@ -118,7 +125,8 @@ impl Flusher {
     fn flush(&self) {
         while self.flush_but(0) {}
         let mut queue = lock(&self.queue);
-        (queue.flushed_early, queue.gathers) = (0, false);
+        queue.flushed_early = 0;
+        queue.gathered_turns = queue.gathered_turns.saturating_sub(1);
     }
 
     /// Flushes all but the `kept` newest. Returns `false` if there were no others.
