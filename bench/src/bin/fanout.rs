@@ -10,7 +10,7 @@
 //! turns, and begin with another one in each round. Rate and processor time are the median of the rounds, and so are
 //! the ratios, to the first server in the same round. The first one stands twice: its second ratio is the noise.
 //!
-//! Without `--size` and `--depth` every pair of the usual ones is measured.
+//! Without `--size` and `--depth` every pair of the usual ones is measured. `--only SERVER` measures that one alone.
 
 #![forbid(unsafe_code)]
 
@@ -41,7 +41,7 @@ const SERVERS: [&str; 7] = [
     "forebay inside tokio",
 ];
 const SIZES: [usize; 3] = [64, 1024, 16 * 1024];
-const DEPTHS: [usize; 2] = [1, 16];
+const DEPTHS: [usize; 3] = [1, 4, 16];
 /// A reader that has as much to receive as this counts as slow in this library, whose servers would leave messages out.
 const UNREAD_MAX: usize = 64 * 1024;
 /// The time for which a server is driven, before the next one is.
@@ -60,7 +60,8 @@ fn main() -> io::Result<()> {
     let number = |name, default: usize| {
         value(name).map_or(Ok(default), |text| text.parse().map_err(io::Error::other))
     };
-    let (readers, size, depth) = (number("--readers", 1000)?, number("--size", 0)?, number("--depth", 0)?);
+    let (readers, size, depth) =
+        (number("--readers", 1000)?, number("--size", 0)?, number("--depth", 0)?);
     allow_descriptors()?;
     if let Some(kind) = value("--serve") {
         pin(1);
@@ -75,8 +76,12 @@ fn main() -> io::Result<()> {
     let chosen = |given, usual: &[usize]| if given == 0 { usual.to_vec() } else { vec![given] };
     for size in chosen(size, &SIZES) {
         let room = Room { readers, size };
-        let mut servers = kinds.iter().map(|kind| Server::start(kind, room)).collect::<io::Result<Vec<_>>>()?;
-        for depth in chosen(depth, &DEPTHS).into_iter().map(|depth| depth.min(UNREAD_MAX / size)) {
+        let mut servers =
+            kinds.iter().map(|kind| Server::start(kind, room)).collect::<io::Result<Vec<_>>>()?;
+        let mut depths = chosen(depth, &DEPTHS);
+        depths.iter_mut().for_each(|depth| *depth = (*depth).min(UNREAD_MAX / size));
+        depths.dedup();
+        for depth in depths {
             for round in 0..rounds {
                 for at in 0..servers.len() {
                     let at = (at + round) % servers.len();
@@ -131,7 +136,16 @@ impl Server {
         }
         let sender = TcpStream::connect(("127.0.0.1", port))?;
         sender.set_nodelay(true)?;
-        Ok(Self { kind, process, room, sender, readers, poll, space: vec![0; SPACE], rounds: Vec::new() })
+        Ok(Self {
+            kind,
+            process,
+            room,
+            sender,
+            readers,
+            poll,
+            space: vec![0; SPACE],
+            rounds: Vec::new(),
+        })
     }
 
     fn measure(&mut self, depth: usize) -> io::Result<()> {
@@ -161,7 +175,9 @@ impl Server {
             for event in &events {
                 // One call takes what there is. Of what comes later there is another event.
                 match recv(&self.readers[event.token().0], &mut *self.space, RecvFlags::TRUNC) {
-                    Ok((_, 0)) => return Err(io::Error::other(format!("{}: a reader was closed", self.kind))),
+                    Ok((_, 0)) => {
+                        return Err(io::Error::other(format!("{}: a reader was closed", self.kind)));
+                    }
                     Ok((_, count)) => received += count,
                     Err(rustix::io::Errno::AGAIN) => {}
                     Err(error) => return Err(error.into()),
@@ -183,7 +199,8 @@ impl Server {
 
     /// The most memory that the server has had (`VmHWM`), in KiB.
     fn memory_peak(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
     }
@@ -199,7 +216,9 @@ impl Drop for Server {
 /// Prints what the rounds have measured, and forgets it.
 fn report(room: Room, depth: usize, servers: &mut [Server]) {
     println!("\n{} readers, {depth} messages of {} bytes at a time\n", room.readers, room.size);
-    println!("| server | deliveries per second | ratio | CPU, ns per delivery | ratio | memory at most, KiB |");
+    println!(
+        "| server | deliveries per second | ratio | CPU, ns per delivery | ratio | memory at most, KiB |"
+    );
     println!("|---|---|---|---|---|---|");
     let Some(first) = servers.first().map(|first| first.rounds.clone()) else { return };
     for server in servers {

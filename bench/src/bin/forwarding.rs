@@ -55,7 +55,8 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("--mode is relay, messages or file"));
     };
     let load = Load::new(mib)?;
-    let mut servers = kinds.iter().map(|kind| Server::start(kind, &load)).collect::<io::Result<Vec<_>>>()?;
+    let mut servers =
+        kinds.iter().map(|kind| Server::start(kind, &load)).collect::<io::Result<Vec<_>>>()?;
     for _ in 0..rounds {
         for server in &mut servers {
             server.measure(&mode, &load)?;
@@ -76,7 +77,8 @@ struct Load {
 impl Load {
     fn new(mib: u64) -> io::Result<Self> {
         // In memory, so that the disk is not measured.
-        let folder = if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
+        let folder =
+            if Path::new("/dev/shm").is_dir() { "/dev/shm".into() } else { std::env::temp_dir() };
         let file = folder.join(format!("forebay-forwarding-{}", std::process::id()));
         let mut content = File::create(&file)?;
         let block = vec![b'x'; BLOCK];
@@ -218,7 +220,10 @@ fn exchange(front: &mut TcpStream, back: &mut TcpStream, count: u64) -> io::Resu
 
 fn report(mode: &str, servers: &[Server]) {
     let (unit, scale) = if mode == "messages" { ("messages", 1.0) } else { ("MiB", 1024.0) };
-    println!("| server | {unit} per second | ratio | CPU, ns per {} | ratio |", if scale > 1.0 { "KiB" } else { "message" });
+    println!(
+        "| server | {unit} per second | ratio | CPU, ns per {} | ratio |",
+        if scale > 1.0 { "KiB" } else { "message" }
+    );
     println!("|---|---|---|---|---|");
     let Some(first) = servers.first() else { return };
     for server in servers {
@@ -271,10 +276,12 @@ async fn serve_by_forebay(selector: &SelectorManager, kind: &str, to: &str) -> f
     loop {
         let mut near = server.accept().await?.connection()?;
         let outcome = match kind {
-            "forebay-relay" => match selector.tcp().connect(("127.0.0.1", port(to)?)).await?.connection() {
-                Ok(mut far) => forebay::relay(&mut near, &mut far).await.map(drop),
-                Err(error) => Err(error),
-            },
+            "forebay-relay" => {
+                match selector.tcp().connect(("127.0.0.1", port(to)?)).await?.connection() {
+                    Ok(mut far) => forebay::relay(&mut near, &mut far).await.map(drop),
+                    Err(error) => Err(error),
+                }
+            }
             "forebay-copy" => copy_both(&mut near, selector, port(to)?).await,
             _ => send_file(&mut near, kind, to).await,
         };
@@ -290,7 +297,11 @@ fn port(text: &str) -> forebay::Result<u16> {
 }
 
 /// Relays by copying: a descriptor that has been shared is not spliced.
-async fn copy_both(near: &mut Connection, selector: &SelectorManager, to: u16) -> forebay::Result<()> {
+async fn copy_both(
+    near: &mut Connection,
+    selector: &SelectorManager,
+    to: u16,
+) -> forebay::Result<()> {
     let mut far = selector.tcp().connect(("127.0.0.1", to)).await?.connection()?;
     drop((near.socket.try_clone_fd()?, far.socket.try_clone_fd()?));
     forebay::relay(near, &mut far).await.map(drop)
