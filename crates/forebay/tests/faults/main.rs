@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_links;
+mod forwarding_refused;
 mod injected;
 mod interrupted_calls;
 mod own_stalls;

@@ -20,7 +20,7 @@ const NO_MEMORY: [&str; 2] = ["ENOBUFS", "ENOMEM"];
 
 /// Runs `body` in a child for each error, which the call is refused with at these times. Returns the calls that each
 /// child has made.
-fn refused(
+pub(crate) fn refused(
     test: &'static str,
     call: &str,
     times: &str,
