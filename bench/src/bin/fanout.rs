@@ -176,7 +176,10 @@ impl Server {
                 // One call takes what there is. Of what comes later there is another event.
                 match recv(&self.readers[event.token().0], &mut *self.space, RecvFlags::TRUNC) {
                     Ok((_, 0)) => {
-                        return Err(io::Error::other(format!("{}: a reader was closed", self.kind)));
+                        return Err(io::Error::other(format!(
+                            "{}: a reader was closed",
+                            self.kind
+                        )));
                     }
                     Ok((_, count)) => received += count,
                     Err(rustix::io::Errno::AGAIN) => {}

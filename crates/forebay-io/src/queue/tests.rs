@@ -155,7 +155,7 @@ fn a_value_of_the_callers_is_dropped_by_afterwards_alone() {
     }
 }
 
-/// What others hold too is lent, as long as one call takes it; what nobody else holds is copied into one piece.
+/// A value that others hold too is lent, as long as one call takes all; any other small one is copied into one piece.
 #[test]
 fn small_values_are_lent_if_others_hold_them_too() {
     let mut after = WakeList::new();

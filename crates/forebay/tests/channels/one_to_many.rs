@@ -150,7 +150,7 @@ fn two_threads_that_say_something_at_once_mix_whole_messages_only() {
     });
 }
 
-/// Where the transport knows a reset, what it has heard is no end in order.
+/// It has heard no end in order, if the transport knows a reset.
 #[test]
 fn a_reader_that_is_cut_off_for_being_slow_hears_nothing_half() {
     on_each(|transport: Transport| {

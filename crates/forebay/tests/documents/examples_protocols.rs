@@ -76,7 +76,7 @@ fn framed_answers_out_of_order_each_with_its_number() {
     assert_eq!(answers, ["answer 1: SLOWLY", "answer 2: QUICKLY", "answer 3: AT ONCE"]);
 }
 
-/// A member of `chat`, who has entered the room.
+/// A member of `chat`, which has entered the room.
 struct Member {
     stream: TcpStream,
     heard: BufReader<TcpStream>,

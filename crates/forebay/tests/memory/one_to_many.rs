@@ -97,7 +97,9 @@ fn a_reader_that_reads_nothing_among_many_costs_its_queue() {
                     missed += usize::from(!deaf.try_write_bytes(value)?);
                 }
                 let reading = selector.spawn_blocking(move || {
-                    peers.iter_mut().for_each(|peer| peer.read_exact(&mut [0; MESSAGE]).unwrap());
+                    for peer in &mut peers {
+                        peer.read_exact(&mut [0; MESSAGE]).unwrap();
+                    }
                     peers
                 });
                 peers = reading.await?;
