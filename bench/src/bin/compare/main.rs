@@ -10,7 +10,9 @@
 //! rounds; a ratio is the median of the ratios to the first server of the list *in the same round*, with the
 //! quartiles. The first server stands twice: the second ratio of it is the noise.
 //!
-//! `go` takes part where a Go compiler is installed, `monoio` where the system has `io_uring(7)`.
+//! `go` takes part where a Go compiler is installed, `monoio` where the system has `io_uring(7)`. Of this library there
+//! are also `forebay-lines`, `forebay-lines-in-tokio` and `forebay-batched`: the code for many lines, and datagrams, at
+//! once, where the others are the code that one writes first.
 
 #![forbid(unsafe_code)]
 
@@ -34,6 +36,9 @@ use self::server::Server;
 
 /// The servers that are compared unless others are asked for, the one that all are compared with first.
 const SERVERS: &str = "tokio,tokio,epoll,smol,monoio,go,forebay,forebay-in-tokio";
+/// Those with which some workloads are compared besides.
+const MORE_SERVERS: [(&str, &str); 2] =
+    [("lines", ",forebay-lines,forebay-lines-in-tokio"), ("datagrams", ",forebay-batched")];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -85,10 +90,10 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> io::Result<Self> {
-        let (mut workload, mut connections) = ("echo".to_owned(), None);
+        let (mut workload, mut connections, mut servers) = ("echo".to_owned(), None, None);
         let mut options = Self {
             loads: Vec::new(),
-            servers: list(SERVERS),
+            servers: Vec::new(),
             workers: 1,
             rounds: 15,
             slice: Duration::from_millis(200),
@@ -100,7 +105,7 @@ impl Options {
             };
             match name.as_str() {
                 "--workload" => workload.clone_from(value),
-                "--servers" => options.servers = list(value),
+                "--servers" => servers = Some(value.clone()),
                 "--connections" => connections = Some(value.as_str()),
                 "--workers" => options.workers = number(name, value)?,
                 "--rounds" => options.rounds = number(name, value)?,
@@ -109,6 +114,9 @@ impl Options {
                 _ => return Err(wrong(format!("unknown option {name}"))),
             }
         }
+        let more =
+            MORE_SERVERS.iter().find(|(name, _)| *name == workload).map_or("", |(_, more)| more);
+        options.servers = list(&servers.unwrap_or_else(|| format!("{SERVERS}{more}")));
         let default = if workload == "echo" { "1,16,64,256,1024,9000" } else { "64" };
         for count in list(connections.unwrap_or(default)) {
             options.loads.extend(Load::of(&workload, number("--connections", &count)?)?);

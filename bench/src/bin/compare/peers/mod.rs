@@ -25,8 +25,7 @@ enum Mode {
 /// Serves, in a process of its own, until it is killed: `NAME --mode MODE --workers N`.
 pub(crate) fn serve(arguments: &[String]) -> ExitCode {
     let [name, _, mode, _, workers] = arguments else { return ExitCode::from(2) };
-    if let "forebay" | "forebay-in-tokio" = name.as_str() {
-        let host = if name == "forebay" { "own" } else { "tokio" };
+    if let Some((mode, host)) = of_forebay(name, mode) {
         let arguments = ["--port", "0", "--mode", mode, "--workers", workers, "--host", host];
         return forebay_bench::server::run(arguments.map(str::to_owned).into_iter());
     }
@@ -35,13 +34,26 @@ pub(crate) fn serve(arguments: &[String]) -> ExitCode {
         "epoll" => epoll::serve(mode),
         "smol" => smol::serve(mode),
         "monoio" => monoio::serve(mode),
-        _ => Err(io::Error::other("there is no such server")),
+        _ => Err(io::Error::other("it does not do this")),
     });
     // To the process that waits for the port.
     if let Err(error) = served {
         println!("{error}");
     }
     ExitCode::FAILURE
+}
+
+/// The mode and the host of the measured server under one of its names; the last three are its best code for one
+/// workload.
+fn of_forebay<'a>(name: &str, mode: &'a str) -> Option<(&'a str, &'static str)> {
+    match (name, mode) {
+        ("forebay", _) => Some((mode, "own")),
+        ("forebay-in-tokio", _) => Some((mode, "tokio")),
+        ("forebay-lines", "line") => Some(("lines", "own")),
+        ("forebay-lines-in-tokio", "line") => Some(("lines", "tokio")),
+        ("forebay-batched", "udp") => Some(("udp-batched", "own")),
+        _ => None,
+    }
 }
 
 impl Mode {
