@@ -1,5 +1,6 @@
 //! Accepting items, as long as there is room.
 
+use std::mem;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use super::state::{Due, State};
 use super::whole::{Partial, Piece};
 use super::{Outbox, stage};
 use crate::Result;
-use crate::block::{BlockPart, SMALL_BLOCK_BYTES};
+use crate::block::BlockPart;
 use crate::item::Item;
 use crate::lock::lock;
 use crate::queue::SendQueue;
@@ -83,11 +84,12 @@ impl Outbox {
     /// Accepts a value of the caller's as [`accept`](Self::accept) does, taking it from `bytes`. A value
     /// that was copied is dropped outside the lock.
     pub(crate) fn accept_bytes(self: &Arc<Self>, flush: bool, bytes: &mut Bytes) -> Result<bool> {
-        let mut after = WakeList::new();
-        let accepted = self
-            .accept_in_queue(flush, |queue| queue.push_bytes(std::mem::take(bytes), &mut after));
-        after.run();
-        accepted
+        // Lent only to a queue that is about to be sent: the next flush of another one may be far.
+        let accepted = self.accept_in_queue(flush, |queue| queue.push_bytes(bytes, flush))?;
+        if accepted {
+            drop(mem::take(bytes));
+        }
+        Ok(accepted)
     }
 
     /// Returns `true` if an item would be accepted now.
@@ -106,7 +108,6 @@ impl Outbox {
         bytes: &mut Bytes,
     ) -> Result<bool> {
         stage::settle();
-        let mut after = WakeList::new();
         let mut state = lock(&self.state);
         if matches!(self.hindrance(&state), Some(Hindrance::ForGood)) {
             drop(state);
@@ -115,9 +116,9 @@ impl Outbox {
         if state.staged || state.queue.len() >= self.high_water() {
             return Ok(false);
         }
-        state.queue.push_bytes(std::mem::take(bytes), &mut after);
+        state.queue.push_bytes(bytes, flush);
         self.flush_later(state, flush);
-        after.run();
+        drop(mem::take(bytes));
         Ok(true)
     }
 
@@ -194,7 +195,7 @@ impl Outbox {
             && state.queue.len() < self.high_water().saturating_sub(stage::BYTES_MAX);
         state.staged = burst;
         // More than the small block that a queue begins with.
-        let hurry = flush && state.due != Due::Poll && state.queue.len() > SMALL_BLOCK_BYTES;
+        let hurry = flush && state.due != Due::Poll && state.queue.fills_blocks();
         if hurry {
             state.due = Due::Poll;
         }

@@ -83,7 +83,7 @@ impl Outbox {
                 limit == Limit::Share && state.share.is_used_up() && self.give_way(state);
             if gives_way || state.send(&mut cx, limit, after)?.is_pending() {
                 // The queue has to wait, so its mostly empty blocks go back to the pool.
-                state.queue.trim();
+                state.queue.trim(after);
                 return Ok(());
             }
             // Another thread wants to abort: stop here, so that it gets the lock.

@@ -77,7 +77,7 @@ impl SendQueue {
         )
     }
 
-    fn segments(&self) -> impl Iterator<Item = &Segment> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.front.iter().chain(&self.rest)
     }
 }

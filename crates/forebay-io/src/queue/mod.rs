@@ -14,17 +14,25 @@ use crate::block::{BLOCK_BYTES, Block, BlockPart, SMALL_BLOCK_BYTES, Size};
 use crate::kernel::KernelSegment;
 use crate::seam::WakeList;
 
-/// A written [`Bytes`] of this size or more is queued without a copy; a smaller one is copied.
+/// A written [`Bytes`] of this size or more is queued without a copy.
 ///
 /// A `Bytes` may be a slice of a much larger allocation. With a lower threshold, a queue of 64 KiB could
 /// keep a multiple of that alive (`docs/decisions/010-copy-below-32-kib.md`).
 pub(crate) const SHARE_BYTES: usize = BLOCK_BYTES / 2;
 
+/// A written [`Bytes`] of this size or more, and any that others hold too, is not copied if it is sent before the queue
+/// has to wait for its peer. So one message to many connections takes no block for each
+/// (`docs/decisions/082-one-message-to-many.md`).
+const LEND_BYTES: usize = 4 * 1024;
+
+/// The number of values that are lent at once: with a block of each size behind them, they leave in one call.
+const LENT_COUNT_MAX: usize = SLICES_COUNT - 2;
+
 /// While it waits for the peer, a queue keeps a block only if at least one part in this many is in use.
 const KEEP_BLOCK_PART: usize = 2;
 
 /// The number of segments offered to one vectored send.
-const SLICES_COUNT: usize = 16;
+const SLICES_COUNT: usize = 32;
 
 #[derive(Debug)]
 enum Segment {
@@ -34,6 +42,8 @@ enum Segment {
     Kept { bytes: Vec<u8>, start: usize },
     /// A value of the caller's, not copied.
     Shared(Bytes),
+    /// A value of the caller's that is copied if the queue has to wait.
+    Lent(Bytes),
     /// Bytes outside the memory of this process.
     Kernel(KernelSegment),
 }
@@ -45,7 +55,7 @@ impl Segment {
         match self {
             Self::Block { block, start, end } => &block.as_slice()[*start..*end],
             Self::Kept { bytes, start } => &bytes[*start..],
-            Self::Shared(bytes) => bytes,
+            Self::Shared(bytes) | Self::Lent(bytes) => bytes,
             Self::Kernel(_) => &[],
         }
     }
@@ -57,21 +67,28 @@ impl Segment {
         }
     }
 
-    /// Moves the content of a mostly empty block to a buffer of its own.
-    fn trim(&mut self) {
-        let Self::Block { block, start, end } = self else {
-            return;
+    /// Moves the content of a mostly empty block, or of a lent value, to a buffer of its own.
+    fn trim(&mut self, after: &mut WakeList) {
+        let is_kept = match self {
+            Self::Block { block, start, end } => {
+                *end - *start >= block.as_slice().len() / KEEP_BLOCK_PART
+            }
+            Self::Lent(_) => false,
+            Self::Kept { .. } | Self::Shared(_) | Self::Kernel(_) => true,
         };
-        if *end - *start < block.as_slice().len() / KEEP_BLOCK_PART {
-            let bytes = block.as_slice()[*start..*end].to_vec();
-            *self = Self::Kept { bytes, start: 0 };
+        if is_kept {
+            return;
+        }
+        let bytes = self.as_slice().to_vec();
+        if let Self::Lent(bytes) = mem::replace(self, Self::Kept { bytes, start: 0 }) {
+            after.drop_later(bytes);
         }
     }
 
     fn advance(&mut self, count: usize) {
         match self {
             Self::Block { start, .. } | Self::Kept { start, .. } => *start += count,
-            Self::Shared(bytes) => bytes.advance(count),
+            Self::Shared(bytes) | Self::Lent(bytes) => bytes.advance(count),
             Self::Kernel(kernel) => kernel.len -= count,
         }
     }
@@ -80,7 +97,7 @@ impl Segment {
 /// The queue of an [`Outbox`](crate::seam::Outbox): bytes that were accepted and not sent yet.
 ///
 /// Small items are copied one behind another into pooled blocks, so that the writes of one turn form one
-/// piece. Large [`Bytes`] are queued without a copy.
+/// piece. Large [`Bytes`] are queued without a copy, and middling ones until the queue has to wait.
 ///
 /// Bytes beyond what may be sent in this turn are withheld: a drain does not see them.
 ///
@@ -165,15 +182,35 @@ impl SendQueue {
         }
     }
 
-    /// Appends a value: a large one without a copy, a small one copied and put into `after` to be dropped.
-    pub(crate) fn push_bytes(&mut self, bytes: Bytes, after: &mut WakeList) {
-        if bytes.len() < SHARE_BYTES {
-            self.push_slice(&bytes);
-            after.drop_later(bytes);
-            return;
-        }
-        self.len += bytes.len();
-        self.push(Segment::Shared(bytes));
+    /// Appends a value. One that is copied is left to the caller, to be dropped after unlocking. Any other one is taken: a
+    /// large one, and if `lends` also such as [`trim`](Self::trim) copies.
+    pub(crate) fn push_bytes(&mut self, bytes: &mut Bytes, lends: bool) {
+        let length = bytes.len();
+        let segment = match length {
+            0 => return,
+            SHARE_BYTES.. => Segment::Shared(mem::take(bytes)),
+            _ if lends && self.may_lend(bytes) => Segment::Lent(mem::take(bytes)),
+            _ => return self.push_slice(bytes),
+        };
+        self.len += length;
+        self.push(segment);
+    }
+
+    /// Returns `true` if it is better to lend this value to the queue than to copy it.
+    fn may_lend(&self, bytes: &Bytes) -> bool {
+        // A small one is copied into a block that has been begun, which usually has room.
+        let small = || !bytes.is_unique() && !self.ends_with_block();
+        self.rest.len() + 1 < LENT_COUNT_MAX && (bytes.len() >= LEND_BYTES || small())
+    }
+
+    fn ends_with_block(&self) -> bool {
+        matches!(self.last(), Some(Segment::Block { .. }))
+    }
+
+    /// Returns `true` if more than a small block is in use.
+    #[inline]
+    pub(crate) fn fills_blocks(&self) -> bool {
+        self.len > SMALL_BLOCK_BYTES && self.ends_with_block()
     }
 
     /// Appends a block without a copy.
@@ -274,10 +311,14 @@ impl SendQueue {
         }
     }
 
-    /// Returns blocks that are mostly empty to the pool. Called before the queue waits for its peer.
-    pub(crate) fn trim(&mut self) {
-        self.front.iter_mut().chain(&mut self.rest).for_each(Segment::trim);
-        self.merge_kept();
+    /// Returns blocks that are mostly empty to the pool, and lent values to their owners. Called before the queue waits
+    /// for its peer.
+    pub(crate) fn trim(&mut self, after: &mut WakeList) {
+        let rest = mem::take(&mut self.rest);
+        for mut segment in self.front.take().into_iter().chain(rest) {
+            segment.trim(after);
+            self.push_kept(segment);
+        }
     }
 
     /// Empties the queue. The values in it go to `after`, to be dropped after unlocking.
@@ -288,41 +329,35 @@ impl SendQueue {
         *self = Self::default();
     }
 
-    /// Joins the last two pieces if both are small remainders. Without this, a peer that reads nothing
+    /// Appends a segment to the last one, if both are remainders, or behind it. Without this, a peer that reads nothing
     /// while small items keep coming would make the queue collect pieces.
-    fn merge_kept(&mut self) {
-        if !matches!(self.rest.back(), Some(Segment::Kept { .. })) {
-            return;
-        }
-        let Some(last) = self.rest.pop_back() else {
-            return;
-        };
-        match self.rest.back_mut().or(self.front.as_mut()) {
-            Some(Segment::Kept { bytes, start }) => {
-                // Removes what was sent: a peer that never empties the queue must not make sent bytes pile
-                // up here.
-                if *start > bytes.len() / 2 {
-                    bytes.drain(..*start);
-                    *start = 0;
-                }
-                bytes.extend_from_slice(last.as_slice());
+    fn push_kept(&mut self, segment: Segment) {
+        let (last, added) = match (self.rest.back_mut().or(self.front.as_mut()), &segment) {
+            (Some(Segment::Kept { bytes, start }), Segment::Kept { .. }) => {
+                ((bytes, start), segment)
             }
-            _ => self.rest.push_back(last),
+            _ => return self.push(segment),
+        };
+        let (bytes, start) = last;
+        // Removes what was sent: a peer that never empties the queue must not make sent bytes pile up here.
+        if *start > bytes.len() / 2 {
+            bytes.drain(..*start);
+            *start = 0;
         }
+        bytes.extend_from_slice(added.as_slice());
     }
 
-    /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room. A
-    /// queue begins with a small block and continues with large ones.
+    /// Returns the block at the end of the queue and its fill mark, adding a block if there is no room: a large one
+    /// behind another block, and otherwise a small one, if that is enough.
     fn open_block(&mut self, wanted: usize) -> (&mut Block, &mut usize) {
         // The usual queue is empty, and then nothing touches the memory of `rest`.
         let is_first = self.front.is_none();
-        let last = if is_first { None } else { self.rest.back().or(self.front.as_ref()) };
-        let full = match last {
-            Some(Segment::Block { block, end, .. }) => *end == block.as_slice().len(),
-            _ => true,
+        let last = if is_first { None } else { self.last() };
+        let (full, small) = match last {
+            Some(Segment::Block { block, end, .. }) => (*end == block.as_slice().len(), false),
+            _ => (true, wanted <= SMALL_BLOCK_BYTES),
         };
         if full {
-            let small = is_first && wanted <= SMALL_BLOCK_BYTES;
             let size = if small { Size::Small } else { Size::Large };
             self.push(Segment::Block { block: Block::take(size), start: 0, end: 0 });
         }
@@ -331,6 +366,10 @@ impl SendQueue {
             Some(Segment::Block { block, end, .. }) => (block, end),
             _ => unreachable!("a block was just pushed"),
         }
+    }
+
+    fn last(&self) -> Option<&Segment> {
+        self.rest.back().or(self.front.as_ref())
     }
 
     fn push(&mut self, segment: Segment) {
@@ -344,7 +383,7 @@ impl SendQueue {
     /// Removes the first segment. What is not this crate's own is dropped after unlocking.
     fn pop_sent(&mut self, after: &mut WakeList) {
         match self.pop() {
-            Some(Segment::Shared(bytes)) => after.drop_later(bytes),
+            Some(Segment::Shared(bytes) | Segment::Lent(bytes)) => after.drop_later(bytes),
             Some(Segment::Kernel(kernel)) => after.close_later(kernel),
             _ => {}
         }

@@ -244,7 +244,8 @@ impl ByteWriteChannel {
         Write::new(self, bytes)
     }
 
-    /// Writes a value of any size as one item. From 32 KiB on it is queued without a copy.
+    /// Writes a value of any size as one item. From 32 KiB on it is queued without a copy; from 4 KiB on it is
+    /// copied only if the peer does not take it at once.
     ///
     /// # Errors
     ///

@@ -150,7 +150,8 @@ impl SharedWriteChannel {
         Write::new(self, bytes)
     }
 
-    /// Writes a value of any size. From 32 KiB on it is queued without a copy.
+    /// Writes a value of any size. From 32 KiB on it is queued without a copy; from 4 KiB on it is
+    /// copied only if the peer does not take it at once.
     ///
     /// # Errors
     ///

@@ -57,13 +57,37 @@ impl ByteWriteChannel {
     }
 
     /// Writes a value of any size, unless the call would have to wait, as
-    /// [`try_write_str`](Self::try_write_str) does. From 32 KiB on it is queued without a copy.
+    /// [`try_write_str`](Self::try_write_str) does. From 32 KiB on it is queued without a copy; from 4 KiB on it is
+    /// copied only if the peer does not take it at once.
     ///
-    /// The value is dropped if it is not written. A clone of it, which copies nothing, can be kept.
+    /// The value is dropped if it is not written. A clone of it, which copies nothing, can be kept. So one message can
+    /// be written to many channels: what a task writes to each of them leaves in one call, when the turn ends.
     ///
     /// # Errors
     ///
     /// Those of [`write_str`](Self::write_str).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use forebay_io as forebay;
+    /// use bytes::Bytes;
+    /// use forebay::ByteWriteChannel;
+    ///
+    /// /// Says something to all members, and returns how many of them miss it.
+    /// fn say(members: &mut [ByteWriteChannel], message: &Bytes) -> usize {
+    ///     let misses = |member: &mut ByteWriteChannel| {
+    ///         // A task of its own notices that a member has gone.
+    ///         matches!(member.try_write_bytes(message.clone()), Ok(false))
+    ///     };
+    ///     members.iter_mut().map(misses).filter(|missed| *missed).count()
+    /// }
+    /// # let (_slow, one) = forebay::pipe(4);
+    /// # let (_fast, other) = forebay::pipe(4096);
+    /// # let mut members = [one, other];
+    /// # assert_eq!(say(&mut members, &Bytes::from("first\n")), 0);
+    /// # assert_eq!(say(&mut members, &Bytes::from("second\n")), 1);
+    /// ```
     pub fn try_write_bytes(&mut self, bytes: Bytes) -> Result<bool> {
         self.outbox.try_accept_bytes(self.auto_flush, bytes)
     }

@@ -14,6 +14,7 @@ mod gives_way;
 mod lines_from_peers;
 mod no_call_in_vain;
 mod one_send_per_turn;
+mod one_to_many;
 mod peer_end_in_sight;
 mod peer_that_sleeps;
 mod read_limits;

@@ -75,3 +75,105 @@ fn framed_answers_out_of_order_each_with_its_number() {
     answers.sort_unstable();
     assert_eq!(answers, ["answer 1: SLOWLY", "answer 2: QUICKLY", "answer 3: AT ONCE"]);
 }
+
+/// A member of `chat`, which has entered the room.
+struct Member {
+    stream: TcpStream,
+    heard: BufReader<TcpStream>,
+}
+
+impl Member {
+    fn enter(server: &Server, name: &str) -> Self {
+        let stream = small_buffered(&server.address);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut member = Self { heard: BufReader::new(stream.try_clone().unwrap()), stream };
+        assert_eq!(member.hears(), "Please enter your name");
+        member.says(name);
+        assert_eq!(member.hears(), format!("{name} is here"));
+        member
+    }
+
+    fn says(&mut self, line: &str) {
+        self.stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    fn hears(&mut self) -> String {
+        let mut line = String::new();
+        self.heard.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+}
+
+/// Connects with little room in the kernel for what is not read.
+fn small_buffered(address: &str) -> TcpStream {
+    let address: std::net::SocketAddr = address.parse().unwrap();
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4 * forebay_testing::KIB).unwrap();
+    socket.connect(&address.into()).unwrap();
+    socket.into()
+}
+
+const LONG: usize = 900;
+
+#[test]
+fn chat_cuts_off_a_member_that_reads_nothing_and_the_others_miss_no_line() {
+    let server = Server::start("chat", &["1"]);
+    let mut ada = Member::enter(&server, "Ada");
+    let mut grace = Member::enter(&server, "Grace");
+    assert_eq!(ada.hears(), "Grace is here");
+    let deaf = Member::enter(&server, "Deaf");
+    let mut is_cut = false;
+    let mut number = 0;
+    for member in [&mut ada, &mut grace] {
+        assert_eq!(member.hears(), "Deaf is here");
+    }
+    while !is_cut {
+        let line = format!("{number} {}", "x".repeat(LONG));
+        ada.says(&line);
+        for member in [&mut ada, &mut grace] {
+            let mut heard = member.hears();
+            if heard == "Deaf has left" {
+                is_cut = true;
+                heard = member.hears();
+            }
+            assert!(heard == format!("Ada: {line}"), "line {number} is missing");
+        }
+        number += 1;
+    }
+    drop(deaf);
+}
+
+#[test]
+fn chat_tells_a_slow_member_how_many_lines_were_left_out() {
+    const LINES: u64 = 10_000;
+    const AT_ONCE: u64 = 20;
+    let server = Server::start("chat", &["600"]);
+    let mut ada = Member::enter(&server, "Ada");
+    let mut slow = Member::enter(&server, "Slow");
+    assert_eq!(ada.hears(), "Slow is here");
+    for number in 0..LINES {
+        ada.says(&format!("{number} {}", "x".repeat(LONG)));
+        if number % AT_ONCE == AT_ONCE - 1 {
+            (0..AT_ONCE).for_each(|_| assert!(ada.hears().starts_with("Ada: ")));
+        }
+    }
+    // It begins to read. Behind what waits for it, it learns what is missing, and from there on nothing is.
+    let (mut said, mut next, mut left_out) = (LINES, 0, 0);
+    loop {
+        let line = slow.hears();
+        if let Some(count) = line.strip_prefix('(').and_then(|line| line.split(' ').next()) {
+            left_out = count.parse().unwrap();
+            next += left_out;
+            continue;
+        }
+        let number = line.strip_prefix("Ada: ").and_then(|line| line.split(' ').next()).unwrap();
+        assert_eq!(number.parse::<u64>().unwrap(), next, "a line is missing or out of order");
+        next += 1;
+        if left_out > 0 {
+            break;
+        }
+        ada.says(&said.to_string());
+        assert_eq!(ada.hears(), format!("Ada: {said}"));
+        said += 1;
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use bytes::Bytes;
-use forebay::{ByteWriteChannel, Result, SelectorManager};
+use forebay::{ByteWriteChannel, Connection, Result, SelectorManager};
 use forebay_testing::{KIB, alone, pattern, watched};
 use tokio::sync::Mutex;
 
@@ -62,6 +62,54 @@ fn many_connections_are_flushed_in_batches() {
                     assert_eq!(far.input.read_line().await.unwrap().as_deref(), Some("12"));
                 }
                 assert_eq!(selector.stats().sends - before, 40);
+            });
+        });
+    });
+}
+
+/// Says so many messages to all of them, and returns how many calls the loop and the turn have made.
+async fn say_to_all(
+    selector: &SelectorManager,
+    pairs: &mut [(Connection, Connection)],
+    messages: usize,
+) -> (u64, u64) {
+    let before = selector.stats().sends;
+    for _ in 0..messages {
+        for (near, _) in &mut *pairs {
+            assert!(near.output.try_write_str("x").unwrap());
+        }
+    }
+    let in_loop = selector.stats().sends - before;
+    for (_, far) in pairs {
+        far.input.read_exact(&mut vec![0; messages]).await.unwrap();
+    }
+    (in_loop, selector.stats().sends - before)
+}
+
+/// A loop that says several messages to many connections makes no call for each, but for the first one; and in the turns
+/// that follow not even for that.
+#[test]
+fn several_messages_to_many_connections_are_gathered() {
+    const MANY: usize = 40;
+    alone("several_messages_to_many_connections_are_gathered", || {
+        watched(|| {
+            let selector = SelectorManager::new();
+            current_thread().block_on(async {
+                let mut pairs = Vec::new();
+                for _ in 0..MANY {
+                    let (mut near, mut far) = pair(&selector).await.unwrap();
+                    near.output.write_str("0").await.unwrap();
+                    far.input.read_u8().await.unwrap();
+                    pairs.push((near, far));
+                }
+                assert_eq!(say_to_all(&selector, &mut pairs, 10).await, (32, 32 + 40));
+                assert_eq!(say_to_all(&selector, &mut pairs, 10).await, (0, 40));
+                // Single messages leave in batches again, after a few turns.
+                let mut turns = 0;
+                while say_to_all(&selector, &mut pairs, 1).await != (32, 40) {
+                    turns += 1;
+                    assert!(turns < 20, "gathered forever");
+                }
             });
         });
     });

@@ -14,6 +14,7 @@ mod idle_connection;
 mod many_selectors;
 mod nothing_is_left;
 mod of_a_peak;
+mod one_to_many;
 mod reused_numbers;
 mod settled_blocks;
 mod shutdown_under_load;

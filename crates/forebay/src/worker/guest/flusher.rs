@@ -17,6 +17,11 @@ use super::bell::Bell;
 use crate::host::runtime::{Runtime, RuntimeId};
 use crate::lock::lock;
 
+/// A task that writes several messages to many connections each would make a call for each message, if each 32 connections were
+/// flushed at once. So when the first one that was flushed early is written to again, everything is gathered until the
+/// end of the turn, and in as many turns in all.
+const GATHERED_TURNS: u8 = 16;
+
 /// The flushers of a guest: as many as the runtime has threads, so that the threads need not send for each
 /// other.
 #[derive(Debug)]
@@ -67,6 +72,10 @@ struct Queue {
     deferred: Vec<Arc<Outbox>>,
     /// Empty memory for the next list.
     spare: Vec<Arc<Outbox>>,
+    /// The address of the first outbox that was flushed before the end of this turn; 0 if none was. It is only compared.
+    flushed_early: usize,
+    /// The turns for which everything that is written waits until the turn ends, this one included.
+    gathered_turns: u8,
     /// No task flushes this queue any more.
     has_ended: bool,
 }
@@ -96,10 +105,13 @@ impl Flusher {
         if queue.has_ended {
             return None;
         }
+        if queue.flushed_early == Arc::as_ptr(outbox).addr() {
+            queue.gathered_turns = GATHERED_TURNS;
+        }
         let pushed = match queue.deferred.len() {
             0 => Pushed::First,
-            1..BATCH_COUNT => Pushed::BehindOthers,
-            _ => Pushed::BehindMany,
+            BATCH_COUNT.. if queue.gathered_turns == 0 => Pushed::BehindMany,
+            _ => Pushed::BehindOthers,
         };
         queue.deferred.push(Arc::clone(outbox));
         Some(pushed)
@@ -109,15 +121,22 @@ impl Flusher {
         lock(&self.queue).has_ended
     }
 
-    /// Flushes everything, including what flushing itself causes.
+    /// Ends the turn: flushes everything, including what flushing itself causes.
     fn flush(&self) {
         while self.flush_but(0) {}
+        let mut queue = lock(&self.queue);
+        queue.flushed_early = 0;
+        queue.gathered_turns = queue.gathered_turns.saturating_sub(1);
     }
 
     /// Flushes all but the `kept` newest. Returns `false` if there were no others.
     fn flush_but(&self, kept: usize) -> bool {
         let mut queue = lock(&self.queue);
         let count = queue.deferred.len().saturating_sub(kept);
+        if queue.flushed_early == 0 {
+            queue.flushed_early =
+                queue.deferred.first().map_or(0, |first| Arc::as_ptr(first).addr());
+        }
         let mut batch = mem::take(&mut queue.spare);
         batch.extend(queue.deferred.drain(..count));
         drop(queue);
