@@ -182,11 +182,6 @@ impl Session {
         let State { inbox: Some(inbox), kept, engine: Some(engine), .. } = state else {
             return false;
         };
-        // rustls keeps nothing back: what it has read of an unfinished message lies in the inbox, and its own
-        // messages come before the record behind them.
-        if inbox.is_empty() {
-            return false;
-        }
         let mut room = inlet.space().len();
         let mut filled = false;
         let failure = loop {
@@ -202,7 +197,7 @@ impl Session {
             };
             match engine.work(inbox, &mut put, &mut |_| Ok(())) {
                 // Without space for a whole record, the rest would have to be kept, and copied twice.
-                Ok(Step::Plaintext) if room < RECORD_BYTES || inbox.is_empty() => break None,
+                Ok(Step::Plaintext) if room < RECORD_BYTES => break None,
                 Ok(Step::Plaintext) => {}
                 Ok(Step::Handshaking | Step::Traffic | Step::Closed) => break None,
                 Err(failure) => break Some(failure),
