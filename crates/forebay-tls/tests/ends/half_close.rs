@@ -6,7 +6,8 @@ use forebay_io::{ErrorKind, TlsFault};
 use forebay_testing::{
     scrambled,
     sessions::{
-        ALERT, BOTH, DATA, client, fault, led, opened, opened_over, opened_with_middle, server,
+        ALERT, BOTH, DATA, Version, client, fault, handshake, led, opened, opened_over,
+        opened_with_middle, server, with_middle,
     },
     watched_future,
 };
@@ -173,6 +174,53 @@ fn what_had_arrived_when_the_peer_stopped_reading_is_still_read() {
             assert_eq!(&read, b"why I refuse");
             let after = side.input.read_u8().await.expect_err("and then the error");
             assert_eq!(after.kind(), error.kind());
+        }
+    });
+}
+
+/// Its last words of the handshake, a client's of TLS 1.3 and a server's of TLS 1.2, arrive together with its end.
+async fn ends_with_its_handshake(version: Version) {
+    let (left, middle, right) = with_middle();
+    let (client, server) = (client(version), server(version));
+    let ((mut first, mut from_first, its), (mut second, mut from_second, config)) =
+        if version == "1.3" {
+            ((left, middle.client, client), (right, middle.server, server))
+        } else {
+            ((right, middle.server, server), (left, middle.client, client))
+        };
+    {
+        let mut second_shakes = pin!(handshake(&second, &config));
+        {
+            let mut first_shakes = pin!(handshake(&first, &its));
+            while poll_once(&mut first_shakes).await.is_none() {
+                assert!(
+                    poll_once(&mut second_shakes).await.is_none(),
+                    "the last words are missing"
+                );
+                let (there, back) = (from_first.arrived().await, from_second.arrived().await);
+                from_second.output.write_all(&there).await.expect("room");
+                from_first.output.write_all(&back).await.expect("room");
+            }
+        }
+        first.output.finish().await.expect("room");
+        let together = from_first.arrived().await;
+        from_second.output.write_all(&together).await.expect("room");
+        second_shakes.await.expect("the handshake is whole");
+    }
+    from_second.output.finish().await.expect("room");
+    assert_eq!(second.input.read_line().await.expect("a clean end"), None, "TLS {version}");
+    second.output.write_str("and yet").await.expect("this side goes on");
+    second.output.finish().await.expect("room");
+    let answer = from_second.arrived().await;
+    from_first.output.write_all(&answer).await.expect("room");
+    assert_eq!(first.input.read_line().await.expect("it still reads").as_deref(), Some("and yet"));
+}
+
+#[test]
+fn a_peer_that_ends_with_its_handshake_has_ended_in_order() {
+    watched_future(|| async {
+        for version in BOTH {
+            ends_with_its_handshake(version).await;
         }
     });
 }
