@@ -23,10 +23,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use forebay::{Error, SelectorManager};
+use forebay_bench::process::{allow_descriptors, median, pin, processor_time};
 use mio::{Events, Interest, Poll, Token};
 use rustix::net::{RecvFlags, recv};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::broadcast;
 
@@ -47,7 +46,6 @@ const UNREAD_MAX: usize = 64 * 1024;
 /// The time for which a server is driven, before the next one is.
 const SLICE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
-const DESCRIPTORS_MAX: u64 = 20_000;
 const EVENTS_COUNT: usize = 1024;
 const SPACE: usize = 1024 * 1024;
 
@@ -151,13 +149,13 @@ impl Server {
     fn measure(&mut self, depth: usize) -> io::Result<()> {
         let messages = vec![b'x'; depth * self.room.size];
         let expected = messages.len() * self.room.readers;
-        let (mut count, before, began) = (0, self.processor_time()?, Instant::now());
+        let (mut count, before, began) = (0, processor_time(&self.process)?, Instant::now());
         while began.elapsed() < SLICE {
             self.sender.write_all(&messages)?;
             self.receive(expected)?;
             count += depth * self.room.readers;
         }
-        let (took, used) = (began.elapsed(), self.processor_time()? - before);
+        let (took, used) = (began.elapsed(), processor_time(&self.process)? - before);
         let count = count as f64;
         self.rounds.push((count / took.as_secs_f64(), used.as_nanos() as f64 / count));
         Ok(())
@@ -188,16 +186,6 @@ impl Server {
             }
         }
         Ok(())
-    }
-
-    /// The processor time that the threads of the server have used (`proc_pid_schedstat`).
-    fn processor_time(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
     }
 
     /// The most memory that the server has had (`VmHWM`), in KiB.
@@ -237,25 +225,6 @@ fn report(room: Room, depth: usize, servers: &mut [Server]) {
             server.memory_peak(),
         );
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn pin(processor: usize) {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    // On a machine with one processor, or a process that may not choose: unpinned.
-    sched_setaffinity(None, &set).ok();
-}
-
-fn allow_descriptors() -> io::Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let current = maximum.unwrap_or(DESCRIPTORS_MAX).min(DESCRIPTORS_MAX);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum })?)
 }
 
 /// A server, in a process of its own.

@@ -17,11 +17,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use forebay::{Connection, SelectorManager};
+use forebay_bench::process::{median, pin, processor_time};
 use rustix::net::{RecvFlags, recv};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 const BLOCK: usize = 256 * 1024;
 const MIB: u64 = 1024 * 1024;
@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
     if let Some(kind) = value("--serve") {
         return serve(&kind, &value("--to").unwrap_or_default());
     }
-    pin(0)?;
+    pin(0);
     let mode = value("--mode").unwrap_or_else(|| "relay".to_owned());
     let number = |name, default| value(name).map_or(Ok(default), |text| text.parse());
     let (mib, rounds) = match (number("--mib", 512), number("--rounds", 15)) {
@@ -127,14 +127,14 @@ impl Server {
         let (units, before, began);
         match mode {
             "file" => {
-                (before, began) = (self.processor_time()?, Instant::now());
+                (before, began) = (processor_time(&self.process)?, Instant::now());
                 front.write_all(b"x")?;
                 units = sink(&front)? / 1024;
             }
             _ => {
                 let (mut back, _) = load.behind.accept()?;
                 back.set_nodelay(true)?;
-                (before, began) = (self.processor_time()?, Instant::now());
+                (before, began) = (processor_time(&self.process)?, Instant::now());
                 units = if mode == "relay" {
                     pour(&front, &back, &load.file)? / 1024
                 } else {
@@ -142,20 +142,10 @@ impl Server {
                 };
             }
         }
-        let (took, used) = (began.elapsed(), self.processor_time()? - before);
+        let (took, used) = (began.elapsed(), processor_time(&self.process)? - before);
         let units = units as f64;
         self.rounds.push((units / took.as_secs_f64(), used.as_nanos() as f64 / units));
         Ok(())
-    }
-
-    /// The processor time that the threads of the server have used (`proc_pid_schedstat`).
-    fn processor_time(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
     }
 }
 
@@ -241,22 +231,9 @@ fn report(mode: &str, servers: &[Server]) {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn pin(processor: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    // On a machine with one processor, or a process that may not choose: unpinned.
-    sched_setaffinity(None, &set).or(Ok(()))
-}
-
 /// A server, in a process of its own.
 fn serve(kind: &str, to: &str) -> io::Result<()> {
-    pin(1)?;
+    pin(1);
     match kind {
         "tokio-relay" | "tokio-read" => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -16,11 +16,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use forebay::certificates::Authority;
 use forebay::{Connection, Error, Result, SelectorManager, Socket, TlsConfig, Trust};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use forebay_bench::process::allow_descriptors;
 
 /// Connections that are made at the same time.
 const AT_ONCE: usize = 64;
-const DESCRIPTORS_MAX: u64 = 20_000;
 /// The line after which only connections follow.
 const LISTENING: &str = "listening ";
 
@@ -90,13 +89,6 @@ impl Mode {
             Self::Tls => "tls",
         }
     }
-}
-
-fn allow_descriptors() -> Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let current = maximum.map_or(DESCRIPTORS_MAX, |most| most.min(DESCRIPTORS_MAX));
-    let limit = Rlimit { current: Some(current), maximum };
-    setrlimit(Resource::Nofile, limit).map_err(|error| Error::from(std::io::Error::from(error)))
 }
 
 // ---- the server ---------------------------------------------------------------------------------

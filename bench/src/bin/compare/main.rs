@@ -27,8 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use forebay_bench::process;
 
 use self::load::Load;
 use self::report::Table;
@@ -56,8 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn compare(options: &Options) -> io::Result<()> {
-    pin(0)?;
-    raise_descriptors()?;
+    process::pin(0);
+    process::allow_descriptors()?;
     let mut tables = Vec::new();
     for load in &options.loads {
         let mut servers = Server::start_all(&options.servers, load.mode(), options.workers)?;
@@ -135,19 +134,4 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> io::Result<T> {
 
 fn wrong(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
-}
-
-/// Keeps this process, and those that it starts until the next call, on one processor. Where it may not choose, or there is
-/// only one, nothing happens.
-fn pin(processor: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(processor);
-    sched_setaffinity(None, &set).or(Ok(()))
-}
-
-/// Thousands of connections need more descriptors than a process has by default. The servers inherit the limit.
-fn raise_descriptors() -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let enough = maximum.map_or(20_000, |most| most.min(20_000));
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(enough), maximum })?)
 }

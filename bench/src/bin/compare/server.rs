@@ -1,11 +1,12 @@
 //! The processes that are measured.
 
-use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use forebay_bench::process;
 
 use crate::load::Load;
 
@@ -64,9 +65,9 @@ impl Server {
         };
         command.args(["--mode", mode, "--workers", &workers.to_string()]);
         // A server that cannot take part says so in a line of its own; what it prints later is of no interest.
-        crate::pin(1)?;
+        process::pin(1);
         let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        crate::pin(0)?;
+        process::pin(0);
         let mut process = spawned?;
         let output = process.stdout.take().ok_or_else(|| io::Error::other("it has no output"))?;
         let mut line = String::new();
@@ -104,14 +105,8 @@ impl Server {
         Ok(())
     }
 
-    /// The processor time that the threads of the server have used (`proc_pid_schedstat`).
     pub(crate) fn processor_time(&self) -> io::Result<Duration> {
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
-            let stat = fs::read_to_string(task?.path().join("schedstat"))?;
-            nanoseconds += stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanoseconds))
+        process::processor_time(&self.process)
     }
 }
 
