@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use forebay::{Connection, ErrorKind, Result, SelectorManager};
+use forebay::{Connection, Error, ErrorKind, Result, SelectorManager};
 use forebay_testing::{
     Child, KIB, Log, MIB, Transport, on_every_transport, role, run, say, scrambled, settle, skip,
     until_at_rest, watched,
@@ -45,6 +45,27 @@ pub(crate) async fn receive(connection: &mut Connection) -> Result<Vec<u8>> {
         received.extend_from_slice(&chunk);
     }
     Ok(received)
+}
+
+/// Asserts that a file of so many bytes was not sent whole, and that both sides were told.
+#[track_caller]
+pub(crate) fn assert_was_cut(
+    transport: Transport,
+    length: usize,
+    told: &[Error],
+    received: Result<Vec<u8>>,
+) {
+    for error in told {
+        let ErrorKind::UnexpectedEnd { needed, available: 0 } = error.kind() else {
+            panic!("over {transport}: {error}")
+        };
+        assert!(needed > 0 && needed < length as u64);
+    }
+    if transport.knows_resets() {
+        assert!(received.is_err_and(|error| !error.is_end()), "over {transport}");
+    } else {
+        assert!(received.is_ok_and(|bytes| bytes.len() < length));
+    }
 }
 
 /// Bytes of any number, with a period that is a prime.
@@ -119,17 +140,8 @@ fn a_file_that_is_cut_before_it_was_sent_resets_the_connection() {
         settle().await;
         file.cut(100);
         let received = receive(&mut far).await;
-        let failed = near.output.flush().await.unwrap_err();
-        let ErrorKind::UnexpectedEnd { needed, available: 0 } = failed.kind() else {
-            panic!("over {transport}: {failed}")
-        };
-        assert!(needed > 0 && needed < content.len() as u64);
-        let received = received.map(|bytes| bytes.len());
-        if transport.knows_resets() {
-            assert!(received.is_err_and(|error| !error.is_end()), "over {transport}");
-        } else {
-            assert!(received.is_ok_and(|length| length < content.len()));
-        }
+        let told = near.output.flush().await.unwrap_err();
+        assert_was_cut(transport, content.len(), &[told], received);
         Ok(())
     });
 }
@@ -190,35 +202,6 @@ fn the_kernel_sends_the_file() {
     };
     assert!(moved("sendfile") > 2 * MIB, "{lines:?}");
     assert!(moved("sendto") + moved("sendmsg") < 64 * KIB, "{lines:?}");
-}
-
-/// Another error than a refusal is one of the connection.
-#[test]
-#[cfg(target_os = "linux")]
-fn where_the_kernel_refuses_to_send_a_file_it_is_read() {
-    let test = "where_the_kernel_refuses_to_send_a_file_it_is_read";
-    if let Some(role) = role() {
-        let passed = forebay_testing::in_host(async |selector| pass_file(&selector).await);
-        assert_eq!(passed.is_ok(), role == "refused");
-        return say("done");
-    }
-    for (kind, error) in [("refused", "EINVAL"), ("refused", "ENOSYS"), ("failed", "EIO")] {
-        let log = Log::new(test);
-        let inject = format!("inject=sendfile:error={error}");
-        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=sendfile", "-e", &inject];
-        if !Child::can_trace(&strace) {
-            return skip(test, "strace is missing, or may not trace");
-        }
-        let strace = strace.map(str::to_owned);
-        watched(move || {
-            let wrapper = strace.each_ref().map(String::as_str);
-            let mut child = Child::start_under(&wrapper, test, kind);
-            assert!(child.hear().is_some());
-            assert_eq!(child.hear().as_deref(), Some("done"), "{error}");
-            child.end();
-        });
-        assert!(log.lines().iter().any(|line| line.contains("sendfile(")), "{error}");
-    }
 }
 
 /// A reader that copies takes from a file as from any other writer.

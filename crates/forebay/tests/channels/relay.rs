@@ -663,36 +663,6 @@ fn pipes_are_closed_with_their_selector() {
     });
 }
 
-/// A kernel that refuses such a call for these descriptors, or forbids it, is not asked again, and the bytes are copied.
-/// Another error is one of the connection.
-#[test]
-#[cfg(target_os = "linux")]
-fn where_the_kernel_refuses_to_splice_bulk_is_copied() {
-    let test = "where_the_kernel_refuses_to_splice_bulk_is_copied";
-    if let Some(role) = role() {
-        let passed = forebay_testing::in_host(async |selector| pass_bulk(&selector, false).await);
-        assert_eq!(passed.is_ok(), role == "refused");
-        return say("done");
-    }
-    for (kind, error) in [("refused", "EINVAL"), ("refused", "EPERM"), ("failed", "EIO")] {
-        let log = Log::new(test);
-        let inject = format!("inject=splice:error={error}");
-        let strace = ["strace", "-f", "-o", log.path(), "-e", "trace=splice", "-e", &inject];
-        if !Child::can_trace(&strace) {
-            return skip(test, "strace is missing, or may not trace");
-        }
-        let strace = strace.map(str::to_owned);
-        watched(move || {
-            let wrapper = strace.each_ref().map(String::as_str);
-            let mut child = Child::start_under(&wrapper, test, kind);
-            assert_eq!(child.hear().as_deref(), Some("done"));
-            child.end();
-        });
-        let calls = log.lines().iter().filter(|line| line.contains("splice(")).count();
-        assert_eq!(calls, 1, "{error}");
-    }
-}
-
 /// Bulk is not received into memory, unless a descriptor is shared, which could be made blocking. Messages take the
 /// calls that copying takes.
 #[test]

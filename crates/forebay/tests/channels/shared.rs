@@ -8,47 +8,57 @@ use forebay_testing::{Transport, on_each, watched};
 const WRITERS: u32 = 8;
 const FRAMES: u32 = 200;
 
-fn framing() -> LengthFraming {
+pub(crate) fn framing() -> LengthFraming {
     LengthFraming::u32()
 }
 
-/// Writes frames of the writer, a number, and a body whose length and bytes follow from both.
 async fn write_frames(output: SharedWriteChannel, writer: u32) -> Result<()> {
     for number in 0..FRAMES {
-        let body = body_of(writer, number);
-        let head = [writer.to_be_bytes(), number.to_be_bytes()].concat();
-        output.write_frame(&framing(), &[&head, &body]).await?;
+        output.write_frame(&framing(), &[&frame_of(writer, number)]).await?;
     }
     Ok(())
 }
 
-fn body_of(writer: u32, number: u32) -> Vec<u8> {
+/// The frame of a writer's number: both, and bytes whose length and value follow from them.
+pub(crate) fn frame_of(writer: u32, number: u32) -> Vec<u8> {
     let length = if number.is_multiple_of(50) { 70_000 } else { (number * 97 + writer) % 3000 };
-    vec![u8::try_from((writer * 31 + number) % 251).unwrap(); length as usize]
+    let byte = u8::try_from((writer * 31 + number) % 251).unwrap();
+    let head = [writer.to_be_bytes(), number.to_be_bytes()].concat();
+    [head, vec![byte; length as usize]].concat()
 }
 
-#[test]
-fn frames_of_tasks_on_several_workers_arrive_whole_and_in_each_ones_order() {
-    on_each(|transport: Transport| {
-        let selector = SelectorManager::builder().workers(4).build().unwrap();
+/// Each writer writes its frames, in the order of their numbers, from a task of its own.
+pub(crate) fn all_arrive_whole_and_in_order<F: Future<Output = Result<()>> + Send + 'static>(
+    workers: u16,
+    frames: u32,
+    write: fn(SharedWriteChannel, u32) -> F,
+) {
+    on_each(move |transport: Transport| {
+        let selector = SelectorManager::builder().workers(workers).build().unwrap();
         selector.block_on(async {
             let (near, mut far) = transport.pair(&selector).await.unwrap();
             let output = near.output.share();
             for writer in 0..WRITERS {
-                selector.spawn(write_frames(output.clone(), writer)).detach();
+                selector.spawn(write(output.clone(), writer)).detach();
             }
             drop(output);
             let mut next = [0; WRITERS as usize];
             while let Some(mut frame) = far.input.read_frame(&framing()).await.unwrap() {
+                let whole = frame.as_slice().to_vec();
                 let (writer, number) = (frame.read_u32().unwrap(), frame.read_u32().unwrap());
                 assert_eq!(number, next[writer as usize], "out of order, over {transport}");
-                assert!(frame.as_slice() == body_of(writer, number), "mixed, over {transport}");
+                assert!(whole == frame_of(writer, number), "mixed, over {transport}");
                 next[writer as usize] += 1;
             }
-            assert_eq!(next, [FRAMES; WRITERS as usize], "over {transport}");
+            assert_eq!(next, [frames; WRITERS as usize], "over {transport}");
             selector.close().await;
         });
     });
+}
+
+#[test]
+fn frames_of_tasks_on_several_workers_arrive_whole_and_in_each_ones_order() {
+    all_arrive_whole_and_in_order(4, FRAMES, write_frames);
 }
 
 /// The server of the documentation of `SharedWriteChannel`, with a task for each request.

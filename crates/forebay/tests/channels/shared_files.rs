@@ -2,30 +2,18 @@
 
 use std::fs::File;
 
-use forebay::{ErrorKind, LengthFraming, Result, SelectorManager, SharedWriteChannel};
-use forebay_testing::{MIB, Transport, on_each, on_every_transport, settle};
+use forebay::{ErrorKind, Result, SharedWriteChannel};
+use forebay_testing::{MIB, on_every_transport, settle};
 
-use crate::files::{TestFile, long, receive};
+use crate::files::{TestFile, assert_was_cut, long, receive};
+use crate::shared::{all_arrive_whole_and_in_order, frame_of, framing};
 
-const WRITERS: u32 = 4;
-const FRAMES: u32 = 60;
-
-fn framing() -> LengthFraming {
-    LengthFraming::u32()
-}
-
-/// Returns what follows from a writer and a number: every tenth frame is larger than a block.
-fn body_of(writer: u32, number: u32) -> Vec<u8> {
-    let length = if number.is_multiple_of(10) { 200_000 } else { (number * 97 + writer) % 3000 };
-    let byte = u8::try_from((writer * 31 + number) % 251).unwrap();
-    let head = [writer.to_be_bytes(), number.to_be_bytes()].concat();
-    [head, vec![byte; length as usize]].concat()
-}
+const FRAMES: u32 = 55;
 
 /// Writes frames, every other one of them from the middle of a file.
 async fn write_frames(output: SharedWriteChannel, writer: u32) -> Result<()> {
     for number in 0..FRAMES {
-        let body = body_of(writer, number);
+        let body = frame_of(writer, number);
         if number % 2 == 1 {
             output.write_frame(&framing(), &[&body]).await?;
             continue;
@@ -40,27 +28,7 @@ async fn write_frames(output: SharedWriteChannel, writer: u32) -> Result<()> {
 
 #[test]
 fn files_and_frames_of_tasks_on_two_threads_arrive_whole_and_in_each_ones_order() {
-    on_each(|transport: Transport| {
-        let selector = SelectorManager::builder().workers(2).build().unwrap();
-        selector.block_on(async {
-            let (near, mut far) = transport.pair(&selector).await.unwrap();
-            let output = near.output.share();
-            for writer in 0..WRITERS {
-                selector.spawn(write_frames(output.clone(), writer)).detach();
-            }
-            drop(output);
-            let mut next = [0; WRITERS as usize];
-            while let Some(mut frame) = far.input.read_frame(&framing()).await.unwrap() {
-                let whole = frame.as_slice().to_vec();
-                let (writer, number) = (frame.read_u32().unwrap(), frame.read_u32().unwrap());
-                assert_eq!(number, next[writer as usize], "out of order, over {transport}");
-                assert!(whole == body_of(writer, number), "mixed, over {transport}");
-                next[writer as usize] += 1;
-            }
-            assert_eq!(next, [FRAMES; WRITERS as usize], "over {transport}");
-            selector.close().await;
-        });
-    });
+    all_arrive_whole_and_in_order(2, FRAMES, write_frames);
 }
 
 #[test]
@@ -105,20 +73,10 @@ fn a_file_that_is_cut_before_it_was_sent_is_the_error_of_all_clones() {
             let other = other.clone();
             async move { other.write_str("behind").await }
         });
-        let received = receive(&mut far).await.map(|bytes| bytes.len());
+        let received = receive(&mut far).await;
         let waited = behind.await?.unwrap_err();
-        for failed in [waited, output.flush().await.unwrap_err(), other.finish().await.unwrap_err()]
-        {
-            let ErrorKind::UnexpectedEnd { needed, available: 0 } = failed.kind() else {
-                panic!("over {transport}: {failed}")
-            };
-            assert!(needed > 0 && needed < content.len() as u64);
-        }
-        if transport.knows_resets() {
-            assert!(received.is_err_and(|error| !error.is_end()), "over {transport}");
-        } else {
-            assert!(received.is_ok_and(|length| length < content.len()));
-        }
+        let told = [waited, output.flush().await.unwrap_err(), other.finish().await.unwrap_err()];
+        assert_was_cut(transport, content.len(), &told, received);
         Ok(())
     });
 }

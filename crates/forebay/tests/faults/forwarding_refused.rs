@@ -7,7 +7,7 @@ use std::fs::{self, File};
 
 use forebay::{ByteReadChannel, ByteWriteChannel, Connection, Result, SelectorManager, relay};
 use forebay_testing::{
-    Child, MIB, Transport, role, run_on_one_worker, say, scrambled, skip, watched,
+    Child, MIB, Transport, nameless_file, role, run_on_one_worker, say, scrambled, skip, watched,
 };
 use futures_lite::future::try_zip;
 
@@ -63,9 +63,14 @@ fn bulk_both_ways(_: &str) {
     });
 }
 
+/// The kernel is not asked again.
 #[test]
 fn a_relay_copies_where_splice_is_refused() {
-    refused("a_relay_copies_where_splice_is_refused", "splice", "1+", &REFUSALS, bulk_both_ways);
+    let test = "a_relay_copies_where_splice_is_refused";
+    for calls in refused(test, "splice", "1+", &REFUSALS, bulk_both_ways) {
+        let asked = calls.iter().filter(|call| call.contains("splice(")).count();
+        assert!((1..=2).contains(&asked), "at most once for each connection: {calls:?}");
+    }
 }
 
 /// By then some bytes are in a pipe, out of which they must come.
@@ -84,14 +89,38 @@ fn a_relay_that_is_interrupted_loses_nothing() {
     refused(test, "splice", "1+2", &["EINTR"], bulk_both_ways);
 }
 
+/// Any other error of such a call is one of the connection.
+#[test]
+fn a_relay_whose_splice_fails_has_failed() {
+    refused("a_relay_whose_splice_fails_has_failed", "splice", "1+", &["EIO"], |_| {
+        run_on_one_worker(async |selector| {
+            let Peers { mut client, relaying, .. } = Peers::new(&selector, Transport::Tcp).await?;
+            let bytes = scrambled(BYTES, 5);
+            while client.output.write_all(&bytes).await.is_ok() {}
+            assert!(relaying.await?.is_err());
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn a_file_whose_sendfile_fails_has_failed() {
+    refused("a_file_whose_sendfile_fails_has_failed", "sendfile", "1+", &["EIO"], |_| {
+        run_on_one_worker(async |selector| {
+            let (mut near, _far) = Transport::Tcp.pair(&selector).await?;
+            let file = nameless_file(&scrambled(BYTES, 6));
+            near.output.write_file(&file, ..).await?;
+            assert!(near.output.finish().await.is_err());
+            Ok(())
+        });
+    });
+}
+
 fn a_file(_: &str) {
     run_on_one_worker(async |selector| {
         let (mut near, mut far) = Transport::Tcp.pair(&selector).await?;
         let content = scrambled(BYTES, 3);
-        let path = std::env::temp_dir().join(format!("forebay-refused-{}", std::process::id()));
-        fs::write(&path, &content).unwrap();
-        let file = File::open(&path).unwrap();
-        fs::remove_file(&path).unwrap();
+        let file = nameless_file(&content);
         let sending = async {
             near.output.write_file(&file, ..).await?;
             near.output.finish().await
